@@ -1,0 +1,109 @@
+//! Archives that others wrote: no manifest to trust, so everything in them is read, counted and fingerprinted before anything is planned.
+//!
+//! What is understood, each as a tar stream that has been decompressed already:
+//!
+//! - the archives of the scripts that mongotar replaces: `backup_…/{collection}.jsonl`, perhaps with `collections_metadata.json` in one of its three
+//!   shapes and with `system.buckets.{name}.jsonl`; legacy, relaxed and canonical Extended JSON, one document a line or spread over lines;
+//! - a folder of `mongodump`: `…/{database}/{collection}.bson` and `.metadata.json`, each perhaps with `.gz`;
+//! - loose files of `mongoexport`, `{collection}.json` or `.jsonl`, `--jsonArray` included;
+//! - our own archives, when footer and manifest are lost and only a scan is left.
+//!
+//! [`survey()`] goes through the tar once and says what there is, in the terms of a manifest; [`read_documents`] goes through it again and hands out the
+//! documents. Everything is untrusted: sizes are bounded, paths are names and never used on a file system, and nothing is silently short. A broken
+//! collection does not spoil the others (its [`SavedStatus`] says so); a broken tar is an error.
+//!
+//! Not done: unpacking the buckets of time series in a dump of `mongodump`; replaying its oplog; users and roles.
+
+mod documents;
+mod error;
+mod member;
+mod metadata;
+mod parts;
+mod read;
+mod resolve;
+mod signals;
+mod survey;
+#[cfg(test)]
+mod tests;
+mod walk;
+
+use std::collections::BTreeMap;
+
+use super::{Saved, SavedStatus, Status};
+use member::{Form, Packing};
+
+pub use error::ForeignError;
+pub use read::{Chunk, Flow, read_documents};
+pub use signals::{Seen, Signals};
+pub use survey::survey;
+
+/// What a caller decides about a foreign archive.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Choice {
+    /// Which database of a dump, or which folder, where there are several.
+    pub database: Option<String>,
+    /// How many documents of each collection are kept as a sample.
+    pub sample: usize,
+}
+
+impl Default for Choice {
+    fn default() -> Self {
+        Self {
+            database: None,
+            sample: 100,
+        }
+    }
+}
+
+/// What a foreign archive holds.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Survey {
+    /// Who wrote it, as far as its shape shows.
+    pub layout: Layout,
+    /// The database it was made of, where that is said.
+    pub database: Option<String>,
+    /// Every collection, sorted by name, as a manifest would have it: digests over every document, no extents.
+    pub collections: Vec<Saved>,
+    /// What speaks for time series.
+    pub signals: Signals,
+    /// Why the tar may not have everything that was packed; `None` where it ended as a tar should.
+    pub incomplete: Option<String>,
+    /// What a person should know.
+    pub warnings: Vec<String>,
+    /// Hex BLAKE3 of all the above but the warnings: the same for the same tar and the same choice.
+    pub digest: String,
+    status: Status,
+    readings: BTreeMap<String, Reading>,
+}
+
+impl Survey {
+    /// Partial where the tar, a definition or a collection is not whole.
+    pub fn status(&self) -> Status {
+        self.status
+    }
+}
+
+/// Who wrote an archive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Layout {
+    /// The scripts that mongotar replaces.
+    Ancestor,
+    /// `mongodump`, with a folder for each database.
+    Mongodump,
+    /// `mongoexport`, or anything else that writes a file of JSON for each collection.
+    Export,
+    /// mongotar itself.
+    Mongotar,
+}
+
+/// An entry whose documents are handed out in the second pass.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Reading {
+    collection: String,
+    form: Form,
+    packing: Packing,
+    size: u64,
+    documents: u64,
+    status: SavedStatus,
+}

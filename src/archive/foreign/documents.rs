@@ -1,0 +1,186 @@
+//! The documents of one entry, one after the other, as raw BSON.
+
+use std::io::{self, Read};
+use std::ops::ControlFlow;
+
+use flate2::read::MultiGzDecoder;
+
+use super::member::{Form, Packing};
+use crate::elements::Elements;
+use crate::extjson::{Decoder, Limits, Splitter};
+
+/// How much of a text is taken at a time.
+const PIECE: usize = 256 << 10;
+
+/// Calls `take` with each document. Documents before a fault have been handed out when it is found.
+///
+/// # Errors
+/// Where and why an entry's content cannot be read, as half a sentence: line and byte for JSON, document and byte for BSON.
+pub(super) fn each_document(
+    form: Form,
+    packing: Packing,
+    content: &mut dyn Read,
+    take: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
+) -> Result<(), String> {
+    match packing {
+        Packing::Plain => each_plain(form, content, take),
+        Packing::Gzip => each_plain(form, &mut MultiGzDecoder::new(content), take),
+    }
+}
+
+fn each_plain(
+    form: Form,
+    content: &mut dyn Read,
+    take: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
+) -> Result<(), String> {
+    match form {
+        Form::Json => each_json(content, take),
+        Form::Bson => each_bson(content, take),
+    }
+}
+
+fn each_json(content: &mut dyn Read, take: &mut dyn FnMut(&[u8]) -> ControlFlow<()>) -> Result<(), String> {
+    let mut splitter = Splitter::default();
+    let mut decoder = Decoder::new(Limits::default());
+    let mut piece = vec![0; PIECE];
+    let mut document = Vec::new();
+    let mut read = 0_u64;
+    loop {
+        let count = read_some(content, &mut piece).map_err(|error| format!("byte {read}: {error}"))?;
+        if count == 0 {
+            return splitter.finish().map_err(|error| error.to_string());
+        }
+        read += count as u64;
+        splitter.push(&piece[..count]);
+        while let Some(found) = splitter.next_document().map_err(|error| error.to_string())? {
+            let mut position = found.position;
+            document.clear();
+            decoder
+                .decode_next(found.text, &mut position, &mut document)
+                .map_err(|error| error.to_string())?;
+            if take(&document).is_break() {
+                return Ok(());
+            }
+        }
+    }
+}
+
+fn each_bson(content: &mut dyn Read, take: &mut dyn FnMut(&[u8]) -> ControlFlow<()>) -> Result<(), String> {
+    let largest = Limits::default().max_document_bytes;
+    let (mut number, mut byte) = (0_u64, 0_u64);
+    let mut document = Vec::new();
+    loop {
+        number += 1;
+        let fault = |problem: String| format!("document {number}, byte {byte}: {problem}");
+        document.clear();
+        let prefix = read_up_to(content, 4, &mut document).map_err(|error| fault(error.to_string()))?;
+        if prefix == 0 {
+            return Ok(());
+        }
+        let Some(&length) = document.first_chunk::<4>() else {
+            return Err(fault("the entry ends inside the length of a document".to_owned()));
+        };
+        let length = usize::try_from(i32::from_le_bytes(length)).unwrap_or(0);
+        if !(5..=largest).contains(&length) {
+            return Err(fault(format!(
+                "no document has the length {}",
+                i32::from_le_bytes(*document.first_chunk().unwrap_or(&[0; 4]))
+            )));
+        }
+        read_up_to(content, length - 4, &mut document).map_err(|error| fault(error.to_string()))?;
+        if document.len() < length {
+            return Err(fault(format!(
+                "the entry ends inside a document: {} of its {length} bytes are there",
+                document.len()
+            )));
+        }
+        // A server refuses what is broken deeper down; here it is about noticing that bytes have been lost or altered.
+        if document.last() != Some(&0) || Elements::of(&document).any(|element| element.is_err()) {
+            return Err(fault("the document is not well-formed BSON".to_owned()));
+        }
+        byte += length as u64;
+        if take(&document).is_break() {
+            return Ok(());
+        }
+    }
+}
+
+/// Reads a small entry whole.
+///
+/// # Errors
+/// As [`each_document`]; also where the content is longer than `most`.
+pub(super) fn read_whole(packing: Packing, content: &mut dyn Read, most: usize) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::new();
+    let count = match packing {
+        Packing::Plain => read_up_to(content, most + 1, &mut bytes),
+        Packing::Gzip => read_up_to(&mut MultiGzDecoder::new(content), most + 1, &mut bytes),
+    };
+    match count.map_err(|error| error.to_string())? {
+        count if count > most => Err(format!("it has more than {most} bytes")),
+        _ => Ok(bytes),
+    }
+}
+
+/// Appends `most` bytes, or fewer at the end. Memory grows with what comes, not with what is announced.
+fn read_up_to(content: &mut dyn Read, most: usize, out: &mut Vec<u8>) -> io::Result<usize> {
+    content.take(most as u64).read_to_end(out)
+}
+
+fn read_some(content: &mut dyn Read, into: &mut [u8]) -> io::Result<usize> {
+    loop {
+        match content.read(into) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bson::rawdoc;
+
+    fn read(form: Form, mut content: &[u8]) -> (Vec<Vec<u8>>, Result<(), String>) {
+        let mut documents = Vec::new();
+        let result = each_document(form, Packing::Plain, &mut content, &mut |document| {
+            documents.push(document.to_vec());
+            ControlFlow::Continue(())
+        });
+        (documents, result)
+    }
+
+    #[test]
+    fn a_fault_in_json_is_located() {
+        let (documents, result) = read(Form::Json, b"{\"a\": 1}\n{\"b\": {\"c\": nope}}\n");
+        assert_eq!(documents, [rawdoc! { "a": 1 }.into_bytes()]);
+        let fault = result.expect_err("malformed");
+        assert!(fault.starts_with("line 2, byte 21, at b.c:"), "{fault}");
+        assert!(
+            read(Form::Json, b"{\"a\": 1")
+                .1
+                .expect_err("cut")
+                .contains("ends inside")
+        );
+    }
+
+    #[test]
+    fn a_fault_in_bson_is_located() {
+        let one = rawdoc! { "a": 1 }.into_bytes();
+        for cut in 1..one.len() {
+            let (documents, result) = read(Form::Bson, &[one.as_slice(), &one[..cut]].concat());
+            assert_eq!(documents.len(), 1);
+            assert!(result.expect_err("cut").starts_with("document 2, byte 12:"));
+        }
+        for length in [-1, 0, 4, i32::MAX] {
+            let (_, result) = read(Form::Bson, &length.to_le_bytes());
+            assert!(result.expect_err("impossible").contains("no document has the length"));
+        }
+    }
+
+    #[test]
+    fn a_small_entry_stays_small() {
+        assert_eq!(read_whole(Packing::Plain, &mut &b"abc"[..], 3), Ok(b"abc".to_vec()));
+        assert!(read_whole(Packing::Plain, &mut &b"abcd"[..], 3).is_err());
+        assert!(read_whole(Packing::Gzip, &mut &b"abcd"[..], 3).is_err());
+    }
+}

@@ -1,0 +1,66 @@
+//! Why a foreign archive cannot be read as a whole. What is wrong with a single collection is said in its row of the survey instead.
+
+use std::io;
+
+use thiserror::Error;
+
+/// Why a foreign archive cannot be read.
+#[derive(Debug, Error)]
+pub enum ForeignError {
+    /// The bytes did not come.
+    #[error("{}: reading failed at offset {offset} of the tar: {error}", entry.as_deref().unwrap_or("the tar"))]
+    Read {
+        /// The entry that was being read; none between entries.
+        entry: Option<String>,
+        /// Offset in the decompressed tar.
+        offset: u64,
+        /// What the source of the bytes said. Part of the message, and so no `source()`.
+        error: io::Error,
+    },
+    /// The tar itself is broken or ends too soon.
+    #[error("{}: {reason} (offset {offset} of the tar)", entry.as_deref().unwrap_or("the tar"))]
+    Damaged {
+        /// The entry that was being read; none between entries.
+        entry: Option<String>,
+        /// Offset in the decompressed tar.
+        offset: u64,
+        /// What is wrong.
+        reason: String,
+    },
+    /// It is a tar, but nothing in it is a collection.
+    #[error(
+        "no entry of the tar is a collection: expected {{collection}}.jsonl, .json or .bson (gzipped or not), in the tar or in one folder of it; \
+         it has {entries} entries{}", example.as_deref().map(|path| format!(", the first is {path:?}")).unwrap_or_default()
+    )]
+    NoCollections {
+        /// How many entries there are.
+        entries: u64,
+        /// The first of them.
+        example: Option<String>,
+    },
+    /// It holds several databases (or several backups), and one must be chosen; or the one that was chosen is not there.
+    #[error("choose the database (folder) to restore: {} holds {}", chosen_text(chosen.as_deref()), databases.join(", "))]
+    ChooseDatabase {
+        /// What was asked for.
+        chosen: Option<String>,
+        /// What there is.
+        databases: Vec<String>,
+    },
+    /// Two entries would be the same collection. A tar reader would silently take the later one.
+    #[error("{first:?} and {second:?} are both the collection {collection:?}: remove one of them from the tar")]
+    Twice {
+        /// The collection.
+        collection: String,
+        /// The entry that came first.
+        first: String,
+        /// The other one.
+        second: String,
+    },
+    /// The tar is not the one that was surveyed.
+    #[error("the tar is not the one that was surveyed: {0}")]
+    Changed(String),
+}
+
+fn chosen_text(chosen: Option<&str>) -> String {
+    chosen.map_or_else(|| "the tar".to_owned(), |name| format!("the tar has no {name:?}; it"))
+}

@@ -1,0 +1,129 @@
+//! The second pass: the documents, in the order of the tar.
+
+use std::collections::BTreeSet;
+use std::io::Read;
+use std::ops::ControlFlow;
+
+use super::documents::each_document;
+use super::walk::{EntryKind, walk};
+use super::{ForeignError, Reading, Survey};
+use crate::archive::SavedStatus;
+
+/// Documents are handed out when this many bytes have come together.
+const CHUNK: usize = 4 << 20;
+
+/// A run of whole documents of one collection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chunk<'a> {
+    /// The collection's name.
+    pub collection: &'a str,
+    /// How many documents.
+    pub documents: u64,
+    /// Their raw BSON, one behind the other: about 4 MiB, or one document.
+    pub bson: Vec<u8>,
+}
+
+/// What the reader is to do next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flow {
+    /// Go on.
+    Continue,
+    /// Go on with the next entry: nothing more of this collection is wanted.
+    SkipEntry,
+    /// Stop.
+    Stop,
+}
+
+/// Goes through a tar that was surveyed, and hands out its documents. Of a collection that is not whole, those before the fault are handed out.
+///
+/// # Errors
+/// [`ForeignError::Changed`] where the tar is not the one that was surveyed; otherwise as [`survey`](super::survey()). What has been handed out by
+/// then was read correctly.
+pub fn read_documents(
+    tar: impl Read,
+    survey: &Survey,
+    mut sink: impl FnMut(Chunk<'_>) -> Flow,
+) -> Result<(), ForeignError> {
+    let mut open: BTreeSet<&str> = survey.readings.keys().map(String::as_str).collect();
+    let mut stopped = false;
+    walk(tar, |header, content| {
+        let known = header
+            .path
+            .as_ref()
+            .ok()
+            .and_then(|path| survey.readings.get_key_value(path));
+        let Some((path, reading)) = known.filter(|_| header.kind == EntryKind::File) else {
+            return Ok(ControlFlow::Continue(()));
+        };
+        if !open.remove(path.as_str()) {
+            return Err(changed(path, "is in it twice"));
+        }
+        if header.size != reading.size {
+            return Err(changed(
+                path,
+                &format!("has {} bytes, it had {}", header.size, reading.size),
+            ));
+        }
+        let flow = read_entry(path, reading, content, &mut sink)?;
+        stopped = flow == Flow::Stop || open.is_empty();
+        // When the last entry that matters has been read, what follows it was checked by the survey.
+        Ok(if stopped {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        })
+    })?;
+    match open.first().filter(|_| !stopped) {
+        Some(path) => Err(changed(path, "is missing")),
+        None => Ok(()),
+    }
+}
+
+fn read_entry(
+    path: &str,
+    reading: &Reading,
+    content: &mut dyn Read,
+    sink: &mut impl FnMut(Chunk<'_>) -> Flow,
+) -> Result<Flow, ForeignError> {
+    let (mut chunk, mut in_chunk, mut documents) = (Vec::new(), 0, 0);
+    let mut flow = Flow::Continue;
+    let result = each_document(reading.form, reading.packing, content, &mut |document| {
+        if !chunk.is_empty() && chunk.len() + document.len() > CHUNK {
+            let chunk = Chunk {
+                collection: &reading.collection,
+                documents: std::mem::take(&mut in_chunk),
+                bson: std::mem::take(&mut chunk),
+            };
+            flow = sink(chunk);
+        }
+        if flow != Flow::Continue {
+            return ControlFlow::Break(());
+        }
+        chunk.extend_from_slice(document);
+        in_chunk += 1;
+        documents += 1;
+        ControlFlow::Continue(())
+    });
+    if flow != Flow::Continue {
+        return Ok(flow);
+    }
+    if !chunk.is_empty() {
+        flow = sink(Chunk {
+            collection: &reading.collection,
+            documents: in_chunk,
+            bson: chunk,
+        });
+    }
+    match result {
+        Err(fault) if reading.status == SavedStatus::Complete => Err(changed(path, &fault)),
+        _ if documents != reading.documents => Err(changed(
+            path,
+            &format!("has {documents} documents, it had {}", reading.documents),
+        )),
+        _ => Ok(flow),
+    }
+}
+
+fn changed(path: &str, what: &str) -> ForeignError {
+    ForeignError::Changed(format!("{path:?} {what}"))
+}

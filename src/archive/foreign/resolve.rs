@@ -1,0 +1,275 @@
+//! From entries to collections: which folder is meant, and what its stems are called.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::member::{Form, unescaped};
+use super::metadata::Described;
+use super::parts::Parts;
+use super::survey::{Folder, Found, is_chosen};
+use super::{Choice, ForeignError, Layout, Signals, Survey};
+use crate::archive::{EntryName, Payload, SavedStatus, Status};
+use crate::catalog::is_system;
+
+/// Databases that every dump of a whole server has, and nobody restores by accident.
+const SERVER_DATABASES: [&str; 3] = ["admin", "config", "local"];
+
+/// Makes a survey of what was found.
+///
+/// # Errors
+/// Where there is no collection, no single folder that is meant, or one collection twice.
+pub(super) fn resolve(mut found: Found, choice: &Choice) -> Result<Survey, ForeignError> {
+    set_oplogs_aside(&mut found);
+    let (path, folder) = choose(&mut found, choice)?;
+    let layout = layout(&path, &folder);
+    let names = Names::of(&folder, layout);
+    let mut parts: BTreeMap<String, Parts> = BTreeMap::new();
+    for (stem, form) in &folder.buckets {
+        parts.entry(names.of_stem(stem, *form)).or_default().buckets = Some(*form);
+    }
+    for (name, described) in definitions(&folder, &names) {
+        parts.entry(name).or_default().described = Some(described);
+    }
+    let unreadable = folder.unreadable;
+    let metadata = folder.all_definitions.is_some() || !folder.definitions.is_empty();
+    let knows_indexes = definitions(&folder, &names)
+        .iter()
+        .any(|(_, described)| described.has_indexes);
+    for file in folder.files {
+        let name = names.of_stem(&file.stem, file.form);
+        let part = parts.entry(name.clone()).or_default();
+        match &part.file {
+            None => part.file = Some(file),
+            Some(first) => {
+                return Err(ForeignError::Twice {
+                    collection: name,
+                    first: first.path.clone(),
+                    second: file.path,
+                });
+            }
+        }
+    }
+    let mut warnings = found.warnings;
+    if !metadata && !unreadable {
+        warnings.push("the archive has no definitions: options, validators, views and indexes are unknown".to_owned());
+    } else if !knows_indexes {
+        warnings.push("the archive's definitions have no indexes".to_owned());
+    }
+    let mut signals = Signals {
+        metadata,
+        collections: BTreeMap::new(),
+    };
+    let mut readings = BTreeMap::new();
+    let mut collections = Vec::new();
+    for (name, part) in parts {
+        signals.collections.extend(part.seen().map(|seen| (name.clone(), seen)));
+        let saved = part.saved(&name, &mut warnings);
+        readings.extend(part.reading(&saved));
+        collections.push(saved);
+    }
+    let whole = collections.iter().all(|saved| saved.status == SavedStatus::Complete)
+        && found.incomplete.is_none()
+        && !unreadable;
+    let database = path
+        .rsplit('/')
+        .next()
+        .filter(|name| layout == Layout::Mongodump && !name.is_empty())
+        .map(str::to_owned);
+    let mut survey = Survey {
+        layout,
+        database,
+        collections,
+        signals,
+        incomplete: found.incomplete,
+        warnings,
+        digest: String::new(),
+        status: if whole { Status::Complete } else { Status::Partial },
+        readings,
+    };
+    survey.digest = digest(&survey);
+    Ok(survey)
+}
+
+/// `mongodump --oplog` puts the oplog beside the folders of the databases.
+fn set_oplogs_aside(found: &mut Found) {
+    let paths: Vec<String> = found.folders.keys().cloned().collect();
+    for (path, folder) in &mut found.folders {
+        let has_below = paths
+            .iter()
+            .any(|other| other != path && (path.is_empty() || other.starts_with(&format!("{path}/"))));
+        if has_below {
+            let before = folder.files.len();
+            folder
+                .files
+                .retain(|file| !(file.stem == "oplog" && file.form == Form::Bson));
+            if folder.files.len() < before {
+                let warning =
+                    "the dump's oplog is not replayed: the collections are as of the times at which each was read";
+                found.warnings.push(warning.to_owned());
+            }
+        }
+    }
+}
+
+fn choose(found: &mut Found, choice: &Choice) -> Result<(String, Folder), ForeignError> {
+    let is_empty = |folder: &Folder| {
+        folder.files.is_empty()
+            && folder.buckets.is_empty()
+            && folder.definitions.is_empty()
+            && folder.all_definitions.is_none()
+    };
+    let mut candidates: Vec<&String> = found
+        .folders
+        .iter()
+        .filter(|(_, folder)| !is_empty(folder))
+        .map(|(path, _)| path)
+        .collect();
+    if candidates.is_empty() {
+        return Err(ForeignError::NoCollections {
+            entries: found.entries,
+            example: found.first.clone(),
+        });
+    }
+    let shown = |path: &&String| {
+        if path.is_empty() {
+            "(no folder)".to_owned()
+        } else {
+            format!("{path:?}")
+        }
+    };
+    let ambiguous = ForeignError::ChooseDatabase {
+        chosen: choice.database.clone(),
+        databases: candidates.iter().map(shown).collect(),
+    };
+    match &choice.database {
+        Some(name) => {
+            candidates.retain(|path| is_chosen(path, name));
+            // A whole path is clearer than the name that it ends in.
+            if candidates.len() > 1 && candidates.contains(&name) {
+                candidates = vec![name];
+            }
+        }
+        None if candidates.len() > 1 => {
+            let of_server = |path: &String| SERVER_DATABASES.contains(&path.rsplit('/').next().unwrap_or_default());
+            candidates.retain(|path| !of_server(path));
+        }
+        None => {}
+    }
+    let [path] = candidates[..] else { return Err(ambiguous) };
+    let path = path.clone();
+    let folder = found.folders.remove(&path).unwrap_or_default();
+    let left: Vec<&str> = found
+        .folders
+        .iter()
+        .filter(|(_, folder)| !is_empty(folder))
+        .map(|(path, _)| path.as_str())
+        .collect();
+    if !left.is_empty() {
+        found.warnings.push(format!(
+            "of several folders, {path:?} is read; left out: {}",
+            left.join(", ")
+        ));
+    }
+    Ok((path, folder))
+}
+
+fn layout(path: &str, folder: &Folder) -> Layout {
+    let all = folder.all_definitions.as_deref();
+    if folder.has_manifest || all.is_some_and(|all| all.iter().any(|(_, described)| described.has_indexes)) {
+        Layout::Mongotar
+    } else if !folder.definitions.is_empty() || folder.files.iter().any(|file| file.form == Form::Bson) {
+        Layout::Mongodump
+    } else if all.is_some()
+        || folder.unreadable
+        || path.rsplit('/').next().is_some_and(|name| name.starts_with("backup_"))
+    {
+        Layout::Ancestor
+    } else {
+        Layout::Export
+    }
+}
+
+/// What stems stand for.
+struct Names {
+    layout: Layout,
+    /// Names that escaping alone does not give back: cut ones, by their stems.
+    known: BTreeMap<(String, Form), String>,
+}
+
+impl Names {
+    fn of(folder: &Folder, layout: Layout) -> Self {
+        let mut known = BTreeMap::new();
+        for (stem, described) in &folder.definitions {
+            if let Some(name) = &described.name {
+                known.insert((plain(stem).to_owned(), Form::Bson), plain(name).to_owned());
+            }
+        }
+        let all = folder
+            .all_definitions
+            .iter()
+            .flatten()
+            .filter(|_| layout == Layout::Mongotar);
+        for (name, _) in all {
+            for (form, payload) in [(Form::Json, Payload::Jsonl), (Form::Bson, Payload::Bson)] {
+                let file = EntryName::new(name, payload).whole();
+                let stem = file
+                    .strip_suffix(payload.extension())
+                    .and_then(|stem| stem.strip_suffix('.'));
+                known.insert((stem.unwrap_or(&file).to_owned(), form), name.clone());
+            }
+        }
+        Self { layout, known }
+    }
+
+    fn of_stem(&self, stem: &str, form: Form) -> String {
+        match self.known.get(&(stem.to_owned(), form)) {
+            Some(name) => name.clone(),
+            None if form == Form::Bson || self.layout == Layout::Mongotar => unescaped(stem, form),
+            None => stem.to_owned(),
+        }
+    }
+}
+
+/// A time series goes by the name that people give it, not by that of its buckets.
+fn plain(name: &str) -> &str {
+    name.strip_prefix("system.buckets.").unwrap_or(name)
+}
+
+/// All definitions by collection; a file of its own says more than the file for all.
+fn definitions(folder: &Folder, names: &Names) -> Vec<(String, Described)> {
+    let all = folder.all_definitions.iter().flatten().cloned();
+    let own = folder
+        .definitions
+        .iter()
+        .map(|(stem, described)| (names.of_stem(plain(stem), Form::Bson), described.clone()));
+    all.chain(own).filter(|(name, _)| !is_system(name)).collect()
+}
+
+fn digest(survey: &Survey) -> String {
+    let seen: BTreeMap<&str, (bool, bool, String)> = survey
+        .signals
+        .collections
+        .iter()
+        .map(|(name, seen)| {
+            (
+                name.as_str(),
+                (seen.described, seen.buckets, seen.digest_by_fields.to_string()),
+            )
+        })
+        .collect();
+    let entries: BTreeSet<(&str, u64)> = survey
+        .readings
+        .iter()
+        .map(|(path, reading)| (path.as_str(), reading.size))
+        .collect();
+    let all = (
+        survey.layout,
+        &survey.database,
+        &survey.collections,
+        &survey.incomplete,
+        survey.signals.metadata,
+        seen,
+        entries,
+    );
+    let text = serde_json::to_vec(&all).expect("text and numbers only, and every key is text");
+    blake3::hash(&text).to_hex().to_string()
+}

@@ -1,0 +1,29 @@
+//! What a survey of a foreign archive saw beside the documents: enough to tell a time series from a collection later.
+
+use std::collections::BTreeMap;
+
+use bson::RawDocumentBuf;
+
+use crate::digest::Sum;
+
+/// What was seen, by collection.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Signals {
+    /// Whether the archive has definitions at all: `collections_metadata.json`, or a `.metadata.json` per collection.
+    pub metadata: bool,
+    /// What was seen of each collection that has documents or buckets in it.
+    pub collections: BTreeMap<String, Seen>,
+}
+
+/// What was seen of one collection.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Seen {
+    /// Whether the definitions speak of it. Then what they say counts, also where they do not call it a time series.
+    pub described: bool,
+    /// Whether the archive has `system.buckets.{name}`.
+    pub buckets: bool,
+    /// The first documents.
+    pub sample: Vec<RawDocumentBuf>,
+    /// The digest's sum with [`Hashing::SortedFields`](crate::digest::Hashing::SortedFields): the one to expect if the collection is made a time series.
+    pub digest_by_fields: Sum,
+}

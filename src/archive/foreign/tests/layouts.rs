@@ -1,0 +1,301 @@
+//! Everything that is understood.
+
+use super::*;
+use crate::archive::{EntryName, Payload};
+use crate::catalog::Kind;
+use crate::digest::{Digest, DocumentHasher, Hashing};
+
+fn digest_of(hashing: Hashing, documents: &[Document]) -> Digest {
+    let mut hasher = DocumentHasher::new(hashing);
+    documents
+        .iter()
+        .for_each(|document| hasher.add_document(&raw(std::slice::from_ref(document))));
+    hasher.digest()
+}
+
+#[test]
+fn an_archive_of_the_ancestor_without_metadata() {
+    let readings = "{\"meta\": {\"s\": 1}, \"ts\": {\"$date\": 1700000000000}}\n";
+    let tar = Tar::new()
+        .folder("backup_20250926_073727")
+        .file("backup_20250926_073727/orders.jsonl", ORDERS)
+        .file("backup_20250926_073727/100%25.jsonl", "")
+        .file("backup_20250926_073727/readings.jsonl", readings)
+        .file("backup_20250926_073727/system.buckets.readings.jsonl", "not even read")
+        .file("backup_20250926_073727/system.views.jsonl", "{}")
+        .bytes();
+    let survey = survey(&tar[..], &Choice::default()).expect("a survey");
+    assert_eq!(
+        (survey.layout, survey.database.as_deref(), survey.incomplete.as_deref()),
+        (Layout::Ancestor, None, None)
+    );
+    assert_eq!(survey.names(), ["100%25", "orders", "readings"], "names as they are");
+    assert_eq!(survey.status(), Status::Complete);
+    assert!(
+        survey.warnings.iter().any(|warning| warning.contains("no definitions")),
+        "{:?}",
+        survey.warnings
+    );
+
+    let expected = digest_of(Hashing::Raw, &orders());
+    assert_eq!(survey.get("orders").expected_digest(), expected);
+    assert_eq!((survey.get("100%25").documents, survey.get("orders").documents), (0, 2));
+    let seen = &survey.signals.collections["readings"];
+    assert!(seen.buckets && !seen.described && seen.sample.len() == 1);
+    let by_fields = [doc! { "ts": bson::DateTime::from_millis(1_700_000_000_000), "meta": { "s": 1 } }];
+    assert_eq!(
+        seen.digest_by_fields,
+        digest_of(Hashing::SortedFields, &by_fields).sum()
+    );
+
+    let documents = documents(&tar, &survey);
+    assert_eq!(documents["orders"], raw(&orders()));
+    assert_eq!(
+        Vec::from_iter(documents.keys()),
+        ["orders", "readings"],
+        "buckets are never handed out"
+    );
+}
+
+#[test]
+fn every_dialect_gives_the_same_documents() {
+    let canonical = r#"{"_id":{"$oid":"507f1f77bcf86cd799439011"},"d":{"$date":{"$numberLong":"1700000000000"}},"b":{"$binary":{"base64":"AQ==","subType":"00"}},"n":{"$numberInt":"5"}}"#;
+    let relaxed = r#"{"_id": {"$oid": "507f1f77bcf86cd799439011"}, "d": {"$date": "2023-11-14T22:13:20Z"}, "b": {"$binary": {"base64": "AQ==", "subType": "00"}}, "n": 5}"#;
+    let legacy = r#"{"_id": {"$oid": "507f1f77bcf86cd799439011"}, "d": {"$date": 1700000000000}, "b": {"$binary": "AQ==", "$type": "00"}, "n": 5}"#;
+    let pretty = relaxed.replace(", ", ",\n    ").replace('{', "{\n  ");
+    let survey = Tar::new()
+        .file("canonical.jsonl", format!("{canonical}\n{canonical}\n"))
+        .file("relaxed.json", format!("{relaxed}\n{relaxed}"))
+        .file("legacy.jsonl", format!("{legacy}\r\n{legacy}\r\n"))
+        .file("pretty.jsonl", format!("{pretty}\n{pretty}\n"))
+        .file("array.json", format!("[{relaxed},\n{relaxed}]\n"))
+        .file(
+            "packed.jsonl.gz",
+            [gzip(format!("{canonical}\n")), gzip(canonical)].concat(),
+        )
+        .survey();
+    assert_eq!(survey.layout, Layout::Export);
+    let first = survey.collections[0].expected_digest();
+    assert_eq!(first.documents(), 2);
+    for saved in &survey.collections {
+        assert_eq!(
+            (saved.expected_digest(), saved.error.as_deref()),
+            (first, None),
+            "{}",
+            saved.name
+        );
+    }
+}
+
+#[test]
+fn metadata_before_or_after_the_documents_and_for_views() {
+    let metadata = r#"{"readings": {"type": "timeseries", "options": {"timeseries": {"timeField": "ts"}}},
+        "paid": {"viewOn": "orders", "pipeline": []}, "orders": {}, "gone": {}, "system.views": {}}"#;
+    let entries = [
+        ("b/collections_metadata.json", metadata),
+        ("b/orders.jsonl", ORDERS),
+        ("b/paid.jsonl", ORDERS),
+        ("b/readings.jsonl", "{\"z\": 1, \"ts\": {\"$date\": 5}}\n"),
+    ];
+    let pack = |entries: &mut dyn Iterator<Item = &(&str, &str)>| {
+        entries
+            .fold(Tar::new(), |tar, (path, content)| tar.file(path, content))
+            .bytes()
+    };
+    let before = pack(&mut entries.iter());
+    let after = pack(&mut entries.iter().rev());
+    let survey_of = |tar: &[u8]| survey(tar, &Choice::default()).expect("a survey");
+    let seen = survey_of(&before);
+    assert_eq!(
+        seen.digest,
+        survey_of(&after).digest,
+        "the order of the entries does not matter"
+    );
+    assert_eq!(seen.names(), ["gone", "orders", "paid", "readings"]);
+    assert_eq!(
+        (seen.get("readings").kind, seen.get("readings").hashing),
+        (Kind::Timeseries, Hashing::SortedFields)
+    );
+    assert_eq!(
+        seen.get("readings").digest,
+        seen.signals.collections["readings"].digest_by_fields
+    );
+    assert_eq!((seen.get("paid").kind, seen.get("paid").documents), (Kind::View, 0));
+    assert_eq!(seen.get("gone").status, SavedStatus::Failed);
+    assert_eq!(seen.status(), Status::Partial);
+    assert!(
+        seen.warnings
+            .iter()
+            .any(|warning| warning.contains("\"paid\" is a view"))
+    );
+    assert!(!documents(&after, &seen).contains_key("paid"));
+}
+
+#[test]
+fn unreadable_metadata_is_loud_and_not_fatal() {
+    let survey = Tar::new()
+        .file("b/collections_metadata.json", "{")
+        .file("b/orders.jsonl", ORDERS)
+        .survey();
+    assert_eq!(
+        (survey.status(), survey.get("orders").status),
+        (Status::Partial, SavedStatus::Complete)
+    );
+    assert!(
+        survey.warnings[0].contains("b/collections_metadata.json cannot be read"),
+        "{:?}",
+        survey.warnings
+    );
+}
+
+#[test]
+fn a_dump_of_mongodump() {
+    let long = "x".repeat(250);
+    let cut = EntryName::new(&long, Payload::Bson);
+    let definition =
+        format!(r#"{{"options":{{}},"indexes":[],"uuid":"0a","collectionName":"{long}","type":"collection"}}"#);
+    let orders_definition = r#"{"options":{"capped":true,"size":{"$numberInt":"4096"}},"uuid":"0b","type":"collection","collectionName":"a/b ü",
+        "indexes":[{"v":{"$numberInt":"2"},"key":{"_id":{"$numberInt":"1"}},"name":"_id_","ns":"shop.a/b"}]}"#;
+    let timeseries = r#"{"options":{"timeseries":{"timeField":"ts"}},"type":"timeseries","collectionName":"readings"}"#;
+    let tar = Tar::new()
+        .file("dump/prelude.json.gz", gzip("{}"))
+        .file("dump/oplog.bson", raw(&orders()))
+        .file("dump/shop/a%2Fb+%C3%BC.bson.gz", gzip(raw(&orders())))
+        .file("dump/shop/a%2Fb+%C3%BC.metadata.json.gz", gzip(orders_definition))
+        .file(&format!("dump/shop/{}", cut.whole()), raw(&orders()))
+        .file(&format!("dump/shop/{}", cut.definition()), definition)
+        .file(
+            "dump/shop/paid.metadata.json",
+            r#"{"options":{"viewOn":"a/b","pipeline":[]},"indexes":[],"type":"view"}"#,
+        )
+        .file("dump/shop/readings.metadata.json", timeseries)
+        .file("dump/shop/system.buckets.readings.bson", raw(&[doc! { "control": {} }]))
+        .file("dump/admin/system.version.bson", raw(&orders()))
+        .file("dump/admin/x.bson", raw(&orders()))
+        .bytes();
+    let survey = survey(&tar[..], &Choice::default()).expect("a survey");
+    assert_eq!(
+        (survey.layout, survey.database.as_deref()),
+        (Layout::Mongodump, Some("shop"))
+    );
+    assert_eq!(survey.names(), ["a/b ü", "paid", "readings", &long]);
+    let saved = survey.get("a/b ü");
+    assert_eq!(
+        (saved.documents, saved.uuid.as_deref(), saved.indexes.len()),
+        (2, Some("0b"), 1)
+    );
+    assert!(!saved.indexes[0].to_string().contains("ns"));
+    assert!(saved.options.get_bool("capped").expect("capped"));
+    assert_eq!(survey.get("paid").kind, Kind::View);
+    let readings = survey.get("readings");
+    assert_eq!(
+        (readings.kind, readings.status),
+        (Kind::Timeseries, SavedStatus::Failed)
+    );
+    assert!(
+        readings
+            .error
+            .as_deref()
+            .is_some_and(|error| error.contains("mongorestore"))
+    );
+    for part in ["oplog", "left out: dump/admin"] {
+        assert!(
+            survey.warnings.iter().any(|warning| warning.contains(part)),
+            "{part}: {:?}",
+            survey.warnings
+        );
+    }
+    let documents = documents(&tar, &survey);
+    assert_eq!(documents["a/b ü"], raw(&orders()));
+    assert_eq!(documents.len(), 2);
+}
+
+#[test]
+fn of_several_databases_one_is_chosen() {
+    let tar = || {
+        Tar::new()
+            .file("dump/a/x.bson", raw(&orders()))
+            .file("dump/b/y.bson", raw(&orders()))
+            .bytes()
+    };
+    let choose = |name: &str| {
+        survey(
+            &tar()[..],
+            &Choice {
+                database: Some(name.to_owned()),
+                ..Choice::default()
+            },
+        )
+    };
+    let error = survey(&tar()[..], &Choice::default()).expect_err("which?").to_string();
+    assert!(error.contains("\"dump/a\", \"dump/b\""), "{error}");
+    for name in ["b", "dump/b"] {
+        let survey = choose(name).expect("a survey");
+        assert_eq!((survey.names(), survey.get("y").documents), (vec!["y"], 2));
+    }
+    assert!(
+        choose("c")
+            .expect_err("no such database")
+            .to_string()
+            .contains("no \"c\"")
+    );
+}
+
+#[test]
+fn our_own_archive_by_a_scan() {
+    let long = "é".repeat(127);
+    let file = |name: &str| EntryName::new(name, Payload::Jsonl).whole();
+    let metadata = format!(
+        r#"{{"a/b": {{"type": "collection", "uuid": "0a", "options": {{}}, "indexes": []}}, "{long}": {{"type": "collection", "options": {{}}, "indexes": []}}}}"#
+    );
+    let mut tar = Tar::new()
+        .file("backup_1/collections_metadata.json", metadata)
+        .file(&format!("backup_1/{}", file("a/b")), ORDERS)
+        .file(&format!("backup_1/{}", file(&long)), ORDERS)
+        .file("backup_1/half.jsonl.partial", ORDERS)
+        .file("backup_1/manifest.json", "{}")
+        .bytes();
+    tar.extend_from_slice(b"MONGOTAR");
+    tar.extend([1; 504]);
+    let survey = survey(&tar[..], &Choice::default()).expect("a survey");
+    assert_eq!((survey.layout, survey.incomplete.as_deref()), (Layout::Mongotar, None));
+    assert_eq!(survey.names(), ["a/b", "half", &long]);
+    let half = survey.get("half");
+    assert_eq!((half.status, half.documents), (SavedStatus::Partial, 2));
+    assert_eq!(
+        documents(&tar, &survey)["half"],
+        raw(&orders()),
+        "for those who want what there is"
+    );
+}
+
+#[test]
+fn chunks_are_bounded_and_the_sink_decides() {
+    let line = format!("{{\"x\": \"{}\"}}\n", "x".repeat(1 << 20));
+    let tar = Tar::new()
+        .file("a.jsonl", line.repeat(9))
+        .file("b.jsonl", ORDERS)
+        .bytes();
+    let survey = survey(&tar[..], &Choice::default()).expect("a survey");
+    assert!(
+        survey.signals.collections["a"].sample.len() == 1,
+        "a sample of large documents is small"
+    );
+    let calls = |answer: Flow| {
+        let mut calls = Vec::new();
+        read_documents(&tar[..], &survey, |chunk| {
+            assert!(chunk.bson.len() <= 5 << 20);
+            calls.push((chunk.collection.to_owned(), chunk.documents));
+            answer
+        })
+        .expect("unchanged");
+        calls
+    };
+    let call = |name: &str, documents| (name.to_owned(), documents);
+    assert_eq!(
+        calls(Flow::Continue),
+        [call("a", 3), call("a", 3), call("a", 3), call("b", 2)]
+    );
+    assert_eq!(calls(Flow::SkipEntry), [call("a", 3), call("b", 2)]);
+    assert_eq!(calls(Flow::Stop), [call("a", 3)]);
+}

@@ -1,0 +1,423 @@
+//! The manifest (FORMAT 5): what was saved, and where every byte of it lies.
+
+use serde::de::{self, SeqAccess, Visitor};
+use serde::ser::SerializeTuple as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::fmt;
+
+use super::{ArchiveName, Compression};
+use crate::catalog::{Definition, Kind, Selection, Server};
+use crate::digest::{Digest, Hashing, Sum};
+
+/// The version that is written. Readers accept every minor version of the same major one.
+pub const FORMAT_VERSION: &str = "1.0";
+
+/// The table of contents and the description of one archive.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// Always `mongotar`.
+    pub format: String,
+    /// `major.minor`.
+    pub version: String,
+    /// `full`; anything else is refused.
+    pub kind: String,
+    /// The archive's name.
+    pub name: ArchiveName,
+    /// When the backup began, RFC 3339, UTC.
+    pub created: String,
+    /// When the last document had been read.
+    pub finished: String,
+    /// The program that wrote it.
+    pub writer: String,
+    /// Whether everything that was asked for is in it.
+    pub status: Status,
+    /// Where the documents came from.
+    pub source: Source,
+    /// Which of the database's collections were asked for; left out where that was all of them.
+    #[serde(default, skip_serializing_if = "Selection::is_everything")]
+    pub selection: Selection,
+    /// How documents are written.
+    pub payload: Payload,
+    /// Whether documents span lines.
+    pub pretty: bool,
+    /// How frames are written.
+    pub compression: Compression,
+    /// What can be said of the moment that the archive shows.
+    pub consistency: Consistency,
+    /// The entry `collections_metadata.json`.
+    pub metadata: Entry,
+    /// Every collection, time series and view that was asked for, sorted by name.
+    pub collections: Vec<Saved>,
+}
+
+impl Manifest {
+    /// The collection of that name.
+    pub fn get(&self, name: &str) -> Option<&Saved> {
+        self.collections.iter().find(|saved| saved.name == name)
+    }
+
+    /// Every entry in the archive but the manifest itself.
+    pub fn entries(&self) -> impl Iterator<Item = &Entry> {
+        let of_collections = self
+            .collections
+            .iter()
+            .flat_map(|saved| saved.definition.iter().chain(&saved.entry));
+        std::iter::once(&self.metadata).chain(of_collections)
+    }
+}
+
+/// Whether an archive has everything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// Every collection that was asked for is in it whole.
+    Complete,
+    /// At least one is not.
+    Partial,
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Complete => "complete",
+            Self::Partial => "partial",
+        })
+    }
+}
+
+/// Where an archive's documents came from. No connection string, no host.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Source {
+    /// The database.
+    pub database: String,
+    /// What served it.
+    pub server: Server,
+}
+
+/// How documents are written into entries.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Payload {
+    /// Canonical Extended JSON, one document a line.
+    #[default]
+    Jsonl,
+    /// Raw BSON, one document behind the other.
+    Bson,
+}
+
+impl Payload {
+    /// The ending of an entry's name.
+    pub fn extension(self) -> &'static str {
+        match self {
+            Self::Jsonl => "jsonl",
+            Self::Bson => "bson",
+        }
+    }
+}
+
+impl fmt::Display for Payload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.extension())
+    }
+}
+
+impl std::str::FromStr for Payload {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "jsonl" => Ok(Self::Jsonl),
+            "bson" => Ok(Self::Bson),
+            _ => Err(format!("unknown payload {text:?}: use jsonl or bson")),
+        }
+    }
+}
+
+/// What was achieved, never more than that.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Consistency {
+    /// How much of the archive shows one moment.
+    pub level: ConsistencyLevel,
+    /// That moment.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub cluster_time: Option<ClusterTime>,
+    /// Collections that were read at another moment, and why.
+    #[serde(default)]
+    pub exceptions: Vec<Exception>,
+}
+
+/// How much of an archive shows one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ConsistencyLevel {
+    /// All collections at one cluster time.
+    Snapshot,
+    /// All but the exceptions.
+    Mixed,
+    /// Each collection on its own.
+    None,
+}
+
+impl fmt::Display for ConsistencyLevel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Snapshot => "snapshot",
+            Self::Mixed => "mixed",
+            Self::None => "none",
+        })
+    }
+}
+
+/// A MongoDB cluster time: seconds, and an ordinal within the second.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ClusterTime {
+    /// Unix seconds.
+    pub t: u32,
+    /// The ordinal.
+    pub i: u32,
+}
+
+impl From<ClusterTime> for bson::Timestamp {
+    fn from(time: ClusterTime) -> Self {
+        Self {
+            time: time.t,
+            increment: time.i,
+        }
+    }
+}
+
+impl From<bson::Timestamp> for ClusterTime {
+    fn from(time: bson::Timestamp) -> Self {
+        Self {
+            t: time.time,
+            i: time.increment,
+        }
+    }
+}
+
+/// A collection that was not read at the archive's cluster time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exception {
+    /// Its name.
+    pub collection: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// One collection as it was saved.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Saved {
+    /// Its real name.
+    pub name: String,
+    /// Collection, time series or view.
+    pub kind: Kind,
+    /// Its UUID on the source.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub uuid: Option<String>,
+    /// `options` of `listCollections`.
+    pub options: Definition,
+    /// What `listIndexes` returned.
+    pub indexes: Vec<Definition>,
+    /// Whether all of it is there.
+    pub status: SavedStatus,
+    /// What went wrong, where it is not complete.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub error: Option<String>,
+    /// How many documents.
+    pub documents: u64,
+    /// Their size as BSON.
+    pub bytes: u64,
+    /// How many of them the text form could not carry.
+    #[serde(default)]
+    pub wrapped: u64,
+    /// The fingerprint of the documents.
+    #[serde(with = "hex_sum")]
+    pub digest: Sum,
+    /// What the fingerprint is made of.
+    #[serde(with = "hashing")]
+    pub hashing: Hashing,
+    /// The `.metadata.json` of payload `bson`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub definition: Option<Entry>,
+    /// The entry with the documents; a view and a failed collection have none.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub entry: Option<Entry>,
+}
+
+impl Saved {
+    /// The digest that the documents must have when they are read back.
+    pub fn expected_digest(&self) -> Digest {
+        Digest::from_parts(self.digest, self.documents, self.bytes)
+    }
+
+    /// How many bytes of the object hold its documents.
+    pub fn stored_bytes(&self) -> u64 {
+        self.entry
+            .iter()
+            .flat_map(|entry| &entry.segments)
+            .map(|segment| segment.extent.length)
+            .sum()
+    }
+}
+
+/// Whether a collection is there whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SavedStatus {
+    /// Read to its end.
+    Complete,
+    /// Read up to a failure.
+    Partial,
+    /// Not read at all.
+    Failed,
+}
+
+/// A run of bytes in the object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Extent {
+    /// Where it begins.
+    pub offset: u64,
+    /// How long it is.
+    pub length: u64,
+}
+
+impl Extent {
+    /// The offset after the last byte; `None` where no object can be that long.
+    pub fn end(self) -> Option<u64> {
+        self.offset.checked_add(self.length)
+    }
+}
+
+/// An extent and the checksum of its bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Region {
+    /// Where it begins.
+    pub offset: u64,
+    /// How long it is.
+    pub length: u64,
+    /// BLAKE3 of its bytes.
+    #[serde(with = "hex_hash")]
+    pub blake3: blake3::Hash,
+}
+
+/// A tar member, as the manifest knows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Its path in the tar.
+    pub path: String,
+    /// The glue frame with its header.
+    pub header: Region,
+    /// Its content's length.
+    pub bytes: u64,
+    /// Its content.
+    pub segments: Vec<Segment>,
+}
+
+/// An independent frame. In JSON a row: `[offset, stored length, decoded length, documents, blake3]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Segment {
+    /// Where it is stored.
+    pub extent: Extent,
+    /// How many bytes it decodes to.
+    pub decoded_bytes: u64,
+    /// How many whole documents that is.
+    pub documents: u64,
+    /// BLAKE3 of the stored bytes.
+    pub blake3: blake3::Hash,
+}
+
+impl Serialize for Segment {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut row = serializer.serialize_tuple(5)?;
+        row.serialize_element(&self.extent.offset)?;
+        row.serialize_element(&self.extent.length)?;
+        row.serialize_element(&self.decoded_bytes)?;
+        row.serialize_element(&self.documents)?;
+        row.serialize_element(self.blake3.to_hex().as_str())?;
+        row.end()
+    }
+}
+
+impl<'de> Deserialize<'de> for Segment {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Row;
+        impl<'de> Visitor<'de> for Row {
+            type Value = Segment;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a row [offset, stored length, decoded length, documents, blake3]")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut row: A) -> Result<Segment, A::Error> {
+                let mut number = |at| {
+                    row.next_element::<u64>()?
+                        .ok_or_else(|| de::Error::invalid_length(at, &"5"))
+                };
+                let extent = Extent {
+                    offset: number(0)?,
+                    length: number(1)?,
+                };
+                let (decoded_bytes, documents) = (number(2)?, number(3)?);
+                let hash = row
+                    .next_element::<String>()?
+                    .ok_or_else(|| de::Error::invalid_length(4, &"5"))?;
+                // A later minor version may add columns.
+                while row.next_element::<de::IgnoredAny>()?.is_some() {}
+                Ok(Segment {
+                    extent,
+                    decoded_bytes,
+                    documents,
+                    blake3: blake3::Hash::from_hex(&hash).map_err(de::Error::custom)?,
+                })
+            }
+        }
+        deserializer.deserialize_seq(Row)
+    }
+}
+
+mod hex_hash {
+    use serde::{Deserialize as _, Deserializer, Serializer, de};
+
+    pub(super) fn serialize<S: Serializer>(hash: &blake3::Hash, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(hash.to_hex().as_str())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<blake3::Hash, D::Error> {
+        blake3::Hash::from_hex(String::deserialize(deserializer)?).map_err(de::Error::custom)
+    }
+}
+
+/// A digest's sum as 32 hex digits, most significant first.
+pub(crate) mod hex_sum {
+    use serde::{Deserialize as _, Deserializer, Serializer, de};
+
+    use crate::digest::Sum;
+
+    pub(crate) fn serialize<S: Serializer>(sum: &Sum, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(sum)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Sum, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}
+
+mod hashing {
+    use crate::digest::Hashing;
+    use serde::{Deserialize as _, Deserializer, Serializer, de};
+
+    pub(super) fn serialize<S: Serializer>(hashing: &Hashing, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(match hashing {
+            Hashing::Raw => "raw",
+            Hashing::SortedFields => "sorted-fields",
+        })
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Hashing, D::Error> {
+        match String::deserialize(deserializer)?.as_str() {
+            "raw" => Ok(Hashing::Raw),
+            "sorted-fields" => Ok(Hashing::SortedFields),
+            other => Err(de::Error::custom(format!("unknown hashing {other:?}"))),
+        }
+    }
+}

@@ -1,0 +1,245 @@
+//! Upload parts, and the one that is kept back (DESIGN 2.2, 2.6).
+//!
+//! S3 takes the parts of a multipart upload in any order. So bytes that are not known yet (a tar header, which states a size) leave a **hole**; the
+//! part with the hole waits, and those after it go out as they fill. One hole at a time; it never straddles two parts.
+
+use std::collections::VecDeque;
+
+/// S3's smallest part, but for the last (Amazon S3 user guide, "multipart upload limits").
+pub const MIN_PART_BYTES: u64 = 5 << 20;
+/// S3's largest number of parts.
+pub const MAX_PARTS: u32 = 10_000;
+/// S3's largest part.
+const MAX_PART_BYTES: u64 = 5 << 30;
+/// The first parts' size where nothing is known of the archive's.
+const DEFAULT_BASE: u64 = 8 << 20;
+/// Parts double after each run of so many.
+const RUN: u32 = 1_000;
+
+/// How large each part is: the base size for the first 1,000, then twice as large every 1,000, up to S3's 5 GiB.
+///
+/// With the default base of 8 MiB, 56 GB of archive go in parts of at most 32 MiB, and 10,000 parts hold 7.8 TiB. For larger
+/// archives [`PartSchedule::for_estimate`] starts higher; the limit of that is 10,000 parts of 5 GiB each, which is S3's largest object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PartSchedule {
+    base: u64,
+}
+
+impl Default for PartSchedule {
+    fn default() -> Self {
+        Self { base: DEFAULT_BASE }
+    }
+}
+
+impl PartSchedule {
+    /// The schedule with the smallest parts that holds `bytes`, with as much room again in case the estimate is low.
+    pub fn for_estimate(bytes: u64) -> Self {
+        let mut schedule = Self::default();
+        while schedule.capacity() / 2 < bytes && schedule.base < MAX_PART_BYTES {
+            schedule.base = (schedule.base * 2).min(MAX_PART_BYTES);
+        }
+        schedule
+    }
+
+    /// The size of part `number`, which counts from 1.
+    pub fn size(self, number: u32) -> u64 {
+        let doublings = number.saturating_sub(1) / RUN;
+        self.base
+            .checked_shl(doublings)
+            .filter(|size| size >> doublings == self.base)
+            .map_or(MAX_PART_BYTES, |size| size.min(MAX_PART_BYTES))
+    }
+
+    /// How many bytes all 10,000 parts hold together.
+    pub fn capacity(self) -> u64 {
+        (1..=MAX_PARTS).map(|number| self.size(number)).sum()
+    }
+}
+
+/// A finished part.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// Its number in the upload, from 1, without gaps.
+    pub number: u32,
+    /// Where in the object it begins.
+    pub offset: u64,
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+}
+
+#[derive(Debug)]
+struct Hole {
+    /// The number of the part it is in.
+    number: u32,
+    /// Where in that part.
+    at: usize,
+    length: usize,
+}
+
+/// Cuts a stream of bytes with holes into parts.
+#[derive(Debug)]
+pub struct PartAssembler {
+    schedule: PartSchedule,
+    current: Part,
+    held: Option<Part>,
+    hole: Option<Hole>,
+    ready: VecDeque<Part>,
+}
+
+impl PartAssembler {
+    /// Begins at offset 0 with part 1.
+    pub fn new(schedule: PartSchedule) -> Self {
+        Self {
+            schedule,
+            current: Part {
+                number: 1,
+                offset: 0,
+                bytes: Vec::new(),
+            },
+            held: None,
+            hole: None,
+            ready: VecDeque::new(),
+        }
+    }
+
+    /// How many bytes there are so far, holes included.
+    pub fn offset(&self) -> u64 {
+        self.current.offset + self.current.bytes.len() as u64
+    }
+
+    /// Adds bytes.
+    pub fn append(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let size = self.schedule.size(self.current.number);
+            let room = usize::try_from(size.saturating_sub(self.current.bytes.len() as u64)).unwrap_or(usize::MAX);
+            let (now, later) = bytes.split_at(room.min(bytes.len()));
+            self.current.bytes.extend_from_slice(now);
+            bytes = later;
+            self.cut_when_full();
+        }
+    }
+
+    /// Leaves a hole of `length` bytes. There must be no other.
+    pub fn leave_hole(&mut self, length: usize) {
+        debug_assert!(self.hole.is_none(), "one hole at a time");
+        let at = self.current.bytes.len();
+        self.current.bytes.resize(at + length, 0);
+        self.hole = Some(Hole {
+            number: self.current.number,
+            at,
+            length,
+        });
+        self.cut_when_full();
+    }
+
+    /// Fills the hole, and lets go of the part that was kept back for it. `bytes` must be as long as the hole.
+    pub fn fill_hole(&mut self, bytes: &[u8]) {
+        let Some(hole) = self.hole.take() else {
+            debug_assert!(false, "there is no hole to fill");
+            return;
+        };
+        let part = match &mut self.held {
+            Some(held) if held.number == hole.number => held,
+            _ => &mut self.current,
+        };
+        part.bytes[hole.at..hole.at + hole.length].copy_from_slice(bytes);
+        self.ready.extend(self.held.take());
+    }
+
+    /// The next part that can be sent, in no particular order of numbers.
+    pub fn next_ready(&mut self) -> Option<Part> {
+        self.ready.pop_front()
+    }
+
+    /// The parts that are left. There must be no hole.
+    pub fn finish(mut self) -> VecDeque<Part> {
+        debug_assert!(self.hole.is_none(), "a hole was never filled");
+        if !self.current.bytes.is_empty() {
+            self.ready.push_back(self.current);
+        }
+        self.ready
+    }
+
+    fn cut_when_full(&mut self) {
+        if (self.current.bytes.len() as u64) < self.schedule.size(self.current.number) {
+            return;
+        }
+        let next = Part {
+            number: self.current.number + 1,
+            offset: self.offset(),
+            bytes: Vec::new(),
+        };
+        let full = std::mem::replace(&mut self.current, next);
+        if self.hole.as_ref().is_some_and(|hole| hole.number == full.number) {
+            self.held = Some(full);
+        } else {
+            self.ready.push_back(full);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const MIB: u64 = 1 << 20;
+    const TIB: u64 = 1 << 40;
+
+    #[test]
+    fn ten_thousand_parts_reach_s3s_largest_object() {
+        let schedule = PartSchedule::default();
+        assert_eq!(schedule.size(1), 8 * MIB);
+        assert_eq!(schedule.size(1_000), 8 * MIB);
+        assert_eq!(schedule.size(1_001), 16 * MIB);
+        assert!(schedule.capacity() > 7 * TIB);
+        assert!((1..=MAX_PARTS).all(|number| (MIN_PART_BYTES..=MAX_PART_BYTES).contains(&schedule.size(number))));
+
+        // Amazon S3's limit of 2026: 48.8 TiB, which is 10,000 parts of 5 GiB.
+        let largest = u64::from(MAX_PARTS) * MAX_PART_BYTES;
+        assert_eq!(PartSchedule::for_estimate(largest).capacity(), largest);
+        assert_eq!(PartSchedule::for_estimate(1 << 30), schedule);
+        for estimate in [TIB, 6 * TIB, 20 * TIB] {
+            assert!(PartSchedule::for_estimate(estimate).capacity() >= 2 * estimate);
+        }
+    }
+
+    proptest! {
+        /// Whatever is written in whatever pieces, the parts joined by number are the bytes, and only the part with the hole waits.
+        #[test]
+        fn parts_join_to_the_stream(steps in prop::collection::vec((0_usize..9000, 1_usize..700, any::<bool>()), 1..40)) {
+            let schedule = PartSchedule { base: 2048 };
+            let mut assembler = PartAssembler::new(schedule);
+            let mut expected = Vec::new();
+            let mut parts = Vec::new();
+            for (index, (length, hole, filled_late)) in steps.into_iter().enumerate() {
+                let filler = vec![b'A' + (index % 26) as u8; hole];
+                assembler.leave_hole(hole);
+                expected.extend_from_slice(&filler);
+                if !filled_late {
+                    assembler.fill_hole(&filler);
+                }
+                let data: Vec<u8> = (0..length).map(|at| (at % 251) as u8).collect();
+                assembler.append(&data);
+                expected.extend_from_slice(&data);
+                parts.extend(std::iter::from_fn(|| assembler.next_ready()));
+                if filled_late {
+                    let waiting = usize::from(assembler.held.is_some());
+                    prop_assert!(assembler.offset() as usize <= parts.iter().map(|part| part.bytes.len()).sum::<usize>()
+                        + (waiting + 1) * (2048 + 700));
+                    assembler.fill_hole(&filler);
+                }
+            }
+            parts.extend(assembler.finish());
+            parts.sort_by_key(|part| part.number);
+            let mut joined = Vec::new();
+            for (index, part) in parts.iter().enumerate() {
+                prop_assert_eq!(part.number as usize, index + 1);
+                prop_assert_eq!(part.offset as usize, joined.len());
+                prop_assert!(index + 1 == parts.len() || part.bytes.len() >= 2048);
+                joined.extend_from_slice(&part.bytes);
+            }
+            prop_assert_eq!(joined, expected);
+        }
+    }
+}

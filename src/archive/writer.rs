@@ -1,0 +1,200 @@
+//! Lays out an archive (FORMAT 2, 3, 6), in one pass.
+
+use super::crc::Crc32;
+use super::footer::Footer;
+use super::frame::Place;
+use super::part::PartAssembler;
+use super::tar_header::{END_OF_ARCHIVE, HeaderPlan, padding};
+use super::{
+    ArchiveName, Compression, Entry, Extent, FrameEncoder, MANIFEST_ENTRY, Part, PartSchedule, Region, Segment,
+    StoredFrame,
+};
+
+/// Writes one archive's bytes as parts, in the order of events: [`begin`](Self::begin), [`segment`](Self::segment)…,
+/// [`end`](Self::end) for each entry, then [`finish`](Self::finish). After each call, [`next_part`](Self::next_part) gives what can be sent.
+#[derive(Debug)]
+pub struct ArchiveWriter {
+    name: ArchiveName,
+    compression: Compression,
+    mtime: u64,
+    parts: PartAssembler,
+    /// Padding that the previous entry's content still needs; it goes into the next glue.
+    padding: usize,
+    open: Option<OpenEntry>,
+    /// CRC-32 of the tar stream before the open entry's glue, and how long it is. Only gzip needs it.
+    tar_crc32: Crc32,
+}
+
+#[derive(Debug)]
+struct OpenEntry {
+    plan: HeaderPlan,
+    glue: Extent,
+    padding: usize,
+    bytes: u64,
+    crc32: Crc32,
+    segments: Vec<Segment>,
+}
+
+impl ArchiveWriter {
+    /// Begins an archive.
+    pub fn new(name: ArchiveName, compression: Compression, schedule: PartSchedule) -> Self {
+        Self {
+            mtime: u64::try_from(name.unix_seconds()).unwrap_or(0),
+            name,
+            compression,
+            parts: PartAssembler::new(schedule),
+            padding: 0,
+            open: None,
+            tar_crc32: Crc32::default(),
+        }
+    }
+
+    /// Begins an entry whose name will be one of `files`, known when it ends. No entry may be open.
+    pub fn begin(&mut self, files: &[&str]) {
+        debug_assert!(self.open.is_none(), "one entry at a time");
+        let paths: Vec<String> = files.iter().map(|file| self.name.entry(file)).collect();
+        let plan = HeaderPlan::new(&paths.iter().map(String::as_str).collect::<Vec<_>>());
+        let offset = self.parts.offset();
+        let glue = self.compression.glue_length(self.padding + plan.length());
+        self.parts.leave_hole(self.prologue().len() + glue);
+        self.open = Some(OpenEntry {
+            plan,
+            glue: Extent {
+                offset,
+                length: self.parts.offset() - offset,
+            },
+            padding: std::mem::take(&mut self.padding),
+            bytes: 0,
+            crc32: Crc32::default(),
+            segments: Vec::new(),
+        });
+    }
+
+    /// Adds a segment of `documents` whole documents to the open entry.
+    pub fn segment(&mut self, frame: &StoredFrame, documents: u64) {
+        let Some(open) = &mut self.open else {
+            debug_assert!(false, "a segment belongs to an entry");
+            return;
+        };
+        open.segments.push(Segment {
+            extent: Extent {
+                offset: self.parts.offset(),
+                length: frame.stored.len() as u64,
+            },
+            decoded_bytes: frame.decoded_bytes,
+            documents,
+            blake3: frame.blake3,
+        });
+        open.bytes += frame.decoded_bytes;
+        if self.compression == Compression::Gzip {
+            open.crc32 = open.crc32.then(Crc32::of_run(frame.crc32, frame.decoded_bytes));
+        }
+        self.parts.append(&frame.stored);
+    }
+
+    /// Ends the open entry under the name `file`, one of those it began with.
+    pub fn end(&mut self, file: &str) -> Entry {
+        let open = self.open.take().expect("an entry was begun");
+        let path = self.name.entry(file);
+        let mut content = vec![0; open.padding];
+        content.extend_from_slice(&open.plan.build(&path, open.bytes, self.mtime));
+        let mut stored = if open.glue.offset == 0 {
+            self.compression.prologue().to_vec()
+        } else {
+            Vec::new()
+        };
+        stored.extend_from_slice(&self.compression.glue(&content, Place::Between));
+        self.parts.fill_hole(&stored);
+        if self.compression == Compression::Gzip {
+            self.tar_crc32 = self.tar_crc32.then(Crc32::of(&content)).then(open.crc32);
+        }
+        self.padding = padding(open.bytes);
+        Entry {
+            path,
+            header: Region {
+                offset: open.glue.offset,
+                length: open.glue.length,
+                blake3: blake3::hash(&stored),
+            },
+            bytes: open.bytes,
+            segments: open.segments,
+        }
+    }
+
+    /// Writes a small entry whole.
+    ///
+    /// # Errors
+    /// As [`FrameEncoder::write`].
+    pub fn entry(&mut self, file: &str, content: &[u8], encoder: &mut FrameEncoder) -> std::io::Result<Entry> {
+        encoder.write(content)?;
+        let frame = encoder.finish()?;
+        self.begin(&[file]);
+        self.segment(&frame, 0);
+        Ok(self.end(file))
+    }
+
+    /// How many bytes there are so far.
+    pub fn offset(&self) -> u64 {
+        self.parts.offset()
+    }
+
+    /// A part that can be sent. Their numbers come out of order: the part with an open entry's header waits.
+    pub fn next_part(&mut self) -> Option<Part> {
+        self.parts.next_ready()
+    }
+
+    /// Appends the manifest, the tar's end and the footer; returns the last parts and the object's length.
+    ///
+    /// # Errors
+    /// As [`FrameEncoder::write`].
+    pub fn finish(mut self, manifest: &[u8], encoder: &mut FrameEncoder) -> std::io::Result<(Vec<Part>, u64)> {
+        encoder.write(manifest)?;
+        let frame = encoder.finish()?;
+
+        let path = self.name.entry(MANIFEST_ENTRY);
+        let mut head = vec![0; self.padding];
+        head.extend_from_slice(&HeaderPlan::new(&[&path]).build(&path, frame.decoded_bytes, self.mtime));
+        let end = vec![0; padding(frame.decoded_bytes) + END_OF_ARCHIVE];
+
+        let trailer_offset = self.parts.offset();
+        let mut trailer = self.prologue().to_vec();
+        trailer.extend_from_slice(&self.compression.glue(&head, Place::Between));
+        let manifest_offset = trailer_offset + trailer.len() as u64;
+        trailer.extend_from_slice(&frame.stored);
+        trailer.extend_from_slice(&self.compression.glue(&end, Place::Last));
+        if self.compression == Compression::Gzip {
+            let manifest = Crc32::of_run(frame.crc32, frame.decoded_bytes);
+            let tar = self
+                .tar_crc32
+                .then(Crc32::of(&head))
+                .then(manifest)
+                .then(Crc32::of(&end));
+            trailer.extend_from_slice(&tar.gzip_trailer());
+        }
+        let footer = Footer {
+            compression: self.compression,
+            trailer: Extent {
+                offset: trailer_offset,
+                length: trailer.len() as u64,
+            },
+            manifest: Extent {
+                offset: manifest_offset,
+                length: frame.stored.len() as u64,
+            },
+            manifest_bytes: frame.decoded_bytes,
+            blake3: blake3::hash(&trailer),
+        };
+        self.parts.append(&trailer);
+        self.parts.append(&footer.encode());
+        let length = self.parts.offset();
+        Ok((self.parts.finish().into(), length))
+    }
+
+    /// What comes before the first frame, if nothing has been written yet.
+    fn prologue(&self) -> &'static [u8] {
+        match self.parts.offset() {
+            0 => self.compression.prologue(),
+            _ => &[],
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! Backup: a database goes into one archive.
+//!
+//! The order of events is that of [`backup`]: take a moment (one cluster time, and the catalog that holds at it), begin an upload, write the archive through
+//! it, look whether a collection vanished meanwhile, append the manifest, and commit. Until the commit nothing is visible; whatever goes
+//! wrong before it, or a cancellation, aborts the upload.
+//!
+//! A collection that cannot be read does not stop the others: the archive is then `partial`, and says so in its manifest, in the report and in the entry's name.
+//!
+//! Memory is bounded by constants, not by data: see [`pipeline`].
+
+mod pipeline;
+mod report;
+mod request;
+mod segment;
+mod write;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use tokio_util::sync::CancellationToken;
+
+pub use report::{BackupReport, CollectionReport, FailedCollection, RunStatus, Totals};
+pub use request::{BackupJob, BackupRequest, ConsistencyDemand};
+
+use crate::archive::{ArchiveName, Consistency, ConsistencyLevel, Manifest};
+use crate::catalog::Catalog;
+use crate::failure::{Failure, FailureKind};
+use crate::mongo::{Moment, Mongo};
+use crate::progress::Progress;
+use crate::store::{Object, Store, StoreError, Upload};
+
+/// How many parts are on their way at a time: enough to hide S3's latency, and 8 MiB of memory each.
+const PARTS_IN_FLIGHT: usize = 4;
+/// How often a name that is taken is replaced by that of the next second.
+const NAME_TRIES: usize = 5;
+
+/// What every operation works with.
+#[derive(Clone, Debug)]
+pub struct Tools {
+    /// The deployment.
+    pub mongo: Mongo,
+    /// S3 and the file system.
+    pub store: Store,
+    /// Where an operation says how far it is.
+    pub progress: Arc<Progress>,
+    /// Asked between steps; a cancelled run undoes what it began.
+    pub cancel: CancellationToken,
+}
+
+/// Backs a database up.
+///
+/// # Errors
+/// Where there is no archive now. A collection that failed is not an error: the report's status is then `partial`.
+pub async fn backup(job: &BackupJob, tools: &Tools) -> Result<BackupReport, Failure> {
+    let started = Instant::now();
+    let moment = tools.mongo.moment(&job.database).await?;
+    demand_consistency(job, &moment)?;
+    let catalog = select(job, &moment)?;
+    let (name, upload) = begin_upload(job, tools).await?;
+    let (manifest, archive) = write_and_commit(job, tools, &moment, catalog, name, upload).await?;
+    let sidecar = put_sidecar(job, tools, &manifest).await;
+    Ok(BackupReport::new(&manifest, &archive, sidecar, started.elapsed()))
+}
+
+fn demand_consistency(job: &BackupJob, moment: &Moment) -> Result<(), Failure> {
+    match &moment.reason {
+        Some(reason) if job.consistency == ConsistencyDemand::Require => Err(Failure::new(
+            FailureKind::ConsistencyNotReached,
+            format!(
+                "no snapshot of {} can be read: {reason}. Use consistency \"auto\" to back up without one",
+                job.database
+            ),
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// The part of the catalog that was asked for.
+fn select(job: &BackupJob, moment: &Moment) -> Result<Catalog, Failure> {
+    let mut catalog = moment.catalog.clone();
+    let names: Vec<&str> = catalog
+        .collections
+        .iter()
+        .map(|collection| collection.name.as_str())
+        .collect();
+    let idle = job.selection.idle_includes(&names);
+    if !idle.is_empty() {
+        return Err(Failure::invalid(format!(
+            "nothing in {} matches include {:?}; there are: {}",
+            job.database,
+            idle.join(", "),
+            names.join(", ")
+        )));
+    }
+    // What a dead restore left beside is no data.
+    let is_data = |name: &str| !name.starts_with(crate::plan::TEMPORARY_PREFIX);
+    catalog
+        .collections
+        .retain(|collection| job.selection.selects(&collection.name) && is_data(&collection.name));
+    Ok(catalog)
+}
+
+async fn begin_upload(job: &BackupJob, tools: &Tools) -> Result<(ArchiveName, Upload), Failure> {
+    let mut tries = 0;
+    loop {
+        let name = ArchiveName::at(OffsetDateTime::now_utc());
+        let location = job.destination.join(&name.object(job.compression));
+        match tools.store.upload(&location, PARTS_IN_FLIGHT).await {
+            Ok(upload) => return Ok((name, upload)),
+            // Another backup began within the same second; the next second is free.
+            Err(StoreError::Exists(_)) if tries < NAME_TRIES => {
+                tries += 1;
+                tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// Everything between the upload's begin and its end: one commit, or one abort.
+async fn write_and_commit(
+    job: &BackupJob,
+    tools: &Tools,
+    moment: &Moment,
+    catalog: Catalog,
+    name: ArchiveName,
+    mut upload: Upload,
+) -> Result<(Manifest, Object), Failure> {
+    let written = match write::write(job, tools, moment, catalog, name, &mut upload).await {
+        Ok(manifest) if tools.cancel.is_cancelled() => Err(cancelled().at(manifest.name)),
+        Ok(manifest) => upload
+            .commit()
+            .await
+            .map(|object| (manifest, object))
+            .map_err(Failure::from),
+        Err(failure) => Err(failure),
+    };
+    if let Err(first) = &written
+        && let Err(error) = upload.abort().await
+    {
+        tracing::warn!(%error, after = %first, "the unfinished upload could not be removed; the bucket's lifecycle rule will");
+    }
+    written
+}
+
+/// The manifest's copy beside the archive. The archive is whole without it, so a failure is a warning.
+async fn put_sidecar(job: &BackupJob, tools: &Tools, manifest: &Manifest) -> Result<crate::store::Location, String> {
+    let location = job.destination.join(&manifest.name.sidecar());
+    let text = write::manifest_text(manifest);
+    match tools.store.put(&location, text.into(), "application/json").await {
+        Ok(()) => Ok(location),
+        Err(error) => {
+            tracing::warn!(%error, "the manifest's copy beside the archive could not be written");
+            Err(format!(
+                "the manifest's copy beside the archive could not be written: {error}"
+            ))
+        }
+    }
+}
+
+pub(crate) fn cancelled() -> Failure {
+    Failure::new(FailureKind::Cancelled, "the run was cancelled")
+}
+
+/// What can be claimed of a moment with its exceptions.
+fn consistency(moment: &Moment, exceptions: Vec<crate::archive::Exception>) -> Consistency {
+    let level = match (moment.time, exceptions.is_empty()) {
+        (None, _) => ConsistencyLevel::None,
+        (Some(_), true) => ConsistencyLevel::Snapshot,
+        (Some(_), false) => ConsistencyLevel::Mixed,
+    };
+    Consistency {
+        level,
+        cluster_time: moment.time,
+        exceptions,
+    }
+}
+
+/// A time as it stands in manifests and reports.
+pub(crate) fn rfc3339(time: OffsetDateTime) -> String {
+    time.replace_nanosecond(0)
+        .unwrap_or(time)
+        .format(&Rfc3339)
+        .unwrap_or_default()
+}

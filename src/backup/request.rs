@@ -1,0 +1,150 @@
+//! What a caller asks for, and the job that it means.
+
+use serde::{Deserialize, Serialize};
+
+use crate::archive::{Compression, Payload};
+use crate::catalog::Selection;
+use crate::config::Environment;
+use crate::failure::{Failure, FailureKind};
+use crate::store::Location;
+
+/// The event of the backup handler. Every field can be left out: the environment fills in what it knows. Unknown fields are refused by name.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct BackupRequest {
+    /// The database; `MONGO_DB` where it is left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub database: Option<String>,
+    /// The folder for the archive, `s3://bucket/prefix/` or a path; `MONGOTAR_TO` where it is left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub destination: Option<String>,
+    /// Globs of collections; none means all.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub include: Vec<String>,
+    /// Globs of collections to leave out.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub exclude: Vec<String>,
+    /// `jsonl` (default) or `bson`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub payload: Option<Payload>,
+    /// `zstd` (default), `gzip` or `none`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub compression: Option<Compression>,
+    /// Documents over several lines, for reading by people.
+    pub pretty: bool,
+    /// `auto` (default) or `require`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub consistency: Option<ConsistencyDemand>,
+}
+
+/// What happens where no snapshot can be read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ConsistencyDemand {
+    /// The best that can be had; the manifest says what that was.
+    #[default]
+    Auto,
+    /// One cluster time for every collection, or no archive.
+    Require,
+}
+
+impl std::str::FromStr for ConsistencyDemand {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "require" => Ok(Self::Require),
+            _ => Err(format!("unknown consistency {text:?}: use auto or require")),
+        }
+    }
+}
+
+/// A request with nothing left open.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BackupJob {
+    /// The database.
+    pub database: String,
+    /// The folder for the archive.
+    pub destination: Location,
+    /// Which collections.
+    pub selection: Selection,
+    /// How documents are written.
+    pub payload: Payload,
+    /// How the archive is compressed.
+    pub compression: Compression,
+    /// Whether documents span lines.
+    pub pretty: bool,
+    /// What is demanded of the moment.
+    pub consistency: ConsistencyDemand,
+}
+
+impl BackupRequest {
+    /// Reads an event: a request, or a bare EventBridge scheduled event, whose `detail` may be a request too.
+    ///
+    /// # Errors
+    /// [`FailureKind::InvalidRequest`], with the name of the field that is not known.
+    pub fn from_event(event: serde_json::Value) -> Result<Self, Failure> {
+        let request = crate::config::request_in(event);
+        serde_json::from_value(request)
+            .map_err(|error| Failure::invalid(format!("the event is not a backup request: {error}")))
+    }
+
+    /// Fills in what is left out.
+    ///
+    /// # Errors
+    /// [`FailureKind::ConfigurationMissing`] where database or destination are nowhere to be found.
+    pub fn into_job(self, environment: &Environment) -> Result<BackupJob, Failure> {
+        let database = environment.database(self.database)?;
+        let destination = self
+            .destination
+            .or_else(|| environment.destination.clone())
+            .ok_or_else(|| {
+                Failure::new(
+                    FailureKind::ConfigurationMissing,
+                    "no destination: give \"destination\" (--to) or set MONGOTAR_TO to s3://bucket/prefix/ or a folder",
+                )
+            })?
+            .parse()?;
+        if self.pretty && self.payload == Some(Payload::Bson) {
+            return Err(Failure::invalid("\"pretty\" is for payload jsonl; BSON has no lines"));
+        }
+        Ok(BackupJob {
+            database,
+            destination,
+            selection: Selection {
+                include: self.include,
+                exclude: self.exclude,
+            },
+            payload: self.payload.unwrap_or_default(),
+            compression: self.compression.unwrap_or_default(),
+            pretty: self.pretty,
+            consistency: self.consistency.unwrap_or_default(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn unknown_fields_are_refused_by_name() {
+        let error = BackupRequest::from_event(json!({"database": "shop", "destinatoin": "x"})).expect_err("refused");
+        assert!(error.message.contains("destinatoin"), "{error}");
+    }
+
+    #[test]
+    fn a_scheduled_event_takes_everything_from_the_environment() {
+        let event = json!({
+            "version": "0", "id": "53dc4d37", "detail-type": "Scheduled Event", "source": "aws.events",
+            "account": "123456789012", "time": "2026-11-21T02:00:00Z", "region": "eu-central-1",
+            "resources": ["arn:aws:events:eu-central-1:123456789012:rule/nightly"], "detail": {}
+        });
+        assert_eq!(
+            BackupRequest::from_event(event).expect("a request"),
+            BackupRequest::default()
+        );
+    }
+}

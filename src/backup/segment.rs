@@ -1,0 +1,129 @@
+//! From a slice of a batch to a stored segment: the hot loop of a backup.
+//!
+//! Documents are hashed and encoded one after the other into a buffer that stays in the CPU's cache and is handed to the compressor when it is full. No
+//! allocation is made for a document, and no copy but into that buffer.
+
+use std::io;
+use std::sync::{Arc, Mutex};
+
+use crate::archive::{Compression, FrameEncoder, Payload, StoredFrame};
+use crate::digest::{Digest, DocumentHasher, Hashing};
+use crate::extjson::{Carried, Encoder, Style};
+use crate::mongo::{Batch, MongoError, Slice};
+
+/// The text is compressed in pieces of about this size, which fit the second-level cache.
+const PIECE: usize = 256 << 10;
+/// Documents larger than this are not spread over lines (FORMAT 4): indentation could make them many times as large.
+const MAX_PRETTY: usize = 1 << 20;
+
+/// A segment that is ready to be laid out.
+#[derive(Debug)]
+pub(super) struct EncodedSegment {
+    pub(super) frame: StoredFrame,
+    pub(super) documents: u64,
+    pub(super) wrapped: u64,
+    pub(super) digest: Digest,
+}
+
+/// Encodes segments; keeps its buffers and the compressor's state.
+#[derive(Debug)]
+struct SegmentEncoder {
+    payload: Payload,
+    compact: Encoder,
+    pretty: Option<Encoder>,
+    frame: FrameEncoder,
+    text: Vec<u8>,
+}
+
+impl SegmentEncoder {
+    fn encode(&mut self, batch: &Batch, slice: &Slice, hashing: Hashing) -> Result<EncodedSegment, MongoError> {
+        let mut hasher = DocumentHasher::new(hashing);
+        let mut wrapped = 0;
+        for document in batch.documents(slice) {
+            let document = document?;
+            hasher.add_document(document);
+            match self.payload {
+                Payload::Bson => self.text.extend_from_slice(document),
+                Payload::Jsonl => {
+                    let encoder = match &mut self.pretty {
+                        Some(pretty) if document.len() <= MAX_PRETTY => pretty,
+                        _ => &mut self.compact,
+                    };
+                    if encoder.encode(document, &mut self.text) == Carried::Wrapped {
+                        wrapped += 1;
+                    }
+                }
+            }
+            if self.text.len() >= PIECE {
+                self.compress()?;
+            }
+        }
+        self.compress()?;
+        Ok(EncodedSegment {
+            frame: self.frame.finish().map_err(|error| out_of_memory(&error))?,
+            documents: slice.documents,
+            wrapped,
+            digest: hasher.digest(),
+        })
+    }
+
+    fn compress(&mut self) -> Result<(), MongoError> {
+        let written = self.frame.write(&self.text);
+        self.text.clear();
+        // A single huge document must not keep its text's memory for the rest of the run.
+        self.text.shrink_to(4 * PIECE);
+        written.map_err(|error| out_of_memory(&error))
+    }
+}
+
+fn out_of_memory(error: &io::Error) -> MongoError {
+    MongoError {
+        action: "compressing a segment".to_owned(),
+        reason: error.to_string(),
+        code: None,
+        transient: false,
+    }
+}
+
+/// Encoders for as many workers as there are at a time.
+#[derive(Debug)]
+pub(super) struct EncoderPool {
+    payload: Payload,
+    style: Style,
+    compression: Compression,
+    idle: Mutex<Vec<SegmentEncoder>>,
+}
+
+impl EncoderPool {
+    pub(super) fn new(payload: Payload, compression: Compression, style: Style) -> Arc<Self> {
+        Arc::new(Self {
+            payload,
+            style,
+            compression,
+            idle: Mutex::new(Vec::new()),
+        })
+    }
+
+    /// Encodes a segment on the calling thread.
+    pub(super) fn encode(&self, batch: &Batch, slice: &Slice, hashing: Hashing) -> Result<EncodedSegment, MongoError> {
+        let idle = self.idle.lock().ok().and_then(|mut idle| idle.pop());
+        let mut encoder = match idle {
+            Some(encoder) => encoder,
+            None => SegmentEncoder {
+                payload: self.payload,
+                compact: Encoder::new(Style::Compact),
+                pretty: (self.style == Style::Pretty).then(|| Encoder::new(Style::Pretty)),
+                frame: FrameEncoder::new(self.compression).map_err(|error| out_of_memory(&error))?,
+                text: Vec::with_capacity(2 * PIECE),
+            },
+        };
+        let encoded = encoder.encode(batch, slice, hashing);
+        // After an error its frame is half-written: such an encoder is not used again.
+        if encoded.is_ok()
+            && let Ok(mut idle) = self.idle.lock()
+        {
+            idle.push(encoder);
+        }
+        encoded
+    }
+}

@@ -1,0 +1,189 @@
+//! The command line's words. They are those of the events, with dashes.
+
+use clap::{Args, Parser, Subcommand};
+use mongotar::archive::{Compression, Payload};
+use mongotar::backup::{BackupRequest, ConsistencyDemand};
+use mongotar::restore::{ArchiveChoice, RestoreRequest};
+
+/// MongoDB backups as one standard tar, in S3 or a folder, that come back proven equal.
+#[derive(Debug, Parser)]
+#[command(version, about, max_term_width = 110)]
+pub struct Arguments {
+    #[command(subcommand)]
+    pub command: Command,
+    /// One JSON document instead of text on standard output.
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Back a database up into one archive.
+    Backup(Backup),
+    /// Restore an archive into a database, and verify it by reading it back.
+    Restore(Restore),
+    /// Say what a restore would do, and change nothing (the same as restore --dry-run).
+    Plan(Restore),
+    /// Read every byte of an archive and check it, without a database.
+    Verify(OneArchive),
+    /// List the archives in a folder.
+    List(Folder),
+    /// Show what is in an archive.
+    Show(OneArchive),
+    /// Write the documents of one collection as Extended JSON lines.
+    Cat(Cat),
+}
+
+#[derive(Debug, Args)]
+pub struct Connection {
+    /// The connection string; MONGO_URI in the environment or in .env is the safer place for it.
+    #[arg(long, value_name = "URI")]
+    pub mongo_uri: Option<String>,
+    /// The database; else MONGO_DB, else the one that the connection string names.
+    #[arg(long, value_name = "NAME")]
+    pub mongo_db: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct Choice {
+    /// Only collections that match this glob; can be repeated.
+    #[arg(long, value_name = "GLOB")]
+    pub include: Vec<String>,
+    /// Not the collections that match this glob; can be repeated.
+    #[arg(long, value_name = "GLOB")]
+    pub exclude: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct Backup {
+    #[command(flatten)]
+    pub connection: Connection,
+    /// The folder for the archive: s3://bucket/prefix/ or a path; else MONGOTAR_TO.
+    #[arg(long, value_name = "FOLDER")]
+    pub to: Option<String>,
+    #[command(flatten)]
+    pub choice: Choice,
+    /// How documents are written: jsonl or bson.
+    #[arg(long)]
+    pub payload: Option<Payload>,
+    /// How the archive is compressed: zstd, gzip or none.
+    #[arg(long)]
+    pub compression: Option<Compression>,
+    /// Spread each document over several lines.
+    #[arg(long)]
+    pub pretty: bool,
+    /// auto: one cluster time for all collections where that can be had; require: that, or no archive.
+    #[arg(long)]
+    pub consistency: Option<ConsistencyDemand>,
+}
+
+#[derive(Debug, Args)]
+pub struct Restore {
+    #[command(flatten)]
+    pub connection: Connection,
+    /// The archive: s3://bucket/prefix/backup_….tar.zst or a path.
+    #[arg(required_unless_present = "latest", conflicts_with = "latest")]
+    pub archive: Option<String>,
+    /// The newest archive in this folder.
+    #[arg(long, value_name = "FOLDER")]
+    pub latest: Option<String>,
+    #[command(flatten)]
+    pub choice: Choice,
+    /// Restore a collection under another name: orders=orders_copy; can be repeated.
+    #[arg(long, value_name = "FROM=TO")]
+    pub rename: Vec<String>,
+    /// Say what would be done, and change nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Do not ask.
+    #[arg(long)]
+    pub yes: bool,
+    /// Do not ask, if the plan is still the one with this token.
+    #[arg(long, value_name = "TOKEN")]
+    pub confirm: Option<String>,
+    /// Put documents in past the collections' validators; violations are counted.
+    #[arg(long)]
+    pub force: bool,
+    /// Collections that are there become what the archive holds, instead of being merged into by _id.
+    #[arg(long)]
+    pub replace_existing: bool,
+    /// Keep collections that are not in the archive.
+    #[arg(long)]
+    pub keep_extra: bool,
+    /// Do not take collections without metadata for time series.
+    #[arg(long)]
+    pub no_infer_timeseries: bool,
+    /// No backup of the target first: there is then no way back.
+    #[arg(long)]
+    pub no_snapshot: bool,
+    /// The folder for that backup; pre-restore/ beside the archive where it is left out.
+    #[arg(long, value_name = "FOLDER")]
+    pub snapshot_to: Option<String>,
+    /// How many documents go into one insert command at most.
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    pub batch_size: u32,
+    /// How many documents the sample hash covers.
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    pub verify_sample_size: u32,
+}
+
+#[derive(Debug, Args)]
+pub struct OneArchive {
+    /// The archive: s3://bucket/prefix/backup_….tar.zst or a path.
+    pub archive: String,
+}
+
+#[derive(Debug, Args)]
+pub struct Folder {
+    /// The folder: s3://bucket/prefix/ or a path; else MONGOTAR_TO.
+    pub folder: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct Cat {
+    /// The archive.
+    pub archive: String,
+    /// The collection.
+    pub collection: String,
+}
+
+impl Backup {
+    /// The event that means the same.
+    pub fn request(&self) -> BackupRequest {
+        BackupRequest {
+            database: self.connection.mongo_db.clone(),
+            destination: self.to.clone(),
+            include: self.choice.include.clone(),
+            exclude: self.choice.exclude.clone(),
+            payload: self.payload,
+            compression: self.compression,
+            pretty: self.pretty,
+            consistency: self.consistency,
+        }
+    }
+}
+
+impl Restore {
+    /// The event that means the same.
+    pub fn request(&self) -> RestoreRequest {
+        let latest = || self.latest.clone().map(|latest| ArchiveChoice::Latest { latest });
+        RestoreRequest {
+            archive: self.archive.clone().map(ArchiveChoice::At).or_else(latest),
+            database: self.connection.mongo_db.clone(),
+            rename: self.rename.clone(),
+            include: self.choice.include.clone(),
+            exclude: self.choice.exclude.clone(),
+            dry_run: self.dry_run,
+            confirm: self.confirm.clone(),
+            yes: self.yes,
+            force: self.force,
+            replace_existing: self.replace_existing,
+            keep_extra: self.keep_extra,
+            snapshot: Some(!self.no_snapshot),
+            snapshot_to: self.snapshot_to.clone(),
+            infer_timeseries: Some(!self.no_infer_timeseries),
+            batch_size: Some(self.batch_size),
+            verify_sample_size: Some(self.verify_sample_size),
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! Asking a person before something changes.
+
+use std::io::{IsTerminal as _, Write as _, stderr, stdin};
+
+use mongotar::plan::RestorePlan;
+
+/// Shows the plan and asks. Where something is destroyed, the answer is the database's name, which nobody types by habit. Without a
+/// terminal there is nobody to ask: then the answer is no.
+pub fn consents(plan: &RestorePlan) -> bool {
+    if !stdin().is_terminal() {
+        return false;
+    }
+    let destroys = plan.collections.iter().any(|planned| planned.lost.is_some());
+    let question = match destroys {
+        true => format!("Type the database's name ({}) to carry this out: ", plan.database),
+        false => "Carry this out? [y/N] ".to_owned(),
+    };
+    eprint!("{plan}\n{question}");
+    // A terminal that cannot be written to cannot have shown the plan either; reading then fails as well.
+    let _ = stderr().flush();
+    let mut answer = String::new();
+    match stdin().read_line(&mut answer) {
+        Err(_) => false,
+        Ok(_) if destroys => answer.trim() == plan.database,
+        Ok(_) => matches!(answer.trim(), "y" | "Y" | "yes"),
+    }
+}

@@ -1,0 +1,179 @@
+//! Each command: put the job together, call the library, print what it says.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use mongotar::backup::{RunStatus, Tools, backup};
+use mongotar::config::Environment;
+use mongotar::failure::{Failure, FailureKind};
+use mongotar::mongo::{Mongo, MongoUri};
+use mongotar::progress::Progress;
+use mongotar::restore::{Consent, RestoreReport, carry_out, prepare};
+use mongotar::store::{Location, Store};
+use mongotar::{inspect, verify};
+use serde::Serialize;
+use tokio_util::sync::CancellationToken;
+
+use crate::arguments::{Arguments, Backup, Cat, Command, Connection, Folder, OneArchive, Restore};
+use crate::show_progress::Shown;
+use crate::{ask, text};
+
+/// Runs the command; the exit code says how it ended.
+pub async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
+    let json = arguments.json;
+    match arguments.command {
+        Command::Backup(arguments) => run_backup(&arguments, json).await,
+        Command::Restore(arguments) if !arguments.dry_run => run_restore(&arguments, json).await,
+        Command::Restore(arguments) | Command::Plan(arguments) => run_plan(&arguments, json).await,
+        Command::Verify(arguments) => run_verify(&arguments, json).await,
+        Command::List(arguments) => run_list(arguments, json).await,
+        Command::Show(arguments) => run_show(&arguments, json).await,
+        Command::Cat(arguments) => run_cat(&arguments).await,
+    }
+}
+
+async fn run_backup(arguments: &Backup, json: bool) -> Result<ExitCode, Failure> {
+    let environment = environment(&arguments.connection);
+    let job = arguments.request().into_job(&environment)?;
+    let tools = tools(&environment).await?;
+    let shown = Shown::start(&tools.progress);
+    let report = Box::pin(backup(&job, &tools)).await;
+    shown.stop();
+    let report = report?;
+    print(json, &report, text::backup)?;
+    Ok(code(report.status))
+}
+
+async fn run_plan(arguments: &Restore, json: bool) -> Result<ExitCode, Failure> {
+    let environment = environment(&arguments.connection);
+    let job = arguments.request().into_job(&environment)?;
+    let tools = tools(&environment).await?;
+    let shown = Shown::start(&tools.progress);
+    let prepared = Box::pin(prepare(&job, &tools)).await;
+    shown.stop();
+    let report = RestoreReport::planned(prepared?);
+    print(json, &report, |report| {
+        format!("{}\nTo carry it out: --confirm {}\n", report.plan, report.confirm)
+    })?;
+    Ok(code(report.status))
+}
+
+async fn run_restore(arguments: &Restore, json: bool) -> Result<ExitCode, Failure> {
+    let environment = environment(&arguments.connection);
+    let mut job = arguments.request().into_job(&environment)?;
+    let tools = tools(&environment).await?;
+    let shown = Shown::start(&tools.progress);
+    let prepared = Box::pin(prepare(&job, &tools)).await;
+    shown.stop();
+    let prepared = prepared?;
+    if job.consent == Consent::None && ask::consents(&prepared.plan) {
+        job.consent = Consent::Token(prepared.plan.confirm.clone());
+    }
+    let shown = Shown::start(&tools.progress);
+    let report = Box::pin(carry_out(prepared, &job, &tools)).await;
+    shown.stop();
+    let report = report?;
+    print(json, &report, text::restore)?;
+    Ok(code(report.status))
+}
+
+async fn run_verify(arguments: &OneArchive, json: bool) -> Result<ExitCode, Failure> {
+    let location: Location = arguments.archive.parse()?;
+    let progress = Arc::new(Progress::default());
+    let shown = Shown::start(&progress);
+    let report = verify::verify(&Store::new(), &location, &progress).await;
+    shown.stop();
+    let report = report?;
+    print(json, &report, text::verify)?;
+    Ok(code(report.status))
+}
+
+async fn run_list(arguments: Folder, json: bool) -> Result<ExitCode, Failure> {
+    let folder = arguments
+        .folder
+        .or_else(|| Environment::read().destination)
+        .ok_or_else(|| {
+            Failure::new(
+                FailureKind::ConfigurationMissing,
+                "no folder: name one, or set MONGOTAR_TO to s3://bucket/prefix/ or a path",
+            )
+        })?;
+    let archives = inspect::list(&Store::new(), &folder.parse()?).await?;
+    print(json, &archives, |archives| text::list(archives))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn run_show(arguments: &OneArchive, json: bool) -> Result<ExitCode, Failure> {
+    let shown = inspect::show(&Store::new(), &arguments.archive.parse()?).await?;
+    print(json, &shown, text::show)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn run_cat(arguments: &Cat) -> Result<ExitCode, Failure> {
+    let mut out = tokio::io::stdout();
+    inspect::cat(
+        &Store::new(),
+        &arguments.archive.parse()?,
+        &arguments.collection,
+        &mut out,
+    )
+    .await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The environment, overridden by what was given.
+fn environment(connection: &Connection) -> Environment {
+    let mut environment = Environment::read();
+    if let Some(uri) = &connection.mongo_uri {
+        let uri = MongoUri::new(uri.as_str());
+        if std::env::var_os("MONGO_DB").is_none_or(|name| name.is_empty()) {
+            environment.database = uri.database();
+        }
+        environment.uri = Some(uri);
+    }
+    environment
+}
+
+/// Connects; an interrupt cancels the run, which then undoes what it began.
+async fn tools(environment: &Environment) -> Result<Tools, Failure> {
+    let tools = Tools {
+        mongo: Mongo::connect(environment.uri()?).await?,
+        store: Store::new(),
+        progress: Arc::new(Progress::default()),
+        cancel: CancellationToken::new(),
+    };
+    let cancel = tools.cancel.clone();
+    tokio::spawn(async move {
+        if tokio::signal::ctrl_c().await.is_ok() {
+            eprintln!("\nmongotar: interrupted: undoing what was begun (a second interrupt does not wait for that)");
+            cancel.cancel();
+        }
+        if tokio::signal::ctrl_c().await.is_ok() {
+            std::process::exit(1);
+        }
+    });
+    Ok(tools)
+}
+
+fn print<T: Serialize>(json: bool, value: &T, text: impl FnOnce(&T) -> String) -> Result<(), Failure> {
+    use std::io::Write as _;
+    let mut printed = if json {
+        serde_json::to_string_pretty(value).map_err(|error| Failure::invalid(error.to_string()))?
+    } else {
+        text(value)
+    };
+    if !printed.ends_with('\n') {
+        printed.push('\n');
+    }
+    std::io::stdout()
+        .write_all(printed.as_bytes())
+        .map_err(|error| Failure::new(FailureKind::Store, format!("standard output: {error}")))
+}
+
+fn code(status: RunStatus) -> ExitCode {
+    match status {
+        RunStatus::Complete | RunStatus::Planned => ExitCode::SUCCESS,
+        RunStatus::Partial => ExitCode::from(3),
+        RunStatus::Failed => ExitCode::FAILURE,
+    }
+}

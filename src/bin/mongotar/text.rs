@@ -1,0 +1,285 @@
+//! Reports as text for people.
+
+use std::fmt::Write as _;
+
+use mongotar::archive::SavedStatus;
+use mongotar::backup::{BackupReport, RunStatus};
+use mongotar::inspect::{Listed, Shown};
+use mongotar::restore::{RestoreReport, VerifiedCollection};
+use mongotar::verify::VerifyReport;
+
+/// A table whose columns are as wide as their widest cell; the first column is left-aligned, the others are right-aligned.
+fn table(rows: &[Vec<String>]) -> String {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..columns)
+        .map(|column| {
+            rows.iter()
+                .filter_map(|row| Some(row.get(column)?.chars().count()))
+                .max()
+                .unwrap_or(0)
+        })
+        .collect();
+    let mut out = String::new();
+    for row in rows {
+        for (column, (cell, width)) in row.iter().zip(&widths).enumerate() {
+            let padding = " ".repeat(width - cell.chars().count());
+            match column {
+                0 => out.extend(["  ", cell, &padding]),
+                _ => out.extend(["  ", &padding, cell]),
+            }
+        }
+        out.truncate(out.trim_end().len());
+        out.push('\n');
+    }
+    out
+}
+
+fn row(cells: &[&dyn std::fmt::Display]) -> Vec<String> {
+    // A name may hold line breaks and control characters; here it must stay on its line.
+    cells
+        .iter()
+        .map(|cell| {
+            cell.to_string()
+                .escape_debug()
+                .to_string()
+                .replace("\\'", "'")
+                .replace("\\\"", "\"")
+        })
+        .collect()
+}
+
+fn megabytes(bytes: u64) -> String {
+    format!("{:.1} MB", bytes as f64 / 1e6)
+}
+
+fn word(status: RunStatus) -> &'static str {
+    match status {
+        RunStatus::Complete => "complete",
+        RunStatus::Partial => "PARTIAL",
+        RunStatus::Planned => "planned",
+        RunStatus::Failed => "FAILED",
+    }
+}
+
+pub fn backup(report: &BackupReport) -> String {
+    let mut rows = vec![row(&[
+        &"collection",
+        &"documents",
+        &"BSON",
+        &"in the archive",
+        &"digest",
+    ])];
+    for saved in &report.collections {
+        let mark = match saved.status {
+            SavedStatus::Complete => "",
+            SavedStatus::Partial => " (PARTIAL)",
+            SavedStatus::Failed => " (FAILED)",
+        };
+        let name = format!("{}{mark}", saved.name);
+        let (bytes, stored) = (megabytes(saved.bytes), megabytes(saved.stored_bytes));
+        rows.push(match saved.kind {
+            mongotar::catalog::Kind::View => row(&[&name, &"view"]),
+            _ => row(&[&name, &saved.documents, &bytes, &stored, &saved.digest]),
+        });
+    }
+    let mut out = table(&rows);
+    for failed in &report.failed {
+        let _ = writeln!(out, "! {}: {}", failed.name, failed.error);
+    }
+    for exception in &report.consistency.exceptions {
+        let _ = writeln!(
+            out,
+            "! {}: not read at the snapshot: {}",
+            exception.collection, exception.reason
+        );
+    }
+    for warning in &report.warnings {
+        let _ = writeln!(out, "! {warning}");
+    }
+    let _ = writeln!(
+        out,
+        "{}: {} documents, {} of BSON in {} of archive, {:.1} s ({:.0} MB/s), consistency: {}\n{}",
+        word(report.status),
+        report.totals.documents,
+        megabytes(report.totals.bytes),
+        megabytes(report.archive_bytes),
+        report.seconds,
+        report.totals.bytes as f64 / 1e6 / report.seconds.max(0.001),
+        report.consistency.level,
+        report.archive
+    );
+    out
+}
+
+pub fn restore(report: &RestoreReport) -> String {
+    let mut rows = vec![row(&[&"collection", &"action", &"archive", &"database", &"equal"])];
+    let mut notes = String::new();
+    for verified in report
+        .verification
+        .iter()
+        .flat_map(|verification| &verification.collections)
+    {
+        let action = format!("{:?}", verified.action).to_lowercase();
+        let equal = if verified.equal { "yes" } else { "NO" };
+        rows.push(row(&[
+            &verified.name,
+            &action,
+            &verified.file_count,
+            &verified.db_count,
+            &equal,
+        ]));
+        notes_on(verified, &mut notes);
+    }
+    for warning in &report.plan.warnings {
+        let _ = writeln!(notes, "! {warning}");
+    }
+    let mut out = table(&rows) + &notes;
+    if let Some(snapshot) = &report.snapshot {
+        let _ = writeln!(
+            out,
+            "the way back: mongotar restore {} --replace-existing",
+            snapshot.archive
+        );
+    }
+    let _ = writeln!(
+        out,
+        "{}: {} into {}, {:.1} s",
+        word(report.status),
+        report.archive,
+        report.database,
+        report.seconds
+    );
+    out
+}
+
+fn notes_on(verified: &VerifiedCollection, out: &mut String) {
+    let name = &verified.name;
+    if let Some(error) = &verified.error {
+        let _ = writeln!(out, "! {name}: {error}");
+    }
+    if verified.rejected > 0 {
+        let _ = writeln!(
+            out,
+            "! {name}: {} documents were refused, among them:",
+            verified.rejected
+        );
+    }
+    for rejected in verified.rejections.iter().take(5) {
+        let _ = writeln!(out, "!   {}: {}", rejected.id, rejected.message);
+    }
+    for index in &verified.failed_indexes {
+        let _ = writeln!(
+            out,
+            "! {name}: index {} could not be built: {}",
+            index.name, index.error
+        );
+    }
+    if let Some(violations) = verified.validator_violations.filter(|&violations| violations > 0) {
+        let _ = writeln!(out, "! {name}: {violations} documents do not pass its validator");
+    }
+    for (what, diff) in [("options", &verified.options_diff), ("indexes", &verified.index_diff)] {
+        if !diff.is_empty() {
+            let _ = writeln!(out, "! {name}: {what} differ: {diff:?}");
+        }
+    }
+}
+
+pub fn verify(report: &VerifyReport) -> String {
+    let mut rows = vec![row(&[&"collection", &"documents", &"read", &"digest", &"equal"])];
+    for checked in &report.collections {
+        let equal = if checked.equal { "yes" } else { "NO" };
+        rows.push(row(&[
+            &checked.name,
+            &checked.documents,
+            &checked.documents_read,
+            &checked.digest,
+            &equal,
+        ]));
+    }
+    let mut out = table(&rows);
+    for line in report.damaged.iter().chain(&report.warnings) {
+        let _ = writeln!(out, "! {line}");
+    }
+    let _ = writeln!(
+        out,
+        "{}: {} segments, {} in {}",
+        word(report.status),
+        report.segments,
+        megabytes(report.archive_bytes),
+        report.archive
+    );
+    out
+}
+
+pub fn list(archives: &[Listed]) -> String {
+    let mut rows = vec![row(&[
+        &"archive",
+        &"size",
+        &"database",
+        &"status",
+        &"collections",
+        &"documents",
+    ])];
+    for listed in archives {
+        let size = megabytes(listed.bytes);
+        rows.push(match &listed.summary {
+            Some(summary) => row(&[
+                &listed.archive,
+                &size,
+                &summary.database,
+                &summary.status,
+                &summary.collections,
+                &summary.documents,
+            ]),
+            None => row(&[&listed.archive, &size, &"no manifest beside it"]),
+        });
+    }
+    table(&rows)
+}
+
+pub fn show(shown: &Shown) -> String {
+    let (mut out, collections) = match shown {
+        Shown::Native(manifest) => (
+            format!(
+                "{}: {}, database {}, {} to {}, payload {}, compression {}, consistency {}\n",
+                manifest.name,
+                manifest.status,
+                manifest.source.database,
+                manifest.created,
+                manifest.finished,
+                manifest.payload,
+                manifest.compression,
+                manifest.consistency.level
+            ),
+            &manifest.collections,
+        ),
+        Shown::Foreign(foreign) => (
+            format!(
+                "{}: not written by this format's writer, {}\n",
+                foreign.archive, foreign.status
+            ),
+            &foreign.collections,
+        ),
+    };
+    let mut rows = vec![row(&[
+        &"collection",
+        &"kind",
+        &"documents",
+        &"BSON",
+        &"indexes",
+        &"digest",
+    ])];
+    for saved in collections {
+        let bytes = megabytes(saved.bytes);
+        rows.push(row(&[
+            &saved.name,
+            &saved.kind,
+            &saved.documents,
+            &bytes,
+            &saved.indexes.len(),
+            &saved.digest,
+        ]));
+    }
+    out.push_str(&table(&rows));
+    out
+}

@@ -1,0 +1,17 @@
+//! The restore function of AWS Lambda: an event in, a report out. See `mongotar::restore`.
+
+use std::sync::Arc;
+
+use lambda_runtime::{Error, LambdaEvent, service_fn};
+use mongotar::lambda::{Function, answer};
+use serde_json::Value;
+
+#[tokio::main]
+async fn main() -> Result<(), Error> {
+    let function = Arc::new(Function::start().await);
+    lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| {
+        let function = Arc::clone(&function);
+        async move { answer(function.restore(event.payload).await?) }
+    }))
+    .await
+}

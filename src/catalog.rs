@@ -1,0 +1,150 @@
+//! The **catalog**: the collections of a live database as a value.
+//!
+//! A survey of the source before a backup, a survey of the target before a restore and the manifest of an archive all
+//! speak of collections with the same types, so that planning is a comparison of two values. Nothing here talks to a
+//! server; `mongo::survey` fills a [`Catalog`] in.
+//!
+//! Options and indexes are kept as the raw BSON that the server returned ([`Definition`]) and never pass through a map:
+//! the order of compound index keys and of pipeline stages, the type of every number and keys such as `$jsonSchema`
+//! are part of their meaning.
+
+mod definition;
+mod selection;
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+pub use definition::Definition;
+pub use selection::Selection;
+
+/// What kind of thing a name in a database stands for (`type` in `listCollections`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// An ordinary collection, capped and clustered ones included.
+    Collection,
+    /// A time-series collection, seen through its logical documents (measurements).
+    Timeseries,
+    /// A view: a definition without documents of its own.
+    View,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Kind::Collection => "collection",
+            Kind::Timeseries => "timeseries",
+            Kind::View => "view",
+        })
+    }
+}
+
+/// One collection, time series or view of a live database.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Collection {
+    /// The name without the database, exactly as the server holds it.
+    pub name: String,
+    /// Collection, time series or view.
+    pub kind: Kind,
+    /// The `options` of `listCollections`; an empty document where there are none.
+    pub options: Definition,
+    /// The collection's UUID in its usual hyphenated form; views have none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub uuid: Option<String>,
+    /// The definitions that `listIndexes` returns, `_id_` included, in its order. Empty for a view.
+    pub indexes: Vec<Definition>,
+    /// How many documents the server estimates; `None` where it does not say (views).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub documents: Option<u64>,
+    /// The estimated size of the documents in bytes of BSON; `None` where the server does not say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<u64>,
+}
+
+impl Collection {
+    /// Whether the collection was created with `capped: true`. Snapshot reads refuse these, and their order counts.
+    pub fn is_capped(&self) -> bool {
+        self.options.get_bool("capped").unwrap_or(false)
+    }
+}
+
+/// What a server can do, as far as a backup or a restore must know it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Server {
+    /// The version as the server states it, such as `6.0.5`.
+    pub version: String,
+    /// How the deployment is built up.
+    pub topology: Topology,
+    /// The replica set's name, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replica_set: Option<String>,
+}
+
+impl Server {
+    /// The version as numbers, `(0, 0, 0)` where it cannot be read: the oldest server, which is offered the least.
+    pub fn version_numbers(&self) -> (u32, u32, u32) {
+        let mut numbers = self
+            .version
+            .split(['.', '-', '+'])
+            .map(|digits| digits.parse().unwrap_or(0));
+        let mut next = || numbers.next().unwrap_or(0);
+        (next(), next(), next())
+    }
+}
+
+/// How a deployment is built up; decides whether snapshot reads are there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Topology {
+    /// One server without an oplog: no snapshot reads.
+    Standalone,
+    /// A replica set.
+    ReplicaSet,
+    /// A sharded cluster, reached through `mongos`.
+    Sharded,
+}
+
+/// The collections of one database at one moment, sorted by name.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Catalog {
+    /// The database's name.
+    pub database: String,
+    /// The server it was read from.
+    pub server: Server,
+    /// Everything that a backup covers: no `system.` collection, sorted by name.
+    pub collections: Vec<Collection>,
+}
+
+impl Catalog {
+    /// The collection of that name, if there is one.
+    pub fn get(&self, name: &str) -> Option<&Collection> {
+        self.collections
+            .binary_search_by(|collection| collection.name.as_str().cmp(name))
+            .ok()
+            .map(|at| &self.collections[at])
+    }
+}
+
+/// Whether a name belongs to the server itself: views' definitions, time-series buckets, the profiler's output.
+/// These are never read, written or dropped directly.
+pub fn is_system(name: &str) -> bool {
+    name.starts_with("system.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_with_a_suffix_is_read() {
+        let server = |version: &str| Server {
+            version: version.to_owned(),
+            topology: Topology::Standalone,
+            replica_set: None,
+        };
+        assert_eq!(server("6.0.5").version_numbers(), (6, 0, 5));
+        assert_eq!(server("8.3.0-rc1").version_numbers(), (8, 3, 0));
+        assert_eq!(server("").version_numbers(), (0, 0, 0));
+    }
+}

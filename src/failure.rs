@@ -1,0 +1,126 @@
+//! Why an operation as a whole failed: one type for every shell.
+//!
+//! What matters to a caller is the **kind**: its name is stable (`error_type` in a Lambda's answer, the text before the colon in the CLI), and each
+//! means another next step. The message says what happened, where, and what to do.
+
+use std::fmt;
+
+use serde::Serialize;
+use thiserror::Error;
+
+use crate::archive::ArchiveError;
+use crate::mongo::{MongoError, code};
+use crate::store::{LocationError, StoreError};
+
+/// What kind of failure it is. The names are part of the interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum FailureKind {
+    /// Something that must be configured is missing: see the message for its name.
+    ConfigurationMissing,
+    /// The request itself is wrong: correct it.
+    InvalidRequest,
+    /// The database cannot be reached, or a command failed.
+    Database,
+    /// The database user lacks a privilege.
+    DatabaseUnauthorized,
+    /// S3 or the file system failed.
+    Store,
+    /// The role or the file's permissions do not allow it.
+    StoreDenied,
+    /// The archive is not there.
+    ArchiveNotFound,
+    /// An object of that name is there already.
+    ArchiveExists,
+    /// The archive is truncated, damaged or altered.
+    ArchiveDamaged,
+    /// The archive was written in a format that this program does not know.
+    ArchiveUnsupported,
+    /// `consistency: require` could not be kept.
+    ConsistencyNotReached,
+    /// The plan cannot be carried out; nothing was changed.
+    PlanConflicts,
+    /// The restore needs `confirm` or `yes`; nothing was changed.
+    ConsentMissing,
+    /// Archive, target or policy changed since the plan that was confirmed; nothing was changed.
+    ConsentStale,
+    /// The way back could not be made; nothing was changed.
+    SnapshotFailed,
+    /// The run was cancelled; what it began was undone.
+    Cancelled,
+}
+
+impl fmt::Display for FailureKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
+}
+
+/// A failed operation.
+#[derive(Clone, Debug, Error)]
+#[error("{kind}: {message}")]
+pub struct Failure {
+    /// What kind.
+    pub kind: FailureKind,
+    /// What happened, where, and what to do next. Never holds credentials.
+    pub message: String,
+}
+
+impl Failure {
+    /// A failure with its message.
+    pub fn new(kind: FailureKind, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            message: message.into(),
+        }
+    }
+
+    /// A request that cannot be carried out as it stands.
+    pub fn invalid(message: impl Into<String>) -> Self {
+        Self::new(FailureKind::InvalidRequest, message)
+    }
+
+    /// The same failure, with where it happened.
+    #[must_use]
+    pub fn at(mut self, place: impl fmt::Display) -> Self {
+        self.message = format!("{place}: {}", self.message);
+        self
+    }
+}
+
+impl From<MongoError> for Failure {
+    fn from(error: MongoError) -> Self {
+        let kind = match error.is(code::UNAUTHORIZED) {
+            true => FailureKind::DatabaseUnauthorized,
+            false => FailureKind::Database,
+        };
+        Self::new(kind, error.to_string())
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        let kind = match error {
+            StoreError::NotFound(_) => FailureKind::ArchiveNotFound,
+            StoreError::Exists(_) => FailureKind::ArchiveExists,
+            StoreError::Denied { .. } => FailureKind::StoreDenied,
+            StoreError::Changed(_) | StoreError::Failed { .. } => FailureKind::Store,
+        };
+        Self::new(kind, error.to_string())
+    }
+}
+
+impl From<ArchiveError> for Failure {
+    fn from(error: ArchiveError) -> Self {
+        let kind = match error {
+            ArchiveError::Version(_) => FailureKind::ArchiveUnsupported,
+            _ => FailureKind::ArchiveDamaged,
+        };
+        Self::new(kind, error.to_string())
+    }
+}
+
+impl From<LocationError> for Failure {
+    fn from(error: LocationError) -> Self {
+        Self::invalid(error.to_string())
+    }
+}

@@ -1,0 +1,177 @@
+//! Looking into archives without restoring them: which there are, what is in one, and its documents as text.
+
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncWrite, AsyncWriteExt as _};
+
+use crate::archive::{ArchiveName, Compression, Manifest, Saved, Status};
+use crate::digest::Hashing;
+use crate::extjson::{Encoder, Style};
+use crate::failure::{Failure, FailureKind};
+use crate::open::open;
+use crate::plan::Contents;
+use crate::store::{Location, Store};
+
+/// One archive in a folder.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Listed {
+    /// Its name.
+    pub name: ArchiveName,
+    /// Where it is.
+    pub archive: Location,
+    /// Its length.
+    pub bytes: u64,
+    /// How it is compressed.
+    pub compression: Compression,
+    /// What the manifest beside it says; absent where there is none.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub summary: Option<Summary>,
+}
+
+/// What the manifest beside an archive says. It is not authenticated: the one inside rules.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Summary {
+    /// Whether everything is in it.
+    pub status: Status,
+    /// The database.
+    pub database: String,
+    /// How many collections, time series and views.
+    pub collections: u64,
+    /// How many documents.
+    pub documents: u64,
+    /// Their size as BSON.
+    pub bytes: u64,
+}
+
+/// The archives in a folder, oldest first.
+///
+/// # Errors
+/// What the store answered.
+pub async fn list(store: &Store, folder: &Location) -> Result<Vec<Listed>, Failure> {
+    let objects = store.list(folder, "backup_").await?;
+    let mut found = Vec::new();
+    for object in &objects {
+        let Some((name, compression)) = ArchiveName::of_object(&object.location.file_name()) else {
+            continue;
+        };
+        let beside = objects
+            .iter()
+            .find(|other| other.location.file_name() == name.sidecar());
+        let summary = match beside {
+            Some(sidecar) => {
+                let all = crate::archive::Extent {
+                    offset: 0,
+                    length: sidecar.bytes,
+                };
+                let text = store.read(sidecar, all).await?;
+                Manifest::from_sidecar(&text).ok().map(|manifest| summary(&manifest))
+            }
+            None => None,
+        };
+        found.push(Listed {
+            name,
+            archive: object.location.clone(),
+            bytes: object.bytes,
+            compression,
+            summary,
+        });
+    }
+    found.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(found)
+}
+
+fn summary(manifest: &Manifest) -> Summary {
+    Summary {
+        status: manifest.status,
+        database: manifest.source.database.clone(),
+        collections: manifest.collections.len() as u64,
+        documents: manifest.collections.iter().map(|saved| saved.documents).sum(),
+        bytes: manifest.collections.iter().map(|saved| saved.bytes).sum(),
+    }
+}
+
+/// What is in an archive: its manifest where it is ours, what a survey found where it is not.
+#[derive(Clone, Debug, Serialize)]
+#[serde(untagged)]
+pub enum Shown {
+    /// The manifest.
+    Native(Box<Manifest>),
+    /// What a survey found.
+    Foreign(ForeignSummary),
+}
+
+/// What a survey found in an archive of others.
+#[derive(Clone, Debug, Serialize)]
+pub struct ForeignSummary {
+    /// Where it is.
+    pub archive: String,
+    /// Whether it seems whole.
+    pub status: Status,
+    /// The database, where the archive says so.
+    pub database: Option<String>,
+    /// Every collection.
+    pub collections: Vec<Saved>,
+    /// What is noteworthy.
+    pub warnings: Vec<String>,
+}
+
+/// Opens an archive and says what is in it.
+///
+/// # Errors
+/// As [`open`].
+pub async fn show(store: &Store, location: &Location) -> Result<Shown, Failure> {
+    let file = open(store, location).await?;
+    if let Some(manifest) = file.manifest() {
+        return Ok(Shown::Native(Box::new(manifest.clone())));
+    }
+    let Contents {
+        archive,
+        status,
+        database,
+        collections,
+        ..
+    } = file.contents();
+    Ok(Shown::Foreign(ForeignSummary {
+        archive: archive.location,
+        status,
+        database,
+        collections,
+        warnings: file.warnings(),
+    }))
+}
+
+/// Writes the documents of one collection as Extended JSON, one a line; returns how many.
+///
+/// # Errors
+/// [`FailureKind::InvalidRequest`] where the archive has no such collection, or damage, by which time the documents before it have been written.
+pub async fn cat(
+    store: &Store,
+    location: &Location,
+    collection: &str,
+    out: &mut (impl AsyncWrite + Unpin),
+) -> Result<u64, Failure> {
+    let file = open(store, location).await?;
+    let contents = file.contents();
+    if !contents.collections.iter().any(|saved| saved.name == collection) {
+        let names: Vec<&str> = contents.collections.iter().map(|saved| saved.name.as_str()).collect();
+        return Err(Failure::invalid(format!(
+            "{location} has no collection {collection:?}; it has: {}",
+            names.join(", ")
+        )));
+    }
+    let failed = |error: std::io::Error| Failure::new(FailureKind::Store, format!("writing the documents: {error}"));
+    let mut streams = file.documents(vec![(collection.to_owned(), Hashing::Raw)]);
+    let mut encoder = Encoder::new(Style::Compact);
+    let (mut text, mut documents) = (Vec::new(), 0);
+    while let Some(mut stream) = streams.recv().await {
+        while let Some(chunk) = stream.chunks.recv().await {
+            for document in chunk?.documents() {
+                encoder.encode(document, &mut text);
+                documents += 1;
+            }
+            out.write_all(&text).await.map_err(failed)?;
+            text.clear();
+        }
+    }
+    out.flush().await.map_err(failed)?;
+    Ok(documents)
+}

@@ -1,0 +1,112 @@
+//! What both Lambda functions share: logs as JSON, clients made once per cold start, errors with a stable type.
+
+use std::sync::Arc;
+
+use lambda_runtime::Diagnostic;
+use serde::Serialize;
+use serde_json::Value;
+use tokio::sync::OnceCell;
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+use crate::backup::{BackupReport, BackupRequest, Tools, backup};
+use crate::config::Environment;
+use crate::failure::Failure;
+use crate::mongo::Mongo;
+use crate::progress::Progress;
+use crate::restore::{RestoreReport, RestoreRequest, carry_out, prepare};
+use crate::store::Store;
+
+/// One function's execution environment.
+#[derive(Debug, Default)]
+pub struct Function {
+    environment: Environment,
+    store: Store,
+    mongo: OnceCell<Mongo>,
+}
+
+impl Function {
+    /// Sets up logging and the S3 client, in the init phase. The database is connected to with the first event, so that a database that is away is an error with a name
+    /// and no crash in a loop.
+    pub async fn start() -> Self {
+        let filter =
+            EnvFilter::try_from_env("MONGOTAR_LOG").unwrap_or_else(|_| EnvFilter::new("info,aws=warn,hyper=warn"));
+        // A second subscriber is refused; the first one then stays.
+        let _ = tracing_subscriber::fmt()
+            .json()
+            .with_env_filter(filter)
+            .with_current_span(true)
+            .with_span_list(false)
+            .try_init();
+        let store = Store::new();
+        store.warm_up().await;
+        Self {
+            environment: Environment::read(),
+            store,
+            mongo: OnceCell::new(),
+        }
+    }
+
+    /// Answers an event of the backup function.
+    ///
+    /// # Errors
+    /// As [`backup`], and what is wrong with the event.
+    pub async fn backup(&self, event: Value) -> Result<BackupReport, Failure> {
+        let job = BackupRequest::from_event(event)?.into_job(&self.environment)?;
+        tracing::info!(database = job.database, destination = %job.destination, "backup begins");
+        let tools = self.tools().await?;
+        let report = Box::pin(backup(&job, &tools)).await?;
+        tracing::info!(status = ?report.status, archive = %report.archive, documents = report.totals.documents, "backup ends");
+        Ok(report)
+    }
+
+    /// Answers an event of the restore function.
+    ///
+    /// # Errors
+    /// As [`prepare`] and [`carry_out`], and what is wrong with the event.
+    pub async fn restore(&self, event: Value) -> Result<RestoreReport, Failure> {
+        let request = RestoreRequest::from_event(event)?;
+        let dry_run = request.dry_run;
+        let job = request.into_job(&self.environment)?;
+        let tools = self.tools().await?;
+        let prepared = Box::pin(prepare(&job, &tools)).await?;
+        tracing::info!(archive = %prepared.archive.object.location, database = job.policy.database, confirm = prepared.plan.confirm, "planned");
+        if dry_run {
+            return Ok(RestoreReport::planned(prepared));
+        }
+        let report = Box::pin(carry_out(prepared, &job, &tools)).await?;
+        tracing::info!(status = ?report.status, "restore ends");
+        Ok(report)
+    }
+
+    async fn tools(&self) -> Result<Tools, Failure> {
+        let uri = self.environment.uri()?;
+        let mongo = self.mongo.get_or_try_init(|| Mongo::connect(uri)).await?;
+        Ok(Tools {
+            mongo: mongo.clone(),
+            store: self.store.clone(),
+            progress: Arc::new(Progress::default()),
+            cancel: CancellationToken::new(),
+        })
+    }
+}
+
+/// What Lambda shows of a failure: `error_type` is the failure's kind.
+impl From<Failure> for Diagnostic {
+    fn from(failure: Failure) -> Self {
+        tracing::error!(error_type = %failure.kind, message = failure.message, "failed");
+        Self {
+            error_type: failure.kind.to_string(),
+            error_message: failure.message,
+        }
+    }
+}
+
+/// A result as the JSON that a function answers with.
+///
+/// # Errors
+/// None that a report can cause: its keys are text.
+pub fn answer(report: impl Serialize) -> Result<Value, Failure> {
+    serde_json::to_value(report)
+        .map_err(|error| Failure::invalid(format!("the report cannot be written as JSON: {error}")))
+}

@@ -1,0 +1,33 @@
+//! MongoDB backups that run serverless, land in S3 as one standard tar object, and come back *proven equal*.
+//!
+//! The two Lambda handlers and the command line are thin callers of this library. Dependencies between its modules point downwards only:
+//!
+//! ```text
+//! bin/{backup,restore,mongotar}                      shells: parse, call, map the error
+//!   backup · restore · verify · inspect              operations: a list of named steps each
+//!     plan · archive · extjson · digest · catalog    pure: bytes and values
+//!     mongo · store                                  I/O at the rim
+//! ```
+//!
+//! [`archive::format`] is the specification of what is written.
+
+#![warn(missing_docs, unreachable_pub, missing_debug_implementations)]
+#![forbid(unsafe_code)]
+
+pub mod archive;
+pub mod backup;
+pub mod catalog;
+pub mod config;
+pub mod digest;
+mod elements;
+pub mod extjson;
+pub mod failure;
+pub mod inspect;
+pub mod lambda;
+pub mod mongo;
+pub mod open;
+pub mod plan;
+pub mod progress;
+pub mod restore;
+pub mod store;
+pub mod verify;

@@ -1,0 +1,170 @@
+//! A server's reply, walked as bytes.
+//!
+//! A cursor's batch is a BSON array inside the reply: for each document a type byte, the index as text, NUL, and the document, which begins with its own
+//! length. That is all that must be understood to cut it into documents (BSON specification 1.1).
+
+use std::ops::Range;
+
+use mongodb::raw_batch_cursor::RawBatch;
+
+use super::MongoError;
+
+/// One reply of a cursor, with its documents.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    reply: RawBatch,
+    /// The array's elements within the reply's bytes.
+    elements: Range<usize>,
+}
+
+/// A run of documents within a batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Slice {
+    elements: Range<usize>,
+    /// How many documents.
+    pub documents: u64,
+    /// Their size as BSON.
+    pub bytes: u64,
+}
+
+impl Batch {
+    pub(super) fn new(reply: RawBatch) -> Result<Self, MongoError> {
+        let all = reply.as_raw_document().as_bytes();
+        let array = reply
+            .doc_slices()
+            .map_err(|error| MongoError::unexpected("reading a batch", error.to_string()))?
+            .as_bytes();
+        let start = array.as_ptr() as usize - all.as_ptr() as usize;
+        // Without the array's own length and its closing NUL.
+        let elements = start + 4..start + array.len() - 1;
+        Ok(Self { reply, elements })
+    }
+
+    /// The reply's length, which is what holding it costs.
+    pub fn reply_bytes(&self) -> usize {
+        self.reply.as_raw_document().as_bytes().len()
+    }
+
+    /// Cuts the batch into slices of whole documents, of about `target` bytes each and at least one document.
+    ///
+    /// # Errors
+    /// Where the reply is not a sequence of documents.
+    pub fn slices(&self, target: u64) -> Result<Vec<Slice>, MongoError> {
+        let mut slices = Vec::new();
+        let mut start = self.elements.start;
+        let (mut documents, mut bytes) = (0, 0);
+        let mut walk = Documents {
+            elements: self.bytes(&self.elements),
+            at: 0,
+        };
+        while let Some(document) = walk.next() {
+            let length = document?.len() as u64;
+            documents += 1;
+            bytes += length;
+            if bytes >= target {
+                let end = self.elements.start + walk.at;
+                slices.push(Slice {
+                    elements: start..end,
+                    documents,
+                    bytes,
+                });
+                (start, documents, bytes) = (end, 0, 0);
+            }
+        }
+        if documents > 0 {
+            slices.push(Slice {
+                elements: start..self.elements.end,
+                documents,
+                bytes,
+            });
+        }
+        Ok(slices)
+    }
+
+    /// The documents of a slice that this batch gave.
+    pub fn documents(&self, slice: &Slice) -> Documents<'_> {
+        Documents {
+            elements: self.bytes(&slice.elements),
+            at: 0,
+        }
+    }
+
+    /// All documents of the batch.
+    pub fn all_documents(&self) -> Documents<'_> {
+        Documents {
+            elements: self.bytes(&self.elements),
+            at: 0,
+        }
+    }
+
+    fn bytes(&self, range: &Range<usize>) -> &[u8] {
+        &self.reply.as_raw_document().as_bytes()[range.clone()]
+    }
+}
+
+/// Walks over documents in an array's bytes.
+#[derive(Clone, Debug)]
+pub struct Documents<'a> {
+    elements: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Iterator for Documents<'a> {
+    type Item = Result<&'a [u8], MongoError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let rest = &self.elements[self.at..];
+        if rest.is_empty() {
+            return None;
+        }
+        let found = split_element(rest);
+        match found {
+            Some((key, document)) => {
+                self.at += key + document.len();
+                Some(Ok(document))
+            }
+            None => {
+                self.at = self.elements.len();
+                Some(Err(MongoError::unexpected(
+                    "reading a batch",
+                    "the server's reply is not an array of documents",
+                )))
+            }
+        }
+    }
+}
+
+/// The length of type and key, and the document behind them.
+fn split_element(element: &[u8]) -> Option<(usize, &[u8])> {
+    if element[0] != 3 {
+        return None;
+    }
+    let key = memchr::memchr(0, element)? + 1;
+    let length: [u8; 4] = element.get(key..key + 4)?.try_into().ok()?;
+    let length = usize::try_from(i32::from_le_bytes(length))
+        .ok()
+        .filter(|&length| length >= 5)?;
+    Some((key, element.get(key..key.checked_add(length)?)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn documents_are_walked_and_damage_is_refused() {
+        let element = |index: &str, document: &[u8]| [&[3], index.as_bytes(), &[0], document].concat();
+        let small = [5, 0, 0, 0, 0];
+        let bytes = [element("0", &small), element("1", &small)].concat();
+        let walk = |bytes: &[u8]| {
+            Documents { elements: bytes, at: 0 }
+                .collect::<Result<Vec<_>, _>>()
+                .map(|found| found.len())
+        };
+        assert_eq!(walk(&bytes).ok(), Some(2));
+        assert!(walk(&bytes[..bytes.len() - 1]).is_err());
+        assert!(walk(&[&[2], &bytes[1..]].concat()).is_err());
+        let overlong = [255, 255, 255, 127, 0];
+        assert!(walk(&element("0", &overlong)).is_err());
+    }
+}

@@ -1,0 +1,101 @@
+//! One client for a deployment, made once per process.
+
+use std::time::Duration;
+
+use bson::{Document, RawDocumentBuf, doc};
+use mongodb::options::{ClientOptions, SelectionCriteria};
+use mongodb::{Client, Database};
+
+use super::{MongoError, MongoUri};
+use crate::catalog::{Server, Topology};
+
+/// How long to look for a server before saying that there is none.
+const SERVER_SELECTION: Duration = Duration::from_secs(15);
+
+/// A connection to a deployment and what is known of it.
+#[derive(Clone, Debug)]
+pub struct Mongo {
+    client: Client,
+    uri: MongoUri,
+    server: Server,
+    selection: Option<SelectionCriteria>,
+}
+
+impl Mongo {
+    /// Connects, and asks the server who it is.
+    ///
+    /// # Errors
+    /// Where the string is wrong, no server answers, or the credentials are refused.
+    pub async fn connect(uri: &MongoUri) -> Result<Self, MongoError> {
+        let failed = |error: mongodb::error::Error| MongoError::new(format!("connecting to {uri}"), &error, uri);
+        let mut options = ClientOptions::parse(uri.expose()).await.map_err(failed)?;
+        options.app_name.get_or_insert_with(|| "mongotar".to_owned());
+        options.server_selection_timeout.get_or_insert(SERVER_SELECTION);
+        let selection = options.selection_criteria.clone();
+        let client = Client::with_options(options).map_err(failed)?;
+        let admin = client.database("admin");
+        let hello = admin.run_command(doc! {"hello": 1}).await.map_err(failed)?;
+        let build = admin.run_command(doc! {"buildInfo": 1}).await.map_err(failed)?;
+        let replica_set = hello.get_str("setName").ok().map(str::to_owned);
+        let topology = match hello.get_str("msg") {
+            Ok("isdbgrid") => Topology::Sharded,
+            _ if replica_set.is_some() => Topology::ReplicaSet,
+            _ => Topology::Standalone,
+        };
+        Ok(Self {
+            client,
+            uri: uri.clone(),
+            server: Server {
+                version: build.get_str("version").unwrap_or_default().to_owned(),
+                topology,
+                replica_set,
+            },
+            selection,
+        })
+    }
+
+    /// What answered.
+    pub fn server(&self) -> &Server {
+        &self.server
+    }
+
+    pub(super) fn database(&self, name: &str) -> Database {
+        self.client.database(name)
+    }
+
+    /// The read preference of the connection string.
+    pub(super) fn read_selection(&self) -> Option<SelectionCriteria> {
+        self.selection.clone()
+    }
+
+    /// Runs a command on the primary. `action` names it in errors, with the namespace.
+    ///
+    /// # Errors
+    /// What the server answered.
+    pub async fn command(&self, database: &str, command: Document, action: &str) -> Result<Document, MongoError> {
+        self.database(database)
+            .run_command(command)
+            .await
+            .map_err(|error| self.error(action, &error))
+    }
+
+    /// As [`Self::command`], for a command in raw BSON, whose fields keep their order and exact types.
+    ///
+    /// # Errors
+    /// What the server answered.
+    pub async fn raw_command(
+        &self,
+        database: &str,
+        command: RawDocumentBuf,
+        action: &str,
+    ) -> Result<Document, MongoError> {
+        self.database(database)
+            .run_raw_command(command)
+            .await
+            .map_err(|error| self.error(action, &error))
+    }
+
+    pub(super) fn error(&self, action: impl Into<String>, error: &mongodb::error::Error) -> MongoError {
+        MongoError::new(action, error, &self.uri)
+    }
+}

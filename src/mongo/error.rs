@@ -1,0 +1,90 @@
+//! What a server or the way to it answered.
+
+use mongodb::error::ErrorKind;
+use thiserror::Error;
+
+/// Server error codes that somebody acts on (`src/mongo/base/error_codes.yml` of the server).
+pub mod code {
+    /// Not allowed.
+    pub const UNAUTHORIZED: i32 = 13;
+    /// There is no such collection or database.
+    pub const NAMESPACE_NOT_FOUND: i32 = 26;
+    /// The name is taken.
+    pub const NAMESPACE_EXISTS: i32 = 48;
+    /// A document that the validator refuses.
+    pub const DOCUMENT_VALIDATION_FAILURE: i32 = 121;
+    /// This server cannot read at a snapshot (a standalone).
+    pub const ILLEGAL_OPERATION_NOT_REPLICA_SET: i32 = 123;
+    /// The snapshot is older than the server's history.
+    pub const SNAPSHOT_TOO_OLD: i32 = 239;
+    /// This collection cannot be read at that time.
+    pub const SNAPSHOT_UNAVAILABLE: i32 = 246;
+    /// The `_id` or another unique key is there already.
+    pub const DUPLICATE_KEY: i32 = 11000;
+    /// A field of a command that this server does not know.
+    pub const UNKNOWN_FIELD: i32 = 40415;
+}
+
+/// A failed command or connection. The message never holds credentials.
+#[derive(Clone, Debug, Error)]
+#[error("{action}: {reason}")]
+pub struct MongoError {
+    /// What was tried, with the namespace.
+    pub action: String,
+    /// What came back.
+    pub reason: String,
+    /// The server's code, where it was the server that answered.
+    pub code: Option<i32>,
+    /// Whether the same may succeed when it is tried again: a network failure or a change of primary.
+    pub transient: bool,
+}
+
+impl MongoError {
+    pub(super) fn new(action: impl Into<String>, error: &mongodb::error::Error, uri: &super::MongoUri) -> Self {
+        let action = action.into();
+        let (code, reason) = match error.kind.as_ref() {
+            ErrorKind::Command(command) => (
+                Some(command.code),
+                format!("{} ({} {})", command.message, command.code, command.code_name),
+            ),
+            ErrorKind::ServerSelection { message, .. } => (
+                None,
+                format!(
+                    "no server can be reached: check the connection string, the network and the credentials ({message})"
+                ),
+            ),
+            ErrorKind::Authentication { message, .. } => (None, format!("the credentials were refused ({message})")),
+            kind => (None, kind.to_string()),
+        };
+        let transient = matches!(
+            error.kind.as_ref(),
+            ErrorKind::Io(_) | ErrorKind::ConnectionPoolCleared { .. } | ErrorKind::ServerSelection { .. }
+        ) || error.contains_label(mongodb::error::RETRYABLE_WRITE_ERROR)
+            || error.contains_label("RetryableError")
+            || matches!(
+                code,
+                Some(6 | 7 | 89 | 91 | 189 | 262 | 9001 | 10107 | 11600 | 11602 | 13435 | 13436)
+            );
+        Self {
+            reason: uri.redact(&reason),
+            action,
+            code,
+            transient,
+        }
+    }
+
+    /// An answer that is not of the expected form.
+    pub(super) fn unexpected(action: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self {
+            action: action.into(),
+            reason: reason.into(),
+            code: None,
+            transient: false,
+        }
+    }
+
+    /// Whether the server answered with that code.
+    pub fn is(&self, code: i32) -> bool {
+        self.code == Some(code)
+    }
+}

@@ -1,0 +1,315 @@
+//! Writing documents as they are: the `insert` command itself, in raw BSON.
+//!
+//! The driver's own insert re-serialises every document and adds an `_id` where one is missing; here the documents' bytes are put into the command once,
+//! as they were decoded. A server that accepts a command can still refuse single documents, so the outcome accounts for every one.
+
+use bson::{Document, RawDocumentBuf, doc};
+
+use super::{Mongo, MongoError, code};
+use crate::catalog::Definition;
+
+/// The documents of one command: 16 MiB is what the server takes in one command document, which one document may fill alone.
+const MAX_BATCH_BYTES: usize = 16 << 20;
+
+/// Documents on their way into one `insert` command.
+#[derive(Clone, Debug, Default)]
+pub struct InsertBatch {
+    /// The array's elements: type, index, NUL, document.
+    elements: Vec<u8>,
+    /// Where each document begins in `elements`.
+    starts: Vec<usize>,
+}
+
+/// What became of a batch. `inserted + rejected.len()` is the number of documents in it.
+#[derive(Clone, Debug, Default)]
+pub struct InsertOutcome {
+    /// How many are in the collection now.
+    pub inserted: u64,
+    /// Those that are not.
+    pub rejected: Vec<Rejected>,
+}
+
+/// A document that the server refused.
+#[derive(Clone, Debug)]
+pub struct Rejected {
+    /// Which of the batch.
+    pub index: usize,
+    /// Why.
+    pub code: i32,
+    /// Why, in the server's words.
+    pub message: String,
+}
+
+impl InsertBatch {
+    /// Whether a document of that size still fits beside the others.
+    pub fn has_room(&self, document_bytes: usize) -> bool {
+        self.starts.is_empty() || self.elements.len() + document_bytes + 16 <= MAX_BATCH_BYTES
+    }
+
+    /// Adds a document's raw BSON.
+    pub fn push(&mut self, document: &[u8]) {
+        self.elements.push(3);
+        self.elements
+            .extend_from_slice(itoa::Buffer::new().format(self.starts.len()).as_bytes());
+        self.elements.push(0);
+        self.starts.push(self.elements.len());
+        self.elements.extend_from_slice(document);
+    }
+
+    /// How many documents there are.
+    pub fn len(&self) -> usize {
+        self.starts.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.starts.is_empty()
+    }
+
+    /// How many bytes they take.
+    pub fn bytes(&self) -> usize {
+        self.elements.len()
+    }
+
+    /// The raw BSON of a document.
+    pub fn document(&self, index: usize) -> &[u8] {
+        let start = self.starts[index];
+        let length: [u8; 4] = self.elements[start..start + 4].try_into().unwrap_or_default();
+        &self.elements[start..start + u32::from_le_bytes(length) as usize]
+    }
+
+    /// Forgets the documents, and keeps the memory.
+    pub fn clear(&mut self) {
+        self.elements.clear();
+        self.starts.clear();
+    }
+
+    /// The command, with `fields` before the documents.
+    fn command(&self, fields: &Document) -> Result<RawDocumentBuf, MongoError> {
+        let invalid = |error: String| MongoError::unexpected("putting an insert command together", error);
+        let head = bson::serialize_to_vec(fields).map_err(|error| invalid(error.to_string()))?;
+        let mut bytes = Vec::with_capacity(head.len() + self.elements.len() + 32);
+        bytes.extend_from_slice(&head[..head.len() - 1]);
+        bytes.extend_from_slice(b"\x04documents\0");
+        let array = self.elements.len() + 5;
+        bytes.extend_from_slice(
+            &u32::try_from(array)
+                .map_err(|error| invalid(error.to_string()))?
+                .to_le_bytes(),
+        );
+        bytes.extend_from_slice(&self.elements);
+        bytes.extend_from_slice(&[0, 0]);
+        let total = u32::try_from(bytes.len()).map_err(|error| invalid(error.to_string()))?;
+        bytes[..4].copy_from_slice(&total.to_le_bytes());
+        RawDocumentBuf::from_bytes(bytes).map_err(|error| invalid(error.to_string()))
+    }
+}
+
+/// How documents are inserted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// In the order given, by one writer: what a capped collection needs.
+    Kept,
+    /// In any order.
+    Free,
+}
+
+/// Whether the collection's validator sees the documents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Validation {
+    /// It does.
+    Enforced,
+    /// It does not; needs the privilege `bypassDocumentValidation`.
+    Bypassed,
+}
+
+impl Mongo {
+    /// Whether the server leaves a top-level `Timestamp(0,0)` alone when it is told to.
+    pub fn keeps_empty_timestamps(&self) -> bool {
+        match self.server().version_numbers() {
+            (5, 0, patch) => patch >= 29,
+            (6, 0, patch) => patch >= 17,
+            (7, 0, patch) => patch >= 13,
+            (major, _, _) => major >= 8,
+        }
+    }
+
+    /// Inserts a batch. Refused documents are in the outcome; an error means that nothing is known of any of them.
+    ///
+    /// # Errors
+    /// What prevented the command as a whole.
+    pub async fn insert(
+        &self,
+        database: &str,
+        collection: &str,
+        batch: &InsertBatch,
+        order: Order,
+        validation: Validation,
+    ) -> Result<InsertOutcome, MongoError> {
+        let action = format!("inserting into {database}.{collection}");
+        let mut fields = doc! {"insert": collection, "ordered": order == Order::Kept};
+        if validation == Validation::Bypassed {
+            fields.insert("bypassDocumentValidation", true);
+        }
+        if self.keeps_empty_timestamps() {
+            fields.insert("bypassEmptyTsReplacement", true);
+        }
+        let reply = self.raw_command(database, batch.command(&fields)?, &action).await?;
+        let inserted = reply
+            .get_i32("n")
+            .map_err(|error| MongoError::unexpected(&action, error.to_string()))?;
+        let mut rejected: Vec<Rejected> = match reply.get_array("writeErrors") {
+            Ok(errors) => errors
+                .iter()
+                .filter_map(bson::Bson::as_document)
+                .map(rejected)
+                .collect(),
+            Err(_) => Vec::new(),
+        };
+        let inserted = u64::try_from(inserted).unwrap_or(0);
+        if order == Order::Kept {
+            // An ordered insert ends at the first error: what follows it was not tried.
+            for index in inserted as usize + rejected.len()..batch.len() {
+                rejected.push(Rejected {
+                    index,
+                    code: 0,
+                    message: "not tried: an earlier document was refused, and the order must be kept".to_owned(),
+                });
+            }
+        }
+        if inserted + rejected.len() as u64 != batch.len() as u64 {
+            return Err(MongoError::unexpected(
+                action,
+                format!("{inserted} inserted and {} refused of {}", rejected.len(), batch.len()),
+            ));
+        }
+        Ok(InsertOutcome { inserted, rejected })
+    }
+
+    /// Puts a document, whatever its keys, in the place of the one with its `_id`.
+    ///
+    /// # Errors
+    /// What the server answered; a document that is not there is an error.
+    pub async fn replace(
+        &self,
+        database: &str,
+        collection: &str,
+        document: &[u8],
+        validation: Validation,
+    ) -> Result<(), MongoError> {
+        let action = format!("replacing a document of {database}.{collection}");
+        let invalid = |error: &dyn std::fmt::Display| MongoError::unexpected(&action, error.to_string());
+        let document = bson::RawDocument::from_bytes(document).map_err(|error| invalid(&error))?;
+        let id = document
+            .get("_id")
+            .map_err(|error| invalid(&error))?
+            .ok_or_else(|| invalid(&"the document has no _id"))?;
+        let mut command = RawDocumentBuf::new();
+        command.append(bson::cstr!("update"), collection);
+        command.append(bson::cstr!("updates"), {
+            let mut updates = bson::RawArrayBuf::new();
+            updates.push(replacement(id, document));
+            updates
+        });
+        if validation == Validation::Bypassed {
+            command.append(bson::cstr!("bypassDocumentValidation"), true);
+        }
+        let reply = self.raw_command(database, command, &action).await?;
+        if let Some(error) = reply
+            .get_array("writeErrors")
+            .ok()
+            .and_then(|errors| errors.first()?.as_document())
+        {
+            let refused = rejected(error);
+            return Err(MongoError {
+                code: Some(refused.code),
+                ..MongoError::unexpected(action, refused.message)
+            });
+        }
+        match reply.get_i32("n") {
+            Ok(1) => Ok(()),
+            _ => Err(MongoError::unexpected(action, "the document to replace is not there")),
+        }
+    }
+}
+
+/// An update by pipeline, because a plain replacement may not have keys that begin with `$` and would replace `Timestamp(0,0)`.
+fn replacement(id: bson::RawBsonRef<'_>, document: &bson::RawDocument) -> RawDocumentBuf {
+    let nest = |key: &bson::raw::CStr, value: RawDocumentBuf| {
+        let mut outer = RawDocumentBuf::new();
+        outer.append(key, value);
+        outer
+    };
+    let mut query = RawDocumentBuf::new();
+    query.append(bson::cstr!("_id"), {
+        // `$eq`, so that an `_id` that is itself a document with `$` keys or a regular expression is compared and not interpreted.
+        let mut equals = RawDocumentBuf::new();
+        equals.append(bson::cstr!("$eq"), id);
+        equals
+    });
+    let literal = nest(bson::cstr!("$literal"), document.to_owned());
+    let stage = nest(bson::cstr!("$replaceRoot"), nest(bson::cstr!("newRoot"), literal));
+    let mut pipeline = bson::RawArrayBuf::new();
+    pipeline.push(stage);
+    let mut update = RawDocumentBuf::new();
+    update.append(bson::cstr!("q"), query);
+    update.append(bson::cstr!("u"), pipeline);
+    update
+}
+
+fn rejected(error: &Document) -> Rejected {
+    Rejected {
+        index: error
+            .get_i32("index")
+            .ok()
+            .and_then(|index| usize::try_from(index).ok())
+            .unwrap_or(0),
+        code: error.get_i32("code").unwrap_or(0),
+        message: error.get_str("errmsg").unwrap_or("refused").to_owned(),
+    }
+}
+
+impl Rejected {
+    /// Whether a document with that `_id` (or another unique key) is there.
+    pub fn is_duplicate(&self) -> bool {
+        self.code == code::DUPLICATE_KEY
+    }
+}
+
+/// The `_id` of a document as canonical Extended JSON, for reports. `None` where it has none.
+pub fn id_text(document: &[u8]) -> Option<String> {
+    let document = bson::RawDocument::from_bytes(document).ok()?;
+    let id = document.get("_id").ok()??;
+    let mut only = RawDocumentBuf::new();
+    only.append(bson::cstr!("_id"), id);
+    Some(Definition::new(only).to_json())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_holds_the_documents_as_they_are() {
+        let mut batch = InsertBatch::default();
+        let documents: Vec<Vec<u8>> = (0..12)
+            .map(|n| bson::serialize_to_vec(&doc! {"_id": n, "text": "x".repeat(n as usize)}).expect("BSON"))
+            .collect();
+        for document in &documents {
+            assert!(batch.has_room(document.len()));
+            batch.push(document);
+        }
+        let command = batch
+            .command(&doc! {"insert": "c", "ordered": false})
+            .expect("a command");
+        let array = command.get_array("documents").expect("documents");
+        let read: Vec<&[u8]> = array
+            .into_iter()
+            .flatten()
+            .filter_map(|value| value.as_document().map(|d| d.as_bytes()))
+            .collect();
+        assert_eq!(read, documents);
+        assert_eq!(batch.document(7), documents[7]);
+        assert_eq!(id_text(&documents[3]).as_deref(), Some(r#"{"_id":{"$numberInt":"3"}}"#));
+    }
+}

@@ -1,0 +1,165 @@
+//! The moment that an archive shows: one cluster time for all collections, and a catalog that is known to be the one of that time.
+//!
+//! A snapshot read has a trap: at a cluster time T, a collection that was *dropped* after T, or the old name of a renamed one, gives no documents
+//! and no error. And a catalog cannot be listed at T. So the catalog is listed before T is taken and again after; only when both agree is it T's. After the
+//! backup it is listed once more ([`Mongo::vanished`]), and a collection that was read as empty and has disappeared is reported as failed.
+
+use std::collections::BTreeSet;
+
+use bson::{Document, doc};
+
+use super::{Mongo, MongoError, code};
+use crate::archive::ClusterTime;
+use crate::catalog::{Catalog, Kind, Topology};
+
+/// How often the catalog is listed again when it changed while T was taken.
+const TRIES: usize = 8;
+
+/// At which point in time a collection is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReadAt {
+    /// At that cluster time, exactly.
+    Snapshot(ClusterTime),
+    /// What the majority of a replica set has, while the cursor moves.
+    Majority,
+    /// What the server has, while the cursor moves.
+    Local,
+}
+
+impl ReadAt {
+    pub(super) fn read_concern(self) -> Option<Document> {
+        match self {
+            Self::Snapshot(time) => Some(doc! {"level": "snapshot", "atClusterTime": bson::Timestamp::from(time)}),
+            Self::Majority => Some(doc! {"level": "majority"}),
+            Self::Local => None,
+        }
+    }
+}
+
+/// A catalog and the time at which it holds.
+#[derive(Clone, Debug)]
+pub struct Moment {
+    /// The collections.
+    pub catalog: Catalog,
+    /// The cluster time; `None` where this deployment has no snapshot reads.
+    pub time: Option<ClusterTime>,
+    /// Why there is none.
+    pub reason: Option<String>,
+}
+
+impl Moment {
+    /// How a collection is read when it cannot be read at a snapshot.
+    pub fn fallback(&self) -> ReadAt {
+        match self.catalog.server.topology {
+            Topology::Standalone => ReadAt::Local,
+            Topology::ReplicaSet | Topology::Sharded => ReadAt::Majority,
+        }
+    }
+}
+
+impl Mongo {
+    /// Takes a cluster time and the catalog that holds at it.
+    ///
+    /// # Errors
+    /// What the server answered, and a catalog that never stands still.
+    pub async fn moment(&self, database: &str) -> Result<Moment, MongoError> {
+        if let Some(reason) = self.why_no_snapshots() {
+            return Ok(Moment {
+                catalog: self.survey(database).await?,
+                time: None,
+                reason: Some(reason),
+            });
+        }
+        let mut before = self.list_collections(database).await?;
+        for _ in 0..TRIES {
+            let time = self.operation_time(database).await?;
+            let readable = before
+                .iter()
+                .find(|listed| listed.kind != Kind::View && !listed.options.get_bool("capped").unwrap_or(false));
+            let taken = match (readable, time) {
+                (Some(listed), Some(time)) => self.try_snapshot(database, &listed.name, time).await,
+                _ => Ok(()),
+            };
+            let time = match taken {
+                Ok(()) => time,
+                Err(error) if is_no_snapshot(&error) => {
+                    return Ok(Moment {
+                        catalog: self.survey(database).await?,
+                        time: None,
+                        reason: Some(error.reason),
+                    });
+                }
+                Err(error) => return Err(error),
+            };
+            let after = self.list_collections(database).await?;
+            if before == after {
+                return Ok(Moment {
+                    catalog: self.describe(database, after).await?,
+                    time,
+                    reason: time.is_none().then(|| "the server gave no cluster time".to_owned()),
+                });
+            }
+            before = after;
+        }
+        Err(MongoError::unexpected(
+            format!("taking a snapshot of {database}"),
+            "collections are created, changed or dropped faster than they can be listed: try again when that has calmed down",
+        ))
+    }
+
+    /// Of the collections in `catalog`, those that are no longer there under the same name and UUID.
+    ///
+    /// # Errors
+    /// What the server answered.
+    pub async fn vanished(&self, catalog: &Catalog) -> Result<BTreeSet<String>, MongoError> {
+        let now = self.list_collections(&catalog.database).await?;
+        Ok(catalog
+            .collections
+            .iter()
+            .filter(|collection| {
+                !now.iter()
+                    .any(|listed| listed.name == collection.name && listed.uuid == collection.uuid)
+            })
+            .map(|collection| collection.name.clone())
+            .collect())
+    }
+
+    /// Why snapshot reads cannot be had from this deployment.
+    fn why_no_snapshots(&self) -> Option<String> {
+        let server = self.server();
+        if server.topology == Topology::Standalone {
+            return Some("a standalone server has no snapshot reads".to_owned());
+        }
+        (server.version_numbers() < (5, 0, 0))
+            .then(|| format!("snapshot reads need MongoDB 5.0, this is {}", server.version))
+    }
+
+    /// A time that is not before anything the server has told so far. A snapshot read at it waits until the majority has arrived there.
+    async fn operation_time(&self, database: &str) -> Result<Option<ClusterTime>, MongoError> {
+        let reply = self
+            .command(database, doc! {"ping": 1}, "asking for the cluster time")
+            .await?;
+        Ok(reply.get_timestamp("operationTime").ok().map(ClusterTime::from))
+    }
+
+    /// Whether this deployment and this user can read a collection at a time.
+    async fn try_snapshot(&self, database: &str, collection: &str, time: ClusterTime) -> Result<(), MongoError> {
+        let action = format!("reading {database}.{collection} at a snapshot");
+        let concern = ReadAt::Snapshot(time).read_concern();
+        let find = doc! {"find": collection, "limit": 1, "singleBatch": true, "projection": {"_id": 1}, "readConcern": concern};
+        self.command(database, find, &action).await.map(|_| ())
+    }
+}
+
+/// Whether the answer means that this deployment or user has no snapshot reads, so that a fallback is due.
+fn is_no_snapshot(error: &MongoError) -> bool {
+    [
+        code::ILLEGAL_OPERATION_NOT_REPLICA_SET,
+        code::SNAPSHOT_UNAVAILABLE,
+        code::SNAPSHOT_TOO_OLD,
+        code::UNAUTHORIZED,
+        72, // InvalidOptions: read concern snapshot is not known for this command.
+    ]
+    .iter()
+    .any(|&code| error.is(code))
+}

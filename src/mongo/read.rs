@@ -1,0 +1,140 @@
+//! Reading a collection from its beginning to its end.
+
+use bson::{RawDocumentBuf, doc};
+use futures_util::StreamExt as _;
+use mongodb::raw_batch_cursor::RawBatchCursor;
+
+use super::{Batch, Mongo, MongoError, ReadAt};
+
+/// More documents than a reply of 16 MiB can hold of any but the smallest: the server then fills its replies.
+const FIRST_BATCH: i32 = 100_000;
+
+/// The replies of one cursor, in natural order.
+pub struct Batches {
+    mongo: Mongo,
+    namespace: String,
+    cursor: RawBatchCursor,
+}
+
+impl std::fmt::Debug for Batches {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Batches")
+            .field("namespace", &self.namespace)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Mongo {
+    /// Opens a cursor over all documents of a collection or the measurements of a time series.
+    ///
+    /// # Errors
+    /// What the server answered; [`super::code::SNAPSHOT_UNAVAILABLE`] where the collection cannot be read at that time.
+    pub async fn read(&self, database: &str, collection: &str, at: ReadAt) -> Result<Batches, MongoError> {
+        let mut find = doc! {"find": collection, "batchSize": FIRST_BATCH};
+        if let Some(concern) = at.read_concern() {
+            find.insert("readConcern", concern);
+        }
+        self.cursor(database, collection, find).await
+    }
+
+    /// Opens a cursor over the documents whose `_id` is one of `ids`, in no particular order. `ids` is the BSON array of the values.
+    ///
+    /// # Errors
+    /// What the server answered.
+    pub async fn read_ids(
+        &self,
+        database: &str,
+        collection: &str,
+        ids: bson::RawArrayBuf,
+    ) -> Result<Batches, MongoError> {
+        let mut of_ids = RawDocumentBuf::new();
+        of_ids.append(bson::cstr!("$in"), ids);
+        let mut filter = RawDocumentBuf::new();
+        filter.append(bson::cstr!("_id"), of_ids);
+        let mut find = RawDocumentBuf::new();
+        find.append(bson::cstr!("find"), collection);
+        find.append(bson::cstr!("filter"), filter);
+        find.append(bson::cstr!("batchSize"), FIRST_BATCH);
+        let namespace = format!("{database}.{collection}");
+        let opened = self.database(database).run_raw_cursor_command(find).batch().await;
+        let cursor = opened.map_err(|error| self.error(format!("reading {namespace}"), &error))?;
+        Ok(self.batches(namespace, cursor))
+    }
+
+    async fn cursor(&self, database: &str, collection: &str, find: bson::Document) -> Result<Batches, MongoError> {
+        let namespace = format!("{database}.{collection}");
+        let db = self.database(database);
+        let mut command = db.run_cursor_command(find);
+        if let Some(selection) = self.read_selection() {
+            command = command.selection_criteria(selection);
+        }
+        let opened = command.batch().await;
+        let cursor = opened.map_err(|error| self.error(format!("reading {namespace}"), &error))?;
+        Ok(self.batches(namespace, cursor))
+    }
+
+    fn batches(&self, namespace: String, cursor: RawBatchCursor) -> Batches {
+        Batches {
+            mongo: self.clone(),
+            namespace,
+            cursor,
+        }
+    }
+}
+
+impl Batches {
+    /// The next reply; `None` at the end.
+    ///
+    /// # Errors
+    /// What the server answered, or that the connection broke.
+    pub async fn next(&mut self) -> Option<Result<Batch, MongoError>> {
+        let reply = self.cursor.next().await?;
+        Some(
+            reply
+                .map_err(|error| self.mongo.error(format!("reading {}", self.namespace), &error))
+                .and_then(Batch::new),
+        )
+    }
+}
+
+impl Mongo {
+    /// How many documents of a collection a validator (a query, such as `{"$jsonSchema": …}`) would refuse.
+    ///
+    /// # Errors
+    /// What the server answered.
+    pub async fn count_violations(
+        &self,
+        database: &str,
+        collection: &str,
+        validator: &bson::RawDocument,
+    ) -> Result<u64, MongoError> {
+        let action = format!("counting the documents of {database}.{collection} that its validator refuses");
+        let nest = |key: &bson::raw::CStr, value: RawDocumentBuf| {
+            let mut outer = RawDocumentBuf::new();
+            outer.append(key, value);
+            outer
+        };
+        let mut refused = bson::RawArrayBuf::new();
+        refused.push(validator.to_owned());
+        let mut not = RawDocumentBuf::new();
+        not.append(bson::cstr!("$nor"), refused);
+        let mut pipeline = bson::RawArrayBuf::new();
+        pipeline.push(nest(bson::cstr!("$match"), not));
+        let mut count = RawDocumentBuf::new();
+        count.append(bson::cstr!("$count"), "refused");
+        pipeline.push(count);
+        let mut command = RawDocumentBuf::new();
+        command.append(bson::cstr!("aggregate"), collection);
+        command.append(bson::cstr!("pipeline"), pipeline);
+        command.append(bson::cstr!("cursor"), RawDocumentBuf::new());
+        let reply = self.raw_command(database, command, &action).await?;
+        let counted = reply
+            .get_document("cursor")
+            .and_then(|cursor| cursor.get_array("firstBatch"))
+            .map_err(|error| MongoError::unexpected(&action, error.to_string()))?;
+        let refused = counted
+            .first()
+            .and_then(|row| row.as_document()?.get_i32("refused").ok());
+        Ok(refused.and_then(|count| u64::try_from(count).ok()).unwrap_or(0))
+    }
+}

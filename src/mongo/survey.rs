@@ -1,0 +1,178 @@
+//! Surveying a database into a [`Catalog`].
+
+use bson::{Document, RawDocumentBuf, doc};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+
+use super::{Mongo, MongoError, code};
+use crate::catalog::{Catalog, Collection, Definition, Kind, is_system};
+
+/// How many collections are asked about at a time.
+const AT_ONCE: usize = 16;
+
+/// A collection as `listCollections` knows it.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Listed {
+    pub(super) name: String,
+    pub(super) kind: Kind,
+    pub(super) options: Definition,
+    pub(super) uuid: Option<String>,
+}
+
+impl Mongo {
+    /// Everything in a database that a backup covers or a restore could touch.
+    ///
+    /// # Errors
+    /// What the server answered.
+    pub async fn survey(&self, database: &str) -> Result<Catalog, MongoError> {
+        let listed = self.list_collections(database).await?;
+        self.describe(database, listed).await
+    }
+
+    /// Adds indexes and sizes to what was listed. A collection that is gone by now is left out.
+    pub(super) async fn describe(&self, database: &str, listed: Vec<Listed>) -> Result<Catalog, MongoError> {
+        let described: Vec<Option<Collection>> =
+            stream::iter(listed.into_iter().map(|entry| self.describe_one(database, entry)))
+                .buffered(AT_ONCE)
+                .try_collect()
+                .await?;
+        Ok(Catalog {
+            database: database.to_owned(),
+            server: self.server().clone(),
+            collections: described.into_iter().flatten().collect(),
+        })
+    }
+
+    /// The collections of a database without their indexes, sorted by name, the server's own left out.
+    pub(super) async fn list_collections(&self, database: &str) -> Result<Vec<Listed>, MongoError> {
+        let action = format!("listing the collections of {database}");
+        let command = doc! {"listCollections": 1, "cursor": {"batchSize": 10_000}};
+        let mut found = Vec::new();
+        for entry in self.collect(database, command, &action).await? {
+            let listed =
+                listed(&entry).ok_or_else(|| MongoError::unexpected(&action, "an entry has no name or type"))?;
+            if !is_system(&listed.name) {
+                found.push(listed);
+            }
+        }
+        found.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(found)
+    }
+
+    async fn describe_one(&self, database: &str, listed: Listed) -> Result<Option<Collection>, MongoError> {
+        let mut collection = Collection {
+            name: listed.name,
+            kind: listed.kind,
+            options: listed.options,
+            uuid: listed.uuid,
+            indexes: Vec::new(),
+            documents: None,
+            bytes: None,
+        };
+        if collection.kind == Kind::View {
+            return Ok(Some(collection));
+        }
+        match self.indexes(database, &collection.name).await {
+            Ok(indexes) => collection.indexes = indexes,
+            Err(error) if error.is(code::NAMESPACE_NOT_FOUND) => return Ok(None),
+            Err(error) => return Err(error),
+        }
+        (collection.documents, collection.bytes) = self.estimates(database, &collection).await;
+        Ok(Some(collection))
+    }
+
+    /// The index definitions of a collection, as the server returns them.
+    ///
+    /// # Errors
+    /// What the server answered.
+    pub async fn indexes(&self, database: &str, collection: &str) -> Result<Vec<Definition>, MongoError> {
+        let action = format!("listing the indexes of {database}.{collection}");
+        let command = doc! {"listIndexes": collection, "cursor": {"batchSize": 1_000}};
+        Ok(self
+            .collect(database, command, &action)
+            .await?
+            .into_iter()
+            .map(|index| Definition::new(without(&index, &["ns"])))
+            .collect())
+    }
+
+    /// How much the server believes to be there. Estimates only steer and inform, so a server that does not say is no error.
+    async fn estimates(&self, database: &str, collection: &Collection) -> (Option<u64>, Option<u64>) {
+        let stats = self
+            .command(
+                database,
+                doc! {"collStats": &collection.name},
+                "estimating a collection's size",
+            )
+            .await
+            .unwrap_or_default();
+        let bytes = number(&stats, "size");
+        // For a time series `count` is that of the buckets.
+        let documents = match collection.kind {
+            Kind::Timeseries => None,
+            _ => number(&stats, "count"),
+        };
+        (documents, bytes)
+    }
+
+    /// All documents of a small cursor.
+    async fn collect(
+        &self,
+        database: &str,
+        command: Document,
+        action: &str,
+    ) -> Result<Vec<RawDocumentBuf>, MongoError> {
+        let db = self.database(database);
+        let mut run = db.run_cursor_command(command);
+        if let Some(selection) = self.read_selection() {
+            run = run.selection_criteria(selection);
+        }
+        let mut cursor = run.await.map_err(|error| self.error(action, &error))?;
+        let mut found = Vec::new();
+        while cursor.advance().await.map_err(|error| self.error(action, &error))? {
+            found.push(cursor.current().to_owned());
+        }
+        Ok(found)
+    }
+}
+
+fn listed(entry: &RawDocumentBuf) -> Option<Listed> {
+    let kind = match entry.get_str("type").unwrap_or("collection") {
+        "view" => Kind::View,
+        "timeseries" => Kind::Timeseries,
+        _ => Kind::Collection,
+    };
+    let uuid = entry
+        .get_document("info")
+        .ok()
+        .and_then(|info| info.get_binary("uuid").ok())
+        .and_then(|binary| <[u8; 16]>::try_from(binary.bytes).ok())
+        .map(|bytes| bson::Uuid::from_bytes(bytes).to_string());
+    Some(Listed {
+        name: entry.get_str("name").ok()?.to_owned(),
+        kind,
+        options: entry
+            .get_document("options")
+            .map_or_else(|_| Definition::empty(), |options| Definition::new(options.to_owned())),
+        uuid,
+    })
+}
+
+/// A document without some of its top-level fields.
+fn without(document: &RawDocumentBuf, keys: &[&str]) -> RawDocumentBuf {
+    let mut out = RawDocumentBuf::new();
+    for (key, value) in document.iter().flatten() {
+        if !keys.contains(&key.as_str()) {
+            out.append(key, value);
+        }
+    }
+    out
+}
+
+fn number(document: &Document, key: &str) -> Option<u64> {
+    match document.get(key)? {
+        bson::Bson::Int32(value) => u64::try_from(*value).ok(),
+        bson::Bson::Int64(value) => u64::try_from(*value).ok(),
+        bson::Bson::Double(value) if *value >= 0.0 => Some(*value as u64),
+        _ => None,
+    }
+}

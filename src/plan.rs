@@ -1,0 +1,184 @@
+//! The **plan**: what a restore will do, as a value, before anything is done.
+//!
+//! [`plan`] compares an archive's [`Contents`] with the target's [`Catalog`] under a [`Policy`]. A dry run prints the [`RestorePlan`], a person
+//! or a program consents to it, and the restore obeys it; none of them asks the questions again. What cannot be planned is answered by all
+//! [`Conflicts`] at once.
+//!
+//! Pure: no server, no clock, no randomness. The same three values give the same plan, so its [`confirm`](RestorePlan::confirm) token says
+//! whether the archive, the policy or the target has changed since.
+//!
+//! What a plan never does:
+//!
+//! - drop a collection that the archive names, whatever became of its backup;
+//! - drop anything when only a part of the archive was asked for, or when the archive may not name everything that its database had;
+//! - touch the server's own collections (`system.`), or mongotar's ([`INTERNAL_PREFIX`]);
+//! - replace or fill a collection from one that was not saved whole.
+//!
+//! Not promised: that the server accepts every option and index, or that the counts of a live target still hold.
+
+mod conflicts;
+mod consent;
+mod contents;
+mod decide;
+mod diff;
+#[cfg(test)]
+mod fixture;
+mod infer;
+mod names;
+mod policy;
+mod rename;
+mod render;
+mod request;
+mod restore_plan;
+mod rows;
+#[cfg(test)]
+mod tests;
+mod views;
+
+pub use crate::catalog::Selection;
+pub use conflicts::{Conflict, Conflicts};
+pub use contents::{ArchiveIdentity, Contents, Coverage};
+pub use diff::Diff;
+pub use infer::{Inferred, Signal};
+pub use names::{INTERNAL_PREFIX, TEMPORARY_PREFIX};
+pub use policy::{Existing, Extra, Inference, Policy, Validators};
+pub use rename::{NotARename, Rename};
+pub use restore_plan::{Action, Fingerprint, Method, Planned, RestorePlan, Totals};
+
+use std::collections::BTreeMap;
+
+use crate::catalog::{Catalog, Kind};
+
+/// Plans the restore of an archive into a database.
+///
+/// # Errors
+/// Everything that is in the way. Then there is no plan, not even for a part.
+pub fn plan(contents: &Contents, target: &Catalog, policy: &Policy) -> Result<RestorePlan, Conflicts> {
+    let mut conflicts = request::check(contents, target, policy);
+    let mut warnings = request::warnings(contents, target, policy);
+    let mut rows = rows::of_archive(contents, target, policy, &mut conflicts);
+    rows.extend(rows::of_extras(&rows, contents, target, policy));
+    if !conflicts.is_empty() {
+        return Err(Conflicts(conflicts));
+    }
+    follow_renames(&mut rows);
+    warn_of_dangling_views(&mut rows, target);
+    let rows = in_order_of_execution(rows);
+    warnings.extend(rows::skipped(&rows));
+    Ok(RestorePlan {
+        archive: contents.archive.clone(),
+        status: contents.status,
+        source_database: contents.database.clone(),
+        database: policy.database.clone(),
+        policy: policy.clone(),
+        confirm: consent::token(contents, target, policy),
+        to_drop: names(&rows, |row| row.action == Action::Drop),
+        to_create: names(&rows, |row| row.action == Action::Create),
+        to_restore: names(&rows, |row| row.action.restores()),
+        totals: totals(&rows),
+        warnings,
+        collections: rows,
+    })
+}
+
+/// Lets a view read from its source's new name. Sources named within a pipeline are left as they are, and said.
+fn follow_renames(rows: &mut [Planned]) {
+    let restored = rows.iter().filter(|row| row.action.restores());
+    let renamed: BTreeMap<String, String> = restored
+        .filter_map(|row| Some((row.source.clone()?, row.name.clone())))
+        .filter(|(source, name)| source != name)
+        .collect();
+    for view in rows
+        .iter_mut()
+        .filter(|row| row.kind == Kind::View && row.action.restores())
+    {
+        if let Some(name) = view.options.get_str("viewOn").and_then(|source| renamed.get(source)) {
+            view.options = views::reading_from(&view.options, name);
+            view.warnings.push(format!(
+                "it reads from {name:?}, under which name its source is restored"
+            ));
+        }
+        for source in views::pipeline_sources(&view.options) {
+            if let Some(name) = renamed.get(&source) {
+                let warning = format!(
+                    "its pipeline names {source:?}, which is restored as {name:?}: the pipeline is not rewritten"
+                );
+                view.warnings.push(warning);
+            }
+        }
+    }
+}
+
+/// A view without its source is legal, and seldom meant.
+fn warn_of_dangling_views(rows: &mut [Planned], target: &Catalog) {
+    let stays = |row: &&Planned| row.action != Action::Drop && target.get(&row.name).is_some();
+    let there: Vec<String> = rows
+        .iter()
+        .filter(|row| row.action.restores() || stays(row))
+        .map(|row| row.name.clone())
+        .collect();
+    for view in rows
+        .iter_mut()
+        .filter(|row| row.kind == Kind::View && row.action.restores())
+    {
+        for source in views::sources(&view.options) {
+            if !there.contains(&source) {
+                view.warnings
+                    .push(format!("it reads from {source:?}, which will not be there"));
+            }
+        }
+    }
+}
+
+fn in_order_of_execution(mut rows: Vec<Planned>) -> Vec<Planned> {
+    let restored_views = rows
+        .iter()
+        .filter(|row| row.kind == Kind::View && row.action.restores());
+    let views = restored_views
+        .map(|row| (row.name.clone(), views::sources(&row.options)))
+        .collect();
+    let place: BTreeMap<String, usize> = views::in_order(&views).into_iter().zip(1..).collect();
+    rows.sort_by_cached_key(|row| {
+        let (group, within) = match (row.action, row.kind) {
+            (Action::Drop, Kind::View) => (4, 0),
+            (Action::Drop, _) => (4, 1),
+            (Action::Skip, _) => (3, 0),
+            (_, Kind::Collection) => (0, 0),
+            (_, Kind::Timeseries) => (1, 0),
+            (_, Kind::View) => (2, place.get(&row.name).copied().unwrap_or(0)),
+        };
+        (group, within, row.name.clone(), row.source.clone())
+    });
+    rows
+}
+
+fn names(rows: &[Planned], which: impl Fn(&Planned) -> bool) -> Vec<String> {
+    let mut names: Vec<String> = rows
+        .iter()
+        .filter(|row| which(row))
+        .map(|row| row.name.clone())
+        .collect();
+    names.sort_unstable();
+    names
+}
+
+fn totals(rows: &[Planned]) -> Totals {
+    let mut totals = Totals::default();
+    for row in rows {
+        let present = row.documents_present.unwrap_or(0);
+        if row.action.restores() {
+            totals.collections += 1;
+            totals.documents = totals.documents.saturating_add(row.documents);
+            totals.bytes = totals.bytes.saturating_add(row.bytes);
+        }
+        match row.action {
+            Action::Drop => {
+                totals.collections_to_drop += 1;
+                totals.documents_to_drop = totals.documents_to_drop.saturating_add(present);
+            }
+            Action::Replace => totals.documents_to_replace = totals.documents_to_replace.saturating_add(present),
+            _ => {}
+        }
+    }
+    totals
+}

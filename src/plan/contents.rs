@@ -1,0 +1,46 @@
+//! What a restore can draw on: an archive's contents, whoever wrote it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::archive::foreign::Signals;
+use crate::archive::{Saved, Status};
+
+/// What an archive holds, native or foreign alike.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Contents {
+    /// Which archive it is.
+    pub archive: ArchiveIdentity,
+    /// Whether everything that was asked for is in it.
+    pub status: Status,
+    /// The database it was made of, where the archive says so.
+    pub database: Option<String>,
+    /// How much of that database it speaks of.
+    pub coverage: Coverage,
+    /// Every collection, time series and view in it.
+    pub collections: Vec<Saved>,
+    /// What was seen in a foreign archive. For a native one there is nothing to infer: the default.
+    pub signals: Signals,
+}
+
+/// Which archive a plan was made for, so that consent to it is not consent to another.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ArchiveIdentity {
+    /// Where it lies, without credentials.
+    pub location: String,
+    /// Its name.
+    pub name: String,
+    /// What the store calls this version of the object.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub etag: Option<String>,
+    /// Hex BLAKE3 of the manifest, or of the survey of a foreign archive.
+    pub manifest: String,
+}
+
+/// Whether a collection's absence from the archive means that the database did not have it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Coverage {
+    /// Every collection of the database is named in it, those included on which the backup failed.
+    Whole,
+    /// Some are not, for this reason (a selective backup, a truncated tar). Then nothing counts as extra, and nothing is dropped.
+    Part(String),
+}

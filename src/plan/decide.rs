@@ -1,0 +1,278 @@
+//! One collection: what happens to it, how, and why.
+//!
+//! What the server allows decides as much as what is asked for: it renames neither time series nor views, refuses to rename over either of them
+//! or to or from an encrypted collection, and does not take a second document with the same `_id` into a collection, but does into a time series.
+
+use super::conflicts::Conflict;
+use super::{Action, Existing, Method};
+use crate::catalog::{Catalog, Collection, Definition, Kind, Topology};
+
+const REPLACE_WAY_OUT: &str = "replace the existing collection, exclude it, or restore it under another name";
+
+/// What happens to a collection, before its documents and definitions are filled in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Decision {
+    pub(super) action: Action,
+    pub(super) method: Method,
+    pub(super) reason: String,
+    pub(super) warnings: Vec<String>,
+}
+
+impl Decision {
+    pub(super) fn new(action: Action, method: Method, reason: impl Into<String>) -> Self {
+        Self {
+            action,
+            method,
+            reason: reason.into(),
+            warnings: Vec::new(),
+        }
+    }
+
+    pub(super) fn skip(reason: impl Into<String>) -> Self {
+        Self::new(Action::Skip, Method::None, reason)
+    }
+
+    fn with_warning(mut self, warning: impl Into<String>) -> Self {
+        self.warnings.push(warning.into());
+        self
+    }
+}
+
+/// What is to be restored.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wanted<'a> {
+    /// The name on the target.
+    pub(super) name: &'a str,
+    /// The kind, after inference.
+    pub(super) kind: Kind,
+    /// The options, after inference.
+    pub(super) options: &'a Definition,
+}
+
+/// Decides for a collection that is in the archive whole.
+pub(super) fn decide(wanted: Wanted<'_>, target: &Catalog, existing: Existing) -> Result<Decision, Conflict> {
+    let decision = match (target.get(wanted.name), existing) {
+        (None, _) => create(wanted),
+        (Some(present), Existing::Replace) => replace(wanted, present, target.server.topology),
+        (Some(present), Existing::Merge) => merge(wanted, present)?,
+    };
+    match decision.action {
+        Action::Create | Action::Replace => check_server(wanted, target).map_or(Ok(decision), Err),
+        _ => Ok(decision),
+    }
+}
+
+fn create(wanted: Wanted<'_>) -> Decision {
+    let absent = "the target has none of that name";
+    match cannot_be_renamed(wanted) {
+        None => Decision::new(Action::Create, Method::Aside, absent),
+        Some(why) => Decision::new(
+            Action::Create,
+            Method::InPlace,
+            format!("{absent}; made in place: {why}"),
+        ),
+    }
+}
+
+fn replace(wanted: Wanted<'_>, present: &Collection, topology: Topology) -> Decision {
+    let in_place = |why: &str| Decision::new(Action::Replace, Method::InPlace, format!("replaced in place: {why}"));
+    if let Some(why) = cannot_be_renamed(wanted) {
+        return match (wanted.kind, present.kind) {
+            (Kind::View, Kind::View) => in_place("a view is only a definition"),
+            (_, there) if there != wanted.kind => {
+                in_place(&format!("{why}; the {there} of that name is dropped first"))
+            }
+            _ => in_place(why),
+        };
+    }
+    match present.kind {
+        Kind::Collection if is_encrypted(&present.options) => in_place("the server does not rename over an encrypted collection"),
+        Kind::Collection if topology == Topology::Sharded => {
+            in_place("on a sharded cluster the name may be sharded, and a collection renamed over it would not be").with_warning(
+                "if the collection is sharded, it is not afterwards: shard it again, or restore into an empty sharded collection without replacing",
+            )
+        }
+        Kind::Collection => Decision::new(Action::Replace, Method::Aside, "existing collections are to be replaced; loaded beside under a temporary name and renamed into place"),
+        there => Decision::new(
+            Action::Replace,
+            Method::AsideAfterDrop,
+            format!("loaded beside under a temporary name; the {there} that has the name is dropped first, since the server does not rename over it"),
+        ),
+    }
+}
+
+fn merge(wanted: Wanted<'_>, present: &Collection) -> Result<Decision, Conflict> {
+    let conflict = |problem: &str| Err(Conflict::of(wanted.name, problem, REPLACE_WAY_OUT));
+    match (wanted.kind, present.kind) {
+        (Kind::Collection, Kind::Collection) => {
+            let merge = Decision::new(Action::Merge, Method::InPlace, "the collection is there: documents are put in by _id, the others stay");
+            Ok(match present.is_capped() {
+                true => merge.with_warning("the collection is capped: it removes its oldest documents to make room, and refuses to let one grow"),
+                false => merge,
+            })
+        }
+        (Kind::Timeseries, Kind::Timeseries) => Ok(Decision::new(
+            Action::Replace,
+            Method::InPlace,
+            "a time series cannot be merged by _id (putting documents in twice would double them), and the server does not rename one: replaced whole, in place",
+        )),
+        (Kind::Timeseries, Kind::Collection) => Ok(Decision::new(
+            Action::Merge,
+            Method::InPlace,
+            "an ordinary collection has the name, and cannot become a time series: documents are put into it by _id",
+        )
+        .with_warning(
+            "the archive has a time series, the target an ordinary collection: it stays one, and documents that share an _id replace one another; \
+             replace the existing collection to get the time series",
+        )),
+        (Kind::View, Kind::View) => Ok(Decision::new(Action::Replace, Method::InPlace, "a view has no documents: its definition is replaced, in place")),
+        (Kind::Collection, Kind::Timeseries) => conflict(
+            "the archive has a collection, the target a time series: a time series takes documents, but never replaces one by its _id, \
+             so that restoring twice would double them",
+        ),
+        (Kind::Collection | Kind::Timeseries, Kind::View) => conflict("the target has a view of that name, which takes no documents"),
+        (Kind::View, Kind::Collection | Kind::Timeseries) => {
+            conflict("the archive has a view, the target documents under that name: they would have to be dropped")
+        }
+    }
+}
+
+/// Why a collection cannot be loaded under a temporary name and renamed.
+fn cannot_be_renamed(wanted: Wanted<'_>) -> Option<&'static str> {
+    match wanted.kind {
+        Kind::Timeseries => Some("the server does not rename a time series"),
+        Kind::View => Some("the server does not rename a view, which is only a definition"),
+        Kind::Collection if is_encrypted(wanted.options) => Some("the server does not rename an encrypted collection"),
+        Kind::Collection => None,
+    }
+}
+
+fn is_encrypted(options: &Definition) -> bool {
+    options.get_document("encryptedFields").is_some()
+}
+
+/// What the target's server is too old for.
+fn check_server(wanted: Wanted<'_>, target: &Catalog) -> Option<Conflict> {
+    let clustered = matches!(wanted.options.as_raw().get("clusteredIndex"), Ok(Some(_)));
+    let (what, since, way_out) = match wanted.kind {
+        Kind::Timeseries => (
+            "a time series",
+            (5, 0, 0),
+            "use a newer server, exclude it, or switch inference off where nothing else says that it is one",
+        ),
+        Kind::Collection if clustered => ("a clustered collection", (5, 3, 0), "use a newer server, or exclude it"),
+        _ => return None,
+    };
+    let too_old = target.server.version_numbers() < since;
+    let (major, minor, _) = since;
+    let problem = || {
+        format!(
+            "it is {what}, which needs MongoDB {major}.{minor}; the target is {}",
+            target.server.version
+        )
+    };
+    too_old.then(|| Conflict::of(wanted.name, problem(), way_out))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::fixture::{catalog, collection};
+    use bson::rawdoc;
+
+    fn decided(kind: Kind, present: Option<Kind>, existing: Existing) -> Result<(Action, Method), Conflict> {
+        let target = catalog(present.map(|kind| Collection {
+            kind,
+            ..collection("a")
+        }));
+        let wanted = Wanted {
+            name: "a",
+            kind,
+            options: &Definition::empty(),
+        };
+        decide(wanted, &target, existing).map(|decision| (decision.action, decision.method))
+    }
+
+    #[test]
+    fn the_whole_table() {
+        use Action::{Create, Merge, Replace};
+        use Kind::{Collection, Timeseries, View};
+        use Method::{Aside, AsideAfterDrop, InPlace};
+        for (kind, present, merged, replaced) in [
+            (Collection, None, Some((Create, Aside)), (Create, Aside)),
+            (Timeseries, None, Some((Create, InPlace)), (Create, InPlace)),
+            (View, None, Some((Create, InPlace)), (Create, InPlace)),
+            (Collection, Some(Collection), Some((Merge, InPlace)), (Replace, Aside)),
+            (Collection, Some(Timeseries), None, (Replace, AsideAfterDrop)),
+            (Collection, Some(View), None, (Replace, AsideAfterDrop)),
+            (Timeseries, Some(Collection), Some((Merge, InPlace)), (Replace, InPlace)),
+            (
+                Timeseries,
+                Some(Timeseries),
+                Some((Replace, InPlace)),
+                (Replace, InPlace),
+            ),
+            (Timeseries, Some(View), None, (Replace, InPlace)),
+            (View, Some(Collection), None, (Replace, InPlace)),
+            (View, Some(Timeseries), None, (Replace, InPlace)),
+            (View, Some(View), Some((Replace, InPlace)), (Replace, InPlace)),
+        ] {
+            assert_eq!(
+                decided(kind, present, Existing::Merge).ok(),
+                merged,
+                "{kind} {present:?} merge"
+            );
+            assert_eq!(
+                decided(kind, present, Existing::Replace),
+                Ok(replaced),
+                "{kind} {present:?} replace"
+            );
+        }
+    }
+
+    #[test]
+    fn what_the_server_does_not_rename_is_done_in_place() {
+        let encrypted = Definition::new(rawdoc! { "encryptedFields": { "fields": [] } });
+        let mut target = catalog([collection("a")]);
+        let wanted = Wanted {
+            name: "a",
+            kind: Kind::Collection,
+            options: &encrypted,
+        };
+        assert_eq!(
+            decide(wanted, &target, Existing::Replace).expect("no conflict").method,
+            Method::InPlace
+        );
+        let plain = Wanted {
+            options: &Definition::empty(),
+            ..wanted
+        };
+        target.server.topology = Topology::Sharded;
+        assert_eq!(
+            decide(plain, &target, Existing::Replace).expect("no conflict").method,
+            Method::InPlace
+        );
+        target.server.topology = Topology::ReplicaSet;
+        target.collections[0].options = encrypted.clone();
+        assert_eq!(
+            decide(plain, &target, Existing::Replace).expect("no conflict").method,
+            Method::InPlace
+        );
+    }
+
+    #[test]
+    fn an_old_server_is_told_by_name() {
+        let mut target = catalog([]);
+        target.server.version = "4.4.29".to_owned();
+        let wanted = Wanted {
+            name: "a",
+            kind: Kind::Timeseries,
+            options: &Definition::empty(),
+        };
+        let conflict = decide(wanted, &target, Existing::Merge).expect_err("too old");
+        assert!(
+            conflict.problem.contains("5.0") && conflict.problem.contains("4.4.29"),
+            "{conflict}"
+        );
+    }
+}

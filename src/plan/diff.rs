@@ -1,0 +1,181 @@
+//! What differs between a definition in the archive and the one on the target.
+
+use std::collections::BTreeMap;
+
+use bson::{RawBsonRef, RawDocument};
+use serde::{Deserialize, Serialize};
+
+use crate::catalog::Definition;
+
+/// Names of what differs. For options these are their top-level keys, for indexes their names.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Diff {
+    /// In the archive, not on the target.
+    pub added: Vec<String>,
+    /// On the target, not in the archive.
+    pub removed: Vec<String>,
+    /// In both, and not the same.
+    pub changed: Vec<String>,
+}
+
+impl Diff {
+    /// Whether nothing differs.
+    pub fn is_empty(&self) -> bool {
+        self.added.is_empty() && self.removed.is_empty() && self.changed.is_empty()
+    }
+
+    /// Compares options key by key.
+    pub fn of_options(archive: &Definition, target: &Definition) -> Self {
+        Self::of(&fields(archive.as_raw()), &fields(target.as_raw()), |a, b| {
+            same(*a, *b, MAX_DEPTH)
+        })
+    }
+
+    /// Compares indexes by name.
+    pub fn of_indexes(archive: &[Definition], target: &[Definition]) -> Self {
+        let by_name = |indexes| -> BTreeMap<String, &Definition> {
+            let named = |index: &'_ Definition| index.get_str("name").unwrap_or("(without a name)").to_owned();
+            let indexes: &[Definition] = indexes;
+            indexes.iter().map(|index| (named(index), index)).collect()
+        };
+        Self::of(&by_name(archive), &by_name(target), |a, b| same_index(a, b))
+    }
+
+    fn of<T>(archive: &BTreeMap<String, T>, target: &BTreeMap<String, T>, same: impl Fn(&T, &T) -> bool) -> Self {
+        let mut diff = Self::default();
+        for (name, value) in archive {
+            match target.get(name) {
+                None => diff.added.push(name.clone()),
+                Some(other) if !same(value, other) => diff.changed.push(name.clone()),
+                Some(_) => {}
+            }
+        }
+        diff.removed = target
+            .keys()
+            .filter(|name| !archive.contains_key(*name))
+            .cloned()
+            .collect();
+        diff
+    }
+}
+
+/// As deep as a server's documents go; what is deeper in a hostile archive counts as different.
+const MAX_DEPTH: usize = 200;
+
+fn fields(document: &RawDocument) -> BTreeMap<String, RawBsonRef<'_>> {
+    let fields = document.iter().map_while(Result::ok);
+    fields.map(|(key, value)| (key.as_str().to_owned(), value)).collect()
+}
+
+/// Indexes are the same whatever the order of their options. `ns` is gone since MongoDB 4.4, `background` has meant nothing since 4.2.
+fn same_index(archive: &Definition, target: &Definition) -> bool {
+    let options = |index| -> BTreeMap<String, RawBsonRef<'_>> {
+        let index: &Definition = index;
+        let mut options = fields(index.as_raw());
+        options.retain(|key, _| key != "ns" && key != "background");
+        options
+    };
+    let (archive, target) = (options(archive), options(target));
+    archive.len() == target.len()
+        && archive
+            .iter()
+            .all(|(key, value)| target.get(key).is_some_and(|other| same(*value, *other, MAX_DEPTH)))
+}
+
+/// Equality as a server sees definitions: order counts, but not which type of number it is (relaxed JSON and old drivers do not keep it).
+fn same(a: RawBsonRef<'_>, b: RawBsonRef<'_>, depth: usize) -> bool {
+    if depth == 0 {
+        return false;
+    }
+    match (a, b) {
+        (RawBsonRef::Document(a), RawBsonRef::Document(b)) => same_fields(a, b, depth),
+        (RawBsonRef::Array(a), RawBsonRef::Array(b)) => {
+            let (mut a, mut b) = (a.into_iter(), b.into_iter());
+            loop {
+                match (a.next(), b.next()) {
+                    (None, None) => return true,
+                    (Some(Ok(a)), Some(Ok(b))) if same(a, b, depth - 1) => {}
+                    _ => return false,
+                }
+            }
+        }
+        _ => match (number(a), number(b)) {
+            (Some(a), Some(b)) => a == b,
+            _ => a == b,
+        },
+    }
+}
+
+fn same_fields(a: &RawDocument, b: &RawDocument, depth: usize) -> bool {
+    let (mut a, mut b) = (a.iter(), b.iter());
+    loop {
+        match (a.next(), b.next()) {
+            (None, None) => return true,
+            (Some(Ok((key, a))), Some(Ok((other, b)))) if key == other && same(a, b, depth - 1) => {}
+            _ => return false,
+        }
+    }
+}
+
+fn number(value: RawBsonRef<'_>) -> Option<f64> {
+    match value {
+        RawBsonRef::Int32(n) => Some(f64::from(n)),
+        // Definitions hold no number beyond 2^53: sizes, seconds and directions.
+        RawBsonRef::Int64(n) => Some(n as f64),
+        RawBsonRef::Double(n) => Some(n),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bson::rawdoc;
+
+    fn options(archive: bson::RawDocumentBuf, target: bson::RawDocumentBuf) -> Diff {
+        Diff::of_options(&archive.into(), &target.into())
+    }
+
+    #[test]
+    fn options_differ_by_key() {
+        let diff = options(
+            rawdoc! { "capped": true, "size": 4096, "validator": { "a": { "$gt": 1, "$lt": 5 } } },
+            rawdoc! { "size": 4096_i64, "validator": { "a": { "$lt": 5, "$gt": 1 } }, "collation": { "locale": "de" } },
+        );
+        assert_eq!(
+            (diff.added, diff.removed, diff.changed),
+            (
+                vec!["capped".to_owned()],
+                vec!["collation".to_owned()],
+                vec!["validator".to_owned()],
+            )
+        );
+        assert!(options(rawdoc! {}, rawdoc! {}).is_empty());
+    }
+
+    #[test]
+    fn indexes_differ_by_definition_and_key_order_counts() {
+        let one = |key: bson::RawDocumentBuf| Definition::new(rawdoc! { "v": 2, "key": key, "name": "i", "ns": "a.b" });
+        let other = |key: bson::RawDocumentBuf| {
+            Definition::new(rawdoc! { "key": key, "name": "i", "v": 2.0, "background": true })
+        };
+        let diff = |a, b| Diff::of_indexes(&[a], &[b]);
+        assert!(diff(one(rawdoc! { "a": 1, "b": 1 }), other(rawdoc! { "a": 1.0, "b": 1 })).is_empty());
+        assert_eq!(
+            diff(one(rawdoc! { "a": 1, "b": 1 }), other(rawdoc! { "b": 1, "a": 1 })).changed,
+            ["i"]
+        );
+        assert_eq!(Diff::of_indexes(&[], &[one(rawdoc! {})]).removed, ["i"]);
+        assert_eq!(Diff::of_indexes(&[one(rawdoc! {})], &[]).added, ["i"]);
+    }
+
+    #[test]
+    fn endless_nesting_is_no_trouble() {
+        let mut deep = rawdoc! {};
+        for _ in 0..5_000 {
+            deep = rawdoc! { "a": deep };
+        }
+        assert_eq!(options(deep.clone(), deep).changed, ["a"]);
+    }
+}

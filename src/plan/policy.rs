@@ -1,0 +1,95 @@
+//! What is asked of a restore.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Rename, Selection};
+
+/// What is asked of a restore, apart from which archive and which server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Policy {
+    /// The database to restore into.
+    pub database: String,
+    /// Which collections of the archive, by their names there.
+    pub selection: Selection,
+    /// Collections that get another name.
+    pub rename: Vec<Rename>,
+    /// What happens to a collection that is there already.
+    pub existing: Existing,
+    /// What happens to a collection that only the target has.
+    pub extra: Extra,
+    /// Whether documents must pass the collections' validators.
+    pub validators: Validators,
+    /// Whether time series are recognised without metadata.
+    pub inference: Inference,
+}
+
+impl Policy {
+    /// Everything into `database` with the defaults: merge, drop what is extra, enforce validators, infer time series.
+    pub fn new(database: impl Into<String>) -> Self {
+        Self {
+            database: database.into(),
+            selection: Selection::default(),
+            rename: Vec::new(),
+            existing: Existing::default(),
+            extra: Extra::default(),
+            validators: Validators::default(),
+            inference: Inference::default(),
+        }
+    }
+
+    /// Whether only a part of the archive was asked for, or under other names. Then what the target has beside it is none of this
+    /// restore's business, and nothing is dropped.
+    pub fn is_selective(&self) -> bool {
+        !self.selection.is_everything() || !self.rename.is_empty()
+    }
+
+    /// The name on the target of a collection of the archive.
+    pub fn restored_name<'a>(&'a self, source: &'a str) -> &'a str {
+        let rename = self.rename.iter().find(|rename| rename.from == source);
+        rename.map_or(source, |rename| &rename.to)
+    }
+}
+
+/// What happens to a collection that is both in the archive and on the target.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Existing {
+    /// Documents are put in by `_id`; what else is there stays.
+    #[default]
+    Merge,
+    /// The collection becomes what the archive holds.
+    Replace,
+}
+
+/// What happens to a collection that is on the target and not in the archive.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Extra {
+    /// It is dropped, so that the database becomes what was backed up.
+    #[default]
+    Drop,
+    /// It stays.
+    Keep,
+}
+
+/// Whether documents must pass the collections' validators.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Validators {
+    /// The server refuses documents that do not pass.
+    #[default]
+    Enforce,
+    /// Validators are off while documents go in, and on again afterwards.
+    Bypass,
+}
+
+/// Whether time series are recognised where no metadata says so.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Inference {
+    /// By their bucket files or by a sample of their documents.
+    #[default]
+    On,
+    /// Never.
+    Off,
+}

@@ -1,0 +1,124 @@
+//! A plan as text, for a terminal.
+
+use std::fmt;
+
+use super::{Action, Method, Planned, RestorePlan};
+
+impl fmt::Display for RestorePlan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let source = self
+            .source_database
+            .as_deref()
+            .map(|name| format!(", made of database {}", shown(name)));
+        writeln!(
+            f,
+            "archive   {} ({}{})",
+            shown(&self.archive.location),
+            self.status,
+            source.unwrap_or_default()
+        )?;
+        writeln!(f, "database  {}", shown(&self.database))?;
+        let totals = &self.totals;
+        writeln!(
+            f,
+            "restore   {} collections ({} of them new), {} documents, {} bytes",
+            totals.collections,
+            self.to_create.len(),
+            totals.documents,
+            totals.bytes
+        )?;
+        writeln!(
+            f,
+            "lose      {} documents in {} collections that are dropped, up to {} in collections that are replaced",
+            totals.documents_to_drop, totals.collections_to_drop, totals.documents_to_replace
+        )?;
+        writeln!(f)?;
+        table(f, &self.collections)?;
+        let of_rows = self.collections.iter().flat_map(|row| {
+            row.warnings
+                .iter()
+                .map(|warning| format!("{}: {warning}", shown(&row.name)))
+        });
+        let warnings: Vec<String> = self.warnings.iter().cloned().chain(of_rows).collect();
+        if !warnings.is_empty() {
+            writeln!(f, "\nwarnings")?;
+            warnings.iter().try_for_each(|warning| writeln!(f, "- {warning}"))?;
+        }
+        writeln!(f, "\nconfirm   {}", self.confirm)
+    }
+}
+
+fn table(f: &mut fmt::Formatter<'_>, collections: &[Planned]) -> fmt::Result {
+    const HEAD: [&str; 7] = ["action", "collection", "kind", "documents", "present", "method", "why"];
+    const RIGHT: [bool; 7] = [false, false, false, true, true, false, false];
+    let rows: Vec<[String; 7]> = std::iter::once(HEAD.map(str::to_owned))
+        .chain(collections.iter().map(row))
+        .collect();
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..HEAD.len()).map(width).collect();
+    for row in &rows {
+        let mut line = String::new();
+        for ((cell, &width), right) in row.iter().zip(&widths).zip(RIGHT) {
+            match right {
+                true => line.push_str(&format!("{cell:>width$}  ")),
+                false => line.push_str(&format!("{cell:<width$}  ")),
+            }
+        }
+        writeln!(f, "{}", line.trim_end())?;
+    }
+    Ok(())
+}
+
+fn row(planned: &Planned) -> [String; 7] {
+    let name = match &planned.source {
+        Some(source) if *source != planned.name => format!("{} (from {})", shown(&planned.name), shown(source)),
+        _ => shown(&planned.name),
+    };
+    let why = match &planned.lost {
+        Some(lost) => format!("{}; {lost}", planned.reason),
+        None => planned.reason.clone(),
+    };
+    let documents = if planned.source.is_some() {
+        planned.documents.to_string()
+    } else {
+        "-".to_owned()
+    };
+    [
+        word(planned.action).to_owned(),
+        name,
+        planned.kind.to_string(),
+        documents,
+        planned
+            .documents_present
+            .map_or_else(|| "-".to_owned(), |count| count.to_string()),
+        method(planned.method).to_owned(),
+        why,
+    ]
+}
+
+fn word(action: Action) -> &'static str {
+    match action {
+        Action::Create => "create",
+        Action::Replace => "replace",
+        Action::Merge => "merge",
+        Action::Drop => "drop",
+        Action::Skip => "skip",
+    }
+}
+
+fn method(method: Method) -> &'static str {
+    match method {
+        Method::Aside => "aside",
+        Method::AsideAfterDrop => "aside, after drop",
+        Method::InPlace => "in place",
+        Method::None => "-",
+    }
+}
+
+/// A name as one harmless piece of a line: control characters would rewrite the terminal.
+fn shown(name: &str) -> String {
+    match name.is_empty() || name.contains(char::is_control) {
+        true => format!("{name:?}"),
+        false => name.to_owned(),
+    }
+}

@@ -1,0 +1,144 @@
+//! Is the request as a whole one that can be planned? And what should a person know about it?
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::conflicts::Conflict;
+use super::names::{check_database, is_reserved, nearest};
+use super::{Contents, Coverage, Extra, Policy, TEMPORARY_PREFIX};
+use crate::archive::Status;
+use crate::catalog::Catalog;
+
+/// What is wrong with the request, apart from single collections.
+pub(super) fn check(contents: &Contents, target: &Catalog, policy: &Policy) -> Vec<Conflict> {
+    let mut conflicts: Vec<Conflict> = check_database(&policy.database).into_iter().collect();
+    if target.database != policy.database {
+        conflicts.push(Conflict::general(
+            format!(
+                "the target that was surveyed is {:?}, not {:?}",
+                target.database, policy.database
+            ),
+            "survey the database that is restored into",
+        ));
+    }
+    check_renames(contents, policy, &mut conflicts);
+    check_selection(contents, policy, &mut conflicts);
+    check_collisions(contents, policy, &mut conflicts);
+    check_emptiness(contents, target, policy, &mut conflicts);
+    conflicts
+}
+
+fn check_renames(contents: &Contents, policy: &Policy, conflicts: &mut Vec<Conflict>) {
+    let mut seen = BTreeSet::new();
+    for rename in &policy.rename {
+        let problem = if !seen.insert(&rename.from) {
+            "it is renamed twice".to_owned()
+        } else if !contents.collections.iter().any(|saved| saved.name == rename.from) {
+            "it is to be renamed, but is not in the archive".to_owned()
+        } else if !policy.selection.selects(&rename.from) {
+            "it is to be renamed, but is not selected".to_owned()
+        } else {
+            continue;
+        };
+        let way_out = format!("correct the renaming {rename}; {}", available(&rename.from, contents));
+        conflicts.push(Conflict::of(&rename.from, problem, way_out));
+    }
+}
+
+/// Every name or pattern that was asked for must be there: restoring less than that in silence is no restore.
+fn check_selection(contents: &Contents, policy: &Policy, conflicts: &mut Vec<Conflict>) {
+    let names = names(contents);
+    for glob in policy.selection.idle_includes(&names) {
+        let problem = format!("nothing in the archive matches {glob:?}");
+        conflicts.push(Conflict::general(
+            problem,
+            format!("correct what is included; {}", available(glob, contents)),
+        ));
+    }
+    let all_gone = !names.is_empty() && !names.iter().any(|name| policy.selection.selects(name));
+    if all_gone && conflicts.is_empty() {
+        let problem = "the selection leaves nothing of the archive: everything that is included is excluded, too";
+        conflicts.push(Conflict::general(problem, "exclude less"));
+    }
+}
+
+fn check_collisions(contents: &Contents, policy: &Policy, conflicts: &mut Vec<Conflict>) {
+    let mut sources: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for name in names(contents)
+        .into_iter()
+        .filter(|name| policy.selection.selects(name))
+    {
+        sources.entry(policy.restored_name(name)).or_default().push(name);
+    }
+    for (name, sources) in sources.into_iter().filter(|(_, sources)| sources.len() > 1) {
+        let problem = format!("{} of the archive would be restored under this name", quoted(&sources));
+        conflicts.push(Conflict::of(name, problem, "rename or exclude all but one of them"));
+    }
+}
+
+/// An archive without a single collection would empty the target. If that is meant, it is quicker done by hand.
+fn check_emptiness(contents: &Contents, target: &Catalog, policy: &Policy, conflicts: &mut Vec<Conflict>) {
+    let drops = policy.extra == Extra::Drop && !policy.is_selective() && contents.coverage == Coverage::Whole;
+    if contents.collections.is_empty() && drops && !target.collections.is_empty() {
+        conflicts.push(Conflict::general(
+            "the archive holds no collection at all, and everything on the target would be dropped",
+            "keep extra collections, or choose another archive",
+        ));
+    }
+}
+
+fn names(contents: &Contents) -> Vec<&str> {
+    contents.collections.iter().map(|saved| saved.name.as_str()).collect()
+}
+
+/// What may have been meant by `wanted`.
+fn available(wanted: &str, contents: &Contents) -> String {
+    const SHOWN: usize = 20;
+    let names = names(contents);
+    match nearest(wanted, &names) {
+        near if !near.is_empty() => format!("did you mean {}?", quoted(&near)),
+        _ if names.is_empty() => "the archive is empty".to_owned(),
+        _ if names.len() > SHOWN => format!(
+            "the archive has {} and {} more",
+            quoted(&names[..SHOWN]),
+            names.len() - SHOWN
+        ),
+        _ => format!("the archive has {}", quoted(&names)),
+    }
+}
+
+fn quoted(names: &[&str]) -> String {
+    let quoted: Vec<String> = names.iter().map(|name| format!("{name:?}")).collect();
+    quoted.join(", ")
+}
+
+/// What a person should know before consenting, apart from single collections.
+pub(super) fn warnings(contents: &Contents, target: &Catalog, policy: &Policy) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if contents.status == Status::Partial {
+        warnings.push("the archive is partial: not everything that was to be saved is in it".to_owned());
+    }
+    if let Coverage::Part(reason) = &contents.coverage {
+        warnings.push(format!("the archive may not name everything that its database had ({reason}): nothing counts as extra, nothing is dropped"));
+    }
+    for glob in policy.selection.idle_excludes(&names(contents)) {
+        warnings.push(format!("nothing in the archive matches the excluded {glob:?}"));
+    }
+    let leftovers = target
+        .collections
+        .iter()
+        .filter(|collection| collection.name.starts_with(TEMPORARY_PREFIX));
+    match leftovers.count() {
+        0 => {}
+        count => warnings.push(format!(
+            "the target has {count} temporary collections ({TEMPORARY_PREFIX}*) of a restore that did not end: they are no data, and left out of this plan"
+        )),
+    }
+    if target
+        .collections
+        .iter()
+        .any(|collection| is_reserved(&collection.name) && collection.name.starts_with("system."))
+    {
+        warnings.push("the target's system collections are left alone".to_owned());
+    }
+    warnings
+}

@@ -1,0 +1,205 @@
+//! What a restore will do, as a value: the JSON that an auditor reads and the operation obeys.
+
+use serde::{Deserialize, Serialize};
+
+use super::{ArchiveIdentity, Diff, Inferred, Policy};
+use crate::archive::Status;
+use crate::catalog::{Definition, Kind};
+use crate::digest::{Digest, Hashing, Sum};
+
+/// What a restore will do, collection by collection.
+///
+/// The first three lists are names on the target, sorted. `to_restore` is everything that gets documents or a definition from the archive,
+/// `to_create` the part of it that the target does not have yet, `to_drop` what only the target has.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RestorePlan {
+    /// From which archive.
+    pub archive: ArchiveIdentity,
+    /// Whether that archive has everything.
+    pub status: Status,
+    /// The database that the archive was made of, where it says so.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub source_database: Option<String>,
+    /// Into which database.
+    pub database: String,
+    /// What was asked for.
+    pub policy: Policy,
+    /// Consent to exactly this plan: see [`RestorePlan::consents`].
+    pub confirm: String,
+    /// On the target, not in the archive: these go.
+    pub to_drop: Vec<String>,
+    /// In the archive, not on the target.
+    pub to_create: Vec<String>,
+    /// Everything that is restored from the archive.
+    pub to_restore: Vec<String>,
+    /// Sums over the collections.
+    pub totals: Totals,
+    /// What a person should know before consenting, beyond single collections.
+    pub warnings: Vec<String>,
+    /// Every collection of the archive and of the target, in the order of execution: collections, time series, views (each after those it reads
+    /// from), what is skipped, what is dropped.
+    pub collections: Vec<Planned>,
+}
+
+impl RestorePlan {
+    /// Whether `token` is consent to this plan: to this archive, this policy, and a target as it is now.
+    pub fn consents(&self, token: &str) -> bool {
+        token == self.confirm
+    }
+
+    /// The row that changes, or leaves alone, the collection of that name on the target. A collection of the archive that is left out because
+    /// another one gets its name is not meant.
+    pub fn get(&self, name: &str) -> Option<&Planned> {
+        let rows = || self.collections.iter().filter(|planned| planned.name == name);
+        rows()
+            .find(|planned| planned.action != Action::Skip)
+            .or_else(|| rows().next())
+    }
+
+    /// The rows that are restored from the archive, in the order of execution.
+    pub fn restored(&self) -> impl Iterator<Item = &Planned> {
+        self.collections.iter().filter(|planned| planned.action.restores())
+    }
+}
+
+/// Sums over a plan's collections.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Totals {
+    /// How many collections, time series and views are restored.
+    pub collections: u64,
+    /// How many documents they have.
+    pub documents: u64,
+    /// Their size as BSON.
+    pub bytes: u64,
+    /// How many collections are dropped.
+    pub collections_to_drop: u64,
+    /// How many documents those have, as the server estimates.
+    pub documents_to_drop: u64,
+    /// How many documents are in collections that are replaced, as the server estimates.
+    pub documents_to_replace: u64,
+}
+
+/// What happens to one collection.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Planned {
+    /// Its name on the target.
+    pub name: String,
+    /// Its name in the archive; none for what only the target has.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub source: Option<String>,
+    /// What it will be; for what is not restored, what it is.
+    pub kind: Kind,
+    /// What happens.
+    pub action: Action,
+    /// How.
+    pub method: Method,
+    /// Why so.
+    pub reason: String,
+    /// What is destroyed, where something is.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub lost: Option<String>,
+    /// How many documents the archive has of it.
+    pub documents: u64,
+    /// Their size as BSON.
+    pub bytes: u64,
+    /// How many documents the target has of it, as the server estimates; none where it has no such collection or does not say.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub documents_present: Option<u64>,
+    /// What the archive's documents amount to; none for views, and for what is not restored.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub fingerprint: Option<Fingerprint>,
+    /// Why it is taken for a time series.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub timeseries: Option<Inferred>,
+    /// The options to create it with; empty where nothing is created.
+    #[serde(skip_serializing_if = "Definition::is_empty", default)]
+    pub options: Definition,
+    /// The indexes to build, without the one on `_id` that comes with a collection. For a merge, those that the target lacks.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub indexes: Vec<Definition>,
+    /// How the archive's options differ from those that are there now.
+    #[serde(skip_serializing_if = "Diff::is_empty", default)]
+    pub options_diff: Diff,
+    /// How the archive's indexes differ from those that are there now.
+    #[serde(skip_serializing_if = "Diff::is_empty", default)]
+    pub index_diff: Diff,
+    /// What a person should know about it.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub warnings: Vec<String>,
+}
+
+/// What happens to a collection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    /// It is made anew; the target has none of that name.
+    Create,
+    /// It becomes what the archive holds.
+    Replace,
+    /// The archive's documents are put into it by `_id`.
+    Merge,
+    /// It goes.
+    Drop,
+    /// It is left alone.
+    Skip,
+}
+
+impl Action {
+    /// Whether something of the archive ends up on the target.
+    pub fn restores(self) -> bool {
+        matches!(self, Self::Create | Self::Replace | Self::Merge)
+    }
+}
+
+/// How a collection is changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Method {
+    /// Loaded beside under a temporary name, verified, and renamed into place: a failure leaves what was there.
+    Aside,
+    /// Loaded beside and verified; then what has the name is dropped, since the server would not rename over it, and the rename follows at once.
+    AsideAfterDrop,
+    /// Changed under its own name: a failure halfway is visible.
+    InPlace,
+    /// Not changed.
+    None,
+}
+
+/// What a collection's documents amount to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fingerprint {
+    /// The digest's sum, as 32 hex digits in JSON.
+    #[serde(with = "crate::archive::hex_sum")]
+    pub digest: Sum,
+    /// What it is made of.
+    #[serde(with = "hashing")]
+    pub hashing: Hashing,
+}
+
+impl Planned {
+    /// The digest that the archive's documents must have.
+    pub fn expected_digest(&self) -> Option<Digest> {
+        let sum = self.fingerprint?.digest;
+        Some(Digest::from_parts(sum, self.documents, self.bytes))
+    }
+}
+
+mod hashing {
+    use crate::digest::Hashing;
+    use serde::{Deserialize as _, Deserializer, Serializer, de};
+
+    pub(super) fn serialize<S: Serializer>(hashing: &Hashing, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(match hashing {
+            Hashing::Raw => "raw",
+            Hashing::SortedFields => "sorted-fields",
+        })
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Hashing, D::Error> {
+        match String::deserialize(deserializer)?.as_str() {
+            "raw" => Ok(Hashing::Raw),
+            "sorted-fields" => Ok(Hashing::SortedFields),
+            other => Err(de::Error::custom(format!("unknown hashing {other:?}"))),
+        }
+    }
+}

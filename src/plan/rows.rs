@@ -1,0 +1,311 @@
+//! The rows of a plan: one for every collection of the archive, one for every collection that only the target has.
+
+use std::collections::BTreeSet;
+
+use super::conflicts::Conflict;
+use super::decide::{Decision, Wanted, decide};
+use super::infer::{infer, without_time};
+use super::names::{check_collection, is_reserved};
+use super::{
+    Action, Contents, Coverage, Diff, Extra, Fingerprint, Inferred, Method, Planned, Policy, Signal, Validators,
+};
+use crate::archive::{Saved, SavedStatus};
+use crate::catalog::{Catalog, Collection, Definition, Kind};
+use crate::digest::Hashing;
+
+/// One row for each collection of the archive.
+pub(super) fn of_archive(
+    contents: &Contents,
+    target: &Catalog,
+    policy: &Policy,
+    conflicts: &mut Vec<Conflict>,
+) -> Vec<Planned> {
+    let rows = contents.collections.iter().map(|saved| {
+        let name = policy.restored_name(&saved.name);
+        match why_left_out(saved, policy) {
+            Some(decision) => Ok(left_out(saved, name, decision, target)),
+            None => restored(saved, name, contents, target, policy),
+        }
+    });
+    let mut planned = Vec::new();
+    for row in rows {
+        match row {
+            Ok(row) => planned.push(row),
+            Err(conflict) => conflicts.push(conflict),
+        }
+    }
+    planned
+}
+
+fn why_left_out(saved: &Saved, policy: &Policy) -> Option<Decision> {
+    if is_reserved(&saved.name) {
+        return Some(Decision::skip(
+            "the name belongs to the server or to mongotar itself: it is never restored",
+        ));
+    }
+    if !policy.selection.selects(&saved.name) {
+        return Some(Decision::skip("not selected"));
+    }
+    let error = saved.error.as_deref().unwrap_or("no reason is recorded");
+    match saved.status {
+        SavedStatus::Complete => None,
+        SavedStatus::Failed => Some(Decision::skip(format!(
+            "its backup failed ({error}): what the target has stays"
+        ))),
+        SavedStatus::Partial => Some(Decision::skip(format!(
+            "it was not saved whole ({error}): what the target has stays; `mongotar cat` gives the {} documents that were saved",
+            saved.documents
+        ))),
+    }
+}
+
+fn left_out(saved: &Saved, name: &str, decision: Decision, target: &Catalog) -> Planned {
+    Planned {
+        source: Some(saved.name.clone()),
+        documents: saved.documents,
+        bytes: saved.bytes,
+        documents_present: target.get(name).and_then(|present| present.documents),
+        ..row(name, saved.kind, decision)
+    }
+}
+
+fn restored(
+    saved: &Saved,
+    name: &str,
+    contents: &Contents,
+    target: &Catalog,
+    policy: &Policy,
+) -> Result<Planned, Conflict> {
+    let seen = contents.signals.collections.get(&saved.name);
+    let timeseries = infer(saved, seen, policy.inference);
+    let kind = if timeseries.is_some() {
+        Kind::Timeseries
+    } else {
+        saved.kind
+    };
+    let options = options_to_create(saved, timeseries.as_ref());
+    let decision = decide(
+        Wanted {
+            name,
+            kind,
+            options: &options,
+        },
+        target,
+        policy.existing,
+    )?;
+    if decision.action == Action::Create
+        && let Some(conflict) = check_collection(&policy.database, name)
+    {
+        return Err(conflict);
+    }
+    let present = target.get(name);
+    // Where a time series goes into an ordinary collection, it ends up as one.
+    let kind = match (decision.action, present) {
+        (Action::Merge, Some(present)) => present.kind,
+        _ => kind,
+    };
+    let mut planned = Planned {
+        source: Some(saved.name.clone()),
+        documents: saved.documents,
+        bytes: saved.bytes,
+        documents_present: present.and_then(|present| present.documents),
+        ..row(name, kind, decision)
+    };
+    planned.fingerprint = (kind != Kind::View).then(|| fingerprint(saved, &planned, timeseries.as_ref(), contents));
+    if let Some(present) = present {
+        planned.options_diff = Diff::of_options(&options, &present.options);
+        planned.index_diff = Diff::of_indexes(&saved.indexes, &present.indexes);
+        planned.lost = (planned.action == Action::Replace)
+            .then(|| lost_by_replacing(kind, present))
+            .flatten();
+    }
+    planned.indexes = indexes_to_build(saved, &planned);
+    if planned.action != Action::Merge {
+        planned.options = options;
+    }
+    warn(&mut planned, timeseries.as_ref(), contents, policy);
+    planned.timeseries = timeseries;
+    Ok(planned)
+}
+
+/// The saved options, and what was inferred where they do not say which time series it is.
+fn options_to_create(saved: &Saved, timeseries: Option<&Inferred>) -> Definition {
+    match timeseries {
+        Some(inferred) if saved.options.get_document("timeseries").is_none() => {
+            let mut options = inferred.options().as_raw().to_owned();
+            let others = saved
+                .options
+                .as_raw()
+                .iter()
+                .map_while(Result::ok)
+                .filter(|(key, _)| key.as_str() != "timeseries");
+            others.for_each(|(key, value)| options.append(key, value));
+            Definition::new(options)
+        }
+        _ => saved.options.clone(),
+    }
+}
+
+fn fingerprint(saved: &Saved, planned: &Planned, timeseries: Option<&Inferred>, contents: &Contents) -> Fingerprint {
+    let inferred = timeseries.is_some_and(|inferred| inferred.signal != Signal::Metadata);
+    let seen = contents.signals.collections.get(&saved.name);
+    match seen.filter(|_| inferred && planned.kind == Kind::Timeseries) {
+        Some(seen) => Fingerprint {
+            digest: seen.digest_by_fields,
+            hashing: Hashing::SortedFields,
+        },
+        None => Fingerprint {
+            digest: saved.digest,
+            hashing: saved.hashing,
+        },
+    }
+}
+
+fn indexes_to_build(saved: &Saved, planned: &Planned) -> Vec<Definition> {
+    let comes_along =
+        |index: &Definition| index.get_str("name") == Some("_id_") || index.get_bool("clustered") == Some(true);
+    let wanted = |index: &&Definition| match planned.action {
+        // An index that is there with another definition stays as it is: it may be what the application now needs.
+        Action::Merge => index
+            .get_str("name")
+            .is_some_and(|name| planned.index_diff.added.iter().any(|added| added == name)),
+        _ => true,
+    };
+    saved
+        .indexes
+        .iter()
+        .filter(|index| !comes_along(index))
+        .filter(wanted)
+        .cloned()
+        .collect()
+}
+
+fn lost_by_replacing(kind: Kind, present: &Collection) -> Option<String> {
+    match (kind, present.kind) {
+        (Kind::View, Kind::View) => None,
+        (_, Kind::View) => Some("the definition of the view present is lost".to_owned()),
+        (Kind::View, _) => Some(format!("all documents present ({}) are lost", estimate(present))),
+        (_, _) => Some(format!(
+            "documents present ({}) that the archive does not hold are lost",
+            estimate(present)
+        )),
+    }
+}
+
+fn estimate(present: &Collection) -> String {
+    present.documents.map_or_else(
+        || "of unknown number".to_owned(),
+        |documents| format!("about {documents}"),
+    )
+}
+
+fn warn(planned: &mut Planned, timeseries: Option<&Inferred>, contents: &Contents, policy: &Policy) {
+    if planned.action == Action::Merge {
+        let Diff {
+            added,
+            removed,
+            changed,
+        } = &planned.options_diff;
+        let differing: Vec<&str> = [added, removed, changed]
+            .into_iter()
+            .flatten()
+            .map(String::as_str)
+            .collect();
+        if !differing.is_empty() {
+            planned.warnings.push(format!(
+                "its options stay as they are on the target; the archive's differ in {}",
+                differing.join(", ")
+            ));
+        }
+        if !planned.index_diff.changed.is_empty() {
+            let changed = planned.index_diff.changed.join(", ");
+            planned.warnings.push(format!(
+                "these indexes stay as they are on the target; the archive's differ: {changed}"
+            ));
+        }
+    }
+    let validated = planned.options.get_document("validator").is_some();
+    if validated && policy.validators == Validators::Bypass {
+        planned
+            .warnings
+            .push("its validator is off while documents go in".to_owned());
+    }
+    let source = planned.source.as_deref().unwrap_or(&planned.name);
+    let seen = contents.signals.collections.get(source);
+    if let (Some(inferred), Some(seen), Kind::Timeseries) = (timeseries, seen, planned.kind) {
+        let undated = without_time(seen, inferred);
+        if undated > 0 {
+            let (all, field) = (seen.sample.len(), &inferred.time_field);
+            planned.warnings.push(format!(
+                "{undated} of {all} sampled documents have no date `{field}`: a time series refuses such documents"
+            ));
+        }
+    }
+}
+
+/// One row for each collection that only the target has.
+pub(super) fn of_extras(rows: &[Planned], contents: &Contents, target: &Catalog, policy: &Policy) -> Vec<Planned> {
+    let named: BTreeSet<&str> = rows.iter().map(|row| row.name.as_str()).collect();
+    let archived: BTreeSet<&str> = contents.collections.iter().map(|saved| saved.name.as_str()).collect();
+    let extras = target.collections.iter().filter(|present| !is_reserved(&present.name));
+    let extras = extras.filter(|present| !named.contains(present.name.as_str()));
+    extras
+        .map(|present| {
+            let decision = if policy.is_selective() {
+                Decision::skip(match archived.contains(present.name.as_str()) {
+                    true => "the archive's collection of that name is restored under another",
+                    false => "only a part of the archive is restored, or under other names: nothing is dropped",
+                })
+            } else if policy.extra == Extra::Keep {
+                Decision::skip("not in the archive; extra collections are kept")
+            } else if let Coverage::Part(reason) = &contents.coverage {
+                Decision::skip(format!(
+                    "not in the archive, which may not name everything that its database had ({reason})"
+                ))
+            } else {
+                Decision::new(Action::Drop, Method::None, "not in the archive")
+            };
+            let lost = (decision.action == Action::Drop).then(|| match present.kind {
+                Kind::View => "its definition is lost".to_owned(),
+                _ => format!("all documents present ({}) are lost", estimate(present)),
+            });
+            Planned {
+                documents_present: present.documents,
+                lost,
+                ..row(&present.name, present.kind, decision)
+            }
+        })
+        .collect()
+}
+
+fn row(name: &str, kind: Kind, decision: Decision) -> Planned {
+    Planned {
+        name: name.to_owned(),
+        source: None,
+        kind,
+        action: decision.action,
+        method: decision.method,
+        reason: decision.reason,
+        lost: None,
+        documents: 0,
+        bytes: 0,
+        documents_present: None,
+        fingerprint: None,
+        timeseries: None,
+        options: Definition::empty(),
+        indexes: Vec::new(),
+        options_diff: Diff::default(),
+        index_diff: Diff::default(),
+        warnings: decision.warnings,
+    }
+}
+
+/// A warning for each collection that was asked for and is not restored.
+pub(super) fn skipped(rows: &[Planned]) -> Vec<String> {
+    let skipped = rows
+        .iter()
+        .filter(|row| row.action == Action::Skip && row.source.is_some() && row.reason != "not selected");
+    skipped
+        .map(|row| format!("{:?} is not restored: {}", row.name, row.reason))
+        .collect()
+}

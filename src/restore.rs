@@ -1,0 +1,104 @@
+//! Restore: an archive goes into a database, and what is there then is read back and compared.
+//!
+//! [`prepare`] looks and changes nothing: it opens the archive, surveys the target and makes the plan. A dry run ends there, and needs no more than read
+//! rights. [`carry_out`] takes what was prepared, and only with consent:
+//!
+//! 1. a way back: a backup of the target, unless the caller waived it;
+//! 2. regular collections are loaded *beside*, under temporary names, indexed, and read back; nothing that is there has changed yet;
+//! 3. the commit: what was proven equal is renamed into place, what cannot be renamed is done in place, then views and drops;
+//! 4. what only now may act: time-to-live.
+//!
+//! A collection whose documents did not all arrive does not replace one that is there; nothing is dropped when anything went wrong. The report
+//! is `complete` only if everything that was planned is there and equal.
+
+mod collection;
+mod commit;
+mod create;
+mod indexes;
+mod load;
+mod merge;
+mod readback;
+mod report;
+mod request;
+mod way_back;
+
+use std::time::Instant;
+
+pub use readback::read_back;
+pub use report::{MergeCounts, RejectedDocument, RestoreReport, SnapshotReport, Verification, VerifiedCollection};
+pub use request::{ArchiveChoice, Consent, RestoreJob, RestoreRequest, WayBack};
+
+use crate::backup::Tools;
+use crate::catalog::Catalog;
+use crate::failure::{Failure, FailureKind};
+use crate::open::{ArchiveFile, open};
+use crate::plan::{RestorePlan, plan};
+
+/// A restore that could be carried out.
+#[derive(Debug)]
+pub struct Prepared {
+    /// The archive.
+    pub archive: ArchiveFile,
+    /// The target as it is now.
+    pub target: Catalog,
+    /// What would be done.
+    pub plan: RestorePlan,
+}
+
+/// Opens the archive, surveys the target, and plans. Changes nothing.
+///
+/// # Errors
+/// Where the archive or the target cannot be read, or [`FailureKind::PlanConflicts`] with all that is in the way.
+pub async fn prepare(job: &RestoreJob, tools: &Tools) -> Result<Prepared, Failure> {
+    let location = request::find_archive(&job.archive, &tools.store).await?;
+    tools.progress.step(format!("opening {location}"));
+    let archive = open(&tools.store, &location).await?;
+    let target = tools.mongo.survey(&job.policy.database).await?;
+    let mut plan = plan(&archive.contents(), &target, &job.policy)
+        .map_err(|conflicts| Failure::new(FailureKind::PlanConflicts, conflicts.to_string()))?;
+    plan.warnings.extend(archive.warnings());
+    Ok(Prepared { archive, target, plan })
+}
+
+/// Does what was planned.
+///
+/// # Errors
+/// Where nothing was changed: consent is missing or stale, or there is no way back. What goes wrong after the first change is in the report, whose
+/// status is then not `complete`.
+pub async fn carry_out(prepared: Prepared, job: &RestoreJob, tools: &Tools) -> Result<RestoreReport, Failure> {
+    let started = Instant::now();
+    check_consent(&prepared.plan, &job.consent)?;
+    let snapshot = way_back::take(&prepared, job, tools).await?;
+    let run = collection::Run::new(&prepared, job, tools);
+    let mut outcomes = run.load_beside().await;
+    commit::commit(&run, &mut outcomes).await;
+    let verification = report::verify(&run, outcomes).await;
+    Ok(RestoreReport::finished(
+        prepared,
+        snapshot,
+        verification,
+        started.elapsed(),
+    ))
+}
+
+fn check_consent(plan: &RestorePlan, consent: &Consent) -> Result<(), Failure> {
+    match consent {
+        Consent::Yes => Ok(()),
+        Consent::Token(token) if plan.consents(token) => Ok(()),
+        Consent::Token(_) => Err(Failure::new(
+            FailureKind::ConsentStale,
+            format!(
+                "the archive, the target or what is asked for has changed since the plan that was confirmed; nothing was changed. \
+                 Make a new dry run, look at its plan, and confirm it with {}",
+                plan.confirm
+            ),
+        )),
+        Consent::None => Err(Failure::new(
+            FailureKind::ConsentMissing,
+            format!(
+                "a restore changes the database: make a dry run, look at its plan, and give \"confirm\": \"{}\" (or \"yes\": true). Nothing was changed",
+                plan.confirm
+            ),
+        )),
+    }
+}

@@ -1,0 +1,191 @@
+//! One collection's way: created, loaded, indexed, read back. And which of them go beside, which in place.
+
+use std::collections::BTreeMap;
+
+use super::create::{create, drop_collection};
+use super::indexes::{self, Which};
+use super::load::{Loaded, Loader};
+use super::readback::read_back;
+use super::{Prepared, RestoreJob};
+use crate::backup::{Tools, cancelled};
+use crate::catalog::{Definition, Kind};
+use crate::digest::{Digest, Hashing};
+use crate::failure::Failure;
+use crate::mongo::{Mongo, MongoError};
+use crate::open::CollectionStream;
+use crate::plan::{Action, Method, Planned, TEMPORARY_PREFIX};
+
+/// A restore that is being carried out.
+pub(super) struct Run<'a> {
+    pub(super) prepared: &'a Prepared,
+    pub(super) job: &'a RestoreJob,
+    pub(super) tools: &'a Tools,
+    /// What temporary collections of this run are called, apart from a number.
+    temporary: String,
+}
+
+/// What became of one planned collection.
+#[derive(Debug, Default)]
+pub(super) struct Outcome {
+    /// What the load counted.
+    pub(super) loaded: Loaded,
+    /// What the database has of it.
+    pub(super) database: Option<Digest>,
+    /// Indexes that could not be built, and why.
+    pub(super) failed_indexes: Vec<(String, MongoError)>,
+    /// Where it was loaded beside; gone after the commit.
+    pub(super) temporary: Option<String>,
+    /// What went wrong; the collection is then not what was planned.
+    pub(super) error: Option<Failure>,
+    /// How many documents the collection's validator would refuse.
+    pub(super) validator_violations: Option<u64>,
+}
+
+/// What became of each planned collection, by its place in the plan.
+pub(super) type Outcomes = BTreeMap<usize, Outcome>;
+
+impl Outcome {
+    pub(super) fn failed(error: impl Into<Failure>) -> Self {
+        Self {
+            error: Some(error.into()),
+            ..Self::default()
+        }
+    }
+
+    /// Whether every document of the archive is in the database, and was read back as it is there.
+    pub(super) fn documents_are_equal(&self) -> bool {
+        self.error.is_none() && self.loaded.rejected == 0 && self.database == Some(self.loaded.archive)
+    }
+}
+
+impl<'a> Run<'a> {
+    pub(super) fn new(prepared: &'a Prepared, job: &'a RestoreJob, tools: &'a Tools) -> Self {
+        let nanos = time::OffsetDateTime::now_utc().unix_timestamp_nanos();
+        Self {
+            prepared,
+            job,
+            tools,
+            temporary: format!("{TEMPORARY_PREFIX}{:x}.{nanos:x}", std::process::id()),
+        }
+    }
+
+    pub(super) fn mongo(&self) -> &Mongo {
+        &self.tools.mongo
+    }
+
+    pub(super) fn database(&self) -> &str {
+        &self.job.policy.database
+    }
+
+    /// The plan's rows with their places.
+    pub(super) fn rows(&self) -> impl Iterator<Item = (usize, &'a Planned)> {
+        self.prepared.plan.collections.iter().enumerate()
+    }
+
+    /// Loads all collections that can be renamed into place. Nothing that is there changes.
+    pub(super) async fn load_beside(&self) -> Outcomes {
+        let beside = |planned: &Planned| matches!(planned.method, Method::Aside | Method::AsideAfterDrop);
+        let mut outcomes = self
+            .load_all(|planned| planned.kind != Kind::View && beside(planned))
+            .await;
+        // Outcomes that were never begun because of an earlier failure say so.
+        for (place, planned) in self.rows() {
+            if planned.action.restores() && planned.kind != Kind::View && beside(planned) {
+                outcomes.entry(place).or_insert_with(|| {
+                    Outcome::failed(Failure::new(
+                        crate::failure::FailureKind::Store,
+                        "not begun, because of an earlier failure",
+                    ))
+                });
+            }
+        }
+        outcomes
+    }
+
+    /// Loads the rows that are chosen, in the order in which the archive gives them.
+    pub(super) async fn load_all(&self, chosen: impl Fn(&Planned) -> bool) -> Outcomes {
+        let rows: Vec<(usize, &Planned)> = self
+            .rows()
+            .filter(|(_, row)| row.action.restores() && chosen(row))
+            .collect();
+        let wanted = rows
+            .iter()
+            .filter_map(|(_, row)| Some((row.source.clone()?, hashing(row))))
+            .collect();
+        let mut streams = self.prepared.archive.documents(wanted);
+        let mut outcomes = Outcomes::new();
+        while let Some(stream) = streams.recv().await {
+            let Some((place, row)) = rows.iter().find(|(_, row)| row.source.as_deref() == Some(&stream.name)) else {
+                continue;
+            };
+            let outcome = match self.tools.cancel.is_cancelled() {
+                true => Outcome::failed(cancelled()),
+                false => self.one(*place, row, stream).await,
+            };
+            let broken = outcome.error.is_some();
+            outcomes.insert(*place, outcome);
+            if broken {
+                break;
+            }
+        }
+        outcomes
+    }
+
+    async fn one(&self, place: usize, row: &Planned, stream: CollectionStream) -> Outcome {
+        let temporary = match row.method {
+            Method::Aside | Method::AsideAfterDrop => Some(format!("{}.{place}", self.temporary)),
+            Method::InPlace | Method::None => None,
+        };
+        let name = temporary.clone().unwrap_or_else(|| row.name.clone());
+        self.tools.progress.step(format!("restoring {}", row.name));
+        let mut outcome = match self.fill(row, &name, stream).await {
+            Ok(outcome) => outcome,
+            Err(failure) => Outcome::failed(failure.at(&row.name)),
+        };
+        outcome.temporary = temporary;
+        outcome
+    }
+
+    async fn fill(&self, row: &Planned, name: &str, stream: CollectionStream) -> Result<Outcome, Failure> {
+        let (mongo, database) = (self.mongo(), self.database());
+        if row.action == Action::Replace && row.method == Method::InPlace {
+            drop_collection(mongo, database, name).await?;
+        }
+        if row.action != Action::Merge {
+            create(mongo, database, name, &row.options).await?;
+        }
+        let loader = Loader::new(self, row, name);
+        let loaded = loader.load(stream).await?;
+        let failed_indexes = indexes::build(mongo, database, name, &row.indexes, Which::Lasting).await;
+        self.tools.progress.step(format!("reading {} back", row.name));
+        let read = match row.action {
+            Action::Merge => loader.read_back_merged(&loaded).await?,
+            _ => read_back(mongo, database, name, hashing(row)).await?,
+        };
+        Ok(Outcome {
+            validator_violations: violations(mongo, database, name, &row.options).await?,
+            loaded,
+            database: Some(read),
+            failed_indexes,
+            ..Outcome::default()
+        })
+    }
+}
+
+/// What of a row's documents is hashed.
+pub(super) fn hashing(row: &Planned) -> Hashing {
+    row.fingerprint.map_or(Hashing::Raw, |fingerprint| fingerprint.hashing)
+}
+
+/// How many documents the collection's own validator would refuse today.
+async fn violations(
+    mongo: &Mongo,
+    database: &str,
+    name: &str,
+    options: &Definition,
+) -> Result<Option<u64>, MongoError> {
+    match options.get_document("validator") {
+        Some(validator) if !validator.is_empty() => mongo.count_violations(database, name, validator).await.map(Some),
+        _ => Ok(None),
+    }
+}

@@ -1,0 +1,96 @@
+//! Creating a collection as it was: all options that can only be given at creation, in the server's own words.
+
+use bson::{RawDocumentBuf, cstr};
+
+use crate::catalog::{Definition, Kind};
+use crate::mongo::{Mongo, MongoError};
+
+/// Options that `listCollections` of an old server reports and `create` of a new one refuses. Neither says anything about documents.
+const OBSOLETE: [&str; 2] = ["autoIndexId", "flags"];
+/// Documents expire when everything has been counted, not while it is loaded: see [`start_expiry`].
+const EXPIRY: &str = "expireAfterSeconds";
+
+/// Creates a collection, time series or view.
+///
+/// # Errors
+/// What the server answered.
+pub(super) async fn create(mongo: &Mongo, database: &str, name: &str, options: &Definition) -> Result<(), MongoError> {
+    let mut command = RawDocumentBuf::new();
+    command.append(cstr!("create"), name);
+    for (key, value) in options.as_raw().iter().flatten() {
+        let key_text = key.as_str();
+        if !OBSOLETE.contains(&key_text) && key_text != EXPIRY {
+            command.append(key, value);
+        }
+    }
+    mongo
+        .raw_command(database, command, &format!("creating {database}.{name}"))
+        .await
+        .map(|_| ())
+}
+
+/// Lets the documents of a time series or clustered collection expire again, as its options say.
+///
+/// # Errors
+/// What the server answered.
+pub(super) async fn start_expiry(
+    mongo: &Mongo,
+    database: &str,
+    name: &str,
+    kind: Kind,
+    options: &Definition,
+) -> Result<(), MongoError> {
+    if kind == Kind::View {
+        return Ok(());
+    }
+    let Ok(Some(seconds)) = options.as_raw().get(EXPIRY) else {
+        return Ok(());
+    };
+    let mut command = RawDocumentBuf::new();
+    command.append(cstr!("collMod"), name);
+    command.append(cstr!("expireAfterSeconds"), seconds);
+    let action = format!("setting the time to live of {database}.{name}");
+    mongo.raw_command(database, command, &action).await.map(|_| ())
+}
+
+/// Drops a collection or view.
+///
+/// # Errors
+/// What the server answered.
+pub(super) async fn drop_collection(mongo: &Mongo, database: &str, name: &str) -> Result<(), MongoError> {
+    let mut command = RawDocumentBuf::new();
+    command.append(cstr!("drop"), name);
+    let action = format!("dropping {database}.{name}");
+    match mongo.raw_command(database, command, &action).await {
+        Err(error) if error.is(crate::mongo::code::NAMESPACE_NOT_FOUND) => Ok(()),
+        dropped => dropped.map(|_| ()),
+    }
+}
+
+/// What becomes of the collection that has the new name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum InTheWay {
+    /// It is replaced, at once with the rename.
+    Replaced,
+    /// There must be none.
+    Refused,
+}
+
+/// Gives a collection another name.
+///
+/// # Errors
+/// What the server answered.
+pub(super) async fn rename(
+    mongo: &Mongo,
+    database: &str,
+    from: &str,
+    to: &str,
+    in_the_way: InTheWay,
+) -> Result<(), MongoError> {
+    let mut command = RawDocumentBuf::new();
+    command.append(cstr!("renameCollection"), format!("{database}.{from}"));
+    command.append(cstr!("to"), format!("{database}.{to}"));
+    command.append(cstr!("dropTarget"), in_the_way == InTheWay::Replaced);
+    let action = format!("renaming {database}.{from} to {to}");
+    mongo.raw_command("admin", command, &action).await.map(|_| ())
+}

@@ -1,0 +1,66 @@
+//! Building indexes as they were. One that fails does not lose the others.
+
+use bson::{RawArrayBuf, RawDocumentBuf, cstr};
+
+use crate::catalog::Definition;
+use crate::mongo::{Mongo, MongoError};
+
+/// Which of a collection's indexes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Which {
+    /// Those under which documents stay.
+    Lasting,
+    /// Those by which documents expire: built when everything has been counted.
+    Expiring,
+}
+
+/// Builds indexes; returns those that failed, with the reason. `_id_` and a clustered index come with the collection.
+pub(super) async fn build(
+    mongo: &Mongo,
+    database: &str,
+    collection: &str,
+    indexes: &[Definition],
+    which: Which,
+) -> Vec<(String, MongoError)> {
+    let wanted: Vec<&Definition> = indexes
+        .iter()
+        .filter(|index| !comes_with_the_collection(index) && is_expiring(index) == (which == Which::Expiring))
+        .collect();
+    if wanted.is_empty() || create_indexes(mongo, database, collection, &wanted).await.is_ok() {
+        return Vec::new();
+    }
+    // The server builds all or none of a command's indexes, so each gets one of its own.
+    let mut failed = Vec::new();
+    for index in wanted {
+        if let Err(error) = create_indexes(mongo, database, collection, &[index]).await {
+            let name = index.get_str("name").unwrap_or("(unnamed)");
+            failed.push((name.to_owned(), error));
+        }
+    }
+    failed
+}
+
+fn comes_with_the_collection(index: &Definition) -> bool {
+    index.get_str("name") == Some("_id_") || index.get_bool("clustered") == Some(true)
+}
+
+fn is_expiring(index: &Definition) -> bool {
+    matches!(index.as_raw().get("expireAfterSeconds"), Ok(Some(_)))
+}
+
+async fn create_indexes(
+    mongo: &Mongo,
+    database: &str,
+    collection: &str,
+    indexes: &[&Definition],
+) -> Result<(), MongoError> {
+    let mut definitions = RawArrayBuf::new();
+    for index in indexes {
+        definitions.push(index.as_raw().to_owned());
+    }
+    let mut command = RawDocumentBuf::new();
+    command.append(cstr!("createIndexes"), collection);
+    command.append(cstr!("indexes"), definitions);
+    let action = format!("building indexes of {database}.{collection}");
+    mongo.raw_command(database, command, &action).await.map(|_| ())
+}

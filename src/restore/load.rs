@@ -1,0 +1,350 @@
+//! Documents go in raw: as many inserts at a time as the server has use for, every document accounted for.
+
+use std::sync::Arc;
+
+use bson::RawArrayBuf;
+use tokio::task::JoinSet;
+
+use super::collection::{Run, hashing};
+use super::merge::{MergeCounts, merge};
+use super::readback::{id_of, read_back, read_back_ids};
+use super::report::RejectedDocument;
+use crate::backup::Tools;
+use crate::digest::{Digest, DocumentHasher, Hashing};
+use crate::elements::Elements;
+use crate::failure::Failure;
+use crate::mongo::{InsertBatch, MongoError, Order, Rejected, Validation, id_text};
+use crate::open::{Chunk, CollectionStream};
+use crate::plan::{Action, Planned, Validators};
+
+/// Inserts on their way into one collection: one more than keeps a server core busy.
+const WORKERS: usize = 4;
+/// How many refused documents are named; all are counted.
+const NAMED: usize = 20;
+/// How often a batch is sent when the connection breaks or the primary changes.
+const TRIES: u32 = 5;
+
+/// What a load counted.
+#[derive(Debug, Default)]
+pub(super) struct Loaded {
+    /// The digest of what was read from the archive.
+    pub(super) archive: Digest,
+    /// How many documents are in the collection now that were not.
+    pub(super) inserted: u64,
+    /// What a merge found.
+    pub(super) merged: Option<MergeCounts>,
+    /// How many documents the server refused.
+    pub(super) rejected: u64,
+    /// The first of them.
+    pub(super) rejections: Vec<RejectedDocument>,
+    /// The digest of the first documents, and their `_id`s.
+    pub(super) sample: Sample,
+}
+
+/// The first documents of a collection, for the sample hash.
+#[derive(Debug)]
+pub(super) struct Sample {
+    wanted: u64,
+    hasher: DocumentHasher,
+    pub(super) ids: RawArrayBuf,
+}
+
+impl Default for Sample {
+    fn default() -> Self {
+        Self::new(0, Hashing::Raw)
+    }
+}
+
+impl Sample {
+    fn new(wanted: u32, hashing: Hashing) -> Self {
+        Self {
+            wanted: u64::from(wanted),
+            hasher: DocumentHasher::new(hashing),
+            ids: RawArrayBuf::new(),
+        }
+    }
+
+    fn take(&mut self, chunk: &Chunk) {
+        let missing = self.wanted - self.digest().documents();
+        for document in chunk.documents().take(usize::try_from(missing).unwrap_or(usize::MAX)) {
+            self.hasher.add_document(document);
+            if let Some(id) = id_of(document) {
+                self.ids.push(id);
+            }
+        }
+    }
+
+    pub(super) fn digest(&self) -> Digest {
+        self.hasher.digest()
+    }
+}
+
+/// Loads one collection.
+pub(super) struct Loader<'a> {
+    run: &'a Run<'a>,
+    row: &'a Planned,
+    goal: Arc<Goal>,
+}
+
+/// Where documents go, and how.
+#[derive(Debug)]
+struct Goal {
+    tools: Tools,
+    database: String,
+    collection: String,
+    action: Action,
+    order: Order,
+    validation: Validation,
+    /// Measurements have no unique `_id`: what was sent twice would be there twice.
+    repeatable: bool,
+    batch_size: usize,
+}
+
+impl<'a> Loader<'a> {
+    pub(super) fn new(run: &'a Run<'a>, row: &'a Planned, name: &str) -> Self {
+        let timeseries = row.kind == crate::catalog::Kind::Timeseries;
+        let capped = row.options.get_bool("capped") == Some(true);
+        Self {
+            run,
+            row,
+            goal: Arc::new(Goal {
+                tools: run.tools.clone(),
+                database: run.database().to_owned(),
+                collection: name.to_owned(),
+                action: row.action,
+                order: if capped { Order::Kept } else { Order::Free },
+                validation: match run.job.policy.validators {
+                    // Buckets must never be written past their own validator.
+                    Validators::Bypass if !timeseries => Validation::Bypassed,
+                    _ => Validation::Enforced,
+                },
+                repeatable: !timeseries,
+                batch_size: usize::try_from(run.job.batch_size).unwrap_or(usize::MAX),
+            }),
+        }
+    }
+
+    /// Takes a collection's documents to their end.
+    pub(super) async fn load(&self, mut stream: CollectionStream) -> Result<Loaded, Failure> {
+        let mut loaded = Loaded {
+            sample: Sample::new(self.run.job.verify_sample_size, hashing(self.row)),
+            ..Loaded::default()
+        };
+        let workers = if self.goal.order == Order::Kept { 1 } else { WORKERS };
+        let mut working: JoinSet<Result<Counted, MongoError>> = JoinSet::new();
+        let mut failure = None;
+        while let Some(chunk) = stream.chunks.recv().await {
+            let chunk = match chunk {
+                Ok(chunk) => chunk,
+                Err(error) => {
+                    failure = Some(error);
+                    break;
+                }
+            };
+            loaded.archive.merge(&chunk.digest);
+            loaded.sample.take(&chunk);
+            if working.len() >= workers
+                && let Some(done) = working.join_next().await
+                && let Err(error) = loaded.count(done)
+            {
+                failure = Some(error);
+                break;
+            }
+            working.spawn(put(Arc::clone(&self.goal), chunk));
+        }
+        while let Some(done) = working.join_next().await {
+            if let Err(error) = loaded.count(done) {
+                failure.get_or_insert(error);
+            }
+        }
+        match failure {
+            Some(failure) => Err(failure),
+            None => self.check_against_manifest(loaded),
+        }
+    }
+
+    /// The archive must give what its manifest says, or nothing that was read of it can be trusted.
+    fn check_against_manifest(&self, loaded: Loaded) -> Result<Loaded, Failure> {
+        match self.row.expected_digest() {
+            Some(expected) if expected != loaded.archive => Err(Failure::new(
+                crate::failure::FailureKind::ArchiveDamaged,
+                format!(
+                    "the archive gave {} documents with the digest {}, its manifest says {} with {}",
+                    loaded.archive.documents(),
+                    loaded.archive,
+                    expected.documents(),
+                    expected
+                ),
+            )),
+            _ => Ok(loaded),
+        }
+    }
+
+    /// What the database has of the documents that were merged. Where it has no others, that is all it has; else they are read by their `_id`s.
+    pub(super) async fn read_back_merged(&self, loaded: &Loaded) -> Result<Digest, Failure> {
+        let Goal {
+            tools,
+            database,
+            collection,
+            ..
+        } = &*self.goal;
+        let hashing = hashing(self.row);
+        let all = read_back(&tools.mongo, database, collection, hashing).await?;
+        if all == loaded.archive {
+            return Ok(all);
+        }
+        let source = self.row.source.clone().unwrap_or_default();
+        let mut streams = self.run.prepared.archive.documents(vec![(source, hashing)]);
+        let mut sum = Digest::default();
+        while let Some(mut stream) = streams.recv().await {
+            while let Some(chunk) = stream.chunks.recv().await {
+                let chunk = chunk?;
+                let documents: Vec<&[u8]> = chunk.documents().collect();
+                for some in documents.chunks(self.goal.batch_size) {
+                    sum.merge(&read_back_ids(&tools.mongo, database, collection, some.iter().copied(), hashing).await?);
+                }
+            }
+        }
+        Ok(sum)
+    }
+}
+
+/// What one chunk came to.
+#[derive(Debug, Default)]
+pub(super) struct Counted {
+    pub(super) inserted: u64,
+    pub(super) merged: MergeCounts,
+    pub(super) rejected: Vec<RejectedDocument>,
+}
+
+impl Loaded {
+    fn count(&mut self, done: Result<Result<Counted, MongoError>, tokio::task::JoinError>) -> Result<(), Failure> {
+        let counted = done.map_err(|error| {
+            Failure::new(
+                crate::failure::FailureKind::Database,
+                format!("a load worker ended: {error}"),
+            )
+        })??;
+        self.inserted += counted.inserted;
+        if counted.merged != MergeCounts::default() || self.merged.is_some() {
+            let merged = self.merged.get_or_insert_default();
+            merged.replaced += counted.merged.replaced;
+            merged.unchanged += counted.merged.unchanged;
+        }
+        self.rejected += counted.rejected.len() as u64;
+        let room = NAMED.saturating_sub(self.rejections.len());
+        self.rejections.extend(counted.rejected.into_iter().take(room));
+        Ok(())
+    }
+}
+
+/// Puts a chunk's documents into the collection.
+async fn put(goal: Arc<Goal>, chunk: Chunk) -> Result<Counted, MongoError> {
+    let mut counted = Counted::default();
+    let mut batch = InsertBatch::default();
+    for document in chunk.documents() {
+        if batch.len() >= goal.batch_size || !batch.has_room(document.len()) {
+            put_batch(&goal, &batch, &mut counted).await?;
+            batch.clear();
+        }
+        batch.push(document);
+    }
+    if !batch.is_empty() {
+        put_batch(&goal, &batch, &mut counted).await?;
+    }
+    goal.tools.progress.add(chunk.digest.documents(), chunk.digest.bytes());
+    Ok(counted)
+}
+
+async fn put_batch(goal: &Goal, batch: &InsertBatch, counted: &mut Counted) -> Result<(), MongoError> {
+    let Goal {
+        tools,
+        database,
+        collection,
+        ..
+    } = goal;
+    let mut tries = 0;
+    let outcome = loop {
+        tries += 1;
+        match tools
+            .mongo
+            .insert(database, collection, batch, goal.order, goal.validation)
+            .await
+        {
+            Err(error) if error.transient && goal.repeatable && tries < TRIES => {
+                tracing::warn!(%error, tries, "an insert is repeated");
+                tokio::time::sleep(std::time::Duration::from_millis(200 << tries)).await;
+            }
+            other => break other?,
+        }
+    };
+    counted.inserted += outcome.inserted;
+    let (duplicates, refused): (Vec<Rejected>, Vec<Rejected>) = outcome
+        .rejected
+        .into_iter()
+        .partition(|rejected| rejected.is_duplicate() && (goal.action == Action::Merge || tries > 1));
+    counted
+        .rejected
+        .extend(refused.iter().map(|refused| named(batch, refused)));
+    if !duplicates.is_empty() {
+        merge(
+            &tools.mongo,
+            (database, collection),
+            batch,
+            &duplicates,
+            goal.validation,
+            goal.action,
+            counted,
+        )
+        .await?;
+    }
+    if !tools.mongo.keeps_empty_timestamps() && goal.repeatable {
+        restore_empty_timestamps(goal, batch, &refused).await?;
+    }
+    Ok(())
+}
+
+/// A refused document as it is reported.
+pub(super) fn named(batch: &InsertBatch, refused: &Rejected) -> RejectedDocument {
+    RejectedDocument {
+        id: id_text(batch.document(refused.index)).unwrap_or_else(|| "(no _id)".to_owned()),
+        code: refused.code,
+        message: refused.message.clone(),
+    }
+}
+
+/// An older server puts the present time in the place of a top-level `Timestamp(0,0)` when it inserts; an update by pipeline leaves it alone.
+async fn restore_empty_timestamps(goal: &Goal, batch: &InsertBatch, refused: &[Rejected]) -> Result<(), MongoError> {
+    for index in 0..batch.len() {
+        let document = batch.document(index);
+        if has_empty_timestamp(document) && !refused.iter().any(|refused| refused.index == index) {
+            goal.tools
+                .mongo
+                .replace(&goal.database, &goal.collection, document, goal.validation)
+                .await?;
+        }
+    }
+    Ok(())
+}
+
+fn has_empty_timestamp(document: &[u8]) -> bool {
+    const TIMESTAMP: u8 = 0x11;
+    Elements::of(document).map_while(Result::ok).any(|element| {
+        element.kind == TIMESTAMP && element.key != b"_id" && document[element.value..element.end] == [0; 8]
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bson::{Timestamp, doc};
+
+    #[test]
+    fn only_top_level_empty_timestamps_need_repair() {
+        let empty = Timestamp { time: 0, increment: 0 };
+        let full = Timestamp { time: 1, increment: 0 };
+        let found = |document: bson::Document| has_empty_timestamp(&bson::serialize_to_vec(&document).expect("BSON"));
+        assert!(found(doc! {"_id": 1, "a": "x", "ts": empty}));
+        assert!(!found(doc! {"_id": empty, "ts": full, "sub": {"ts": empty}}));
+    }
+}

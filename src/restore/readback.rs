@@ -1,0 +1,112 @@
+//! Reading a collection back: what is in the database now, not what was sent to it.
+
+use std::sync::Arc;
+
+use bson::{RawArrayBuf, RawBsonRef, RawDocument};
+
+use crate::catalog::Topology;
+use crate::digest::{Digest, DocumentHasher, Hashing};
+use crate::mongo::{Batch, Batches, Mongo, MongoError, ReadAt};
+
+/// How many replies are hashed at a time.
+const IN_HAND: usize = 4;
+
+/// The digest of every document that a collection has, as the majority of the replica set has it.
+///
+/// # Errors
+/// What the server answered.
+pub async fn read_back(
+    mongo: &Mongo,
+    database: &str,
+    collection: &str,
+    hashing: Hashing,
+) -> Result<Digest, MongoError> {
+    let at = match mongo.server().topology {
+        Topology::Standalone => ReadAt::Local,
+        Topology::ReplicaSet | Topology::Sharded => ReadAt::Majority,
+    };
+    let batches = mongo.read(database, collection, at).await?;
+    hash_all(batches, hashing).await
+}
+
+/// The digest of the documents whose `_id` is that of one of `documents`.
+///
+/// # Errors
+/// What the server answered.
+pub(super) async fn read_back_ids<'a>(
+    mongo: &Mongo,
+    database: &str,
+    collection: &str,
+    documents: impl Iterator<Item = &'a [u8]>,
+    hashing: Hashing,
+) -> Result<Digest, MongoError> {
+    read_back_sample(mongo, database, collection, ids(documents), hashing).await
+}
+
+/// The digest of the documents with these `_id`s.
+///
+/// # Errors
+/// What the server answered.
+pub(super) async fn read_back_sample(
+    mongo: &Mongo,
+    database: &str,
+    collection: &str,
+    ids: RawArrayBuf,
+    hashing: Hashing,
+) -> Result<Digest, MongoError> {
+    hash_all(mongo.read_ids(database, collection, ids).await?, hashing).await
+}
+
+/// The `_id`s of documents, as a BSON array.
+pub(super) fn ids<'a>(documents: impl Iterator<Item = &'a [u8]>) -> RawArrayBuf {
+    let mut ids = RawArrayBuf::new();
+    for document in documents {
+        let document = RawDocument::from_bytes(document).ok();
+        if let Some(id) = document.and_then(|document| document.get("_id").ok().flatten()) {
+            ids.push(id);
+        }
+    }
+    ids
+}
+
+/// The `_id` of a document.
+pub(super) fn id_of(document: &[u8]) -> Option<RawBsonRef<'_>> {
+    RawDocument::from_bytes(document).ok()?.get("_id").ok().flatten()
+}
+
+async fn hash_all(mut batches: Batches, hashing: Hashing) -> Result<Digest, MongoError> {
+    let mut hashed = tokio::task::JoinSet::new();
+    let mut sum = Digest::default();
+    while let Some(batch) = batches.next().await {
+        let batch = Arc::new(batch?);
+        if hashed.len() >= IN_HAND
+            && let Some(done) = hashed.join_next().await
+        {
+            sum.merge(&settle(done)?);
+        }
+        hashed.spawn_blocking(move || hash(&batch, hashing));
+    }
+    while let Some(done) = hashed.join_next().await {
+        sum.merge(&settle(done)?);
+    }
+    Ok(sum)
+}
+
+fn hash(batch: &Batch, hashing: Hashing) -> Result<Digest, MongoError> {
+    let mut hasher = DocumentHasher::new(hashing);
+    for document in batch.all_documents() {
+        hasher.add_document(document?);
+    }
+    Ok(hasher.digest())
+}
+
+fn settle(done: Result<Result<Digest, MongoError>, tokio::task::JoinError>) -> Result<Digest, MongoError> {
+    done.unwrap_or_else(|error| {
+        Err(MongoError {
+            action: "hashing documents".to_owned(),
+            reason: error.to_string(),
+            code: None,
+            transient: false,
+        })
+    })
+}

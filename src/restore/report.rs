@@ -1,0 +1,315 @@
+//! What a restore says when it is done: the plan, the way back, and what was found in the database.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::Prepared;
+use super::collection::{Outcome, Outcomes, Run, hashing};
+pub use super::merge::MergeCounts;
+use super::readback::read_back_sample;
+use crate::archive::{ConsistencyLevel, Status, hex_sum};
+use crate::backup::RunStatus;
+use crate::catalog::{Catalog, Definition, Kind};
+use crate::digest::Sum;
+use crate::plan::{Action, Diff, Planned, RestorePlan};
+use crate::store::Location;
+
+/// The answer of the restore handler and of `mongotar restore --json`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RestoreReport {
+    /// `complete`, `partial`, `failed` (nothing was changed), or `planned` (a dry run).
+    pub status: RunStatus,
+    /// From which archive.
+    pub archive: String,
+    /// Into which database.
+    pub database: String,
+    /// What consents to this plan.
+    pub confirm: String,
+    /// What was to be done.
+    pub plan: RestorePlan,
+    /// The way back; `null` where it was waived, where there was nothing to save, and in a dry run.
+    pub snapshot: Option<SnapshotReport>,
+    /// What is in the database now; `null` in a dry run.
+    pub verification: Option<Verification>,
+    /// How long it took, in seconds.
+    pub seconds: f64,
+}
+
+/// The backup that was made before the first change.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SnapshotReport {
+    /// Where it is.
+    pub archive: Location,
+    /// How many documents are in it.
+    pub documents: u64,
+    /// How long it is.
+    pub bytes: u64,
+    /// What moment it shows.
+    pub consistency: ConsistencyLevel,
+    /// The event that brings the target back.
+    pub undo: Value,
+}
+
+/// What the database was found to hold after the restore.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Verification {
+    /// Whether all that was restored is equal to the archive, and all that was to go is gone.
+    pub equal: bool,
+    /// Every collection of the plan that was to change.
+    pub collections: Vec<VerifiedCollection>,
+}
+
+/// One collection: what the archive has of it, and what the database has.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct VerifiedCollection {
+    /// Its name on the target.
+    pub name: String,
+    /// What it is.
+    pub kind: Kind,
+    /// What was to be done.
+    pub action: Action,
+    /// How many documents were read from the archive.
+    pub file_count: u64,
+    /// How many of them the database has.
+    pub db_count: u64,
+    /// The digest of the archive's documents.
+    #[serde(with = "hex_sum")]
+    pub digest_archive: Sum,
+    /// The digest of the documents that were read back.
+    #[serde(with = "hex_sum")]
+    pub digest_database: Sum,
+    /// Whether documents, options and indexes are what the archive says.
+    pub equal: bool,
+    /// The digest of the archive's first documents.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub sample_hash_archive: Option<String>,
+    /// The digest of those that the database has under their `_id`s.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub sample_hash_database: Option<String>,
+    /// How many documents were put in.
+    pub inserted: u64,
+    /// What a merge found.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub merged: Option<MergeCounts>,
+    /// How many documents the server refused.
+    pub rejected: u64,
+    /// The first of them.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub rejections: Vec<RejectedDocument>,
+    /// How the options that are there differ from the archive's.
+    #[serde(skip_serializing_if = "Diff::is_empty", default)]
+    pub options_diff: Diff,
+    /// How the indexes that are there differ from the archive's.
+    #[serde(skip_serializing_if = "Diff::is_empty", default)]
+    pub index_diff: Diff,
+    /// Indexes that could not be built.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub failed_indexes: Vec<FailedIndex>,
+    /// How many documents the collection's validator would refuse; absent where it has none.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub validator_violations: Option<u64>,
+    /// What went wrong.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub error: Option<String>,
+}
+
+/// A document that is in the archive and not in the database.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RejectedDocument {
+    /// Its `_id`, as Extended JSON.
+    pub id: String,
+    /// The server's code.
+    pub code: i32,
+    /// The server's reason.
+    pub message: String,
+}
+
+/// An index that is in the archive and not in the database.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct FailedIndex {
+    /// Its name.
+    pub name: String,
+    /// Why it could not be built.
+    pub error: String,
+}
+
+impl RestoreReport {
+    /// The answer of a dry run.
+    pub fn planned(prepared: Prepared) -> Self {
+        Self::new(RunStatus::Planned, prepared, None, None, Duration::ZERO)
+    }
+
+    pub(super) fn finished(
+        prepared: Prepared,
+        snapshot: Option<SnapshotReport>,
+        verification: Verification,
+        took: Duration,
+    ) -> Self {
+        let all = || verification.collections.iter();
+        // A load that fails as such commits nothing.
+        let untouched =
+            all().any(|collection| collection.error.is_some()) && all().all(|collection| collection.inserted == 0);
+        let status = match (verification.equal, prepared.archive.status()) {
+            (true, Status::Complete) => RunStatus::Complete,
+            (true, Status::Partial) => RunStatus::Partial,
+            (false, _) if untouched => RunStatus::Failed,
+            (false, _) => RunStatus::Partial,
+        };
+        Self::new(status, prepared, snapshot, Some(verification), took)
+    }
+
+    fn new(
+        status: RunStatus,
+        prepared: Prepared,
+        snapshot: Option<SnapshotReport>,
+        verification: Option<Verification>,
+        took: Duration,
+    ) -> Self {
+        Self {
+            status,
+            archive: prepared.archive.object.location.to_string(),
+            database: prepared.plan.database.clone(),
+            confirm: prepared.plan.confirm.clone(),
+            plan: prepared.plan,
+            snapshot,
+            verification,
+            seconds: took.as_secs_f64(),
+        }
+    }
+}
+
+/// Compares what is there with what was to be there.
+pub(super) async fn verify(run: &Run<'_>, mut outcomes: Outcomes) -> Verification {
+    run.tools.progress.step("verifying");
+    let surveyed = run.mongo().survey(run.database()).await;
+    let mut collections = Vec::new();
+    for (place, planned) in run.rows().filter(|(_, planned)| planned.action != Action::Skip) {
+        let outcome = outcomes.remove(&place).unwrap_or_else(|| {
+            Outcome::failed(crate::failure::Failure::new(
+                crate::failure::FailureKind::Database,
+                "not begun, because of an earlier failure",
+            ))
+        });
+        let sample = sample_hashes(run, planned, &outcome).await;
+        let mut verified = of_outcome(planned, outcome, sample);
+        match &surveyed {
+            Ok(now) => compare(planned, now, &mut verified),
+            Err(error) => verified.fail(error.to_string()),
+        }
+        collections.push(verified);
+    }
+    Verification {
+        equal: collections.iter().all(|collection| collection.equal),
+        collections,
+    }
+}
+
+impl VerifiedCollection {
+    fn fail(&mut self, reason: String) {
+        self.equal = false;
+        self.error.get_or_insert(reason);
+    }
+}
+
+fn of_outcome(planned: &Planned, outcome: Outcome, sample: Option<(String, String)>) -> VerifiedCollection {
+    let has_documents = planned.kind != Kind::View && planned.action.restores();
+    let documents_equal = outcome.documents_are_equal() || (!has_documents && outcome.error.is_none());
+    let samples_equal = sample.as_ref().is_none_or(|(archive, database)| archive == database);
+    let database = outcome.database.unwrap_or_default();
+    let (sample_hash_archive, sample_hash_database) = sample.unzip();
+    VerifiedCollection {
+        name: planned.name.clone(),
+        kind: planned.kind,
+        action: planned.action,
+        file_count: outcome.loaded.archive.documents(),
+        db_count: database.documents(),
+        digest_archive: outcome.loaded.archive.sum(),
+        digest_database: database.sum(),
+        equal: documents_equal && samples_equal && outcome.failed_indexes.is_empty(),
+        sample_hash_archive,
+        sample_hash_database,
+        inserted: outcome.loaded.inserted,
+        merged: outcome.loaded.merged,
+        rejected: outcome.loaded.rejected,
+        rejections: outcome.loaded.rejections,
+        options_diff: Diff::default(),
+        index_diff: Diff::default(),
+        failed_indexes: outcome
+            .failed_indexes
+            .into_iter()
+            .map(|(name, error)| FailedIndex {
+                name,
+                error: error.to_string(),
+            })
+            .collect(),
+        validator_violations: outcome.validator_violations,
+        error: outcome.error.map(|failure| failure.to_string()),
+    }
+}
+
+/// The digests of the first documents, there and here.
+async fn sample_hashes(run: &Run<'_>, planned: &Planned, outcome: &Outcome) -> Option<(String, String)> {
+    let sample = &outcome.loaded.sample;
+    let archive = sample.digest();
+    if archive.documents() == 0 || outcome.error.is_some() {
+        return None;
+    }
+    let read = read_back_sample(
+        run.mongo(),
+        run.database(),
+        &planned.name,
+        sample.ids.clone(),
+        hashing(planned),
+    )
+    .await;
+    let database = match read {
+        Ok(digest) => digest.to_string(),
+        Err(error) => error.to_string(),
+    };
+    Some((archive.to_string(), database))
+}
+
+/// Adds what differs in definitions.
+fn compare(planned: &Planned, now: &Catalog, verified: &mut VerifiedCollection) {
+    let present = now.get(&planned.name);
+    let Some(present) = present.filter(|_| planned.action != Action::Drop) else {
+        let is_as_planned = present.is_none() == (planned.action == Action::Drop);
+        if !is_as_planned {
+            verified.fail(format!(
+                "{} is {}",
+                planned.name,
+                if present.is_some() { "still there" } else { "not there" }
+            ));
+        }
+        return;
+    };
+    if planned.action == Action::Merge && planned.kind != Kind::View {
+        // What the target had beside the archive stays; what the archive has must be there.
+        let diff = Diff::of_indexes(&without_own(&planned.indexes), &present.indexes);
+        verified.index_diff = Diff {
+            removed: Vec::new(),
+            ..diff
+        };
+    } else {
+        verified.options_diff = Diff::of_options(&planned.options, &present.options);
+        verified.index_diff = Diff::of_indexes(&without_own(&planned.indexes), &without_own(&present.indexes));
+    }
+    if present.kind != planned.kind && planned.action != Action::Merge {
+        verified.fail(format!(
+            "{} is a {} and not a {}",
+            planned.name, present.kind, planned.kind
+        ));
+    }
+    verified.equal &= verified.options_diff.is_empty() && verified.index_diff.is_empty();
+}
+
+/// Indexes without those that come with a collection.
+fn without_own(indexes: &[Definition]) -> Vec<Definition> {
+    indexes
+        .iter()
+        .filter(|index| index.get_str("name") != Some("_id_") && index.get_bool("clustered") != Some(true))
+        .cloned()
+        .collect()
+}

@@ -1,0 +1,208 @@
+//! What a caller asks of a restore, and the job that it means.
+
+use serde::{Deserialize, Serialize};
+
+use crate::archive::ArchiveName;
+use crate::catalog::Selection;
+use crate::config::{Environment, request_in};
+use crate::failure::{Failure, FailureKind};
+use crate::plan::{Existing, Extra, Inference, Policy, Rename, Validators};
+use crate::store::{Location, Store};
+
+/// How many documents go into one insert command at most, where nothing is said: the ancestor's number.
+const BATCH_SIZE: u32 = 1000;
+/// How many documents the sample hash covers, where nothing is said.
+const VERIFY_SAMPLE: u32 = 100;
+/// The largest batch that a server takes (`maxWriteBatchSize`).
+const MAX_BATCH_SIZE: u32 = 100_000;
+
+/// The event of the restore handler. Unknown fields are refused by name.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RestoreRequest {
+    /// Which archive: `s3://bucket/prefix/backup_….tar.zst`, a path, or `{"latest": "s3://bucket/prefix/"}`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub archive: Option<ArchiveChoice>,
+    /// The database to restore into; `MONGO_DB` where it is left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub database: Option<String>,
+    /// Collections that get another name: `["orders=orders_copy"]`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub rename: Vec<String>,
+    /// Globs of collections; none means all.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub include: Vec<String>,
+    /// Globs of collections to leave out.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub exclude: Vec<String>,
+    /// Plan and change nothing.
+    pub dry_run: bool,
+    /// Consent to one plan: the `confirm` of its dry run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub confirm: Option<String>,
+    /// Consent to whatever the plan is.
+    pub yes: bool,
+    /// Put documents in past the validators.
+    pub force: bool,
+    /// Collections that are there become what the archive holds, instead of being merged into.
+    pub replace_existing: bool,
+    /// Collections that only the target has stay.
+    pub keep_extra: bool,
+    /// Whether the target is backed up first (default true).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub snapshot: Option<bool>,
+    /// Where that backup goes; `pre-restore/` beside the archive where it is left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub snapshot_to: Option<String>,
+    /// Whether time series are recognised without metadata (default true).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub infer_timeseries: Option<bool>,
+    /// How many documents go into one insert command at most (default 1000).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub batch_size: Option<u32>,
+    /// How many documents the sample hash covers (default 100).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verify_sample_size: Option<u32>,
+}
+
+/// Which archive is meant.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum ArchiveChoice {
+    /// This one.
+    At(String),
+    /// The newest in a folder.
+    Latest {
+        /// The folder.
+        latest: String,
+    },
+}
+
+/// What allows a restore to change something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Consent {
+    /// Nothing yet.
+    None,
+    /// To the plan with this token.
+    Token(String),
+    /// To any plan.
+    Yes,
+}
+
+/// What is done so that the restore can be undone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WayBack {
+    /// A backup of the target first, into this folder or beside the archive.
+    Snapshot(Option<Location>),
+    /// Nothing: the caller waived it.
+    Waived,
+}
+
+/// A request with nothing left open.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RestoreJob {
+    /// Which archive.
+    pub archive: ArchiveChoice,
+    /// What is to be done with it.
+    pub policy: Policy,
+    /// Whether it may be.
+    pub consent: Consent,
+    /// How it can be undone.
+    pub way_back: WayBack,
+    /// How many documents go into one insert command at most.
+    pub batch_size: u32,
+    /// How many documents the sample hash covers.
+    pub verify_sample_size: u32,
+}
+
+impl RestoreRequest {
+    /// Reads an event: a request, or an EventBridge event whose `detail` is one.
+    ///
+    /// # Errors
+    /// [`FailureKind::InvalidRequest`], with the name of the field that is not known.
+    pub fn from_event(event: serde_json::Value) -> Result<Self, Failure> {
+        serde_json::from_value(request_in(event))
+            .map_err(|error| Failure::invalid(format!("the event is not a restore request: {error}")))
+    }
+
+    /// Fills in what is left out. `dry_run` is the caller's to obey: by not calling [`carry_out`](super::carry_out).
+    ///
+    /// # Errors
+    /// [`FailureKind::ConfigurationMissing`] or [`FailureKind::InvalidRequest`].
+    pub fn into_job(self, environment: &Environment) -> Result<RestoreJob, Failure> {
+        let archive = self.archive.ok_or_else(|| {
+            Failure::new(
+                FailureKind::ConfigurationMissing,
+                "no archive: give \"archive\" as s3://bucket/prefix/backup_….tar.zst, a path, or {\"latest\": \"s3://bucket/prefix/\"}",
+            )
+        })?;
+        let rename = self
+            .rename
+            .iter()
+            .map(|text| text.parse::<Rename>())
+            .collect::<Result<Vec<_>, _>>();
+        let batch_size = self.batch_size.unwrap_or(BATCH_SIZE);
+        if !(1..=MAX_BATCH_SIZE).contains(&batch_size) {
+            return Err(Failure::invalid(format!(
+                "batch_size is {batch_size}: use 1 to {MAX_BATCH_SIZE}"
+            )));
+        }
+        Ok(RestoreJob {
+            archive,
+            policy: Policy {
+                database: environment.database(self.database)?,
+                selection: Selection {
+                    include: self.include,
+                    exclude: self.exclude,
+                },
+                rename: rename.map_err(|error| Failure::invalid(error.to_string()))?,
+                existing: if self.replace_existing {
+                    Existing::Replace
+                } else {
+                    Existing::Merge
+                },
+                extra: if self.keep_extra { Extra::Keep } else { Extra::Drop },
+                validators: if self.force {
+                    Validators::Bypass
+                } else {
+                    Validators::Enforce
+                },
+                inference: if self.infer_timeseries.unwrap_or(true) {
+                    Inference::On
+                } else {
+                    Inference::Off
+                },
+            },
+            consent: match (self.yes, self.confirm) {
+                // A token is the narrower consent, so it counts where both are given.
+                (_, Some(token)) => Consent::Token(token),
+                (true, None) => Consent::Yes,
+                (false, None) => Consent::None,
+            },
+            way_back: if self.snapshot.unwrap_or(true) {
+                WayBack::Snapshot(self.snapshot_to.map(|to| to.parse()).transpose()?)
+            } else {
+                WayBack::Waived
+            },
+            batch_size,
+            verify_sample_size: self.verify_sample_size.unwrap_or(VERIFY_SAMPLE),
+        })
+    }
+}
+
+/// The archive that is meant.
+pub(super) async fn find_archive(choice: &ArchiveChoice, store: &Store) -> Result<Location, Failure> {
+    let folder: Location = match choice {
+        ArchiveChoice::At(location) => return Ok(location.parse()?),
+        ArchiveChoice::Latest { latest } => latest.parse()?,
+    };
+    let newest = store
+        .list(&folder, "backup_")
+        .await?
+        .into_iter()
+        .filter_map(|object| Some((ArchiveName::of_object(&object.location.file_name())?.0, object.location)))
+        .max_by(|(a, _), (b, _)| a.cmp(b));
+    newest
+        .map(|(_, location)| location)
+        .ok_or_else(|| Failure::new(FailureKind::ArchiveNotFound, format!("there is no archive in {folder}")))
+}

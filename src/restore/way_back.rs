@@ -1,0 +1,74 @@
+//! A way back before the first change: a backup of the target.
+
+use serde_json::json;
+
+use super::report::SnapshotReport;
+use super::{Prepared, RestoreJob, WayBack};
+use crate::backup::{BackupJob, ConsistencyDemand, RunStatus, Tools, backup};
+use crate::catalog::Selection;
+use crate::failure::{Failure, FailureKind};
+
+/// The folder of snapshots, beside the archives.
+const FOLDER: &str = "pre-restore";
+
+/// Backs the target up, unless that was waived or there is nothing in it.
+///
+/// # Errors
+/// [`FailureKind::SnapshotFailed`]: no way back, no restore.
+pub(super) async fn take(
+    prepared: &Prepared,
+    job: &RestoreJob,
+    tools: &Tools,
+) -> Result<Option<SnapshotReport>, Failure> {
+    let WayBack::Snapshot(folder) = &job.way_back else {
+        return Ok(None);
+    };
+    if prepared.target.collections.is_empty() {
+        return Ok(None);
+    }
+    tools.progress.step("taking a snapshot of the target");
+    let beside = || prepared.archive.object.location.parent();
+    let folder = folder
+        .clone()
+        .unwrap_or_else(|| match beside().file_name() == FOLDER || ends_in_folder(&beside()) {
+            true => beside(),
+            false => beside().join(FOLDER),
+        });
+    let snapshot = BackupJob {
+        database: job.policy.database.clone(),
+        destination: folder,
+        selection: Selection::default(),
+        payload: crate::archive::Payload::default(),
+        compression: crate::archive::Compression::default(),
+        pretty: false,
+        consistency: ConsistencyDemand::Auto,
+    };
+    let refused = |reason: String| {
+        Failure::new(
+            FailureKind::SnapshotFailed,
+            format!(
+                "the snapshot of {} before the restore failed, and nothing was changed: {reason}",
+                job.policy.database
+            ),
+        )
+    };
+    let report = Box::pin(backup(&snapshot, tools))
+        .await
+        .map_err(|failure| refused(failure.to_string()))?;
+    if report.status != RunStatus::Complete {
+        let failed: Vec<&str> = report.failed.iter().map(|failed| failed.name.as_str()).collect();
+        return Err(refused(format!("{} could not be read whole", failed.join(", "))));
+    }
+    Ok(Some(SnapshotReport {
+        undo: json!({"archive": report.archive, "database": job.policy.database, "replace_existing": true}),
+        archive: report.archive,
+        documents: report.totals.documents,
+        bytes: report.archive_bytes,
+        consistency: report.consistency.level,
+    }))
+}
+
+/// An S3 folder's key ends in a slash.
+fn ends_in_folder(location: &crate::store::Location) -> bool {
+    matches!(location, crate::store::Location::S3 { key, .. } if key.trim_end_matches('/').rsplit('/').next() == Some(FOLDER))
+}

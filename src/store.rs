@@ -1,0 +1,178 @@
+//! The store: where archives lie, S3 or a local folder.
+//!
+//! Two things happen here, and both are explicit. **Reading** is by extent, with the object pinned to the ETag with which it was opened, so that
+//! nobody reads half of one object and half of another. **Writing** is an [`Upload`]: parts go out concurrently and in any order, and the object
+//! appears by one [`commit`](Upload::commit) that refuses to overwrite, or never, by [`abort`](Upload::abort). `Drop` does neither: an upload that is
+//! simply dropped stays unfinished and invisible, and the bucket's lifecycle rule removes it.
+//!
+//! Both kinds obey one contract, which `tests/it/store.rs` runs on each.
+
+mod local;
+mod location;
+mod s3;
+mod upload;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use thiserror::Error;
+use tokio::io::AsyncRead;
+use tokio::sync::OnceCell;
+
+pub use location::{Location, LocationError};
+pub use upload::Upload;
+
+use crate::archive::Extent;
+
+/// What went wrong in a store, as far as callers act differently.
+#[derive(Debug, Error)]
+pub enum StoreError {
+    /// The object is not there.
+    #[error("{0} does not exist")]
+    NotFound(Location),
+    /// An object of that name is there already; nothing is ever overwritten.
+    #[error("{0} exists already: nothing is overwritten; start again for a new name")]
+    Exists(Location),
+    /// The object was replaced while it was read.
+    #[error("{0} was changed while it was being read: start again")]
+    Changed(Location),
+    /// The credentials do not allow it.
+    #[error(
+        "access to {location} is denied ({action}): allow it in the role or the bucket policy, or correct the credentials"
+    )]
+    Denied {
+        /// What was accessed.
+        location: Location,
+        /// The S3 action or file operation that was refused.
+        action: &'static str,
+    },
+    /// Anything else.
+    #[error("{action} {location}: {reason}")]
+    Failed {
+        /// What was accessed.
+        location: Location,
+        /// What was tried.
+        action: &'static str,
+        /// What the service or the system answered.
+        reason: String,
+    },
+}
+
+/// An object as it was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Object {
+    /// Where it is.
+    pub location: Location,
+    /// How long it is.
+    pub bytes: u64,
+    /// What pins it: an ETag, or size and time of a file.
+    pub etag: String,
+}
+
+/// Access to all stores. Cheap to clone; the S3 client is built when it is first needed, and once.
+#[derive(Clone, Debug, Default)]
+pub struct Store {
+    s3: Arc<OnceCell<aws_sdk_s3::Client>>,
+}
+
+impl Store {
+    /// A store that finds its S3 configuration in the environment, as every AWS tool does.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A store with a client that exists.
+    pub fn with_client(client: aws_sdk_s3::Client) -> Self {
+        Self {
+            s3: Arc::new(OnceCell::new_with(Some(client))),
+        }
+    }
+
+    /// Builds the S3 client now, so that a Lambda does it once, in its init phase.
+    pub async fn warm_up(&self) {
+        self.client().await;
+    }
+
+    async fn client(&self) -> &aws_sdk_s3::Client {
+        self.s3.get_or_init(s3::client_from_environment).await
+    }
+
+    /// Finds an object.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`], or what prevented the look.
+    pub async fn find(&self, location: &Location) -> Result<Object, StoreError> {
+        match location {
+            Location::S3 { bucket, key } => s3::find(self.client().await, bucket, key).await,
+            Location::Local(path) => local::find(path).await,
+        }
+    }
+
+    /// Reads an extent of an object that was found.
+    ///
+    /// # Errors
+    /// [`StoreError::Changed`] where it is no longer the same object; an extent beyond its end is an error.
+    pub async fn read(&self, object: &Object, extent: Extent) -> Result<Bytes, StoreError> {
+        if extent.length == 0 {
+            return Ok(Bytes::new());
+        }
+        match &object.location {
+            Location::S3 { bucket, key } => s3::read(self.client().await, bucket, key, &object.etag, extent).await,
+            Location::Local(path) => local::read(path, &object.etag, extent).await,
+        }
+    }
+
+    /// Reads an object from its beginning to its end.
+    ///
+    /// # Errors
+    /// As [`Self::read`], for the first bytes; later ones are errors of the reader.
+    pub async fn stream(&self, object: &Object) -> Result<Box<dyn AsyncRead + Send + Unpin>, StoreError> {
+        match &object.location {
+            Location::S3 { bucket, key } => s3::stream(self.client().await, bucket, key, &object.etag).await,
+            Location::Local(path) => local::stream(path).await,
+        }
+    }
+
+    /// The objects directly below a folder or prefix whose names begin with `name_prefix`, sorted by name.
+    ///
+    /// # Errors
+    /// What prevented the listing. A folder that is not there is empty.
+    pub async fn list(&self, folder: &Location, name_prefix: &str) -> Result<Vec<Object>, StoreError> {
+        match folder {
+            Location::S3 { bucket, key } => s3::list(self.client().await, bucket, key, name_prefix).await,
+            Location::Local(path) => local::list(path, name_prefix).await,
+        }
+    }
+
+    /// Writes a small object at once, unless one is there.
+    ///
+    /// # Errors
+    /// [`StoreError::Exists`] where it is there already.
+    pub async fn put(&self, location: &Location, bytes: Bytes, content_type: &'static str) -> Result<(), StoreError> {
+        match location {
+            Location::S3 { bucket, key } => s3::put(self.client().await, bucket, key, bytes, content_type).await,
+            Location::Local(path) => local::put(path, bytes).await,
+        }
+    }
+
+    /// Begins to write an object. At most `in_flight` parts are on their way at a time.
+    ///
+    /// # Errors
+    /// [`StoreError::Exists`] where it is there already, or what prevented the beginning.
+    pub async fn upload(&self, location: &Location, in_flight: usize) -> Result<Upload, StoreError> {
+        match self.find(location).await {
+            Err(StoreError::NotFound(_)) => {}
+            // A role that may only write archives cannot look; the commit refuses to overwrite all the same.
+            Err(StoreError::Denied { .. }) => {}
+            Ok(_) => return Err(StoreError::Exists(location.clone())),
+            Err(error) => return Err(error),
+        }
+        let sink = match location {
+            Location::S3 { bucket, key } => {
+                upload::Sink::S3(s3::Multipart::begin(self.client().await, bucket, key).await?)
+            }
+            Location::Local(path) => upload::Sink::Local(local::Temporary::begin(path).await?),
+        };
+        Ok(Upload::new(sink, in_flight))
+    }
+}

@@ -1,0 +1,241 @@
+//! Local folders: written under a temporary name beside the goal, synced, then linked to the name, which fails where the name is taken.
+
+use std::fs::{self, File};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::io::AsyncRead;
+use tokio::task::spawn_blocking;
+
+use super::upload::{Receipt, crc64};
+use super::{Location, Object, StoreError};
+use crate::archive::{Extent, Part};
+
+/// Backups hold production data: for the owner only.
+const MODE: u32 = 0o600;
+
+pub(super) async fn find(path: &Path) -> Result<Object, StoreError> {
+    let path = path.to_owned();
+    blocking(&path.clone(), "looking at", move || {
+        let metadata = fs::metadata(&path)?;
+        if !metadata.is_file() {
+            return Err(io::Error::new(ErrorKind::NotFound, "not a file"));
+        }
+        Ok(object(path, &metadata))
+    })
+    .await
+}
+
+pub(super) async fn read(path: &Path, etag: &str, extent: Extent) -> Result<Bytes, StoreError> {
+    let (owned, etag) = (path.to_owned(), etag.to_owned());
+    let read = blocking(path, "reading", move || {
+        let file = File::open(&owned)?;
+        if object(owned, &file.metadata()?).etag != etag {
+            return Ok(None);
+        }
+        let length = usize::try_from(extent.length).map_err(io::Error::other)?;
+        let mut bytes = vec![0; length];
+        file.read_exact_at(&mut bytes, extent.offset)?;
+        Ok(Some(Bytes::from(bytes)))
+    })
+    .await?;
+    read.ok_or_else(|| StoreError::Changed(Location::Local(path.to_owned())))
+}
+
+pub(super) async fn stream(path: &Path) -> Result<Box<dyn AsyncRead + Send + Unpin>, StoreError> {
+    let file = tokio::fs::File::open(path)
+        .await
+        .map_err(|error| failed(path, "reading", error))?;
+    Ok(Box::new(file))
+}
+
+pub(super) async fn list(folder: &Path, name_prefix: &str) -> Result<Vec<Object>, StoreError> {
+    let (owned, name_prefix) = (folder.to_owned(), name_prefix.to_owned());
+    blocking(folder, "listing", move || {
+        let mut found = Vec::new();
+        let entries = match fs::read_dir(&owned) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(found),
+            entries => entries?,
+        };
+        for entry in entries {
+            let entry = entry?;
+            let metadata = entry.metadata()?;
+            if metadata.is_file() && entry.file_name().to_string_lossy().starts_with(&name_prefix) {
+                found.push(object(entry.path(), &metadata));
+            }
+        }
+        found.sort_by_key(|object| object.location.file_name());
+        Ok(found)
+    })
+    .await
+}
+
+pub(super) async fn put(path: &Path, bytes: Bytes) -> Result<(), StoreError> {
+    let temporary = Temporary::begin(path).await?;
+    let part = Part {
+        number: 1,
+        offset: 0,
+        bytes: bytes.to_vec(),
+    };
+    let receipt = temporary.send(part).await;
+    let committed = match receipt {
+        Ok(receipt) => temporary.commit(&[receipt]).await,
+        Err(error) => Err(error),
+    };
+    if committed.is_err() {
+        // The first error is the one to report; the temporary file is invisible to every reader.
+        let _ = temporary.abort().await;
+    }
+    committed.map(|_| ())
+}
+
+/// A file under a temporary name.
+#[derive(Clone, Debug)]
+pub(super) struct Temporary {
+    file: Arc<File>,
+    temporary: PathBuf,
+    goal: PathBuf,
+    location: Location,
+}
+
+impl Temporary {
+    pub(super) async fn begin(goal: &Path) -> Result<Self, StoreError> {
+        let goal = goal.to_owned();
+        blocking(&goal.clone(), "writing", move || {
+            let folder = folder_of(&goal);
+            fs::create_dir_all(&folder)?;
+            let name = goal
+                .file_name()
+                .map(|name| name.to_string_lossy().into_owned())
+                .unwrap_or_default();
+            let temporary = folder.join(format!(".{name}.{}.unfinished", std::process::id()));
+            let file = fs::OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .mode(MODE)
+                .open(&temporary)?;
+            Ok(Self {
+                file: Arc::new(file),
+                temporary,
+                location: Location::Local(goal.clone()),
+                goal,
+            })
+        })
+        .await
+    }
+
+    pub(super) fn location(&self) -> &Location {
+        &self.location
+    }
+
+    pub(super) async fn send(&self, part: Part) -> Result<Receipt, StoreError> {
+        let file = Arc::clone(&self.file);
+        blocking(&self.goal, "writing", move || {
+            file.write_all_at(&part.bytes, part.offset)?;
+            Ok(Receipt {
+                number: part.number,
+                etag: String::new(),
+                crc64: crc64(&part.bytes),
+                bytes: part.bytes.len() as u64,
+            })
+        })
+        .await
+    }
+
+    pub(super) async fn commit(&self, receipts: &[Receipt]) -> Result<Object, StoreError> {
+        let expected: u64 = receipts.iter().map(|receipt| receipt.bytes).sum();
+        let this = self.clone();
+        let committed = blocking(&self.goal, "writing", move || {
+            this.file.sync_all()?;
+            let metadata = this.file.metadata()?;
+            if metadata.len() != expected {
+                return Err(io::Error::other(format!(
+                    "{} bytes arrived of {expected}",
+                    metadata.len()
+                )));
+            }
+            publish(&this.temporary, &this.goal)?;
+            File::open(folder_of(&this.goal))?.sync_all()?;
+            Ok(object(this.goal.clone(), &fs::metadata(&this.goal)?))
+        })
+        .await;
+        match committed {
+            Err(StoreError::Failed { .. }) if self.goal.exists() && self.temporary.exists() => {
+                Err(StoreError::Exists(self.location.clone()))
+            }
+            other => other,
+        }
+    }
+
+    pub(super) async fn abort(&self) -> Result<(), StoreError> {
+        let temporary = self.temporary.clone();
+        blocking(&self.goal, "removing the unfinished", move || {
+            match fs::remove_file(&temporary) {
+                Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+                removed => removed,
+            }
+        })
+        .await
+    }
+}
+
+/// Gives the file its name, unless the name is taken. A hard link is the portable way to do that atomically.
+fn publish(temporary: &Path, goal: &Path) -> io::Result<()> {
+    match fs::hard_link(temporary, goal) {
+        Ok(()) => fs::remove_file(temporary),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Err(error),
+        Err(_) => {
+            // A file system without hard links: take the name with an empty file first, which fails where it is taken.
+            File::create_new(goal)?;
+            fs::rename(temporary, goal)
+        }
+    }
+}
+
+fn folder_of(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+        _ => PathBuf::from("."),
+    }
+}
+
+fn object(path: PathBuf, metadata: &fs::Metadata) -> Object {
+    Object {
+        location: Location::Local(path),
+        bytes: metadata.len(),
+        etag: format!(
+            "{:x}-{:x}-{:x}-{:x}",
+            metadata.ino(),
+            metadata.len(),
+            metadata.mtime(),
+            metadata.mtime_nsec()
+        ),
+    }
+}
+
+async fn blocking<T: Send + 'static>(
+    path: &Path,
+    action: &'static str,
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> Result<T, StoreError> {
+    spawn_blocking(work)
+        .await
+        .unwrap_or_else(|error| Err(io::Error::other(error)))
+        .map_err(|error| failed(path, action, error))
+}
+
+fn failed(path: &Path, action: &'static str, error: io::Error) -> StoreError {
+    let location = Location::Local(path.to_owned());
+    match error.kind() {
+        ErrorKind::NotFound if action != "writing" => StoreError::NotFound(location),
+        ErrorKind::PermissionDenied => StoreError::Denied { location, action },
+        _ => StoreError::Failed {
+            location,
+            action,
+            reason: error.to_string(),
+        },
+    }
+}

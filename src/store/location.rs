@@ -1,0 +1,139 @@
+//! Where something lies: `s3://bucket/key` or a path.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use thiserror::Error;
+
+/// An object, or the folder that objects are in.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Location {
+    /// In S3. A folder's key is a prefix that ends in `/`, or is empty.
+    S3 {
+        /// The bucket.
+        bucket: String,
+        /// The key or prefix.
+        key: String,
+    },
+    /// In the local file system.
+    Local(PathBuf),
+}
+
+/// Why a text names no location.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[error("{text:?} is no location: use s3://bucket/prefix/ or a local path")]
+pub struct LocationError {
+    text: String,
+}
+
+impl Location {
+    /// The object `name` in this folder.
+    pub fn join(&self, name: &str) -> Self {
+        match self {
+            Self::S3 { bucket, key } => {
+                let slash = if key.is_empty() || key.ends_with('/') { "" } else { "/" };
+                Self::S3 {
+                    bucket: bucket.clone(),
+                    key: format!("{key}{slash}{name}"),
+                }
+            }
+            Self::Local(path) => Self::Local(path.join(name)),
+        }
+    }
+
+    /// The folder that this object is in.
+    pub fn parent(&self) -> Self {
+        match self {
+            Self::S3 { bucket, key } => Self::S3 {
+                bucket: bucket.clone(),
+                key: key
+                    .rfind('/')
+                    .map_or_else(String::new, |slash| key[..=slash].to_owned()),
+            },
+            Self::Local(path) => Self::Local(match path.parent() {
+                Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+                _ => PathBuf::from("."),
+            }),
+        }
+    }
+
+    /// The last component: an object's name without its folder.
+    pub fn file_name(&self) -> String {
+        match self {
+            Self::S3 { key, .. } => key.rsplit('/').next().unwrap_or_default().to_owned(),
+            Self::Local(path) => path
+                .file_name()
+                .map(|name| name.to_string_lossy().into_owned())
+                .unwrap_or_default(),
+        }
+    }
+}
+
+impl FromStr for Location {
+    type Err = LocationError;
+
+    fn from_str(text: &str) -> Result<Self, LocationError> {
+        let error = || LocationError { text: text.to_owned() };
+        if let Some(rest) = text.strip_prefix("s3://") {
+            let (bucket, key) = rest.split_once('/').unwrap_or((rest, ""));
+            if bucket.is_empty() {
+                return Err(error());
+            }
+            return Ok(Self::S3 {
+                bucket: bucket.to_owned(),
+                key: key.to_owned(),
+            });
+        }
+        if text.is_empty() || text.contains("://") && !text.starts_with("file://") {
+            return Err(error());
+        }
+        Ok(Self::Local(PathBuf::from(text.strip_prefix("file://").unwrap_or(text))))
+    }
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::S3 { bucket, key } => write!(f, "s3://{bucket}/{key}"),
+            Self::Local(path) => write!(f, "{}", path.display()),
+        }
+    }
+}
+
+impl Serialize for Location {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Location {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn locations_are_told_apart() {
+        let at = |text: &str| text.parse::<Location>();
+        let folder = at("s3://b/prefix").expect("valid");
+        assert_eq!(folder.join("x.tar").to_string(), "s3://b/prefix/x.tar");
+        assert_eq!(
+            at("s3://b/prefix/").expect("valid").join("x").to_string(),
+            "s3://b/prefix/x"
+        );
+        assert_eq!(at("s3://b").expect("valid").join("x").to_string(), "s3://b/x");
+        assert_eq!(at("s3://b/p/x.tar").expect("valid").parent().to_string(), "s3://b/p/");
+        assert_eq!(at("backups").expect("valid").join("x").to_string(), "backups/x");
+        assert_eq!(at("x.tar").expect("valid").parent().to_string(), ".");
+        assert_eq!(at("p/x.tar").expect("valid").file_name(), "x.tar");
+        for wrong in ["", "s3://", "s3:///key", "gs://b/k"] {
+            assert!(at(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! An object that is being written: parts in flight, then one commit or one abort.
+
+use tokio::task::JoinSet;
+
+use super::{Location, Object, StoreError, local, s3};
+use crate::archive::Part;
+
+#[derive(Clone, Debug)]
+pub(super) enum Sink {
+    S3(s3::Multipart),
+    Local(local::Temporary),
+}
+
+/// A finished part, as its store acknowledged it.
+#[derive(Clone, Debug)]
+pub(super) struct Receipt {
+    pub(super) number: u32,
+    pub(super) etag: String,
+    /// CRC64NVME of its bytes.
+    pub(super) crc64: u64,
+    pub(super) bytes: u64,
+}
+
+/// Writes one object. See [`super`] for what it promises.
+///
+/// The first error is the one that is reported: after it [`send`](Self::send) refuses, [`commit`](Self::commit) fails, and the caller aborts.
+#[derive(Debug)]
+pub struct Upload {
+    sink: Sink,
+    in_flight: JoinSet<Result<Receipt, StoreError>>,
+    limit: usize,
+    receipts: Vec<Receipt>,
+}
+
+impl Upload {
+    pub(super) fn new(sink: Sink, limit: usize) -> Self {
+        Self {
+            sink,
+            in_flight: JoinSet::new(),
+            limit: limit.max(1),
+            receipts: Vec::new(),
+        }
+    }
+
+    /// Where the object will be.
+    pub fn location(&self) -> &Location {
+        match &self.sink {
+            Sink::S3(upload) => upload.location(),
+            Sink::Local(file) => file.location(),
+        }
+    }
+
+    /// Sends a part, when fewer than the limit are on their way. Awaiting this is the back-pressure that bounds memory.
+    ///
+    /// # Errors
+    /// The first failure of any part.
+    pub async fn send(&mut self, part: Part) -> Result<(), StoreError> {
+        while self.in_flight.len() >= self.limit {
+            self.settle_one().await?;
+        }
+        let sink = self.sink.clone();
+        self.in_flight.spawn(async move {
+            match sink {
+                Sink::S3(upload) => upload.send(part).await,
+                Sink::Local(file) => file.send(part).await,
+            }
+        });
+        Ok(())
+    }
+
+    /// Waits for all parts, and makes the object visible, unless one of that name is there.
+    ///
+    /// # Errors
+    /// The first failure of any part; [`StoreError::Exists`]. The upload is then still to be aborted.
+    pub async fn commit(&mut self) -> Result<Object, StoreError> {
+        while !self.in_flight.is_empty() {
+            self.settle_one().await?;
+        }
+        self.receipts.sort_by_key(|receipt| receipt.number);
+        match &self.sink {
+            Sink::S3(upload) => upload.commit(&self.receipts).await,
+            Sink::Local(file) => file.commit(&self.receipts).await,
+        }
+    }
+
+    /// Waits until no part is on its way, and removes what was sent. Nothing was visible before, and nothing is left.
+    ///
+    /// # Errors
+    /// Where what was sent could not be removed.
+    pub async fn abort(mut self) -> Result<(), StoreError> {
+        // A part that arrives after the abort would stay behind unseen, so all are awaited; their own errors no longer matter.
+        while self.in_flight.join_next().await.is_some() {}
+        match &self.sink {
+            Sink::S3(upload) => upload.abort().await,
+            Sink::Local(file) => file.abort().await,
+        }
+    }
+
+    async fn settle_one(&mut self) -> Result<(), StoreError> {
+        match self.in_flight.join_next().await {
+            Some(Ok(Ok(receipt))) => self.receipts.push(receipt),
+            Some(Ok(Err(error))) => return Err(error),
+            Some(Err(error)) => {
+                return Err(StoreError::Failed {
+                    location: self.location().clone(),
+                    action: "sending a part of",
+                    reason: error.to_string(),
+                });
+            }
+            None => {}
+        }
+        Ok(())
+    }
+}
+
+/// CRC64NVME, the checksum that S3 keeps for whole objects.
+pub(super) fn crc64(bytes: &[u8]) -> u64 {
+    crc_fast::checksum(crc_fast::CrcAlgorithm::Crc64Nvme, bytes)
+}
+
+/// The checksum of all parts together.
+pub(super) fn full_crc64(receipts: &[Receipt]) -> u64 {
+    receipts
+        .iter()
+        .map(|receipt| (receipt.crc64, receipt.bytes))
+        .reduce(|(sum, length), (next, next_length)| {
+            let combined = crc_fast::checksum_combine(crc_fast::CrcAlgorithm::Crc64Nvme, sum, next, next_length);
+            (combined, length + next_length)
+        })
+        .map_or(0, |(sum, _)| sum)
+}

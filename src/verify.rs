@@ -1,0 +1,165 @@
+//! Verifying an archive by itself: every byte of it is read and checked, without a database.
+//!
+//! Footer, trailer and manifest have been checked by opening it. What remains are the regions that the manifest lists: each header and each segment against its BLAKE3,
+//! each segment decoded to the documents it claims, and each collection's documents against its digest. What is damaged is named, and does not keep the rest
+//! from being checked.
+
+use std::sync::Arc;
+
+use futures_util::{StreamExt as _, stream};
+use serde::{Deserialize, Serialize};
+
+use crate::archive::{Entry, Extent, Opened, Saved, SavedStatus, Status, hex_sum};
+use crate::backup::RunStatus;
+use crate::catalog::Kind;
+use crate::digest::{Digest, Sum};
+use crate::failure::Failure;
+use crate::open::{ArchiveFile, Form, open};
+use crate::progress::Progress;
+use crate::store::{Location, Store};
+
+/// How many regions are fetched at a time.
+const AHEAD: usize = 8;
+
+/// The answer of `mongotar verify --json`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct VerifyReport {
+    /// `complete` where every byte is as it was written and nothing is missing; `partial` where the archive is sound, but the backup was partial; `failed` where
+    /// something is damaged.
+    pub status: RunStatus,
+    /// Which archive.
+    pub archive: String,
+    /// Its length.
+    pub archive_bytes: u64,
+    /// How many segments were read and decoded.
+    pub segments: u64,
+    /// Every collection.
+    pub collections: Vec<CheckedCollection>,
+    /// Everything that is damaged, with entry, segment and offset.
+    pub damaged: Vec<String>,
+    /// What is noteworthy without being damage.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub warnings: Vec<String>,
+}
+
+/// One collection of an archive.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct CheckedCollection {
+    /// Its name.
+    pub name: String,
+    /// What it is.
+    pub kind: Kind,
+    /// Whether the backup of it was whole.
+    pub status: SavedStatus,
+    /// How many documents the manifest says.
+    pub documents: u64,
+    /// How many were read.
+    pub documents_read: u64,
+    /// The digest that the manifest says.
+    #[serde(with = "hex_sum")]
+    pub digest: Sum,
+    /// Whether what was read has that digest.
+    pub equal: bool,
+}
+
+/// Reads an archive from end to end.
+///
+/// # Errors
+/// Where it cannot be opened at all; damage behind that is in the report.
+pub async fn verify(store: &Store, location: &Location, progress: &Progress) -> Result<VerifyReport, Failure> {
+    progress.step(format!("opening {location}"));
+    let file = open(store, location).await?;
+    let mut report = VerifyReport {
+        status: RunStatus::Complete,
+        archive: location.to_string(),
+        archive_bytes: file.object.bytes,
+        segments: 0,
+        collections: Vec::new(),
+        damaged: Vec::new(),
+        warnings: file.warnings(),
+    };
+    match &file.form {
+        Form::Native(opened) => check_regions(&file, opened, progress, &mut report).await,
+        // The survey that opened it has read all of it.
+        Form::Foreign(survey, _) => {
+            report.collections = survey
+                .collections
+                .iter()
+                .map(|saved| checked(saved, saved.expected_digest()))
+                .collect()
+        }
+    }
+    let sound = report.damaged.is_empty() && report.collections.iter().all(|collection| collection.equal);
+    report.status = match (sound, file.status()) {
+        (false, _) => RunStatus::Failed,
+        (true, Status::Partial) => RunStatus::Partial,
+        (true, Status::Complete) => RunStatus::Complete,
+    };
+    Ok(report)
+}
+
+async fn check_regions(file: &ArchiveFile, opened: &Arc<Opened>, progress: &Progress, report: &mut VerifyReport) {
+    check_definition(file, opened, &opened.manifest.metadata, report).await;
+    for saved in &opened.manifest.collections {
+        progress.step(format!("checking {}", saved.name));
+        if let Some(definition) = &saved.definition {
+            check_definition(file, opened, definition, report).await;
+        }
+        let mut read = Digest::default();
+        if let Some(entry) = &saved.entry {
+            check_header(file, opened, entry, report).await;
+            let entry = Arc::new(entry.clone());
+            let mut chunks = stream::iter(0..entry.segments.len())
+                .map(|index| file.chunk(Arc::clone(opened), Arc::clone(&entry), index, saved.hashing))
+                .buffered(AHEAD);
+            while let Some(chunk) = chunks.next().await {
+                report.segments += 1;
+                match chunk {
+                    Ok(chunk) => {
+                        progress.add(chunk.digest.documents(), chunk.digest.bytes());
+                        read.merge(&chunk.digest);
+                    }
+                    Err(failure) => report.damaged.push(failure.message),
+                }
+            }
+        }
+        report.collections.push(checked(saved, read));
+    }
+}
+
+/// An entry that holds no documents: its header, and its content as bytes.
+async fn check_definition(file: &ArchiveFile, opened: &Arc<Opened>, entry: &Entry, report: &mut VerifyReport) {
+    check_header(file, opened, entry, report).await;
+    for index in 0..entry.segments.len() {
+        report.segments += 1;
+        if let Err(failure) = file.segment_text(opened, entry, index).await {
+            report.damaged.push(failure.message);
+        }
+    }
+}
+
+async fn check_header(file: &ArchiveFile, opened: &Opened, entry: &Entry, report: &mut VerifyReport) {
+    let extent = Extent {
+        offset: entry.header.offset,
+        length: entry.header.length,
+    };
+    let checked = match file.read(extent).await {
+        Ok(stored) => opened.check_header(entry, &stored).map_err(Failure::from),
+        Err(failure) => Err(failure),
+    };
+    if let Err(failure) = checked {
+        report.damaged.push(failure.at(&file.object.location).message);
+    }
+}
+
+fn checked(saved: &Saved, read: Digest) -> CheckedCollection {
+    CheckedCollection {
+        name: saved.name.clone(),
+        kind: saved.kind,
+        status: saved.status,
+        documents: saved.documents,
+        documents_read: read.documents(),
+        digest: saved.digest,
+        equal: read == saved.expected_digest(),
+    }
+}

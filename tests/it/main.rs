@@ -1,0 +1,16 @@
+//! The integration tests: one binary, real servers. `cargo test --test it` starts a `mongod` replica set and an S3 server once, on free ports.
+
+mod architecture;
+mod cli;
+mod codec;
+mod consistency;
+mod damage;
+mod fidelity;
+mod foreign;
+mod handlers;
+mod restore;
+#[path = "../rig/mod.rs"]
+mod rig;
+mod stock_tools;
+mod store;
+mod support;

@@ -1,0 +1,132 @@
+//! What the integration tests share: operations against the rig, and comparison of raw BSON.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bson::{Document, RawDocumentBuf, doc};
+use futures_util::TryStreamExt as _;
+use mongotar::archive::{Compression, Payload};
+use mongotar::backup::{BackupJob, BackupReport, ConsistencyDemand, Tools, backup};
+use mongotar::catalog::{Catalog, Selection};
+use mongotar::config::Environment;
+use mongotar::failure::Failure;
+use mongotar::mongo::{Mongo, MongoUri};
+use mongotar::progress::Progress;
+use mongotar::restore::{RestoreReport, RestoreRequest, carry_out, prepare};
+use mongotar::store::{Location, Store};
+use tokio_util::sync::CancellationToken;
+
+use crate::rig;
+
+/// The tools of an operation against the shared replica set and the shared S3 server.
+pub async fn tools() -> Tools {
+    tools_for(
+        &rig::shared_replica_set().uri(),
+        Store::with_client(rig::shared_s3().client().await),
+    )
+    .await
+}
+
+/// The tools of an operation against any server and store.
+pub async fn tools_for(uri: &str, store: Store) -> Tools {
+    Tools {
+        mongo: Mongo::connect(&MongoUri::new(uri))
+            .await
+            .expect("the rig's mongod answers"),
+        store,
+        progress: Arc::new(Progress::default()),
+        cancel: CancellationToken::new(),
+    }
+}
+
+/// A folder in a bucket of its own.
+pub async fn bucket() -> Location {
+    let bucket = rig::shared_s3().fresh_bucket("it").await;
+    format!("s3://{bucket}/nightly/").parse().expect("a location")
+}
+
+/// A whole database into `destination`, with the defaults.
+pub fn job(database: &str, destination: &Location) -> BackupJob {
+    BackupJob {
+        database: database.to_owned(),
+        destination: destination.clone(),
+        selection: Selection::default(),
+        payload: Payload::default(),
+        compression: Compression::default(),
+        pretty: false,
+        consistency: ConsistencyDemand::Auto,
+    }
+}
+
+/// Backs up with the defaults and expects an archive.
+pub async fn back_up(tools: &Tools, database: &str, destination: &Location) -> BackupReport {
+    backup(&job(database, destination), tools).await.expect("a backup")
+}
+
+/// Restores as an event would, with `"yes": true` unless the event consents otherwise.
+pub async fn restore(tools: &Tools, mut event: serde_json::Value) -> Result<RestoreReport, Failure> {
+    if event.get("confirm").is_none() && event.get("yes").is_none() {
+        event["yes"] = true.into();
+    }
+    let request = RestoreRequest::from_event(event)?;
+    let dry_run = request.dry_run;
+    let job = request.into_job(&Environment::default())?;
+    let prepared = prepare(&job, tools).await?;
+    match dry_run {
+        true => Ok(RestoreReport::planned(prepared)),
+        false => carry_out(prepared, &job, tools).await,
+    }
+}
+
+/// Every document of a collection as raw BSON, sorted: what "identical" means.
+pub async fn raw_documents(client: &mongodb::Client, database: &str, collection: &str) -> Vec<Vec<u8>> {
+    let cursor = client
+        .database(database)
+        .collection::<RawDocumentBuf>(collection)
+        .find(doc! {})
+        .await;
+    let mut documents: Vec<Vec<u8>> = cursor
+        .expect("a cursor")
+        .map_ok(RawDocumentBuf::into_bytes)
+        .try_collect()
+        .await
+        .expect("documents");
+    documents.sort_unstable();
+    documents
+}
+
+/// All of a database: each collection's raw documents.
+pub async fn raw_database(client: &mongodb::Client, tools: &Tools, database: &str) -> BTreeMap<String, Vec<Vec<u8>>> {
+    let mut all = BTreeMap::new();
+    for collection in tools.mongo.survey(database).await.expect("a survey").collections {
+        all.insert(
+            collection.name.clone(),
+            raw_documents(client, database, &collection.name).await,
+        );
+    }
+    all
+}
+
+/// The definitions of a database, without what differs between any two: UUIDs, sizes.
+pub fn definitions(catalog: &Catalog) -> Vec<String> {
+    catalog
+        .collections
+        .iter()
+        .map(|collection| {
+            format!(
+                "{} {} {} {:?}",
+                collection.name, collection.kind, collection.options, collection.indexes
+            )
+        })
+        .collect()
+}
+
+/// Inserts documents through the driver.
+pub async fn insert(client: &mongodb::Client, database: &str, collection: &str, documents: Vec<Document>) {
+    client
+        .database(database)
+        .collection::<Document>(collection)
+        .insert_many(documents)
+        .await
+        .expect("documents are inserted");
+}

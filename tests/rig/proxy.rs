@@ -1,0 +1,207 @@
+//! A reverse proxy before an S3 endpoint that counts what passes and breaks what it is told to break.
+//!
+//! It forwards the `Host` header as it came: the signature covers it, and the server verifies against the `Host`
+//! it receives. Bodies are streamed. Every request goes over a connection of its own to the server, so that a
+//! fault in one cannot touch another.
+
+mod counted_body;
+mod exchange;
+mod fault;
+
+pub use exchange::Exchange;
+pub use fault::{Fault, Rule};
+
+use super::background::background;
+use super::http_server::{Answer, BoxError, HttpServer, answer};
+use counted_body::CountedBody;
+use exchange::Record;
+use fault::Rules;
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use hyper::header::{CONNECTION, HeaderMap, HeaderName, TRANSFER_ENCODING};
+use hyper::{Request, StatusCode};
+use hyper_util::rt::TokioIo;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::net::TcpStream;
+
+#[derive(Debug)]
+struct Shared {
+    upstream: String,
+    records: Mutex<Vec<Arc<Record>>>,
+    rules: Rules,
+    latency: Mutex<Duration>,
+}
+
+/// A proxy on a free port of 127.0.0.1.
+#[derive(Debug)]
+pub struct Proxy {
+    server: HttpServer,
+    shared: Arc<Shared>,
+}
+
+impl Proxy {
+    /// Starts a proxy before `endpoint` (`http://host:port`).
+    pub fn start(endpoint: &str) -> Proxy {
+        let upstream = endpoint
+            .strip_prefix("http://")
+            .expect("the proxy speaks plain http")
+            .trim_end_matches('/');
+        let shared = Arc::new(Shared {
+            upstream: upstream.to_owned(),
+            records: Mutex::default(),
+            rules: Rules::default(),
+            latency: Mutex::default(),
+        });
+        let serving = shared.clone();
+        let server = HttpServer::start(move |request| serving.clone().forward(request));
+        Proxy { server, shared }
+    }
+
+    /// `http://127.0.0.1:PORT`
+    pub fn endpoint(&self) -> String {
+        format!("http://{}", self.server.address())
+    }
+
+    /// Adds a rule; the first rule that strikes a request decides its fate.
+    pub fn inject(&self, rule: Rule) {
+        self.shared.rules.add(rule);
+    }
+
+    /// Delays every request from now on.
+    pub fn set_latency(&self, latency: Duration) {
+        *self.shared.latency.lock().unwrap_or_else(PoisonError::into_inner) = latency;
+    }
+
+    /// Forgets all rules, the latency and everything counted.
+    pub fn reset(&self) {
+        self.shared.rules.clear();
+        self.set_latency(Duration::ZERO);
+        self.shared
+            .records
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
+    }
+
+    /// All requests so far, in the order of their arrival.
+    pub fn exchanges(&self) -> Vec<Exchange> {
+        self.shared
+            .records
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .iter()
+            .map(|record| record.seen())
+            .collect()
+    }
+
+    /// The requests with this method (`*` for any) whose `path?query` contains the text.
+    pub fn matching(&self, method: &str, contains: &str) -> Vec<Exchange> {
+        let mut exchanges = self.exchanges();
+        exchanges.retain(|seen| fault::matches(method, contains, &seen.method, &seen.path, &seen.query));
+        exchanges
+    }
+
+    /// How many requests match.
+    pub fn count(&self, method: &str, contains: &str) -> usize {
+        self.matching(method, contains).len()
+    }
+
+    /// Body bytes sent by clients in matching requests.
+    pub fn request_bytes(&self, method: &str, contains: &str) -> u64 {
+        self.matching(method, contains)
+            .iter()
+            .map(|seen| seen.request_bytes)
+            .sum()
+    }
+
+    /// Body bytes sent to clients in answer to matching requests.
+    pub fn response_bytes(&self, method: &str, contains: &str) -> u64 {
+        self.matching(method, contains)
+            .iter()
+            .map(|seen| seen.response_bytes)
+            .sum()
+    }
+}
+
+impl Shared {
+    async fn forward(self: Arc<Self>, request: Request<Incoming>) -> Result<Answer, BoxError> {
+        let record = Record::of(&request);
+        self.records
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(record.clone());
+        let latency = *self.latency.lock().unwrap_or_else(PoisonError::into_inner);
+        if !latency.is_zero() {
+            tokio::time::sleep(latency).await;
+        }
+        let fault = self.rules.strike(&record.method, &record.path, &record.query);
+        if let Some(fault) = fault {
+            let _ = record.fault.set(fault); // this request's own cell, set once
+        }
+        let mut allowed = u64::MAX;
+        match fault {
+            Some(Fault::Status(code)) => return refuse(request, &record, code).await,
+            Some(Fault::CutBeforeForwarding) => return Err("cut before forwarding, as told".into()),
+            Some(Fault::Delay(delay)) => tokio::time::sleep(delay).await,
+            Some(Fault::CutAnswerAfter(bytes)) => allowed = bytes,
+            Some(Fault::CutAfterForwarding) | None => {}
+        }
+        let (parts, body) = self.exchange(request, &record).await?.into_parts();
+        if fault == Some(Fault::CutAfterForwarding) {
+            body.collect().await?;
+            return Err("cut after forwarding, as told".into());
+        }
+        record.status.store(parts.status.as_u16(), Ordering::Release);
+        let body = CountedBody::new(body, record.response_bytes.clone(), allowed);
+        let mut answer = Answer::new(body.boxed());
+        *answer.status_mut() = parts.status;
+        *answer.headers_mut() = end_to_end(parts.headers);
+        Ok(answer)
+    }
+
+    async fn exchange(
+        &self,
+        request: Request<Incoming>,
+        record: &Record,
+    ) -> Result<hyper::Response<Incoming>, BoxError> {
+        let (mut parts, body) = request.into_parts();
+        parts.headers = end_to_end(parts.headers);
+        let body = CountedBody::new(body, record.request_bytes.clone(), u64::MAX);
+        let stream = TcpStream::connect(&self.upstream).await?;
+        stream.set_nodelay(true)?;
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+        background().spawn(connection); // ends with the sender and the answer's body
+        Ok(sender.send_request(Request::from_parts(parts, body)).await?)
+    }
+}
+
+/// Answers with an S3 error. The body is read first: a client still sending would see a broken pipe instead.
+async fn refuse(request: Request<Incoming>, record: &Record, code: u16) -> Result<Answer, BoxError> {
+    CountedBody::new(request.into_body(), record.request_bytes.clone(), u64::MAX)
+        .collect()
+        .await?;
+    let status = StatusCode::from_u16(code)?;
+    let name = match code {
+        500 => "InternalError",
+        503 => "SlowDown",
+        403 => "AccessDenied",
+        404 => "NoSuchKey",
+        _ => "InjectedFault",
+    };
+    record.status.store(code, Ordering::Release);
+    let xml = format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?><Error><Code>{name}</Code><Message>injected by the rig</Message></Error>"
+    );
+    Ok(answer(status, "application/xml", xml))
+}
+
+/// Without the headers that concern one connection only (RFC 9110, 7.6.1).
+fn end_to_end(mut headers: HeaderMap) -> HeaderMap {
+    for name in [CONNECTION, TRANSFER_ENCODING, HeaderName::from_static("keep-alive")] {
+        headers.remove(name);
+    }
+    headers
+}

@@ -1,0 +1,73 @@
+//! What the proxy knows of a request.
+
+use super::fault::Fault;
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::header::RANGE;
+use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+/// One request that came through, as seen so far: bytes grow while bodies stream.
+#[derive(Clone, Debug)]
+pub struct Exchange {
+    pub method: String,
+    /// Percent-encoded, with the leading slash.
+    pub path: String,
+    /// Without the question mark; empty if there is none.
+    pub query: String,
+    /// The `Range` header of the request.
+    pub range: Option<String>,
+    /// The status answered; `None` while there is none, and for ever when the connection was cut before it.
+    pub status: Option<u16>,
+    /// Body bytes from the client as on the wire, including any aws-chunked framing.
+    pub request_bytes: u64,
+    /// Body bytes that reached the client's connection.
+    pub response_bytes: u64,
+    /// The fault a rule put in.
+    pub fault: Option<Fault>,
+}
+
+/// The same while it is under way.
+#[derive(Debug)]
+pub struct Record {
+    pub method: String,
+    pub path: String,
+    pub query: String,
+    pub range: Option<String>,
+    pub status: AtomicU16,
+    pub request_bytes: Arc<AtomicU64>,
+    pub response_bytes: Arc<AtomicU64>,
+    pub fault: OnceLock<Fault>,
+}
+
+impl Record {
+    pub fn of(request: &Request<Incoming>) -> Arc<Record> {
+        Arc::new(Record {
+            method: request.method().to_string(),
+            path: request.uri().path().to_owned(),
+            query: request.uri().query().unwrap_or_default().to_owned(),
+            range: request
+                .headers()
+                .get(RANGE)
+                .map(|range| String::from_utf8_lossy(range.as_bytes()).into_owned()),
+            status: AtomicU16::new(0),
+            request_bytes: Arc::default(),
+            response_bytes: Arc::default(),
+            fault: OnceLock::new(),
+        })
+    }
+
+    pub fn seen(&self) -> Exchange {
+        let status = self.status.load(Ordering::Acquire);
+        Exchange {
+            method: self.method.clone(),
+            path: self.path.clone(),
+            query: self.query.clone(),
+            range: self.range.clone(),
+            status: (status != 0).then_some(status),
+            request_bytes: self.request_bytes.load(Ordering::Acquire),
+            response_bytes: self.response_bytes.load(Ordering::Acquire),
+            fault: self.fault.get().copied(),
+        }
+    }
+}
