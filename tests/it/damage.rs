@@ -3,7 +3,8 @@
 mod altered;
 mod fixtures;
 pub mod forge;
-
+mod format_example;
+mod golden;
 mod hostile;
 mod ranges;
 mod restored;
