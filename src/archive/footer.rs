@@ -1,5 +1,6 @@
 //! The footer (FORMAT 6): the fixed-size end of an archive, from which everything else is found.
 
+use super::frame::{MAX_GLUE_BYTES, max_stored};
 use super::reader::ArchiveError;
 use super::{Compression, Extent};
 
@@ -10,6 +11,10 @@ const MAGIC: &[u8; 8] = b"MONGOTAR";
 const MAJOR: u16 = 1;
 const MINOR: u16 = 0;
 const PAYLOAD: usize = 128;
+/// The largest manifest that is read: enough for a Toc of some two million segments.
+const MAX_MANIFEST_BYTES: u64 = 512 << 20;
+/// The longest trailer: the manifest between two glue frames. It is read whole, so this bounds what a footer can make a reader take into memory.
+const MAX_TRAILER_BYTES: u64 = max_stored(MAX_MANIFEST_BYTES) + 2 * MAX_GLUE_BYTES;
 const SIGNED: usize = 96;
 
 const GZIP_HEAD: [u8; 16] = [0x1f, 0x8b, 8, 4, 0, 0, 0, 0, 0, 0xff, 132, 0, b'M', b'T', 128, 0];
@@ -126,6 +131,10 @@ impl Footer {
         if !inside {
             return Err(damaged("the manifest lies outside the object"));
         }
+        let manifest_bytes = number(40);
+        if manifest_bytes > MAX_MANIFEST_BYTES || footer_offset - trailer > MAX_TRAILER_BYTES {
+            return Err(damaged("the manifest claims to be longer than any can be"));
+        }
         Ok(Self {
             compression,
             trailer: Extent {
@@ -133,7 +142,7 @@ impl Footer {
                 length: footer_offset - trailer,
             },
             manifest,
-            manifest_bytes: number(40),
+            manifest_bytes,
             blake3: hash(64),
         })
     }

@@ -16,6 +16,14 @@ use zstd::stream::raw::{
 /// The longest that a segment may be when decoded: a 16 MiB document can grow sevenfold as text.
 pub const MAX_SEGMENT_BYTES: u64 = 256 << 20;
 
+/// The longest that a glue frame may be when stored, the gzip header before the first included.
+pub(super) const MAX_GLUE_BYTES: u64 = u16::MAX as u64 + 20;
+
+/// How long a frame of `decoded` bytes can be when it is stored: what does not compress grows by less than a 64th in every form.
+pub(super) const fn max_stored(decoded: u64) -> u64 {
+    decoded + (decoded >> 6) + (64 << 10)
+}
+
 /// gzip's CRC-32.
 const CRC32: crc_fast::CrcAlgorithm = crc_fast::CrcAlgorithm::Crc32IsoHdlc;
 

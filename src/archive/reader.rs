@@ -4,11 +4,8 @@ use std::collections::HashSet;
 
 use thiserror::Error;
 
-use super::frame::{MAX_SEGMENT_BYTES, decode_frame};
-use super::{Entry, Extent, Footer, Manifest, Segment};
-
-/// The largest manifest that is read: enough for a Toc of some two million segments.
-const MAX_MANIFEST_BYTES: u64 = 512 << 20;
+use super::frame::{MAX_GLUE_BYTES, MAX_SEGMENT_BYTES, decode_frame, max_stored};
+use super::{ArchiveName, Entry, Extent, Footer, Manifest, Segment};
 
 /// Why an archive cannot be trusted, or read.
 #[derive(Debug, Error, Clone, PartialEq, Eq)]
@@ -89,9 +86,6 @@ impl Opened {
         }
         if blake3::hash(trailer) != footer.blake3 {
             return Err(damaged("its checksum does not match the footer's".to_owned()));
-        }
-        if footer.manifest_bytes > MAX_MANIFEST_BYTES {
-            return Err(damaged(format!("it claims {} bytes", footer.manifest_bytes)));
         }
         let start = (footer.manifest.offset - footer.trailer.offset) as usize;
         let stored = &trailer[start..start + footer.manifest.length as usize];
@@ -215,6 +209,9 @@ impl Manifest {
 
 /// The extents tile the object up to the trailer, sizes are bounded and add up, names are unique.
 fn check_contents(manifest: &Manifest, trailer: u64) -> Result<(), String> {
+    if ArchiveName::parse(manifest.name.as_str()).is_none() {
+        return Err(format!("it states the archive's name as {:?}", manifest.name.as_str()));
+    }
     let mut names = HashSet::new();
     if let Some(twice) = manifest.collections.iter().find(|saved| !names.insert(&saved.name)) {
         return Err(format!("it lists the collection {:?} twice", twice.name));
@@ -226,14 +223,20 @@ fn check_contents(manifest: &Manifest, trailer: u64) -> Result<(), String> {
             length: entry.header.length,
         });
         extents.extend(entry.segments.iter().map(|segment| segment.extent));
-        if let Some(segment) = entry
-            .segments
-            .iter()
-            .find(|segment| segment.decoded_bytes > MAX_SEGMENT_BYTES)
-        {
+        if entry.header.length > MAX_GLUE_BYTES {
             return Err(format!(
-                "{}: a segment claims {} bytes",
-                entry.path, segment.decoded_bytes
+                "{}: its header claims {} bytes",
+                entry.path, entry.header.length
+            ));
+        }
+        // A segment is fetched and decoded whole, so both lengths are bounds on a reader's memory.
+        let too_long = |segment: &&Segment| {
+            segment.decoded_bytes > MAX_SEGMENT_BYTES || segment.extent.length > max_stored(MAX_SEGMENT_BYTES)
+        };
+        if let Some(segment) = entry.segments.iter().find(too_long) {
+            return Err(format!(
+                "{}: a segment claims {} bytes, stored as {}",
+                entry.path, segment.decoded_bytes, segment.extent.length
             ));
         }
         let total = entry

@@ -319,10 +319,11 @@ fn metadata_text(catalog: &Catalog) -> Vec<u8> {
 
 /// `{collection}.metadata.json` as `mongodump` writes it (`mongodump/metadata_dump.go` of mongo-tools 100).
 ///
-/// A time series is described by its options only, without `type`: with it, `mongorestore` would take the measurements for buckets.
+/// A time series is described by its indexes only: where `mongorestore` finds `timeseries` among the options, it takes the documents for buckets and puts them
+/// into `system.buckets`, but they are measurements. So it fills a time series that is there, or else makes an ordinary collection.
 fn mongodump_metadata(collection: &Collection) -> Vec<u8> {
     let mut metadata = RawDocumentBuf::new();
-    if !collection.options.is_empty() {
+    if !collection.options.is_empty() && collection.kind != Kind::Timeseries {
         metadata.append(cstr!("options"), collection.options.as_raw().to_owned());
     }
     let mut indexes = RawArrayBuf::new();
