@@ -42,6 +42,8 @@ pub(super) enum Piece {
     Segment(Pending),
     /// The collection cannot be read further.
     Failed(MongoError),
+    /// That was all of it. A reader that falls silent without this has died, and its collection is not whole.
+    End,
 }
 
 /// A segment that is being encoded, and the memory it stands for.
@@ -153,10 +155,12 @@ struct Reader {
 
 impl Reader {
     async fn run(mut self) {
-        if let Err(error) = self.read().await {
-            // Nobody listens where the run has already failed.
-            let _ = self.sender.send(Piece::Failed(error)).await;
-        }
+        let last = match self.read().await {
+            Ok(()) => Piece::End,
+            Err(error) => Piece::Failed(error),
+        };
+        // Nobody listens where the run has already failed.
+        let _ = self.sender.send(last).await;
     }
 
     async fn read(&mut self) -> Result<(), MongoError> {
@@ -188,17 +192,23 @@ impl Reader {
             at => (at, None),
         };
         let opened = self.first(at).await;
+        let fallback = self.reading.fallback;
         let (opened, reason) = match opened {
             Err(error) if matches!(at, ReadAt::Snapshot(_)) && is_out_of_window(&error) => {
                 let reason = format!("the snapshot could no longer be read: {}", error.reason);
                 match self.reading.demand {
                     ConsistencyDemand::Require => return Err(error),
-                    ConsistencyDemand::Auto => (self.first(self.reading.fallback).await, Some(reason)),
+                    ConsistencyDemand::Auto => (self.first(fallback).await, Some(reason)),
                 }
             }
             opened => (opened, reason),
         };
         let opened = opened?;
+        if !matches!(at, ReadAt::Snapshot(_)) || reason.is_some() {
+            // At a snapshot, a name stands for what it stood for then. Without one it may stand for a successor by now.
+            let Reading { mongo, database, .. } = &self.reading;
+            mongo.is_still(database, &self.collection).await?;
+        }
         if let Some(reason) = reason {
             // Nobody listens where the run has already failed.
             let _ = self.sender.send(Piece::Exception(reason)).await;
