@@ -215,6 +215,7 @@ fn consistency(moment: &Moment, exceptions: Vec<crate::archive::Exception>) -> C
     Consistency {
         level,
         cluster_time: moment.time,
+        reason: moment.reason.clone(),
         exceptions,
     }
 }
