@@ -198,7 +198,12 @@ async fn holds(tools: &Tools, location: &Location, content: &[u8]) -> bool {
         offset: 0,
         length: object.bytes,
     };
-    object.bytes == content.len() as u64 && tools.store.read(&object, whole).await.is_ok_and(|bytes| bytes == content)
+    object.bytes == content.len() as u64
+        && tools
+            .store
+            .read(&object, whole)
+            .await
+            .is_ok_and(|bytes| bytes == content)
 }
 
 pub(crate) fn cancelled() -> Failure {

@@ -158,7 +158,10 @@ impl Assembly<'_> {
         let mut open = false;
         let mut failure = None;
         loop {
-            let piece = pieces.recv().await.unwrap_or_else(|| Piece::Failed(reader_died(&saved.name)));
+            let piece = pieces
+                .recv()
+                .await
+                .unwrap_or_else(|| Piece::Failed(reader_died(&saved.name)));
             if self.tools.cancel.is_cancelled() {
                 return Err(cancelled().at(&saved.name));
             }
@@ -218,7 +221,11 @@ impl Assembly<'_> {
         if self.job.consistency == ConsistencyDemand::Require {
             return Err(Failure::new(FailureKind::ConsistencyNotReached, error).at(&saved.name));
         }
-        tracing::error!(collection = saved.name, error, "the collection could not be backed up whole");
+        tracing::error!(
+            collection = saved.name,
+            error,
+            "the collection could not be backed up whole"
+        );
         saved.status = status;
         saved.error = Some(error);
         Ok(())
@@ -295,7 +302,8 @@ impl Assembly<'_> {
 fn reader_died(collection: &str) -> MongoError {
     MongoError {
         action: format!("reading {collection}"),
-        reason: "the reader ended without having reached the collection's end: this is a bug, please report it".to_owned(),
+        reason: "the reader ended without having reached the collection's end: this is a bug, please report it"
+            .to_owned(),
         code: None,
         transient: false,
     }
