@@ -60,7 +60,11 @@ impl Place {
         match self.folder.join(name) {
             Location::S3 { bucket, key } => {
                 let client = rig::shared_s3().client().await;
-                let put = client.put_object().bucket(bucket).key(key).body(content.to_vec().into());
+                let put = client
+                    .put_object()
+                    .bucket(bucket)
+                    .key(key)
+                    .body(content.to_vec().into());
                 put.send().await.expect("replaced");
             }
             Location::Local(path) => {
@@ -203,11 +207,7 @@ async fn an_extent_is_read_exactly_and_never_past_the_end(place: Place) {
     let object = place.store.find(&place.folder.join("a")).await.expect("it is there");
     let read = async |offset, length| place.store.read(&object, Extent { offset, length }).await;
     for (offset, length, expected) in [(0, 10, "0123456789"), (3, 4, "3456"), (9, 1, "9"), (10, 0, "")] {
-        assert_eq!(
-            read(offset, length).await.expect("read"),
-            expected,
-            "{offset} {length}"
-        );
+        assert_eq!(read(offset, length).await.expect("read"), expected, "{offset} {length}");
     }
     for (offset, length) in [(0, 11), (10, 1), (8, 3), (1 << 40, 1), (0, u64::MAX), (u64::MAX, 2)] {
         let error = read(offset, length).await.expect_err("refused").to_string();
@@ -248,7 +248,11 @@ async fn a_listing_shows_direct_children_with_the_name_prefix(place: Place) {
         "a folder without its slash"
     );
     let listed = place.store.list(&place.folder, "other").await.expect("a listing");
-    let found = place.store.find(&place.folder.join("other")).await.expect("it is there");
+    let found = place
+        .store
+        .find(&place.folder.join("other"))
+        .await
+        .expect("it is there");
     assert_eq!(listed, [found], "a listing says what a look says");
 }
 

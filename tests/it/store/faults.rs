@@ -134,9 +134,7 @@ async fn the_first_error_is_the_one_that_is_told() {
     let denied = Rule::on("PUT", "partNumber=2").then(Fault::Status(403));
     let all = Rule::on("PUT", "partNumber=").times(usize::MAX);
     rigged.proxy.inject(denied);
-    rigged
-        .proxy
-        .inject(all.nth(5).then(Fault::CutBeforeForwarding));
+    rigged.proxy.inject(all.nth(5).then(Fault::CutBeforeForwarding));
     rigged.expect_nothing(FailureKind::StoreDenied, "UploadPart").await;
 }
 
@@ -145,7 +143,9 @@ async fn a_commit_that_never_succeeds_leaves_nothing_behind() {
     let rigged = rigged().await;
     let never = Rule::on("POST", "uploadId=").times(usize::MAX);
     rigged.proxy.inject(never.then(Fault::Status(500)));
-    rigged.expect_nothing(FailureKind::Store, "CompleteMultipartUpload").await;
+    rigged
+        .expect_nothing(FailureKind::Store, "CompleteMultipartUpload")
+        .await;
 }
 
 #[tokio::test]

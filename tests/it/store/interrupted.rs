@@ -36,7 +36,11 @@ async fn a_cancelled_backup_ends_soon_and_leaves_nothing() {
     tools.cancel.cancel();
     let failure = running.await.expect("no panic").expect_err("cancelled");
     assert_eq!(failure.kind, FailureKind::Cancelled, "{failure}");
-    assert!(cancelled.elapsed() < Duration::from_secs(10), "{:?}", cancelled.elapsed());
+    assert!(
+        cancelled.elapsed() < Duration::from_secs(10),
+        "{:?}",
+        cancelled.elapsed()
+    );
     assert_eq!(unfinished(&folder).await, [""; 0]);
     assert_eq!(visible(&tools.store, &folder).await, [""; 0]);
 }
@@ -117,7 +121,11 @@ async fn two_at_once(folder: &Location) {
         (left.collections[0].name.as_str(), right.collections[0].name.as_str()),
         ("left", "right")
     );
-    assert_eq!(visible(&tools.store, folder).await.len(), 4, "two archives and two manifests");
+    assert_eq!(
+        visible(&tools.store, folder).await.len(),
+        4,
+        "two archives and two manifests"
+    );
     assert_eq!(unfinished(folder).await, [""; 0]);
 }
 

@@ -12,10 +12,7 @@ async fn an_answer_that_breaks_off_is_asked_for_again() {
     let store = store_through(&proxy);
     let location = bucket().await.join("a");
     let content = Bytes::from(incompressible(3, 1 << 20));
-    store
-        .put(&location, content.clone(), "text/plain")
-        .await
-        .expect("put");
+    store.put(&location, content.clone(), "text/plain").await.expect("put");
     let object = store.find(&location).await.expect("it is there");
     let extent = Extent {
         offset: 1000,
