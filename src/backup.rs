@@ -14,8 +14,9 @@ mod request;
 mod segment;
 mod write;
 
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -24,12 +25,12 @@ use tokio_util::sync::CancellationToken;
 pub use report::{BackupReport, CollectionReport, FailedCollection, RunStatus, Totals};
 pub use request::{BackupJob, BackupRequest, ConsistencyDemand};
 
-use crate::archive::{ArchiveName, Consistency, ConsistencyLevel, Manifest};
+use crate::archive::{ArchiveName, Consistency, ConsistencyLevel, Extent, Manifest};
 use crate::catalog::Catalog;
 use crate::failure::{Failure, FailureKind};
 use crate::mongo::{Moment, Mongo};
 use crate::progress::Progress;
-use crate::store::{Object, Store, StoreError, Upload};
+use crate::store::{Location, Object, Store, StoreError, Upload};
 
 /// How many parts are on their way at a time: enough to hide S3's latency, and 8 MiB of memory each.
 const PARTS_IN_FLIGHT: usize = 4;
@@ -57,6 +58,9 @@ pub async fn backup(job: &BackupJob, tools: &Tools) -> Result<BackupReport, Fail
     let started = Instant::now();
     let moment = tools.mongo.moment(&job.database).await?;
     demand_consistency(job, &moment)?;
+    if moment.catalog.collections.is_empty() {
+        return Err(nothing_there(job, tools).await);
+    }
     let catalog = select(job, &moment)?;
     let (name, upload) = begin_upload(job, tools).await?;
     let (manifest, archive) = write_and_commit(job, tools, &moment, catalog, name, upload).await?;
@@ -77,10 +81,23 @@ fn demand_consistency(job: &BackupJob, moment: &Moment) -> Result<(), Failure> {
     }
 }
 
+/// A database without collections is one that does not exist: most likely its name is mistyped, and an archive of nothing would hide that for months.
+async fn nothing_there(job: &BackupJob, tools: &Tools) -> Failure {
+    let there = match tools.mongo.database_names().await {
+        Some(names) if !names.is_empty() => format!("; there are: {}", names.join(", ")),
+        _ => String::new(),
+    };
+    Failure::invalid(format!(
+        "there is no database {:?}, or nothing in it: correct the name{there}",
+        job.database
+    ))
+}
+
 /// The part of the catalog that was asked for.
 fn select(job: &BackupJob, moment: &Moment) -> Result<Catalog, Failure> {
     let mut catalog = moment.catalog.clone();
-    let names: Vec<&str> = catalog
+    let names: Vec<&str> = moment
+        .catalog
         .collections
         .iter()
         .map(|collection| collection.name.as_str())
@@ -99,6 +116,13 @@ fn select(job: &BackupJob, moment: &Moment) -> Result<Catalog, Failure> {
     catalog
         .collections
         .retain(|collection| job.selection.selects(&collection.name) && is_data(&collection.name));
+    if catalog.collections.is_empty() {
+        return Err(Failure::invalid(format!(
+            "nothing of {} is left to back up; there are: {}",
+            job.database,
+            names.join(", ")
+        )));
+    }
     Ok(catalog)
 }
 
@@ -112,7 +136,9 @@ async fn begin_upload(job: &BackupJob, tools: &Tools) -> Result<(ArchiveName, Up
             // Another backup began within the same second; the next second is free.
             Err(StoreError::Exists(_)) if tries < NAME_TRIES => {
                 tries += 1;
-                tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+                // Two who gave way to each other must not meet again in the next second.
+                let scatter = RandomState::new().build_hasher().finish() % 700;
+                tokio::time::sleep(Duration::from_millis(1_000 + scatter)).await;
             }
             Err(error) => return Err(error.into()),
         }
@@ -146,11 +172,14 @@ async fn write_and_commit(
 }
 
 /// The manifest's copy beside the archive. The archive is whole without it, so a failure is a warning.
-async fn put_sidecar(job: &BackupJob, tools: &Tools, manifest: &Manifest) -> Result<crate::store::Location, String> {
+async fn put_sidecar(job: &BackupJob, tools: &Tools, manifest: &Manifest) -> Result<Location, String> {
     let location = job.destination.join(&manifest.name.sidecar());
     let text = write::manifest_text(manifest);
-    match tools.store.put(&location, text.into(), "application/json").await {
+    let text = bytes::Bytes::from(text);
+    match tools.store.put(&location, text.clone(), "application/json").await {
         Ok(()) => Ok(location),
+        // The answer was lost, the request repeated, and it met its own object.
+        Err(StoreError::Exists(_)) if holds(tools, &location, &text).await => Ok(location),
         Err(error) => {
             tracing::warn!(%error, "the manifest's copy beside the archive could not be written");
             Err(format!(
@@ -158,6 +187,23 @@ async fn put_sidecar(job: &BackupJob, tools: &Tools, manifest: &Manifest) -> Res
             ))
         }
     }
+}
+
+/// Whether an object has exactly that content.
+async fn holds(tools: &Tools, location: &Location, content: &[u8]) -> bool {
+    let Ok(object) = tools.store.find(location).await else {
+        return false;
+    };
+    let whole = Extent {
+        offset: 0,
+        length: object.bytes,
+    };
+    object.bytes == content.len() as u64
+        && tools
+            .store
+            .read(&object, whole)
+            .await
+            .is_ok_and(|bytes| bytes == content)
 }
 
 pub(crate) fn cancelled() -> Failure {
@@ -174,6 +220,7 @@ fn consistency(moment: &Moment, exceptions: Vec<crate::archive::Exception>) -> C
     Consistency {
         level,
         cluster_time: moment.time,
+        reason: moment.reason.clone(),
         exceptions,
     }
 }

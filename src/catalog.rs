@@ -49,7 +49,7 @@ pub struct Collection {
     pub kind: Kind,
     /// The `options` of `listCollections`; an empty document where there are none.
     pub options: Definition,
-    /// The collection's UUID in its usual hyphenated form; views have none.
+    /// The collection's UUID in its usual hyphenated form, for a time series that of its buckets; views have none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub uuid: Option<String>,
     /// The definitions that `listIndexes` returns, `_id_` included, in its order. Empty for a view.

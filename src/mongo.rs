@@ -19,4 +19,5 @@ pub use error::{MongoError, code};
 pub use insert::{InsertBatch, InsertOutcome, Order, Rejected, Validation, id_text};
 pub use moment::{Moment, ReadAt};
 pub use read::Batches;
+pub use survey::VANISHED;
 pub use uri::MongoUri;

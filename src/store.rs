@@ -116,6 +116,18 @@ impl Store {
         if extent.length == 0 {
             return Ok(Bytes::new());
         }
+        // Asked here for both kinds: a damaged table of contents must neither cost memory nor six downloads.
+        let end = extent.offset.checked_add(extent.length);
+        if end.is_none_or(|end| end > object.bytes) {
+            return Err(StoreError::Failed {
+                location: object.location.clone(),
+                action: "reading",
+                reason: format!(
+                    "{} bytes at offset {} are beyond its end, {}",
+                    extent.length, extent.offset, object.bytes
+                ),
+            });
+        }
         match &object.location {
             Location::S3 { bucket, key } => s3::read(self.client().await, bucket, key, &object.etag, extent).await,
             Location::Local(path) => local::read(path, &object.etag, extent).await,
@@ -129,7 +141,7 @@ impl Store {
     pub async fn stream(&self, object: &Object) -> Result<Box<dyn AsyncRead + Send + Unpin>, StoreError> {
         match &object.location {
             Location::S3 { bucket, key } => s3::stream(self.client().await, bucket, key, &object.etag).await,
-            Location::Local(path) => local::stream(path).await,
+            Location::Local(path) => local::stream(path, &object.etag).await,
         }
     }
 
@@ -158,7 +170,7 @@ impl Store {
     /// Begins to write an object. At most `in_flight` parts are on their way at a time.
     ///
     /// # Errors
-    /// [`StoreError::Exists`] where it is there already, or what prevented the beginning.
+    /// [`StoreError::Exists`] where it is there already or somebody else is writing it, or what prevented the beginning.
     pub async fn upload(&self, location: &Location, in_flight: usize) -> Result<Upload, StoreError> {
         match self.find(location).await {
             Err(StoreError::NotFound(_)) => {}
@@ -171,7 +183,7 @@ impl Store {
             Location::S3 { bucket, key } => {
                 upload::Sink::S3(s3::Multipart::begin(self.client().await, bucket, key).await?)
             }
-            Location::Local(path) => upload::Sink::Local(local::Temporary::begin(path).await?),
+            Location::Local(path) => upload::Sink::Local(local::Temporary::begin(path, local::Claim::Name).await?),
         };
         Ok(Upload::new(sink, in_flight))
     }

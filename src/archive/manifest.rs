@@ -141,6 +141,9 @@ pub struct Consistency {
     /// That moment.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub cluster_time: Option<ClusterTime>,
+    /// Why there is none.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub reason: Option<String>,
     /// Collections that were read at another moment, and why.
     #[serde(default)]
     pub exceptions: Vec<Exception>,

@@ -113,7 +113,12 @@ impl PartAssembler {
             let size = self.schedule.size(self.current.number);
             let room = usize::try_from(size.saturating_sub(self.current.bytes.len() as u64)).unwrap_or(usize::MAX);
             let (now, later) = bytes.split_at(room.min(bytes.len()));
-            self.current.bytes.extend_from_slice(now);
+            let part = &mut self.current.bytes;
+            if part.capacity() - part.len() < now.len() {
+                // Left to itself a vector doubles, and a part that is almost full would take the memory of two.
+                part.reserve_exact(room.min(part.len().max(now.len())));
+            }
+            part.extend_from_slice(now);
             bytes = later;
             self.cut_when_full();
         }

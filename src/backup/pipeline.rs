@@ -24,6 +24,8 @@ use crate::mongo::{Batch, Batches, Mongo, MongoError, ReadAt, code};
 const SEGMENT_BYTES: u64 = 4 << 20;
 /// A reply, with the server's own fields.
 const REPLY: usize = 17 << 20;
+/// The reply that is asked for: two segments. Full ones of 16 MiB are no faster, and leave holes in the allocator's memory that add up to a hundred MB.
+const AIM: u64 = 2 * SEGMENT_BYTES;
 /// What the current collection may hold.
 const CURRENT: usize = 2 * REPLY;
 /// What the collections after it may hold together.
@@ -42,6 +44,8 @@ pub(super) enum Piece {
     Segment(Pending),
     /// The collection cannot be read further.
     Failed(MongoError),
+    /// That was all of it. A reader that falls silent without this has died, and its collection is not whole.
+    End,
 }
 
 /// A segment that is being encoded, and the memory it stands for.
@@ -153,10 +157,12 @@ struct Reader {
 
 impl Reader {
     async fn run(mut self) {
-        if let Err(error) = self.read().await {
-            // Nobody listens where the run has already failed.
-            let _ = self.sender.send(Piece::Failed(error)).await;
-        }
+        let last = match self.read().await {
+            Ok(()) => Piece::End,
+            Err(error) => Piece::Failed(error),
+        };
+        // Nobody listens where the run has already failed.
+        let _ = self.sender.send(last).await;
     }
 
     async fn read(&mut self) -> Result<(), MongoError> {
@@ -188,17 +194,23 @@ impl Reader {
             at => (at, None),
         };
         let opened = self.first(at).await;
+        let fallback = self.reading.fallback;
         let (opened, reason) = match opened {
             Err(error) if matches!(at, ReadAt::Snapshot(_)) && is_out_of_window(&error) => {
                 let reason = format!("the snapshot could no longer be read: {}", error.reason);
                 match self.reading.demand {
                     ConsistencyDemand::Require => return Err(error),
-                    ConsistencyDemand::Auto => (self.first(self.reading.fallback).await, Some(reason)),
+                    ConsistencyDemand::Auto => (self.first(fallback).await, Some(reason)),
                 }
             }
             opened => (opened, reason),
         };
         let opened = opened?;
+        if !matches!(at, ReadAt::Snapshot(_)) || reason.is_some() {
+            // At a snapshot, a name stands for what it stood for then. Without one it may stand for a successor by now.
+            let Reading { mongo, database, .. } = &self.reading;
+            mongo.is_still(database, &self.collection).await?;
+        }
         if let Some(reason) = reason {
             // Nobody listens where the run has already failed.
             let _ = self.sender.send(Piece::Exception(reason)).await;
@@ -208,11 +220,22 @@ impl Reader {
 
     async fn first(&self, at: ReadAt) -> Result<Option<(Batches, Batch)>, MongoError> {
         let Reading { mongo, database, .. } = &self.reading;
-        let mut batches = mongo.read(database, &self.collection.name, at).await?;
+        let mut batches = mongo
+            .read_by(self.documents_per_reply(), database, &self.collection.name, at)
+            .await?;
         match batches.next().await {
             Some(batch) => Ok(Some((batches, batch?))),
             None => Ok(None),
         }
+    }
+
+    /// How many documents make a reply of the size that is aimed at, by what the server says of their number and size.
+    fn documents_per_reply(&self) -> u32 {
+        let average = match (self.collection.bytes, self.collection.documents) {
+            (Some(bytes), Some(documents)) => bytes / documents.max(1),
+            _ => 0,
+        };
+        u32::try_from(AIM / average.max(1)).unwrap_or(u32::MAX)
     }
 
     /// Cuts a reply into segments and has them encoded. False when nobody wants them any more.

@@ -16,7 +16,7 @@ use crate::catalog::{Catalog, Collection, Definition, Kind};
 use crate::digest::Digest;
 use crate::extjson::Style;
 use crate::failure::{Failure, FailureKind};
-use crate::mongo::{Moment, ReadAt};
+use crate::mongo::{Moment, MongoError, ReadAt, VANISHED};
 use crate::store::Upload;
 
 /// Writes everything but the commit.
@@ -47,11 +47,11 @@ pub(super) async fn write(
     let with_documents: Vec<Collection> = catalog
         .collections
         .iter()
-        .filter(|collection| collection.kind != Kind::View)
+        .filter(|collection| collection.kind != Kind::View && !moment.undefined.contains_key(&collection.name))
         .cloned()
         .collect();
     let mut pipeline = Pipeline::start(reading(job, tools, moment), with_documents);
-    let read = assembly.collections(&catalog, &mut pipeline).await;
+    let read = assembly.collections(&catalog, &moment.undefined, &mut pipeline).await;
     pipeline.stop().await;
     let mut collections = read?;
     assembly.empty_collections(&catalog, &mut collections).await?;
@@ -114,12 +114,25 @@ struct Assembly<'a> {
 
 impl Assembly<'_> {
     /// Every collection in the catalog's order. Those without documents get their entry later.
-    async fn collections(&mut self, catalog: &Catalog, pipeline: &mut Pipeline) -> Result<Vec<Saved>, Failure> {
+    async fn collections(
+        &mut self,
+        catalog: &Catalog,
+        undefined: &BTreeMap<String, String>,
+        pipeline: &mut Pipeline,
+    ) -> Result<Vec<Saved>, Failure> {
         let mut saved = Vec::with_capacity(catalog.collections.len());
         let mut index = 0;
         for collection in &catalog.collections {
+            if self.tools.cancel.is_cancelled() {
+                return Err(cancelled().at(&collection.name));
+            }
             self.tools.progress.step(format!("reading {}", collection.name));
             let mut entry = blank(collection);
+            if let Some(reason) = undefined.get(&collection.name) {
+                self.fail(&mut entry, SavedStatus::Failed, reason.clone())?;
+                saved.push(entry);
+                continue;
+            }
             if self.job.payload == Payload::Bson {
                 let name = EntryName::new(&collection.name, Payload::Bson).definition();
                 entry.definition = Some(self.small_entry(&name, &mongodump_metadata(collection)).await?);
@@ -144,7 +157,11 @@ impl Assembly<'_> {
         let mut digest = Digest::default();
         let mut open = false;
         let mut failure = None;
-        while let Some(piece) = pieces.recv().await {
+        loop {
+            let piece = pieces
+                .recv()
+                .await
+                .unwrap_or_else(|| Piece::Failed(reader_died(&saved.name)));
             if self.tools.cancel.is_cancelled() {
                 return Err(cancelled().at(&saved.name));
             }
@@ -157,6 +174,7 @@ impl Assembly<'_> {
                     failure = Some(error);
                     break;
                 }
+                Piece::End => break,
                 Piece::Segment(pending) => match pending.ready().await {
                     Ok(segment) => segment,
                     Err(error) => {
@@ -188,17 +206,28 @@ impl Assembly<'_> {
             self.send().await?;
         }
         if let Some(error) = failure {
-            if self.job.consistency == ConsistencyDemand::Require {
-                return Err(Failure::new(FailureKind::ConsistencyNotReached, error.to_string()));
-            }
-            tracing::error!(collection = saved.name, %error, "the collection could not be read to its end");
-            saved.status = if open {
+            let status = if open {
                 SavedStatus::Partial
             } else {
                 SavedStatus::Failed
             };
-            saved.error = Some(error.to_string());
+            self.fail(saved, status, error.to_string())?;
         }
+        Ok(())
+    }
+
+    /// A collection is not in the archive whole. The others go on, unless one moment for all was demanded.
+    fn fail(&self, saved: &mut Saved, status: SavedStatus, error: String) -> Result<(), Failure> {
+        if self.job.consistency == ConsistencyDemand::Require {
+            return Err(Failure::new(FailureKind::ConsistencyNotReached, error).at(&saved.name));
+        }
+        tracing::error!(
+            collection = saved.name,
+            error,
+            "the collection could not be backed up whole"
+        );
+        saved.status = status;
+        saved.error = Some(error);
         Ok(())
     }
 
@@ -209,15 +238,15 @@ impl Assembly<'_> {
         if !collections.iter().any(is_empty) {
             return Ok(());
         }
-        let vanished = self.tools.mongo.vanished(catalog).await?;
+        let vanished = self.tools.mongo.vanished(catalog).await;
         for saved in collections.iter_mut().filter(|saved| is_empty(saved)) {
-            if vanished.contains(&saved.name) {
-                saved.status = SavedStatus::Failed;
-                saved.error = Some(
-                    "the collection was dropped, renamed or made anew while the backup ran, and a snapshot read of such a collection gives nothing: \
-                     back it up again"
-                        .to_owned(),
-                );
+            let doubt = match &vanished {
+                Ok(vanished) => vanished.contains(&saved.name).then(|| VANISHED.to_owned()),
+                // What was read before the server went away is still worth keeping.
+                Err(error) => Some(format!("whether it was really empty could not be found out: {error}")),
+            };
+            if let Some(doubt) = doubt {
+                self.fail(saved, SavedStatus::Failed, doubt)?;
                 continue;
             }
             let name = EntryName::new(&saved.name, self.job.payload).whole();
@@ -267,6 +296,16 @@ impl Assembly<'_> {
             self.upload.send(part).await?;
         }
         Ok(())
+    }
+}
+
+fn reader_died(collection: &str) -> MongoError {
+    MongoError {
+        action: format!("reading {collection}"),
+        reason: "the reader ended without having reached the collection's end: this is a bug, please report it"
+            .to_owned(),
+        code: None,
+        transient: false,
     }
 }
 
@@ -331,7 +370,7 @@ fn mongodump_metadata(collection: &Collection) -> Vec<u8> {
         indexes.push(index.as_raw().to_owned());
     }
     metadata.append(cstr!("indexes"), indexes);
-    if let Some(uuid) = &collection.uuid {
+    if let (Some(uuid), Kind::Collection) = (&collection.uuid, collection.kind) {
         metadata.append(cstr!("uuid"), uuid.replace('-', "").as_str());
     }
     metadata.append(cstr!("collectionName"), collection.name.as_str());

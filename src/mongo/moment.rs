@@ -4,11 +4,12 @@
 //! and no error. And a catalog cannot be listed at T. So the catalog is listed before T is taken and again after; only when both agree is it T's. After the
 //! backup it is listed once more ([`Mongo::vanished`]), and a collection that was read as empty and has disappeared is reported as failed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bson::{Document, doc};
 
-use super::{Mongo, MongoError, code};
+use super::survey::{Described, Listed};
+use super::{Mongo, MongoError, VANISHED, code};
 use crate::archive::ClusterTime;
 use crate::catalog::{Catalog, Kind, Topology};
 
@@ -45,9 +46,29 @@ pub struct Moment {
     pub time: Option<ClusterTime>,
     /// Why there is none.
     pub reason: Option<String>,
+    /// Collections whose definition the server would not give, and why: without their indexes they cannot be backed up whole.
+    pub undefined: BTreeMap<String, String>,
 }
 
 impl Moment {
+    fn new(described: Described, time: Option<ClusterTime>, reason: Option<String>) -> Self {
+        // Listed a moment ago, and not there any more: leaving it out would lose it without a word.
+        let why = |error: MongoError| match error.is(code::NAMESPACE_NOT_FOUND) {
+            true => VANISHED.to_owned(),
+            false => error.to_string(),
+        };
+        Self {
+            catalog: described.catalog,
+            time,
+            reason,
+            undefined: described
+                .refused
+                .into_iter()
+                .map(|(name, error)| (name, why(error)))
+                .collect(),
+        }
+    }
+
     /// How a collection is read when it cannot be read at a snapshot.
     pub fn fallback(&self) -> ReadAt {
         match self.catalog.server.topology {
@@ -64,42 +85,28 @@ impl Mongo {
     /// What the server answered, and a catalog that never stands still.
     pub async fn moment(&self, database: &str) -> Result<Moment, MongoError> {
         if let Some(reason) = self.why_no_snapshots() {
-            return Ok(Moment {
-                catalog: self.survey(database).await?,
-                time: None,
-                reason: Some(reason),
-            });
+            return self.without_snapshot(database, reason).await;
         }
+        let mut refusal = None;
         let mut before = self.list_collections(database).await?;
         for _ in 0..TRIES {
-            let time = self.operation_time(database).await?;
-            let readable = before
-                .iter()
-                .find(|listed| listed.kind != Kind::View && !listed.options.get_bool("capped").unwrap_or(false));
-            let taken = match (readable, time) {
-                (Some(listed), Some(time)) => self.try_snapshot(database, &listed.name, time).await,
-                _ => Ok(()),
+            let Some(time) = self.operation_time(database).await? else {
+                let reason = "the server gave no cluster time".to_owned();
+                return self.without_snapshot(database, reason).await;
             };
-            let time = match taken {
-                Ok(()) => time,
-                Err(error) if is_no_snapshot(&error) => {
-                    return Ok(Moment {
-                        catalog: self.survey(database).await?,
-                        time: None,
-                        reason: Some(error.reason),
-                    });
-                }
-                Err(error) => return Err(error),
+            refusal = match self.probe(database, &before, time).await? {
+                Probe::Refused(reason) => return self.without_snapshot(database, reason).await,
+                Probe::TooRecent(reason) => Some(reason),
+                Probe::Readable => None,
             };
             let after = self.list_collections(database).await?;
-            if before == after {
-                return Ok(Moment {
-                    catalog: self.describe(database, after).await?,
-                    time,
-                    reason: time.is_none().then(|| "the server gave no cluster time".to_owned()),
-                });
+            if before == after && refusal.is_none() {
+                return Ok(Moment::new(self.describe(database, after).await?, Some(time), None));
             }
             before = after;
+        }
+        if let Some(reason) = refusal {
+            return self.without_snapshot(database, reason).await;
         }
         Err(MongoError::unexpected(
             format!("taking a snapshot of {database}"),
@@ -142,7 +149,29 @@ impl Mongo {
         Ok(reply.get_timestamp("operationTime").ok().map(ClusterTime::from))
     }
 
-    /// Whether this deployment and this user can read a collection at a time.
+    async fn without_snapshot(&self, database: &str, reason: String) -> Result<Moment, MongoError> {
+        let listed = self.list_collections(database).await?;
+        Ok(Moment::new(self.describe(database, listed).await?, None, Some(reason)))
+    }
+
+    /// Whether this deployment can read collections at a time. One that can be read shows it: another may be closed to this user, or have been changed
+    /// just now, and says nothing of the rest.
+    async fn probe(&self, database: &str, listed: &[Listed], time: ClusterTime) -> Result<Probe, MongoError> {
+        let mut probe = Probe::Readable;
+        let readable =
+            |listed: &&Listed| listed.kind != Kind::View && !listed.options.get_bool("capped").unwrap_or(false);
+        for candidate in listed.iter().filter(readable) {
+            match self.try_snapshot(database, &candidate.name, time).await {
+                Ok(()) => return Ok(Probe::Readable),
+                Err(error) if error.is(code::UNAUTHORIZED) => {}
+                Err(error) if error.is(code::SNAPSHOT_UNAVAILABLE) => probe = Probe::TooRecent(error.reason),
+                Err(error) if is_no_snapshot(&error) => return Ok(Probe::Refused(error.reason)),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(probe)
+    }
+
     async fn try_snapshot(&self, database: &str, collection: &str, time: ClusterTime) -> Result<(), MongoError> {
         let action = format!("reading {database}.{collection} at a snapshot");
         let concern = ReadAt::Snapshot(time).read_concern();
@@ -151,13 +180,21 @@ impl Mongo {
     }
 }
 
-/// Whether the answer means that this deployment or user has no snapshot reads, so that a fallback is due.
+/// What a deployment says to a snapshot read.
+enum Probe {
+    /// It can be done, or there is nothing to try it on.
+    Readable,
+    /// The collections were changed after the time: a later one will do.
+    TooRecent(String),
+    /// It cannot be done here.
+    Refused(String),
+}
+
+/// Whether the answer means that this deployment has no snapshot reads, so that a fallback is due.
 fn is_no_snapshot(error: &MongoError) -> bool {
     [
         code::ILLEGAL_OPERATION_NOT_REPLICA_SET,
-        code::SNAPSHOT_UNAVAILABLE,
         code::SNAPSHOT_TOO_OLD,
-        code::UNAUTHORIZED,
         72, // InvalidOptions: read concern snapshot is not known for this command.
     ]
     .iter()

@@ -7,7 +7,7 @@ use mongodb::raw_batch_cursor::RawBatchCursor;
 use super::{Batch, Mongo, MongoError, ReadAt};
 
 /// More documents than a reply of 16 MiB can hold of any but the smallest: the server then fills its replies.
-const FIRST_BATCH: i32 = 100_000;
+const FIRST_BATCH: u32 = 100_000;
 
 /// The replies of one cursor, in natural order.
 pub struct Batches {
@@ -30,11 +30,26 @@ impl Mongo {
     /// # Errors
     /// What the server answered; [`super::code::SNAPSHOT_UNAVAILABLE`] where the collection cannot be read at that time.
     pub async fn read(&self, database: &str, collection: &str, at: ReadAt) -> Result<Batches, MongoError> {
-        let mut find = doc! {"find": collection, "batchSize": FIRST_BATCH};
+        self.read_by(FIRST_BATCH, database, collection, at).await
+    }
+
+    /// As [`Self::read`], with at most so many documents in a reply.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub async fn read_by(
+        &self,
+        documents: u32,
+        database: &str,
+        collection: &str,
+        at: ReadAt,
+    ) -> Result<Batches, MongoError> {
+        let documents = documents.clamp(1, FIRST_BATCH);
+        let mut find = doc! {"find": collection, "batchSize": i64::from(documents)};
         if let Some(concern) = at.read_concern() {
             find.insert("readConcern", concern);
         }
-        self.cursor(database, collection, find).await
+        self.cursor(database, collection, find, documents).await
     }
 
     /// Opens a cursor over the documents whose `_id` is one of `ids`, in no particular order. `ids` is the BSON array of the values.
@@ -54,17 +69,23 @@ impl Mongo {
         let mut find = RawDocumentBuf::new();
         find.append(bson::cstr!("find"), collection);
         find.append(bson::cstr!("filter"), filter);
-        find.append(bson::cstr!("batchSize"), FIRST_BATCH);
+        find.append(bson::cstr!("batchSize"), i64::from(FIRST_BATCH));
         let namespace = format!("{database}.{collection}");
         let opened = self.database(database).run_raw_cursor_command(find).batch().await;
         let cursor = opened.map_err(|error| self.error(format!("reading {namespace}"), &error))?;
         Ok(self.batches(namespace, cursor))
     }
 
-    async fn cursor(&self, database: &str, collection: &str, find: bson::Document) -> Result<Batches, MongoError> {
+    async fn cursor(
+        &self,
+        database: &str,
+        collection: &str,
+        find: bson::Document,
+        documents: u32,
+    ) -> Result<Batches, MongoError> {
         let namespace = format!("{database}.{collection}");
         let db = self.database(database);
-        let mut command = db.run_cursor_command(find);
+        let mut command = db.run_cursor_command(find).batch_size(documents);
         if let Some(selection) = self.read_selection() {
             command = command.selection_criteria(selection);
         }

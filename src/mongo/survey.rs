@@ -1,5 +1,7 @@
 //! Surveying a database into a [`Catalog`].
 
+use std::collections::BTreeMap;
+
 use bson::{Document, RawDocumentBuf, doc};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
@@ -8,6 +10,10 @@ use crate::catalog::{Catalog, Collection, Definition, Kind, is_system};
 
 /// How many collections are asked about at a time.
 const AT_ONCE: usize = 16;
+/// Where the server keeps the documents of a time series.
+const BUCKETS: &str = "system.buckets.";
+/// What is said of a collection that was read too late.
+pub const VANISHED: &str = "the collection was dropped, renamed or made anew while the backup ran: back it up again";
 
 /// A collection as `listCollections` knows it.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,47 +24,125 @@ pub(super) struct Listed {
     pub(super) uuid: Option<String>,
 }
 
+/// A catalog, and what of it could not be found out.
+#[derive(Debug)]
+pub(super) struct Described {
+    pub(super) catalog: Catalog,
+    /// What the server answered instead of the indexes: these collections stand in the catalog without any.
+    pub(super) refused: BTreeMap<String, MongoError>,
+}
+
 impl Mongo {
-    /// Everything in a database that a backup covers or a restore could touch.
+    /// Everything in a database that a restore could touch. A collection that goes away meanwhile is left out.
     ///
     /// # Errors
     /// What the server answered.
     pub async fn survey(&self, database: &str) -> Result<Catalog, MongoError> {
         let listed = self.list_collections(database).await?;
-        self.describe(database, listed).await
+        let Described { mut catalog, refused } = self.describe(database, listed).await?;
+        for (name, error) in refused {
+            if !error.is(code::NAMESPACE_NOT_FOUND) {
+                return Err(error);
+            }
+            catalog.collections.retain(|collection| collection.name != name);
+        }
+        Ok(catalog)
     }
 
-    /// Adds indexes and sizes to what was listed. A collection that is gone by now is left out.
-    pub(super) async fn describe(&self, database: &str, listed: Vec<Listed>) -> Result<Catalog, MongoError> {
-        let described: Vec<Option<Collection>> =
+    /// Adds indexes and sizes to what was listed.
+    ///
+    /// # Errors
+    /// Where the server could not be asked. What it refuses to say of one collection stops none of the others.
+    pub(super) async fn describe(&self, database: &str, listed: Vec<Listed>) -> Result<Described, MongoError> {
+        let described: Vec<(Collection, Option<MongoError>)> =
             stream::iter(listed.into_iter().map(|entry| self.describe_one(database, entry)))
                 .buffered(AT_ONCE)
                 .try_collect()
                 .await?;
-        Ok(Catalog {
-            database: database.to_owned(),
-            server: self.server().clone(),
-            collections: described.into_iter().flatten().collect(),
+        let mut collections = Vec::with_capacity(described.len());
+        let mut refused = BTreeMap::new();
+        for (collection, refusal) in described {
+            refused.extend(refusal.map(|error| (collection.name.clone(), error)));
+            collections.push(collection);
+        }
+        Ok(Described {
+            catalog: Catalog {
+                database: database.to_owned(),
+                server: self.server().clone(),
+                collections,
+            },
+            refused,
         })
     }
 
     /// The collections of a database without their indexes, sorted by name, the server's own left out.
     pub(super) async fn list_collections(&self, database: &str) -> Result<Vec<Listed>, MongoError> {
+        self.list_matching(database, doc! {}).await
+    }
+
+    async fn list_matching(&self, database: &str, filter: Document) -> Result<Vec<Listed>, MongoError> {
         let action = format!("listing the collections of {database}");
-        let command = doc! {"listCollections": 1, "cursor": {"batchSize": 10_000}};
+        let command = doc! {"listCollections": 1, "filter": filter, "cursor": {"batchSize": 10_000}};
         let mut found = Vec::new();
+        let mut buckets = BTreeMap::new();
         for entry in self.collect(database, command, &action).await? {
             let listed =
                 listed(&entry).ok_or_else(|| MongoError::unexpected(&action, "an entry has no name or type"))?;
-            if !is_system(&listed.name) {
+            if let Some(of) = listed.name.strip_prefix(BUCKETS) {
+                buckets.insert(of.to_owned(), listed.uuid);
+            } else if !is_system(&listed.name) {
                 found.push(listed);
             }
+        }
+        // A time series is a view of its buckets to the server, and has no UUID of its own: without one, nobody could tell it from its successor.
+        for listed in found.iter_mut().filter(|listed| listed.kind == Kind::Timeseries) {
+            listed.uuid = listed.uuid.take().or_else(|| buckets.remove(&listed.name).flatten());
         }
         found.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(found)
     }
 
-    async fn describe_one(&self, database: &str, listed: Listed) -> Result<Option<Collection>, MongoError> {
+    /// Makes sure that a name still stands for the collection that was surveyed. Asked *after* a cursor was opened: UUIDs do not come back, so the
+    /// cursor's collection is then the surveyed one too.
+    ///
+    /// # Errors
+    /// Where it does not, or what the server answered.
+    pub async fn is_still(&self, database: &str, collection: &Collection) -> Result<(), MongoError> {
+        let names = [collection.name.clone(), format!("{BUCKETS}{}", collection.name)];
+        let now = self
+            .list_matching(database, doc! {"name": {"$in": names.to_vec()}})
+            .await?;
+        match now
+            .iter()
+            .any(|listed| listed.name == collection.name && listed.uuid == collection.uuid)
+        {
+            true => Ok(()),
+            false => Err(MongoError::unexpected(
+                format!("reading {database}.{}", collection.name),
+                VANISHED,
+            )),
+        }
+    }
+
+    /// The names of the deployment's databases that this user may know of, without the server's own; `None` where it does not say.
+    pub async fn database_names(&self) -> Option<Vec<String>> {
+        let command = doc! {"listDatabases": 1, "nameOnly": true, "authorizedDatabases": true};
+        let reply = self.command("admin", command, "listing the databases").await.ok()?;
+        let names = reply.get_array("databases").ok()?.iter();
+        let names = names.filter_map(|database| database.as_document()?.get_str("name").ok());
+        Some(
+            names
+                .filter(|name| !["admin", "config", "local"].contains(name))
+                .map(str::to_owned)
+                .collect(),
+        )
+    }
+
+    async fn describe_one(
+        &self,
+        database: &str,
+        listed: Listed,
+    ) -> Result<(Collection, Option<MongoError>), MongoError> {
         let mut collection = Collection {
             name: listed.name,
             kind: listed.kind,
@@ -69,15 +153,15 @@ impl Mongo {
             bytes: None,
         };
         if collection.kind == Kind::View {
-            return Ok(Some(collection));
+            return Ok((collection, None));
         }
         match self.indexes(database, &collection.name).await {
             Ok(indexes) => collection.indexes = indexes,
-            Err(error) if error.is(code::NAMESPACE_NOT_FOUND) => return Ok(None),
+            Err(error) if error.code.is_some() && !error.transient => return Ok((collection, Some(error))),
             Err(error) => return Err(error),
         }
         (collection.documents, collection.bytes) = self.estimates(database, &collection).await;
-        Ok(Some(collection))
+        Ok((collection, None))
     }
 
     /// The index definitions of a collection, as the server returns them.

@@ -5,8 +5,9 @@ use serde_json::json;
 use super::report::SnapshotReport;
 use super::{Prepared, RestoreJob, WayBack};
 use crate::backup::{BackupJob, ConsistencyDemand, RunStatus, Tools, backup};
-use crate::catalog::Selection;
+use crate::catalog::{Collection, Selection};
 use crate::failure::{Failure, FailureKind};
+use crate::plan::TEMPORARY_PREFIX;
 
 /// The folder of snapshots, beside the archives.
 const FOLDER: &str = "pre-restore";
@@ -23,7 +24,9 @@ pub(super) async fn take(
     let WayBack::Snapshot(folder) = &job.way_back else {
         return Ok(None);
     };
-    if prepared.target.collections.is_empty() {
+    // What a dead restore left beside is no data, and a backup takes none of it.
+    let is_data = |collection: &Collection| !collection.name.starts_with(TEMPORARY_PREFIX);
+    if !prepared.target.collections.iter().any(is_data) {
         return Ok(None);
     }
     tools.progress.step("taking a snapshot of the target");

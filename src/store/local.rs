@@ -5,6 +5,7 @@ use std::io::{self, ErrorKind};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use tokio::io::AsyncRead;
@@ -16,6 +17,8 @@ use crate::archive::{Extent, Part};
 
 /// Backups hold production data: for the owner only.
 const MODE: u32 = 0o600;
+/// How temporary names end; they begin with a dot.
+const UNFINISHED: &str = ".unfinished";
 
 pub(super) async fn find(path: &Path) -> Result<Object, StoreError> {
     let path = path.to_owned();
@@ -45,11 +48,16 @@ pub(super) async fn read(path: &Path, etag: &str, extent: Extent) -> Result<Byte
     read.ok_or_else(|| StoreError::Changed(Location::Local(path.to_owned())))
 }
 
-pub(super) async fn stream(path: &Path) -> Result<Box<dyn AsyncRead + Send + Unpin>, StoreError> {
-    let file = tokio::fs::File::open(path)
-        .await
-        .map_err(|error| failed(path, "reading", error))?;
-    Ok(Box::new(file))
+pub(super) async fn stream(path: &Path, etag: &str) -> Result<Box<dyn AsyncRead + Send + Unpin>, StoreError> {
+    let (owned, etag) = (path.to_owned(), etag.to_owned());
+    let opened = blocking(path, "reading", move || {
+        let file = File::open(&owned)?;
+        let same = object(owned, &file.metadata()?).etag == etag;
+        Ok(same.then_some(file))
+    })
+    .await?;
+    let file = opened.ok_or_else(|| StoreError::Changed(Location::Local(path.to_owned())))?;
+    Ok(Box::new(tokio::fs::File::from_std(file)))
 }
 
 pub(super) async fn list(folder: &Path, name_prefix: &str) -> Result<Vec<Object>, StoreError> {
@@ -63,7 +71,9 @@ pub(super) async fn list(folder: &Path, name_prefix: &str) -> Result<Vec<Object>
         for entry in entries {
             let entry = entry?;
             let metadata = entry.metadata()?;
-            if metadata.is_file() && entry.file_name().to_string_lossy().starts_with(&name_prefix) {
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            if metadata.is_file() && name.starts_with(&name_prefix) && !is_temporary(&name) {
                 found.push(object(entry.path(), &metadata));
             }
         }
@@ -74,7 +84,7 @@ pub(super) async fn list(folder: &Path, name_prefix: &str) -> Result<Vec<Object>
 }
 
 pub(super) async fn put(path: &Path, bytes: Bytes) -> Result<(), StoreError> {
-    let temporary = Temporary::begin(path).await?;
+    let temporary = Temporary::begin(path, Claim::Nothing).await?;
     let part = Part {
         number: 1,
         offset: 0,
@@ -92,6 +102,15 @@ pub(super) async fn put(path: &Path, bytes: Bytes) -> Result<(), StoreError> {
     committed.map(|_| ())
 }
 
+/// Whether the temporary name also keeps others from writing the same file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Claim {
+    /// One writer at a time. What a killed writer left behind keeps the name taken: for names that are never used twice, as archives' are.
+    Name,
+    /// The first to finish wins.
+    Nothing,
+}
+
 /// A file under a temporary name.
 #[derive(Clone, Debug)]
 pub(super) struct Temporary {
@@ -102,16 +121,20 @@ pub(super) struct Temporary {
 }
 
 impl Temporary {
-    pub(super) async fn begin(goal: &Path) -> Result<Self, StoreError> {
+    pub(super) async fn begin(goal: &Path, claim: Claim) -> Result<Self, StoreError> {
         let goal = goal.to_owned();
         blocking(&goal.clone(), "writing", move || {
             let folder = folder_of(&goal);
-            fs::create_dir_all(&folder)?;
+            fs::create_dir_all(&folder).map_err(|error| match error.kind() {
+                // Not the goal: something that is no folder stands where its folder should be.
+                ErrorKind::AlreadyExists => ErrorKind::NotADirectory.into(),
+                _ => error,
+            })?;
             let name = goal
                 .file_name()
                 .map(|name| name.to_string_lossy().into_owned())
                 .unwrap_or_default();
-            let temporary = folder.join(format!(".{name}.{}.unfinished", std::process::id()));
+            let temporary = folder.join(temporary_name(&name, claim));
             let file = fs::OpenOptions::new()
                 .write(true)
                 .create_new(true)
@@ -148,7 +171,7 @@ impl Temporary {
     pub(super) async fn commit(&self, receipts: &[Receipt]) -> Result<Object, StoreError> {
         let expected: u64 = receipts.iter().map(|receipt| receipt.bytes).sum();
         let this = self.clone();
-        let committed = blocking(&self.goal, "writing", move || {
+        blocking(&self.goal, "writing", move || {
             this.file.sync_all()?;
             let metadata = this.file.metadata()?;
             if metadata.len() != expected {
@@ -161,13 +184,7 @@ impl Temporary {
             File::open(folder_of(&this.goal))?.sync_all()?;
             Ok(object(this.goal.clone(), &fs::metadata(&this.goal)?))
         })
-        .await;
-        match committed {
-            Err(StoreError::Failed { .. }) if self.goal.exists() && self.temporary.exists() => {
-                Err(StoreError::Exists(self.location.clone()))
-            }
-            other => other,
-        }
+        .await
     }
 
     pub(super) async fn abort(&self) -> Result<(), StoreError> {
@@ -185,7 +202,11 @@ impl Temporary {
 /// Gives the file its name, unless the name is taken. A hard link is the portable way to do that atomically.
 fn publish(temporary: &Path, goal: &Path) -> io::Result<()> {
     match fs::hard_link(temporary, goal) {
-        Ok(()) => fs::remove_file(temporary),
+        Ok(()) => {
+            // The file is there under its name; a second name that stays behind is no failure.
+            let _ = fs::remove_file(temporary);
+            Ok(())
+        }
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Err(error),
         Err(_) => {
             // A file system without hard links: take the name with an empty file first, which fails where it is taken.
@@ -193,6 +214,23 @@ fn publish(temporary: &Path, goal: &Path) -> io::Result<()> {
             fs::rename(temporary, goal)
         }
     }
+}
+
+/// What a file is called until it has its name.
+fn temporary_name(name: &str, claim: Claim) -> String {
+    static PUTS: AtomicU64 = AtomicU64::new(0);
+    match claim {
+        Claim::Name => format!(".{name}{UNFINISHED}"),
+        Claim::Nothing => format!(
+            ".{name}.{}-{}{UNFINISHED}",
+            std::process::id(),
+            PUTS.fetch_add(1, Ordering::Relaxed)
+        ),
+    }
+}
+
+fn is_temporary(name: &str) -> bool {
+    name.starts_with('.') && name.ends_with(UNFINISHED)
 }
 
 fn folder_of(path: &Path) -> PathBuf {
@@ -232,6 +270,7 @@ fn failed(path: &Path, action: &'static str, error: io::Error) -> StoreError {
     match error.kind() {
         ErrorKind::NotFound if action != "writing" => StoreError::NotFound(location),
         ErrorKind::PermissionDenied => StoreError::Denied { location, action },
+        ErrorKind::AlreadyExists => StoreError::Exists(location),
         _ => StoreError::Failed {
             location,
             action,

@@ -150,8 +150,10 @@ pub(super) async fn list(
     while let Some(page) = pages.next().await {
         let page = page.map_err(|error| failed(bucket, folder, ACTION, &error))?;
         found.extend(page.contents().iter().filter_map(|object| {
+            // A key that ends in a slash is a console's idea of a folder.
+            let key = object.key().filter(|key| !key.ends_with('/'))?;
             Some(Object {
-                location: location(bucket, object.key()?),
+                location: location(bucket, key),
                 bytes: u64::try_from(object.size()?).ok()?,
                 etag: object.e_tag().unwrap_or_default().to_owned(),
             })
@@ -214,12 +216,34 @@ impl Multipart {
                 action: ACTION,
                 reason: "the answer has no upload id".to_owned(),
             })?;
-        Ok(Self {
+        let upload = Self {
             client: client.clone(),
             bucket: bucket.to_owned(),
             key: key.to_owned(),
             id,
             location: location(bucket, key),
+        };
+        if upload.has_rival().await {
+            upload.abort().await?;
+            return Err(StoreError::Exists(upload.location));
+        }
+        Ok(upload)
+    }
+
+    /// Whether somebody else is writing to the same key. Of two who begin at once each may see the other, and both give way; but never do both go on and
+    /// find out at the commit, when the work of one of them is lost. A role that may not list uploads does find out then.
+    async fn has_rival(&self) -> bool {
+        let listed = self
+            .client
+            .list_multipart_uploads()
+            .bucket(&self.bucket)
+            .prefix(&self.key)
+            .send()
+            .await;
+        listed.is_ok_and(|page| {
+            page.uploads().iter().any(|upload| {
+                upload.key() == Some(self.key.as_str()) && upload.upload_id().is_some_and(|id| id != self.id)
+            })
         })
     }
 

@@ -130,3 +130,74 @@ pub async fn insert(client: &mongodb::Client, database: &str, collection: &str, 
         .await
         .expect("documents are inserted");
 }
+
+/// A store before which a [`rig::Proxy`] stands. It tries as often as the one that a process makes for itself, only sooner.
+pub fn store_through(proxy: &rig::Proxy) -> Store {
+    let retry = aws_sdk_s3::config::retry::RetryConfig::standard()
+        .with_max_attempts(6)
+        .with_initial_backoff(std::time::Duration::from_millis(10));
+    let client = rig::shared_s3().client_at(&proxy.endpoint());
+    Store::with_client(aws_sdk_s3::Client::from_conf(
+        client.config().to_builder().retry_config(retry).build(),
+    ))
+}
+
+/// What is under way or was left behind at a location: keys of unfinished multipart uploads, or unfinished files.
+pub async fn unfinished(folder: &Location) -> Vec<String> {
+    match folder {
+        Location::S3 { bucket, .. } => {
+            let client = rig::shared_s3().client().await;
+            let listed = client.list_multipart_uploads().bucket(bucket).send().await;
+            let uploads = listed.expect("the rig lists uploads");
+            uploads
+                .uploads()
+                .iter()
+                .filter_map(|upload| upload.key().map(str::to_owned))
+                .collect()
+        }
+        Location::Local(path) => std::fs::read_dir(path)
+            .into_iter()
+            .flatten()
+            .flatten()
+            .map(|entry| entry.file_name().to_string_lossy().into_owned())
+            .filter(|name| name.ends_with(".unfinished"))
+            .collect(),
+    }
+}
+
+/// The names of everything that can be seen in a folder.
+pub async fn visible(store: &Store, folder: &Location) -> Vec<String> {
+    let objects = store.list(folder, "").await.expect("a listing");
+    objects.iter().map(|object| object.location.file_name()).collect()
+}
+
+/// Bytes that no compression makes smaller.
+pub fn incompressible(seed: u64, length: usize) -> Vec<u8> {
+    let mut bytes = vec![0; length];
+    blake3::Hasher::new()
+        .update(&seed.to_le_bytes())
+        .finalize_xof()
+        .fill(&mut bytes);
+    bytes
+}
+
+/// Inserts documents of a mebibyte that no compression makes smaller.
+pub async fn insert_mebibytes(client: &mongodb::Client, database: &str, collection: &str, count: u64) {
+    for id in 0..count {
+        let bytes = bson::Binary {
+            subtype: bson::spec::BinarySubtype::Generic,
+            bytes: incompressible(id, 1 << 20),
+        };
+        let document = doc! {"_id": i64::try_from(id).expect("few"), "bytes": bytes};
+        insert(client, database, collection, vec![document]).await;
+    }
+}
+
+/// Waits until something is so, and says what never came to be.
+pub async fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while !is_so() {
+        assert!(std::time::Instant::now() < deadline, "never came to be: {what}");
+        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+    }
+}

@@ -1,0 +1,89 @@
+//! Memory is bounded by constants: the real program against far more data than it may hold.
+
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use bson::doc;
+use futures_util::TryStreamExt as _;
+use mongotar::store::Location;
+
+use crate::rig::{self, ScratchDir};
+use crate::support::{bucket, incompressible};
+
+/// In kB, as the kernel counts.
+const LIMIT: u64 = 256 << 10;
+
+/// Makes `seeds * copies` documents out of a few on the server itself, which is far quicker than sending them.
+async fn fill(database: &str, seeds: u32, bytes: usize, copies: i32) {
+    let client = rig::shared_replica_set().client().await;
+    let database = client.database(database);
+    let seed = database.collection::<bson::Document>("seed");
+    for number in 0..seeds {
+        let bytes = bson::Binary {
+            subtype: bson::spec::BinarySubtype::Generic,
+            bytes: incompressible(number.into(), bytes),
+        };
+        seed.insert_one(doc! {"bytes": bytes}).await.expect("a seed");
+    }
+    let copies = [
+        doc! {"$set": {"copy": {"$range": [0, copies]}}},
+        doc! {"$unwind": "$copy"},
+        doc! {"$project": {"_id": 0}},
+        doc! {"$out": "many"},
+    ];
+    let out = seed.aggregate(copies).await.expect("copied");
+    let _: Vec<bson::Document> = out.try_collect().await.expect("no results");
+    seed.drop().await.expect("dropped");
+}
+
+/// The program's peak resident memory, in kB, looked at until it ends.
+async fn peak(child: &mut Child) -> u64 {
+    let status = format!("/proc/{}/status", child.id());
+    let mut peak = 0;
+    loop {
+        let text = std::fs::read_to_string(&status).unwrap_or_default();
+        let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let now = line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok());
+        peak = peak.max(now.unwrap_or(0));
+        if let Some(ended) = child.try_wait().expect("ours") {
+            assert!(ended.success(), "{ended}");
+            return peak;
+        }
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
+async fn stays_within_the_limit(database: &str, folder: &Location) {
+    let scratch = ScratchDir::new("memory");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_mongotar"))
+        .args(["backup", "--mongo-db", database, "--to", &folder.to_string(), "--json"])
+        .env_clear()
+        .envs(rig::shared_s3().env())
+        .env("MONGO_URI", rig::shared_replica_set().uri())
+        .current_dir(scratch.path())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the program starts");
+    let peak = peak(&mut child).await;
+    println!("{folder}: {} MB at most", peak >> 10);
+    assert!((1..LIMIT).contains(&peak), "{folder}: {} MB", peak >> 10);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn large_documents_take_bounded_memory() {
+    let database = rig::fresh_database_name("it");
+    fill(&database, 4, 1 << 20, 75).await;
+    let scratch = ScratchDir::new("large");
+    stays_within_the_limit(&database, &Location::Local(scratch.path().to_owned())).await;
+    stays_within_the_limit(&database, &bucket().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_small_documents_take_bounded_memory() {
+    let database = rig::fresh_database_name("it");
+    fill(&database, 100, 200, 8_000).await;
+    let scratch = ScratchDir::new("small");
+    stays_within_the_limit(&database, &Location::Local(scratch.path().to_owned())).await;
+    stays_within_the_limit(&database, &bucket().await).await;
+}

@@ -1,0 +1,38 @@
+//! Reading from an S3 whose answers break off.
+
+use bytes::Bytes;
+use mongotar::archive::Extent;
+
+use crate::rig::{self, Fault, Proxy, Rule};
+use crate::support::{bucket, incompressible, store_through};
+
+#[tokio::test]
+async fn an_answer_that_breaks_off_is_asked_for_again() {
+    let proxy = Proxy::start(rig::shared_s3().endpoint());
+    let store = store_through(&proxy);
+    let location = bucket().await.join("a");
+    let content = Bytes::from(incompressible(3, 1 << 20));
+    store.put(&location, content.clone(), "text/plain").await.expect("put");
+    let object = store.find(&location).await.expect("it is there");
+    let extent = Extent {
+        offset: 1000,
+        length: 900_000,
+    };
+
+    let cut = |fault| Rule::on("GET", "/a").times(2).then(fault);
+    for fault in [
+        Fault::CutAnswerAfter(400_000),
+        Fault::CutBeforeForwarding,
+        Fault::Status(503),
+    ] {
+        proxy.reset();
+        proxy.inject(cut(fault));
+        let read = store.read(&object, extent).await.expect("read in the end");
+        assert!(read == content[1000..901_000], "{fault:?}");
+        assert_eq!(proxy.count("GET", "/a"), 3, "{fault:?}");
+    }
+
+    proxy.inject(Rule::on("GET", "/a").times(usize::MAX).then(Fault::CutAnswerAfter(10)));
+    let error = store.read(&object, extent).await.expect_err("it never ends");
+    assert!(error.to_string().contains("s3:GetObject"), "{error}");
+}
