@@ -31,7 +31,7 @@ pub use request::{ArchiveChoice, Consent, RestoreJob, RestoreRequest, WayBack};
 use crate::backup::Tools;
 use crate::catalog::Catalog;
 use crate::failure::{Failure, FailureKind};
-use crate::open::{ArchiveFile, open};
+use crate::open::{ArchiveFile, Source, open};
 use crate::plan::{RestorePlan, plan};
 
 /// A restore that could be carried out.
@@ -52,7 +52,11 @@ pub struct Prepared {
 pub async fn prepare(job: &RestoreJob, tools: &Tools) -> Result<Prepared, Failure> {
     let location = request::find_archive(&job.archive, &tools.store).await?;
     tools.progress.step(format!("opening {location}"));
-    let archive = open(&tools.store, &location).await?;
+    let source = Source {
+        location: &location,
+        database: job.source_database.as_deref(),
+    };
+    let archive = open(&tools.store, source).await?;
     let target = tools.mongo.survey(&job.policy.database).await?;
     let mut plan = plan(&archive.contents(), &target, &job.policy)
         .map_err(|conflicts| Failure::new(FailureKind::PlanConflicts, conflicts.to_string()))?;
