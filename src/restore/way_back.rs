@@ -23,7 +23,8 @@ pub(super) async fn take(
     let WayBack::Snapshot(folder) = &job.way_back else {
         return Ok(None);
     };
-    if prepared.target.collections.is_empty() {
+    let is_data = |name: &str| !name.starts_with(crate::plan::INTERNAL_PREFIX);
+    if !prepared.target.collections.iter().any(|present| is_data(&present.name)) {
         return Ok(None);
     }
     tools.progress.step("taking a snapshot of the target");
