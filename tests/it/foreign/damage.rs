@@ -77,9 +77,8 @@ async fn a_truncated_tar_is_refused_with_the_entry_at_which_it_ends() {
     // Cut off between two entries, nothing shows that something is missing, so nothing is dropped.
     let whole = place.export("whole.tar", json!({}));
     let bytes = fs::read(&whole).expect("the archive");
-    let text = memchr::memmem::find(&bytes, b"/b.jsonl").or_else(|| memchr::memmem::find(&bytes, b"/a.jsonl"));
     let last = memchr::memmem::rfind(&bytes, b"backup_20250926_073727/").expect("an entry");
-    assert!(text.is_some() && last % 512 == 0);
+    assert!(last.is_multiple_of(512), "it is the name in a header");
     fs::write(&whole, &bytes[..last]).expect("written");
     let report = place.restore(&whole, json!({})).await.expect("a report");
     assert_eq!(report.status, RunStatus::Partial, "{:?}", report.plan.warnings);
