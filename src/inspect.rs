@@ -7,7 +7,7 @@ use crate::archive::{ArchiveName, Compression, Manifest, Saved, Status};
 use crate::digest::Hashing;
 use crate::extjson::{Encoder, Style};
 use crate::failure::{Failure, FailureKind};
-use crate::open::open;
+use crate::open::{Source, open};
 use crate::plan::Contents;
 use crate::store::{Location, Store};
 
@@ -118,8 +118,8 @@ pub struct ForeignSummary {
 ///
 /// # Errors
 /// As [`open`].
-pub async fn show(store: &Store, location: &Location) -> Result<Shown, Failure> {
-    let file = open(store, location).await?;
+pub async fn show(store: &Store, source: impl Into<Source<'_>>) -> Result<Shown, Failure> {
+    let file = open(store, source).await?;
     if let Some(manifest) = file.manifest() {
         return Ok(Shown::Native(Box::new(manifest.clone())));
     }
@@ -145,11 +145,12 @@ pub async fn show(store: &Store, location: &Location) -> Result<Shown, Failure> 
 /// [`FailureKind::InvalidRequest`] where the archive has no such collection, or damage, by which time the documents before it have been written.
 pub async fn cat(
     store: &Store,
-    location: &Location,
+    source: impl Into<Source<'_>>,
     collection: &str,
     out: &mut (impl AsyncWrite + Unpin),
 ) -> Result<u64, Failure> {
-    let file = open(store, location).await?;
+    let file = open(store, source).await?;
+    let location = &file.object.location;
     let contents = file.contents();
     if !contents.collections.iter().any(|saved| saved.name == collection) {
         let names: Vec<&str> = contents.collections.iter().map(|saved| saved.name.as_str()).collect();

@@ -6,65 +6,45 @@
 //!
 //! An archive of ours that has lost its footer is refused and never read as a foreign one: its first bytes tell.
 
+mod chunk;
+mod foreign;
+mod native;
+
 use std::sync::Arc;
 
-use async_compression::tokio::bufread::{GzipDecoder, ZstdDecoder};
 use bytes::Bytes;
-use futures_util::{StreamExt as _, stream};
-use tokio::io::{AsyncRead, BufReader};
 use tokio::sync::mpsc;
-use tokio_util::io::SyncIoBridge;
 
-use crate::archive::foreign::{self, Choice, Flow, Survey};
+use crate::archive::foreign::{Choice, Signals, Survey};
 use crate::archive::{
-    ArchiveError, ArchiveName, Compression, Entry, Extent, FOOTER_SUFFIX, Footer, Manifest, Opened, Payload, Status,
-    is_ours, sniff,
+    ArchiveError, ArchiveName, Compression, Extent, FOOTER_SUFFIX, Footer, Manifest, Opened, Status, is_ours,
 };
-use crate::digest::{Digest, DocumentHasher, Hashing};
-use crate::extjson::{Decoder, Limits, Position};
+use crate::digest::Hashing;
 use crate::failure::{Failure, FailureKind};
 use crate::plan::{ArchiveIdentity, Contents, Coverage};
 use crate::store::{Location, Object, Store};
 
+pub use chunk::Chunk;
+
 /// The first read of an archive's end: footer and, of all but large archives, the manifest with it.
 const SUFFIX: u64 = 256 << 10;
-/// How many segments are fetched and decoded ahead.
-const AHEAD: usize = 4;
 
-/// A run of whole documents.
-#[derive(Clone, Debug)]
-pub struct Chunk {
-    /// Raw BSON, one document behind the other.
-    pub bson: Vec<u8>,
-    /// Their digest.
-    pub digest: Digest,
+/// Which archive, and which database of it: a dump of others can hold several.
+#[derive(Clone, Copy, Debug)]
+pub struct Source<'a> {
+    /// Where the archive is.
+    pub location: &'a Location,
+    /// The database, or the folder in the tar, that is meant; none where there is only one. An archive of ours has only one.
+    pub database: Option<&'a str>,
 }
 
-impl Chunk {
-    /// The documents one by one.
-    pub fn documents(&self) -> impl Iterator<Item = &[u8]> {
-        split_documents(&self.bson)
-    }
-
-    fn new(bson: Vec<u8>, hashing: Hashing) -> Self {
-        let mut hasher = DocumentHasher::new(hashing);
-        split_documents(&bson).for_each(|document| hasher.add_document(document));
+impl<'a> From<&'a Location> for Source<'a> {
+    fn from(location: &'a Location) -> Self {
         Self {
-            digest: hasher.digest(),
-            bson,
+            location,
+            database: None,
         }
     }
-}
-
-/// Splits concatenated BSON; what does not add up to whole documents is not given out, and is missing from every count.
-fn split_documents(bson: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let mut rest = bson;
-    std::iter::from_fn(move || {
-        let length = usize::try_from(i32::from_le_bytes(*rest.first_chunk()?)).ok()?;
-        let (document, after) = rest.split_at_checked(length.max(5))?;
-        rest = after;
-        Some(document)
-    })
 }
 
 /// An archive that can be read.
@@ -99,17 +79,29 @@ pub struct CollectionStream {
 ///
 /// # Errors
 /// [`FailureKind::ArchiveNotFound`], [`FailureKind::ArchiveDamaged`] or [`FailureKind::ArchiveUnsupported`], or what the store answered.
-pub async fn open(store: &Store, location: &Location) -> Result<ArchiveFile, Failure> {
+/// [`FailureKind::InvalidRequest`] where a dump holds several databases and none is chosen, or one that it has not.
+pub async fn open(store: &Store, source: impl Into<Source<'_>>) -> Result<ArchiveFile, Failure> {
+    let Source { location, database } = source.into();
     let object = store.find(location).await?;
     let suffix = read_end(store, &object, SUFFIX).await?;
     let form = match Footer::find(last(&suffix, FOOTER_SUFFIX), object.bytes) {
         Ok(footer) => {
-            let trailer = trailer(store, &object, &footer, &suffix).await?;
-            Form::Native(Arc::new(
-                Opened::verify(footer, &trailer).map_err(|error| Failure::from(error).at(location))?,
-            ))
+            let trailer = native::trailer(store, &object, &footer, &suffix).await?;
+            let opened = Opened::verify(footer, &trailer).map_err(|error| Failure::from(error).at(location))?;
+            check_database(&opened.manifest, database).map_err(|failure| failure.at(location))?;
+            Form::Native(Arc::new(opened))
         }
-        Err(ArchiveError::NoFooter) => survey(store, &object).await?,
+        Err(ArchiveError::NoFooter) => {
+            let head = read_head(store, &object).await?;
+            if is_ours(&head) {
+                return Err(Failure::from(ArchiveError::NoFooter).at(location));
+            }
+            let choice = Choice {
+                database: database.map(str::to_owned),
+                ..Choice::default()
+            };
+            foreign::survey(store, &object, &head, choice).await?
+        }
         Err(error) => return Err(Failure::from(error).at(location)),
     };
     Ok(ArchiveFile {
@@ -117,6 +109,24 @@ pub async fn open(store: &Store, location: &Location) -> Result<ArchiveFile, Fai
         object,
         form,
     })
+}
+
+fn check_database(manifest: &Manifest, chosen: Option<&str>) -> Result<(), Failure> {
+    match chosen {
+        Some(chosen) if chosen != manifest.source.database => Err(Failure::invalid(format!(
+            "the archive holds the database {:?}, and not the source_database {chosen:?}",
+            manifest.source.database
+        ))),
+        _ => Ok(()),
+    }
+}
+
+async fn read_head(store: &Store, object: &Object) -> Result<Bytes, Failure> {
+    let extent = Extent {
+        offset: 0,
+        length: object.bytes.min(4096),
+    };
+    Ok(store.read(object, extent).await?)
 }
 
 async fn read_end(store: &Store, object: &Object, length: u64) -> Result<Bytes, Failure> {
@@ -131,60 +141,6 @@ async fn read_end(store: &Store, object: &Object, length: u64) -> Result<Bytes, 
 fn last(bytes: &[u8], length: u64) -> &[u8] {
     let length = usize::try_from(length).unwrap_or(usize::MAX);
     &bytes[bytes.len().saturating_sub(length)..]
-}
-
-/// The trailer, out of what has been read already or by a read of its own.
-async fn trailer(store: &Store, object: &Object, footer: &Footer, suffix: &Bytes) -> Result<Bytes, Failure> {
-    let have_from = object.bytes - suffix.len() as u64;
-    match footer.trailer.offset.checked_sub(have_from) {
-        Some(start) => {
-            let start = usize::try_from(start).unwrap_or(usize::MAX);
-            let end = start + usize::try_from(footer.trailer.length).unwrap_or(0);
-            Ok(suffix.slice(start..end))
-        }
-        None => Ok(store.read(object, footer.trailer).await?),
-    }
-}
-
-/// Reads an archive without a footer from end to end.
-async fn survey(store: &Store, object: &Object) -> Result<Form, Failure> {
-    let head_extent = Extent {
-        offset: 0,
-        length: object.bytes.min(4096),
-    };
-    let head = store.read(object, head_extent).await?;
-    if is_ours(&head) {
-        return Err(Failure::from(ArchiveError::NoFooter).at(&object.location));
-    }
-    let compression = sniff(&head);
-    let reader = decompressed(store, object, compression).await?;
-    let survey = on_blocking_thread(move || foreign::survey(SyncIoBridge::new(reader), &Choice::default()))
-        .await?
-        .map_err(|error| foreign_failure(&error).at(&object.location))?;
-    Ok(Form::Foreign(Arc::new(survey), compression))
-}
-
-fn foreign_failure(error: &foreign::ForeignError) -> Failure {
-    Failure::new(FailureKind::ArchiveDamaged, error.to_string())
-}
-
-type Reader = Box<dyn AsyncRead + Send + Unpin>;
-
-async fn decompressed(store: &Store, object: &Object, compression: Compression) -> Result<Reader, Failure> {
-    let stored = BufReader::with_capacity(1 << 20, store.stream(object).await?);
-    Ok(match compression {
-        Compression::None => Box::new(stored),
-        Compression::Gzip => {
-            let mut decoder = GzipDecoder::new(stored);
-            decoder.multiple_members(true);
-            Box::new(decoder)
-        }
-        Compression::Zstd => {
-            let mut decoder = ZstdDecoder::new(stored);
-            decoder.multiple_members(true);
-            Box::new(decoder)
-        }
-    })
 }
 
 async fn on_blocking_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Failure> {
@@ -227,7 +183,7 @@ impl ArchiveFile {
                         Coverage::Part("the backup was made of a selection of the database's collections".to_owned())
                     },
                     collections: manifest.collections.clone(),
-                    signals: foreign::Signals::default(),
+                    signals: Signals::default(),
                 }
             }
             Form::Foreign(survey, _) => {
@@ -282,189 +238,4 @@ impl ArchiveFile {
         });
         receiver
     }
-
-    async fn native_documents(
-        &self,
-        opened: Arc<Opened>,
-        wanted: Vec<(String, Hashing)>,
-        sender: mpsc::Sender<CollectionStream>,
-    ) {
-        for (name, hashing) in wanted {
-            let Some(saved) = opened.manifest.get(&name) else {
-                continue;
-            };
-            let (chunks, receiver) = mpsc::channel(1);
-            if sender.send(CollectionStream { name, chunks: receiver }).await.is_err() {
-                return;
-            }
-            let Some(entry) = saved.entry.clone().map(Arc::new) else {
-                continue;
-            };
-            let mut decoded = stream::iter(0..entry.segments.len())
-                .map(|index| self.chunk(Arc::clone(&opened), Arc::clone(&entry), index, hashing))
-                .buffered(AHEAD);
-            while let Some(chunk) = decoded.next().await {
-                let failed = chunk.is_err();
-                if chunks.send(chunk).await.is_err() || failed {
-                    break;
-                }
-            }
-        }
-    }
-
-    /// Fetches, checks and decodes one segment.
-    pub(crate) async fn chunk(
-        &self,
-        opened: Arc<Opened>,
-        entry: Arc<Entry>,
-        index: usize,
-        hashing: Hashing,
-    ) -> Result<Chunk, Failure> {
-        let stored = self.store.read(&self.object, entry.segments[index].extent).await?;
-        let location = self.object.location.clone();
-        on_blocking_thread(move || decode(&opened, &entry, index, &stored, hashing))
-            .await?
-            .map_err(|error| Failure::from(error).at(location))
-    }
-
-    /// Reads bytes of the object.
-    pub(crate) async fn read(&self, extent: Extent) -> Result<Bytes, Failure> {
-        Ok(self.store.read(&self.object, extent).await?)
-    }
-
-    /// The decoded text of one segment, checked.
-    pub(crate) async fn segment_text(
-        &self,
-        opened: &Arc<Opened>,
-        entry: &Entry,
-        index: usize,
-    ) -> Result<Vec<u8>, Failure> {
-        let stored = self.read(entry.segments[index].extent).await?;
-        let (opened, entry) = (Arc::clone(opened), entry.clone());
-        let location = self.object.location.clone();
-        on_blocking_thread(move || {
-            let mut text = Vec::new();
-            opened.decode(&entry, index, &stored, &mut text).map(|()| text)
-        })
-        .await?
-        .map_err(|error| Failure::from(error).at(location))
-    }
-
-    async fn foreign_documents(
-        &self,
-        survey: Arc<Survey>,
-        compression: Compression,
-        wanted: Vec<(String, Hashing)>,
-        sender: mpsc::Sender<CollectionStream>,
-    ) {
-        let mut rest = wanted.clone();
-        let reader = match decompressed(&self.store, &self.object, compression).await {
-            Ok(reader) => reader,
-            Err(failure) => return fail_next(&sender, &wanted, failure).await,
-        };
-        let (names, mut named) = mpsc::channel::<(String, Result<Chunk, Failure>)>(2);
-        let location = self.object.location.clone();
-        let read = tokio::task::spawn_blocking(move || {
-            let read = foreign::read_documents(SyncIoBridge::new(reader), &survey, |chunk| {
-                let Some((name, hashing)) = wanted.iter().find(|(wanted, _)| wanted == chunk.collection) else {
-                    return Flow::SkipEntry;
-                };
-                match names.blocking_send((name.clone(), Ok(Chunk::new(chunk.bson, *hashing)))) {
-                    Ok(()) => Flow::Continue,
-                    Err(_) => Flow::Stop,
-                }
-            });
-            read.map_err(|error| foreign_failure(&error).at(location))
-        });
-        let mut current: Option<(String, mpsc::Sender<Result<Chunk, Failure>>)> = None;
-        while let Some((name, chunk)) = named.recv().await {
-            if current.as_ref().is_none_or(|(current, _)| *current != name) {
-                rest.retain(|(wanted, _)| *wanted != name);
-                let (chunks, receiver) = mpsc::channel(1);
-                let stream = CollectionStream {
-                    name: name.clone(),
-                    chunks: receiver,
-                };
-                if sender.send(stream).await.is_err() {
-                    return;
-                }
-                current = Some((name, chunks));
-            }
-            if let Some((_, chunks)) = &current
-                && chunks.send(chunk).await.is_err()
-            {
-                return;
-            }
-        }
-        match read.await {
-            Ok(Ok(())) => {}
-            Ok(Err(failure)) => match current {
-                Some((_, chunks)) => {
-                    // Nobody listens where the load has already failed.
-                    let _ = chunks.send(Err(failure)).await;
-                    return;
-                }
-                None => return fail_next(&sender, &rest, failure).await,
-            },
-            Err(error) => return fail_next(&sender, &rest, Failure::new(FailureKind::Store, error.to_string())).await,
-        }
-        drop(current);
-        for (name, _) in rest {
-            let (_, chunks) = mpsc::channel(1);
-            if sender.send(CollectionStream { name, chunks }).await.is_err() {
-                return;
-            }
-        }
-    }
-}
-
-/// Tells a failure as the first thing about the next collection.
-async fn fail_next(sender: &mpsc::Sender<CollectionStream>, rest: &[(String, Hashing)], failure: Failure) {
-    let Some((name, _)) = rest.first() else { return };
-    let (chunks, receiver) = mpsc::channel(1);
-    // The channel has room, and a receiver that is gone has failed already.
-    let _ = chunks.send(Err(failure)).await;
-    let stream = CollectionStream {
-        name: name.clone(),
-        chunks: receiver,
-    };
-    let _ = sender.send(stream).await;
-}
-
-/// From a segment's stored bytes to its documents.
-fn decode(
-    opened: &Opened,
-    entry: &Entry,
-    index: usize,
-    stored: &[u8],
-    hashing: Hashing,
-) -> Result<Chunk, ArchiveError> {
-    let mut content = Vec::new();
-    opened.decode(entry, index, stored, &mut content)?;
-    let bson = match opened.manifest.payload {
-        Payload::Bson => content,
-        Payload::Jsonl => {
-            let mut bson = Vec::with_capacity(content.len() / 2);
-            let mut decoder = Decoder::new(Limits::default());
-            let mut position = Position::default();
-            while decoder
-                .decode_next(&content, &mut position, &mut bson)
-                .map_err(|error| Opened::segment_error(entry, index, format!("is not Extended JSON: {error}")))?
-            {
-            }
-            bson
-        }
-    };
-    let chunk = Chunk::new(bson, hashing);
-    let whole =
-        chunk.digest.bytes() == chunk.bson.len() as u64 && chunk.digest.documents() == entry.segments[index].documents;
-    if !whole {
-        let reason = format!(
-            "holds {} whole documents where {} were written",
-            chunk.digest.documents(),
-            entry.segments[index].documents
-        );
-        return Err(Opened::segment_error(entry, index, reason));
-    }
-    Ok(chunk)
 }

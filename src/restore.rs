@@ -4,9 +4,10 @@
 //! rights. [`carry_out`] takes what was prepared, and only with consent:
 //!
 //! 1. a way back: a backup of the target, unless the caller waived it;
-//! 2. regular collections are loaded *beside*, under temporary names, indexed, and read back; nothing that is there has changed yet;
-//! 3. the commit: what was proven equal is renamed into place, what cannot be renamed is done in place, then views and drops;
-//! 4. what only now may act: time-to-live.
+//! 2. what will be changed in place is read through and checked: a damaged archive must be found out before the first change;
+//! 3. regular collections are loaded *beside*, under temporary names, indexed, and read back; nothing that is there has changed yet;
+//! 4. the commit: what was proven equal is renamed into place, what cannot be renamed is done in place, then views and drops;
+//! 5. what only now may act: time-to-live.
 //!
 //! A collection whose documents did not all arrive does not replace one that is there; nothing is dropped when anything went wrong. The report
 //! is `complete` only if everything that was planned is there and equal.
@@ -15,11 +16,14 @@ mod collection;
 mod commit;
 mod create;
 mod indexes;
+mod kept;
 mod load;
 mod merge;
+mod privileges;
 mod readback;
 mod report;
 mod request;
+mod sample;
 mod way_back;
 
 use std::time::Instant;
@@ -31,7 +35,7 @@ pub use request::{ArchiveChoice, Consent, RestoreJob, RestoreRequest, WayBack};
 use crate::backup::Tools;
 use crate::catalog::Catalog;
 use crate::failure::{Failure, FailureKind};
-use crate::open::{ArchiveFile, open};
+use crate::open::{ArchiveFile, Source, open};
 use crate::plan::{RestorePlan, plan};
 
 /// A restore that could be carried out.
@@ -52,7 +56,11 @@ pub struct Prepared {
 pub async fn prepare(job: &RestoreJob, tools: &Tools) -> Result<Prepared, Failure> {
     let location = request::find_archive(&job.archive, &tools.store).await?;
     tools.progress.step(format!("opening {location}"));
-    let archive = open(&tools.store, &location).await?;
+    let source = Source {
+        location: &location,
+        database: job.source_database.as_deref(),
+    };
+    let archive = open(&tools.store, source).await?;
     let target = tools.mongo.survey(&job.policy.database).await?;
     let mut plan = plan(&archive.contents(), &target, &job.policy)
         .map_err(|conflicts| Failure::new(FailureKind::PlanConflicts, conflicts.to_string()))?;
@@ -63,20 +71,21 @@ pub async fn prepare(job: &RestoreJob, tools: &Tools) -> Result<Prepared, Failur
 /// Does what was planned.
 ///
 /// # Errors
-/// Where nothing was changed: consent is missing or stale, or there is no way back. What goes wrong after the first change is in the report, whose
+/// Where nothing was changed: consent or a privilege is missing, or there is no way back. What goes wrong after the first change is in the report, whose
 /// status is then not `complete`.
 pub async fn carry_out(prepared: Prepared, job: &RestoreJob, tools: &Tools) -> Result<RestoreReport, Failure> {
     let started = Instant::now();
     check_consent(&prepared.plan, &job.consent)?;
+    privileges::check(&prepared, job, &tools.mongo).await?;
     let snapshot = way_back::take(&prepared, job, tools).await?;
     let run = collection::Run::new(&prepared, job, tools);
     let mut outcomes = run.load_beside().await;
-    commit::commit(&run, &mut outcomes).await;
+    let committed = commit::commit(&run, &mut outcomes).await;
     let verification = report::verify(&run, outcomes).await;
     Ok(RestoreReport::finished(
         prepared,
         snapshot,
-        verification,
+        (committed, verification),
         started.elapsed(),
     ))
 }

@@ -14,9 +14,9 @@ use crate::backup::RunStatus;
 use crate::catalog::Kind;
 use crate::digest::{Digest, Sum};
 use crate::failure::Failure;
-use crate::open::{ArchiveFile, Form, open};
+use crate::open::{ArchiveFile, Form, Source, open};
 use crate::progress::Progress;
-use crate::store::{Location, Store};
+use crate::store::Store;
 
 /// How many regions are fetched at a time.
 const AHEAD: usize = 8;
@@ -66,9 +66,15 @@ pub struct CheckedCollection {
 ///
 /// # Errors
 /// Where it cannot be opened at all; damage behind that is in the report.
-pub async fn verify(store: &Store, location: &Location, progress: &Progress) -> Result<VerifyReport, Failure> {
+pub async fn verify(
+    store: &Store,
+    source: impl Into<Source<'_>>,
+    progress: &Progress,
+) -> Result<VerifyReport, Failure> {
+    let source = source.into();
+    let location = source.location;
     progress.step(format!("opening {location}"));
-    let file = open(store, location).await?;
+    let file = open(store, source).await?;
     let mut report = VerifyReport {
         status: RunStatus::Complete,
         archive: location.to_string(),

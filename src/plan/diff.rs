@@ -25,10 +25,19 @@ impl Diff {
         self.added.is_empty() && self.removed.is_empty() && self.changed.is_empty()
     }
 
-    /// Compares options key by key.
+    /// Compares options key by key. What a server adds to options that leave it out is no difference.
     pub fn of_options(archive: &Definition, target: &Definition) -> Self {
-        Self::of(&fields(archive.as_raw()), &fields(target.as_raw()), |a, b| {
-            same(*a, *b, MAX_DEPTH)
+        let telling = |options| {
+            let mut fields = fields(Definition::as_raw(options));
+            fields.retain(|key, value| !says_nothing(key, *value));
+            let named: BTreeMap<String, (String, RawBsonRef<'_>)> = fields
+                .into_iter()
+                .map(|(key, value)| (key.clone(), (key, value)))
+                .collect();
+            named
+        };
+        Self::of(&telling(archive), &telling(target), |(key, a), (_, b)| {
+            same(*a, *b, MAX_DEPTH) || is_completed(key, *a, *b)
         })
     }
 
@@ -57,6 +66,42 @@ impl Diff {
             .cloned()
             .collect();
         diff
+    }
+}
+
+/// Options that only repeat what holds without them, so that one server reports them and another does not.
+fn says_nothing(key: &str, value: RawBsonRef<'_>) -> bool {
+    match (key, value) {
+        // Of servers before 4.2: neither says anything about documents, and neither is taken today.
+        ("autoIndexId" | "flags", _) => true,
+        ("validationLevel", RawBsonRef::String(level)) => level == "strict",
+        ("validationAction", RawBsonRef::String(action)) => action == "error",
+        ("validator", RawBsonRef::Document(validator)) => validator.is_empty(),
+        ("pipeline", RawBsonRef::Array(pipeline)) => pipeline.is_empty(),
+        ("capped" | "temp", RawBsonRef::Boolean(false)) => true,
+        _ => false,
+    }
+}
+
+/// Whether `target` is what a server makes of `archive`: it fills in what a time series, a collation or a clustered index does not say
+/// (`bucketMaxSpanSeconds`, the collation's `version`, the index's `name`), and rounds the size of a capped collection up to 256 bytes.
+fn is_completed(key: &str, archive: RawBsonRef<'_>, target: RawBsonRef<'_>) -> bool {
+    match (key, archive, target) {
+        (
+            "timeseries" | "collation" | "clusteredIndex",
+            RawBsonRef::Document(archive),
+            RawBsonRef::Document(target),
+        ) => {
+            let target = fields(target);
+            fields(archive)
+                .iter()
+                .all(|(key, value)| target.get(key).is_some_and(|other| same(*value, *other, MAX_DEPTH)))
+        }
+        ("size", archive, target) => match (number(archive), number(target)) {
+            (Some(archive), Some(target)) => (archive / 256.0).ceil() * 256.0 == target,
+            _ => false,
+        },
+        _ => false,
     }
 }
 
@@ -152,6 +197,28 @@ mod tests {
             )
         );
         assert!(options(rawdoc! {}, rawdoc! {}).is_empty());
+    }
+
+    #[test]
+    fn what_a_server_fills_in_is_no_difference() {
+        let asked = rawdoc! {
+            "timeseries": { "timeField": "ts", "granularity": "hours" }, "autoIndexId": true,
+            "capped": true, "size": 1000, "collation": { "locale": "de" }, "validator": { "a": 1 },
+        };
+        let reported = rawdoc! {
+            "capped": true, "size": 1024, "collation": { "locale": "de", "strength": 3, "version": "57.1" },
+            "timeseries": { "timeField": "ts", "granularity": "hours", "bucketMaxSpanSeconds": 2_592_000 },
+            "validator": { "a": 1 }, "validationLevel": "strict", "validationAction": "error",
+        };
+        assert!(options(asked, reported).is_empty());
+        let other = options(
+            rawdoc! { "timeseries": { "timeField": "ts", "granularity": "hours" }, "validator": { "a": 1 } },
+            rawdoc! { "timeseries": { "timeField": "ts", "granularity": "minutes" }, "validator": { "a": 1 }, "validationLevel": "moderate" },
+        );
+        assert_eq!(
+            (other.changed, other.removed),
+            (vec!["timeseries".to_owned()], vec!["validationLevel".to_owned()])
+        );
     }
 
     #[test]

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::create::{create, drop_collection};
-use super::indexes::{self, Which};
-use super::load::{Loaded, Loader};
+use super::indexes::{self, Comparison, Which};
+use super::load::{Loaded, Loader, not_what_was_promised};
 use super::readback::read_back;
 use super::{Prepared, RestoreJob};
 use crate::backup::{Tools, cancelled};
@@ -37,6 +37,8 @@ pub(super) struct Outcome {
     pub(super) temporary: Option<String>,
     /// What went wrong; the collection is then not what was planned.
     pub(super) error: Option<Failure>,
+    /// The digests of the first documents, in the archive and in the database.
+    pub(super) sample: Option<(String, String)>,
     /// How many documents the collection's validator would refuse.
     pub(super) validator_violations: Option<u64>,
 }
@@ -77,16 +79,31 @@ impl<'a> Run<'a> {
         &self.job.policy.database
     }
 
+    /// The options that a collection has while it is loaded: those it is created with, or those it has already.
+    pub(super) fn options(&self, row: &'a Planned) -> &'a Definition {
+        match row.action {
+            Action::Merge => self.prepared.target.get(&row.name).map(|present| &present.options),
+            _ => None,
+        }
+        .unwrap_or(&row.options)
+    }
+
     /// The plan's rows with their places.
     pub(super) fn rows(&self) -> impl Iterator<Item = (usize, &'a Planned)> {
         self.prepared.plan.collections.iter().enumerate()
     }
 
-    /// Loads all collections that can be renamed into place. Nothing that is there changes.
+    /// Reads through what will be changed in place, then loads all collections that can be renamed into place. Nothing that is there changes.
     pub(super) async fn load_beside(&self) -> Outcomes {
         let beside = |planned: &Planned| matches!(planned.method, Method::Aside | Method::AsideAfterDrop);
+        let broken = self.check_in_place().await;
+        if !broken.is_empty() {
+            return broken;
+        }
         let mut outcomes = self
-            .load_all(|planned| planned.kind != Kind::View && beside(planned))
+            .load_all(AfterFailure::Stop, |planned| {
+                planned.kind != Kind::View && beside(planned)
+            })
             .await;
         // Outcomes that were never begun because of an earlier failure say so.
         for (place, planned) in self.rows() {
@@ -102,29 +119,70 @@ impl<'a> Run<'a> {
         outcomes
     }
 
-    /// Loads the rows that are chosen, in the order in which the archive gives them.
-    pub(super) async fn load_all(&self, chosen: impl Fn(&Planned) -> bool) -> Outcomes {
-        let rows: Vec<(usize, &Planned)> = self
-            .rows()
+    /// What is loaded beside is checked by loading it. What is changed in place would be half changed by the time at which damage shows, so it is
+    /// read twice. (An archive of others has been read through already, to survey it.) Only failures are returned.
+    async fn check_in_place(&self) -> Outcomes {
+        let in_place = |row: &Planned| row.method == Method::InPlace && row.kind != Kind::View;
+        let mut broken = Outcomes::new();
+        if self.prepared.archive.manifest().is_none() {
+            return broken;
+        }
+        let rows: Vec<(usize, &Planned)> = self.chosen(in_place);
+        let mut streams = self.prepared.archive.documents(wanted(&rows));
+        while let Some(mut stream) = streams.recv().await {
+            let Some((place, row)) = of_source(&rows, &stream.name) else {
+                continue;
+            };
+            self.tools.progress.step(format!("checking {}", row.name));
+            let mut read = Digest::default();
+            let checked = loop {
+                if self.tools.cancel.is_cancelled() {
+                    break Err(cancelled());
+                }
+                match stream.chunks.recv().await {
+                    Some(Ok(chunk)) => read.merge(&chunk.digest),
+                    Some(Err(failure)) => break Err(failure),
+                    None => {
+                        break match row.expected_digest() {
+                            Some(expected) if expected != read => Err(not_what_was_promised(&read, &expected)),
+                            _ => Ok(()),
+                        };
+                    }
+                }
+            };
+            if let Err(failure) = checked {
+                broken.insert(place, Outcome::failed(failure.at(&row.name)));
+                break;
+            }
+        }
+        broken
+    }
+
+    fn chosen(&self, chosen: impl Fn(&Planned) -> bool) -> Vec<(usize, &'a Planned)> {
+        self.rows()
             .filter(|(_, row)| row.action.restores() && chosen(row))
-            .collect();
-        let wanted = rows
-            .iter()
-            .filter_map(|(_, row)| Some((row.source.clone()?, hashing(row))))
-            .collect();
-        let mut streams = self.prepared.archive.documents(wanted);
+            .collect()
+    }
+
+    /// Loads the rows that are chosen, in the order in which the archive gives them.
+    pub(super) async fn load_all(&self, after: AfterFailure, chosen: impl Fn(&Planned) -> bool) -> Outcomes {
+        let rows = self.chosen(chosen);
         let mut outcomes = Outcomes::new();
+        if rows.is_empty() {
+            return outcomes;
+        }
+        let mut streams = self.prepared.archive.documents(wanted(&rows));
         while let Some(stream) = streams.recv().await {
-            let Some((place, row)) = rows.iter().find(|(_, row)| row.source.as_deref() == Some(&stream.name)) else {
+            let Some((place, row)) = of_source(&rows, &stream.name) else {
                 continue;
             };
             let outcome = match self.tools.cancel.is_cancelled() {
                 true => Outcome::failed(cancelled()),
-                false => self.one(*place, row, stream).await,
+                false => self.one(place, row, stream).await,
             };
             let broken = outcome.error.is_some();
-            outcomes.insert(*place, outcome);
-            if broken {
+            outcomes.insert(place, outcome);
+            if broken && after == AfterFailure::Stop {
                 break;
             }
         }
@@ -156,20 +214,44 @@ impl<'a> Run<'a> {
         }
         let loader = Loader::new(self, row, name);
         let loaded = loader.load(stream).await?;
-        let failed_indexes = indexes::build(mongo, database, name, &row.indexes, Which::Lasting).await;
+        let comparison = Comparison::of(self.options(row));
+        let failed_indexes = indexes::build(mongo, database, name, &row.indexes, comparison, Which::Lasting).await;
         self.tools.progress.step(format!("reading {} back", row.name));
         let read = match row.action {
             Action::Merge => loader.read_back_merged(&loaded).await?,
             _ => read_back(mongo, database, name, hashing(row)).await?,
         };
         Ok(Outcome {
-            validator_violations: violations(mongo, database, name, &row.options).await?,
+            validator_violations: violations(mongo, database, name, self.options(row)).await?,
+            // Before anything may expire.
+            sample: loaded.sample.compare(mongo, database, name).await?,
             loaded,
             database: Some(read),
             failed_indexes,
             ..Outcome::default()
         })
     }
+}
+
+/// What becomes of the other collections where one cannot be loaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum AfterFailure {
+    /// Nothing has been changed yet, and nothing will be.
+    Stop,
+    /// Other collections have been changed already: the rest is not made better by leaving it out.
+    GoOn,
+}
+
+fn wanted(rows: &[(usize, &Planned)]) -> Vec<(String, Hashing)> {
+    rows.iter()
+        .filter_map(|(_, row)| Some((row.source.clone()?, hashing(row))))
+        .collect()
+}
+
+fn of_source<'a>(rows: &[(usize, &'a Planned)], source: &str) -> Option<(usize, &'a Planned)> {
+    rows.iter()
+        .find(|(_, row)| row.source.as_deref() == Some(source))
+        .copied()
 }
 
 /// What of a row's documents is hashed.

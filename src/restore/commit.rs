@@ -1,20 +1,35 @@
 //! The commit: what was loaded beside comes into its place, and what has no beside is done in place.
 
-use super::collection::{Outcome, Outcomes, Run};
+use super::collection::{AfterFailure, Outcome, Outcomes, Run};
 use super::create::{InTheWay, create, drop_collection, rename, start_expiry};
-use super::indexes::{self, Which};
+use super::indexes::{self, Comparison, Which};
 use crate::catalog::Kind;
 use crate::failure::{Failure, FailureKind};
 use crate::mongo::MongoError;
 use crate::plan::{Action, Method, Planned};
 
+/// Whether the target was touched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Committed {
+    /// It is what it was.
+    Nothing,
+    /// It may have changed.
+    Something,
+}
+
 /// Carries out everything that follows the load, and adds to the outcomes what came of it.
 ///
 /// Where a load failed as such (the archive is damaged, the connection is gone), nothing is committed: the target is what it was.
-pub(super) async fn commit(run: &Run<'_>, outcomes: &mut Outcomes) {
+pub(super) async fn commit(run: &Run<'_>, outcomes: &mut Outcomes) -> Committed {
     if outcomes.values().any(|outcome| outcome.error.is_some()) {
         remove_temporaries(run, outcomes).await;
-        return;
+        for outcome in outcomes.values_mut().filter(|outcome| outcome.error.is_none()) {
+            *outcome = Outcome::failed(Failure::new(
+                FailureKind::Database,
+                "not put into its place, because another collection could not be loaded",
+            ));
+        }
+        return Committed::Nothing;
     }
     run.tools.progress.step("committing");
     let beside: Vec<usize> = outcomes.keys().copied().collect();
@@ -26,13 +41,16 @@ pub(super) async fn commit(run: &Run<'_>, outcomes: &mut Outcomes) {
     }
     outcomes.append(
         &mut run
-            .load_all(|planned| planned.kind != Kind::View && planned.method == Method::InPlace)
+            .load_all(AfterFailure::GoOn, |planned| {
+                planned.kind != Kind::View && planned.method == Method::InPlace
+            })
             .await,
     );
     views(run, outcomes).await;
     drops(run, outcomes).await;
     expiry(run, outcomes).await;
     remove_temporaries(run, outcomes).await;
+    Committed::Something
 }
 
 /// Renames one collection into its place, unless that would put less in the place of more.
@@ -118,7 +136,8 @@ async fn expiry(run: &Run<'_>, outcomes: &mut Outcomes) {
         let Some(outcome) = outcomes.get_mut(&place).filter(|outcome| outcome.error.is_none()) else {
             continue;
         };
-        let failed = indexes::build(mongo, database, &planned.name, &planned.indexes, Which::Expiring).await;
+        let (indexes, comparison) = (&planned.indexes, Comparison::of(run.options(planned)));
+        let failed = indexes::build(mongo, database, &planned.name, indexes, comparison, Which::Expiring).await;
         outcome.failed_indexes.extend(failed);
         if planned.action != Action::Merge
             && let Err(error) = start_expiry(mongo, database, &planned.name, planned.kind, &planned.options).await

@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
-use bson::RawArrayBuf;
 use tokio::task::JoinSet;
 
 use super::collection::{Run, hashing};
+use super::kept::Keeper;
 use super::merge::{MergeCounts, merge};
-use super::readback::{id_of, read_back, read_back_ids};
+use super::readback::{read_back, read_back_ids};
 use super::report::RejectedDocument;
+use super::sample::Sample;
 use crate::backup::Tools;
-use crate::digest::{Digest, DocumentHasher, Hashing};
+use crate::digest::Digest;
 use crate::elements::Elements;
 use crate::failure::Failure;
 use crate::mongo::{InsertBatch, MongoError, Order, Rejected, Validation, id_text};
@@ -27,8 +28,12 @@ const TRIES: u32 = 5;
 /// What a load counted.
 #[derive(Debug, Default)]
 pub(super) struct Loaded {
-    /// The digest of what was read from the archive.
+    /// The digest of the archive's documents, as a server keeps them.
     pub(super) archive: Digest,
+    /// The digest of what was read, as it stands in the archive.
+    read: Digest,
+    /// How many documents had no `_id`, and were given one.
+    pub(super) ids_given: u64,
     /// How many documents are in the collection now that were not.
     pub(super) inserted: u64,
     /// What a merge found.
@@ -39,44 +44,6 @@ pub(super) struct Loaded {
     pub(super) rejections: Vec<RejectedDocument>,
     /// The digest of the first documents, and their `_id`s.
     pub(super) sample: Sample,
-}
-
-/// The first documents of a collection, for the sample hash.
-#[derive(Debug)]
-pub(super) struct Sample {
-    wanted: u64,
-    hasher: DocumentHasher,
-    pub(super) ids: RawArrayBuf,
-}
-
-impl Default for Sample {
-    fn default() -> Self {
-        Self::new(0, Hashing::Raw)
-    }
-}
-
-impl Sample {
-    fn new(wanted: u32, hashing: Hashing) -> Self {
-        Self {
-            wanted: u64::from(wanted),
-            hasher: DocumentHasher::new(hashing),
-            ids: RawArrayBuf::new(),
-        }
-    }
-
-    fn take(&mut self, chunk: &Chunk) {
-        let missing = self.wanted - self.digest().documents();
-        for document in chunk.documents().take(usize::try_from(missing).unwrap_or(usize::MAX)) {
-            self.hasher.add_document(document);
-            if let Some(id) = id_of(document) {
-                self.ids.push(id);
-            }
-        }
-    }
-
-    pub(super) fn digest(&self) -> Digest {
-        self.hasher.digest()
-    }
 }
 
 /// Loads one collection.
@@ -94,6 +61,7 @@ struct Goal {
     collection: String,
     action: Action,
     order: Order,
+    workers: usize,
     validation: Validation,
     /// Measurements have no unique `_id`: what was sent twice would be there twice.
     repeatable: bool,
@@ -103,7 +71,7 @@ struct Goal {
 impl<'a> Loader<'a> {
     pub(super) fn new(run: &'a Run<'a>, row: &'a Planned, name: &str) -> Self {
         let timeseries = row.kind == crate::catalog::Kind::Timeseries;
-        let capped = row.options.get_bool("capped") == Some(true);
+        let capped = run.options(row).get_bool("capped") == Some(true);
         Self {
             run,
             row,
@@ -112,7 +80,12 @@ impl<'a> Loader<'a> {
                 database: run.database().to_owned(),
                 collection: name.to_owned(),
                 action: row.action,
-                order: if capped { Order::Kept } else { Order::Free },
+                // In a merge the documents that are there must not keep the others out; one writer keeps the order all the same.
+                order: match capped && row.action != Action::Merge {
+                    true => Order::Kept,
+                    false => Order::Free,
+                },
+                workers: if capped { 1 } else { WORKERS },
                 validation: match run.job.policy.validators {
                     // Buckets must never be written past their own validator.
                     Validators::Bypass if !timeseries => Validation::Bypassed,
@@ -130,7 +103,7 @@ impl<'a> Loader<'a> {
             sample: Sample::new(self.run.job.verify_sample_size, hashing(self.row)),
             ..Loaded::default()
         };
-        let workers = if self.goal.order == Order::Kept { 1 } else { WORKERS };
+        let mut keeper = Keeper::new(self.row);
         let mut working: JoinSet<Result<Counted, MongoError>> = JoinSet::new();
         let mut failure = None;
         while let Some(chunk) = stream.chunks.recv().await {
@@ -141,9 +114,11 @@ impl<'a> Loader<'a> {
                     break;
                 }
             };
+            loaded.read.merge(&chunk.digest);
+            let chunk = keeper.keep(chunk);
             loaded.archive.merge(&chunk.digest);
             loaded.sample.take(&chunk);
-            if working.len() >= workers
+            if working.len() >= self.goal.workers
                 && let Some(done) = working.join_next().await
                 && let Err(error) = loaded.count(done)
             {
@@ -157,6 +132,7 @@ impl<'a> Loader<'a> {
                 failure.get_or_insert(error);
             }
         }
+        loaded.ids_given = keeper.ids_given;
         match failure {
             Some(failure) => Err(failure),
             None => self.check_against_manifest(loaded),
@@ -166,16 +142,7 @@ impl<'a> Loader<'a> {
     /// The archive must give what its manifest says, or nothing that was read of it can be trusted.
     fn check_against_manifest(&self, loaded: Loaded) -> Result<Loaded, Failure> {
         match self.row.expected_digest() {
-            Some(expected) if expected != loaded.archive => Err(Failure::new(
-                crate::failure::FailureKind::ArchiveDamaged,
-                format!(
-                    "the archive gave {} documents with the digest {}, its manifest says {} with {}",
-                    loaded.archive.documents(),
-                    loaded.archive,
-                    expected.documents(),
-                    expected
-                ),
-            )),
+            Some(expected) if expected != loaded.read => Err(not_what_was_promised(&loaded.read, &expected)),
             _ => Ok(loaded),
         }
     }
@@ -196,9 +163,10 @@ impl<'a> Loader<'a> {
         let source = self.row.source.clone().unwrap_or_default();
         let mut streams = self.run.prepared.archive.documents(vec![(source, hashing)]);
         let mut sum = Digest::default();
+        let mut keeper = Keeper::new(self.row);
         while let Some(mut stream) = streams.recv().await {
             while let Some(chunk) = stream.chunks.recv().await {
-                let chunk = chunk?;
+                let chunk = keeper.keep(chunk?);
                 let documents: Vec<&[u8]> = chunk.documents().collect();
                 for some in documents.chunks(self.goal.batch_size) {
                     sum.merge(&read_back_ids(&tools.mongo, database, collection, some.iter().copied(), hashing).await?);
@@ -207,6 +175,18 @@ impl<'a> Loader<'a> {
         }
         Ok(sum)
     }
+}
+
+/// The archive gave something else than its manifest, or the survey of it, says.
+pub(super) fn not_what_was_promised(read: &Digest, expected: &Digest) -> Failure {
+    Failure::new(
+        crate::failure::FailureKind::ArchiveDamaged,
+        format!(
+            "the archive gave {} documents with the digest {read}, its manifest says {} with {expected}",
+            read.documents(),
+            expected.documents(),
+        ),
+    )
 }
 
 /// What one chunk came to.

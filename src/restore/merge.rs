@@ -42,7 +42,11 @@ pub(super) async fn merge(
     }
     for duplicate in duplicates {
         let document = batch.document(duplicate.index);
-        match theirs.get(&key(document)) {
+        let mut present = theirs.remove(&key(document));
+        if present.is_none() {
+            present = equal_id(mongo, (database, collection), document).await?;
+        }
+        match present {
             Some(present) if present == document => match action {
                 Action::Merge => counted.merged.unchanged += 1,
                 _ => counted.inserted += 1,
@@ -67,8 +71,26 @@ pub(super) async fn merge(
     Ok(())
 }
 
+/// The document whose `_id` the server holds to be equal, though its bytes are others: 5 and 5.0, or by the collection's collation "a" and "A".
+async fn equal_id(
+    mongo: &Mongo,
+    (database, collection): (&str, &str),
+    document: &[u8],
+) -> Result<Option<Vec<u8>>, MongoError> {
+    let mut found = mongo
+        .read_ids(database, collection, ids(std::iter::once(document)))
+        .await?;
+    while let Some(reply) = found.next().await {
+        if let Some(document) = reply?.all_documents().next() {
+            return Ok(Some(document?.to_vec()));
+        }
+    }
+    Ok(None)
+}
+
+/// Whether it is this one document that the server does not take, for whatever reason.
 fn is_refusal(error: &MongoError) -> bool {
-    error.is(code::DUPLICATE_KEY) || error.is(code::DOCUMENT_VALIDATION_FAILURE)
+    error.code.is_some() && !error.transient && !error.is(code::UNAUTHORIZED)
 }
 
 /// The `_id` as bytes that can be compared: its type and value.

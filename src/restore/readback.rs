@@ -40,21 +40,7 @@ pub(super) async fn read_back_ids<'a>(
     documents: impl Iterator<Item = &'a [u8]>,
     hashing: Hashing,
 ) -> Result<Digest, MongoError> {
-    read_back_sample(mongo, database, collection, ids(documents), hashing).await
-}
-
-/// The digest of the documents with these `_id`s.
-///
-/// # Errors
-/// What the server answered.
-pub(super) async fn read_back_sample(
-    mongo: &Mongo,
-    database: &str,
-    collection: &str,
-    ids: RawArrayBuf,
-    hashing: Hashing,
-) -> Result<Digest, MongoError> {
-    hash_all(mongo.read_ids(database, collection, ids).await?, hashing).await
+    hash_all(mongo.read_ids(database, collection, ids(documents)).await?, hashing).await
 }
 
 /// The `_id`s of documents, as a BSON array.

@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Prepared;
-use super::collection::{Outcome, Outcomes, Run, hashing};
+use super::collection::{Outcome, Outcomes, Run};
+use super::commit::Committed;
 pub use super::merge::MergeCounts;
-use super::readback::read_back_sample;
 use crate::archive::{ConsistencyLevel, Status, hex_sum};
 use crate::backup::RunStatus;
 use crate::catalog::{Catalog, Definition, Kind};
@@ -74,7 +74,7 @@ pub struct VerifiedCollection {
     pub file_count: u64,
     /// How many of them the database has.
     pub db_count: u64,
-    /// The digest of the archive's documents.
+    /// The digest of the archive's documents, as a server keeps them.
     #[serde(with = "hex_sum")]
     pub digest_archive: Sum,
     /// The digest of the documents that were read back.
@@ -90,6 +90,9 @@ pub struct VerifiedCollection {
     pub sample_hash_database: Option<String>,
     /// How many documents were put in.
     pub inserted: u64,
+    /// How many documents have no `_id` in the archive, and were given one that is made of their content; left out where there is none.
+    #[serde(skip_serializing_if = "is_zero", default)]
+    pub ids_given: u64,
     /// What a merge found.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub merged: Option<MergeCounts>,
@@ -113,6 +116,11 @@ pub struct VerifiedCollection {
     /// What went wrong.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub error: Option<String>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// A document that is in the archive and not in the database.
@@ -144,18 +152,13 @@ impl RestoreReport {
     pub(super) fn finished(
         prepared: Prepared,
         snapshot: Option<SnapshotReport>,
-        verification: Verification,
+        (committed, verification): (Committed, Verification),
         took: Duration,
     ) -> Self {
-        let all = || verification.collections.iter();
-        // A load that fails as such commits nothing.
-        let untouched =
-            all().any(|collection| collection.error.is_some()) && all().all(|collection| collection.inserted == 0);
-        let status = match (verification.equal, prepared.archive.status()) {
-            (true, Status::Complete) => RunStatus::Complete,
-            (true, Status::Partial) => RunStatus::Partial,
-            (false, _) if untouched => RunStatus::Failed,
-            (false, _) => RunStatus::Partial,
+        let status = match (committed, verification.equal, prepared.archive.status()) {
+            (Committed::Nothing, ..) => RunStatus::Failed,
+            (_, true, Status::Complete) => RunStatus::Complete,
+            _ => RunStatus::Partial,
         };
         Self::new(status, prepared, snapshot, Some(verification), took)
     }
@@ -192,8 +195,7 @@ pub(super) async fn verify(run: &Run<'_>, mut outcomes: Outcomes) -> Verificatio
                 "not begun, because of an earlier failure",
             ))
         });
-        let sample = sample_hashes(run, planned, &outcome).await;
-        let mut verified = of_outcome(planned, outcome, sample);
+        let mut verified = of_outcome(planned, outcome);
         match &surveyed {
             Ok(now) => compare(planned, now, &mut verified),
             Err(error) => verified.fail(error.to_string()),
@@ -213,12 +215,15 @@ impl VerifiedCollection {
     }
 }
 
-fn of_outcome(planned: &Planned, outcome: Outcome, sample: Option<(String, String)>) -> VerifiedCollection {
+fn of_outcome(planned: &Planned, outcome: Outcome) -> VerifiedCollection {
     let has_documents = planned.kind != Kind::View && planned.action.restores();
     let documents_equal = outcome.documents_are_equal() || (!has_documents && outcome.error.is_none());
-    let samples_equal = sample.as_ref().is_none_or(|(archive, database)| archive == database);
+    let samples_equal = outcome
+        .sample
+        .as_ref()
+        .is_none_or(|(archive, database)| archive == database);
     let database = outcome.database.unwrap_or_default();
-    let (sample_hash_archive, sample_hash_database) = sample.unzip();
+    let (sample_hash_archive, sample_hash_database) = outcome.sample.unzip();
     VerifiedCollection {
         name: planned.name.clone(),
         kind: planned.kind,
@@ -231,6 +236,7 @@ fn of_outcome(planned: &Planned, outcome: Outcome, sample: Option<(String, Strin
         sample_hash_archive,
         sample_hash_database,
         inserted: outcome.loaded.inserted,
+        ids_given: outcome.loaded.ids_given,
         merged: outcome.loaded.merged,
         rejected: outcome.loaded.rejected,
         rejections: outcome.loaded.rejections,
@@ -247,28 +253,6 @@ fn of_outcome(planned: &Planned, outcome: Outcome, sample: Option<(String, Strin
         validator_violations: outcome.validator_violations,
         error: outcome.error.map(|failure| failure.to_string()),
     }
-}
-
-/// The digests of the first documents, there and here.
-async fn sample_hashes(run: &Run<'_>, planned: &Planned, outcome: &Outcome) -> Option<(String, String)> {
-    let sample = &outcome.loaded.sample;
-    let archive = sample.digest();
-    if archive.documents() == 0 || outcome.error.is_some() {
-        return None;
-    }
-    let read = read_back_sample(
-        run.mongo(),
-        run.database(),
-        &planned.name,
-        sample.ids.clone(),
-        hashing(planned),
-    )
-    .await;
-    let database = match read {
-        Ok(digest) => digest.to_string(),
-        Err(error) => error.to_string(),
-    };
-    Some((archive.to_string(), database))
 }
 
 /// Adds what differs in definitions.

@@ -23,6 +23,9 @@ pub struct RestoreRequest {
     /// Which archive: `s3://bucket/prefix/backup_….tar.zst`, a path, or `{"latest": "s3://bucket/prefix/"}`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub archive: Option<ArchiveChoice>,
+    /// Which database (or folder) of the archive, where a dump of others holds several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source_database: Option<String>,
     /// The database to restore into; `MONGO_DB` where it is left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub database: Option<String>,
@@ -103,6 +106,8 @@ pub enum WayBack {
 pub struct RestoreJob {
     /// Which archive.
     pub archive: ArchiveChoice,
+    /// Which database of it, where it holds several.
+    pub source_database: Option<String>,
     /// What is to be done with it.
     pub policy: Policy,
     /// Whether it may be.
@@ -149,6 +154,7 @@ impl RestoreRequest {
         }
         Ok(RestoreJob {
             archive,
+            source_database: self.source_database,
             policy: Policy {
                 database: environment.database(self.database)?,
                 selection: Selection {

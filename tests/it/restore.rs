@@ -1,1 +1,123 @@
-//! restore
+//! Restore policies end to end: what is planned, what is changed, what is left alone, and the way back.
+
+mod consent;
+mod definitions;
+mod extras;
+mod failures;
+mod merge;
+mod replace;
+mod scale;
+mod snapshot;
+mod validators;
+
+use std::collections::BTreeMap;
+
+use bson::{Document, doc};
+use mongotar::backup::Tools;
+use mongotar::catalog::Kind;
+use mongotar::failure::Failure;
+use mongotar::restore::{RestoreReport, VerifiedCollection};
+use mongotar::store::Location;
+use serde_json::{Value, json};
+
+use crate::{rig, support};
+
+/// A database of its own, and a folder for its archives.
+pub struct Place {
+    pub tools: Tools,
+    pub client: mongodb::Client,
+    pub to: Location,
+    pub database: String,
+}
+
+/// Everything that a restore could change: documents byte by byte, and definitions.
+pub type State = (BTreeMap<String, Vec<Vec<u8>>>, Vec<String>);
+
+pub async fn place() -> Place {
+    Place {
+        tools: support::tools().await,
+        client: rig::shared_replica_set().client().await,
+        to: support::bucket().await,
+        database: rig::fresh_database_name("restore"),
+    }
+}
+
+impl Place {
+    pub fn db(&self) -> mongodb::Database {
+        self.client.database(&self.database)
+    }
+
+    pub async fn insert(&self, collection: &str, documents: Vec<Document>) {
+        support::insert(&self.client, &self.database, collection, documents).await;
+    }
+
+    pub async fn run(&self, command: Document) -> Document {
+        self.db().run_command(command).await.expect("the command succeeds")
+    }
+
+    /// Backs the database up; gives the archive's place.
+    pub async fn archive(&self) -> String {
+        let report = support::back_up(&self.tools, &self.database, &self.to).await;
+        report.archive.to_string()
+    }
+
+    /// Restores `archive` into the database; `more` are further fields of the event.
+    pub async fn restore(&self, archive: &str, more: Value) -> Result<RestoreReport, Failure> {
+        self.restore_into(&self.database, archive, more).await
+    }
+
+    pub async fn restore_into(&self, database: &str, archive: &str, more: Value) -> Result<RestoreReport, Failure> {
+        let mut event = json!({"archive": archive, "database": database});
+        for (field, value) in more.as_object().expect("an event's fields") {
+            event[field] = value.clone();
+        }
+        support::restore(&self.tools, event).await
+    }
+
+    pub async fn state(&self) -> State {
+        self.state_of(&self.database).await
+    }
+
+    /// The state of any database. The order of a time series' fields and of a collection's indexes is the server's, and no part of it.
+    pub async fn state_of(&self, database: &str) -> State {
+        let mut catalog = self.tools.mongo.survey(database).await.expect("a survey");
+        let mut documents = support::raw_database(&self.client, &self.tools, database).await;
+        for collection in &mut catalog.collections {
+            collection.indexes.sort_by_key(|index| index.to_json());
+            if collection.kind == Kind::Timeseries {
+                let documents = documents.get_mut(&collection.name).expect("it was listed");
+                documents.iter_mut().for_each(|document| *document = sorted(document));
+                documents.sort_unstable();
+            }
+        }
+        (documents, support::definitions(&catalog))
+    }
+
+    pub async fn names(&self) -> Vec<String> {
+        let mut names = self.db().list_collection_names().await.expect("names");
+        names.retain(|name| !name.starts_with("system."));
+        names.sort_unstable();
+        names
+    }
+}
+
+fn sorted(document: &[u8]) -> Vec<u8> {
+    let document: Document = bson::deserialize_from_slice(document).expect("a document of the server");
+    let fields: BTreeMap<String, bson::Bson> = document.into_iter().collect();
+    bson::serialize_to_vec(&fields).expect("BSON")
+}
+
+/// Documents with the `_id`s from `from` up to `to`, and a text.
+pub fn numbered(ids: std::ops::Range<i32>, text: &str) -> Vec<Document> {
+    ids.map(|id| doc! {"_id": id, "text": text}).collect()
+}
+
+/// What a report says of one collection.
+pub fn of<'a>(report: &'a RestoreReport, name: &str) -> &'a VerifiedCollection {
+    let verification = report.verification.as_ref().expect("a restore verifies");
+    verification
+        .collections
+        .iter()
+        .find(|collection| collection.name == name)
+        .unwrap_or_else(|| panic!("{name} is not in the report"))
+}

@@ -88,6 +88,8 @@ pub struct Restore {
     #[arg(long, value_name = "FOLDER")]
     pub latest: Option<String>,
     #[command(flatten)]
+    pub source: SourceDatabase,
+    #[command(flatten)]
     pub choice: Choice,
     /// Restore a collection under another name: orders=orders_copy; can be repeated.
     #[arg(long, value_name = "FROM=TO")]
@@ -131,6 +133,15 @@ pub struct Restore {
 pub struct OneArchive {
     /// The archive: s3://bucket/prefix/backup_….tar.zst or a path.
     pub archive: String,
+    #[command(flatten)]
+    pub source: SourceDatabase,
+}
+
+#[derive(Debug, Args)]
+pub struct SourceDatabase {
+    /// Which database (or folder) of the archive, where a dump of other tools holds several.
+    #[arg(long, value_name = "NAME")]
+    pub source_database: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -145,6 +156,8 @@ pub struct Cat {
     pub archive: String,
     /// The collection.
     pub collection: String,
+    #[command(flatten)]
+    pub source: SourceDatabase,
 }
 
 impl Backup {
@@ -169,6 +182,7 @@ impl Restore {
         let latest = || self.latest.clone().map(|latest| ArchiveChoice::Latest { latest });
         RestoreRequest {
             archive: self.archive.clone().map(ArchiveChoice::At).or_else(latest),
+            source_database: self.source.source_database.clone(),
             database: self.connection.mongo_db.clone(),
             rename: self.rename.clone(),
             include: self.choice.include.clone(),

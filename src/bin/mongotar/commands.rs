@@ -7,6 +7,7 @@ use mongotar::backup::{RunStatus, Tools, backup};
 use mongotar::config::Environment;
 use mongotar::failure::{Failure, FailureKind};
 use mongotar::mongo::{Mongo, MongoUri};
+use mongotar::open::Source;
 use mongotar::progress::Progress;
 use mongotar::restore::{Consent, RestoreReport, carry_out, prepare};
 use mongotar::store::{Location, Store};
@@ -14,7 +15,7 @@ use mongotar::{inspect, verify};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use crate::arguments::{Arguments, Backup, Cat, Command, Connection, Folder, OneArchive, Restore};
+use crate::arguments::{Arguments, Backup, Cat, Command, Connection, Folder, OneArchive, Restore, SourceDatabase};
 use crate::show_progress::Shown;
 use crate::{ask, text};
 
@@ -81,7 +82,7 @@ async fn run_verify(arguments: &OneArchive, json: bool) -> Result<ExitCode, Fail
     let location: Location = arguments.archive.parse()?;
     let progress = Arc::new(Progress::default());
     let shown = Shown::start(&progress);
-    let report = verify::verify(&Store::new(), &location, &progress).await;
+    let report = verify::verify(&Store::new(), of(&location, &arguments.source), &progress).await;
     shown.stop();
     let report = report?;
     print(json, &report, text::verify)?;
@@ -104,21 +105,25 @@ async fn run_list(arguments: Folder, json: bool) -> Result<ExitCode, Failure> {
 }
 
 async fn run_show(arguments: &OneArchive, json: bool) -> Result<ExitCode, Failure> {
-    let shown = inspect::show(&Store::new(), &arguments.archive.parse()?).await?;
+    let location: Location = arguments.archive.parse()?;
+    let shown = inspect::show(&Store::new(), of(&location, &arguments.source)).await?;
     print(json, &shown, text::show)?;
     Ok(ExitCode::SUCCESS)
 }
 
 async fn run_cat(arguments: &Cat) -> Result<ExitCode, Failure> {
     let mut out = tokio::io::stdout();
-    inspect::cat(
-        &Store::new(),
-        &arguments.archive.parse()?,
-        &arguments.collection,
-        &mut out,
-    )
-    .await?;
+    let location: Location = arguments.archive.parse()?;
+    let source = of(&location, &arguments.source);
+    inspect::cat(&Store::new(), source, &arguments.collection, &mut out).await?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn of<'a>(location: &'a Location, source: &'a SourceDatabase) -> Source<'a> {
+    Source {
+        location,
+        database: source.source_database.as_deref(),
+    }
 }
 
 /// The environment, overridden by what was given.

@@ -1,0 +1,137 @@
+//! Archives of ours: read by extents, so that what is not asked for is not fetched.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::{StreamExt as _, stream};
+use tokio::sync::mpsc;
+
+use super::{ArchiveFile, Chunk, CollectionStream, on_blocking_thread};
+use crate::archive::{ArchiveError, Entry, Extent, Footer, Opened, Payload};
+use crate::digest::Hashing;
+use crate::extjson::{Decoder, Limits, Position};
+use crate::failure::Failure;
+use crate::store::{Object, Store};
+
+/// How many segments are fetched and decoded ahead.
+const AHEAD: usize = 4;
+
+/// The trailer, out of what has been read already or by a read of its own.
+pub(super) async fn trailer(store: &Store, object: &Object, footer: &Footer, suffix: &Bytes) -> Result<Bytes, Failure> {
+    let have_from = object.bytes - suffix.len() as u64;
+    match footer.trailer.offset.checked_sub(have_from) {
+        Some(start) => {
+            let start = usize::try_from(start).unwrap_or(usize::MAX);
+            let end = start + usize::try_from(footer.trailer.length).unwrap_or(0);
+            Ok(suffix.slice(start..end))
+        }
+        None => Ok(store.read(object, footer.trailer).await?),
+    }
+}
+
+impl ArchiveFile {
+    pub(super) async fn native_documents(
+        &self,
+        opened: Arc<Opened>,
+        wanted: Vec<(String, Hashing)>,
+        sender: mpsc::Sender<CollectionStream>,
+    ) {
+        for (name, hashing) in wanted {
+            let Some(saved) = opened.manifest.get(&name) else {
+                continue;
+            };
+            let (chunks, receiver) = mpsc::channel(1);
+            if sender.send(CollectionStream { name, chunks: receiver }).await.is_err() {
+                return;
+            }
+            let Some(entry) = saved.entry.clone().map(Arc::new) else {
+                continue;
+            };
+            let mut decoded = stream::iter(0..entry.segments.len())
+                .map(|index| self.chunk(Arc::clone(&opened), Arc::clone(&entry), index, hashing))
+                .buffered(AHEAD);
+            while let Some(chunk) = decoded.next().await {
+                let failed = chunk.is_err();
+                if chunks.send(chunk).await.is_err() || failed {
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Fetches, checks and decodes one segment.
+    pub(crate) async fn chunk(
+        &self,
+        opened: Arc<Opened>,
+        entry: Arc<Entry>,
+        index: usize,
+        hashing: Hashing,
+    ) -> Result<Chunk, Failure> {
+        let stored = self.store.read(&self.object, entry.segments[index].extent).await?;
+        let location = self.object.location.clone();
+        on_blocking_thread(move || decode(&opened, &entry, index, &stored, hashing))
+            .await?
+            .map_err(|error| Failure::from(error).at(location))
+    }
+
+    /// Reads bytes of the object.
+    pub(crate) async fn read(&self, extent: Extent) -> Result<Bytes, Failure> {
+        Ok(self.store.read(&self.object, extent).await?)
+    }
+
+    /// The decoded text of one segment, checked.
+    pub(crate) async fn segment_text(
+        &self,
+        opened: &Arc<Opened>,
+        entry: &Entry,
+        index: usize,
+    ) -> Result<Vec<u8>, Failure> {
+        let stored = self.read(entry.segments[index].extent).await?;
+        let (opened, entry) = (Arc::clone(opened), entry.clone());
+        let location = self.object.location.clone();
+        on_blocking_thread(move || {
+            let mut text = Vec::new();
+            opened.decode(&entry, index, &stored, &mut text).map(|()| text)
+        })
+        .await?
+        .map_err(|error| Failure::from(error).at(location))
+    }
+}
+
+/// From a segment's stored bytes to its documents.
+fn decode(
+    opened: &Opened,
+    entry: &Entry,
+    index: usize,
+    stored: &[u8],
+    hashing: Hashing,
+) -> Result<Chunk, ArchiveError> {
+    let mut content = Vec::new();
+    opened.decode(entry, index, stored, &mut content)?;
+    let bson = match opened.manifest.payload {
+        Payload::Bson => content,
+        Payload::Jsonl => {
+            let mut bson = Vec::with_capacity(content.len() / 2);
+            let mut decoder = Decoder::new(Limits::default());
+            let mut position = Position::default();
+            while decoder
+                .decode_next(&content, &mut position, &mut bson)
+                .map_err(|error| Opened::segment_error(entry, index, format!("is not Extended JSON: {error}")))?
+            {
+            }
+            bson
+        }
+    };
+    let chunk = Chunk::new(bson, hashing);
+    let whole =
+        chunk.digest.bytes() == chunk.bson.len() as u64 && chunk.digest.documents() == entry.segments[index].documents;
+    if !whole {
+        let reason = format!(
+            "holds {} whole documents where {} were written",
+            chunk.digest.documents(),
+            entry.segments[index].documents
+        );
+        return Err(Opened::segment_error(entry, index, reason));
+    }
+    Ok(chunk)
+}

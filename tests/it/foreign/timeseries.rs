@@ -1,0 +1,157 @@
+//! Time series in archives that do not know what they are: by metadata, by buckets, by sample, or not at all.
+
+use bson::{DateTime, Document, doc};
+use mongotar::backup::RunStatus;
+use mongotar::catalog::Kind;
+use mongotar::plan::{Action, Signal};
+use serde_json::json;
+
+use super::{Place, of, place};
+
+/// Readings as the ancestor's users have them. The keys of `meta` are not in the order in which a time series keeps them.
+fn readings() -> Vec<Document> {
+    let reading = |n: i64| {
+        doc! {"_id": n, "ts": DateTime::from_millis(1_700_000_000_000 + n * 60_000), "meta": {"station": {"uid": n % 4, "name": "s"}, "city": "c"}, "aqi": 0.5 + n as f64}
+    };
+    (0..250).map(reading).collect()
+}
+
+async fn series() -> Place {
+    let place = place().await;
+    place
+        .run(doc! {"create": "waqi", "timeseries": {"timeField": "ts", "metaField": "meta", "granularity": "hours"}})
+        .await;
+    place.insert("waqi", readings()).await;
+    place
+        .insert("other", vec![doc! {"_id": 1, "ts": DateTime::now()}])
+        .await;
+    place
+}
+
+#[tokio::test]
+async fn each_signal_makes_a_time_series_and_says_so() {
+    let place = series().await;
+    for (more, signal) in [
+        (json!({"metadata": "options", "buckets": true}), Signal::Metadata),
+        (json!({"buckets": true}), Signal::Buckets),
+        (json!({}), Signal::Sample),
+        (json!({"mode": "legacy", "gzip": true}), Signal::Sample),
+    ] {
+        let archive = place.export("series.tar", more.clone());
+        place.drop_target().await;
+        for replace in [false, true] {
+            let report = place
+                .restore(&archive, json!({"replace_existing": replace}))
+                .await
+                .expect("a report");
+            assert_eq!(report.status, RunStatus::Complete, "{more}: {:?}", report.verification);
+            assert_eq!(
+                report.plan.to_restore,
+                ["other", "waqi"],
+                "buckets are never restored themselves"
+            );
+            let row = report.plan.get("waqi").expect("a row");
+            let inferred = row.timeseries.as_ref().expect("a time series");
+            assert_eq!((row.kind, inferred.signal), (Kind::Timeseries, signal), "{more}");
+            assert!(!inferred.evidence.is_empty());
+            assert_eq!(of(&report, "waqi").db_count, 250);
+        }
+        let options = place.options("waqi").await;
+        let timeseries = options.get_document("timeseries").expect("a time series");
+        assert_eq!(
+            (
+                timeseries.get_str("timeField").ok(),
+                timeseries.get_str("metaField").ok(),
+                timeseries.get_str("granularity").ok()
+            ),
+            (Some("ts"), Some("meta"), Some("hours"))
+        );
+        assert_eq!(place.options("other").await, doc! {});
+    }
+}
+
+#[tokio::test]
+async fn readings_of_an_ordinary_collection_become_a_time_series_that_is_equal() {
+    // A time series sorts the fields within meta: the restored readings were called different, though the server had them all.
+    let place = place().await;
+    place.insert("waqi", readings()).await;
+    let archive = place.export("plain.tar", json!({}));
+    let report = place.restore(&archive, json!({})).await.expect("a report");
+    assert_eq!(report.status, RunStatus::Complete, "{:?}", report.verification);
+    let waqi = of(&report, "waqi");
+    assert_eq!((waqi.kind, waqi.db_count, waqi.equal), (Kind::Timeseries, 250, true));
+    assert_eq!(waqi.sample_hash_archive, waqi.sample_hash_database);
+}
+
+#[tokio::test]
+async fn inference_can_be_switched_off() {
+    let place = series().await;
+    let archive = place.export("series.tar", json!({"buckets": true}));
+    let report = place
+        .restore(&archive, json!({"infer_timeseries": false}))
+        .await
+        .expect("a report");
+    assert_eq!(report.status, RunStatus::Complete, "{:?}", report.verification);
+    assert_eq!(of(&report, "waqi").kind, Kind::Collection);
+    assert_eq!(place.options("waqi").await, doc! {});
+    assert_eq!(place.raw(&place.target, "waqi").await.len(), 250);
+
+    // What metadata says is no inference.
+    let archive = place.export("described.tar", json!({"metadata": "list"}));
+    place.drop_target().await;
+    let report = place
+        .restore(&archive, json!({"infer_timeseries": false}))
+        .await
+        .expect("a report");
+    assert_eq!(of(&report, "waqi").kind, Kind::Timeseries);
+}
+
+#[tokio::test]
+async fn an_ordinary_collection_that_is_there_stays_one_unless_it_is_replaced() {
+    let place = series().await;
+    let archive = place.export("series.tar", json!({"metadata": "options"}));
+    let there = place.client.database(&place.target).collection::<Document>("waqi");
+    there.insert_one(doc! {"_id": "own"}).await.expect("inserted");
+    for _ in 0..2 {
+        let report = place.restore(&archive, json!({})).await.expect("a report");
+        assert_eq!(report.status, RunStatus::Complete, "{:?}", report.verification);
+        let row = report.plan.get("waqi").expect("a row");
+        assert_eq!((row.action, row.kind), (Action::Merge, Kind::Collection));
+        assert!(
+            row.warnings.iter().any(|warning| warning.contains("time series")),
+            "{:?}",
+            row.warnings
+        );
+        assert_eq!(place.raw(&place.target, "waqi").await.len(), 251);
+    }
+    let report = place
+        .restore(&archive, json!({"replace_existing": true}))
+        .await
+        .expect("a report");
+    assert_eq!(report.status, RunStatus::Complete, "{:?}", report.verification);
+    assert_eq!(of(&report, "waqi").kind, Kind::Timeseries);
+    assert_eq!(place.raw(&place.target, "waqi").await.len(), 250);
+}
+
+#[tokio::test]
+async fn a_reading_without_a_date_is_refused_by_name() {
+    let place = place().await;
+    let lines = (0..120)
+        .map(|n| match n {
+            110 => "{\"_id\": 110, \"meta\": {}}\n".to_owned(),
+            n => format!(
+                "{{\"_id\": {n}, \"ts\": {{\"$date\": {}}}, \"meta\": {{\"s\": 1}}}}\n",
+                1_700_000_000_000_i64 + n
+            ),
+        })
+        .collect::<String>();
+    let archive = place.tar("undated.tar", &[("backup_1/r.jsonl", lines.as_bytes())]);
+    let report = place.restore(&archive, json!({})).await.expect("a report");
+    assert_eq!(report.status, RunStatus::Partial);
+    let r = of(&report, "r");
+    assert_eq!(
+        (r.kind, r.file_count, r.db_count, r.rejected),
+        (Kind::Timeseries, 120, 119, 1)
+    );
+    assert_eq!(r.rejections[0].id, r#"{"_id":{"$numberInt":"110"}}"#);
+}

@@ -1,0 +1,178 @@
+//! A dry run changes nothing, and consent is to one plan.
+
+use bson::doc;
+use mongotar::backup::RunStatus;
+use mongotar::failure::FailureKind;
+use mongotar::store::Store;
+use serde_json::json;
+
+use super::{Place, numbered, place};
+use crate::{rig, support};
+
+/// An archive with `kept` and `gone`, and a target with `kept` and `extra`.
+async fn changed_since_the_backup() -> (Place, String) {
+    let place = place().await;
+    place.insert("kept", numbered(0..3, "archived")).await;
+    place.insert("gone", numbered(0..2, "archived")).await;
+    let archive = place.archive().await;
+    place.run(doc! {"drop": "gone"}).await;
+    place.insert("extra", numbered(0..4, "newer")).await;
+    (place, archive)
+}
+
+#[tokio::test]
+async fn a_dry_run_gives_the_three_sets_with_reasons_and_changes_nothing() {
+    let (place, archive) = changed_since_the_backup().await;
+    let before = place.state().await;
+    let report = place.restore(&archive, json!({"dry_run": true})).await.expect("a plan");
+
+    assert_eq!(report.status, RunStatus::Planned);
+    assert_eq!(report.plan.to_drop, ["extra"]);
+    assert_eq!(report.plan.to_create, ["gone"]);
+    assert_eq!(report.plan.to_restore, ["gone", "kept"]);
+    let rows = &report.plan.collections;
+    assert!(rows.iter().all(|row| !row.reason.is_empty()), "{rows:?}");
+    assert!(report.snapshot.is_none() && report.verification.is_none());
+    assert_eq!(report.confirm, report.plan.confirm);
+
+    let json = serde_json::to_value(&report).expect("JSON");
+    assert_eq!(json["status"], "planned");
+    assert_eq!(json["snapshot"], json!(null));
+    assert_eq!(json["verification"], json!(null));
+    let actions: Vec<(&str, &str)> = rows_of(&json["plan"]);
+    assert_eq!(actions, [("gone", "create"), ("kept", "merge"), ("extra", "drop")]);
+    assert_eq!(place.state().await, before, "a dry run changes nothing");
+}
+
+fn rows_of(plan: &serde_json::Value) -> Vec<(&str, &str)> {
+    let rows = plan["collections"].as_array().expect("rows");
+    rows.iter()
+        .map(|row| {
+            (
+                row["name"].as_str().expect("a name"),
+                row["action"].as_str().expect("an action"),
+            )
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn without_consent_nothing_is_changed_and_the_message_has_the_token() {
+    let (place, archive) = changed_since_the_backup().await;
+    let before = place.state().await;
+    let plan = place.restore(&archive, json!({"dry_run": true})).await.expect("a plan");
+    let failure = place
+        .restore(&archive, json!({"yes": false}))
+        .await
+        .expect_err("refused");
+    assert_eq!(failure.kind, FailureKind::ConsentMissing);
+    assert!(failure.message.contains(&plan.confirm), "{failure}");
+    assert_eq!(place.state().await, before);
+}
+
+#[tokio::test]
+async fn the_right_token_is_consent_and_a_token_for_another_target_is_stale() {
+    let (place, archive) = changed_since_the_backup().await;
+    let token = |place: &Place, archive: String| {
+        let plan = place.tools.clone();
+        let event = json!({"archive": archive, "database": place.database, "dry_run": true});
+        async move { support::restore(&plan, event).await.expect("a plan").confirm }
+    };
+    let first = token(&place, archive.clone()).await;
+
+    for change in [
+        doc! {"create": "created_since"},
+        doc! {"createIndexes": "kept", "indexes": [{"key": {"text": 1}, "name": "since"}]},
+        doc! {"collMod": "kept", "validator": {"text": {"$type": "string"}}},
+        doc! {"drop": "created_since"},
+    ] {
+        let seen = token(&place, archive.clone()).await;
+        place.run(change.clone()).await;
+        let before = place.state().await;
+        let failure = place
+            .restore(&archive, json!({"confirm": seen, "yes": true}))
+            .await
+            .expect_err("the target has changed");
+        assert_eq!(failure.kind, FailureKind::ConsentStale, "{change}");
+        assert_eq!(place.state().await, before, "{change}");
+    }
+
+    // Another policy, and another archive, are other plans.
+    let seen = token(&place, archive.clone()).await;
+    for more in [
+        json!({"confirm": seen, "replace_existing": true}),
+        json!({"confirm": seen, "keep_extra": true}),
+        json!({"confirm": seen, "include": ["kept"]}),
+    ] {
+        let failure = place.restore(&archive, more).await.expect_err("another policy");
+        assert_eq!(failure.kind, FailureKind::ConsentStale);
+    }
+    let other = support::back_up(&place.tools, &place.database, &place.to.join("other")).await;
+    let failure = place
+        .restore(&other.archive.to_string(), json!({"confirm": seen}))
+        .await
+        .expect_err("another archive");
+    assert_eq!(failure.kind, FailureKind::ConsentStale);
+
+    // Documents that come and go do not lapse consent.
+    assert_ne!(first, seen);
+    place.insert("extra", numbered(10..12, "later")).await;
+    let report = place
+        .restore(&archive, json!({"confirm": seen, "replace_existing": false}))
+        .await
+        .expect("consent");
+    assert_eq!(report.status, RunStatus::Complete, "{:?}", report.verification);
+    assert_eq!(place.names().await, ["gone", "kept"]);
+}
+
+#[tokio::test]
+async fn a_user_who_may_only_read_can_plan_and_is_refused_before_the_first_change() {
+    let mongod = rig::Mongod::builder().authentication().start();
+    let store = || async { Store::with_client(rig::shared_s3().client().await) };
+    let database = rig::fresh_database_name("readonly");
+    let root = support::tools_for(&mongod.uri(), store().await).await;
+    let client = mongod.client().await;
+    support::insert(&client, &database, "orders", numbered(0..5, "x")).await;
+    let to = support::bucket().await;
+    let archive = support::back_up(&root, &database, &to).await.archive;
+    support::insert(&client, &database, "extra", numbered(0..5, "x")).await;
+    let before = support::raw_database(&client, &root, &database).await;
+
+    let uri = mongod.create_user("reader", vec![doc! {"role": "read", "db": &database}]);
+    let reader = support::tools_for(&uri, store().await).await;
+    let event = |more: serde_json::Value| {
+        let mut event = json!({"archive": archive.to_string(), "database": database});
+        event
+            .as_object_mut()
+            .expect("an object")
+            .extend(more.as_object().expect("an object").clone());
+        event
+    };
+    let plan = support::restore(&reader, event(json!({"dry_run": true})))
+        .await
+        .expect("read rights are enough for a plan");
+    assert_eq!(plan.plan.to_drop, ["extra"]);
+
+    for more in [json!({}), json!({"replace_existing": true}), json!({"snapshot": false})] {
+        let failure = support::restore(&reader, event(more)).await.expect_err("refused");
+        assert_eq!(failure.kind, FailureKind::DatabaseUnauthorized, "{failure}");
+        assert!(
+            failure.message.contains("insert") && failure.message.contains("dropCollection"),
+            "{failure}"
+        );
+    }
+    assert_eq!(support::raw_database(&client, &root, &database).await, before);
+
+    // The usual role suffices; to pass validators by takes more, and that is said at once.
+    let uri = mongod.create_user("writer", vec![doc! {"role": "readWrite", "db": &database}]);
+    let writer = support::tools_for(&uri, store().await).await;
+    let failure = support::restore(&writer, event(json!({"force": true})))
+        .await
+        .expect_err("refused");
+    assert_eq!(failure.kind, FailureKind::DatabaseUnauthorized);
+    assert!(failure.message.contains("bypassDocumentValidation"), "{failure}");
+    let report = support::restore(&writer, event(json!({"replace_existing": true})))
+        .await
+        .expect("done");
+    assert_eq!(report.status, RunStatus::Complete, "{:?}", report.verification);
+}

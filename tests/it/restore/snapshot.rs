@@ -1,0 +1,127 @@
+//! The way back: taken before the first change, and good.
+
+use bson::doc;
+use mongotar::backup::RunStatus;
+use mongotar::failure::FailureKind;
+use mongotar::progress::Progress;
+use mongotar::store::Store;
+use mongotar::verify::verify;
+use serde_json::json;
+
+use super::{numbered, place};
+use crate::{rig, support};
+
+#[tokio::test]
+async fn the_undo_event_brings_everything_back() {
+    let place = place().await;
+    place.insert("c", numbered(0..20, "archived")).await;
+    place.insert("only_archived", numbered(0..3, "archived")).await;
+    let archive = place.archive().await;
+
+    place.run(doc! {"drop": "only_archived"}).await;
+    place.run(doc! {"drop": "c"}).await;
+    place.insert("c", numbered(10..40, "newer")).await;
+    place
+        .run(doc! {"createIndexes": "c", "indexes": [{"key": {"text": 1}, "name": "newer", "unique": false}]})
+        .await;
+    place.insert("dropped", numbered(0..5, "newer")).await;
+    place.run(doc! {"create": "capped", "capped": true, "size": 4096}).await;
+    place
+        .run(doc! {"create": "series", "timeseries": {"timeField": "ts", "metaField": "meta"}})
+        .await;
+    place
+        .insert("series", vec![doc! {"ts": bson::DateTime::now(), "meta": 1, "v": 2}])
+        .await;
+    place
+        .run(doc! {"create": "seen", "viewOn": "dropped", "pipeline": [{"$match": {"_id": 1}}]})
+        .await;
+    let before = place.state().await;
+
+    for more in [json!({}), json!({"replace_existing": true})] {
+        let report = place.restore(&archive, more).await.expect("a report");
+        assert_eq!(report.status, RunStatus::Complete, "{:?}", report.verification);
+        assert_eq!(place.names().await, ["c", "only_archived"]);
+        let snapshot = report.snapshot.expect("a way back");
+        assert!(
+            snapshot.archive.to_string().contains("/nightly/pre-restore/backup_"),
+            "{}",
+            snapshot.archive
+        );
+        let checked = verify(&place.tools.store, &snapshot.archive, &Progress::default()).await;
+        assert_eq!(checked.expect("it opens").status, RunStatus::Complete);
+
+        // The event as it stands, and nothing more than consent.
+        let undone = support::restore(&place.tools, snapshot.undo).await.expect("a report");
+        assert_eq!(undone.status, RunStatus::Complete, "{:?}", undone.verification);
+        assert_eq!(place.state().await, before);
+        let again = undone
+            .snapshot
+            .expect("a way back from the way back")
+            .archive
+            .to_string();
+        assert!(!again.contains("pre-restore/pre-restore"), "{again}");
+    }
+}
+
+#[tokio::test]
+async fn it_goes_where_it_is_told_or_is_waived() {
+    let place = place().await;
+    place.insert("c", numbered(0..3, "x")).await;
+    let archive = place.archive().await;
+    let elsewhere = support::bucket().await;
+    let told = place
+        .restore(&archive, json!({"snapshot_to": elsewhere.to_string()}))
+        .await
+        .expect("a report");
+    let snapshot = told.snapshot.expect("a way back");
+    assert!(
+        snapshot.archive.to_string().starts_with(&elsewhere.to_string()),
+        "{}",
+        snapshot.archive
+    );
+
+    let waived = place
+        .restore(&archive, json!({"snapshot": false}))
+        .await
+        .expect("a report");
+    assert!(waived.snapshot.is_none());
+    let beside = place
+        .tools
+        .store
+        .list(&place.to.join("pre-restore"), "")
+        .await
+        .expect("a listing");
+    assert!(beside.is_empty(), "{beside:?}");
+
+    let fresh = rig::fresh_database_name("fresh");
+    let first = place.restore_into(&fresh, &archive, json!({})).await.expect("a report");
+    assert!(first.snapshot.is_none(), "there was nothing to save");
+}
+
+#[tokio::test]
+async fn without_a_way_back_nothing_is_changed() {
+    let place = place().await;
+    place.insert("c", numbered(0..3, "x")).await;
+    let archive = place.archive().await;
+    place.insert("extra", numbered(0..3, "x")).await;
+    let before = place.state().await;
+    let proxy = rig::Proxy::start(rig::shared_s3().endpoint());
+    // (The rig's S3 makes a bucket that is not there, so one is refused instead.)
+    proxy.inject(
+        rig::Rule::on("*", "undo/backup_")
+            .times(usize::MAX)
+            .then(rig::Fault::Status(403)),
+    );
+    let client = rig::shared_s3().client_at(&proxy.endpoint());
+    let tools = support::tools_for(&rig::shared_replica_set().uri(), Store::with_client(client)).await;
+    for nowhere in ["s3://bucket/undo/", "/proc/no-such-folder/undo"] {
+        let event =
+            json!({"archive": archive, "database": place.database, "replace_existing": true, "snapshot_to": nowhere});
+        let failure = support::restore(&tools, event)
+            .await
+            .expect_err("no way back, no restore");
+        assert_eq!(failure.kind, FailureKind::SnapshotFailed, "{failure}");
+        assert!(failure.message.contains("nothing was changed"), "{failure}");
+    }
+    assert_eq!(place.state().await, before);
+}
