@@ -159,6 +159,7 @@ impl Forge {
             compression: self.compression,
             consistency: Consistency {
                 level: ConsistencyLevel::None,
+                reason: None,
                 cluster_time: None,
                 exceptions: Vec::new(),
             },
