@@ -5,7 +5,7 @@
 
 use bson::{Document, RawDocumentBuf, doc};
 
-use super::{Mongo, MongoError, code};
+use super::{Mongo, MongoError, code, id_alone};
 use crate::catalog::Definition;
 
 /// The documents of one command: 16 MiB is what the server takes in one command document, which one document may fill alone.
@@ -199,11 +199,9 @@ impl Mongo {
     ) -> Result<(), MongoError> {
         let action = format!("replacing a document of {database}.{collection}");
         let invalid = |error: &dyn std::fmt::Display| MongoError::unexpected(&action, error.to_string());
+        // `$eq`, so that an `_id` that is itself a document with `$` keys or a regular expression is compared and not interpreted.
+        let id = id_alone(document, "$eq").ok_or_else(|| invalid(&"the document has no _id"))?;
         let document = bson::RawDocument::from_bytes(document).map_err(|error| invalid(&error))?;
-        let id = document
-            .get("_id")
-            .map_err(|error| invalid(&error))?
-            .ok_or_else(|| invalid(&"the document has no _id"))?;
         let mut command = RawDocumentBuf::new();
         command.append(bson::cstr!("update"), collection);
         command.append(bson::cstr!("updates"), {
@@ -234,25 +232,18 @@ impl Mongo {
 }
 
 /// An update by pipeline, because a plain replacement may not have keys that begin with `$` and would replace `Timestamp(0,0)`.
-fn replacement(id: bson::RawBsonRef<'_>, document: &bson::RawDocument) -> RawDocumentBuf {
+fn replacement(id: RawDocumentBuf, document: &bson::RawDocument) -> RawDocumentBuf {
     let nest = |key: &bson::raw::CStr, value: RawDocumentBuf| {
         let mut outer = RawDocumentBuf::new();
         outer.append(key, value);
         outer
     };
-    let mut query = RawDocumentBuf::new();
-    query.append(bson::cstr!("_id"), {
-        // `$eq`, so that an `_id` that is itself a document with `$` keys or a regular expression is compared and not interpreted.
-        let mut equals = RawDocumentBuf::new();
-        equals.append(bson::cstr!("$eq"), id);
-        equals
-    });
     let literal = nest(bson::cstr!("$literal"), document.to_owned());
     let stage = nest(bson::cstr!("$replaceRoot"), nest(bson::cstr!("newRoot"), literal));
     let mut pipeline = bson::RawArrayBuf::new();
     pipeline.push(stage);
     let mut update = RawDocumentBuf::new();
-    update.append(bson::cstr!("q"), query);
+    update.append(bson::cstr!("q"), nest(bson::cstr!("_id"), id));
     update.append(bson::cstr!("u"), pipeline);
     update
 }
@@ -278,11 +269,7 @@ impl Rejected {
 
 /// The `_id` of a document as canonical Extended JSON, for reports. `None` where it has none.
 pub fn id_text(document: &[u8]) -> Option<String> {
-    let document = bson::RawDocument::from_bytes(document).ok()?;
-    let id = document.get("_id").ok()??;
-    let mut only = RawDocumentBuf::new();
-    only.append(bson::cstr!("_id"), id);
-    Some(Definition::new(only).to_json())
+    id_alone(document, "_id").map(|id| Definition::new(id).to_json())
 }
 
 #[cfg(test)]

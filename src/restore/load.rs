@@ -2,18 +2,17 @@
 
 use std::sync::Arc;
 
-use bson::RawArrayBuf;
 use tokio::task::JoinSet;
 
 use super::collection::{Run, hashing};
 use super::merge::{MergeCounts, merge};
-use super::readback::{id_of, read_back, read_back_ids};
+use super::readback::{read_back, read_back_ids};
 use super::report::RejectedDocument;
 use crate::backup::Tools;
 use crate::digest::{Digest, DocumentHasher, Hashing};
 use crate::elements::Elements;
 use crate::failure::Failure;
-use crate::mongo::{InsertBatch, MongoError, Order, Rejected, Validation, id_text};
+use crate::mongo::{IdList, InsertBatch, MongoError, Order, Rejected, Validation, id_text};
 use crate::open::{Chunk, CollectionStream};
 use crate::plan::{Action, Planned, Validators};
 
@@ -46,7 +45,7 @@ pub(super) struct Loaded {
 pub(super) struct Sample {
     wanted: u64,
     hasher: DocumentHasher,
-    pub(super) ids: RawArrayBuf,
+    pub(super) ids: IdList,
 }
 
 impl Default for Sample {
@@ -60,17 +59,17 @@ impl Sample {
         Self {
             wanted: u64::from(wanted),
             hasher: DocumentHasher::new(hashing),
-            ids: RawArrayBuf::new(),
+            ids: IdList::default(),
         }
     }
 
     fn take(&mut self, chunk: &Chunk) {
-        let missing = self.wanted - self.digest().documents();
-        for document in chunk.documents().take(usize::try_from(missing).unwrap_or(usize::MAX)) {
-            self.hasher.add_document(document);
-            if let Some(id) = id_of(document) {
-                self.ids.push(id);
+        for document in chunk.documents() {
+            if self.digest().documents() >= self.wanted || self.ids.is_full() {
+                break;
             }
+            self.hasher.add_document(document);
+            self.ids.push(document);
         }
     }
 
@@ -199,10 +198,15 @@ impl<'a> Loader<'a> {
         while let Some(mut stream) = streams.recv().await {
             while let Some(chunk) = stream.chunks.recv().await {
                 let chunk = chunk?;
-                let documents: Vec<&[u8]> = chunk.documents().collect();
-                for some in documents.chunks(self.goal.batch_size) {
-                    sum.merge(&read_back_ids(&tools.mongo, database, collection, some.iter().copied(), hashing).await?);
+                let mut ids = IdList::default();
+                for document in chunk.documents() {
+                    if ids.len() >= self.goal.batch_size || ids.is_full() {
+                        sum.merge(&read_back_ids(&tools.mongo, database, collection, &ids, hashing).await?);
+                        ids = IdList::default();
+                    }
+                    ids.push(document);
                 }
+                sum.merge(&read_back_ids(&tools.mongo, database, collection, &ids, hashing).await?);
             }
         }
         Ok(sum)

@@ -5,8 +5,7 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize};
 
 use super::load::{Counted, named};
-use super::readback::{id_of, ids};
-use crate::mongo::{InsertBatch, Mongo, MongoError, Rejected, Validation, code};
+use crate::mongo::{IdList, InsertBatch, Mongo, MongoError, Rejected, Validation, code, id_alone};
 use crate::plan::Action;
 
 /// What a merge found.
@@ -33,7 +32,7 @@ pub(super) async fn merge(
 ) -> Result<(), MongoError> {
     let ours = || duplicates.iter().map(|duplicate| batch.document(duplicate.index));
     let mut theirs: HashMap<Vec<u8>, Vec<u8>> = HashMap::new();
-    let mut found = mongo.read_ids(database, collection, ids(ours())).await?;
+    let mut found = mongo.read_ids(database, collection, &IdList::of(ours())).await?;
     while let Some(reply) = found.next().await {
         for document in reply?.all_documents() {
             let document = document?;
@@ -73,9 +72,5 @@ fn is_refusal(error: &MongoError) -> bool {
 
 /// The `_id` as bytes that can be compared: its type and value.
 fn key(document: &[u8]) -> Vec<u8> {
-    let mut only = bson::RawDocumentBuf::new();
-    if let Some(id) = id_of(document) {
-        only.append(bson::cstr!("_id"), id);
-    }
-    only.into_bytes()
+    id_alone(document, "_id").map_or_else(Vec::new, bson::RawDocumentBuf::into_bytes)
 }

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::Prepared;
 use super::collection::{Outcome, Outcomes, Run, hashing};
 pub use super::merge::MergeCounts;
-use super::readback::read_back_sample;
+use super::readback::read_back_ids;
 use crate::archive::{ConsistencyLevel, Status, hex_sum};
 use crate::backup::RunStatus;
 use crate::catalog::{Catalog, Definition, Kind};
@@ -256,11 +256,11 @@ async fn sample_hashes(run: &Run<'_>, planned: &Planned, outcome: &Outcome) -> O
     if archive.documents() == 0 || outcome.error.is_some() {
         return None;
     }
-    let read = read_back_sample(
+    let read = read_back_ids(
         run.mongo(),
         run.database(),
         &planned.name,
-        sample.ids.clone(),
+        &sample.ids,
         hashing(planned),
     )
     .await;
