@@ -20,6 +20,7 @@ mod merge;
 mod readback;
 mod report;
 mod request;
+mod sample;
 mod way_back;
 
 use std::time::Instant;

@@ -6,6 +6,7 @@ use super::create::{create, drop_collection};
 use super::indexes::{self, Which};
 use super::load::{Loaded, Loader};
 use super::readback::read_back;
+use super::sample::SampleHashes;
 use super::{Prepared, RestoreJob};
 use crate::backup::{Tools, cancelled};
 use crate::catalog::{Definition, Kind};
@@ -31,6 +32,8 @@ pub(super) struct Outcome {
     pub(super) loaded: Loaded,
     /// What the database has of it.
     pub(super) database: Option<Digest>,
+    /// What the sample came to. Taken before the commit: after it documents may expire.
+    pub(super) sample: Option<SampleHashes>,
     /// Indexes that could not be built, and why.
     pub(super) failed_indexes: Vec<(String, MongoError)>,
     /// Where it was loaded beside; gone after the commit.
@@ -155,7 +158,7 @@ impl<'a> Run<'a> {
             create(mongo, database, name, &row.options).await?;
         }
         let loader = Loader::new(self, row, name);
-        let loaded = loader.load(stream).await?;
+        let (loaded, sample) = loader.load(stream).await?;
         let failed_indexes = indexes::build(mongo, database, name, &row.indexes, Which::Lasting).await;
         self.tools.progress.step(format!("reading {} back", row.name));
         let read = match row.action {
@@ -166,6 +169,7 @@ impl<'a> Run<'a> {
             validator_violations: violations(mongo, database, name, &row.options).await?,
             loaded,
             database: Some(read),
+            sample: sample.compare(mongo, database, name).await?,
             failed_indexes,
             ..Outcome::default()
         })

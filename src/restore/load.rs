@@ -8,8 +8,9 @@ use super::collection::{Run, hashing};
 use super::merge::{MergeCounts, merge};
 use super::readback::{read_back, read_back_ids};
 use super::report::RejectedDocument;
+use super::sample::Sample;
 use crate::backup::Tools;
-use crate::digest::{Digest, DocumentHasher, Hashing};
+use crate::digest::Digest;
 use crate::elements::Elements;
 use crate::failure::Failure;
 use crate::mongo::{IdList, InsertBatch, MongoError, Order, Rejected, Validation, id_text};
@@ -36,46 +37,6 @@ pub(super) struct Loaded {
     pub(super) rejected: u64,
     /// The first of them.
     pub(super) rejections: Vec<RejectedDocument>,
-    /// The digest of the first documents, and their `_id`s.
-    pub(super) sample: Sample,
-}
-
-/// The first documents of a collection, for the sample hash.
-#[derive(Debug)]
-pub(super) struct Sample {
-    wanted: u64,
-    hasher: DocumentHasher,
-    pub(super) ids: IdList,
-}
-
-impl Default for Sample {
-    fn default() -> Self {
-        Self::new(0, Hashing::Raw)
-    }
-}
-
-impl Sample {
-    fn new(wanted: u32, hashing: Hashing) -> Self {
-        Self {
-            wanted: u64::from(wanted),
-            hasher: DocumentHasher::new(hashing),
-            ids: IdList::default(),
-        }
-    }
-
-    fn take(&mut self, chunk: &Chunk) {
-        for document in chunk.documents() {
-            if self.digest().documents() >= self.wanted || self.ids.is_full() {
-                break;
-            }
-            self.hasher.add_document(document);
-            self.ids.push(document);
-        }
-    }
-
-    pub(super) fn digest(&self) -> Digest {
-        self.hasher.digest()
-    }
 }
 
 /// Loads one collection.
@@ -124,11 +85,9 @@ impl<'a> Loader<'a> {
     }
 
     /// Takes a collection's documents to their end.
-    pub(super) async fn load(&self, mut stream: CollectionStream) -> Result<Loaded, Failure> {
-        let mut loaded = Loaded {
-            sample: Sample::new(self.run.job.verify_sample_size, hashing(self.row)),
-            ..Loaded::default()
-        };
+    pub(super) async fn load(&self, mut stream: CollectionStream) -> Result<(Loaded, Sample), Failure> {
+        let mut loaded = Loaded::default();
+        let mut sample = Sample::new(self.run.job.verify_sample_size, hashing(self.row));
         let workers = if self.goal.order == Order::Kept { 1 } else { WORKERS };
         let mut working: JoinSet<Result<Counted, MongoError>> = JoinSet::new();
         let mut failure = None;
@@ -141,7 +100,7 @@ impl<'a> Loader<'a> {
                 }
             };
             loaded.archive.merge(&chunk.digest);
-            loaded.sample.take(&chunk);
+            sample.take(chunk.documents());
             if working.len() >= workers
                 && let Some(done) = working.join_next().await
                 && let Err(error) = loaded.count(done)
@@ -158,7 +117,7 @@ impl<'a> Loader<'a> {
         }
         match failure {
             Some(failure) => Err(failure),
-            None => self.check_against_manifest(loaded),
+            None => Ok((self.check_against_manifest(loaded)?, sample)),
         }
     }
 

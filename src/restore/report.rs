@@ -6,9 +6,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Prepared;
-use super::collection::{Outcome, Outcomes, Run, hashing};
+use super::collection::{Outcome, Outcomes, Run};
 pub use super::merge::MergeCounts;
-use super::readback::read_back_ids;
 use crate::archive::{ConsistencyLevel, Status, hex_sum};
 use crate::backup::RunStatus;
 use crate::catalog::{Catalog, Definition, Kind};
@@ -85,7 +84,7 @@ pub struct VerifiedCollection {
     /// The digest of the archive's first documents.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub sample_hash_archive: Option<String>,
-    /// The digest of those that the database has under their `_id`s.
+    /// The digest of those of them that the database has, looked up by their `_id`s.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub sample_hash_database: Option<String>,
     /// How many documents were put in.
@@ -192,8 +191,7 @@ pub(super) async fn verify(run: &Run<'_>, mut outcomes: Outcomes) -> Verificatio
                 "not begun, because of an earlier failure",
             ))
         });
-        let sample = sample_hashes(run, planned, &outcome).await;
-        let mut verified = of_outcome(planned, outcome, sample);
+        let mut verified = of_outcome(planned, outcome);
         match &surveyed {
             Ok(now) => compare(planned, now, &mut verified),
             Err(error) => verified.fail(error.to_string()),
@@ -213,12 +211,16 @@ impl VerifiedCollection {
     }
 }
 
-fn of_outcome(planned: &Planned, outcome: Outcome, sample: Option<(String, String)>) -> VerifiedCollection {
+fn of_outcome(planned: &Planned, outcome: Outcome) -> VerifiedCollection {
     let has_documents = planned.kind != Kind::View && planned.action.restores();
     let documents_equal = outcome.documents_are_equal() || (!has_documents && outcome.error.is_none());
-    let samples_equal = sample.as_ref().is_none_or(|(archive, database)| archive == database);
+    let samples_equal = outcome
+        .sample
+        .as_ref()
+        .is_none_or(|sample| sample.archive == sample.database);
     let database = outcome.database.unwrap_or_default();
-    let (sample_hash_archive, sample_hash_database) = sample.unzip();
+    let (sample_hash_archive, sample_hash_database) =
+        outcome.sample.map(|sample| (sample.archive, sample.database)).unzip();
     VerifiedCollection {
         name: planned.name.clone(),
         kind: planned.kind,
@@ -247,28 +249,6 @@ fn of_outcome(planned: &Planned, outcome: Outcome, sample: Option<(String, Strin
         validator_violations: outcome.validator_violations,
         error: outcome.error.map(|failure| failure.to_string()),
     }
-}
-
-/// The digests of the first documents, there and here.
-async fn sample_hashes(run: &Run<'_>, planned: &Planned, outcome: &Outcome) -> Option<(String, String)> {
-    let sample = &outcome.loaded.sample;
-    let archive = sample.digest();
-    if archive.documents() == 0 || outcome.error.is_some() {
-        return None;
-    }
-    let read = read_back_ids(
-        run.mongo(),
-        run.database(),
-        &planned.name,
-        &sample.ids,
-        hashing(planned),
-    )
-    .await;
-    let database = match read {
-        Ok(digest) => digest.to_string(),
-        Err(error) => error.to_string(),
-    };
-    Some((archive.to_string(), database))
 }
 
 /// Adds what differs in definitions.

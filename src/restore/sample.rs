@@ -1,0 +1,86 @@
+//! The sample hash: the first documents of a collection, looked up again by their `_id`s.
+//!
+//! The digest over everything says more; this one is what the ancestor's users compare. Documents without an `_id` (measurements need none) are left
+//! out, and of several with the same `_id` (measurements may share one) those count that are in the sample.
+
+use std::collections::HashMap;
+
+use crate::digest::{Digest, DocumentHasher, Hashing};
+use crate::mongo::{IdList, Mongo, MongoError};
+
+/// The first documents of a collection that have an `_id`.
+#[derive(Debug)]
+pub(super) struct Sample {
+    wanted: u64,
+    hashing: Hashing,
+    digest: Digest,
+    /// How often each document is in it.
+    documents: HashMap<Digest, u64>,
+    ids: IdList,
+}
+
+/// What the sample came to, there and here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct SampleHashes {
+    pub(super) archive: String,
+    pub(super) database: String,
+}
+
+impl Sample {
+    pub(super) fn new(wanted: u32, hashing: Hashing) -> Self {
+        Self {
+            wanted: u64::from(wanted),
+            hashing,
+            digest: Digest::default(),
+            documents: HashMap::new(),
+            ids: IdList::default(),
+        }
+    }
+
+    /// Takes what is still missing.
+    pub(super) fn take<'a>(&mut self, documents: impl Iterator<Item = &'a [u8]>) {
+        for document in documents {
+            if self.digest.documents() >= self.wanted || self.ids.is_full() {
+                return;
+            }
+            if self.ids.push(document) {
+                let one = digest_of(document, self.hashing);
+                self.digest.merge(&one);
+                *self.documents.entry(one).or_default() += 1;
+            }
+        }
+    }
+
+    /// Looks the documents up; `None` where there are none.
+    pub(super) async fn compare(
+        mut self,
+        mongo: &Mongo,
+        database: &str,
+        collection: &str,
+    ) -> Result<Option<SampleHashes>, MongoError> {
+        if self.ids.is_empty() {
+            return Ok(None);
+        }
+        let mut found = Digest::default();
+        let mut batches = mongo.read_ids(database, collection, &self.ids).await?;
+        while let Some(batch) = batches.next().await {
+            for document in batch?.all_documents() {
+                let one = digest_of(document?, self.hashing);
+                if let Some(missing) = self.documents.get_mut(&one).filter(|missing| **missing > 0) {
+                    *missing -= 1;
+                    found.merge(&one);
+                }
+            }
+        }
+        Ok(Some(SampleHashes {
+            archive: self.digest.to_string(),
+            database: found.to_string(),
+        }))
+    }
+}
+
+fn digest_of(document: &[u8], hashing: Hashing) -> Digest {
+    let mut hasher = DocumentHasher::new(hashing);
+    hasher.add_document(document);
+    hasher.digest()
+}
