@@ -78,6 +78,15 @@ impl InsertBatch {
         &self.elements[start..start + u32::from_le_bytes(length) as usize]
     }
 
+    /// A batch of the documents that are chosen by their index, in their order.
+    pub fn only(&self, chosen: impl Fn(usize) -> bool) -> Self {
+        let mut only = Self::default();
+        for index in (0..self.len()).filter(|&index| chosen(index)) {
+            only.push(self.document(index));
+        }
+        only
+    }
+
     /// Forgets the documents, and keeps the memory.
     pub fn clear(&mut self) {
         self.elements.clear();
@@ -136,9 +145,37 @@ impl Mongo {
 
     /// Inserts a batch. Refused documents are in the outcome; an error means that nothing is known of any of them.
     ///
+    /// An ordered insert ends at the first document that is refused. Those behind it are no worse for that, so it goes on with them.
+    ///
     /// # Errors
     /// What prevented the command as a whole.
     pub async fn insert(
+        &self,
+        database: &str,
+        collection: &str,
+        batch: &InsertBatch,
+        order: Order,
+        validation: Validation,
+    ) -> Result<InsertOutcome, MongoError> {
+        let mut outcome = self.insert_once(database, collection, batch, order, validation).await?;
+        loop {
+            let tried = outcome.inserted as usize + outcome.rejected.len();
+            if tried >= batch.len() {
+                return Ok(outcome);
+            }
+            let rest = batch.only(|index| index >= tried);
+            let more = self.insert_once(database, collection, &rest, order, validation).await?;
+            outcome.inserted += more.inserted;
+            let rejected = more.rejected.into_iter().map(|rejected| Rejected {
+                index: rejected.index + tried,
+                ..rejected
+            });
+            outcome.rejected.extend(rejected);
+        }
+    }
+
+    /// One command. Of an ordered one, the documents behind the first that is refused are not in the outcome.
+    async fn insert_once(
         &self,
         database: &str,
         collection: &str,
@@ -158,7 +195,7 @@ impl Mongo {
         let inserted = reply
             .get_i32("n")
             .map_err(|error| MongoError::unexpected(&action, error.to_string()))?;
-        let mut rejected: Vec<Rejected> = match reply.get_array("writeErrors") {
+        let rejected: Vec<Rejected> = match reply.get_array("writeErrors") {
             Ok(errors) => errors
                 .iter()
                 .filter_map(bson::Bson::as_document)
@@ -167,17 +204,10 @@ impl Mongo {
             Err(_) => Vec::new(),
         };
         let inserted = u64::try_from(inserted).unwrap_or(0);
-        if order == Order::Kept {
-            // An ordered insert ends at the first error: what follows it was not tried.
-            for index in inserted as usize + rejected.len()..batch.len() {
-                rejected.push(Rejected {
-                    index,
-                    code: 0,
-                    message: "not tried: an earlier document was refused, and the order must be kept".to_owned(),
-                });
-            }
-        }
-        if inserted + rejected.len() as u64 != batch.len() as u64 {
+        let all = inserted + rejected.len() as u64 == batch.len() as u64;
+        let up_to_the_first =
+            order == Order::Kept && matches!(&rejected[..], [first] if first.index as u64 == inserted);
+        if !all && !up_to_the_first {
             return Err(MongoError::unexpected(
                 action,
                 format!("{inserted} inserted and {} refused of {}", rejected.len(), batch.len()),

@@ -80,6 +80,18 @@ impl<'a> Run<'a> {
         &self.job.policy.database
     }
 
+    /// The options of the collection that a row's documents go into: those of the target where they are merged.
+    pub(super) fn options_in_force(&self, row: &'a Planned) -> &'a Definition {
+        match row.action {
+            Action::Merge => self
+                .prepared
+                .target
+                .get(&row.name)
+                .map_or(&row.options, |present| &present.options),
+            _ => &row.options,
+        }
+    }
+
     /// The plan's rows with their places.
     pub(super) fn rows(&self) -> impl Iterator<Item = (usize, &'a Planned)> {
         self.prepared.plan.collections.iter().enumerate()
@@ -107,7 +119,7 @@ impl<'a> Run<'a> {
 
     /// Loads the rows that are chosen, in the order in which the archive gives them.
     pub(super) async fn load_all(&self, chosen: impl Fn(&Planned) -> bool) -> Outcomes {
-        let rows: Vec<(usize, &Planned)> = self
+        let rows: Vec<(usize, &'a Planned)> = self
             .rows()
             .filter(|(_, row)| row.action.restores() && chosen(row))
             .collect();
@@ -134,7 +146,7 @@ impl<'a> Run<'a> {
         outcomes
     }
 
-    async fn one(&self, place: usize, row: &Planned, stream: CollectionStream) -> Outcome {
+    async fn one(&self, place: usize, row: &'a Planned, stream: CollectionStream) -> Outcome {
         let temporary = match row.method {
             Method::Aside | Method::AsideAfterDrop => Some(format!("{}.{place}", self.temporary)),
             Method::InPlace | Method::None => None,
@@ -149,7 +161,7 @@ impl<'a> Run<'a> {
         outcome
     }
 
-    async fn fill(&self, row: &Planned, name: &str, stream: CollectionStream) -> Result<Outcome, Failure> {
+    async fn fill(&self, row: &'a Planned, name: &str, stream: CollectionStream) -> Result<Outcome, Failure> {
         let (mongo, database) = (self.mongo(), self.database());
         if row.action == Action::Replace && row.method == Method::InPlace {
             drop_collection(mongo, database, name).await?;
@@ -166,7 +178,7 @@ impl<'a> Run<'a> {
             _ => read_back(mongo, database, name, hashing(row)).await?,
         };
         Ok(Outcome {
-            validator_violations: violations(mongo, database, name, &row.options).await?,
+            validator_violations: violations(mongo, database, name, self.options_in_force(row)).await?,
             loaded,
             database: Some(read),
             sample: sample.compare(mongo, database, name).await?,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::task::JoinSet;
 
 use super::collection::{Run, hashing};
-use super::merge::{MergeCounts, merge};
+use super::merge::{MergeCounts, duplicates, merge};
 use super::readback::{read_back, read_back_ids};
 use super::report::RejectedDocument;
 use super::sample::Sample;
@@ -63,7 +63,7 @@ struct Goal {
 impl<'a> Loader<'a> {
     pub(super) fn new(run: &'a Run<'a>, row: &'a Planned, name: &str) -> Self {
         let timeseries = row.kind == crate::catalog::Kind::Timeseries;
-        let capped = row.options.get_bool("capped") == Some(true);
+        let capped = run.options_in_force(row).get_bool("capped") == Some(true);
         Self {
             run,
             row,
@@ -220,6 +220,24 @@ async fn put(goal: Arc<Goal>, chunk: Chunk) -> Result<Counted, MongoError> {
 }
 
 async fn put_batch(goal: &Goal, batch: &InsertBatch, counted: &mut Counted) -> Result<(), MongoError> {
+    if (goal.order, goal.action) == (Order::Kept, Action::Merge) {
+        // Each document that is there would end an ordered insert, so those go their own way.
+        let (mongo, database, collection) = (&goal.tools.mongo, &goal.database, &goal.collection);
+        let there = duplicates(mongo, (database, collection), batch).await?;
+        if !there.is_empty() {
+            let namespace = (database.as_str(), collection.as_str());
+            merge(mongo, namespace, batch, &there, goal.validation, goal.action, counted).await?;
+            let new = batch.only(|index| there.iter().all(|there| there.index != index));
+            return match new.is_empty() {
+                true => Ok(()),
+                false => insert(goal, &new, counted).await,
+            };
+        }
+    }
+    insert(goal, batch, counted).await
+}
+
+async fn insert(goal: &Goal, batch: &InsertBatch, counted: &mut Counted) -> Result<(), MongoError> {
     let Goal {
         tools,
         database,
@@ -242,19 +260,19 @@ async fn put_batch(goal: &Goal, batch: &InsertBatch, counted: &mut Counted) -> R
         }
     };
     counted.inserted += outcome.inserted;
-    let (duplicates, refused): (Vec<Rejected>, Vec<Rejected>) = outcome
+    let (present, refused): (Vec<Rejected>, Vec<Rejected>) = outcome
         .rejected
         .into_iter()
         .partition(|rejected| rejected.is_duplicate() && (goal.action == Action::Merge || tries > 1));
     counted
         .rejected
         .extend(refused.iter().map(|refused| named(batch, refused)));
-    if !duplicates.is_empty() {
+    if !present.is_empty() {
         merge(
             &tools.mongo,
             (database, collection),
             batch,
-            &duplicates,
+            &present,
             goal.validation,
             goal.action,
             counted,

@@ -30,15 +30,8 @@ pub(super) async fn merge(
     action: Action,
     counted: &mut Counted,
 ) -> Result<(), MongoError> {
-    let ours = || duplicates.iter().map(|duplicate| batch.document(duplicate.index));
-    let mut theirs: HashMap<Vec<u8>, Vec<u8>> = HashMap::new();
-    let mut found = mongo.read_ids(database, collection, &IdList::of(ours())).await?;
-    while let Some(reply) = found.next().await {
-        for document in reply?.all_documents() {
-            let document = document?;
-            theirs.insert(key(document), document.to_vec());
-        }
-    }
+    let ours = duplicates.iter().map(|duplicate| batch.document(duplicate.index));
+    let theirs = present(mongo, (database, collection), IdList::of(ours)).await?;
     for duplicate in duplicates {
         let document = batch.document(duplicate.index);
         match theirs.get(&key(document)) {
@@ -64,6 +57,41 @@ pub(super) async fn merge(
         }
     }
     Ok(())
+}
+
+/// The documents of a batch whose `_id` is there already, as an insert would report them.
+pub(super) async fn duplicates(
+    mongo: &Mongo,
+    namespace: (&str, &str),
+    batch: &InsertBatch,
+) -> Result<Vec<Rejected>, MongoError> {
+    let all = (0..batch.len()).map(|index| batch.document(index));
+    let theirs = present(mongo, namespace, IdList::of(all)).await?;
+    Ok((0..batch.len())
+        .filter(|&index| theirs.contains_key(&key(batch.document(index))))
+        .map(|index| Rejected {
+            index,
+            code: code::DUPLICATE_KEY,
+            message: "the _id is there already".to_owned(),
+        })
+        .collect())
+}
+
+/// The documents with these `_id`s, by [`key`].
+async fn present(
+    mongo: &Mongo,
+    (database, collection): (&str, &str),
+    ids: IdList,
+) -> Result<HashMap<Vec<u8>, Vec<u8>>, MongoError> {
+    let mut theirs = HashMap::new();
+    let mut found = mongo.read_ids(database, collection, &ids).await?;
+    while let Some(reply) = found.next().await {
+        for document in reply?.all_documents() {
+            let document = document?;
+            theirs.insert(key(document), document.to_vec());
+        }
+    }
+    Ok(theirs)
 }
 
 fn is_refusal(error: &MongoError) -> bool {
