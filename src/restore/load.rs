@@ -280,7 +280,12 @@ async fn insert(goal: &Goal, batch: &InsertBatch, counted: &mut Counted) -> Resu
         .await?;
     }
     if !tools.mongo.keeps_empty_timestamps() && goal.repeatable {
-        restore_empty_timestamps(goal, batch, &refused).await?;
+        let inserted = |index: usize| {
+            [&refused, &present]
+                .iter()
+                .all(|others| others.iter().all(|other| other.index != index))
+        };
+        restore_empty_timestamps(goal, batch, inserted).await?;
     }
     Ok(())
 }
@@ -295,10 +300,14 @@ pub(super) fn named(batch: &InsertBatch, refused: &Rejected) -> RejectedDocument
 }
 
 /// An older server puts the present time in the place of a top-level `Timestamp(0,0)` when it inserts; an update by pipeline leaves it alone.
-async fn restore_empty_timestamps(goal: &Goal, batch: &InsertBatch, refused: &[Rejected]) -> Result<(), MongoError> {
+async fn restore_empty_timestamps(
+    goal: &Goal,
+    batch: &InsertBatch,
+    inserted: impl Fn(usize) -> bool,
+) -> Result<(), MongoError> {
     for index in 0..batch.len() {
         let document = batch.document(index);
-        if has_empty_timestamp(document) && !refused.iter().any(|refused| refused.index == index) {
+        if has_empty_timestamp(document) && inserted(index) {
             goal.tools
                 .mongo
                 .replace(&goal.database, &goal.collection, document, goal.validation)
