@@ -171,7 +171,14 @@ impl<'a> Run<'a> {
         }
         let loader = Loader::new(self, row, name);
         let (loaded, sample) = loader.load(stream).await?;
-        let failed_indexes = indexes::build(mongo, database, name, &row.indexes, Which::Lasting).await;
+        let failed_indexes = indexes::build(
+            mongo,
+            (database, name),
+            self.options_in_force(row),
+            &row.indexes,
+            Which::Lasting,
+        )
+        .await;
         self.tools.progress.step(format!("reading {} back", row.name));
         let read = match row.action {
             Action::Merge => loader.read_back_merged(&loaded).await?,

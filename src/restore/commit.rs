@@ -118,7 +118,14 @@ async fn expiry(run: &Run<'_>, outcomes: &mut Outcomes) {
         let Some(outcome) = outcomes.get_mut(&place).filter(|outcome| outcome.error.is_none()) else {
             continue;
         };
-        let failed = indexes::build(mongo, database, &planned.name, &planned.indexes, Which::Expiring).await;
+        let failed = indexes::build(
+            mongo,
+            (database, &planned.name),
+            run.options_in_force(planned),
+            &planned.indexes,
+            Which::Expiring,
+        )
+        .await;
         outcome.failed_indexes.extend(failed);
         if planned.action != Action::Merge
             && let Err(error) = start_expiry(mongo, database, &planned.name, planned.kind, &planned.options).await
