@@ -7,6 +7,7 @@
 mod batch;
 mod connect;
 mod error;
+mod ids;
 mod insert;
 mod moment;
 mod read;
@@ -16,6 +17,7 @@ mod uri;
 pub use batch::{Batch, Documents, Slice};
 pub use connect::Mongo;
 pub use error::{MongoError, code};
+pub use ids::{IdList, id_alone};
 pub use insert::{InsertBatch, InsertOutcome, Order, Rejected, Validation, id_text};
 pub use moment::{Moment, ReadAt};
 pub use read::Batches;

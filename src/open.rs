@@ -91,6 +91,10 @@ pub async fn open(store: &Store, source: impl Into<Source<'_>>) -> Result<Archiv
             check_database(&opened.manifest, database).map_err(|failure| failure.at(location))?;
             Form::Native(Arc::new(opened))
         }
+        Err(ArchiveError::NoFooter) if object.bytes == 0 => {
+            let empty = "an archive of 0 bytes holds nothing: it was never written, or its content is lost";
+            return Err(Failure::new(FailureKind::ArchiveDamaged, empty).at(location));
+        }
         Err(ArchiveError::NoFooter) => {
             let head = read_head(store, &object).await?;
             if is_ours(&head) {

@@ -89,13 +89,38 @@ impl Mongo {
         command: RawDocumentBuf,
         action: &str,
     ) -> Result<Document, MongoError> {
-        self.database(database)
-            .run_raw_command(command)
-            .await
-            .map_err(|error| self.error(action, &error))
+        let answered = self.database(database).run_raw_command(command).await;
+        answered.or_else(|error| self.readable(action, &error))
+    }
+
+    /// A reply can quote what no decoder takes: a duplicate key that is no UTF-8, say. The driver then reports that it could not read it, but it is
+    /// a reply all the same, and most of it can be read.
+    fn readable(&self, action: &str, error: &mongodb::error::Error) -> Result<Document, MongoError> {
+        let reply = error
+            .server_response()
+            .filter(|_| !matches!(*error.kind, mongodb::error::ErrorKind::Command(_)))
+            .and_then(|reply| bson::Utf8Lossy::<Document>::try_from(reply.as_ref()).ok());
+        let unreadable = self.error(action, error);
+        match reply {
+            Some(bson::Utf8Lossy(reply)) if is_ok(&reply) => Ok(reply),
+            Some(bson::Utf8Lossy(reply)) if reply.contains_key("errmsg") => Err(MongoError {
+                reason: self.uri.redact(reply.get_str("errmsg").unwrap_or_default()),
+                code: reply.get_i32("code").ok(),
+                ..unreadable
+            }),
+            _ => Err(unreadable),
+        }
     }
 
     pub(super) fn error(&self, action: impl Into<String>, error: &mongodb::error::Error) -> MongoError {
         MongoError::new(action, error, &self.uri)
+    }
+}
+
+fn is_ok(reply: &Document) -> bool {
+    match reply.get("ok") {
+        Some(bson::Bson::Double(ok)) => *ok == 1.0,
+        Some(bson::Bson::Int32(ok)) => *ok == 1,
+        _ => false,
     }
 }

@@ -5,7 +5,7 @@
 
 use bson::{Document, RawDocumentBuf, doc};
 
-use super::{Mongo, MongoError, code};
+use super::{Mongo, MongoError, code, id_alone};
 use crate::catalog::Definition;
 
 /// The documents of one command: 16 MiB is what the server takes in one command document, which one document may fill alone.
@@ -78,6 +78,15 @@ impl InsertBatch {
         &self.elements[start..start + u32::from_le_bytes(length) as usize]
     }
 
+    /// A batch of the documents that are chosen by their index, in their order.
+    pub fn only(&self, chosen: impl Fn(usize) -> bool) -> Self {
+        let mut only = Self::default();
+        for index in (0..self.len()).filter(|&index| chosen(index)) {
+            only.push(self.document(index));
+        }
+        only
+    }
+
     /// Forgets the documents, and keeps the memory.
     pub fn clear(&mut self) {
         self.elements.clear();
@@ -136,9 +145,37 @@ impl Mongo {
 
     /// Inserts a batch. Refused documents are in the outcome; an error means that nothing is known of any of them.
     ///
+    /// An ordered insert ends at the first document that is refused. Those behind it are no worse for that, so it goes on with them.
+    ///
     /// # Errors
     /// What prevented the command as a whole.
     pub async fn insert(
+        &self,
+        database: &str,
+        collection: &str,
+        batch: &InsertBatch,
+        order: Order,
+        validation: Validation,
+    ) -> Result<InsertOutcome, MongoError> {
+        let mut outcome = self.insert_once(database, collection, batch, order, validation).await?;
+        loop {
+            let tried = outcome.inserted as usize + outcome.rejected.len();
+            if tried >= batch.len() {
+                return Ok(outcome);
+            }
+            let rest = batch.only(|index| index >= tried);
+            let more = self.insert_once(database, collection, &rest, order, validation).await?;
+            outcome.inserted += more.inserted;
+            let rejected = more.rejected.into_iter().map(|rejected| Rejected {
+                index: rejected.index + tried,
+                ..rejected
+            });
+            outcome.rejected.extend(rejected);
+        }
+    }
+
+    /// One command. Of an ordered one, the documents behind the first that is refused are not in the outcome.
+    async fn insert_once(
         &self,
         database: &str,
         collection: &str,
@@ -158,7 +195,7 @@ impl Mongo {
         let inserted = reply
             .get_i32("n")
             .map_err(|error| MongoError::unexpected(&action, error.to_string()))?;
-        let mut rejected: Vec<Rejected> = match reply.get_array("writeErrors") {
+        let rejected: Vec<Rejected> = match reply.get_array("writeErrors") {
             Ok(errors) => errors
                 .iter()
                 .filter_map(bson::Bson::as_document)
@@ -167,17 +204,10 @@ impl Mongo {
             Err(_) => Vec::new(),
         };
         let inserted = u64::try_from(inserted).unwrap_or(0);
-        if order == Order::Kept {
-            // An ordered insert ends at the first error: what follows it was not tried.
-            for index in inserted as usize + rejected.len()..batch.len() {
-                rejected.push(Rejected {
-                    index,
-                    code: 0,
-                    message: "not tried: an earlier document was refused, and the order must be kept".to_owned(),
-                });
-            }
-        }
-        if inserted + rejected.len() as u64 != batch.len() as u64 {
+        let all = inserted + rejected.len() as u64 == batch.len() as u64;
+        let up_to_the_first =
+            order == Order::Kept && matches!(&rejected[..], [first] if first.index as u64 == inserted);
+        if !all && !up_to_the_first {
             return Err(MongoError::unexpected(
                 action,
                 format!("{inserted} inserted and {} refused of {}", rejected.len(), batch.len()),
@@ -199,11 +229,9 @@ impl Mongo {
     ) -> Result<(), MongoError> {
         let action = format!("replacing a document of {database}.{collection}");
         let invalid = |error: &dyn std::fmt::Display| MongoError::unexpected(&action, error.to_string());
+        // `$eq`, so that an `_id` that is itself a document with `$` keys or a regular expression is compared and not interpreted.
+        let id = id_alone(document, "$eq").ok_or_else(|| invalid(&"the document has no _id"))?;
         let document = bson::RawDocument::from_bytes(document).map_err(|error| invalid(&error))?;
-        let id = document
-            .get("_id")
-            .map_err(|error| invalid(&error))?
-            .ok_or_else(|| invalid(&"the document has no _id"))?;
         let mut command = RawDocumentBuf::new();
         command.append(bson::cstr!("update"), collection);
         command.append(bson::cstr!("updates"), {
@@ -234,25 +262,18 @@ impl Mongo {
 }
 
 /// An update by pipeline, because a plain replacement may not have keys that begin with `$` and would replace `Timestamp(0,0)`.
-fn replacement(id: bson::RawBsonRef<'_>, document: &bson::RawDocument) -> RawDocumentBuf {
+fn replacement(id: RawDocumentBuf, document: &bson::RawDocument) -> RawDocumentBuf {
     let nest = |key: &bson::raw::CStr, value: RawDocumentBuf| {
         let mut outer = RawDocumentBuf::new();
         outer.append(key, value);
         outer
     };
-    let mut query = RawDocumentBuf::new();
-    query.append(bson::cstr!("_id"), {
-        // `$eq`, so that an `_id` that is itself a document with `$` keys or a regular expression is compared and not interpreted.
-        let mut equals = RawDocumentBuf::new();
-        equals.append(bson::cstr!("$eq"), id);
-        equals
-    });
     let literal = nest(bson::cstr!("$literal"), document.to_owned());
     let stage = nest(bson::cstr!("$replaceRoot"), nest(bson::cstr!("newRoot"), literal));
     let mut pipeline = bson::RawArrayBuf::new();
     pipeline.push(stage);
     let mut update = RawDocumentBuf::new();
-    update.append(bson::cstr!("q"), query);
+    update.append(bson::cstr!("q"), nest(bson::cstr!("_id"), id));
     update.append(bson::cstr!("u"), pipeline);
     update
 }
@@ -278,11 +299,7 @@ impl Rejected {
 
 /// The `_id` of a document as canonical Extended JSON, for reports. `None` where it has none.
 pub fn id_text(document: &[u8]) -> Option<String> {
-    let document = bson::RawDocument::from_bytes(document).ok()?;
-    let id = document.get("_id").ok()??;
-    let mut only = RawDocumentBuf::new();
-    only.append(bson::cstr!("_id"), id);
-    Some(Definition::new(only).to_json())
+    id_alone(document, "_id").map(|id| Definition::new(id).to_json())
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use bson::{RawDocumentBuf, doc};
 use futures_util::StreamExt as _;
 use mongodb::raw_batch_cursor::RawBatchCursor;
 
-use super::{Batch, Mongo, MongoError, ReadAt};
+use super::{Batch, IdList, Mongo, MongoError, ReadAt};
 
 /// More documents than a reply of 16 MiB can hold of any but the smallest: the server then fills its replies.
 const FIRST_BATCH: u32 = 100_000;
@@ -52,25 +52,19 @@ impl Mongo {
         self.cursor(database, collection, find, documents).await
     }
 
-    /// Opens a cursor over the documents whose `_id` is one of `ids`, in no particular order. `ids` is the BSON array of the values.
+    /// Opens a cursor over the documents whose `_id` is one of `ids`, in no particular order.
     ///
     /// # Errors
     /// What the server answered.
-    pub async fn read_ids(
-        &self,
-        database: &str,
-        collection: &str,
-        ids: bson::RawArrayBuf,
-    ) -> Result<Batches, MongoError> {
-        let mut of_ids = RawDocumentBuf::new();
-        of_ids.append(bson::cstr!("$in"), ids);
-        let mut filter = RawDocumentBuf::new();
-        filter.append(bson::cstr!("_id"), of_ids);
+    pub async fn read_ids(&self, database: &str, collection: &str, ids: &IdList) -> Result<Batches, MongoError> {
+        let namespace = format!("{database}.{collection}");
+        let filter = ids
+            .filter()
+            .ok_or_else(|| MongoError::unexpected(format!("reading {namespace}"), "a lookup cannot be put together"))?;
         let mut find = RawDocumentBuf::new();
         find.append(bson::cstr!("find"), collection);
         find.append(bson::cstr!("filter"), filter);
         find.append(bson::cstr!("batchSize"), i64::from(FIRST_BATCH));
-        let namespace = format!("{database}.{collection}");
         let opened = self.database(database).run_raw_cursor_command(find).batch().await;
         let cursor = opened.map_err(|error| self.error(format!("reading {namespace}"), &error))?;
         Ok(self.batches(namespace, cursor))

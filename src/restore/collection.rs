@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::create::{create, drop_collection};
-use super::indexes::{self, Comparison, Which};
+use super::indexes::{self, Which};
 use super::load::{Loaded, Loader, not_what_was_promised};
 use super::readback::read_back;
+use super::sample::SampleHashes;
 use super::{Prepared, RestoreJob};
 use crate::backup::{Tools, cancelled};
 use crate::catalog::{Definition, Kind};
@@ -31,14 +32,14 @@ pub(super) struct Outcome {
     pub(super) loaded: Loaded,
     /// What the database has of it.
     pub(super) database: Option<Digest>,
+    /// What the sample came to. Taken before the commit: after it documents may expire.
+    pub(super) sample: Option<SampleHashes>,
     /// Indexes that could not be built, and why.
     pub(super) failed_indexes: Vec<(String, MongoError)>,
     /// Where it was loaded beside; gone after the commit.
     pub(super) temporary: Option<String>,
     /// What went wrong; the collection is then not what was planned.
     pub(super) error: Option<Failure>,
-    /// The digests of the first documents, in the archive and in the database.
-    pub(super) sample: Option<(String, String)>,
     /// How many documents the collection's validator would refuse.
     pub(super) validator_violations: Option<u64>,
 }
@@ -79,13 +80,16 @@ impl<'a> Run<'a> {
         &self.job.policy.database
     }
 
-    /// The options that a collection has while it is loaded: those it is created with, or those it has already.
-    pub(super) fn options(&self, row: &'a Planned) -> &'a Definition {
+    /// The options of the collection that a row's documents go into: those of the target where they are merged.
+    pub(super) fn options_in_force(&self, row: &'a Planned) -> &'a Definition {
         match row.action {
-            Action::Merge => self.prepared.target.get(&row.name).map(|present| &present.options),
-            _ => None,
+            Action::Merge => self
+                .prepared
+                .target
+                .get(&row.name)
+                .map_or(&row.options, |present| &present.options),
+            _ => &row.options,
         }
-        .unwrap_or(&row.options)
     }
 
     /// The plan's rows with their places.
@@ -189,7 +193,7 @@ impl<'a> Run<'a> {
         outcomes
     }
 
-    async fn one(&self, place: usize, row: &Planned, stream: CollectionStream) -> Outcome {
+    async fn one(&self, place: usize, row: &'a Planned, stream: CollectionStream) -> Outcome {
         let temporary = match row.method {
             Method::Aside | Method::AsideAfterDrop => Some(format!("{}.{place}", self.temporary)),
             Method::InPlace | Method::None => None,
@@ -204,7 +208,7 @@ impl<'a> Run<'a> {
         outcome
     }
 
-    async fn fill(&self, row: &Planned, name: &str, stream: CollectionStream) -> Result<Outcome, Failure> {
+    async fn fill(&self, row: &'a Planned, name: &str, stream: CollectionStream) -> Result<Outcome, Failure> {
         let (mongo, database) = (self.mongo(), self.database());
         if row.action == Action::Replace && row.method == Method::InPlace {
             drop_collection(mongo, database, name).await?;
@@ -213,20 +217,25 @@ impl<'a> Run<'a> {
             create(mongo, database, name, &row.options).await?;
         }
         let loader = Loader::new(self, row, name);
-        let loaded = loader.load(stream).await?;
-        let comparison = Comparison::of(self.options(row));
-        let failed_indexes = indexes::build(mongo, database, name, &row.indexes, comparison, Which::Lasting).await;
+        let (loaded, sample) = loader.load(stream).await?;
+        let failed_indexes = indexes::build(
+            mongo,
+            (database, name),
+            self.options_in_force(row),
+            &row.indexes,
+            Which::Lasting,
+        )
+        .await;
         self.tools.progress.step(format!("reading {} back", row.name));
         let read = match row.action {
             Action::Merge => loader.read_back_merged(&loaded).await?,
             _ => read_back(mongo, database, name, hashing(row)).await?,
         };
         Ok(Outcome {
-            validator_violations: violations(mongo, database, name, self.options(row)).await?,
-            // Before anything may expire.
-            sample: loaded.sample.compare(mongo, database, name).await?,
+            validator_violations: violations(mongo, database, name, self.options_in_force(row)).await?,
             loaded,
             database: Some(read),
+            sample: sample.compare(mongo, database, name).await?,
             failed_indexes,
             ..Outcome::default()
         })

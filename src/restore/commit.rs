@@ -2,7 +2,7 @@
 
 use super::collection::{AfterFailure, Outcome, Outcomes, Run};
 use super::create::{InTheWay, create, drop_collection, rename, start_expiry};
-use super::indexes::{self, Comparison, Which};
+use super::indexes::{self, Which};
 use crate::catalog::Kind;
 use crate::failure::{Failure, FailureKind};
 use crate::mongo::MongoError;
@@ -136,8 +136,14 @@ async fn expiry(run: &Run<'_>, outcomes: &mut Outcomes) {
         let Some(outcome) = outcomes.get_mut(&place).filter(|outcome| outcome.error.is_none()) else {
             continue;
         };
-        let (indexes, comparison) = (&planned.indexes, Comparison::of(run.options(planned)));
-        let failed = indexes::build(mongo, database, &planned.name, indexes, comparison, Which::Expiring).await;
+        let failed = indexes::build(
+            mongo,
+            (database, &planned.name),
+            run.options_in_force(planned),
+            &planned.indexes,
+            Which::Expiring,
+        )
+        .await;
         outcome.failed_indexes.extend(failed);
         if planned.action != Action::Merge
             && let Err(error) = start_expiry(mongo, database, &planned.name, planned.kind, &planned.options).await

@@ -1,6 +1,6 @@
 //! Building indexes as they were. One that fails does not lose the others.
 
-use bson::{RawArrayBuf, RawDocumentBuf, cstr, rawdoc};
+use bson::{RawArrayBuf, RawBsonRef, RawDocumentBuf, cstr, rawdoc};
 
 use crate::catalog::Definition;
 use crate::mongo::{Mongo, MongoError};
@@ -14,50 +14,26 @@ pub(super) enum Which {
     Expiring,
 }
 
-/// What an index is compared by where it does not say: an index that does not, is of the simple comparison, but `createIndexes` would give it that of
-/// the collection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Comparison {
-    /// The collection has none of its own.
-    Simple,
-    /// The collection has a collation.
-    Collated,
-}
-
-impl Comparison {
-    /// That of a collection with these options.
-    pub(super) fn of(options: &Definition) -> Self {
-        match options.get_document("collation") {
-            Some(_) => Self::Collated,
-            None => Self::Simple,
-        }
-    }
-}
-
-/// Builds indexes; returns those that failed, with the reason. `_id_` and a clustered index come with the collection.
+/// Builds indexes; returns those that failed, with the reason. `_id_` and a clustered index come with the collection, whose options are `options`.
 pub(super) async fn build(
     mongo: &Mongo,
-    database: &str,
-    collection: &str,
+    (database, collection): (&str, &str),
+    options: &Definition,
     indexes: &[Definition],
-    comparison: Comparison,
     which: Which,
 ) -> Vec<(String, MongoError)> {
-    let wanted: Vec<&Definition> = indexes
+    let wanted: Vec<Definition> = indexes
         .iter()
         .filter(|index| !comes_with_the_collection(index) && is_expiring(index) == (which == Which::Expiring))
+        .map(|index| with_its_collation(index, options))
         .collect();
-    if wanted.is_empty()
-        || create_indexes(mongo, database, collection, &wanted, comparison)
-            .await
-            .is_ok()
-    {
+    if wanted.is_empty() || create_indexes(mongo, database, collection, &wanted).await.is_ok() {
         return Vec::new();
     }
     // The server builds all or none of a command's indexes, so each gets one of its own.
     let mut failed = Vec::new();
     for index in wanted {
-        if let Err(error) = create_indexes(mongo, database, collection, &[index], comparison).await {
+        if let Err(error) = create_indexes(mongo, database, collection, std::slice::from_ref(&index)).await {
             let name = index.get_str("name").unwrap_or("(unnamed)");
             failed.push((name.to_owned(), error));
         }
@@ -73,20 +49,36 @@ fn is_expiring(index: &Definition) -> bool {
     matches!(index.as_raw().get("expireAfterSeconds"), Ok(Some(_)))
 }
 
+/// In a collection with a collation, an index without one has the simple collation, which the server does not list. Left out when it is built, it would
+/// become the collection's; and text and 2d indexes, which know no other, would be refused. An index of version 1 knows no collation, and none may be said.
+fn with_its_collation(index: &Definition, options: &Definition) -> Definition {
+    let collated = options.get_document("collation").is_some();
+    if !collated || index.get_document("collation").is_some() || is_version_1(index) {
+        return index.clone();
+    }
+    let mut explicit = index.as_raw().to_owned();
+    explicit.append(cstr!("collation"), rawdoc! {"locale": "simple"});
+    Definition::new(explicit)
+}
+
+fn is_version_1(index: &Definition) -> bool {
+    match index.as_raw().get("v") {
+        Ok(Some(RawBsonRef::Int32(version))) => version == 1,
+        Ok(Some(RawBsonRef::Int64(version))) => version == 1,
+        Ok(Some(RawBsonRef::Double(version))) => version == 1.0,
+        _ => false,
+    }
+}
+
 async fn create_indexes(
     mongo: &Mongo,
     database: &str,
     collection: &str,
-    indexes: &[&Definition],
-    comparison: Comparison,
+    indexes: &[Definition],
 ) -> Result<(), MongoError> {
     let mut definitions = RawArrayBuf::new();
     for index in indexes {
-        let mut definition = index.as_raw().to_owned();
-        if comparison == Comparison::Collated && index.get_document("collation").is_none() {
-            definition.append(cstr!("collation"), rawdoc! { "locale": "simple" });
-        }
-        definitions.push(definition);
+        definitions.push(index.as_raw().to_owned());
     }
     let mut command = RawDocumentBuf::new();
     command.append(cstr!("createIndexes"), collection);

@@ -14,7 +14,7 @@ use crate::backup::Tools;
 use crate::digest::Digest;
 use crate::elements::Elements;
 use crate::failure::Failure;
-use crate::mongo::{InsertBatch, MongoError, Order, Rejected, Validation, id_text};
+use crate::mongo::{IdList, InsertBatch, MongoError, Order, Rejected, Validation, id_text};
 use crate::open::{Chunk, CollectionStream};
 use crate::plan::{Action, Planned, Validators};
 
@@ -42,8 +42,6 @@ pub(super) struct Loaded {
     pub(super) rejected: u64,
     /// The first of them.
     pub(super) rejections: Vec<RejectedDocument>,
-    /// The digest of the first documents, and their `_id`s.
-    pub(super) sample: Sample,
 }
 
 /// Loads one collection.
@@ -71,7 +69,7 @@ struct Goal {
 impl<'a> Loader<'a> {
     pub(super) fn new(run: &'a Run<'a>, row: &'a Planned, name: &str) -> Self {
         let timeseries = row.kind == crate::catalog::Kind::Timeseries;
-        let capped = run.options(row).get_bool("capped") == Some(true);
+        let capped = run.options_in_force(row).get_bool("capped") == Some(true);
         Self {
             run,
             row,
@@ -98,11 +96,9 @@ impl<'a> Loader<'a> {
     }
 
     /// Takes a collection's documents to their end.
-    pub(super) async fn load(&self, mut stream: CollectionStream) -> Result<Loaded, Failure> {
-        let mut loaded = Loaded {
-            sample: Sample::new(self.run.job.verify_sample_size, hashing(self.row)),
-            ..Loaded::default()
-        };
+    pub(super) async fn load(&self, mut stream: CollectionStream) -> Result<(Loaded, Sample), Failure> {
+        let mut loaded = Loaded::default();
+        let mut sample = Sample::new(self.run.job.verify_sample_size, hashing(self.row));
         let mut keeper = Keeper::new(self.row);
         let mut working: JoinSet<Result<Counted, MongoError>> = JoinSet::new();
         let mut failure = None;
@@ -117,7 +113,7 @@ impl<'a> Loader<'a> {
             loaded.read.merge(&chunk.digest);
             let chunk = keeper.keep(chunk);
             loaded.archive.merge(&chunk.digest);
-            loaded.sample.take(&chunk);
+            sample.take(chunk.documents());
             if working.len() >= self.goal.workers
                 && let Some(done) = working.join_next().await
                 && let Err(error) = loaded.count(done)
@@ -135,7 +131,7 @@ impl<'a> Loader<'a> {
         loaded.ids_given = keeper.ids_given;
         match failure {
             Some(failure) => Err(failure),
-            None => self.check_against_manifest(loaded),
+            None => Ok((self.check_against_manifest(loaded)?, sample)),
         }
     }
 
@@ -167,10 +163,15 @@ impl<'a> Loader<'a> {
         while let Some(mut stream) = streams.recv().await {
             while let Some(chunk) = stream.chunks.recv().await {
                 let chunk = keeper.keep(chunk?);
-                let documents: Vec<&[u8]> = chunk.documents().collect();
-                for some in documents.chunks(self.goal.batch_size) {
-                    sum.merge(&read_back_ids(&tools.mongo, database, collection, some.iter().copied(), hashing).await?);
+                let mut ids = IdList::default();
+                for document in chunk.documents() {
+                    if ids.len() >= self.goal.batch_size || ids.is_full() {
+                        sum.merge(&read_back_ids(&tools.mongo, database, collection, &ids, hashing).await?);
+                        ids = IdList::default();
+                    }
+                    ids.push(document);
                 }
+                sum.merge(&read_back_ids(&tools.mongo, database, collection, &ids, hashing).await?);
             }
         }
         Ok(sum)
@@ -224,19 +225,19 @@ async fn put(goal: Arc<Goal>, chunk: Chunk) -> Result<Counted, MongoError> {
     let mut batch = InsertBatch::default();
     for document in chunk.documents() {
         if batch.len() >= goal.batch_size || !batch.has_room(document.len()) {
-            put_batch(&goal, &batch, &mut counted).await?;
+            insert(&goal, &batch, &mut counted).await?;
             batch.clear();
         }
         batch.push(document);
     }
     if !batch.is_empty() {
-        put_batch(&goal, &batch, &mut counted).await?;
+        insert(&goal, &batch, &mut counted).await?;
     }
     goal.tools.progress.add(chunk.digest.documents(), chunk.digest.bytes());
     Ok(counted)
 }
 
-async fn put_batch(goal: &Goal, batch: &InsertBatch, counted: &mut Counted) -> Result<(), MongoError> {
+async fn insert(goal: &Goal, batch: &InsertBatch, counted: &mut Counted) -> Result<(), MongoError> {
     let Goal {
         tools,
         database,
@@ -259,19 +260,19 @@ async fn put_batch(goal: &Goal, batch: &InsertBatch, counted: &mut Counted) -> R
         }
     };
     counted.inserted += outcome.inserted;
-    let (duplicates, refused): (Vec<Rejected>, Vec<Rejected>) = outcome
+    let (present, refused): (Vec<Rejected>, Vec<Rejected>) = outcome
         .rejected
         .into_iter()
         .partition(|rejected| rejected.is_duplicate() && (goal.action == Action::Merge || tries > 1));
     counted
         .rejected
         .extend(refused.iter().map(|refused| named(batch, refused)));
-    if !duplicates.is_empty() {
+    if !present.is_empty() {
         merge(
             &tools.mongo,
             (database, collection),
             batch,
-            &duplicates,
+            &present,
             goal.validation,
             goal.action,
             counted,
@@ -279,7 +280,12 @@ async fn put_batch(goal: &Goal, batch: &InsertBatch, counted: &mut Counted) -> R
         .await?;
     }
     if !tools.mongo.keeps_empty_timestamps() && goal.repeatable {
-        restore_empty_timestamps(goal, batch, &refused).await?;
+        let inserted = |index: usize| {
+            [&refused, &present]
+                .iter()
+                .all(|others| others.iter().all(|other| other.index != index))
+        };
+        restore_empty_timestamps(goal, batch, inserted).await?;
     }
     Ok(())
 }
@@ -294,10 +300,14 @@ pub(super) fn named(batch: &InsertBatch, refused: &Rejected) -> RejectedDocument
 }
 
 /// An older server puts the present time in the place of a top-level `Timestamp(0,0)` when it inserts; an update by pipeline leaves it alone.
-async fn restore_empty_timestamps(goal: &Goal, batch: &InsertBatch, refused: &[Rejected]) -> Result<(), MongoError> {
+async fn restore_empty_timestamps(
+    goal: &Goal,
+    batch: &InsertBatch,
+    inserted: impl Fn(usize) -> bool,
+) -> Result<(), MongoError> {
     for index in 0..batch.len() {
         let document = batch.document(index);
-        if has_empty_timestamp(document) && !refused.iter().any(|refused| refused.index == index) {
+        if has_empty_timestamp(document) && inserted(index) {
             goal.tools
                 .mongo
                 .replace(&goal.database, &goal.collection, document, goal.validation)

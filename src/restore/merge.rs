@@ -5,8 +5,7 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize};
 
 use super::load::{Counted, named};
-use super::readback::{id_of, ids};
-use crate::mongo::{InsertBatch, Mongo, MongoError, Rejected, Validation, code};
+use crate::mongo::{IdList, InsertBatch, Mongo, MongoError, Rejected, Validation, code, id_alone};
 use crate::plan::Action;
 
 /// What a merge found.
@@ -31,23 +30,16 @@ pub(super) async fn merge(
     action: Action,
     counted: &mut Counted,
 ) -> Result<(), MongoError> {
-    let ours = || duplicates.iter().map(|duplicate| batch.document(duplicate.index));
-    let mut theirs: HashMap<Vec<u8>, Vec<u8>> = HashMap::new();
-    let mut found = mongo.read_ids(database, collection, ids(ours())).await?;
-    while let Some(reply) = found.next().await {
-        for document in reply?.all_documents() {
-            let document = document?;
-            theirs.insert(key(document), document.to_vec());
-        }
-    }
+    let ours = duplicates.iter().map(|duplicate| batch.document(duplicate.index));
+    let mut theirs = present(mongo, (database, collection), IdList::of(ours)).await?;
     for duplicate in duplicates {
         let document = batch.document(duplicate.index);
-        let mut present = theirs.remove(&key(document));
-        if present.is_none() {
-            present = equal_id(mongo, (database, collection), document).await?;
-        }
-        match present {
-            Some(present) if present == document => match action {
+        let there = match theirs.remove(&key(document)) {
+            Some(there) => Some(there),
+            None => equal_id(mongo, (database, collection), document).await?,
+        };
+        match there {
+            Some(there) if there == document => match action {
                 Action::Merge => counted.merged.unchanged += 1,
                 _ => counted.inserted += 1,
             },
@@ -77,15 +69,31 @@ async fn equal_id(
     (database, collection): (&str, &str),
     document: &[u8],
 ) -> Result<Option<Vec<u8>>, MongoError> {
-    let mut found = mongo
-        .read_ids(database, collection, ids(std::iter::once(document)))
-        .await?;
+    let ids = IdList::of(std::iter::once(document));
+    let mut found = mongo.read_ids(database, collection, &ids).await?;
     while let Some(reply) = found.next().await {
         if let Some(document) = reply?.all_documents().next() {
             return Ok(Some(document?.to_vec()));
         }
     }
     Ok(None)
+}
+
+/// The documents with these `_id`s, by [`key`].
+async fn present(
+    mongo: &Mongo,
+    (database, collection): (&str, &str),
+    ids: IdList,
+) -> Result<HashMap<Vec<u8>, Vec<u8>>, MongoError> {
+    let mut theirs = HashMap::new();
+    let mut found = mongo.read_ids(database, collection, &ids).await?;
+    while let Some(reply) = found.next().await {
+        for document in reply?.all_documents() {
+            let document = document?;
+            theirs.insert(key(document), document.to_vec());
+        }
+    }
+    Ok(theirs)
 }
 
 /// Whether it is this one document that the server does not take, for whatever reason.
@@ -95,9 +103,5 @@ fn is_refusal(error: &MongoError) -> bool {
 
 /// The `_id` as bytes that can be compared: its type and value.
 fn key(document: &[u8]) -> Vec<u8> {
-    let mut only = bson::RawDocumentBuf::new();
-    if let Some(id) = id_of(document) {
-        only.append(bson::cstr!("_id"), id);
-    }
-    only.into_bytes()
+    id_alone(document, "_id").map_or_else(Vec::new, bson::RawDocumentBuf::into_bytes)
 }

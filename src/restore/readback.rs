@@ -2,11 +2,9 @@
 
 use std::sync::Arc;
 
-use bson::{RawArrayBuf, RawBsonRef, RawDocument};
-
 use crate::catalog::Topology;
 use crate::digest::{Digest, DocumentHasher, Hashing};
-use crate::mongo::{Batch, Batches, Mongo, MongoError, ReadAt};
+use crate::mongo::{Batch, Batches, IdList, Mongo, MongoError, ReadAt};
 
 /// How many replies are hashed at a time.
 const IN_HAND: usize = 4;
@@ -29,35 +27,18 @@ pub async fn read_back(
     hash_all(batches, hashing).await
 }
 
-/// The digest of the documents whose `_id` is that of one of `documents`.
+/// The digest of the documents with these `_id`s.
 ///
 /// # Errors
 /// What the server answered.
-pub(super) async fn read_back_ids<'a>(
+pub(super) async fn read_back_ids(
     mongo: &Mongo,
     database: &str,
     collection: &str,
-    documents: impl Iterator<Item = &'a [u8]>,
+    ids: &IdList,
     hashing: Hashing,
 ) -> Result<Digest, MongoError> {
-    hash_all(mongo.read_ids(database, collection, ids(documents)).await?, hashing).await
-}
-
-/// The `_id`s of documents, as a BSON array.
-pub(super) fn ids<'a>(documents: impl Iterator<Item = &'a [u8]>) -> RawArrayBuf {
-    let mut ids = RawArrayBuf::new();
-    for document in documents {
-        let document = RawDocument::from_bytes(document).ok();
-        if let Some(id) = document.and_then(|document| document.get("_id").ok().flatten()) {
-            ids.push(id);
-        }
-    }
-    ids
-}
-
-/// The `_id` of a document.
-pub(super) fn id_of(document: &[u8]) -> Option<RawBsonRef<'_>> {
-    RawDocument::from_bytes(document).ok()?.get("_id").ok().flatten()
+    hash_all(mongo.read_ids(database, collection, ids).await?, hashing).await
 }
 
 async fn hash_all(mut batches: Batches, hashing: Hashing) -> Result<Digest, MongoError> {

@@ -85,7 +85,7 @@ pub struct VerifiedCollection {
     /// The digest of the archive's first documents.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub sample_hash_archive: Option<String>,
-    /// The digest of those that the database has under their `_id`s.
+    /// The digest of those of them that the database has, looked up by their `_id`s.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub sample_hash_database: Option<String>,
     /// How many documents were put in.
@@ -221,9 +221,10 @@ fn of_outcome(planned: &Planned, outcome: Outcome) -> VerifiedCollection {
     let samples_equal = outcome
         .sample
         .as_ref()
-        .is_none_or(|(archive, database)| archive == database);
+        .is_none_or(|sample| sample.archive == sample.database);
     let database = outcome.database.unwrap_or_default();
-    let (sample_hash_archive, sample_hash_database) = outcome.sample.unzip();
+    let (sample_hash_archive, sample_hash_database) =
+        outcome.sample.map(|sample| (sample.archive, sample.database)).unzip();
     VerifiedCollection {
         name: planned.name.clone(),
         kind: planned.kind,

@@ -1,29 +1,29 @@
-//! The sample hash: the first documents of a collection, in the archive and in the database.
+//! The sample hash: the first documents of a collection, looked up again by their `_id`s.
+//!
+//! The digest over everything says more; this one is what the ancestor's users compare. Documents without an `_id` (measurements need none) are left
+//! out, and of several with the same `_id` (measurements may share one) those count that are in the sample.
 
 use std::collections::HashMap;
 
-use bson::RawArrayBuf;
+use crate::digest::{Digest, DocumentHasher, Hashing};
+use crate::mongo::{IdList, Mongo, MongoError};
 
-use super::readback::id_of;
-use crate::digest::{Digest, DocumentHasher, Hashing, Sum};
-use crate::mongo::{Mongo, MongoError};
-use crate::open::Chunk;
-
-/// The first documents of a collection that have an `_id` to find them by.
+/// The first documents of a collection that have an `_id`.
 #[derive(Debug)]
 pub(super) struct Sample {
     wanted: u64,
     hashing: Hashing,
     digest: Digest,
-    /// How often each document is in it. In a time series several documents can have the same `_id`.
-    documents: HashMap<Sum, u64>,
-    ids: RawArrayBuf,
+    /// How often each document is in it.
+    documents: HashMap<Digest, u64>,
+    ids: IdList,
 }
 
-impl Default for Sample {
-    fn default() -> Self {
-        Self::new(0, Hashing::Raw)
-    }
+/// What the sample came to, there and here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct SampleHashes {
+    pub(super) archive: String,
+    pub(super) database: String,
 }
 
 impl Sample {
@@ -33,54 +33,54 @@ impl Sample {
             hashing,
             digest: Digest::default(),
             documents: HashMap::new(),
-            ids: RawArrayBuf::new(),
+            ids: IdList::default(),
         }
     }
 
-    pub(super) fn take(&mut self, chunk: &Chunk) {
-        let missing = self.wanted - self.digest.documents();
-        let found = chunk
-            .documents()
-            .filter_map(|document| Some((document, id_of(document)?)));
-        for (document, id) in found.take(usize::try_from(missing).unwrap_or(usize::MAX)) {
-            let hash = self.hash(document);
-            self.digest.merge(&hash);
-            *self.documents.entry(hash.sum()).or_default() += 1;
-            self.ids.push(id);
+    /// Takes what is still missing.
+    pub(super) fn take<'a>(&mut self, documents: impl Iterator<Item = &'a [u8]>) {
+        for document in documents {
+            if self.digest.documents() >= self.wanted || self.ids.is_full() {
+                return;
+            }
+            if self.ids.push(document) {
+                let one = digest_of(document, self.hashing);
+                self.digest.merge(&one);
+                *self.documents.entry(one).or_default() += 1;
+            }
         }
     }
 
-    fn hash(&self, document: &[u8]) -> Digest {
-        let mut hasher = DocumentHasher::new(self.hashing);
-        hasher.add_document(document);
-        hasher.digest()
-    }
-
-    /// The digests of the sample in the archive and of what the database has of it; `None` for a sample of nothing.
-    ///
-    /// # Errors
-    /// What the server answered.
+    /// Looks the documents up; `None` where there are none.
     pub(super) async fn compare(
-        &self,
+        mut self,
         mongo: &Mongo,
         database: &str,
         collection: &str,
-    ) -> Result<Option<(String, String)>, MongoError> {
-        if self.digest.documents() == 0 {
+    ) -> Result<Option<SampleHashes>, MongoError> {
+        if self.ids.is_empty() {
             return Ok(None);
         }
-        let mut missing = self.documents.clone();
         let mut found = Digest::default();
-        let mut replies = mongo.read_ids(database, collection, self.ids.clone()).await?;
-        while let Some(reply) = replies.next().await {
-            for document in reply?.all_documents() {
-                let hash = self.hash(document?);
-                if let Some(count @ 1..) = missing.get_mut(&hash.sum()) {
-                    *count -= 1;
-                    found.merge(&hash);
+        let mut batches = mongo.read_ids(database, collection, &self.ids).await?;
+        while let Some(batch) = batches.next().await {
+            for document in batch?.all_documents() {
+                let one = digest_of(document?, self.hashing);
+                if let Some(missing) = self.documents.get_mut(&one).filter(|missing| **missing > 0) {
+                    *missing -= 1;
+                    found.merge(&one);
                 }
             }
         }
-        Ok(Some((self.digest.to_string(), found.to_string())))
+        Ok(Some(SampleHashes {
+            archive: self.digest.to_string(),
+            database: found.to_string(),
+        }))
     }
+}
+
+fn digest_of(document: &[u8], hashing: Hashing) -> Digest {
+    let mut hasher = DocumentHasher::new(hashing);
+    hasher.add_document(document);
+    hasher.digest()
 }

@@ -27,11 +27,10 @@ pub struct Forge {
     pub collections: Vec<(&'static str, Segments)>,
 }
 
-/// A written archive, and what is in it.
+/// A written archive.
 #[derive(Clone, Debug)]
 pub struct Forged {
     pub bytes: Vec<u8>,
-    pub manifest: Manifest,
 }
 
 impl Forge {
@@ -79,7 +78,7 @@ impl Forge {
         parts.sort_by_key(|part| part.number);
         let bytes: Vec<u8> = parts.into_iter().flat_map(|part| part.bytes).collect();
         assert_eq!(bytes.len() as u64, length);
-        Forged { bytes, manifest }
+        Forged { bytes }
     }
 
     fn collection(
