@@ -172,19 +172,29 @@ impl Store {
     /// # Errors
     /// [`StoreError::Exists`] where it is there already or somebody else is writing it, or what prevented the beginning.
     pub async fn upload(&self, location: &Location, in_flight: usize) -> Result<Upload, StoreError> {
-        match self.find(location).await {
-            Err(StoreError::NotFound(_)) => {}
-            // A role that may only write archives cannot look; the commit refuses to overwrite all the same.
-            Err(StoreError::Denied { .. }) => {}
-            Ok(_) => return Err(StoreError::Exists(location.clone())),
-            Err(error) => return Err(error),
-        }
+        self.refuse_existing(location).await?;
         let sink = match location {
             Location::S3 { bucket, key } => {
                 upload::Sink::S3(s3::Multipart::begin(self.client().await, bucket, key).await?)
             }
             Location::Local(path) => upload::Sink::Local(local::Temporary::begin(path, local::Claim::Name).await?),
         };
-        Ok(Upload::new(sink, in_flight))
+        let upload = Upload::new(sink, in_flight);
+        // Whoever held the name when we looked first may have committed before we claimed it.
+        if let Err(error) = self.refuse_existing(location).await {
+            upload.abort().await?;
+            return Err(error);
+        }
+        Ok(upload)
+    }
+
+    async fn refuse_existing(&self, location: &Location) -> Result<(), StoreError> {
+        match self.find(location).await {
+            Err(StoreError::NotFound(_)) => Ok(()),
+            // A role that may only write archives cannot look; the commit refuses to overwrite all the same.
+            Err(StoreError::Denied { .. }) => Ok(()),
+            Ok(_) => Err(StoreError::Exists(location.clone())),
+            Err(error) => Err(error),
+        }
     }
 }
