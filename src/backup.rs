@@ -131,7 +131,11 @@ async fn begin_upload(job: &BackupJob, tools: &Tools) -> Result<(ArchiveName, Up
     loop {
         let name = ArchiveName::at(OffsetDateTime::now_utc());
         let location = job.destination.join(&name.object(job.compression));
-        match tools.store.upload(&location, PARTS_IN_FLIGHT).await {
+        let upload = match is_taken(job, tools, &name).await {
+            true => Err(StoreError::Exists(location)),
+            false => tools.store.upload(&location, PARTS_IN_FLIGHT).await,
+        };
+        match upload {
             Ok(upload) => return Ok((name, upload)),
             // Another backup began within the same second; the next second is free.
             Err(StoreError::Exists(_)) if tries < NAME_TRIES => {
@@ -143,6 +147,12 @@ async fn begin_upload(job: &BackupJob, tools: &Tools) -> Result<(ArchiveName, Up
             Err(error) => return Err(error.into()),
         }
     }
+}
+
+/// Whether an archive of that name is there, however it is compressed: the manifest's copy beside it has but one name. Who may not list finds out when that is written.
+async fn is_taken(job: &BackupJob, tools: &Tools, name: &ArchiveName) -> bool {
+    let listed = tools.store.list(&job.destination, &name.to_string()).await;
+    listed.is_ok_and(|objects| !objects.is_empty())
 }
 
 /// Everything between the upload's begin and its end: one commit, or one abort.

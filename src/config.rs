@@ -3,7 +3,8 @@
 //! `MONGO_URI` and `MONGO_DB` are the ancestor's names. An option of the command line or a field of the event overrides the environment, which
 //! overrides `.env` (read by the command line only).
 
-use serde_json::Value;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
 
 use crate::failure::{Failure, FailureKind};
 use crate::mongo::MongoUri;
@@ -39,14 +40,20 @@ impl Environment {
     /// The connection string.
     ///
     /// # Errors
-    /// [`FailureKind::ConfigurationMissing`].
+    /// [`FailureKind::ConfigurationMissing`], or [`FailureKind::InvalidRequest`] for what is no connection string.
     pub fn uri(&self) -> Result<&MongoUri, Failure> {
-        self.uri.as_ref().ok_or_else(|| {
+        let uri = self.uri.as_ref().ok_or_else(|| {
             Failure::new(
                 FailureKind::ConfigurationMissing,
                 "no connection string: set MONGO_URI (in the environment or in .env), or give --mongo-uri",
             )
-        })
+        })?;
+        uri.check().map_err(|reason| {
+            Failure::invalid(format!(
+                "the connection string {uri} (MONGO_URI, --mongo-uri) is wrong: {reason}. It looks like mongodb://user:password@host:27017/?replicaSet=name"
+            ))
+        })?;
+        Ok(uri)
     }
 
     /// The database, given or from the environment.
@@ -61,16 +68,45 @@ impl Environment {
             )
         })?;
         if name.is_empty() || name.len() > 63 || name.contains(['/', '\\', '.', ' ', '"', '$', '\0']) {
+            // A connection string in the wrong place must not show its password.
+            let name = match name.contains("://") {
+                true => MongoUri::new(name).to_string(),
+                false => name,
+            };
             return Err(Failure::invalid(format!(
-                "{name:?} is not a database name that a server takes"
+                "{name:?} is not a database name that a server takes: it must not be empty, nor hold / \\ . \" $ or a space, nor be longer than 63 bytes"
             )));
         }
         Ok(name)
     }
 }
 
+/// Reads the request within an event.
+///
+/// # Errors
+/// [`FailureKind::InvalidRequest`], with the name of the field that is not known or of the wrong type.
+pub(crate) fn read_request<T: DeserializeOwned>(event: Value, what: &str) -> Result<T, Failure> {
+    let request = request_in(event);
+    if !request.is_object() {
+        // A derived reader would take a list for the fields in their order.
+        return Err(Failure::invalid(format!(
+            "the event is not a {what} request: a JSON object is expected"
+        )));
+    }
+    T::deserialize(&request).map_err(|error| {
+        // The error of a field's value does not name the field. Every field can be left out, so each can be tried by itself.
+        let wrong = request
+            .as_object()
+            .into_iter()
+            .flatten()
+            .find(|(name, value)| T::deserialize(json!({*name: value})).is_err());
+        let place = wrong.map(|(name, _)| format!("{name:?}: ")).unwrap_or_default();
+        Failure::invalid(format!("the event is not a {what} request: {place}{error}"))
+    })
+}
+
 /// The request within an event: the event itself, or the `detail` of an EventBridge event (empty for a schedule).
-pub(crate) fn request_in(event: Value) -> Value {
+fn request_in(event: Value) -> Value {
     let is_eventbridge = event.get("detail-type").is_some() && event.get("source").is_some();
     let mut request = match event {
         Value::Object(mut fields) if is_eventbridge => fields.remove("detail").unwrap_or_default(),

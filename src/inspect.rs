@@ -63,7 +63,10 @@ pub async fn list(store: &Store, folder: &Location) -> Result<Vec<Listed>, Failu
                     length: sidecar.bytes,
                 };
                 let text = store.read(sidecar, all).await?;
-                Manifest::from_sidecar(&text).ok().map(|manifest| summary(&manifest))
+                let manifest = Manifest::from_sidecar(&text).ok();
+                manifest
+                    .filter(|manifest| manifest.compression == compression)
+                    .map(|manifest| summary(&manifest))
             }
             None => None,
         };
@@ -139,7 +142,8 @@ pub async fn show(store: &Store, source: impl Into<Source<'_>>) -> Result<Shown,
     }))
 }
 
-/// Writes the documents of one collection as Extended JSON, one a line; returns how many.
+/// Writes the documents of one collection as Extended JSON, one a line; returns how many were read. A reader that has closed `out` has seen enough: the rest is not
+/// read, and that is no error.
 ///
 /// # Errors
 /// [`FailureKind::InvalidRequest`] where the archive has no such collection, or damage, by which time the documents before it have been written.
@@ -159,7 +163,6 @@ pub async fn cat(
             names.join(", ")
         )));
     }
-    let failed = |error: std::io::Error| Failure::new(FailureKind::Store, format!("writing the documents: {error}"));
     let mut streams = file.documents(vec![(collection.to_owned(), Hashing::Raw)]);
     let mut encoder = Encoder::new(Style::Compact);
     let (mut text, mut documents) = (Vec::new(), 0);
@@ -169,10 +172,24 @@ pub async fn cat(
                 encoder.encode(document, &mut text);
                 documents += 1;
             }
-            out.write_all(&text).await.map_err(failed)?;
+            if !written(out.write_all(&text).await)? {
+                return Ok(documents);
+            }
             text.clear();
         }
     }
-    out.flush().await.map_err(failed)?;
+    written(out.flush().await)?;
     Ok(documents)
+}
+
+/// Whether somebody still reads.
+fn written(outcome: std::io::Result<()>) -> Result<bool, Failure> {
+    match outcome {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(Failure::new(
+            FailureKind::Store,
+            format!("writing the documents: {error}"),
+        )),
+    }
 }

@@ -105,7 +105,7 @@ fn check_consent(plan: &RestorePlan, consent: &Consent) -> Result<(), Failure> {
         Consent::None => Err(Failure::new(
             FailureKind::ConsentMissing,
             format!(
-                "a restore changes the database: make a dry run, look at its plan, and give \"confirm\": \"{}\" (or \"yes\": true). Nothing was changed",
+                "a restore changes the database: make a dry run, look at its plan, and give \"confirm\": \"{}\" (--confirm), or \"yes\": true (--yes). Nothing was changed",
                 plan.confirm
             ),
         )),

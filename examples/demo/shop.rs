@@ -24,7 +24,7 @@ pub async fn fill(client: &Client, database: &str) {
     .await;
     command(doc! {
         "create": "large_orders", "viewOn": "orders",
-        "pipeline": [{"$match": {"total": {"$gt": Decimal128::from_bytes(decimal(500_00))}}}],
+        "pipeline": [{"$match": {"total": {"$gt": Decimal128::from_bytes(decimal(50_000))}}}],
     })
     .await;
     insert(client, database, "users", USERS, user).await;

@@ -248,8 +248,8 @@ fn check_contents(manifest: &Manifest, trailer: u64) -> Result<(), String> {
         }
     }
     for saved in &manifest.collections {
-        let rows = saved.entry.iter().flat_map(|entry| &entry.segments);
-        let documents = rows.fold(Some(0_u64), |sum, row| sum?.checked_add(row.documents));
+        let mut rows = saved.entry.iter().flat_map(|entry| &entry.segments);
+        let documents = rows.try_fold(0_u64, |sum, row| sum.checked_add(row.documents));
         if documents != Some(saved.documents) {
             return Err(format!("{:?}: the segments do not add up to its documents", saved.name));
         }

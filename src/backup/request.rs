@@ -85,9 +85,7 @@ impl BackupRequest {
     /// # Errors
     /// [`FailureKind::InvalidRequest`], with the name of the field that is not known.
     pub fn from_event(event: serde_json::Value) -> Result<Self, Failure> {
-        let request = crate::config::request_in(event);
-        serde_json::from_value(request)
-            .map_err(|error| Failure::invalid(format!("the event is not a backup request: {error}")))
+        crate::config::read_request(event, "backup")
     }
 
     /// Fills in what is left out.

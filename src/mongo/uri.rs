@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+use mongodb::error::ErrorKind;
+use mongodb::options::ConnectionString;
+
 /// A MongoDB connection string. `Debug` and `Display` show neither user nor password, so that it can stand in any error.
 #[derive(Clone, PartialEq, Eq)]
 pub struct MongoUri(String);
@@ -27,6 +30,29 @@ impl MongoUri {
         (!name.is_empty()).then(|| percent_decoded(name))
     }
 
+    /// Whether the string has the form of a connection string; nobody is asked whether it is right.
+    ///
+    /// # Errors
+    /// What is wrong, without credentials.
+    pub fn check(&self) -> Result<(), String> {
+        let Err(error) = ConnectionString::parse(&self.0) else {
+            return Ok(());
+        };
+        let userinfo = self.userinfo().unwrap_or_default();
+        if userinfo.contains(['/', '?', '#', '[', ']', '@']) || userinfo.matches(':').count() > 1 {
+            // Where the parser takes half of a password for a host, its message holds that half.
+            return Err(
+                "user name or password hold one of : / ? # [ ] @, which must be written as %3A %2F %3F %23 %5B %5D %40"
+                    .to_owned(),
+            );
+        }
+        let reason = match error.kind.as_ref() {
+            ErrorKind::InvalidArgument { message, .. } => message.clone(),
+            kind => kind.to_string(),
+        };
+        Err(self.redact(&reason))
+    }
+
     /// Takes every trace of the credentials out of a text, such as a driver's error.
     pub(super) fn redact(&self, text: &str) -> String {
         let mut clean = text.replace(&self.0, &self.to_string());
@@ -43,8 +69,7 @@ impl MongoUri {
 
     fn userinfo(&self) -> Option<&str> {
         let rest = self.0.split_once("://")?.1;
-        let authority = rest.split_once('?').map_or(rest, |(before, _)| before);
-        authority.rsplit_once('@').map(|(userinfo, _)| userinfo)
+        rest.rsplit_once('@').map(|(userinfo, _)| userinfo)
     }
 }
 
@@ -54,11 +79,10 @@ impl fmt::Display for MongoUri {
         let Some((scheme, rest)) = self.0.split_once("://") else {
             return f.write_str("(not a connection string)");
         };
-        let rest = rest.split_once('?').map_or(rest, |(before, _)| before);
-        match rest.rsplit_once('@') {
-            Some((_, hosts)) => write!(f, "{scheme}://***@{hosts}"),
-            None => write!(f, "{scheme}://{rest}"),
-        }
+        // The last `@` first, and then the `?`: a password may wrongly hold either.
+        let (hidden, rest) = rest.rsplit_once('@').map_or(("", rest), |(_, hosts)| ("***@", hosts));
+        let hosts = rest.split_once('?').map_or(rest, |(before, _)| before);
+        write!(f, "{scheme}://{hidden}{hosts}")
     }
 }
 
@@ -86,6 +110,30 @@ fn percent_decoded(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The half of a password before its `?` was shown, and the half after its `/`, which the parser takes for something else.
+    #[test]
+    fn a_password_that_should_have_been_escaped_does_not_show_either() {
+        for password in [
+            "half?other",
+            "half/other",
+            "half@other",
+            "ha:f:other",
+            "half#other",
+            "half[other",
+        ] {
+            let uri = MongoUri::new(format!("mongodb://root:{password}@db.example/shop?w=1"));
+            assert_eq!(uri.to_string(), "mongodb://***@db.example/shop");
+            if let Err(reason) = uri.check() {
+                assert!(!reason.contains("half") && !reason.contains("other"), "{reason}");
+                assert!(reason.contains("%40"), "it says what to do: {reason}");
+            }
+        }
+        assert_eq!(MongoUri::new("mongodb://u:p%40@h:27017/shop?w=1").check(), Ok(()));
+        for wrong in ["localhost:27017", "mongodb://h:port/", "mongodb://", "mysql://h/"] {
+            assert!(MongoUri::new(wrong).check().is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn credentials_never_show() {

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::archive::ArchiveName;
 use crate::catalog::Selection;
-use crate::config::{Environment, request_in};
+use crate::config::{Environment, read_request};
 use crate::failure::{Failure, FailureKind};
 use crate::plan::{Existing, Extra, Inference, Policy, Rename, Validators};
 use crate::store::{Location, Store};
@@ -70,7 +70,11 @@ pub struct RestoreRequest {
 
 /// Which archive is meant.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    deny_unknown_fields,
+    expecting = "expected s3://bucket/prefix/backup_….tar.zst, a path, or {\"latest\": \"s3://bucket/prefix/\"}"
+)]
 pub enum ArchiveChoice {
     /// This one.
     At(String),
@@ -126,8 +130,7 @@ impl RestoreRequest {
     /// # Errors
     /// [`FailureKind::InvalidRequest`], with the name of the field that is not known.
     pub fn from_event(event: serde_json::Value) -> Result<Self, Failure> {
-        serde_json::from_value(request_in(event))
-            .map_err(|error| Failure::invalid(format!("the event is not a restore request: {error}")))
+        read_request(event, "restore")
     }
 
     /// Fills in what is left out. `dry_run` is the caller's to obey: by not calling [`carry_out`](super::carry_out).

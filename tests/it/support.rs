@@ -201,3 +201,32 @@ pub async fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
         tokio::time::sleep(std::time::Duration::from_millis(1)).await;
     }
 }
+
+/// A replica set that asks for credentials, shared like the one that does not. Users belong to the test that made them.
+pub fn shared_authenticated() -> &'static rig::Mongod {
+    static SHARED: std::sync::OnceLock<rig::Mongod> = std::sync::OnceLock::new();
+    SHARED.get_or_init(|| rig::Mongod::builder().authentication().start())
+}
+
+/// A database on [`shared_authenticated`] with `open` and `secret`, and the connection string of a user who may read all but `secret`: what it backs up is partial.
+pub async fn half_readable() -> (String, String) {
+    let mongod = shared_authenticated();
+    let database = rig::fresh_database_name("half");
+    let client = mongod.client().await;
+    for collection in ["open", "secret"] {
+        insert(&client, &database, collection, vec![bson::doc! {"_id": 1}]).await;
+    }
+    let role = bson::doc! {"createRole": &database, "roles": [], "privileges": [
+        {"resource": {"db": &database, "collection": ""}, "actions": ["listCollections", "listIndexes", "collStats"]},
+        {"resource": {"db": &database, "collection": "open"}, "actions": ["find"]},
+    ]};
+    client.database("admin").run_command(role).await.expect("a role");
+    let uri = mongod.create_user(&database, vec![bson::doc! {"role": &database, "db": "admin"}]);
+    (uri, database)
+}
+
+/// What stands between the user and the host of a connection string.
+pub fn password_of(uri: &str) -> String {
+    let (userinfo, _) = uri.rsplit_once('@').expect("credentials");
+    userinfo.rsplit_once(':').expect("a password").1.to_owned()
+}

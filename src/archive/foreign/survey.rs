@@ -245,9 +245,8 @@ impl Found {
     /// Leaves out something that is no data.
     fn ignore(&mut self, path: &str, why: &str) {
         self.ignored += 1;
-        match self.ignored {
-            1..=MAX_NAMED => self.warnings.push(format!("{path:?} is ignored: {why}")),
-            _ => {}
+        if self.ignored <= MAX_NAMED {
+            self.warnings.push(format!("{path:?} is ignored: {why}"));
         }
     }
 

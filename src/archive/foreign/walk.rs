@@ -74,7 +74,6 @@ pub(super) fn walk<R: Read>(
         let Some(entry) = entries.next() else {
             // An end mark is a block of zeros; without one, only the padding of the last content can have been read.
             let marked = gauge.position.get() - before >= BLOCK as u64;
-            drop(entries);
             gauge.allowance.set(u64::MAX);
             return if marked {
                 after_first_mark(archive.into_inner(), &gauge)

@@ -8,6 +8,7 @@ use mongotar::config::Environment;
 use mongotar::failure::{Failure, FailureKind};
 use mongotar::mongo::{Mongo, MongoUri};
 use mongotar::open::Source;
+use mongotar::plan::RestorePlan;
 use mongotar::progress::Progress;
 use mongotar::restore::{Consent, RestoreReport, carry_out, prepare};
 use mongotar::store::{Location, Store};
@@ -29,7 +30,7 @@ pub async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Verify(arguments) => run_verify(&arguments, json).await,
         Command::List(arguments) => run_list(arguments, json).await,
         Command::Show(arguments) => run_show(&arguments, json).await,
-        Command::Cat(arguments) => run_cat(&arguments).await,
+        Command::Cat(arguments) => run_cat(&arguments, json).await,
     }
 }
 
@@ -67,7 +68,7 @@ async fn run_restore(arguments: &Restore, json: bool) -> Result<ExitCode, Failur
     let prepared = Box::pin(prepare(&job, &tools)).await;
     shown.stop();
     let prepared = prepared?;
-    if job.consent == Consent::None && ask::consents(&prepared.plan) {
+    if job.consent == Consent::None && asked(&prepared.plan, &tools.cancel).await? {
         job.consent = Consent::Token(prepared.plan.confirm.clone());
     }
     let shown = Shown::start(&tools.progress);
@@ -76,6 +77,16 @@ async fn run_restore(arguments: &Restore, json: bool) -> Result<ExitCode, Failur
     let report = report?;
     print(json, &report, text::restore)?;
     Ok(code(report.status))
+}
+
+/// Asks on a thread of its own, so that an interrupt ends the question too.
+async fn asked(plan: &RestorePlan, cancel: &CancellationToken) -> Result<bool, Failure> {
+    let plan = plan.clone();
+    let answer = tokio::task::spawn_blocking(move || ask::consents(&plan));
+    tokio::select! {
+        answer = answer => Ok(answer.unwrap_or(false)),
+        () = cancel.cancelled() => Err(Failure::new(FailureKind::Cancelled, "interrupted before anything was changed")),
+    }
 }
 
 async fn run_verify(arguments: &OneArchive, json: bool) -> Result<ExitCode, Failure> {
@@ -111,7 +122,12 @@ async fn run_show(arguments: &OneArchive, json: bool) -> Result<ExitCode, Failur
     Ok(ExitCode::SUCCESS)
 }
 
-async fn run_cat(arguments: &Cat) -> Result<ExitCode, Failure> {
+async fn run_cat(arguments: &Cat, json: bool) -> Result<ExitCode, Failure> {
+    if json {
+        return Err(Failure::invalid(
+            "cat writes one JSON document for each document, a line each: leave --json out",
+        ));
+    }
     let mut out = tokio::io::stdout();
     let location: Location = arguments.archive.parse()?;
     let source = of(&location, &arguments.source);
@@ -170,9 +186,11 @@ fn print<T: Serialize>(json: bool, value: &T, text: impl FnOnce(&T) -> String) -
     if !printed.ends_with('\n') {
         printed.push('\n');
     }
-    std::io::stdout()
-        .write_all(printed.as_bytes())
-        .map_err(|error| Failure::new(FailureKind::Store, format!("standard output: {error}")))
+    match std::io::stdout().write_all(printed.as_bytes()) {
+        // Whoever reads has seen enough, as in `mongotar list … | head`; what was done is done.
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        written => written.map_err(|error| Failure::new(FailureKind::Store, format!("standard output: {error}"))),
+    }
 }
 
 fn code(status: RunStatus) -> ExitCode {

@@ -1,50 +1,46 @@
 //! The command line: everything that the Lambda functions do, by hand. See `mongotar --help`.
 //!
-//! Results go to standard output (`--json`: one JSON document), progress and questions to standard error. Exit codes: 0 done, 1 failed, 2 configuration or
-//! usage, 3 finished, but partial.
+//! Results go to standard output (`--json`: one JSON document, also of a failure), progress and questions to standard error. Exit codes: 0 done, 1 failed,
+//! 2 configuration or usage, 3 finished, but partial.
 
 mod arguments;
 mod ask;
 mod commands;
+mod failed;
 mod show_progress;
 mod text;
 
 use std::process::ExitCode;
 
+use arguments::Arguments;
 use clap::Parser as _;
-use mongotar::failure::FailureKind;
+use mongotar::failure::{Failure, FailureKind};
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return failed::usage(&error),
+    };
+    let json = arguments.json;
+    run(arguments).unwrap_or_else(|failure| failed::failure(&failure, json))
+}
+
+fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     // What is set already wins over `.env`; no `.env` is no error, a broken one is.
     match dotenvy::dotenv() {
-        Err(error) if !error.not_found() => {
-            eprintln!("mongotar: .env cannot be read: {error}");
-            return ExitCode::from(2);
-        }
+        Err(error) if !error.not_found() => return Err(failed::dotenv(&error)),
         _ => {}
     }
-    let arguments = arguments::Arguments::parse();
     let filter = EnvFilter::try_from_env("MONGOTAR_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .init();
-    let runtime = match tokio::runtime::Runtime::new() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            eprintln!("mongotar: the runtime cannot start: {error}");
-            return ExitCode::FAILURE;
-        }
-    };
-    match runtime.block_on(Box::pin(commands::run(arguments))) {
-        Ok(code) => code,
-        Err(failure) => {
-            eprintln!("mongotar: {failure}");
-            match failure.kind {
-                FailureKind::ConfigurationMissing => ExitCode::from(2),
-                _ => ExitCode::FAILURE,
-            }
-        }
-    }
+    let runtime = tokio::runtime::Runtime::new()
+        .map_err(|error| Failure::new(FailureKind::Store, format!("the runtime cannot start: {error}")))?;
+    let ended = runtime.block_on(Box::pin(commands::run(arguments)));
+    // A thread that still waits for an answer at the terminal must not keep an interrupted run from ending.
+    runtime.shutdown_background();
+    ended
 }

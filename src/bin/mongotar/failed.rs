@@ -1,0 +1,65 @@
+//! What is said when a command could not do its work, and the exit code for it.
+
+use std::process::ExitCode;
+
+use mongotar::failure::{Failure, FailureKind};
+use mongotar::mongo::MongoUri;
+use serde_json::json;
+
+/// For people on standard error; with `--json` for machines on standard output as well, where they look for the result.
+pub fn failure(failure: &Failure, json: bool) -> ExitCode {
+    eprintln!("mongotar: {failure}");
+    if json {
+        print_json(failure.kind, &failure.message);
+    }
+    match failure.kind {
+        FailureKind::ConfigurationMissing | FailureKind::InvalidRequest => ExitCode::from(2),
+        _ => ExitCode::FAILURE,
+    }
+}
+
+/// What the argument parser has to say: help, the version, or what is wrong with the command line.
+pub fn usage(error: &clap::Error) -> ExitCode {
+    let code = ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+    if !error.use_stderr() {
+        // Help and version, and nobody may be reading them to their end.
+        let _ = error.print();
+        return code;
+    }
+    let said = without_credentials(error.render().to_string());
+    eprint!("{said}");
+    if std::env::args_os().any(|argument| argument == "--json") {
+        print_json(FailureKind::InvalidRequest, said.trim());
+    }
+    code
+}
+
+/// A broken `.env`. The library's own message holds the broken line, which most likely is the one with the password.
+pub fn dotenv(error: &dotenvy::Error) -> Failure {
+    let reason = match error {
+        dotenvy::Error::LineParse(..) => {
+            "a line of it is not NAME=value, or has a value with spaces or special characters that is not in single quotes".to_owned()
+        }
+        other => other.to_string(),
+    };
+    Failure::invalid(format!(".env cannot be read: {reason}"))
+}
+
+/// The parser quotes what it did not expect, and that may be a connection string.
+fn without_credentials(mut said: String) -> String {
+    for argument in std::env::args_os() {
+        let argument = argument.to_string_lossy();
+        if let Some(at) = argument.find("mongodb") {
+            let uri = &argument[at..];
+            said = said.replace(uri, &MongoUri::new(uri).to_string());
+        }
+    }
+    said
+}
+
+fn print_json(kind: FailureKind, message: &str) {
+    use std::io::Write as _;
+    let document = json!({"status": "failed", "error_type": kind, "message": message});
+    // The exit code and standard error say it as well, so a closed pipe loses nothing.
+    let _ = writeln!(std::io::stdout(), "{document:#}");
+}

@@ -1,0 +1,136 @@
+//! Where settings come from: an option before the environment before `.env`.
+
+use std::fs;
+
+use super::{Shell, named, numbered, text};
+use crate::{rig, support};
+
+/// Three databases of their own, with the connection string of each.
+async fn three() -> [(String, String); 3] {
+    let client = rig::shared_replica_set().client().await;
+    let mut three = [(); 3].map(|()| (rig::fresh_database_name("env"), String::new()));
+    for (database, uri) in &mut three {
+        support::insert(&client, database, "orders", numbered(0..1)).await;
+        *uri = rig::shared_replica_set().uri().replace("/?", &format!("/{database}?"));
+    }
+    three
+}
+
+#[tokio::test]
+async fn a_connection_string_given_overrides_the_environment_and_that_overrides_dotenv() {
+    let [(first, by_option), (second, by_environment), (third, by_file)] = three().await;
+    let shell = Shell::new().unset("MONGO_URI");
+    fs::write(
+        shell.path(".env"),
+        format!("MONGO_URI='{by_file}'\nMONGOTAR_TO=from_file\n"),
+    )
+    .expect("written");
+    let report = shell.json(0, &["backup"]);
+    assert_eq!(text(&report["database"]), third);
+    assert!(text(&report["archive"]).starts_with("from_file/"), "{report}");
+
+    let shell = shell
+        .set("MONGO_URI", &by_environment)
+        .set("MONGOTAR_TO", "from_environment");
+    let report = shell.json(0, &["backup"]);
+    assert_eq!(text(&report["database"]), second);
+    assert!(text(&report["archive"]).starts_with("from_environment/"), "{report}");
+    assert_eq!(
+        shell.json(0, &["list"]).as_array().map(Vec::len),
+        Some(1),
+        "list looks there too"
+    );
+
+    let report = shell.json(0, &["backup", "--mongo-uri", &by_option, "--to", "given"]);
+    assert_eq!(text(&report["database"]), first);
+    assert!(text(&report["archive"]).starts_with("given/"), "{report}");
+}
+
+#[tokio::test]
+async fn a_database_given_overrides_mongo_db_and_that_overrides_the_connection_string() {
+    let [(first, _), (second, _), (third, by_uri)] = three().await;
+    let shell = Shell::new().set("MONGO_URI", &by_uri);
+    fs::write(shell.path(".env"), format!("MONGO_DB={second}\n")).expect("written");
+    let database = |shell: &Shell, more: &[&str]| text(&shell.backed_up(more)["database"]);
+    assert_eq!(
+        database(&shell, &[]),
+        second,
+        "MONGO_DB of .env, before the string's own"
+    );
+    assert_eq!(
+        database(&shell, &["--mongo-uri", &by_uri]),
+        second,
+        "also where the string is an option"
+    );
+    let shell = shell.set("MONGO_DB", &first);
+    assert_eq!(database(&shell, &[]), first);
+    assert_eq!(database(&shell, &["--mongo-db", &third]), third);
+    fs::remove_file(shell.path(".env")).expect("removed");
+    let shell = shell.unset("MONGO_DB");
+    assert_eq!(database(&shell, &[]), third, "nothing but the string");
+
+    // The same for a restore.
+    let report = shell.backed_up(&[]);
+    let archive = text(&report["archive"]);
+    let plan = shell.json(0, &["plan", &archive, "--mongo-db", &first]);
+    assert_eq!(text(&plan["database"]), first);
+    assert_eq!(named(&plan["plan"]["collections"], "orders")["action"], "merge");
+}
+
+/// The message held the broken line, password and all.
+#[test]
+fn a_broken_dotenv_is_refused_without_showing_the_line() {
+    let shell = Shell::new();
+    fs::write(
+        shell.path(".env"),
+        "MONGO_DB=shop\nMONGO_URI=mongodb://clerk:hush hush@localhost/\n",
+    )
+    .expect("written");
+    let said = shell.run(&["backup", "--to", "to", "--json"]).expect(2);
+    assert!(said.err.contains(".env") && said.err.contains("quotes"), "{}", said.err);
+    assert_eq!(said.json()["error_type"], "InvalidRequest");
+    for secret in ["hush", "clerk"] {
+        assert!(
+            !said.err.contains(secret) && !said.out.contains(secret),
+            "{}{}",
+            said.err,
+            said.out
+        );
+    }
+    let shell = Shell::new();
+    fs::write(shell.path(".env"), "mongodb://clerk:hush@localhost/?a=b c\n").expect("written");
+    let said = shell.run(&["list", "to"]).expect(2);
+    assert!(!said.err.contains("hush"), "{}", said.err);
+}
+
+#[test]
+fn what_is_missing_is_named_with_both_places_for_it() {
+    let nothing = Shell::new().unset("MONGO_URI");
+    let with_database = Shell::new().unset("MONGO_URI").set("MONGO_DB", "shop");
+    for (shell, arguments, words) in [
+        (
+            &with_database,
+            &["backup", "--to", "to"][..],
+            ["MONGO_URI", "--mongo-uri"],
+        ),
+        (&nothing, &["backup", "--to", "to"], ["MONGO_DB", "--mongo-db"]),
+        (&with_database, &["backup"], ["MONGOTAR_TO", "--to"]),
+        (&nothing, &["list"], ["MONGOTAR_TO", "s3://bucket/prefix/"]),
+        (&with_database, &["restore", "x.tar", "--yes"], ["MONGO_URI", ".env"]),
+    ] {
+        let failure = shell.json(2, arguments);
+        assert_eq!(failure["error_type"], "ConfigurationMissing", "{arguments:?}");
+        for word in words {
+            assert!(
+                text(&failure["message"]).contains(word),
+                "{arguments:?}: {word}: {failure}"
+            );
+        }
+    }
+    // An empty variable is one that is not set.
+    let empty = Shell::new().set("MONGO_URI", "").set("MONGO_DB", "shop");
+    assert_eq!(
+        empty.json(2, &["backup", "--to", "to"])["error_type"],
+        "ConfigurationMissing"
+    );
+}
