@@ -1,6 +1,6 @@
 //! The archive: one tar object that stock tools read, and that we read by range.
 //!
-//! [`format`] is the specification; the modules here implement it and nothing else. They turn bytes into bytes: no
+//! [`mod@format`] is the specification; the modules here implement it and nothing else. They turn bytes into bytes: no
 //! network, no runtime, no clock. The order of events when writing:
 //!
 //! 1. [`ArchiveWriter`] is told what happens (an entry begins, a segment is ready, the entry ends) and lays the bytes out;

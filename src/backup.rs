@@ -6,7 +6,7 @@
 //!
 //! A collection that cannot be read does not stop the others: the archive is then `partial`, and says so in its manifest, in the report and in the entry's name.
 //!
-//! Memory is bounded by constants, not by data: see [`pipeline`].
+//! Memory is bounded by constants, not by data: see `pipeline`.
 
 mod pipeline;
 mod report;

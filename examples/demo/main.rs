@@ -186,7 +186,7 @@ fn print_plan(report: &Value) {
             "  {:<24}{:<10}{:>10} documents: {}",
             planned["name"].as_str().unwrap_or("?"),
             planned["action"].as_str().unwrap_or("?"),
-            planned["documents"],
+            planned["documents"].to_string(),
             planned["reason"].as_str().unwrap_or("?"),
         );
     }
@@ -202,10 +202,10 @@ fn print_verification(report: &Value) {
         println!(
             "  {:<24}{:>10}{:>10}  {:<34}{}",
             verified["name"].as_str().unwrap_or("?"),
-            verified["file_count"],
-            verified["db_count"],
+            verified["file_count"].to_string(),
+            verified["db_count"].to_string(),
             verified["digest_database"].as_str().unwrap_or("?"),
-            verified["equal"],
+            if verified["equal"] == true { "yes" } else { "NO" },
         );
     }
     println!(

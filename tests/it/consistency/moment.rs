@@ -130,7 +130,7 @@ async fn a_database_that_is_not_there_is_refused_and_those_that_are_are_named() 
     let failure = backup(&job(&mistyped, &folder), &tools).await.expect_err("refused");
     assert_eq!(failure.kind, FailureKind::InvalidRequest, "{failure}");
     assert!(
-        failure.message.contains(&format!("{mistyped:?}")) && failure.message.contains(&format!("{database}")),
+        failure.message.contains(&format!("{mistyped:?}")) && failure.message.contains(&database),
         "{failure}"
     );
 

@@ -39,7 +39,7 @@ async fn a_reader_of_the_first_gzip_member_only_reads_the_whole_tar() {
             .await
             .expect("a member");
         assert!(first == whole, "async-compression");
-        assert!(whole.ends_with(&[0; 1024]) && whole.len() % 512 == 0);
+        assert!(whole.ends_with(&[0; 1024]) && whole.len().is_multiple_of(512));
         let documents: u64 = archive.manifest.collections.iter().map(|saved| saved.documents).sum();
         assert!(archive.payload != Payload::Jsonl || documents > 6000);
     }
