@@ -21,7 +21,9 @@ use std::process::ExitCode;
 
 use record::Record;
 
-const MODES: [(&str, fn(Scale) -> Record); 4] = [
+type Mode = fn(Scale) -> Record;
+
+const MODES: [(&str, Mode); 4] = [
     ("codec", codec::run),
     ("backup", backup::run),
     ("restore", restore::run),
