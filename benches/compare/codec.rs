@@ -1,0 +1,191 @@
+//! What the inner loops do in a second of CPU time, on one thread, without a server.
+
+use std::time::Duration;
+
+use mongotar::archive::{Compression, FrameEncoder};
+use mongotar::digest::{DocumentHasher, Hashing};
+use mongotar::extjson::{Decoder, Encoder, Limits, Position, Style};
+use serde_json::json;
+
+use crate::Scale;
+use crate::dataset::{self, Shape};
+use crate::measure::{median, thread_cpu};
+use crate::record::Record;
+
+/// The size of a segment, and the pieces in which its text is compressed, as a backup has them.
+const SEGMENT: usize = 4 << 20;
+const PIECE: usize = 256 << 10;
+const LONG_ENOUGH: Duration = Duration::from_millis(400);
+
+struct Corpus {
+    name: &'static str,
+    documents: Vec<Vec<u8>>,
+    text: Vec<u8>,
+    bytes: usize,
+}
+
+type Loop = fn(&Corpus);
+
+const LOOPS: [(&str, Loop); 6] = [
+    ("digest", digest),
+    ("encode: BSON to Extended JSON", encode),
+    ("decode: Extended JSON to BSON", decode),
+    ("digest, encode, zstd frames", zstd),
+    ("digest, encode, gzip frames", gzip),
+    ("digest, encode, plain frames", plain),
+];
+
+pub fn run(scale: Scale) -> Record {
+    let mut record = Record::begin("codec");
+    let megabytes = scale.bytes(60);
+    let corpora = [
+        corpus("small (180 B)", &[Shape::Event], megabytes),
+        corpus(
+            "mixed",
+            &[Shape::Order, Shape::User, Shape::Event, Shape::Reading],
+            megabytes,
+        ),
+        corpus("text (25 KB)", &[Shape::Article], megabytes),
+        corpus("binary (15 MB)", &[Shape::Blob], megabytes.max(15)),
+    ];
+    record.condition(
+        "unit",
+        "MB of BSON per second of CPU time of the one thread that works, medians",
+    );
+    let mut rows = Vec::new();
+    for (name, work) in LOOPS {
+        let mut row = vec![name.to_owned()];
+        for corpus in &corpora {
+            let speeds: Vec<f64> = (0..scale.repetitions(7)).map(|_| speed(corpus, work)).collect();
+            let middle = median(speeds.clone());
+            record.value(
+                json!({"name": name, "corpus": corpus.name, "bson_bytes": corpus.bytes, "text_bytes": corpus.text.len(),
+                "median_mb_per_cpu_s": middle, "runs": speeds}),
+            );
+            row.push(format!("{middle:.0}"));
+        }
+        rows.push(row);
+    }
+    let mut sizes = vec!["size of the text, BSON = 1".to_owned()];
+    sizes.extend(
+        corpora
+            .iter()
+            .map(|corpus| format!("{:.2}", corpus.text.len() as f64 / corpus.bytes as f64)),
+    );
+    rows.push(sizes);
+    let columns: Vec<&'static str> = std::iter::once("loop")
+        .chain(corpora.iter().map(|corpus| corpus.name))
+        .collect();
+    record.table("MB of BSON per CPU-second", &columns, rows);
+    record
+}
+
+fn corpus(name: &'static str, shapes: &[Shape], megabytes: u64) -> Corpus {
+    let each = megabytes * 1_000_000 / shapes.len() as u64;
+    let mut chunks: Vec<Vec<Vec<u8>>> = Vec::new();
+    for &shape in shapes {
+        let made = dataset::chunk(shape, 1, each).into_iter();
+        chunks.push(made.map(|document| document.as_bytes().to_vec()).collect());
+    }
+    let documents: Vec<Vec<u8>> = chunks.concat();
+    let mut text = Vec::new();
+    let mut encoder = Encoder::new(Style::Compact);
+    for document in &documents {
+        encoder.encode(document, &mut text);
+    }
+    let bytes = documents.iter().map(Vec::len).sum();
+    Corpus {
+        name,
+        documents,
+        text,
+        bytes,
+    }
+}
+
+/// The kernel brings a thread's CPU time up to date now and then only, so a loop is repeated until that does not matter.
+fn speed(corpus: &Corpus, work: Loop) -> f64 {
+    let before = thread_cpu();
+    let mut times = 0.0;
+    loop {
+        work(corpus);
+        times += 1.0;
+        let took = thread_cpu() - before;
+        if took >= LONG_ENOUGH {
+            return corpus.bytes as f64 / 1e6 * times / took.as_secs_f64();
+        }
+    }
+}
+
+fn digest(corpus: &Corpus) {
+    let mut hasher = DocumentHasher::new(Hashing::Raw);
+    for document in &corpus.documents {
+        hasher.add_document(document);
+    }
+    std::hint::black_box(hasher.digest());
+}
+
+fn encode(corpus: &Corpus) {
+    let mut encoder = Encoder::new(Style::Compact);
+    let mut text = Vec::with_capacity(2 * PIECE);
+    for document in &corpus.documents {
+        encoder.encode(document, &mut text);
+        if text.len() >= PIECE {
+            std::hint::black_box(&text);
+            text.clear();
+        }
+    }
+}
+
+fn decode(corpus: &Corpus) {
+    let mut decoder = Decoder::new(Limits::default());
+    let mut position = Position::default();
+    let mut bson = Vec::with_capacity(2 * SEGMENT);
+    while decoder
+        .decode_next(&corpus.text, &mut position, &mut bson)
+        .expect("our own text")
+    {
+        if bson.len() >= SEGMENT {
+            std::hint::black_box(&bson);
+            bson.clear();
+        }
+    }
+}
+
+fn zstd(corpus: &Corpus) {
+    segments(corpus, Compression::Zstd);
+}
+
+fn gzip(corpus: &Corpus) {
+    segments(corpus, Compression::Gzip);
+}
+
+fn plain(corpus: &Corpus) {
+    segments(corpus, Compression::None);
+}
+
+/// What a backup's worker does.
+fn segments(corpus: &Corpus, compression: Compression) {
+    let mut encoder = Encoder::new(Style::Compact);
+    let mut frame = FrameEncoder::new(compression).expect("memory for a codec");
+    let mut hasher = DocumentHasher::new(Hashing::Raw);
+    let mut text = Vec::with_capacity(2 * PIECE);
+    let mut bytes = 0;
+    for document in &corpus.documents {
+        hasher.add_document(document);
+        encoder.encode(document, &mut text);
+        bytes += document.len();
+        if text.len() >= PIECE {
+            frame.write(&text).expect("memory");
+            text.clear();
+        }
+        if bytes >= SEGMENT {
+            frame.write(&text).expect("memory");
+            text.clear();
+            std::hint::black_box(frame.finish().expect("memory"));
+            bytes = 0;
+        }
+    }
+    frame.write(&text).expect("memory");
+    std::hint::black_box(frame.finish().expect("memory"));
+    std::hint::black_box(hasher.digest());
+}

@@ -1,0 +1,86 @@
+//! Peak memory: the same whatever the data.
+
+use crate::Scale;
+use crate::dataset::{self, Planned, Shape};
+use crate::measure::Series;
+use crate::record::Record;
+use crate::servers::Servers;
+
+/// What a backup may take at most, bytes.
+const LIMIT: u64 = 256_000_000;
+const GIGABYTE: u64 = 1_000_000_000;
+
+pub fn run(scale: Scale) -> Record {
+    let mut record = Record::begin("memory");
+    let servers = Servers::start();
+    servers.describe(&mut record);
+    let fill = |database: &str, shape, bytes| {
+        let planned = Planned {
+            name: "only",
+            shape,
+            bytes: scale.bytes(bytes),
+        };
+        eprintln!("filling {database}: {} MB", planned.bytes / 1_000_000);
+        let bytes = servers
+            .runtime
+            .block_on(dataset::fill(&servers.mongod, database, &[planned]));
+        servers.settle();
+        bytes
+    };
+    record.condition(
+        "database",
+        "one collection of orders (1 KB each), and one of documents of 15 MB that cannot be compressed",
+    );
+
+    let mut two = Vec::new();
+    let bytes = fill("two", Shape::Order, 2 * GIGABYTE);
+    for payload in ["jsonl", "bson"] {
+        for compression in ["zstd", "gzip", "none"] {
+            let name = format!("backup, {payload} + {compression}");
+            let arguments = ["backup", "--payload", payload, "--compression", compression];
+            two.push(Series::take(&name, bytes, 1, || servers.run(&arguments, "two").0));
+        }
+    }
+    let (_, report) = servers.run(&["backup"], "two");
+    let archive = report["archive"].as_str().expect("a location").to_owned();
+    servers.drop_database("two");
+    let restore = Series::take("restore of 2 GB, jsonl + zstd, verified", bytes, 1, || {
+        servers.run(&["restore", &archive, "--yes", "--no-snapshot"], "two").0
+    });
+    servers.drop_database("two");
+
+    let mut sizes = Vec::new();
+    for (gigabytes, database) in [(1, "one"), (4, "four")] {
+        let bytes = fill(database, Shape::Order, gigabytes * GIGABYTE);
+        let name = format!("backup of {gigabytes} GB, jsonl + zstd");
+        sizes.push(Series::take(&name, bytes, 1, || servers.run(&["backup"], database).0));
+        servers.drop_database(database);
+    }
+    let bytes = fill("blobs", Shape::Blob, GIGABYTE / 2);
+    let mut blobs = Vec::new();
+    for (payload, compression) in [("jsonl", "zstd"), ("jsonl", "none"), ("bson", "none")] {
+        let name = format!("backup of documents of 15 MB, {payload} + {compression}");
+        let arguments = ["backup", "--payload", payload, "--compression", compression];
+        blobs.push(Series::take(&name, bytes, 1, || servers.run(&arguments, "blobs").0));
+    }
+
+    let worst = two
+        .iter()
+        .chain(&sizes)
+        .max_by_key(|series| series.peak())
+        .expect("some runs");
+    record.target(
+        worst.peak() <= LIMIT,
+        format!(
+            "the largest of these backups takes {:.0} MB ({}); {:.0} MB are allowed",
+            worst.peak() as f64 / 1e6,
+            worst.name,
+            LIMIT as f64 / 1e6
+        ),
+    );
+    record.costs("Backups of one collection of 2 GB to S3", &two);
+    record.costs("Backups of other sizes", &sizes);
+    record.costs("Restore", &[restore]);
+    record.costs("The largest documents there are", &blobs);
+    record
+}
