@@ -5,6 +5,7 @@ mod closed_pipe;
 mod environment;
 mod looking;
 mod policies;
+mod readme;
 mod refusals;
 mod restore;
 mod terminal;
@@ -79,6 +80,25 @@ impl Shell {
 
     pub fn run(&self, arguments: &[&str]) -> Said {
         said(self.command(arguments).output().expect("the program starts"))
+    }
+
+    /// Runs a line as a shell would, which finds `mongotar` on its path.
+    pub fn shell(&self, line: &str) -> Said {
+        let program = PathBuf::from(env!("CARGO_BIN_EXE_mongotar"));
+        let folder = program
+            .parent()
+            .expect("a program is in a folder")
+            .display()
+            .to_string();
+        let mut command = Command::new("sh");
+        command
+            .args(["-c", line])
+            .env_clear()
+            .envs(self.env.iter().map(|(name, value)| (name, value)))
+            .env("PATH", format!("{folder}:/usr/bin:/bin"))
+            .current_dir(self.scratch.path())
+            .stdin(Stdio::null());
+        said(command.output().expect("a shell starts"))
     }
 
     /// Runs the command with `--json` and expects that exit code.
