@@ -105,6 +105,19 @@ pub(crate) fn read_request<T: DeserializeOwned>(event: Value, what: &str) -> Res
     })
 }
 
+/// Takes the `action` out of an event that one of several is meant by.
+///
+/// # Errors
+/// [`FailureKind::InvalidRequest`] where it is no text.
+pub(crate) fn read_action(event: Value) -> Result<(Option<String>, Value), Failure> {
+    let mut request = request_in(event);
+    match request.as_object_mut().and_then(|fields| fields.remove("action")) {
+        None => Ok((None, request)),
+        Some(Value::String(action)) => Ok((Some(action), request)),
+        Some(other) => Err(Failure::invalid(format!("\"action\" is {other}, and not a text"))),
+    }
+}
+
 /// The request within an event: the event itself, or the `detail` of an EventBridge event (empty for a schedule).
 fn request_in(event: Value) -> Value {
     let is_eventbridge = event.get("detail-type").is_some() && event.get("source").is_some();

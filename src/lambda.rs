@@ -10,7 +10,8 @@ use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
 use crate::backup::{BackupReport, BackupRequest, Tools, backup};
-use crate::config::Environment;
+use crate::config::{Environment, read_action};
+use crate::drill::{DrillReport, DrillRequest, drill};
 use crate::failure::Failure;
 use crate::mongo::Mongo;
 use crate::progress::Progress;
@@ -63,9 +64,23 @@ impl Function {
     /// Answers an event of the restore function.
     ///
     /// # Errors
-    /// As [`prepare`] and [`carry_out`], and what is wrong with the event.
-    pub async fn restore(&self, event: Value) -> Result<RestoreReport, Failure> {
-        let request = RestoreRequest::from_event(event)?;
+    /// As [`prepare`], [`carry_out`] and [`drill`], and what is wrong with the event.
+    pub async fn restore(&self, event: Value) -> Result<Restored, Failure> {
+        match RestoreEvent::read(event)? {
+            RestoreEvent::Restore(request) => self.restore_archive(request).await.map(Box::new).map(Restored::Archive),
+            RestoreEvent::Drill(request) => self.drill(request).await.map(Box::new).map(Restored::Drill),
+        }
+    }
+
+    async fn drill(&self, request: DrillRequest) -> Result<DrillReport, Failure> {
+        let job = request.into_job(&self.environment)?;
+        let tools = self.tools().await?;
+        let report = Box::pin(drill(&job, &tools)).await?;
+        tracing::info!(status = ?report.status, verdict = ?report.verdict, archive = report.archive, "drill ends");
+        Ok(report)
+    }
+
+    async fn restore_archive(&self, request: RestoreRequest) -> Result<RestoreReport, Failure> {
         let dry_run = request.dry_run;
         let job = request.into_job(&self.environment)?;
         let tools = self.tools().await?;
@@ -89,6 +104,42 @@ impl Function {
             cancel: CancellationToken::new(),
         })
     }
+}
+
+/// What the restore function is asked for: `"action"` says which, and `restore` is meant where it is left out.
+#[derive(Clone, Debug, PartialEq)]
+pub enum RestoreEvent {
+    /// To restore, or to plan it.
+    Restore(RestoreRequest),
+    /// To prove that an archive restores.
+    Drill(DrillRequest),
+}
+
+impl RestoreEvent {
+    /// Reads an event: a request, or an EventBridge event whose `detail` is one.
+    ///
+    /// # Errors
+    /// [`InvalidRequest`](crate::failure::FailureKind::InvalidRequest), with the name of the field or action that is not known.
+    pub fn read(event: Value) -> Result<Self, Failure> {
+        let (action, event) = read_action(event)?;
+        match action.as_deref() {
+            None | Some("restore") => RestoreRequest::from_event(event).map(Self::Restore),
+            Some("drill") => DrillRequest::from_event(event).map(Self::Drill),
+            Some(other) => Err(Failure::invalid(format!(
+                "the action {other:?} is not known: it is \"restore\" (or left out) or \"drill\""
+            ))),
+        }
+    }
+}
+
+/// What the restore function answers.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub enum Restored {
+    /// To a restore.
+    Archive(Box<RestoreReport>),
+    /// To a drill.
+    Drill(Box<DrillReport>),
 }
 
 /// What Lambda shows of a failure: `error_type` is the failure's kind.

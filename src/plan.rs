@@ -40,6 +40,7 @@ pub use conflicts::{Conflict, Conflicts};
 pub use contents::{ArchiveIdentity, Contents, Coverage};
 pub use diff::Diff;
 pub use infer::{Inferred, Signal};
+pub(crate) use names::check_database;
 pub use names::{INTERNAL_PREFIX, TEMPORARY_PREFIX};
 pub use policy::{Existing, Extra, Inference, Policy, Validators};
 pub use rename::{NotARename, Rename};

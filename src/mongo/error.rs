@@ -74,7 +74,7 @@ impl MongoError {
     }
 
     /// An answer that is not of the expected form.
-    pub(super) fn unexpected(action: impl Into<String>, reason: impl Into<String>) -> Self {
+    pub(crate) fn unexpected(action: impl Into<String>, reason: impl Into<String>) -> Self {
         Self {
             action: action.into(),
             reason: reason.into(),

@@ -19,7 +19,7 @@ pub(super) fn is_reserved(name: &str) -> bool {
 }
 
 /// Why a server would refuse the database's name, or we would.
-pub(super) fn check_database(name: &str) -> Option<Conflict> {
+pub(crate) fn check_database(name: &str) -> Option<Conflict> {
     let conflict = |problem: String| Conflict::general(problem, "name another database");
     if name.is_empty() {
         return Some(conflict("no database to restore into is named".to_owned()));

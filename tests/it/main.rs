@@ -5,6 +5,7 @@ mod cli;
 mod codec;
 mod consistency;
 mod damage;
+mod drill;
 mod fidelity;
 mod foreign;
 mod handlers;

@@ -3,6 +3,7 @@
 use clap::{Args, Parser, Subcommand};
 use mongotar::archive::{Compression, Payload};
 use mongotar::backup::{BackupRequest, ConsistencyDemand};
+use mongotar::drill::DrillRequest;
 use mongotar::restore::{ArchiveChoice, RestoreRequest};
 
 /// MongoDB backups as one standard tar, in S3 or a folder, that come back proven equal.
@@ -24,6 +25,8 @@ pub enum Command {
     Restore(Restore),
     /// Say what a restore would do, and change nothing (the same as restore --dry-run).
     Plan(Restore),
+    /// Prove that an archive restores: into a scratch database, which is compared and dropped again.
+    Drill(Drill),
     /// Read every byte of an archive and check it, without a database.
     Verify(OneArchive),
     /// List the archives in a folder.
@@ -130,6 +133,29 @@ pub struct Restore {
 }
 
 #[derive(Debug, Args)]
+pub struct Drill {
+    /// The connection string; MONGO_URI in the environment or in .env is the safer place for it.
+    #[arg(long, value_name = "URI")]
+    pub mongo_uri: Option<String>,
+    /// The archive: s3://bucket/prefix/backup_….tar.zst or a path; else the newest in --latest, else the newest in MONGOTAR_TO.
+    #[arg(conflicts_with = "latest")]
+    pub archive: Option<String>,
+    /// The newest archive in this folder.
+    #[arg(long, value_name = "FOLDER")]
+    pub latest: Option<String>,
+    #[command(flatten)]
+    pub source: SourceDatabase,
+    #[command(flatten)]
+    pub choice: Choice,
+    /// The scratch database, which must not exist; a fresh name where it is left out.
+    #[arg(long, value_name = "NAME")]
+    pub scratch: Option<String>,
+    /// How many documents the sample hash covers.
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    pub verify_sample_size: u32,
+}
+
+#[derive(Debug, Args)]
 pub struct OneArchive {
     /// The archive: s3://bucket/prefix/backup_….tar.zst or a path.
     pub archive: String,
@@ -172,6 +198,21 @@ impl Backup {
             compression: self.compression,
             pretty: self.pretty,
             consistency: self.consistency,
+        }
+    }
+}
+
+impl Drill {
+    /// The event that means the same.
+    pub fn request(&self) -> DrillRequest {
+        let latest = || self.latest.clone().map(|latest| ArchiveChoice::Latest { latest });
+        DrillRequest {
+            archive: self.archive.clone().map(ArchiveChoice::At).or_else(latest),
+            source_database: self.source.source_database.clone(),
+            scratch: self.scratch.clone(),
+            include: self.choice.include.clone(),
+            exclude: self.choice.exclude.clone(),
+            verify_sample_size: Some(self.verify_sample_size),
         }
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use mongotar::backup::{RunStatus, Tools, backup};
 use mongotar::config::Environment;
+use mongotar::drill::drill;
 use mongotar::failure::{Failure, FailureKind};
 use mongotar::mongo::{Mongo, MongoUri};
 use mongotar::open::Source;
@@ -16,7 +17,9 @@ use mongotar::{inspect, verify};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use crate::arguments::{Arguments, Backup, Cat, Command, Connection, Folder, OneArchive, Restore, SourceDatabase};
+use crate::arguments::{
+    Arguments, Backup, Cat, Command, Connection, Drill, Folder, OneArchive, Restore, SourceDatabase,
+};
 use crate::show_progress::Shown;
 use crate::{ask, text};
 
@@ -27,6 +30,7 @@ pub async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Backup(arguments) => run_backup(&arguments, json).await,
         Command::Restore(arguments) if !arguments.dry_run => run_restore(&arguments, json).await,
         Command::Restore(arguments) | Command::Plan(arguments) => run_plan(&arguments, json).await,
+        Command::Drill(arguments) => run_drill(&arguments, json).await,
         Command::Verify(arguments) => run_verify(&arguments, json).await,
         Command::List(arguments) => run_list(arguments, json).await,
         Command::Show(arguments) => run_show(&arguments, json).await,
@@ -87,6 +91,21 @@ async fn asked(plan: &RestorePlan, cancel: &CancellationToken) -> Result<bool, F
         answer = answer => Ok(answer.unwrap_or(false)),
         () = cancel.cancelled() => Err(Failure::new(FailureKind::Cancelled, "interrupted before anything was changed")),
     }
+}
+
+async fn run_drill(arguments: &Drill, json: bool) -> Result<ExitCode, Failure> {
+    let environment = environment(&Connection {
+        mongo_uri: arguments.mongo_uri.clone(),
+        mongo_db: None,
+    });
+    let job = arguments.request().into_job(&environment)?;
+    let tools = tools(&environment).await?;
+    let shown = Shown::start(&tools.progress);
+    let report = Box::pin(drill(&job, &tools)).await;
+    shown.stop();
+    let report = report?;
+    print(json, &report, |report| report.markdown.clone())?;
+    Ok(code(report.status))
 }
 
 async fn run_verify(arguments: &OneArchive, json: bool) -> Result<ExitCode, Failure> {

@@ -1,47 +1,53 @@
-//! The README's commands are run as they stand there, in a shell, one after another.
+//! The commands of the README and of the runbook are run as they stand there, in a shell, one after another.
 
-use super::{Shell, numbered};
+use bson::{doc, oid::ObjectId};
+use serde_json::json;
+
+use super::{Shell, archive, numbered};
 use crate::{rig, support};
 
 const README: &str = include_str!("../../../README.md");
+const RUNBOOK: &str = include_str!("../../../docs/RUNBOOK.md");
 
-/// The `mongotar` lines of the README, without the comments behind them.
-fn tour() -> Vec<String> {
-    let commands = README.lines().filter(|line| line.starts_with("mongotar "));
+/// The `mongotar` lines of a text, without the comments behind them.
+fn tour(text: &str) -> Vec<String> {
+    let commands = text.lines().filter(|line| line.starts_with("mongotar "));
     commands
         .map(|line| line.split(" #").next().unwrap_or(line).trim_end().to_owned())
         .collect()
 }
 
 #[tokio::test]
-async fn every_command_of_the_readme_works() {
-    let (shell, database) = Shell::with_orders(numbered(0..20)).await;
+async fn every_documented_command_works() {
+    let mut documents = numbered(0..20);
+    let found = ObjectId::parse_str("650000000000000000000001").expect("an id");
+    documents.push(doc! {"_id": found});
+    let (shell, database) = Shell::with_orders(documents).await;
     let folder = support::bucket().await.to_string();
     let scratch = rig::fresh_database_name("scratch");
-    let (mut archive, mut seen) = (None::<String>, Vec::new());
-    for line in tour() {
+    let report = shell.json(0, &["backup", "--to", &folder]);
+    let name = archive(&report).rsplit('/').next().expect("a name").to_owned();
+    let mut seen = Vec::new();
+    for line in tour(README).into_iter().chain(tour(RUNBOOK)) {
         let mut command = line
             .replace("s3://backups/nightly/", &folder)
-            .replace("--mongo-db scratch", &format!("--mongo-db {scratch}"));
-        if let Some(archive) = &archive {
-            command = command.replace("backup_20261121_020000.tar.zst", archive);
-        }
+            .replace("backup_20261121_020000.tar.zst", &name)
+            .replace("--mongo-db scratch", &format!("--mongo-db {scratch}"))
+            .replace("--mongo-db shop", &format!("--mongo-db {database}"));
         // Nobody is at a terminal here to answer.
         if line.starts_with("mongotar restore") && !line.contains("--yes") {
             command.push_str(" --yes");
         }
         let said = shell.shell(&command).expect(0);
         assert!(!said.out.is_empty(), "{line} says something");
-        if archive.is_none() {
-            let names = support::visible(&support::tools().await.store, &folder.parse().expect("a location")).await;
-            archive = names.into_iter().find(|name| name.ends_with(".tar.zst"));
-            assert!(archive.is_some(), "the tour begins with a backup");
-        }
         seen.push(line.split(' ').nth(1).expect("a subcommand").to_owned());
     }
-    for subcommand in ["backup", "restore", "plan", "verify", "list", "show", "cat"] {
+    for subcommand in ["backup", "restore", "plan", "verify", "drill", "list", "show", "cat"] {
         assert!(seen.iter().any(|seen| seen == subcommand), "{subcommand} is shown");
     }
-    assert_eq!(super::ids(&database, "orders").await.len(), 20);
-    assert_eq!(super::ids(&scratch, "orders").await.len(), 20);
+    let client = rig::shared_replica_set().client().await;
+    for database in [database, scratch] {
+        assert_eq!(support::raw_documents(&client, &database, "orders").await.len(), 21);
+    }
+    assert_eq!(report["status"], json!("complete"));
 }

@@ -2,6 +2,7 @@
 
 use bson::doc;
 use mongotar::backup::BackupRequest;
+use mongotar::lambda::RestoreEvent;
 use mongotar::restore::RestoreRequest;
 use serde_json::{Value, json};
 
@@ -130,7 +131,7 @@ fn the_documented_events_are_understood() {
         let block = block.split("```").next().expect("a fence ends");
         let event: Value = serde_json::from_str(block).expect("JSON");
         if event.get("archive").is_some() {
-            RestoreRequest::from_event(event).expect("a restore request");
+            RestoreEvent::read(event).expect("a request of the restore function");
             seen.1 += 1;
         } else {
             BackupRequest::from_event(event).expect("a backup request");
