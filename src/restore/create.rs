@@ -1,6 +1,6 @@
 //! Creating a collection as it was: all options that can only be given at creation, in the server's own words.
 
-use bson::{RawDocumentBuf, cstr};
+use bson::{RawArrayBuf, RawDocumentBuf, cstr};
 
 use crate::catalog::{Definition, Kind};
 use crate::mongo::{Mongo, MongoError};
@@ -50,6 +50,31 @@ pub(super) async fn start_expiry(
     command.append(cstr!("collMod"), name);
     command.append(cstr!("expireAfterSeconds"), seconds);
     let action = format!("setting the time to live of {database}.{name}");
+    mongo.raw_command(database, command, &action).await.map(|_| ())
+}
+
+/// Gives a view that is there another definition, at once: a reader finds the old one or the new one. A view's collation cannot be changed.
+///
+/// # Errors
+/// What the server answered.
+pub(super) async fn redefine_view(
+    mongo: &Mongo,
+    database: &str,
+    name: &str,
+    options: &Definition,
+) -> Result<(), MongoError> {
+    let mut command = RawDocumentBuf::new();
+    command.append(cstr!("collMod"), name);
+    for (key, value) in options.as_raw().iter().flatten() {
+        if ["viewOn", "pipeline"].contains(&key.as_str()) {
+            command.append(key, value);
+        }
+    }
+    if !matches!(options.as_raw().get("pipeline"), Ok(Some(_))) {
+        // Left out, the old one would stay.
+        command.append(cstr!("pipeline"), RawArrayBuf::new());
+    }
+    let action = format!("redefining the view {database}.{name}");
     mongo.raw_command(database, command, &action).await.map(|_| ())
 }
 

@@ -25,10 +25,19 @@ use crate::archive::{Extent, Part};
 /// How often a request is tried: a nightly backup should outlive a minute of throttling.
 const ATTEMPTS: u32 = 6;
 
+/// A store that does not answer is an error, and no backup that hangs for ever. An answer comes when the last byte of a part has arrived, so there must be time for a
+/// large one on a slow line; a body that stalls on its way is found out much sooner, by the client's own stalled stream protection.
+fn timeouts() -> TimeoutConfig {
+    TimeoutConfig::builder()
+        .connect_timeout(Duration::from_secs(5))
+        .read_timeout(Duration::from_secs(300))
+        .build()
+}
+
 pub(super) async fn client_from_environment() -> Client {
     let shared = aws_config::defaults(BehaviorVersion::latest())
         .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
-        .timeout_config(TimeoutConfig::builder().connect_timeout(Duration::from_secs(5)).build())
+        .timeout_config(timeouts())
         .load()
         .await;
     let custom_endpoint = ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"]
