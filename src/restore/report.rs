@@ -174,7 +174,7 @@ impl RestoreReport {
             status,
             archive: prepared.archive.object.location.to_string(),
             database: prepared.plan.database.clone(),
-            confirm: prepared.plan.confirm.clone(),
+            confirm: prepared.plan.confirm.to_string(),
             plan: prepared.plan,
             snapshot,
             verification,

@@ -69,7 +69,7 @@ async fn run_restore(arguments: &Restore, json: bool) -> Result<ExitCode, Failur
     shown.stop();
     let prepared = prepared?;
     if job.consent == Consent::None && asked(&prepared.plan, &tools.cancel).await? {
-        job.consent = Consent::Token(prepared.plan.confirm.clone());
+        job.consent = Consent::Token(prepared.plan.confirm.to_string());
     }
     let shown = Shown::start(&tools.progress);
     let report = Box::pin(carry_out(prepared, &job, &tools)).await;
