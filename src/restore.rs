@@ -96,7 +96,9 @@ fn check_consent(plan: &RestorePlan, consent: &Consent) -> Result<(), Failure> {
         Consent::Token(token) => match plan.changed_since(token) {
             Ok(changed) if changed.is_empty() => Ok(()),
             Ok(changed) => Err(stale(plan, &changed)),
-            Err(error) => Err(Failure::invalid(format!("\"confirm\" (--confirm) is {error}. Nothing was changed"))),
+            Err(error) => Err(Failure::invalid(format!(
+                "\"confirm\" (--confirm) is {error}. Nothing was changed"
+            ))),
         },
         Consent::None => Err(Failure::new(
             FailureKind::ConsentMissing,

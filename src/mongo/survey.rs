@@ -208,7 +208,10 @@ impl Mongo {
         // Of a database that is not there yet, a server says that its file system has no bytes at all; of another one it says the truth, if this user may ask.
         for asked in [database, "admin"] {
             let action = "asking for the size of the file system";
-            let stats = self.command(asked, doc! {"dbStats": 1}, action).await.unwrap_or_default();
+            let stats = self
+                .command(asked, doc! {"dbStats": 1}, action)
+                .await
+                .unwrap_or_default();
             if let (Some(total @ 1..), Some(used)) = (number(&stats, "fsTotalSize"), number(&stats, "fsUsedSize")) {
                 return Some(Disk { total, used });
             }

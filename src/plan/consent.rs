@@ -33,7 +33,9 @@ pub enum Part {
 
 /// A text that is no token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("not a confirm token: one is four groups of 16 hex digits joined by dashes, the `confirm` of a dry run (plan), to be given whole and unchanged")]
+#[error(
+    "not a confirm token: one is four groups of 16 hex digits joined by dashes, the `confirm` of a dry run (plan), to be given whole and unchanged"
+)]
 pub struct NotAToken;
 
 impl Token {
@@ -207,10 +209,7 @@ mod tests {
 
         let mut other = archive.clone();
         other.archive.etag = Some("new".to_owned());
-        assert_eq!(
-            Token::new(&other, &target, &policy).differing(&before),
-            [Part::Archive]
-        );
+        assert_eq!(Token::new(&other, &target, &policy).differing(&before), [Part::Archive]);
         let replace = Policy {
             existing: Existing::Replace,
             ..policy.clone()

@@ -82,7 +82,10 @@ mod tests {
         for part in ["may not fit", "30.0 GB", "12.0 GB free of 100.0 GB", "until the commit"] {
             assert!(said[0].contains(part), "{part}: {said:?}");
         }
-        assert!(warnings(disk(100_000_000_000, 70_000_000_000)).is_empty(), "just enough");
+        assert!(
+            warnings(disk(100_000_000_000, 70_000_000_000)).is_empty(),
+            "just enough"
+        );
         assert_eq!(warnings(disk(100_000_000_000, 70_000_000_001)).len(), 1);
         assert!(warnings(None).is_empty(), "not known");
         assert!(

@@ -179,7 +179,7 @@ fn notes_on(verified: &VerifiedCollection, out: &mut String) {
     }
     for (what, diff) in [("options", &verified.options_diff), ("indexes", &verified.index_diff)] {
         if !diff.is_empty() {
-            let _ = writeln!(out, "! {name}: {what} differ: {diff:?}");
+            let _ = writeln!(out, "! {name}: {what} differ: {diff}");
         }
     }
 }
