@@ -28,7 +28,10 @@ mod way_back;
 
 use std::time::Instant;
 
+pub(crate) use kept::Keeper;
+pub(crate) use load::not_what_was_promised;
 pub use readback::read_back;
+pub(crate) use report::without_own;
 pub use report::{MergeCounts, RejectedDocument, RestoreReport, SnapshotReport, Verification, VerifiedCollection};
 pub use request::{ArchiveChoice, Consent, RestoreJob, RestoreRequest, WayBack};
 

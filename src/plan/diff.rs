@@ -71,12 +71,12 @@ impl Diff {
     }
 }
 
-/// As `only in the archive: a, b; only on the target: c; different: d`; names with control characters are quoted.
+/// As `only in the archive: a, b; only in the database: c; different: d`; names with control characters are quoted.
 impl fmt::Display for Diff {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let groups = [
             ("only in the archive", &self.added),
-            ("only on the target", &self.removed),
+            ("only in the database", &self.removed),
             ("different", &self.changed),
         ];
         let groups = groups.iter().filter(|(_, names)| !names.is_empty());

@@ -291,7 +291,7 @@ fn compare(planned: &Planned, now: &Catalog, verified: &mut VerifiedCollection) 
 }
 
 /// Indexes without those that come with a collection.
-fn without_own(indexes: &[Definition]) -> Vec<Definition> {
+pub(crate) fn without_own(indexes: &[Definition]) -> Vec<Definition> {
     indexes
         .iter()
         .filter(|index| index.get_str("name") != Some("_id_") && index.get_bool("clustered") != Some(true))
