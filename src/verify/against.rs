@@ -6,7 +6,7 @@
 //!
 //! What an archive does not say is not compared, and that is said: archives of others may know neither options nor indexes. The order of documents is
 //! not compared. Nor is a database that is written to meanwhile stopped: each collection is read as the majority of the replica set has it
-//! while it is read, so compare one that stands still. Regions of the archive that hold no documents are checked by [`verify`](super::verify), not here.
+//! while it is read, so compare one that stands still. Regions of the archive that hold no documents are checked by [`verify`](super::verify()), not here.
 
 use std::time::Instant;
 

@@ -86,7 +86,7 @@ pub struct Backup {
     #[arg(long)]
     pub consistency: Option<ConsistencyDemand>,
     #[command(flatten)]
-    pub counts: CountsTo,
+    pub output: CountsTo,
 }
 
 #[derive(Debug, Args)]
@@ -140,7 +140,7 @@ pub struct Restore {
     #[arg(long, value_name = "N", default_value_t = 100)]
     pub verify_sample_size: u32,
     #[command(flatten)]
-    pub counts: CountsTo,
+    pub output: CountsTo,
 }
 
 #[derive(Debug, Args)]
@@ -158,15 +158,15 @@ pub struct Verify {
     #[arg(long, value_name = "GLOB", requires = "against")]
     pub exclude: Vec<String>,
     #[command(flatten)]
-    pub counts: CountsTo,
+    pub output: CountsTo,
 }
 
 #[derive(Debug, Args)]
 pub struct CountsTo {
     /// Write a row for each collection to this CSV file (RFC 4180; a file of that name is replaced), or to standard output with -, where the text then goes to standard error.
     /// Names are written as they are: a spreadsheet may take one for a formula.
-    #[arg(long = "counts", value_name = "FILE.csv")]
-    pub to: Option<String>,
+    #[arg(long, value_name = "FILE.csv")]
+    pub counts: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -44,7 +44,7 @@ pub async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
 async fn run_backup(arguments: &Backup, json: bool) -> Result<ExitCode, Failure> {
     let environment = environment(&arguments.connection);
     let job = arguments.request().into_job(&environment)?;
-    let output = Output::begin(json, &arguments.counts)?;
+    let output = Output::begin(json, &arguments.output)?;
     let report = counted(output, Counts::of_backup, text::backup, async {
         let tools = tools(&environment).await?;
         let shown = Shown::start(&tools.progress);
@@ -57,7 +57,7 @@ async fn run_backup(arguments: &Backup, json: bool) -> Result<ExitCode, Failure>
 }
 
 async fn run_plan(arguments: &Restore, json: bool) -> Result<ExitCode, Failure> {
-    if arguments.counts.to.is_some() {
+    if arguments.output.counts.is_some() {
         return Err(Failure::invalid("a plan counts nothing: leave --counts out"));
     }
     let environment = environment(&arguments.connection);
@@ -76,7 +76,7 @@ async fn run_plan(arguments: &Restore, json: bool) -> Result<ExitCode, Failure> 
 async fn run_restore(arguments: &Restore, json: bool) -> Result<ExitCode, Failure> {
     let environment = environment(&arguments.connection);
     let mut job = arguments.request().into_job(&environment)?;
-    let output = Output::begin(json, &arguments.counts)?;
+    let output = Output::begin(json, &arguments.output)?;
     let report = counted(output, Counts::of_restore, text::restore, async {
         let tools = tools(&environment).await?;
         let shown = Shown::start(&tools.progress);
@@ -107,7 +107,7 @@ async fn asked(plan: &RestorePlan, cancel: &CancellationToken) -> Result<bool, F
 
 async fn run_verify(arguments: &Verify, json: bool) -> Result<ExitCode, Failure> {
     let location: Location = arguments.archive.archive.parse()?;
-    let output = Output::begin(json, &arguments.counts)?;
+    let output = Output::begin(json, &arguments.output)?;
     let report = counted(output, Counts::of_verify, text::verify, async {
         let progress = Arc::new(Progress::default());
         let shown = Shown::start(&progress);
@@ -131,7 +131,7 @@ async fn run_against(arguments: &Verify, json: bool) -> Result<ExitCode, Failure
             exclude: arguments.exclude.clone(),
         },
     };
-    let output = Output::begin(json, &arguments.counts)?;
+    let output = Output::begin(json, &arguments.output)?;
     let report = counted(output, Counts::of_against, text::against, async {
         let tools = tools(&environment).await?;
         let shown = Shown::start(&tools.progress);

@@ -20,8 +20,8 @@ pub enum Output {
 
 impl Output {
     /// Makes sure that what was asked for can be written.
-    pub fn begin(json: bool, counts: &CountsTo) -> Result<Self, Failure> {
-        match counts.to.as_deref() {
+    pub fn begin(json: bool, to: &CountsTo) -> Result<Self, Failure> {
+        match to.counts.as_deref() {
             None => Ok(Self::Report { json }),
             Some("-") if json => Err(Failure::invalid(
                 "--counts - and --json both want standard output: name a file for the counts",
