@@ -79,6 +79,9 @@ pub struct Server {
     /// The replica set's name, where there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replica_set: Option<String>,
+    /// The members' addresses as the replica set knows them, else those that were connected to; sorted. Only to tell clusters apart, and written nowhere.
+    #[serde(skip)]
+    pub hosts: Vec<String>,
 }
 
 impl Server {
@@ -114,6 +117,25 @@ pub struct Catalog {
     pub server: Server,
     /// Everything that a backup covers: no `system.` collection, sorted by name.
     pub collections: Vec<Collection>,
+    /// The file system under it; `None` where the server does not say (Atlas, `mongos`), or was not asked.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub disk: Option<Disk>,
+}
+
+/// The file system on which a server keeps its data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Disk {
+    /// Its size in bytes.
+    pub total: u64,
+    /// How many of them are in use, by whatever.
+    pub used: u64,
+}
+
+impl Disk {
+    /// How many bytes are free.
+    pub fn free(self) -> u64 {
+        self.total.saturating_sub(self.used)
+    }
 }
 
 impl Catalog {
@@ -142,6 +164,7 @@ mod tests {
             version: version.to_owned(),
             topology: Topology::Standalone,
             replica_set: None,
+            hosts: Vec::new(),
         };
         assert_eq!(server("6.0.5").version_numbers(), (6, 0, 5));
         assert_eq!(server("8.3.0-rc1").version_numbers(), (8, 3, 0));

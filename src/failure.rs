@@ -41,7 +41,7 @@ pub enum FailureKind {
     PlanConflicts,
     /// The restore needs `confirm` or `yes`; nothing was changed.
     ConsentMissing,
-    /// Archive, target or policy changed since the plan that was confirmed; nothing was changed.
+    /// Archive, request, target or cluster is not that of the plan that was confirmed: the message says which; nothing was changed.
     ConsentStale,
     /// The way back could not be made; nothing was changed.
     SnapshotFailed,

@@ -85,7 +85,7 @@ impl Function {
         let job = request.into_job(&self.environment)?;
         let tools = self.tools().await?;
         let prepared = Box::pin(prepare(&job, &tools)).await?;
-        tracing::info!(archive = %prepared.archive.object.location, database = job.policy.database, confirm = prepared.plan.confirm, "planned");
+        tracing::info!(archive = %prepared.archive.object.location, database = job.policy.database, confirm = %prepared.plan.confirm, "planned");
         if dry_run {
             return Ok(RestoreReport::planned(prepared));
         }

@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! bin/{backup,restore,mongotar}                      shells: parse, call, map the error
-//!   backup · restore · drill · verify · inspect      operations: a list of named steps each
+//!   backup · restore · drill · verify · inspect · counts   operations: a list of named steps each
 //!     plan · archive · extjson · digest · catalog    pure: bytes and values
 //!     mongo · store                                  I/O at the rim
 //! ```
@@ -18,6 +18,7 @@ pub mod archive;
 pub mod backup;
 pub mod catalog;
 pub mod config;
+pub mod counts;
 pub mod digest;
 pub mod drill;
 mod elements;

@@ -5,7 +5,7 @@
 //! [`Conflicts`] at once.
 //!
 //! Pure: no server, no clock, no randomness. The same three values give the same plan, so its [`confirm`](RestorePlan::confirm) token says
-//! whether the archive, the policy or the target has changed since.
+//! which of the archive, the policy, the target's collections and the cluster has changed since.
 //!
 //! What a plan never does:
 //!
@@ -31,12 +31,14 @@ mod render;
 mod request;
 mod restore_plan;
 mod rows;
+mod space;
 #[cfg(test)]
 mod tests;
 mod views;
 
 pub use crate::catalog::Selection;
 pub use conflicts::{Conflict, Conflicts};
+pub use consent::{NotAToken, Part, Token};
 pub use contents::{ArchiveIdentity, Contents, Coverage};
 pub use diff::Diff;
 pub use infer::{Inferred, Signal};
@@ -66,17 +68,19 @@ pub fn plan(contents: &Contents, target: &Catalog, policy: &Policy) -> Result<Re
     warn_of_dangling_views(&mut rows, target);
     let rows = in_order_of_execution(rows);
     warnings.extend(rows::skipped(&rows));
+    let totals = totals(&rows);
+    warnings.extend(space::warning(&totals, target.disk));
     Ok(RestorePlan {
         archive: contents.archive.clone(),
         status: contents.status,
         source_database: contents.database.clone(),
         database: policy.database.clone(),
         policy: policy.clone(),
-        confirm: consent::token(contents, target, policy),
+        confirm: Token::new(contents, target, policy),
         to_drop: names(&rows, |row| row.action == Action::Drop),
         to_create: names(&rows, |row| row.action == Action::Create),
         to_restore: names(&rows, |row| row.action.restores()),
-        totals: totals(&rows),
+        totals,
         warnings,
         collections: rows,
     })

@@ -28,7 +28,10 @@ mod way_back;
 
 use std::time::Instant;
 
+pub(crate) use kept::Keeper;
+pub(crate) use load::not_what_was_promised;
 pub use readback::read_back;
+pub(crate) use report::without_own;
 pub use report::{MergeCounts, RejectedDocument, RestoreReport, SnapshotReport, Verification, VerifiedCollection};
 pub use request::{ArchiveChoice, Consent, RestoreJob, RestoreRequest, WayBack};
 
@@ -36,7 +39,7 @@ use crate::backup::Tools;
 use crate::catalog::Catalog;
 use crate::failure::{Failure, FailureKind};
 use crate::open::{ArchiveFile, Source, open};
-use crate::plan::{RestorePlan, plan};
+use crate::plan::{Part, RestorePlan, plan};
 
 /// A restore that could be carried out.
 #[derive(Debug)]
@@ -93,15 +96,13 @@ pub async fn carry_out(prepared: Prepared, job: &RestoreJob, tools: &Tools) -> R
 fn check_consent(plan: &RestorePlan, consent: &Consent) -> Result<(), Failure> {
     match consent {
         Consent::Yes => Ok(()),
-        Consent::Token(token) if plan.consents(token) => Ok(()),
-        Consent::Token(_) => Err(Failure::new(
-            FailureKind::ConsentStale,
-            format!(
-                "the archive, the target or what is asked for has changed since the plan that was confirmed; nothing was changed. \
-                 Make a new dry run, look at its plan, and confirm it with {}",
-                plan.confirm
-            ),
-        )),
+        Consent::Token(token) => match plan.changed_since(token) {
+            Ok(changed) if changed.is_empty() => Ok(()),
+            Ok(changed) => Err(stale(plan, &changed)),
+            Err(error) => Err(Failure::invalid(format!(
+                "\"confirm\" (--confirm) is {error}. Nothing was changed"
+            ))),
+        },
         Consent::None => Err(Failure::new(
             FailureKind::ConsentMissing,
             format!(
@@ -110,4 +111,19 @@ fn check_consent(plan: &RestorePlan, consent: &Consent) -> Result<(), Failure> {
             ),
         )),
     }
+}
+
+fn stale(plan: &RestorePlan, changed: &[Part]) -> Failure {
+    let elsewhere = changed.contains(&Part::Cluster);
+    // The collections of another cluster are others, and saying that they have changed would lead astray.
+    let told = changed.iter().filter(|&&part| !(elsewhere && part == Part::Target));
+    let told: Vec<String> = told.map(ToString::to_string).collect();
+    Failure::new(
+        FailureKind::ConsentStale,
+        format!(
+            "{}; nothing was changed. Make a new dry run, look at its plan, and confirm it with {}",
+            told.join("; and "),
+            plan.confirm
+        ),
+    )
 }

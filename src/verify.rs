@@ -1,8 +1,10 @@
-//! Verifying an archive by itself: every byte of it is read and checked, without a database.
+//! Verifying an archive by itself: every byte of it is read and checked, without a database. [`against()`] compares it with one.
 //!
 //! Footer, trailer and manifest have been checked by opening it. What remains are the regions that the manifest lists: each header and each segment against its BLAKE3,
 //! each segment decoded to the documents it claims, and each collection's documents against its digest. What is damaged is named, and does not keep the rest
 //! from being checked.
+
+mod against;
 
 use std::sync::Arc;
 
@@ -17,6 +19,8 @@ use crate::failure::Failure;
 use crate::open::{ArchiveFile, Form, Source, open};
 use crate::progress::Progress;
 use crate::store::Store;
+
+pub use against::{AgainstJob, AgainstReport, ComparedCollection, Comparison, Side, against};
 
 /// How many regions are fetched at a time.
 const AHEAD: usize = 8;
@@ -55,6 +59,8 @@ pub struct CheckedCollection {
     pub documents: u64,
     /// How many were read.
     pub documents_read: u64,
+    /// Their size as BSON.
+    pub bytes: u64,
     /// The digest that the manifest says.
     #[serde(with = "hex_sum")]
     pub digest: Sum,
@@ -165,6 +171,7 @@ fn checked(saved: &Saved, read: Digest) -> CheckedCollection {
         status: saved.status,
         documents: saved.documents,
         documents_read: read.documents(),
+        bytes: read.bytes(),
         digest: saved.digest,
         equal: read == saved.expected_digest(),
     }

@@ -32,6 +32,7 @@ impl Mongo {
         options.app_name.get_or_insert_with(|| "mongotar".to_owned());
         options.server_selection_timeout.get_or_insert(SERVER_SELECTION);
         let selection = options.selection_criteria.clone();
+        let addresses = options.hosts.iter().map(ToString::to_string).collect();
         let client = Client::with_options(options).map_err(failed)?;
         let admin = client.database("admin");
         let hello = admin.run_command(doc! {"hello": 1}).await.map_err(failed)?;
@@ -49,6 +50,7 @@ impl Mongo {
                 version: build.get_str("version").unwrap_or_default().to_owned(),
                 topology,
                 replica_set,
+                hosts: members(&hello).unwrap_or_else(|| sorted(addresses)),
             },
             selection,
         })
@@ -115,6 +117,18 @@ impl Mongo {
     pub(super) fn error(&self, action: impl Into<String>, error: &mongodb::error::Error) -> MongoError {
         MongoError::new(action, error, &self.uri)
     }
+}
+
+/// The members as the replica set's configuration names them, which is the same whichever of them answers.
+fn members(hello: &Document) -> Option<Vec<String>> {
+    let hosts = hello.get_array("hosts").ok()?.iter();
+    let hosts: Vec<String> = hosts.filter_map(|host| host.as_str().map(str::to_owned)).collect();
+    (!hosts.is_empty()).then(|| sorted(hosts))
+}
+
+fn sorted(mut hosts: Vec<String>) -> Vec<String> {
+    hosts.sort_unstable();
+    hosts
 }
 
 fn is_ok(reply: &Document) -> bool {

@@ -6,7 +6,7 @@ use bson::{Document, RawDocumentBuf, doc};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::{Mongo, MongoError, code};
-use crate::catalog::{Catalog, Collection, Definition, Kind, is_system};
+use crate::catalog::{Catalog, Collection, Definition, Disk, Kind, Topology, is_system};
 
 /// How many collections are asked about at a time.
 const AT_ONCE: usize = 16;
@@ -46,6 +46,7 @@ impl Mongo {
             }
             catalog.collections.retain(|collection| collection.name != name);
         }
+        catalog.disk = self.disk(database).await;
         Ok(catalog)
     }
 
@@ -70,6 +71,7 @@ impl Mongo {
                 database: database.to_owned(),
                 server: self.server().clone(),
                 collections,
+                disk: None,
             },
             refused,
         })
@@ -196,6 +198,25 @@ impl Mongo {
             _ => number(&stats, "count"),
         };
         (documents, bytes)
+    }
+
+    /// The file system under a database. A server that does not say is no error, and a cluster has many.
+    async fn disk(&self, database: &str) -> Option<Disk> {
+        if self.server().topology == Topology::Sharded {
+            return None;
+        }
+        // Of a database that is not there yet, a server says that its file system has no bytes at all; of another one it says the truth, if this user may ask.
+        for asked in [database, "admin"] {
+            let action = "asking for the size of the file system";
+            let stats = self
+                .command(asked, doc! {"dbStats": 1}, action)
+                .await
+                .unwrap_or_default();
+            if let (Some(total @ 1..), Some(used)) = (number(&stats, "fsTotalSize"), number(&stats, "fsUsedSize")) {
+                return Some(Disk { total, used });
+            }
+        }
+        None
     }
 
     /// All documents of a small cursor.

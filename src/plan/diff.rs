@@ -1,10 +1,12 @@
 //! What differs between a definition in the archive and the one on the target.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use bson::{RawBsonRef, RawDocument};
 use serde::{Deserialize, Serialize};
 
+use super::render::shown;
 use crate::catalog::Definition;
 
 /// Names of what differs. For options these are their top-level keys, for indexes their names.
@@ -66,6 +68,24 @@ impl Diff {
             .cloned()
             .collect();
         diff
+    }
+}
+
+/// As `only in the archive: a, b; only in the database: c; different: d`; names with control characters are quoted.
+impl fmt::Display for Diff {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let groups = [
+            ("only in the archive", &self.added),
+            ("only in the database", &self.removed),
+            ("different", &self.changed),
+        ];
+        let groups = groups.iter().filter(|(_, names)| !names.is_empty());
+        for (place, (what, names)) in groups.enumerate() {
+            let names: Vec<String> = names.iter().map(|name| shown(name)).collect();
+            let before = if place == 0 { "" } else { "; " };
+            write!(f, "{before}{what}: {}", names.join(", "))?;
+        }
+        Ok(())
     }
 }
 

@@ -68,8 +68,10 @@ pub(super) fn catalog(collections: impl IntoIterator<Item = Collection>) -> Cata
             version: "6.0.5".to_owned(),
             topology: Topology::ReplicaSet,
             replica_set: Some("rs0".to_owned()),
+            hosts: vec!["db.example:27017".to_owned()],
         },
         collections,
+        disk: None,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Action, Method, Planned, RestorePlan};
+use super::{Action, Inferred, Method, Planned, RestorePlan, Signal};
 
 impl fmt::Display for RestorePlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -34,18 +34,66 @@ impl fmt::Display for RestorePlan {
         )?;
         writeln!(f)?;
         table(f, &self.collections)?;
-        let of_rows = self.collections.iter().flat_map(|row| {
-            row.warnings
-                .iter()
-                .map(|warning| format!("{}: {warning}", shown(&row.name)))
-        });
-        let warnings: Vec<String> = self.warnings.iter().cloned().chain(of_rows).collect();
-        if !warnings.is_empty() {
-            writeln!(f, "\nwarnings")?;
-            warnings.iter().try_for_each(|warning| writeln!(f, "- {warning}"))?;
-        }
+        section(f, "lost", self.of_rows(|row| row.lost.clone().into_iter().collect()))?;
+        section(f, "archive and target differ", self.of_rows(differences))?;
+        section(
+            f,
+            "time series",
+            self.of_rows(|row| row.timeseries.iter().map(time_series).collect()),
+        )?;
+        let warnings = self.warnings.iter().cloned();
+        section(
+            f,
+            "warnings",
+            warnings.chain(self.of_rows(|row| row.warnings.clone())).collect(),
+        )?;
         writeln!(f, "\nconfirm   {}", self.confirm)
     }
+}
+
+impl RestorePlan {
+    /// What there is to say of single collections, each with its name.
+    fn of_rows(&self, said: impl Fn(&Planned) -> Vec<String>) -> Vec<String> {
+        let lines = |row| {
+            said(row)
+                .into_iter()
+                .map(|line| format!("{}: {line}", shown(&row.name)))
+        };
+        self.collections.iter().flat_map(lines).collect()
+    }
+}
+
+fn section(f: &mut fmt::Formatter<'_>, title: &str, lines: Vec<String>) -> fmt::Result {
+    if lines.is_empty() {
+        return Ok(());
+    }
+    writeln!(f, "\n{title}")?;
+    lines.iter().try_for_each(|line| writeln!(f, "- {line}"))
+}
+
+fn differences(row: &Planned) -> Vec<String> {
+    let diffs = [("options", &row.options_diff), ("indexes", &row.index_diff)];
+    let diffs = diffs.iter().filter(|(_, diff)| !diff.is_empty());
+    diffs.map(|(what, diff)| format!("{what} {diff}")).collect()
+}
+
+fn time_series(inferred: &Inferred) -> String {
+    let signal = match inferred.signal {
+        Signal::Metadata => "metadata",
+        Signal::Buckets => "buckets",
+        Signal::Sample => "sample",
+    };
+    let time = Some(format!("time {}", shown(&inferred.time_field)));
+    let meta = inferred
+        .meta_field
+        .as_deref()
+        .map(|field| format!("meta {}", shown(field)));
+    let granularity = inferred
+        .granularity
+        .as_deref()
+        .map(|word| format!("granularity {}", shown(word)));
+    let fields: Vec<String> = [time, meta, granularity].into_iter().flatten().collect();
+    format!("by {signal}: {} ({})", inferred.evidence, fields.join(", "))
 }
 
 fn table(f: &mut fmt::Formatter<'_>, collections: &[Planned]) -> fmt::Result {
@@ -74,10 +122,6 @@ fn row(planned: &Planned) -> [String; 7] {
         Some(source) if *source != planned.name => format!("{} (from {})", shown(&planned.name), shown(source)),
         _ => shown(&planned.name),
     };
-    let why = match &planned.lost {
-        Some(lost) => format!("{}; {lost}", planned.reason),
-        None => planned.reason.clone(),
-    };
     let documents = if planned.source.is_some() {
         planned.documents.to_string()
     } else {
@@ -92,7 +136,7 @@ fn row(planned: &Planned) -> [String; 7] {
             .documents_present
             .map_or_else(|| "-".to_owned(), |count| count.to_string()),
         method(planned.method).to_owned(),
-        why,
+        planned.reason.clone(),
     ]
 }
 
@@ -116,7 +160,7 @@ fn method(method: Method) -> &'static str {
 }
 
 /// A name as one harmless piece of a line: control characters would rewrite the terminal.
-fn shown(name: &str) -> String {
+pub(super) fn shown(name: &str) -> String {
     match name.is_empty() || name.contains(char::is_control) {
         true => format!("{name:?}"),
         false => name.to_owned(),

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ArchiveIdentity, Diff, Inferred, Policy};
+use super::{ArchiveIdentity, Diff, Inferred, NotAToken, Part, Policy, Token};
 use crate::archive::Status;
 use crate::catalog::{Definition, Kind};
 use crate::digest::{Digest, Hashing, Sum};
@@ -24,8 +24,8 @@ pub struct RestorePlan {
     pub database: String,
     /// What was asked for.
     pub policy: Policy,
-    /// Consent to exactly this plan: see [`RestorePlan::consents`].
-    pub confirm: String,
+    /// Consent to exactly this plan: see [`RestorePlan::changed_since`].
+    pub confirm: Token,
     /// On the target, not in the archive: these go.
     pub to_drop: Vec<String>,
     /// In the archive, not on the target.
@@ -42,9 +42,12 @@ pub struct RestorePlan {
 }
 
 impl RestorePlan {
-    /// Whether `token` is consent to this plan: to this archive, this policy, and a target as it is now.
-    pub fn consents(&self, token: &str) -> bool {
-        token == self.confirm
+    /// What is not as it was when the plan with that token was made: nothing where the token is consent to this plan.
+    ///
+    /// # Errors
+    /// Where it is no token at all.
+    pub fn changed_since(&self, token: &str) -> Result<Vec<Part>, NotAToken> {
+        Ok(self.confirm.differing(&token.parse()?))
     }
 
     /// The row that changes, or leaves alone, the collection of that name on the target. A collection of the archive that is left out because

@@ -1,7 +1,7 @@
 //! Whole plans: scenarios, one plan as JSON and as text, and what holds for any plan.
 
 mod properties;
-mod rich;
+mod snapshots;
 
 use bson::{DateTime, rawdoc};
 

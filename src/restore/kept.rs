@@ -9,12 +9,10 @@
 //!
 //! What is loaded, hashed and compared is the document as it will be kept.
 
-use crate::catalog::Kind;
+use crate::catalog::{Definition, Kind};
+use crate::digest::Hashing;
 use crate::elements::{Element, Elements};
 use crate::open::Chunk;
-use crate::plan::Planned;
-
-use super::collection::hashing;
 
 const DOCUMENT: u8 = 3;
 const ARRAY: u8 = 4;
@@ -24,8 +22,11 @@ const MAX_DEPTH: usize = 200;
 
 /// Makes documents of one collection what the server will keep. To be asked for all of them, in the order of the archive.
 #[derive(Debug)]
-pub(super) struct Keeper<'a> {
-    row: &'a Planned,
+pub(crate) struct Keeper<'a> {
+    /// The collection's name in the archive.
+    source: &'a str,
+    kind: Kind,
+    hashing: Hashing,
     /// The field whose content a time series sorts.
     meta_field: Option<String>,
     /// How many documents have passed.
@@ -35,10 +36,13 @@ pub(super) struct Keeper<'a> {
 }
 
 impl<'a> Keeper<'a> {
-    pub(super) fn new(row: &'a Planned) -> Self {
-        let timeseries = row.options.get_document("timeseries");
+    /// For the collection `source` of the archive, which is to be of that kind, with these options.
+    pub(crate) fn new(source: &'a str, kind: Kind, options: &Definition, hashing: Hashing) -> Self {
+        let timeseries = options.get_document("timeseries");
         Self {
-            row,
+            source,
+            kind,
+            hashing,
             meta_field: timeseries
                 .and_then(|options| options.get_str("metaField").ok())
                 .map(str::to_owned),
@@ -48,7 +52,7 @@ impl<'a> Keeper<'a> {
     }
 
     /// The chunk as it will be kept; mostly it is the same.
-    pub(super) fn keep(&mut self, chunk: Chunk) -> Chunk {
+    pub(crate) fn keep(&mut self, chunk: Chunk) -> Chunk {
         let mut rewritten: Option<Vec<u8>> = None;
         let mut before = 0;
         for document in chunk.documents() {
@@ -62,14 +66,14 @@ impl<'a> Keeper<'a> {
             self.passed += 1;
         }
         match rewritten {
-            Some(bson) => Chunk::new(bson, hashing(self.row)),
+            Some(bson) => Chunk::new(bson, self.hashing),
             None => chunk,
         }
     }
 
     /// The document as it will be kept; `None` where that is as it is.
     fn kept(&mut self, document: &[u8]) -> Option<Vec<u8>> {
-        if self.row.kind == Kind::Timeseries {
+        if self.kind == Kind::Timeseries {
             return with_sorted_meta(document, self.meta_field.as_deref()?);
         }
         let mut elements = Elements::of(document).map_while(Result::ok);
@@ -85,7 +89,7 @@ impl<'a> Keeper<'a> {
 
     fn with_id(&self, document: &[u8]) -> Vec<u8> {
         let mut hasher = blake3::Hasher::new();
-        hasher.update(self.row.source.as_deref().unwrap_or_default().as_bytes());
+        hasher.update(self.source.as_bytes());
         hasher.update(&self.passed.to_le_bytes());
         hasher.update(document);
         let hash = hasher.finalize();

@@ -95,11 +95,16 @@ impl<'a> Loader<'a> {
         }
     }
 
+    fn keeper(&self) -> Keeper<'a> {
+        let source = self.row.source.as_deref().unwrap_or_default();
+        Keeper::new(source, self.row.kind, &self.row.options, hashing(self.row))
+    }
+
     /// Takes a collection's documents to their end.
     pub(super) async fn load(&self, mut stream: CollectionStream) -> Result<(Loaded, Sample), Failure> {
         let mut loaded = Loaded::default();
         let mut sample = Sample::new(self.run.job.verify_sample_size, hashing(self.row));
-        let mut keeper = Keeper::new(self.row);
+        let mut keeper = self.keeper();
         let mut working: JoinSet<Result<Counted, MongoError>> = JoinSet::new();
         let mut failure = None;
         while let Some(chunk) = stream.chunks.recv().await {
@@ -159,7 +164,7 @@ impl<'a> Loader<'a> {
         let source = self.row.source.clone().unwrap_or_default();
         let mut streams = self.run.prepared.archive.documents(vec![(source, hashing)]);
         let mut sum = Digest::default();
-        let mut keeper = Keeper::new(self.row);
+        let mut keeper = self.keeper();
         while let Some(mut stream) = streams.recv().await {
             while let Some(chunk) = stream.chunks.recv().await {
                 let chunk = keeper.keep(chunk?);
@@ -179,7 +184,7 @@ impl<'a> Loader<'a> {
 }
 
 /// The archive gave something else than its manifest, or the survey of it, says.
-pub(super) fn not_what_was_promised(read: &Digest, expected: &Digest) -> Failure {
+pub(crate) fn not_what_was_promised(read: &Digest, expected: &Digest) -> Failure {
     Failure::new(
         crate::failure::FailureKind::ArchiveDamaged,
         format!(

@@ -174,7 +174,7 @@ impl RestoreReport {
             status,
             archive: prepared.archive.object.location.to_string(),
             database: prepared.plan.database.clone(),
-            confirm: prepared.plan.confirm.clone(),
+            confirm: prepared.plan.confirm.to_string(),
             plan: prepared.plan,
             snapshot,
             verification,
@@ -291,7 +291,7 @@ fn compare(planned: &Planned, now: &Catalog, verified: &mut VerifiedCollection) 
 }
 
 /// Indexes without those that come with a collection.
-fn without_own(indexes: &[Definition]) -> Vec<Definition> {
+pub(crate) fn without_own(indexes: &[Definition]) -> Vec<Definition> {
     indexes
         .iter()
         .filter(|index| index.get_str("name") != Some("_id_") && index.get_bool("clustered") != Some(true))

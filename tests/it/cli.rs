@@ -1,7 +1,9 @@
 //! The command line as its users meet it: every command and option, what is printed where, and the exit codes.
 
+mod against;
 mod backup;
 mod closed_pipe;
+mod counts;
 mod environment;
 mod looking;
 mod policies;

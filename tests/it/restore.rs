@@ -8,6 +8,7 @@ mod merge;
 mod replace;
 mod scale;
 mod snapshot;
+mod space;
 mod validators;
 
 use std::collections::BTreeMap;

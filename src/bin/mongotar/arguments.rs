@@ -27,8 +27,18 @@ pub enum Command {
     Plan(Restore),
     /// Prove that an archive restores: into a scratch database, which is compared and dropped again.
     Drill(Drill),
-    /// Read every byte of an archive and check it, without a database.
-    Verify(OneArchive),
+    /// Read every byte of an archive and check it, without a database; with --against, compare it with a live database.
+    ///
+    /// By itself, the archive is read from end to end: exit code 0 where every byte is as it was written, 3 where it is sound but the backup was partial, 1 where it is
+    /// damaged.
+    ///
+    /// With --against, nothing is changed either, and read rights suffice. Each collection that is chosen is read from the archive (each segment is checked on the way)
+    /// and from the database. Compared are kind, number of documents, their digest, options and indexes; views by their definitions, time series with their top-level
+    /// fields sorted. Not compared are the order of documents, and what an archive of other tools does not say (the report names it). Exit code 0 only where all is
+    /// equal; 3 where a collection has drifted, is missing, is extra or could not be compared (the backup of it failed, or this user may not read it); 1 where the archive is damaged or
+    /// the comparison could not be done. Collections that are written to meanwhile are read as they come, so compare a database that stands still. Parts of the archive
+    /// that were not chosen are not read: only verify without --against checks them.
+    Verify(Verify),
     /// List the archives in a folder.
     List(Folder),
     /// Show what is in an archive.
@@ -78,6 +88,8 @@ pub struct Backup {
     /// auto: one cluster time for all collections where that can be had; require: that, or no archive.
     #[arg(long)]
     pub consistency: Option<ConsistencyDemand>,
+    #[command(flatten)]
+    pub output: CountsTo,
 }
 
 #[derive(Debug, Args)]
@@ -130,6 +142,34 @@ pub struct Restore {
     /// How many documents the sample hash covers.
     #[arg(long, value_name = "N", default_value_t = 100)]
     pub verify_sample_size: u32,
+    #[command(flatten)]
+    pub output: CountsTo,
+}
+
+#[derive(Debug, Args)]
+pub struct Verify {
+    #[command(flatten)]
+    pub archive: OneArchive,
+    /// Compare with this database, and change nothing: a connection string that names it, mongodb://host/db?options (a user of another database needs ?authSource=), or the
+    /// database's name alone where MONGO_URI is set, which is the safer place for a password.
+    #[arg(long, value_name = "URI/DB")]
+    pub against: Option<String>,
+    /// Compare only collections that match this glob; can be repeated.
+    #[arg(long, value_name = "GLOB", requires = "against")]
+    pub include: Vec<String>,
+    /// Do not compare the collections that match this glob; can be repeated.
+    #[arg(long, value_name = "GLOB", requires = "against")]
+    pub exclude: Vec<String>,
+    #[command(flatten)]
+    pub output: CountsTo,
+}
+
+#[derive(Debug, Args)]
+pub struct CountsTo {
+    /// Write a row for each collection to this CSV file (RFC 4180; a file of that name is replaced), or to standard output with -, where the text then goes to standard error.
+    /// Names are written as they are: a spreadsheet may take one for a formula.
+    #[arg(long, value_name = "FILE.csv")]
+    pub counts: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -4,7 +4,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use mongotar::backup::{RunStatus, Tools, backup};
+use mongotar::catalog::Selection;
 use mongotar::config::Environment;
+use mongotar::counts::Counts;
 use mongotar::drill::drill;
 use mongotar::failure::{Failure, FailureKind};
 use mongotar::mongo::{Mongo, MongoUri};
@@ -13,13 +15,15 @@ use mongotar::plan::RestorePlan;
 use mongotar::progress::Progress;
 use mongotar::restore::{Consent, RestoreReport, carry_out, prepare};
 use mongotar::store::{Location, Store};
+use mongotar::verify::AgainstJob;
 use mongotar::{inspect, verify};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use crate::arguments::{
-    Arguments, Backup, Cat, Command, Connection, Drill, Folder, OneArchive, Restore, SourceDatabase,
+    Arguments, Backup, Cat, Command, Connection, Drill, Folder, OneArchive, Restore, SourceDatabase, Verify,
 };
+use crate::counts_to::{Output, counted};
 use crate::show_progress::Shown;
 use crate::{ask, text};
 
@@ -31,7 +35,8 @@ pub async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Restore(arguments) if !arguments.dry_run => run_restore(&arguments, json).await,
         Command::Restore(arguments) | Command::Plan(arguments) => run_plan(&arguments, json).await,
         Command::Drill(arguments) => run_drill(&arguments, json).await,
-        Command::Verify(arguments) => run_verify(&arguments, json).await,
+        Command::Verify(arguments) if arguments.against.is_none() => run_verify(&arguments, json).await,
+        Command::Verify(arguments) => run_against(&arguments, json).await,
         Command::List(arguments) => run_list(arguments, json).await,
         Command::Show(arguments) => run_show(&arguments, json).await,
         Command::Cat(arguments) => run_cat(&arguments, json).await,
@@ -41,16 +46,22 @@ pub async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
 async fn run_backup(arguments: &Backup, json: bool) -> Result<ExitCode, Failure> {
     let environment = environment(&arguments.connection);
     let job = arguments.request().into_job(&environment)?;
-    let tools = tools(&environment).await?;
-    let shown = Shown::start(&tools.progress);
-    let report = Box::pin(backup(&job, &tools)).await;
-    shown.stop();
-    let report = report?;
-    print(json, &report, text::backup)?;
+    let output = Output::begin(json, &arguments.output)?;
+    let report = counted(output, Counts::of_backup, text::backup, async {
+        let tools = tools(&environment).await?;
+        let shown = Shown::start(&tools.progress);
+        let report = Box::pin(backup(&job, &tools)).await;
+        shown.stop();
+        report
+    })
+    .await?;
     Ok(code(report.status))
 }
 
 async fn run_plan(arguments: &Restore, json: bool) -> Result<ExitCode, Failure> {
+    if arguments.output.counts.is_some() {
+        return Err(Failure::invalid("a plan counts nothing: leave --counts out"));
+    }
     let environment = environment(&arguments.connection);
     let job = arguments.request().into_job(&environment)?;
     let tools = tools(&environment).await?;
@@ -67,19 +78,22 @@ async fn run_plan(arguments: &Restore, json: bool) -> Result<ExitCode, Failure> 
 async fn run_restore(arguments: &Restore, json: bool) -> Result<ExitCode, Failure> {
     let environment = environment(&arguments.connection);
     let mut job = arguments.request().into_job(&environment)?;
-    let tools = tools(&environment).await?;
-    let shown = Shown::start(&tools.progress);
-    let prepared = Box::pin(prepare(&job, &tools)).await;
-    shown.stop();
-    let prepared = prepared?;
-    if job.consent == Consent::None && asked(&prepared.plan, &tools.cancel).await? {
-        job.consent = Consent::Token(prepared.plan.confirm.clone());
-    }
-    let shown = Shown::start(&tools.progress);
-    let report = Box::pin(carry_out(prepared, &job, &tools)).await;
-    shown.stop();
-    let report = report?;
-    print(json, &report, text::restore)?;
+    let output = Output::begin(json, &arguments.output)?;
+    let report = counted(output, Counts::of_restore, text::restore, async {
+        let tools = tools(&environment).await?;
+        let shown = Shown::start(&tools.progress);
+        let prepared = Box::pin(prepare(&job, &tools)).await;
+        shown.stop();
+        let prepared = prepared?;
+        if job.consent == Consent::None && asked(&prepared.plan, &tools.cancel).await? {
+            job.consent = Consent::Token(prepared.plan.confirm.to_string());
+        }
+        let shown = Shown::start(&tools.progress);
+        let report = Box::pin(carry_out(prepared, &job, &tools)).await;
+        shown.stop();
+        report
+    })
+    .await?;
     Ok(code(report.status))
 }
 
@@ -108,15 +122,60 @@ async fn run_drill(arguments: &Drill, json: bool) -> Result<ExitCode, Failure> {
     Ok(code(report.status))
 }
 
-async fn run_verify(arguments: &OneArchive, json: bool) -> Result<ExitCode, Failure> {
-    let location: Location = arguments.archive.parse()?;
-    let progress = Arc::new(Progress::default());
-    let shown = Shown::start(&progress);
-    let report = verify::verify(&Store::new(), of(&location, &arguments.source), &progress).await;
-    shown.stop();
-    let report = report?;
-    print(json, &report, text::verify)?;
+async fn run_verify(arguments: &Verify, json: bool) -> Result<ExitCode, Failure> {
+    let location: Location = arguments.archive.archive.parse()?;
+    let output = Output::begin(json, &arguments.output)?;
+    let report = counted(output, Counts::of_verify, text::verify, async {
+        let progress = Arc::new(Progress::default());
+        let shown = Shown::start(&progress);
+        let source = of(&location, &arguments.archive.source);
+        let report = verify::verify(&Store::new(), source, &progress).await;
+        shown.stop();
+        report
+    })
+    .await?;
     Ok(code(report.status))
+}
+
+async fn run_against(arguments: &Verify, json: bool) -> Result<ExitCode, Failure> {
+    let (environment, database) = live(arguments.against.as_deref().unwrap_or_default())?;
+    let job = AgainstJob {
+        archive: arguments.archive.archive.parse()?,
+        source_database: arguments.archive.source.source_database.clone(),
+        database,
+        selection: Selection {
+            include: arguments.include.clone(),
+            exclude: arguments.exclude.clone(),
+        },
+    };
+    let output = Output::begin(json, &arguments.output)?;
+    let report = counted(output, Counts::of_against, text::against, async {
+        let tools = tools(&environment).await?;
+        let shown = Shown::start(&tools.progress);
+        let report = Box::pin(verify::against(&job, &tools)).await;
+        shown.stop();
+        report
+    })
+    .await?;
+    Ok(code(report.status))
+}
+
+/// The database that is meant by a connection string with its name, or by its name where the environment has the connection string.
+fn live(against: &str) -> Result<(Environment, String), Failure> {
+    let mut environment = Environment::read();
+    if !against.contains("://") {
+        let database = environment.database(Some(against.to_owned()))?;
+        return Ok((environment, database));
+    }
+    let uri = MongoUri::new(against);
+    let database = uri.database().ok_or_else(|| {
+        Failure::invalid(format!(
+            "{uri} names no database to compare with: write it after the hosts, as in mongodb://host:27017/shop?authSource=admin"
+        ))
+    })?;
+    environment.uri = Some(uri);
+    let database = environment.database(Some(database))?;
+    Ok((environment, database))
 }
 
 async fn run_list(arguments: Folder, json: bool) -> Result<ExitCode, Failure> {
@@ -195,8 +254,7 @@ async fn tools(environment: &Environment) -> Result<Tools, Failure> {
     Ok(tools)
 }
 
-fn print<T: Serialize>(json: bool, value: &T, text: impl FnOnce(&T) -> String) -> Result<(), Failure> {
-    use std::io::Write as _;
+pub fn print<T: Serialize>(json: bool, value: &T, text: impl FnOnce(&T) -> String) -> Result<(), Failure> {
     let mut printed = if json {
         serde_json::to_string_pretty(value).map_err(|error| Failure::invalid(error.to_string()))?
     } else {
@@ -205,6 +263,11 @@ fn print<T: Serialize>(json: bool, value: &T, text: impl FnOnce(&T) -> String) -
     if !printed.ends_with('\n') {
         printed.push('\n');
     }
+    print_raw(&printed)
+}
+
+pub fn print_raw(printed: &str) -> Result<(), Failure> {
+    use std::io::Write as _;
     match std::io::stdout().write_all(printed.as_bytes()) {
         // Whoever reads has seen enough, as in `mongotar list … | head`; what was done is done.
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),

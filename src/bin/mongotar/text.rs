@@ -6,7 +6,7 @@ use mongotar::archive::SavedStatus;
 use mongotar::backup::{BackupReport, RunStatus};
 use mongotar::inspect::{Listed, Shown};
 use mongotar::restore::{RestoreReport, VerifiedCollection};
-use mongotar::verify::VerifyReport;
+use mongotar::verify::{AgainstReport, Comparison, VerifyReport};
 
 /// A table whose columns are as wide as their widest cell; the first column is left-aligned, the others are right-aligned.
 fn table(rows: &[Vec<String>]) -> String {
@@ -179,7 +179,7 @@ fn notes_on(verified: &VerifiedCollection, out: &mut String) {
     }
     for (what, diff) in [("options", &verified.options_diff), ("indexes", &verified.index_diff)] {
         if !diff.is_empty() {
-            let _ = writeln!(out, "! {name}: {what} differ: {diff:?}");
+            let _ = writeln!(out, "! {name}: {what} differ: {diff}");
         }
     }
 }
@@ -207,6 +207,64 @@ pub fn verify(report: &VerifyReport) -> String {
         report.segments,
         megabytes(report.archive_bytes),
         report.archive
+    );
+    out
+}
+
+pub fn against(report: &AgainstReport) -> String {
+    let mut rows = vec![row(&[&"collection", &"kind", &"archive", &"database", &"equal"])];
+    let mut notes = String::new();
+    for compared in &report.collections {
+        let count = |side: Option<mongotar::verify::Side>| {
+            side.map_or_else(|| "-".to_owned(), |side| side.documents.to_string())
+        };
+        let equal = match compared.outcome {
+            Comparison::Equal => "yes",
+            Comparison::Drifted => "NO",
+            Comparison::Missing => "MISSING",
+            Comparison::Extra => "EXTRA",
+            Comparison::NotCompared => "not compared",
+        };
+        rows.push(row(&[
+            &compared.name,
+            &compared.kind,
+            &count(compared.archive),
+            &count(compared.database),
+            &equal,
+        ]));
+        let name = &row(&[&compared.name])[0];
+        for difference in &compared.differences {
+            let _ = writeln!(notes, "! {name}: {difference}");
+        }
+        if !compared.unknown.is_empty() {
+            let _ = writeln!(
+                notes,
+                "! {name}: not compared, since the archive does not say: {}",
+                compared.unknown.join(", ")
+            );
+        }
+    }
+    for line in report.damaged.iter().chain(&report.warnings) {
+        let _ = writeln!(notes, "! {line}");
+    }
+    let mut out = table(&rows) + &notes;
+    let equal = report
+        .collections
+        .iter()
+        .filter(|compared| compared.outcome == Comparison::Equal);
+    let _ = writeln!(
+        out,
+        "{}: {} of {} collections are equal, {} drifted, {} missing, {} extra, {} not compared: {} against {}, {:.1} s",
+        word(report.status),
+        equal.count(),
+        report.collections.len(),
+        report.drifted.len(),
+        report.missing.len(),
+        report.extra.len(),
+        report.not_compared.len(),
+        report.archive,
+        report.database,
+        report.seconds
     );
     out
 }

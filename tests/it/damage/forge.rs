@@ -150,6 +150,7 @@ impl Forge {
                     version: "6.0.5".to_owned(),
                     topology: Topology::ReplicaSet,
                     replica_set: Some("rs0".to_owned()),
+                    hosts: Vec::new(),
                 },
             },
             selection: Selection::default(),

@@ -145,6 +145,12 @@ async fn each_kind_of_failure_has_its_error_type_and_shows_no_credentials() {
             RESTORE,
             ("A", ""),
             json!({"archive": archive, "confirm": "stale"}),
+            "InvalidRequest",
+        ),
+        (
+            RESTORE,
+            ("A", ""),
+            json!({"archive": archive, "confirm": (["0123456789abcdef"; 4].join("-"))}),
             "ConsentStale",
         ),
         (

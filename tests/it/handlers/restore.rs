@@ -66,7 +66,11 @@ async fn a_token_whose_target_has_changed_is_refused_and_nothing_changes() {
     shop.insert("since", 0..1).await;
     let error = refusal(&function, json!({"archive": archive, "confirm": plan["confirm"]})).await;
     assert_eq!(error.error_type, "ConsentStale");
-    assert!(error.error_message.contains("nothing was changed"), "{error}");
+    assert!(
+        error.error_message.contains("nothing was changed")
+            && error.error_message.contains("the target's collections have changed"),
+        "{error}"
+    );
     assert_eq!(shop.collections().await, ["orders", "since", "users"]);
 }
 

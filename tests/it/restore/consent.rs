@@ -2,7 +2,7 @@
 
 use bson::doc;
 use mongotar::backup::RunStatus;
-use mongotar::failure::FailureKind;
+use mongotar::failure::{Failure, FailureKind};
 use mongotar::store::Store;
 use serde_json::json;
 
@@ -33,7 +33,7 @@ async fn a_dry_run_gives_the_three_sets_with_reasons_and_changes_nothing() {
     let rows = &report.plan.collections;
     assert!(rows.iter().all(|row| !row.reason.is_empty()), "{rows:?}");
     assert!(report.snapshot.is_none() && report.verification.is_none());
-    assert_eq!(report.confirm, report.plan.confirm);
+    assert_eq!(report.confirm, report.plan.confirm.to_string());
 
     let json = serde_json::to_value(&report).expect("JSON");
     assert_eq!(json["status"], "planned");
@@ -93,7 +93,7 @@ async fn the_right_token_is_consent_and_a_token_for_another_target_is_stale() {
             .restore(&archive, json!({"confirm": seen, "yes": true}))
             .await
             .expect_err("the target has changed");
-        assert_eq!(failure.kind, FailureKind::ConsentStale, "{change}");
+        assert_eq!(told(&failure), [TARGET], "{change}");
         assert_eq!(place.state().await, before, "{change}");
     }
 
@@ -105,14 +105,20 @@ async fn the_right_token_is_consent_and_a_token_for_another_target_is_stale() {
         json!({"confirm": seen, "include": ["kept"]}),
     ] {
         let failure = place.restore(&archive, more).await.expect_err("another policy");
-        assert_eq!(failure.kind, FailureKind::ConsentStale);
+        assert_eq!(told(&failure), [REQUEST]);
     }
     let other = support::back_up(&place.tools, &place.database, &place.to.join("other")).await;
     let failure = place
         .restore(&other.archive.to_string(), json!({"confirm": seen}))
         .await
         .expect_err("another archive");
-    assert_eq!(failure.kind, FailureKind::ConsentStale);
+    assert_eq!(told(&failure), [ARCHIVE]);
+    let elsewhere = rig::fresh_database_name("elsewhere");
+    let failure = place
+        .restore_into(&elsewhere, &other.archive.to_string(), json!({"confirm": seen}))
+        .await
+        .expect_err("everything but the cluster is another");
+    assert_eq!(told(&failure), [ARCHIVE, REQUEST, TARGET]);
 
     // Documents that come and go do not lapse consent.
     assert_ne!(first, seen);
@@ -123,6 +129,66 @@ async fn the_right_token_is_consent_and_a_token_for_another_target_is_stale() {
         .expect("consent");
     assert_eq!(report.status, RunStatus::Complete, "{:?}", report.verification);
     assert_eq!(place.names().await, ["gone", "kept"]);
+}
+
+const ARCHIVE: &str = "the archive is another";
+const REQUEST: &str = "what is asked for is not";
+const TARGET: &str = "the target's collections have changed";
+const CLUSTER: &str = "the target is another cluster than the plan's";
+
+/// Which changes a stale token is refused for.
+fn told(failure: &Failure) -> Vec<&'static str> {
+    assert_eq!(failure.kind, FailureKind::ConsentStale, "{failure}");
+    assert!(failure.message.contains("nothing was changed"), "{failure}");
+    let all = [ARCHIVE, REQUEST, TARGET, CLUSTER].into_iter();
+    all.filter(|change| failure.message.contains(change)).collect()
+}
+
+#[tokio::test]
+async fn a_token_for_another_cluster_is_refused_as_such() {
+    let (place, archive) = changed_since_the_backup().await;
+    let plan = place.restore(&archive, json!({"dry_run": true})).await.expect("a plan");
+    let store = Store::with_client(rig::shared_s3().client().await);
+    let other = support::tools_for(&support::shared_authenticated().uri(), store).await;
+    assert_ne!(other.mongo.server().hosts, place.tools.mongo.server().hosts);
+    let event = json!({"archive": archive, "database": place.database, "confirm": plan.confirm});
+    let failure = support::restore(&other, event).await.expect_err("another cluster");
+    assert_eq!(
+        told(&failure),
+        [CLUSTER],
+        "its collections are others, and did not change"
+    );
+    let there = other.mongo.survey(&place.database).await.expect("a survey");
+    assert!(there.collections.is_empty());
+}
+
+#[tokio::test]
+async fn a_cluster_is_the_same_by_whatever_address_it_is_reached() {
+    let place = place().await;
+    let uri = rig::shared_replica_set().uri();
+    let by_name = uri.replacen("127.0.0.1", "localhost", 1);
+    assert_ne!(uri, by_name);
+    let store = Store::with_client(rig::shared_s3().client().await);
+    let by_name = support::tools_for(&by_name, store).await;
+    assert_eq!(by_name.mongo.server().hosts, place.tools.mongo.server().hosts);
+    assert!(!by_name.mongo.server().hosts.is_empty());
+}
+
+/// A mistyped token was called stale, and whoever had mistyped it looked for a change that was none.
+#[tokio::test]
+async fn a_text_that_is_no_token_is_refused_as_such() {
+    let (place, archive) = changed_since_the_backup().await;
+    let before = place.state().await;
+    let plan = place.restore(&archive, json!({"dry_run": true})).await.expect("a plan");
+    for token in ["", "yes", &plan.confirm[..66], &plan.confirm.replace('-', "")] {
+        let failure = place
+            .restore(&archive, json!({"confirm": token}))
+            .await
+            .expect_err("no token");
+        assert_eq!(failure.kind, FailureKind::InvalidRequest, "{failure}");
+        assert!(failure.message.contains("not a confirm token"), "{failure}");
+    }
+    assert_eq!(place.state().await, before);
 }
 
 #[tokio::test]
