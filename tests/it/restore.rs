@@ -5,9 +5,11 @@ mod definitions;
 mod extras;
 mod failures;
 mod merge;
+mod rehearsal;
 mod replace;
 mod scale;
 mod snapshot;
+mod twice;
 mod validators;
 
 use std::collections::BTreeMap;
