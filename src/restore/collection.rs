@@ -16,6 +16,9 @@ use crate::mongo::{Mongo, MongoError};
 use crate::open::CollectionStream;
 use crate::plan::{Action, Method, Planned, TEMPORARY_PREFIX};
 
+/// How many documents that a validator would refuse are named; all are counted.
+const NAMED: u32 = 20;
+
 /// A restore that is being carried out.
 pub(super) struct Run<'a> {
     pub(super) prepared: &'a Prepared,
@@ -42,6 +45,8 @@ pub(super) struct Outcome {
     pub(super) error: Option<Failure>,
     /// How many documents the collection's validator would refuse.
     pub(super) validator_violations: Option<u64>,
+    /// The `_id`s of some of them.
+    pub(super) violating: Vec<String>,
 }
 
 /// What became of each planned collection, by its place in the plan.
@@ -231,8 +236,12 @@ impl<'a> Run<'a> {
             Action::Merge => loader.read_back_merged(&loaded).await?,
             _ => read_back(mongo, database, name, hashing(row)).await?,
         };
+        let (validator_violations, violating) = violations(mongo, database, name, self.options_in_force(row))
+            .await?
+            .unzip();
         Ok(Outcome {
-            validator_violations: violations(mongo, database, name, self.options_in_force(row)).await?,
+            validator_violations,
+            violating: violating.unwrap_or_default(),
             loaded,
             database: Some(read),
             sample: sample.compare(mongo, database, name).await?,
@@ -268,15 +277,23 @@ pub(super) fn hashing(row: &Planned) -> Hashing {
     row.fingerprint.map_or(Hashing::Raw, |fingerprint| fingerprint.hashing)
 }
 
-/// How many documents the collection's own validator would refuse today.
+/// How many documents the collection's own validator would refuse today, and the `_id`s of some.
 async fn violations(
     mongo: &Mongo,
     database: &str,
     name: &str,
     options: &Definition,
-) -> Result<Option<u64>, MongoError> {
-    match options.get_document("validator") {
-        Some(validator) if !validator.is_empty() => mongo.count_violations(database, name, validator).await.map(Some),
-        _ => Ok(None),
-    }
+) -> Result<Option<(u64, Vec<String>)>, MongoError> {
+    let Some(validator) = options
+        .get_document("validator")
+        .filter(|validator| !validator.is_empty())
+    else {
+        return Ok(None);
+    };
+    let count = mongo.count_violations(database, name, validator).await?;
+    let some = match count {
+        0 => Vec::new(),
+        _ => mongo.some_violations(database, name, validator, NAMED).await?,
+    };
+    Ok(Some((count, some)))
 }

@@ -113,6 +113,9 @@ pub struct VerifiedCollection {
     /// How many documents the collection's validator would refuse; absent where it has none.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub validator_violations: Option<u64>,
+    /// The `_id`s of some of them, as Extended JSON.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub validator_violation_ids: Vec<String>,
     /// What went wrong.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub error: Option<String>,
@@ -252,6 +255,7 @@ fn of_outcome(planned: &Planned, outcome: Outcome) -> VerifiedCollection {
             })
             .collect(),
         validator_violations: outcome.validator_violations,
+        validator_violation_ids: outcome.violating,
         error: outcome.error.map(|failure| failure.to_string()),
     }
 }
