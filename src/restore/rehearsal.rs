@@ -47,6 +47,13 @@ pub(super) async fn rehearse(prepared: &Prepared, job: &RestoreJob, tools: &Tool
         database: &job.policy.database,
         temporary: format!("{TEMPORARY_PREFIX}{:x}.{nanos:x}.rehearsal", std::process::id()),
     };
+    // Who may not drop would leave behind what was rehearsed. (Nothing has this name.)
+    if let Err(error) = drop_collection(&tools.mongo, stage.database, &stage.temporary).await {
+        return match refusal(error)? {
+            Some(error) => Err(error.into()),
+            None => Ok(()),
+        };
+    }
     let rehearsed = stream::iter(parts.iter().enumerate().map(|(number, part)| stage.part(number, part)));
     let mut refused = Vec::new();
     let mut broken = None;
@@ -141,10 +148,10 @@ impl Part<'_> {
         key
     }
 
-    fn conflicts(&self, what: &str, error: &MongoError, way_out: &str) -> Vec<Conflict> {
+    fn conflicts(&self, temporary: &str, what: &str, error: &MongoError, way_out: &str) -> Vec<Conflict> {
         let conflict = |name: &&str| Conflict {
             collection: Some((*name).to_owned()),
-            problem: format!("the target refuses {what}: {}", error.reason),
+            problem: format!("the target refuses {what}: {}", error.reason.replace(temporary, name)),
             way_out: way_out.to_owned(),
         };
         self.names.iter().map(conflict).collect()
@@ -165,7 +172,7 @@ impl Stage<'_> {
         if self.tools.cancel.is_cancelled() {
             return Err(cancelled());
         }
-        let name = format!("{}.{number}", self.temporary);
+        let name = format!("{}.{number:06}", self.temporary);
         let tried = self.try_part(&name, part).await;
         drop_collection(&self.tools.mongo, self.database, &name).await?;
         tried
@@ -176,14 +183,16 @@ impl Stage<'_> {
         if let Err(error) = create(mongo, database, name, &part.options).await {
             // The options of a merge are those that are there: that they cannot be had a second time is no reason not to merge.
             let refused = refusal(error)?.filter(|_| part.action != Action::Merge);
-            return Ok(refused.map_or_else(Vec::new, |error| part.conflicts("its options", &error, OPTIONS_WAY_OUT)));
+            return Ok(refused.map_or_else(Vec::new, |error| {
+                part.conflicts(name, "its options", &error, OPTIONS_WAY_OUT)
+            }));
         }
         let mut conflicts = Vec::new();
         if part.action != Action::Merge
             && let Err(error) = start_expiry(mongo, database, name, part.kind, &part.options).await
             && let Some(error) = refusal(error)?
         {
-            conflicts.extend(part.conflicts("its time to live", &error, OPTIONS_WAY_OUT));
+            conflicts.extend(part.conflicts(name, "its time to live", &error, OPTIONS_WAY_OUT));
         }
         let both = [Which::Lasting, Which::Expiring];
         for which in both {
@@ -193,7 +202,12 @@ impl Stage<'_> {
         for which in both {
             for (index, error) in indexes::build(mongo, (database, name), &part.options, part.indexes, which).await {
                 if let Some(error) = refusal(error)? {
-                    conflicts.extend(part.conflicts(&format!("its index {index:?}"), &error, index_way_out(part)));
+                    conflicts.extend(part.conflicts(
+                        name,
+                        &format!("its index {index:?}"),
+                        &error,
+                        index_way_out(part),
+                    ));
                 }
             }
         }
@@ -206,7 +220,7 @@ impl Stage<'_> {
         let mut conflicts = Vec::new();
         let mut broken = None;
         for (number, view) in views.iter().enumerate() {
-            let temporary = format!("{}.v{number}", self.temporary);
+            let temporary = format!("{}.v{number:06}", self.temporary);
             match self.try_view(&temporary, view, &made).await {
                 Ok(None) => {
                     made.insert(&view.name, temporary);
@@ -244,9 +258,17 @@ impl Stage<'_> {
         let Err(error) = create(&self.tools.mongo, self.database, temporary, &options).await else {
             return Ok(None);
         };
-        Ok(refusal(error)?.map(|error| Conflict {
+        let Some(error) = refusal(error)? else {
+            return Ok(None);
+        };
+        // In the names that people know.
+        let named = error.reason.replace(temporary, &view.name);
+        let reason = made
+            .iter()
+            .fold(named, |reason, (name, temporary)| reason.replace(temporary, name));
+        Ok(Some(Conflict {
             collection: Some(view.name.clone()),
-            problem: format!("the target refuses this view: {}", error.reason),
+            problem: format!("the target refuses this view: {reason}"),
             way_out: "exclude it, and create it by hand in a form that this server takes".to_owned(),
         }))
     }
