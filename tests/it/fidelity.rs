@@ -43,3 +43,34 @@ mod time_series;
 mod timestamps;
 mod ttl;
 mod validators;
+
+/// A table that names tests which are gone proves nothing.
+#[test]
+fn every_test_that_the_table_names_is_there() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let names = include_str!("fidelity.rs")
+        .lines()
+        .filter_map(|line| line.strip_prefix("//! | "))
+        .flat_map(|line| line.split('`').skip(1).step_by(2))
+        .filter(|name| name.contains("::"));
+    let mut found = 0;
+    for name in names {
+        let (folder, path) = match name.strip_prefix("lib: ") {
+            Some(path) => ("src", path),
+            None => ("tests/it", name),
+        };
+        // The last part is a test or a whole file; `tests` is the file's own module where there is no file of that name.
+        let parts: Vec<&str> = path.split("::").collect();
+        let source =
+            |parts: &[&str]| std::fs::read_to_string(root.join(folder).join(parts.join("/")).with_extension("rs"));
+        let (test, module) = parts.split_last().expect("a path");
+        let is_test = |text: String| text.contains(&format!("fn {test}("));
+        let within = module.split_last().filter(|(last, _)| **last == "tests");
+        let there = source(&parts).is_ok()
+            || source(module).is_ok_and(is_test)
+            || within.is_some_and(|(_, module)| source(module).is_ok_and(is_test));
+        assert!(there, "{name} is not there");
+        found += 1;
+    }
+    assert!(found > 40, "{found} names");
+}
