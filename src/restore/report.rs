@@ -189,7 +189,7 @@ impl RestoreReport {
 /// Compares what is there with what was to be there.
 pub(super) async fn verify(run: &Run<'_>, mut outcomes: Outcomes) -> Verification {
     run.tools.progress.step("verifying");
-    let surveyed = run.mongo().survey(run.database()).await;
+    let surveyed = run.mongo().survey_definitions(run.database()).await;
     let mut collections = Vec::new();
     for (place, planned) in run.rows().filter(|(_, planned)| planned.action != Action::Skip) {
         let outcome = outcomes.remove(&place).unwrap_or_else(|| {
