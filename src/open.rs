@@ -29,6 +29,15 @@ pub use chunk::Chunk;
 /// The first read of an archive's end: footer and, of all but large archives, the manifest with it.
 const SUFFIX: u64 = 256 << 10;
 
+/// How much of an archive's documents is on its way at a time, in [`room_for`] collections.
+pub(crate) const ROOM: usize = 8;
+
+/// How much of that a collection of so many bytes of BSON takes. Small ones share it, since each costs more round trips than bytes; a large one takes all
+/// of it, since its segments are many at a time by themselves. So several collections at once need no more memory than a large one.
+pub(crate) fn room_for(bytes: u64) -> usize {
+    usize::try_from(bytes >> 20).map_or(ROOM, |mebibytes| (mebibytes + 1).min(ROOM))
+}
+
 /// Which archive, and which database of it: a dump of others can hold several.
 #[derive(Clone, Copy, Debug)]
 pub struct Source<'a> {
@@ -226,8 +235,9 @@ impl ArchiveFile {
         }
     }
 
-    /// Hands out the documents of `wanted` (names in the archive, with the way their digests are made), one collection after the other, each exactly
-    /// once, also the empty ones. The order is the archive's.
+    /// Hands out the documents of `wanted` (names in the archive, with the way their digests are made), each collection exactly once, also the empty
+    /// ones. They come in the archive's order; small ones may be read several at a time, as [`room_for`] says, and then want to be listened to at the
+    /// same time or one after the other.
     pub fn documents(&self, wanted: Vec<(String, Hashing)>) -> mpsc::Receiver<CollectionStream> {
         let (sender, receiver) = mpsc::channel(1);
         let file = self.clone();

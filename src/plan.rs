@@ -14,7 +14,9 @@
 //! - touch the server's own collections (`system.`), or mongotar's ([`INTERNAL_PREFIX`]);
 //! - replace or fill a collection from one that was not saved whole.
 //!
-//! Not promised: that the server accepts every option and index, or that the counts of a live target still hold.
+//! Not promised: that the counts of a live target still hold, or that the server accepts every option, index and view. That only the server knows, and
+//! asking it takes an empty collection: the restore does so before its first change, and refuses with everything that is refused. A dry run only
+//! reads, so it cannot.
 
 mod conflicts;
 mod consent;
@@ -47,10 +49,11 @@ pub use names::{INTERNAL_PREFIX, TEMPORARY_PREFIX};
 pub use policy::{Existing, Extra, Inference, Policy, Validators};
 pub use rename::{NotARename, Rename};
 pub use restore_plan::{Action, Fingerprint, Method, Planned, RestorePlan, Totals};
+pub(crate) use views::reading_from as view_reading_from;
 
 use std::collections::BTreeMap;
 
-use crate::catalog::{Catalog, Kind};
+use crate::catalog::{Catalog, Definition, Kind};
 
 /// Plans the restore of an archive into a database.
 ///
@@ -61,10 +64,11 @@ pub fn plan(contents: &Contents, target: &Catalog, policy: &Policy) -> Result<Re
     let mut warnings = request::warnings(contents, target, policy);
     let mut rows = rows::of_archive(contents, target, policy, &mut conflicts);
     rows.extend(rows::of_extras(&rows, contents, target, policy));
+    follow_renames(&mut rows);
+    conflicts.extend(views_in_circles(&rows, target));
     if !conflicts.is_empty() {
         return Err(Conflicts(conflicts));
     }
-    follow_renames(&mut rows);
     warn_of_dangling_views(&mut rows, target);
     let rows = in_order_of_execution(rows);
     warnings.extend(rows::skipped(&rows));
@@ -112,6 +116,41 @@ fn follow_renames(rows: &mut [Planned]) {
             }
         }
     }
+}
+
+/// Views that would read from themselves, by way of others or not: a server refuses the one that closes the circle. An archive's own have none, but with
+/// new names, or with views that stay on the target, there can be one.
+fn views_in_circles(rows: &[Planned], target: &Catalog) -> Vec<Conflict> {
+    let is_view = |kind| kind == Kind::View;
+    let stay = target.collections.iter().filter(|present| is_view(present.kind));
+    let mut definitions: BTreeMap<&str, &Definition> =
+        stay.map(|present| (present.name.as_str(), &present.options)).collect();
+    for row in rows.iter().filter(|row| row.action != Action::Skip) {
+        match is_view(row.kind) && row.action.restores() {
+            true => definitions.insert(&row.name, &row.options),
+            false => definitions.remove(row.name.as_str()),
+        };
+    }
+    let views: BTreeMap<String, _> = definitions
+        .iter()
+        .map(|(name, options)| ((*name).to_owned(), views::sources(options)))
+        .collect();
+    let circles = views::circles(&views);
+    circles
+        .into_iter()
+        .map(|circle| {
+            let restored = |name: &&String| rows.iter().any(|row| row.name == **name && row.action.restores());
+            let blamed = circle.iter().find(restored).unwrap_or(&circle[0]);
+            Conflict::of(
+                blamed,
+                format!(
+                    "views would read from each other in a circle, which a server refuses: {}",
+                    circle.join(", ")
+                ),
+                "exclude one of them, drop the one on the target first, or restore one under another name",
+            )
+        })
+        .collect()
 }
 
 /// A view without its source is legal, and seldom meant.

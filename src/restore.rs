@@ -3,11 +3,12 @@
 //! [`prepare`] looks and changes nothing: it opens the archive, surveys the target and makes the plan. A dry run ends there, and needs no more than read
 //! rights. [`carry_out`] takes what was prepared, and only with consent:
 //!
-//! 1. a way back: a backup of the target, unless the caller waived it;
-//! 2. what will be changed in place is read through and checked: a damaged archive must be found out before the first change;
-//! 3. regular collections are loaded *beside*, under temporary names, indexed, and read back; nothing that is there has changed yet;
-//! 4. the commit: what was proven equal is renamed into place, what cannot be renamed is done in place, then views and drops;
-//! 5. what only now may act: time-to-live.
+//! 1. a rehearsal: options, indexes and views that the target would refuse are found, all at once, and nothing is done;
+//! 2. a way back: a backup of the target, unless the caller waived it;
+//! 3. what will be changed in place is read through and checked: a damaged archive must be found out before the first change;
+//! 4. regular collections are loaded *beside*, under temporary names, indexed, and read back; nothing that is there has changed yet;
+//! 5. the commit: what was proven equal is renamed into place, what cannot be renamed is done in place, then views and drops;
+//! 6. what only now may act: time-to-live.
 //!
 //! A collection whose documents did not all arrive does not replace one that is there; nothing is dropped when anything went wrong. The report
 //! is `complete` only if everything that was planned is there and equal.
@@ -21,6 +22,7 @@ mod load;
 mod merge;
 mod privileges;
 mod readback;
+mod rehearsal;
 mod report;
 mod request;
 mod sample;
@@ -80,6 +82,7 @@ pub async fn carry_out(prepared: Prepared, job: &RestoreJob, tools: &Tools) -> R
     let started = Instant::now();
     check_consent(&prepared.plan, &job.consent)?;
     privileges::check(&prepared, job, &tools.mongo).await?;
+    rehearsal::rehearse(&prepared, job, tools).await?;
     let snapshot = way_back::take(&prepared, job, tools).await?;
     let run = collection::Run::new(&prepared, job, tools);
     let mut outcomes = run.load_beside().await;

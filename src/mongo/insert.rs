@@ -135,12 +135,7 @@ pub enum Validation {
 impl Mongo {
     /// Whether the server leaves a top-level `Timestamp(0,0)` alone when it is told to.
     pub fn keeps_empty_timestamps(&self) -> bool {
-        match self.server().version_numbers() {
-            (5, 0, patch) => patch >= 29,
-            (6, 0, patch) => patch >= 17,
-            (7, 0, patch) => patch >= 13,
-            (major, _, _) => major >= 8,
-        }
+        leaves_empty_timestamps(self.server().version_numbers())
     }
 
     /// Inserts a batch. Refused documents are in the outcome; an error means that nothing is known of any of them.
@@ -184,13 +179,7 @@ impl Mongo {
         validation: Validation,
     ) -> Result<InsertOutcome, MongoError> {
         let action = format!("inserting into {database}.{collection}");
-        let mut fields = doc! {"insert": collection, "ordered": order == Order::Kept};
-        if validation == Validation::Bypassed {
-            fields.insert("bypassDocumentValidation", true);
-        }
-        if self.keeps_empty_timestamps() {
-            fields.insert("bypassEmptyTsReplacement", true);
-        }
+        let fields = fields(collection, order, validation, self.server().version_numbers());
         let reply = self.raw_command(database, batch.command(&fields)?, &action).await?;
         let inserted = reply
             .get_i32("n")
@@ -261,6 +250,28 @@ impl Mongo {
     }
 }
 
+/// The versions that know `bypassEmptyTsReplacement`; to others it is an unknown field.
+fn leaves_empty_timestamps(version: (u32, u32, u32)) -> bool {
+    match version {
+        (5, 0, patch) => patch >= 29,
+        (6, 0, patch) => patch >= 17,
+        (7, 0, patch) => patch >= 13,
+        (major, _, _) => major >= 8,
+    }
+}
+
+/// The insert command without its documents.
+fn fields(collection: &str, order: Order, validation: Validation, version: (u32, u32, u32)) -> Document {
+    let mut fields = doc! {"insert": collection, "ordered": order == Order::Kept};
+    if validation == Validation::Bypassed {
+        fields.insert("bypassDocumentValidation", true);
+    }
+    if leaves_empty_timestamps(version) {
+        fields.insert("bypassEmptyTsReplacement", true);
+    }
+    fields
+}
+
 /// An update by pipeline, because a plain replacement may not have keys that begin with `$` and would replace `Timestamp(0,0)`.
 fn replacement(id: RawDocumentBuf, document: &bson::RawDocument) -> RawDocumentBuf {
     let nest = |key: &bson::raw::CStr, value: RawDocumentBuf| {
@@ -305,6 +316,39 @@ pub fn id_text(document: &[u8]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The rig's server is older, and shows the other way: `fidelity::timestamps`.
+    #[test]
+    fn a_server_that_knows_how_is_told_to_leave_empty_timestamps_alone() {
+        let told = |version| {
+            let fields = fields("c", Order::Kept, Validation::Bypassed, version);
+            assert!(fields.contains_key("bypassDocumentValidation"));
+            fields.contains_key("bypassEmptyTsReplacement")
+        };
+        for knows in [
+            (5, 0, 29),
+            (6, 0, 17),
+            (6, 0, 20),
+            (7, 0, 13),
+            (8, 0, 0),
+            (8, 2, 1),
+            (9, 0, 0),
+        ] {
+            assert!(told(knows), "{knows:?}");
+        }
+        for refuses in [
+            (0, 0, 0),
+            (4, 4, 29),
+            (5, 0, 28),
+            (5, 3, 40),
+            (6, 0, 16),
+            (6, 3, 20),
+            (7, 0, 12),
+            (7, 3, 99),
+        ] {
+            assert!(!told(refuses), "{refuses:?}");
+        }
+    }
 
     #[test]
     fn a_command_holds_the_documents_as_they_are() {

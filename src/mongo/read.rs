@@ -4,7 +4,7 @@ use bson::{RawDocumentBuf, doc};
 use futures_util::StreamExt as _;
 use mongodb::raw_batch_cursor::RawBatchCursor;
 
-use super::{Batch, IdList, Mongo, MongoError, ReadAt};
+use super::{Batch, IdList, Mongo, MongoError, ReadAt, id_text};
 
 /// More documents than a reply of 16 MiB can hold of any but the smallest: the server then fills its replies.
 const FIRST_BATCH: u32 = 100_000;
@@ -129,12 +129,8 @@ impl Mongo {
             outer.append(key, value);
             outer
         };
-        let mut refused = bson::RawArrayBuf::new();
-        refused.push(validator.to_owned());
-        let mut not = RawDocumentBuf::new();
-        not.append(bson::cstr!("$nor"), refused);
         let mut pipeline = bson::RawArrayBuf::new();
-        pipeline.push(nest(bson::cstr!("$match"), not));
+        pipeline.push(nest(bson::cstr!("$match"), violating(validator)));
         let mut count = RawDocumentBuf::new();
         count.append(bson::cstr!("$count"), "refused");
         pipeline.push(count);
@@ -152,4 +148,45 @@ impl Mongo {
             .and_then(|row| row.as_document()?.get_i32("refused").ok());
         Ok(refused.and_then(|count| u64::try_from(count).ok()).unwrap_or(0))
     }
+}
+
+impl Mongo {
+    /// The `_id`s of some documents of a collection that a validator would refuse, as canonical Extended JSON.
+    ///
+    /// # Errors
+    /// What the server answered.
+    pub async fn some_violations(
+        &self,
+        database: &str,
+        collection: &str,
+        validator: &bson::RawDocument,
+        limit: u32,
+    ) -> Result<Vec<String>, MongoError> {
+        let namespace = format!("{database}.{collection}");
+        let mut find = RawDocumentBuf::new();
+        find.append(bson::cstr!("find"), collection);
+        find.append(bson::cstr!("filter"), violating(validator));
+        find.append(bson::cstr!("projection"), bson::rawdoc! {"_id": 1});
+        find.append(bson::cstr!("limit"), i64::from(limit));
+        find.append(bson::cstr!("singleBatch"), true);
+        let opened = self.database(database).run_raw_cursor_command(find).batch().await;
+        let cursor = opened.map_err(|error| self.error(format!("reading {namespace}"), &error))?;
+        let mut found = self.batches(namespace, cursor);
+        let mut ids = Vec::new();
+        while let Some(reply) = found.next().await {
+            for document in reply?.all_documents() {
+                ids.extend(id_text(document?));
+            }
+        }
+        Ok(ids)
+    }
+}
+
+/// The documents that a validator refuses, as a query.
+fn violating(validator: &bson::RawDocument) -> RawDocumentBuf {
+    let mut refused = bson::RawArrayBuf::new();
+    refused.push(validator.to_owned());
+    let mut not = RawDocumentBuf::new();
+    not.append(bson::cstr!("$nor"), refused);
+    not
 }

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 
-use super::{ArchiveFile, Chunk, CollectionStream, on_blocking_thread};
+use super::{ArchiveFile, Chunk, CollectionStream, ROOM, on_blocking_thread, room_for};
 use crate::archive::{ArchiveError, Entry, Extent, Footer, Opened, Payload};
 use crate::digest::Hashing;
 use crate::extjson::{Decoder, Limits, Position};
@@ -36,25 +36,43 @@ impl ArchiveFile {
         wanted: Vec<(String, Hashing)>,
         sender: mpsc::Sender<CollectionStream>,
     ) {
+        let room = Arc::new(Semaphore::new(ROOM));
         for (name, hashing) in wanted {
             let Some(saved) = opened.manifest.get(&name) else {
                 continue;
             };
+            let needed = u32::try_from(room_for(saved.bytes)).unwrap_or(1);
+            let permit = Arc::clone(&room).acquire_many_owned(needed).await;
             let (chunks, receiver) = mpsc::channel(1);
+            let entry = saved.entry.clone().map(Arc::new);
+            if let Some(entry) = entry {
+                let (file, opened) = (self.clone(), Arc::clone(&opened));
+                tokio::spawn(async move {
+                    file.chunks(opened, entry, hashing, chunks).await;
+                    drop(permit);
+                });
+            }
             if sender.send(CollectionStream { name, chunks: receiver }).await.is_err() {
                 return;
             }
-            let Some(entry) = saved.entry.clone().map(Arc::new) else {
-                continue;
-            };
-            let mut decoded = stream::iter(0..entry.segments.len())
-                .map(|index| self.chunk(Arc::clone(&opened), Arc::clone(&entry), index, hashing))
-                .buffered(AHEAD);
-            while let Some(chunk) = decoded.next().await {
-                let failed = chunk.is_err();
-                if chunks.send(chunk).await.is_err() || failed {
-                    break;
-                }
+        }
+    }
+
+    /// The segments of one entry, in their order, up to the first that fails.
+    async fn chunks(
+        &self,
+        opened: Arc<Opened>,
+        entry: Arc<Entry>,
+        hashing: Hashing,
+        chunks: mpsc::Sender<Result<Chunk, Failure>>,
+    ) {
+        let mut decoded = stream::iter(0..entry.segments.len())
+            .map(|index| self.chunk(Arc::clone(&opened), Arc::clone(&entry), index, hashing))
+            .buffered(AHEAD);
+        while let Some(chunk) = decoded.next().await {
+            let failed = chunk.is_err();
+            if chunks.send(chunk).await.is_err() || failed {
+                break;
             }
         }
     }

@@ -11,6 +11,9 @@ pub struct Policy {
     pub database: String,
     /// Which collections of the archive, by their names there.
     pub selection: Selection,
+    /// Indexes that are left out, as `collection.index` by their names in the archive.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub exclude_indexes: Vec<String>,
     /// Collections that get another name.
     pub rename: Vec<Rename>,
     /// What happens to a collection that is there already.
@@ -29,6 +32,7 @@ impl Policy {
         Self {
             database: database.into(),
             selection: Selection::default(),
+            exclude_indexes: Vec::new(),
             rename: Vec::new(),
             existing: Existing::default(),
             extra: Extra::default(),
@@ -41,6 +45,17 @@ impl Policy {
     /// restore's business, and nothing is dropped.
     pub fn is_selective(&self) -> bool {
         !self.selection.is_everything() || !self.rename.is_empty()
+    }
+
+    /// Whether an index of a collection of the archive is wanted.
+    pub fn wants_index(&self, collection: &str, index: &str) -> bool {
+        let is_it = |excluded: &String| {
+            let rest = excluded
+                .strip_prefix(collection)
+                .and_then(|rest| rest.strip_prefix('.'));
+            rest == Some(index)
+        };
+        !self.exclude_indexes.iter().any(is_it)
     }
 
     /// The name on the target of a collection of the archive.
@@ -79,7 +94,7 @@ pub enum Validators {
     /// The server refuses documents that do not pass.
     #[default]
     Enforce,
-    /// Validators are off while documents go in, and on again afterwards.
+    /// The restore's documents go in past the validators, which stay on for everybody else, so that nothing needs to be switched on again.
     Bypass,
 }
 

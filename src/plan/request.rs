@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::conflicts::Conflict;
 use super::names::{check_database, is_reserved, nearest};
 use super::{Contents, Coverage, Extra, Policy, TEMPORARY_PREFIX};
-use crate::archive::Status;
+use crate::archive::{Saved, Status};
 use crate::catalog::Catalog;
 
 /// What is wrong with the request, apart from single collections.
@@ -53,6 +53,20 @@ fn check_selection(contents: &Contents, policy: &Policy, conflicts: &mut Vec<Con
             problem,
             format!("correct what is included; {}", available(glob, contents)),
         ));
+    }
+    for excluded in &policy.exclude_indexes {
+        let is_there = |saved: &&Saved| {
+            let names = saved.indexes.iter().filter_map(|index| index.get_str("name"));
+            names
+                .into_iter()
+                .any(|index| *excluded == format!("{}.{index}", saved.name))
+        };
+        if contents.collections.iter().find(is_there).is_none() {
+            let problem = format!("the archive has no index {excluded:?}");
+            let way_out =
+                "name the index that is to be left out as collection.index, by the names that they have in the archive";
+            conflicts.push(Conflict::general(problem, way_out));
+        }
     }
     let all_gone = !names.is_empty() && !names.iter().any(|name| policy.selection.selects(name));
     if all_gone && conflicts.is_empty() {

@@ -119,7 +119,7 @@ fn restored(
             .then(|| lost_by_replacing(kind, present))
             .flatten();
     }
-    planned.indexes = indexes_to_build(saved, &planned);
+    planned.indexes = indexes_to_build(saved, &planned, policy);
     if planned.action != Action::Merge {
         planned.options = options;
     }
@@ -161,7 +161,7 @@ fn fingerprint(saved: &Saved, planned: &Planned, timeseries: Option<&Inferred>, 
     }
 }
 
-fn indexes_to_build(saved: &Saved, planned: &Planned) -> Vec<Definition> {
+fn indexes_to_build(saved: &Saved, planned: &Planned, policy: &Policy) -> Vec<Definition> {
     let comes_along =
         |index: &Definition| index.get_str("name") == Some("_id_") || index.get_bool("clustered") == Some(true);
     let wanted = |index: &&Definition| match planned.action {
@@ -176,6 +176,10 @@ fn indexes_to_build(saved: &Saved, planned: &Planned) -> Vec<Definition> {
         .iter()
         .filter(|index| !comes_along(index))
         .filter(wanted)
+        .filter(|index| {
+            let name = index.get_str("name").unwrap_or_default();
+            policy.wants_index(&saved.name, name)
+        })
         .cloned()
         .collect()
 }
@@ -228,7 +232,7 @@ fn warn(planned: &mut Planned, timeseries: Option<&Inferred>, contents: &Content
     if validated && policy.validators == Validators::Bypass {
         planned
             .warnings
-            .push("its validator is off while documents go in".to_owned());
+            .push("its documents go in past its validator, which stays on for everybody else".to_owned());
     }
     let source = planned.source.as_deref().unwrap_or(&planned.name);
     let seen = contents.signals.collections.get(source);

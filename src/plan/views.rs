@@ -54,7 +54,7 @@ fn source_of_stage<'a>(stage: &str, value: RawBsonRef<'a>) -> Option<&'a str> {
 }
 
 /// The options with `viewOn` replaced; everything else stays byte for byte.
-pub(super) fn reading_from(options: &Definition, source: &str) -> Definition {
+pub(crate) fn reading_from(options: &Definition, source: &str) -> Definition {
     let mut out = RawDocumentBuf::new();
     let raw: &RawDocument = options.as_raw();
     for (key, value) in raw.iter().map_while(Result::ok) {
@@ -90,6 +90,39 @@ pub(super) fn in_order(views: &BTreeMap<String, BTreeSet<String>>) -> Vec<String
     order
 }
 
+/// The circles in which views read from each other, each as the views on it; of circles that share views, at least one.
+pub(super) fn circles(views: &BTreeMap<String, BTreeSet<String>>) -> Vec<Vec<String>> {
+    let mut circles = Vec::new();
+    let mut done: BTreeSet<&str> = BTreeSet::new();
+    for start in views.keys() {
+        // The way from the start to here, and what is still to be looked at from each view on it: no recursion, since an archive decides how long it gets.
+        let mut way: Vec<(&str, Vec<&str>)> = Vec::new();
+        let mut on_the_way: BTreeSet<&str> = BTreeSet::new();
+        let mut next = Some(start.as_str());
+        loop {
+            if let Some(view) = next.take() {
+                if on_the_way.contains(view) {
+                    let from = way.iter().position(|(name, _)| *name == view).unwrap_or(0);
+                    circles.push(way[from..].iter().map(|(name, _)| (*name).to_owned()).collect());
+                } else if !done.contains(view)
+                    && let Some(sources) = views.get(view)
+                {
+                    on_the_way.insert(view);
+                    way.push((view, sources.iter().map(String::as_str).collect()));
+                }
+            }
+            let Some((view, sources)) = way.last_mut() else { break };
+            next = sources.pop();
+            if next.is_none() {
+                on_the_way.remove(view);
+                done.insert(view);
+                way.pop();
+            }
+        }
+    }
+    circles
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -117,6 +150,24 @@ mod tests {
             reading_from(&view, "b").to_string(),
             r#"{"viewOn":"b","pipeline":[{"$lookup":{"from":"a"}}],"collation":{}}"#
         );
+    }
+
+    #[test]
+    fn circles_are_found_each_once() {
+        let found = |views: &[(&str, &[&str])]| {
+            let owned = |(name, on): &(&str, &[&str])| (name.to_string(), on.iter().map(|s| s.to_string()).collect());
+            circles(&views.iter().map(owned).collect())
+        };
+        assert!(found(&[("a", &["b", "x"]), ("b", &["c"]), ("c", &["x"]), ("d", &["a", "b"])]).is_empty());
+        assert_eq!(found(&[("a", &["a"])]), [["a"]]);
+        assert_eq!(
+            found(&[("a", &["b"]), ("b", &["c"]), ("c", &["b", "x"]), ("d", &["a"])]),
+            [["b", "c"]]
+        );
+        let long: BTreeMap<_, _> = (0..50_000)
+            .map(|n| (format!("{n:06}"), [format!("{:06}", (n + 1) % 50_000)].into()))
+            .collect();
+        assert_eq!(circles(&long)[0].len(), 50_000);
     }
 
     #[test]

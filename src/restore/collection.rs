@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+
 use super::create::{create, drop_collection};
 use super::indexes::{self, Which};
 use super::load::{Loaded, Loader, not_what_was_promised};
@@ -13,8 +16,11 @@ use crate::catalog::{Definition, Kind};
 use crate::digest::{Digest, Hashing};
 use crate::failure::Failure;
 use crate::mongo::{Mongo, MongoError};
-use crate::open::CollectionStream;
+use crate::open::{CollectionStream, ROOM, room_for};
 use crate::plan::{Action, Method, Planned, TEMPORARY_PREFIX};
+
+/// How many documents that a validator would refuse are named; all are counted.
+const NAMED: u32 = 20;
 
 /// A restore that is being carried out.
 pub(super) struct Run<'a> {
@@ -42,6 +48,8 @@ pub(super) struct Outcome {
     pub(super) error: Option<Failure>,
     /// How many documents the collection's validator would refuse.
     pub(super) validator_violations: Option<u64>,
+    /// The `_id`s of some of them.
+    pub(super) violating: Vec<String>,
 }
 
 /// What became of each planned collection, by its place in the plan.
@@ -168,7 +176,7 @@ impl<'a> Run<'a> {
             .collect()
     }
 
-    /// Loads the rows that are chosen, in the order in which the archive gives them.
+    /// Loads the rows that are chosen, begun in the order in which the archive gives them; small ones several at a time.
     pub(super) async fn load_all(&self, after: AfterFailure, chosen: impl Fn(&Planned) -> bool) -> Outcomes {
         let rows = self.chosen(chosen);
         let mut outcomes = Outcomes::new();
@@ -176,24 +184,46 @@ impl<'a> Run<'a> {
             return outcomes;
         }
         let mut streams = self.prepared.archive.documents(wanted(&rows));
-        while let Some(stream) = streams.recv().await {
-            let Some((place, row)) = of_source(&rows, &stream.name) else {
-                continue;
-            };
-            let outcome = match self.tools.cancel.is_cancelled() {
-                true => Outcome::failed(cancelled()),
-                false => self.one(place, row, stream).await,
-            };
-            let broken = outcome.error.is_some();
-            outcomes.insert(place, outcome);
-            if broken && after == AfterFailure::Stop {
-                break;
+        let mut working = FuturesUnordered::new();
+        // What has come and has no room yet.
+        let mut next: Option<(usize, &'a Planned, CollectionStream)> = None;
+        let (mut room, mut ended) = (ROOM, false);
+        loop {
+            if let Some((place, row, stream)) = next.take_if(|(_, row, _)| room >= room_for(row.bytes)) {
+                room -= room_for(row.bytes);
+                working.push(self.one(place, row, stream));
+            }
+            tokio::select! {
+                Some((place, row, outcome)) = working.next(), if !working.is_empty() => {
+                    room += room_for(row.bytes);
+                    // What has been begun is taken to its end, since a driver call must not be dropped half-way; nothing more is begun.
+                    if outcome.error.is_some() && after == AfterFailure::Stop {
+                        ended = true;
+                        next = None;
+                    }
+                    outcomes.insert(place, outcome);
+                }
+                stream = streams.recv(), if next.is_none() && !ended => match stream {
+                    Some(stream) => {
+                        next = of_source(&rows, &stream.name).map(|(place, row)| (place, row, stream));
+                    }
+                    None => ended = true,
+                },
+                else => break,
             }
         }
         outcomes
     }
 
-    async fn one(&self, place: usize, row: &'a Planned, stream: CollectionStream) -> Outcome {
+    async fn one(&self, place: usize, row: &'a Planned, stream: CollectionStream) -> (usize, &'a Planned, Outcome) {
+        let outcome = match self.tools.cancel.is_cancelled() {
+            true => Outcome::failed(cancelled()),
+            false => self.into_its_name(place, row, stream).await,
+        };
+        (place, row, outcome)
+    }
+
+    async fn into_its_name(&self, place: usize, row: &'a Planned, stream: CollectionStream) -> Outcome {
         let temporary = match row.method {
             Method::Aside | Method::AsideAfterDrop => Some(format!("{}.{place}", self.temporary)),
             Method::InPlace | Method::None => None,
@@ -231,8 +261,12 @@ impl<'a> Run<'a> {
             Action::Merge => loader.read_back_merged(&loaded).await?,
             _ => read_back(mongo, database, name, hashing(row)).await?,
         };
+        let (validator_violations, violating) = violations(mongo, database, name, self.options_in_force(row))
+            .await?
+            .unzip();
         Ok(Outcome {
-            validator_violations: violations(mongo, database, name, self.options_in_force(row)).await?,
+            validator_violations,
+            violating: violating.unwrap_or_default(),
             loaded,
             database: Some(read),
             sample: sample.compare(mongo, database, name).await?,
@@ -268,15 +302,23 @@ pub(super) fn hashing(row: &Planned) -> Hashing {
     row.fingerprint.map_or(Hashing::Raw, |fingerprint| fingerprint.hashing)
 }
 
-/// How many documents the collection's own validator would refuse today.
+/// How many documents the collection's own validator would refuse today, and the `_id`s of some.
 async fn violations(
     mongo: &Mongo,
     database: &str,
     name: &str,
     options: &Definition,
-) -> Result<Option<u64>, MongoError> {
-    match options.get_document("validator") {
-        Some(validator) if !validator.is_empty() => mongo.count_violations(database, name, validator).await.map(Some),
-        _ => Ok(None),
-    }
+) -> Result<Option<(u64, Vec<String>)>, MongoError> {
+    let Some(validator) = options
+        .get_document("validator")
+        .filter(|validator| !validator.is_empty())
+    else {
+        return Ok(None);
+    };
+    let count = mongo.count_violations(database, name, validator).await?;
+    let some = match count {
+        0 => Vec::new(),
+        _ => mongo.some_violations(database, name, validator, NAMED).await?,
+    };
+    Ok(Some((count, some)))
 }

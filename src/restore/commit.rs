@@ -1,5 +1,7 @@
 //! The commit: what was loaded beside comes into its place, and what has no beside is done in place.
 
+use futures_util::{StreamExt as _, stream};
+
 use super::collection::{AfterFailure, Outcome, Outcomes, Run};
 use super::create::{InTheWay, create, drop_collection, redefine_view, rename, start_expiry};
 use super::indexes::{self, Which};
@@ -7,6 +9,9 @@ use crate::catalog::{Definition, Kind};
 use crate::failure::{Failure, FailureKind};
 use crate::mongo::MongoError;
 use crate::plan::{Action, Method, Planned};
+
+/// How many collections are renamed at a time.
+const AT_ONCE: usize = 8;
 
 /// Whether the target was touched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,13 +37,12 @@ pub(super) async fn commit(run: &Run<'_>, outcomes: &mut Outcomes) -> Committed 
         return Committed::Nothing;
     }
     run.tools.progress.step("committing");
-    let beside: Vec<usize> = outcomes.keys().copied().collect();
-    for place in beside {
-        let planned = &run.prepared.plan.collections[place];
-        if let Some(outcome) = outcomes.get_mut(&place) {
-            into_place(run, planned, outcome).await;
-        }
-    }
+    // Several at a time: each waits for the replica set, and the shorter this phase, the better.
+    stream::iter(outcomes.iter_mut())
+        .for_each_concurrent(AT_ONCE, |(place, outcome)| {
+            into_place(run, &run.prepared.plan.collections[*place], outcome)
+        })
+        .await;
     outcomes.append(
         &mut run
             .load_all(AfterFailure::GoOn, |planned| {

@@ -113,6 +113,9 @@ pub struct VerifiedCollection {
     /// How many documents the collection's validator would refuse; absent where it has none.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub validator_violations: Option<u64>,
+    /// The `_id`s of some of them, as Extended JSON.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub validator_violation_ids: Vec<String>,
     /// What went wrong.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub error: Option<String>,
@@ -186,7 +189,7 @@ impl RestoreReport {
 /// Compares what is there with what was to be there.
 pub(super) async fn verify(run: &Run<'_>, mut outcomes: Outcomes) -> Verification {
     run.tools.progress.step("verifying");
-    let surveyed = run.mongo().survey(run.database()).await;
+    let surveyed = run.mongo().survey_definitions(run.database()).await;
     let mut collections = Vec::new();
     for (place, planned) in run.rows().filter(|(_, planned)| planned.action != Action::Skip) {
         let outcome = outcomes.remove(&place).unwrap_or_else(|| {
@@ -252,6 +255,7 @@ fn of_outcome(planned: &Planned, outcome: Outcome) -> VerifiedCollection {
             })
             .collect(),
         validator_violations: outcome.validator_violations,
+        validator_violation_ids: outcome.violating,
         error: outcome.error.map(|failure| failure.to_string()),
     }
 }

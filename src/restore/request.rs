@@ -38,6 +38,9 @@ pub struct RestoreRequest {
     /// Globs of collections to leave out.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub exclude: Vec<String>,
+    /// Indexes to leave out: `["places.near"]`, as collection.index by the names in the archive.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub exclude_indexes: Vec<String>,
     /// Plan and change nothing.
     pub dry_run: bool,
     /// Consent to one plan: the `confirm` of its dry run.
@@ -164,6 +167,7 @@ impl RestoreRequest {
                     include: self.include,
                     exclude: self.exclude,
                 },
+                exclude_indexes: self.exclude_indexes,
                 rename: rename.map_err(|error| Failure::invalid(error.to_string()))?,
                 existing: if self.replace_existing {
                     Existing::Replace

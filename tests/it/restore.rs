@@ -5,10 +5,12 @@ mod definitions;
 mod extras;
 mod failures;
 mod merge;
+mod rehearsal;
 mod replace;
 mod scale;
 mod snapshot;
 mod space;
+mod twice;
 mod validators;
 
 use std::collections::BTreeMap;

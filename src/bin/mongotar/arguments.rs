@@ -109,6 +109,9 @@ pub struct Restore {
     /// Restore a collection under another name: orders=orders_copy; can be repeated.
     #[arg(long, value_name = "FROM=TO")]
     pub rename: Vec<String>,
+    /// Leave an index out: places.near (collection.index, by the names in the archive); can be repeated.
+    #[arg(long, value_name = "COLLECTION.INDEX")]
+    pub exclude_index: Vec<String>,
     /// Say what would be done, and change nothing.
     #[arg(long)]
     pub dry_run: bool,
@@ -268,6 +271,7 @@ impl Restore {
             rename: self.rename.clone(),
             include: self.choice.include.clone(),
             exclude: self.choice.exclude.clone(),
+            exclude_indexes: self.exclude_index.clone(),
             dry_run: self.dry_run,
             confirm: self.confirm.clone(),
             yes: self.yes,

@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use mongotar::archive::SavedStatus;
 use mongotar::backup::{BackupReport, RunStatus};
 use mongotar::inspect::{Listed, Shown};
-use mongotar::restore::{RestoreReport, VerifiedCollection};
+use mongotar::plan::Action;
+use mongotar::restore::{MergeCounts, RestoreReport, VerifiedCollection};
 use mongotar::verify::{AgainstReport, Comparison, VerifyReport};
 
 /// A table whose columns are as wide as their widest cell; the first column is left-aligned, the others are right-aligned.
@@ -133,7 +134,7 @@ pub fn restore(report: &RestoreReport) -> String {
     for warning in &report.plan.warnings {
         let _ = writeln!(notes, "! {warning}");
     }
-    let mut out = table(&rows) + &notes;
+    let mut out = table(&rows) + &merges(report) + &notes;
     if let Some(snapshot) = &report.snapshot {
         let _ = writeln!(
             out,
@@ -149,6 +150,31 @@ pub fn restore(report: &RestoreReport) -> String {
         report.database,
         report.seconds
     );
+    out
+}
+
+/// What became of the documents of merges, and whether anything did.
+fn merges(report: &RestoreReport) -> String {
+    let all = report
+        .verification
+        .iter()
+        .flat_map(|verification| &verification.collections);
+    let merged = all.filter(|verified| verified.action == Action::Merge && verified.error.is_none());
+    let mut out = String::new();
+    for verified in merged {
+        let counts = verified.merged.unwrap_or_default();
+        let (inserted, MergeCounts { replaced, unchanged }) = (verified.inserted, counts);
+        let nothing = if inserted + replaced + verified.rejected == 0 {
+            ": it was so already"
+        } else {
+            ""
+        };
+        let _ = writeln!(
+            out,
+            "  {}: inserted {inserted}, replaced {replaced}, unchanged {unchanged}{nothing}",
+            row(&[&verified.name]).concat()
+        );
+    }
     out
 }
 
@@ -175,7 +201,13 @@ fn notes_on(verified: &VerifiedCollection, out: &mut String) {
         );
     }
     if let Some(violations) = verified.validator_violations.filter(|&violations| violations > 0) {
-        let _ = writeln!(out, "! {name}: {violations} documents do not pass its validator");
+        let some = verified.validator_violation_ids.iter().take(5);
+        let some: Vec<&str> = some.map(String::as_str).collect();
+        let _ = writeln!(
+            out,
+            "! {name}: {violations} documents do not pass its validator, among them {}",
+            some.join(", ")
+        );
     }
     for (what, diff) in [("options", &verified.options_diff), ("indexes", &verified.index_diff)] {
         if !diff.is_empty() {

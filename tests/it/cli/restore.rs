@@ -122,6 +122,21 @@ async fn the_text_names_each_collection_and_the_way_back() {
 }
 
 #[tokio::test]
+async fn a_merge_says_what_it_changed_and_the_second_one_that_it_changed_nothing() {
+    let (shell, database, archive) = changed().await;
+    let client = rig::shared_replica_set().client().await;
+    let orders = client.database(&database).collection::<bson::Document>("orders");
+    orders.delete_one(doc! {"_id": 0}).await.expect("deleted");
+    for said in [
+        "orders: inserted 1, replaced 0, unchanged 2\n",
+        "orders: inserted 0, replaced 0, unchanged 3: it was so already\n",
+    ] {
+        let restored = shell.run(&["restore", &archive, "--yes"]).expect(0);
+        assert!(restored.out.contains(said), "{}", restored.out);
+    }
+}
+
+#[tokio::test]
 async fn latest_takes_the_newest_archive_of_a_folder() {
     let (shell, database) = Shell::with_orders(numbered(0..1)).await;
     let bucket = support::bucket().await.to_string();

@@ -87,3 +87,110 @@ async fn measurements_come_back_once_each_however_they_are_identified() {
         );
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn parameters_and_time_to_live_come_back() {
+    let (tools, client) = (support::tools().await, rig::shared_replica_set().client().await);
+    let (source, target) = (
+        rig::fresh_database_name("fidelity"),
+        rig::fresh_database_name("fidelity"),
+    );
+    for create in [
+        doc! {"create": "seconds", "timeseries": {"timeField": "ts", "granularity": "seconds"}, "expireAfterSeconds": 1_000_000_000_i64},
+        doc! {"create": "minutes", "timeseries": {"timeField": "at", "metaField": "who", "granularity": "minutes"}},
+        // Said explicitly, as far as this server lets it be said; a newer one takes other spans, too.
+        doc! {"create": "spans", "timeseries": {"timeField": "ts", "granularity": "hours", "bucketMaxSpanSeconds": 2_592_000}, "expireAfterSeconds": 1_000_000_000_i64},
+    ] {
+        run(&client, &source, create).await;
+    }
+    let before = held(&client, &tools, &source).await;
+    for (name, said) in [
+        ("seconds", "bucketMaxSpanSeconds\":{\"$numberInt\":\"3600"),
+        ("minutes", "\"granularity\":\"minutes"),
+        ("spans", "2592000"),
+    ] {
+        assert!(before[name].0.contains(said), "{}", before[name].0);
+    }
+    let archive = back_up_as(&tools, &source, &support::bucket().await, FORMS[2]).await;
+    for replace in [false, true] {
+        restore_whole(&tools, &archive, &target, json!({"replace_existing": replace})).await;
+        assert_same(&before, &held(&client, &tools, &target).await, "restored");
+    }
+}
+
+/// The names that a path, an operator or an array's index would have, where the server takes them.
+#[tokio::test(flavor = "multi_thread")]
+async fn odd_names_of_fields_come_back_also_within_arrays() {
+    let (tools, client) = (support::tools().await, rig::shared_replica_set().client().await);
+    let (source, target) = (
+        rig::fresh_database_name("fidelity"),
+        rig::fresh_database_name("fidelity"),
+    );
+    let odd = |n: i32| {
+        Raw::new()
+            .int32("$set", n)
+            .int32("a.b", n)
+            .int32("", 1)
+            .int32("0", 1)
+            .text("meta", "not the meta field")
+            .document("$oid", Raw::new().int32("z.y", 1).int32("$a", 2).int32("", 3))
+    };
+    let series = doc! {"timeField": "ts", "metaField": "m"};
+    run(&client, &source, doc! {"create": "series", "timeseries": series}).await;
+    let row = |n: i32| {
+        let array = Raw::new()
+            .document("0", odd(n))
+            .document("1", Raw::new().document("0", odd(n)));
+        let meta = Raw::new().element(0x04, "list", Raw::new().document("0", odd(n % 2)).bytes());
+        identified(
+            n.unsigned_abs() as usize,
+            &Raw::new()
+                .date("ts", NOW + i64::from(n))
+                .document("m", meta)
+                .element(0x04, "array", array.bytes())
+                .document("sub", odd(n))
+                .int32("a.b", n),
+        )
+    };
+    put(&tools, &source, "series", &(0..50).map(row).collect::<Vec<_>>()).await;
+    let before = held(&client, &tools, &source).await;
+    assert_eq!(before["series"].1.len(), 50);
+    for form in [FORMS[2], FORMS[3]] {
+        let archive = back_up_as(&tools, &source, &support::bucket().await, form).await;
+        restore_whole(&tools, &archive, &target, json!({"replace_existing": true})).await;
+        assert_same(&before, &held(&client, &tools, &target).await, &format!("{form:?}"));
+    }
+}
+
+/// Written past the validator of the buckets, a measurement without a time would be there and could never be read.
+#[tokio::test(flavor = "multi_thread")]
+async fn force_does_not_write_past_the_buckets_validator() {
+    let (tools, client) = (support::tools().await, rig::shared_replica_set().client().await);
+    let (source, target) = (
+        rig::fresh_database_name("fidelity"),
+        rig::fresh_database_name("fidelity"),
+    );
+    build(&client, &tools, &source).await;
+    let before = held(&client, &tools, &source).await;
+    let archive = back_up_as(&tools, &source, &support::bucket().await, FORMS[2]).await;
+    run(&client, &target, doc! {"profile": 2}).await;
+    restore_whole(&tools, &archive, &target, json!({"force": true})).await;
+    run(&client, &target, doc! {"profile": 0}).await;
+    assert_same(&before, &held(&client, &tools, &target).await, "forced");
+    let profile = client.database(&target).collection::<bson::Document>("system.profile");
+    let inserts = |more: bson::Document| {
+        let mut filter = doc! {"op": "insert", "ns": format!("{target}.series")};
+        filter.extend(more);
+        profile.count_documents(filter)
+    };
+    assert!(
+        inserts(doc! {}).await.expect("a count") > 0,
+        "this is how they are found"
+    );
+    assert_eq!(
+        inserts(doc! {"command.bypassDocumentValidation": true})
+            .await
+            .expect("a count"),
+        0
+    );
+}

@@ -90,9 +90,9 @@ async fn two_thousand_small_collections_do_not_take_for_ever() {
     eprintln!("restored in {:?}", restoring.elapsed());
     assert_eq!(report.status, RunStatus::Complete);
     assert_eq!(report.verification.expect("one").collections.len(), 2_000);
-    // A round trip or two per step and collection; a minute and more would be a wait for something.
+    // One after the other they took twice as long as it takes the server to create them; several at a time, the server alone sets the pace.
     assert!(
-        restoring.elapsed() < Duration::from_secs(120),
+        restoring.elapsed() < Duration::from_secs(80),
         "{:?}",
         restoring.elapsed()
     );

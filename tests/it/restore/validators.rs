@@ -3,10 +3,11 @@
 use bson::doc;
 use mongotar::backup::RunStatus;
 use mongotar::plan::Action;
+use mongotar::store::Store;
 use serde_json::json;
 
 use super::{Place, of, place};
-use crate::support;
+use crate::{rig, support};
 
 /// Four documents, two of which a validator that came later refuses.
 async fn with_violations() -> (Place, String) {
@@ -96,8 +97,124 @@ async fn force_puts_them_in_counts_them_and_leaves_the_validator_on() {
         let verified = of(&report, "c");
         assert_eq!((verified.action, verified.equal, verified.rejected), (action, true, 0));
         assert_eq!(verified.validator_violations, Some(2), "{action:?}");
+        let mut ids = verified.validator_violation_ids.clone();
+        ids.sort_unstable();
+        assert_eq!(
+            ids,
+            [r#"{"_id":{"$numberInt":"2"}}"#, r#"{"_id":{"$numberInt":"4"}}"#],
+            "{action:?}"
+        );
         assert_eq!(place.state().await, archived);
         let refused = c.insert_one(doc! {"_id": 9}).await;
         assert!(refused.is_err(), "the validator is on");
     }
+}
+
+/// What `listCollections` says of a collection.
+async fn options_of(place: &Place, name: &str) -> bson::Document {
+    let listed = place.run(doc! {"listCollections": 1, "filter": {"name": name}}).await;
+    let listed = listed
+        .get_document("cursor")
+        .and_then(|cursor| cursor.get_array("firstBatch"));
+    let entry = listed.expect("a reply").first().and_then(bson::Bson::as_document);
+    entry
+        .expect("it is there")
+        .get_document("options")
+        .expect("options")
+        .clone()
+}
+
+/// Forty documents of a mebibyte, which are several segments, and a validator that refuses all of them; a target that lacks some.
+async fn large_with_violations() -> (Place, String) {
+    let place = place().await;
+    support::insert_mebibytes(&place.client, &place.database, "c", 40).await;
+    place.insert("d", vec![doc! {"_id": 1}]).await;
+    place
+        .run(doc! {"collMod": "c", "validator": {"never": {"$exists": true}}})
+        .await;
+    let archive = place.archive().await;
+    let c = place.db().collection::<bson::Document>("c");
+    c.delete_many(doc! {"_id": {"$gte": 5}}).await.expect("deleted");
+    (place, archive)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_validator_is_never_off_not_even_for_a_moment() {
+    // The ancestor switched it off and on again: whoever was killed in between left it off. What is never off needs nobody to switch it on.
+    let (place, archive) = large_with_violations().await;
+    let before = options_of(&place, "c").await;
+    for more in [json!({"force": true}), json!({"force": true, "replace_existing": true})] {
+        let mut looked = 0;
+        let restoring = place.restore(&archive, more);
+        tokio::pin!(restoring);
+        let report = loop {
+            let look = async {
+                // Polled in turn with the restore, which therefore goes on while it waits.
+                options_of(&place, "c").await
+            };
+            tokio::select! {
+                biased;
+                report = &mut restoring => break report.expect("a report"),
+                now = look => {
+                    assert_eq!(now, before);
+                    looked += 1;
+                }
+            }
+        };
+        assert_eq!(report.status, RunStatus::Complete, "{:?}", report.verification);
+        assert_eq!(of(&report, "c").validator_violations, Some(40));
+        assert_eq!(of(&report, "c").validator_violation_ids.len(), 20);
+        assert!(looked > 3, "{looked} looks while it ran");
+        assert_eq!(options_of(&place, "c").await, before);
+        let refused = place.db().collection("c").insert_one(doc! {"_id": -1}).await;
+        assert!(refused.is_err(), "and it rules");
+        let c = place.db().collection::<bson::Document>("c");
+        c.delete_many(doc! {"_id": {"$gte": 5}}).await.expect("deleted");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_forced_merge_that_breaks_off_leaves_the_validator_on() {
+    let (place, archive) = large_with_violations().await;
+    let before = options_of(&place, "c").await;
+    let name = archive.rsplit('/').next().expect("a name").to_owned();
+    let proxy = rig::Proxy::start(rig::shared_s3().endpoint());
+    let store = Store::with_client(rig::shared_s3().client_at(&proxy.endpoint()));
+    let tools = support::tools_for(&rig::shared_replica_set().uri(), store).await;
+    let event = |dry_run: bool| json!({"archive": archive, "database": place.database, "force": true, "snapshot": false, "dry_run": dry_run});
+    support::restore(&tools, event(true)).await.expect("a plan");
+    let to_open = proxy.count("GET", &name);
+    let opened = mongotar::open::open(
+        &place.tools.store,
+        &archive.parse::<mongotar::store::Location>().expect("a location"),
+    )
+    .await
+    .expect("it is whole");
+    let segments = |name: &str| {
+        let saved = opened.manifest().expect("ours").get(name).expect("saved");
+        saved.entry.as_ref().expect("an entry").segments.len()
+    };
+    assert!(segments("c") > 4, "{} segments", segments("c"));
+    // What is changed in place is read through first; the store fails when some of it has been put in.
+    let checked = segments("c") + segments("d");
+    proxy.reset();
+    proxy.inject(
+        rig::Rule::on("GET", &name)
+            .nth(to_open + checked + 4)
+            .times(usize::MAX)
+            .then(rig::Fault::Status(403)),
+    );
+    let report = support::restore(&tools, event(false)).await.expect("a report");
+    assert_eq!(report.status, RunStatus::Partial, "{:?}", report.verification);
+    assert!(of(&report, "c").error.is_some(), "{:?}", of(&report, "c"));
+    assert_eq!(options_of(&place, "c").await, before);
+    let refused = place.db().collection("c").insert_one(doc! {"_id": -1}).await;
+    assert!(refused.is_err(), "the validator rules");
+
+    // Nor does it matter when it is cancelled: here before it begins with the second half.
+    tools.cancel.cancel();
+    proxy.reset();
+    let report = support::restore(&tools, event(false)).await;
+    assert!(report.is_err() || report.is_ok_and(|report| report.status != RunStatus::Complete));
+    assert_eq!(options_of(&place, "c").await, before);
 }
