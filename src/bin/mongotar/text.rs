@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use mongotar::archive::SavedStatus;
 use mongotar::backup::{BackupReport, RunStatus};
 use mongotar::inspect::{Listed, Shown};
-use mongotar::restore::{RestoreReport, VerifiedCollection};
+use mongotar::restore::{Changed, RestoreReport, VerifiedCollection};
 use mongotar::verify::VerifyReport;
 
 /// A table whose columns are as wide as their widest cell; the first column is left-aligned, the others are right-aligned.
@@ -155,7 +155,12 @@ pub fn restore(report: &RestoreReport) -> String {
 fn notes_on(verified: &VerifiedCollection, out: &mut String) {
     let name = &verified.name;
     if let Some(error) = &verified.error {
-        let _ = writeln!(out, "! {name}: {error}");
+        let changed = match verified.changed {
+            Changed::No => "not changed",
+            Changed::Yes => "CHANGED",
+            Changed::Unknown => "perhaps changed",
+        };
+        let _ = writeln!(out, "! {name} ({changed}): {error}");
     }
     if verified.rejected > 0 {
         let _ = writeln!(
