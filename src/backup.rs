@@ -111,8 +111,8 @@ fn select(job: &BackupJob, moment: &Moment) -> Result<Catalog, Failure> {
             names.join(", ")
         )));
     }
-    // What a dead restore left beside is no data.
-    let is_data = |name: &str| !name.starts_with(crate::plan::TEMPORARY_PREFIX);
+    // Neither what a dead restore left beside nor the lock of one that lives is data.
+    let is_data = |name: &str| !name.starts_with(crate::plan::INTERNAL_PREFIX);
     catalog
         .collections
         .retain(|collection| job.selection.selects(&collection.name) && is_data(&collection.name));

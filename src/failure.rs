@@ -43,8 +43,10 @@ pub enum FailureKind {
     ConsentMissing,
     /// Archive, request, target or cluster is not that of the plan that was confirmed: the message says which; nothing was changed.
     ConsentStale,
-    /// The way back could not be made; nothing was changed.
+    /// The way back could not be made, or is not what was written; nothing was changed.
     SnapshotFailed,
+    /// Another restore into the same database is running; nothing was changed.
+    RestoreRunning,
     /// The run was cancelled; what it began was undone.
     Cancelled,
 }

@@ -3,14 +3,15 @@
 //! [`prepare`] looks and changes nothing: it opens the archive, surveys the target and makes the plan. A dry run ends there, and needs no more than read
 //! rights. [`carry_out`] takes what was prepared, and only with consent:
 //!
-//! 1. a rehearsal: options, indexes and views that the target would refuse are found, all at once, and nothing is done;
-//! 2. a way back: a backup of the target, unless the caller waived it;
-//! 3. what will be changed in place is read through and checked: a damaged archive must be found out before the first change;
-//! 4. regular collections are loaded *beside*, under temporary names, indexed, and read back; nothing that is there has changed yet;
-//! 5. the commit: what was proven equal is renamed into place, what cannot be renamed is done in place, then views and drops;
-//! 6. what only now may act: time-to-live.
+//! 1. the lock: one restore at a time into one database, and a second look at the target under it;
+//! 2. a rehearsal: options, indexes and views that the target would refuse are found, all at once, and nothing is done;
+//! 3. a way back: a backup of the target, verified, unless the caller waived it; then what a dead restore left beside goes;
+//! 4. what will be changed in place is read through and checked: a damaged archive must be found out before the first change;
+//! 5. regular collections are loaded *beside*, under temporary names, indexed, and read back; nothing that is there has changed yet;
+//! 6. the commit, if the lock is still held: what was proven equal is renamed into place, what cannot be renamed is done in place, then views and drops;
+//! 7. what only now may act: time-to-live.
 //!
-//! A collection whose documents did not all arrive does not replace one that is there; nothing is dropped when anything went wrong. The report
+//! A collection whose documents did not all arrive, or whose indexes could not all be built, does not replace one that is there; nothing is dropped when anything went wrong. The report
 //! is `complete` only if everything that was planned is there and equal.
 
 mod collection;
@@ -18,7 +19,9 @@ mod commit;
 mod create;
 mod indexes;
 mod kept;
+mod leftovers;
 mod load;
+mod lock;
 mod merge;
 mod privileges;
 mod readback;
@@ -32,9 +35,12 @@ use std::time::Instant;
 
 pub(crate) use kept::Keeper;
 pub(crate) use load::not_what_was_promised;
+use lock::Lock;
 pub use readback::read_back;
 pub(crate) use report::without_own;
-pub use report::{MergeCounts, RejectedDocument, RestoreReport, SnapshotReport, Verification, VerifiedCollection};
+pub use report::{
+    Changed, MergeCounts, RejectedDocument, RestoreReport, SnapshotReport, Verification, VerifiedCollection,
+};
 pub use request::{ArchiveChoice, Consent, RestoreJob, RestoreRequest, WayBack};
 
 use crate::backup::Tools;
@@ -76,24 +82,47 @@ pub async fn prepare(job: &RestoreJob, tools: &Tools) -> Result<Prepared, Failur
 /// Does what was planned.
 ///
 /// # Errors
-/// Where nothing was changed: consent or a privilege is missing, or there is no way back. What goes wrong after the first change is in the report, whose
+/// Where nothing was changed: consent or a privilege is missing, another restore is running, or there is no way back. What goes wrong after the first change is in the report, whose
 /// status is then not `complete`.
 pub async fn carry_out(prepared: Prepared, job: &RestoreJob, tools: &Tools) -> Result<RestoreReport, Failure> {
-    let started = Instant::now();
     check_consent(&prepared.plan, &job.consent)?;
     privileges::check(&prepared, job, &tools.mongo).await?;
+    let lock = Lock::take(&prepared, job, &tools.mongo).await?;
+    let restored = Box::pin(restore(prepared, job, tools, &lock)).await;
+    lock.release().await;
+    restored
+}
+
+/// Everything that nobody else may do at the same time.
+async fn restore(prepared: Prepared, job: &RestoreJob, tools: &Tools, lock: &Lock) -> Result<RestoreReport, Failure> {
+    let started = Instant::now();
+    let target = look_again(&prepared, job, tools).await?;
     rehearsal::rehearse(&prepared, job, tools).await?;
     let snapshot = way_back::take(&prepared, job, tools).await?;
-    let run = collection::Run::new(&prepared, job, tools);
+    leftovers::remove(&target, tools).await;
+    let run = collection::Run::new(&prepared, job, tools, lock);
     let mut outcomes = run.load_beside().await;
     let committed = commit::commit(&run, &mut outcomes).await;
-    let verification = report::verify(&run, outcomes).await;
+    let verification = report::verify(&run, outcomes, committed).await;
     Ok(RestoreReport::finished(
         prepared,
         snapshot,
         (committed, verification),
         started.elapsed(),
     ))
+}
+
+/// The target as it is now that nobody else restores into it; it must be what was planned for.
+async fn look_again(prepared: &Prepared, job: &RestoreJob, tools: &Tools) -> Result<Catalog, Failure> {
+    let target = tools.mongo.survey(&job.policy.database).await?;
+    let now = plan(&prepared.archive.contents(), &target, &job.policy);
+    match now.is_ok_and(|now| now.confirm == prepared.plan.confirm) {
+        true => Ok(target),
+        false => Err(Failure::new(
+            FailureKind::ConsentStale,
+            "the target was changed after the plan was made, and before this restore could begin; nothing was changed by it. Make a new plan",
+        )),
+    }
 }
 
 fn check_consent(plan: &RestorePlan, consent: &Consent) -> Result<(), Failure> {

@@ -144,7 +144,7 @@ pub(super) fn warnings(contents: &Contents, target: &Catalog, policy: &Policy) -
     match leftovers.count() {
         0 => {}
         count => warnings.push(format!(
-            "the target has {count} temporary collections ({TEMPORARY_PREFIX}*) of a restore that did not end: they are no data, and left out of this plan"
+            "the target has {count} temporary collections ({TEMPORARY_PREFIX}*) of a restore that has not ended: they are no data, left out of this plan, and removed if that restore is dead"
         )),
     }
     if target

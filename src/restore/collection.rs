@@ -8,6 +8,7 @@ use futures_util::stream::FuturesUnordered;
 use super::create::{create, drop_collection};
 use super::indexes::{self, Which};
 use super::load::{Loaded, Loader, not_what_was_promised};
+use super::lock::Lock;
 use super::readback::read_back;
 use super::sample::SampleHashes;
 use super::{Prepared, RestoreJob};
@@ -27,6 +28,7 @@ pub(super) struct Run<'a> {
     pub(super) prepared: &'a Prepared,
     pub(super) job: &'a RestoreJob,
     pub(super) tools: &'a Tools,
+    pub(super) lock: &'a Lock,
     /// What temporary collections of this run are called, apart from a number.
     temporary: String,
 }
@@ -63,6 +65,13 @@ impl Outcome {
         }
     }
 
+    /// Whether it may take the place of another collection: every document and index of the archive is there.
+    pub(super) fn may_replace(&self) -> bool {
+        self.documents_are_equal()
+            && self.failed_indexes.is_empty()
+            && self.sample.as_ref().is_none_or(SampleHashes::are_equal)
+    }
+
     /// Whether every document of the archive is in the database, and was read back as it is there.
     pub(super) fn documents_are_equal(&self) -> bool {
         self.error.is_none() && self.loaded.rejected == 0 && self.database == Some(self.loaded.archive)
@@ -70,13 +79,25 @@ impl Outcome {
 }
 
 impl<'a> Run<'a> {
-    pub(super) fn new(prepared: &'a Prepared, job: &'a RestoreJob, tools: &'a Tools) -> Self {
+    pub(super) fn new(prepared: &'a Prepared, job: &'a RestoreJob, tools: &'a Tools, lock: &'a Lock) -> Self {
         let nanos = time::OffsetDateTime::now_utc().unix_timestamp_nanos();
         Self {
             prepared,
             job,
             tools,
+            lock,
             temporary: format!("{TEMPORARY_PREFIX}{:x}.{nanos:x}", std::process::id()),
+        }
+    }
+
+    /// Asked between collections.
+    ///
+    /// # Errors
+    /// Where the run was cancelled, or has lost its lock.
+    pub(super) fn may_go_on(&self) -> Result<(), Failure> {
+        match self.tools.cancel.is_cancelled() {
+            true => Err(cancelled()),
+            false => self.lock.check(),
         }
     }
 
@@ -216,9 +237,9 @@ impl<'a> Run<'a> {
     }
 
     async fn one(&self, place: usize, row: &'a Planned, stream: CollectionStream) -> (usize, &'a Planned, Outcome) {
-        let outcome = match self.tools.cancel.is_cancelled() {
-            true => Outcome::failed(cancelled()),
-            false => self.into_its_name(place, row, stream).await,
+        let outcome = match self.may_go_on() {
+            Err(failure) => Outcome::failed(failure),
+            Ok(()) => self.into_its_name(place, row, stream).await,
         };
         (place, row, outcome)
     }

@@ -7,7 +7,6 @@ use super::create::{InTheWay, create, drop_collection, redefine_view, rename, st
 use super::indexes::{self, Which};
 use crate::catalog::{Definition, Kind};
 use crate::failure::{Failure, FailureKind};
-use crate::mongo::MongoError;
 use crate::plan::{Action, Method, Planned};
 
 /// How many collections are renamed at a time.
@@ -24,23 +23,33 @@ pub(super) enum Committed {
 
 /// Carries out everything that follows the load, and adds to the outcomes what came of it.
 ///
-/// Where a load failed as such (the archive is damaged, the connection is gone), nothing is committed: the target is what it was.
+/// Where a load failed as such (the archive is damaged, the connection is gone), the lock was lost, or the very first change is refused, nothing is committed:
+/// the target is what it was.
 pub(super) async fn commit(run: &Run<'_>, outcomes: &mut Outcomes) -> Committed {
     if outcomes.values().any(|outcome| outcome.error.is_some()) {
-        remove_temporaries(run, outcomes).await;
-        for outcome in outcomes.values_mut().filter(|outcome| outcome.error.is_none()) {
-            *outcome = Outcome::failed(Failure::new(
-                FailureKind::Database,
-                "not put into its place, because another collection could not be loaded",
-            ));
-        }
-        return Committed::Nothing;
+        return give_up(run, outcomes, "another collection could not be loaded").await;
+    }
+    if let Err(failure) = may_commit(run).await {
+        return give_up(run, outcomes, &failure.to_string()).await;
     }
     run.tools.progress.step("committing");
-    // Several at a time: each waits for the replica set, and the shorter this phase, the better.
-    stream::iter(outcomes.iter_mut())
-        .for_each_concurrent(AT_ONCE, |(place, outcome)| {
-            into_place(run, &run.prepared.plan.collections[*place], outcome)
+    let mut waiting = outcomes.iter_mut();
+    let mut first = Placed::Kept;
+    // The first goes alone: where it is refused, nothing has changed.
+    while first == Placed::Kept
+        && let Some((place, outcome)) = waiting.next()
+    {
+        first = into_place(run, &run.prepared.plan.collections[*place], outcome).await;
+    }
+    // The others several at a time: each waits for the replica set, and the shorter this phase, the better.
+    let others: Vec<_> = waiting.collect();
+    if first == Placed::No {
+        drop(others);
+        return give_up(run, outcomes, "the first collection could not be put into its place").await;
+    }
+    stream::iter(others)
+        .for_each_concurrent(AT_ONCE, |(place, outcome)| async move {
+            into_place(run, &run.prepared.plan.collections[*place], outcome).await;
         })
         .await;
     outcomes.append(
@@ -57,34 +66,95 @@ pub(super) async fn commit(run: &Run<'_>, outcomes: &mut Outcomes) -> Committed 
     Committed::Something
 }
 
-/// Renames one collection into its place, unless that would put less in the place of more.
-async fn into_place(run: &Run<'_>, planned: &Planned, outcome: &mut Outcome) {
-    let Some(temporary) = outcome.temporary.clone() else {
-        return;
-    };
-    if planned.action == Action::Replace && !outcome.documents_are_equal() {
-        outcome.error = Some(Failure::new(
+/// The last look before the first change: a cancelled run ends here, and so does one whose lock another restore has taken over.
+async fn may_commit(run: &Run<'_>) -> Result<(), Failure> {
+    run.may_go_on()?;
+    run.lock.confirm().await
+}
+
+/// Leaves the target as it is.
+async fn give_up(run: &Run<'_>, outcomes: &mut Outcomes, why: &str) -> Committed {
+    remove_temporaries(run, outcomes).await;
+    let failed = || {
+        Outcome::failed(Failure::new(
             FailureKind::Database,
-            format!(
-                "{}: not all documents of the archive could be loaded, so the collection that was there has been kept",
-                planned.name
-            ),
-        ));
-        return;
-    }
-    let renamed = async {
-        if planned.method == Method::AsideAfterDrop {
-            drop_collection(run.mongo(), run.database(), &planned.name).await?;
-        }
-        let in_the_way = match planned.action {
-            Action::Replace => InTheWay::Replaced,
-            _ => InTheWay::Refused,
-        };
-        rename(run.mongo(), run.database(), &temporary, &planned.name, in_the_way).await
+            format!("not put into its place, and nothing was changed: {why}"),
+        ))
     };
-    match renamed.await {
-        Ok(()) => outcome.temporary = None,
-        Err(error) => outcome.error = Some(error.into()),
+    for outcome in outcomes.values_mut().filter(|outcome| outcome.error.is_none()) {
+        *outcome = failed();
+    }
+    // What has no beside was not begun, for the same reason.
+    for (place, _) in run.rows().filter(|(_, planned)| planned.action != Action::Skip) {
+        outcomes.entry(place).or_insert_with(failed);
+    }
+    Committed::Nothing
+}
+
+/// What became of a collection that was loaded beside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Placed {
+    /// It is in its place.
+    Yes,
+    /// It was not to be: it is less than what it would replace.
+    Kept,
+    /// The server refused, and nothing changed.
+    No,
+}
+
+/// Renames one collection into its place, unless that would put less in the place of more.
+async fn into_place(run: &Run<'_>, planned: &Planned, outcome: &mut Outcome) -> Placed {
+    let Some(temporary) = outcome.temporary.clone() else {
+        return Placed::Kept;
+    };
+    if planned.action == Action::Replace && !outcome.may_replace() {
+        outcome.error = Some(Failure::new(FailureKind::Database, why_kept(planned, outcome)));
+        return Placed::Kept;
+    }
+    if let Err(failure) = run.lock.check() {
+        outcome.error = Some(failure);
+        return Placed::No;
+    }
+    let drops_first = planned.method == Method::AsideAfterDrop;
+    if drops_first && let Err(error) = drop_collection(run.mongo(), run.database(), &planned.name).await {
+        outcome.error = Some(error.into());
+        return Placed::No;
+    }
+    let in_the_way = match planned.action {
+        Action::Replace => InTheWay::Replaced,
+        _ => InTheWay::Refused,
+    };
+    match rename(run.mongo(), run.database(), &temporary, &planned.name, in_the_way).await {
+        Ok(()) => {
+            outcome.temporary = None;
+            Placed::Yes
+        }
+        Err(error) if drops_first => {
+            // What had the name is gone, so this is all there is of it: it must not be cleaned up.
+            outcome.temporary = None;
+            outcome.error = Some(Failure::from(error).at(format!(
+                "what was there has been dropped, and {} holds what should have its place: rename it by hand",
+                temporary
+            )));
+            Placed::Yes
+        }
+        Err(error) => {
+            outcome.error = Some(error.into());
+            Placed::No
+        }
+    }
+}
+
+fn why_kept(planned: &Planned, outcome: &Outcome) -> String {
+    let name = &planned.name;
+    match outcome.failed_indexes.first() {
+        Some((index, error)) if outcome.documents_are_equal() => format!(
+            "{name}: its index {index} could not be built ({error}), so the collection that was there has been kept. \
+             Restore it under another name with a renaming, or drop it first, to have it without that index"
+        ),
+        _ => format!(
+            "{name}: not all documents of the archive could be loaded, so the collection that was there has been kept"
+        ),
     }
 }
 
@@ -95,17 +165,20 @@ async fn views(run: &Run<'_>, outcomes: &mut Outcomes) {
         .filter(|(_, planned)| planned.kind == Kind::View && planned.action.restores())
     {
         let made = async {
+            run.lock.check()?;
             let present = run.prepared.target.get(&planned.name);
             if let Some(present) = present {
                 if present.kind == Kind::View && present.options == planned.options {
-                    return Ok::<(), MongoError>(());
+                    return Ok::<(), Failure>(());
                 }
                 if present.kind == Kind::View && same_collation(&present.options, &planned.options) {
-                    return redefine_view(run.mongo(), run.database(), &planned.name, &planned.options).await;
+                    redefine_view(run.mongo(), run.database(), &planned.name, &planned.options).await?;
+                    return Ok(());
                 }
                 drop_collection(run.mongo(), run.database(), &planned.name).await?;
             }
-            create(run.mongo(), run.database(), &planned.name, &planned.options).await
+            create(run.mongo(), run.database(), &planned.name, &planned.options).await?;
+            Ok(())
         };
         let outcome = match made.await {
             Ok(()) => Outcome::default(),
@@ -122,9 +195,10 @@ fn same_collation(a: &Definition, b: &Definition) -> bool {
 
 /// Drops what only the target has, unless anything went wrong before.
 async fn drops(run: &Run<'_>, outcomes: &mut Outcomes) {
-    let mut good = outcomes
-        .values()
-        .all(|outcome| outcome.error.is_none() && outcome.loaded.rejected == 0);
+    let mut good = run.lock.check().is_ok()
+        && outcomes
+            .values()
+            .all(|outcome| outcome.error.is_none() && outcome.loaded.rejected == 0);
     for (place, planned) in run.rows().filter(|(_, planned)| planned.action == Action::Drop) {
         let outcome = if good {
             drop_collection(run.mongo(), run.database(), &planned.name)

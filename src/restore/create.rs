@@ -101,7 +101,12 @@ pub(super) enum InTheWay {
     Refused,
 }
 
+/// How often a rename is sent when the connection breaks or the primary changes.
+const RENAME_TRIES: u32 = 5;
+
 /// Gives a collection another name.
+///
+/// It is repeated where its answer was lost: whether a collection was changed must not be a guess. One that has gone by then was renamed by the first attempt.
 ///
 /// # Errors
 /// What the server answered.
@@ -117,5 +122,16 @@ pub(super) async fn rename(
     command.append(cstr!("to"), format!("{database}.{to}"));
     command.append(cstr!("dropTarget"), in_the_way == InTheWay::Replaced);
     let action = format!("renaming {database}.{from} to {to}");
-    mongo.raw_command("admin", command, &action).await.map(|_| ())
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        match mongo.raw_command("admin", command.clone(), &action).await {
+            Err(error) if error.transient && tries < RENAME_TRIES => {
+                tracing::warn!(%error, tries, "a rename is repeated");
+                tokio::time::sleep(std::time::Duration::from_millis(100 << tries)).await;
+            }
+            Err(error) if error.is(crate::mongo::code::NAMESPACE_NOT_FOUND) && tries > 1 => return Ok(()),
+            renamed => return renamed.map(|_| ()),
+        }
+    }
 }

@@ -74,8 +74,10 @@ fn needed(plan: &RestorePlan, job: &RestoreJob) -> Vec<&'static str> {
             needed.push(action);
         }
     };
-    need("insert", any(&restores));
-    need("update", any(&|row| restores(row) && row.action == Action::Merge));
+    // The lock is a document: put in, renewed, and looked at.
+    need("find", true);
+    need("insert", true);
+    need("update", true);
     need("createIndex", any(&|row| restores(row) && !row.indexes.is_empty()));
     need(
         "dropCollection",

@@ -9,9 +9,10 @@ use super::Prepared;
 use super::collection::{Outcome, Outcomes, Run};
 use super::commit::Committed;
 pub use super::merge::MergeCounts;
+use super::sample::SampleHashes;
 use crate::archive::{ConsistencyLevel, Status, hex_sum};
 use crate::backup::RunStatus;
-use crate::catalog::{Catalog, Definition, Kind};
+use crate::catalog::{Catalog, Collection, Definition, Kind};
 use crate::digest::Sum;
 use crate::plan::{Action, Diff, Planned, RestorePlan};
 use crate::store::Location;
@@ -46,6 +47,8 @@ pub struct SnapshotReport {
     pub documents: u64,
     /// How long it is.
     pub bytes: u64,
+    /// Whether every byte of it was read again and found to be what was written. A restore does not begin without that.
+    pub verified: bool,
     /// What moment it shows.
     pub consistency: ConsistencyLevel,
     /// The event that brings the target back.
@@ -82,6 +85,8 @@ pub struct VerifiedCollection {
     pub digest_database: Sum,
     /// Whether documents, options and indexes are what the archive says.
     pub equal: bool,
+    /// Whether the target's collection is another than it was before the restore.
+    pub changed: Changed,
     /// The digest of the archive's first documents.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub sample_hash_archive: Option<String>,
@@ -119,6 +124,18 @@ pub struct VerifiedCollection {
     /// What went wrong.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub error: Option<String>,
+}
+
+/// Whether a restore changed a collection of the target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Changed {
+    /// It is what it was.
+    No,
+    /// It was created, replaced, merged into or dropped.
+    Yes,
+    /// It could not be found out: the restore broke off in it, or the server did not answer any more.
+    Unknown,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
@@ -187,7 +204,7 @@ impl RestoreReport {
 }
 
 /// Compares what is there with what was to be there.
-pub(super) async fn verify(run: &Run<'_>, mut outcomes: Outcomes) -> Verification {
+pub(super) async fn verify(run: &Run<'_>, mut outcomes: Outcomes, committed: Committed) -> Verification {
     run.tools.progress.step("verifying");
     let surveyed = run.mongo().survey_definitions(run.database()).await;
     let mut collections = Vec::new();
@@ -199,6 +216,12 @@ pub(super) async fn verify(run: &Run<'_>, mut outcomes: Outcomes) -> Verificatio
             ))
         });
         let mut verified = of_outcome(planned, outcome);
+        let before = run.prepared.target.get(&planned.name);
+        match &surveyed {
+            _ if committed == Committed::Nothing => verified.changed = Changed::No,
+            Ok(now) => verified.changed = changed(before, now.get(&planned.name), &verified),
+            Err(_) => {}
+        }
         match &surveyed {
             Ok(now) => compare(planned, now, &mut verified),
             Err(error) => verified.fail(error.to_string()),
@@ -221,10 +244,7 @@ impl VerifiedCollection {
 fn of_outcome(planned: &Planned, outcome: Outcome) -> VerifiedCollection {
     let has_documents = planned.kind != Kind::View && planned.action.restores();
     let documents_equal = outcome.documents_are_equal() || (!has_documents && outcome.error.is_none());
-    let samples_equal = outcome
-        .sample
-        .as_ref()
-        .is_none_or(|sample| sample.archive == sample.database);
+    let samples_equal = outcome.sample.as_ref().is_none_or(SampleHashes::are_equal);
     let database = outcome.database.unwrap_or_default();
     let (sample_hash_archive, sample_hash_database) =
         outcome.sample.map(|sample| (sample.archive, sample.database)).unzip();
@@ -237,6 +257,7 @@ fn of_outcome(planned: &Planned, outcome: Outcome) -> VerifiedCollection {
         digest_archive: outcome.loaded.archive.sum(),
         digest_database: database.sum(),
         equal: documents_equal && samples_equal && outcome.failed_indexes.is_empty(),
+        changed: Changed::Unknown,
         sample_hash_archive,
         sample_hash_database,
         inserted: outcome.loaded.inserted,
@@ -257,6 +278,24 @@ fn of_outcome(planned: &Planned, outcome: Outcome) -> VerifiedCollection {
         validator_violations: outcome.validator_violations,
         validator_violation_ids: outcome.violating,
         error: outcome.error.map(|failure| failure.to_string()),
+    }
+}
+
+/// Told by the server's own UUIDs, not by what was tried: an answer can be lost.
+fn changed(before: Option<&Collection>, now: Option<&Collection>, verified: &VerifiedCollection) -> Changed {
+    let (before, now) = match (before, now) {
+        (None, None) => return Changed::No,
+        (Some(before), Some(now)) => (before, now),
+        _ => return Changed::Yes,
+    };
+    let merged = verified.merged.unwrap_or_default();
+    let defined_alike = before.options == now.options && before.indexes.len() == now.indexes.len();
+    match () {
+        () if before.kind != now.kind || before.uuid != now.uuid || !defined_alike => Changed::Yes,
+        () if verified.action != Action::Merge && (now.uuid.is_some() || now.kind == Kind::View) => Changed::No,
+        () if verified.action != Action::Merge || verified.error.is_some() => Changed::Unknown,
+        () if verified.inserted + merged.replaced > 0 => Changed::Yes,
+        () => Changed::No,
     }
 }
 

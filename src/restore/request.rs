@@ -1,5 +1,7 @@
 //! What a caller asks of a restore, and the job that it means.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::archive::ArchiveName;
@@ -13,6 +15,8 @@ use crate::store::{Location, Store};
 const BATCH_SIZE: u32 = 1000;
 /// How many documents the sample hash covers, where nothing is said.
 const VERIFY_SAMPLE: u32 = 100;
+/// How long a restore that does not answer is believed to live. A process that stands still for longer has lost its lock.
+const LOCK_LEASE: Duration = Duration::from_secs(30);
 /// The largest batch that a server takes (`maxWriteBatchSize`).
 const MAX_BATCH_SIZE: u32 = 100_000;
 
@@ -125,6 +129,8 @@ pub struct RestoreJob {
     pub batch_size: u32,
     /// How many documents the sample hash covers.
     pub verify_sample_size: u32,
+    /// How long the lock of the target outlives a restore that died.
+    pub lock_lease: Duration,
 }
 
 impl RestoreRequest {
@@ -199,6 +205,7 @@ impl RestoreRequest {
             },
             batch_size,
             verify_sample_size: self.verify_sample_size.unwrap_or(VERIFY_SAMPLE),
+            lock_lease: LOCK_LEASE,
         })
     }
 }

@@ -26,6 +26,12 @@ pub(super) struct SampleHashes {
     pub(super) database: String,
 }
 
+impl SampleHashes {
+    pub(super) fn are_equal(&self) -> bool {
+        self.archive == self.database
+    }
+}
+
 impl Sample {
     pub(super) fn new(wanted: u32, hashing: Hashing) -> Self {
         Self {

@@ -7,12 +7,14 @@ use super::{Prepared, RestoreJob, WayBack};
 use crate::backup::{BackupJob, ConsistencyDemand, RunStatus, Tools, backup};
 use crate::catalog::{Collection, Selection};
 use crate::failure::{Failure, FailureKind};
-use crate::plan::TEMPORARY_PREFIX;
+use crate::plan::INTERNAL_PREFIX;
+use crate::verify::verify;
 
 /// The folder of snapshots, beside the archives.
 const FOLDER: &str = "pre-restore";
 
-/// Backs the target up, unless that was waived or there is nothing in it.
+/// Backs the target up, unless that was waived or there is nothing in it, and reads the archive that came of it from end to end: a way back that is
+/// found to be damaged when it is needed is none.
 ///
 /// # Errors
 /// [`FailureKind::SnapshotFailed`]: no way back, no restore.
@@ -24,8 +26,8 @@ pub(super) async fn take(
     let WayBack::Snapshot(folder) = &job.way_back else {
         return Ok(None);
     };
-    // What a dead restore left beside is no data, and a backup takes none of it.
-    let is_data = |collection: &Collection| !collection.name.starts_with(TEMPORARY_PREFIX);
+    // Neither what a dead restore left beside nor our own lock is data, and a backup takes none of it.
+    let is_data = |collection: &Collection| !collection.name.starts_with(INTERNAL_PREFIX);
     if !prepared.target.collections.iter().any(is_data) {
         return Ok(None);
     }
@@ -62,7 +64,20 @@ pub(super) async fn take(
         let failed: Vec<&str> = report.failed.iter().map(|failed| failed.name.as_str()).collect();
         return Err(refused(format!("{} could not be read whole", failed.join(", "))));
     }
+    let checked = verify(&tools.store, &report.archive, &tools.progress).await;
+    match checked {
+        Ok(checked) if checked.status == RunStatus::Complete => {}
+        Ok(checked) => {
+            let damaged = checked.damaged.join("; ");
+            return Err(refused(format!(
+                "{} is not what was written: {damaged}",
+                report.archive
+            )));
+        }
+        Err(failure) => return Err(refused(failure.at(&report.archive).to_string())),
+    }
     Ok(Some(SnapshotReport {
+        verified: true,
         undo: json!({"archive": report.archive, "database": job.policy.database, "replace_existing": true}),
         archive: report.archive,
         documents: report.totals.documents,

@@ -1,10 +1,14 @@
 //! Restore policies end to end: what is planned, what is changed, what is left alone, and the way back.
 
+mod atomic;
 mod consent;
 mod definitions;
 mod extras;
+mod failpoints;
 mod failures;
+mod killed;
 mod merge;
+mod one_at_a_time;
 mod rehearsal;
 mod replace;
 mod scale;
@@ -18,8 +22,9 @@ use std::collections::BTreeMap;
 use bson::{Document, doc};
 use mongotar::backup::Tools;
 use mongotar::catalog::Kind;
+use mongotar::config::Environment;
 use mongotar::failure::Failure;
-use mongotar::restore::{RestoreReport, VerifiedCollection};
+use mongotar::restore::{RestoreJob, RestoreReport, RestoreRequest, VerifiedCollection};
 use mongotar::store::Location;
 use serde_json::{Value, json};
 
@@ -123,4 +128,88 @@ pub fn of<'a>(report: &'a RestoreReport, name: &str) -> &'a VerifiedCollection {
         .iter()
         .find(|collection| collection.name == name)
         .unwrap_or_else(|| panic!("{name} is not in the report"))
+}
+
+/// The job of an event, with consent to whatever the plan is.
+pub fn job_of(mut event: Value) -> RestoreJob {
+    event["yes"] = true.into();
+    let request = RestoreRequest::from_event(event).expect("an event");
+    request.into_job(&Environment::default()).expect("nothing is missing")
+}
+
+/// What of a state is data: without what mongotar makes for itself.
+pub fn data((documents, definitions): State) -> State {
+    let ours = |name: &str| name.starts_with("mongotar.");
+    (
+        documents.into_iter().filter(|(name, _)| !ours(name)).collect(),
+        definitions.into_iter().filter(|definition| !ours(definition)).collect(),
+    )
+}
+
+impl Place {
+    /// What mongotar has made for itself and not removed.
+    pub async fn internals(&self) -> Vec<String> {
+        let mut names = self.names().await;
+        names.retain(|name| name.starts_with("mongotar."));
+        names
+    }
+
+    /// Lets the lease of a restore run out that is dead or stands still, as it would by itself in 30 seconds.
+    pub async fn let_the_lease_run_out(&self) {
+        let locks = self.db().collection::<Document>("mongotar.lock");
+        let past = doc! {"$set": {"expiresAt": bson::DateTime::from_millis(0)}};
+        let aged = locks
+            .update_one(doc! {"_id": "restore"}, past)
+            .await
+            .expect("an update");
+        assert_eq!(aged.matched_count, 1, "there is a lock");
+    }
+}
+
+/// A process that does not outlive the test.
+pub struct Running(pub std::process::Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill(); // fails only when it has ended by itself
+        let _ = self.0.wait();
+    }
+}
+
+impl Running {
+    pub fn start(mut command: std::process::Command) -> Self {
+        let piped = std::process::Stdio::piped;
+        Self(
+            command
+                .stdout(piped())
+                .stderr(piped())
+                .spawn()
+                .expect("the program starts"),
+        )
+    }
+
+    /// SIGKILL, and gone when this returns.
+    pub fn kill(mut self) {
+        self.0.kill().expect("it was running");
+        self.0.wait().expect("a child of ours can be waited for");
+    }
+
+    pub fn signal(&self, name: &str) {
+        let script = format!("kill -{name} {}", self.0.id());
+        let status = std::process::Command::new("/bin/sh").args(["-c", &script]).status();
+        assert!(status.expect("the rig needs /bin/sh").success(), "`{script}` failed");
+    }
+
+    /// How it ended, and the one JSON document that it wrote.
+    pub fn ended(mut self) -> (Option<i32>, Value) {
+        use std::io::Read as _;
+        let mut out = String::new();
+        let stdout = self.0.stdout.as_mut().expect("piped");
+        stdout.read_to_string(&mut out).expect("UTF-8");
+        let code = self.0.wait().expect("a child of ours can be waited for").code();
+        (
+            code,
+            serde_json::from_str(&out).unwrap_or_else(|error| panic!("{error}: {out}")),
+        )
+    }
 }

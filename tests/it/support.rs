@@ -230,3 +230,12 @@ pub fn password_of(uri: &str) -> String {
     let (userinfo, _) = uri.rsplit_once('@').expect("credentials");
     userinfo.rsplit_once(':').expect("a password").1.to_owned()
 }
+
+/// As [`eventually`], for what must be asked of a server.
+pub async fn eventually_so(what: &str, is_so: impl AsyncFn() -> bool) {
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while !is_so().await {
+        assert!(std::time::Instant::now() < deadline, "never came to be: {what}");
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+}

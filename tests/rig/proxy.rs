@@ -147,7 +147,7 @@ impl Shared {
             Some(Fault::CutBeforeForwarding) => return Err("cut before forwarding, as told".into()),
             Some(Fault::Delay(delay)) => tokio::time::sleep(delay).await,
             Some(Fault::CutAnswerAfter(bytes)) => allowed = bytes,
-            Some(Fault::CutAfterForwarding) | None => {}
+            Some(Fault::CutAfterForwarding | Fault::FlipAnswer) | None => {}
         }
         let (parts, body) = self.exchange(request, &record).await?.into_parts();
         if fault == Some(Fault::CutAfterForwarding) {
@@ -155,7 +155,8 @@ impl Shared {
             return Err("cut after forwarding, as told".into());
         }
         record.status.store(parts.status.as_u16(), Ordering::Release);
-        let body = CountedBody::new(body, record.response_bytes.clone(), allowed);
+        let mut body = CountedBody::new(body, record.response_bytes.clone(), allowed);
+        body.flips_first = fault == Some(Fault::FlipAnswer);
         let mut answer = Answer::new(body.boxed());
         *answer.status_mut() = parts.status;
         *answer.headers_mut() = end_to_end(parts.headers);

@@ -6,7 +6,7 @@ use mongotar::archive::SavedStatus;
 use mongotar::backup::{BackupReport, RunStatus};
 use mongotar::inspect::{Listed, Shown};
 use mongotar::plan::Action;
-use mongotar::restore::{MergeCounts, RestoreReport, VerifiedCollection};
+use mongotar::restore::{Changed, MergeCounts, RestoreReport, VerifiedCollection};
 use mongotar::verify::{AgainstReport, Comparison, VerifyReport};
 
 /// A table whose columns are as wide as their widest cell; the first column is left-aligned, the others are right-aligned.
@@ -181,7 +181,12 @@ fn merges(report: &RestoreReport) -> String {
 fn notes_on(verified: &VerifiedCollection, out: &mut String) {
     let name = &verified.name;
     if let Some(error) = &verified.error {
-        let _ = writeln!(out, "! {name}: {error}");
+        let changed = match verified.changed {
+            Changed::No => "not changed",
+            Changed::Yes => "CHANGED",
+            Changed::Unknown => "perhaps changed",
+        };
+        let _ = writeln!(out, "! {name} ({changed}): {error}");
     }
     if verified.rejected > 0 {
         let _ = writeln!(

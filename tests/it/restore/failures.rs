@@ -64,7 +64,11 @@ async fn a_damaged_segment_changes_nothing_whatever_the_policy() {
         let before = place.state().await;
 
         // In place as well: a merge, and a time series, were half changed by the time the damage showed.
-        for more in [json!({"replace_existing": true}), json!({})] {
+        for more in [
+            json!({"replace_existing": true}),
+            json!({"replace_existing": true, "snapshot": false}),
+            json!({}),
+        ] {
             let report = place.restore(&archive, more.clone()).await.expect("a report");
             assert_eq!(report.status, RunStatus::Failed, "{more}: {:?}", report.verification);
             let broken = of(&report, damaged);

@@ -1,4 +1,4 @@
-//! A streamed body that counts its bytes and may be cut short.
+//! A streamed body that counts its bytes and may be cut short or damaged.
 
 use super::super::http_server::BoxError;
 use bytes::Bytes;
@@ -14,6 +14,8 @@ pub struct CountedBody {
     inner: Incoming,
     counter: Arc<AtomicU64>,
     allowed: u64,
+    /// Whether the first bit that passes is to be another.
+    pub flips_first: bool,
 }
 
 impl CountedBody {
@@ -22,6 +24,7 @@ impl CountedBody {
             inner,
             counter,
             allowed,
+            flips_first: false,
         }
     }
 }
@@ -41,6 +44,12 @@ impl Body for CountedBody {
             data.truncate(usize::try_from(self.allowed).unwrap_or(usize::MAX));
             self.allowed -= data.len() as u64;
             self.counter.fetch_add(data.len() as u64, Ordering::AcqRel);
+            if self.flips_first && !data.is_empty() {
+                self.flips_first = false;
+                let mut flipped = data.to_vec();
+                flipped[0] ^= 0x80;
+                data = flipped.into();
+            }
             data
         });
         Poll::Ready(Some(Ok(frame)))

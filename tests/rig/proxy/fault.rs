@@ -14,6 +14,8 @@ pub enum Fault {
     CutAfterForwarding,
     /// The connection is cut after this many bytes of the answer's body.
     CutAnswerAfter(u64),
+    /// The first bit of the answer's body is another.
+    FlipAnswer,
     /// It is forwarded after this time.
     Delay(Duration),
 }

@@ -1,0 +1,300 @@
+//! One restore at a time: two that rename and drop in the same database would each prove what the other has just replaced.
+//!
+//! The lock is one document in a collection of the target database, taken by one atomic command. It is a *lease*: its holder renews it, and one that
+//! is dead does not, so that the next restore takes over when the lease has run out. All times are the **server's** (`$$NOW`): the clocks of two
+//! functions need not agree.
+//!
+//! It is advisory, and a process can be frozen for longer than its lease. So [`Lock::confirm`] asks the server once more right before the commit: who has lost
+//! the lock meanwhile changes nothing. What is *not* promised: that a process frozen in the middle of its commit is stopped by the server. It stops by itself
+//! when it next looks.
+//!
+//! The collection is dropped with the lock, so a restore leaves nothing of it behind. That of a dead restore goes with the restore that takes over.
+
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use bson::{Document, doc};
+use tokio::task::JoinHandle;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::create::drop_collection;
+use super::{Prepared, RestoreJob};
+use crate::failure::{Failure, FailureKind};
+use crate::mongo::{Mongo, MongoError, code};
+
+/// Where the lock is. Its name is one of ours, so that it is never data: see [`INTERNAL_PREFIX`](crate::plan::INTERNAL_PREFIX).
+const COLLECTION: &str = "mongotar.lock";
+/// The `_id` of the one document.
+const ID: &str = "restore";
+/// How often the lock is renewed within a lease: two renewals may get lost.
+const RENEWALS: u32 = 3;
+/// How often a command is sent when the connection breaks or the primary changes.
+const TRIES: u32 = 5;
+/// A replica set without a majority must not hold a restore up for ever; the lock is then as good as the primary.
+const MAJORITY_LIMIT_MS: i32 = 10_000;
+
+/// The lock of a database, held until [`Lock::release`].
+#[derive(Debug)]
+pub(super) struct Lock {
+    held: Held,
+    lost: Arc<AtomicBool>,
+    heartbeat: JoinHandle<()>,
+    /// Ends the heartbeat, also where a restore ends by a panic: the lease then runs out.
+    stop: DropGuard,
+}
+
+/// What its holder knows of a lock.
+#[derive(Clone, Debug)]
+struct Held {
+    mongo: Mongo,
+    database: String,
+    owner: String,
+    lease: Duration,
+}
+
+impl Lock {
+    /// Takes the lock, if it is free or its holder is dead.
+    ///
+    /// # Errors
+    /// [`FailureKind::RestoreRunning`], with who holds it; or what the server answered.
+    pub(super) async fn take(prepared: &Prepared, job: &RestoreJob, mongo: &Mongo) -> Result<Self, Failure> {
+        let held = Held {
+            mongo: mongo.clone(),
+            database: job.policy.database.clone(),
+            owner: random_owner(),
+            lease: job.lock_lease,
+        };
+        let archive = prepared.archive.object.location.to_string();
+        let holder = held.take(&who(), &archive).await?;
+        if holder.get_str("owner").ok() != Some(held.owner.as_str()) {
+            return Err(running(&held.database, &holder));
+        }
+        let lost = Arc::new(AtomicBool::new(false));
+        let token = CancellationToken::new();
+        Ok(Self {
+            heartbeat: tokio::spawn(beat(held.clone(), token.clone(), Arc::clone(&lost))),
+            stop: token.drop_guard(),
+            held,
+            lost,
+        })
+    }
+
+    /// Whether the lock is still ours, as far as the heartbeat knows.
+    ///
+    /// # Errors
+    /// [`FailureKind::RestoreRunning`] where it is not.
+    pub(super) fn check(&self) -> Result<(), Failure> {
+        match self.lost.load(Ordering::Acquire) {
+            true => Err(lost(&self.held.database)),
+            false => Ok(()),
+        }
+    }
+
+    /// Asks the server whether the lock is still ours, and renews it.
+    ///
+    /// # Errors
+    /// [`FailureKind::RestoreRunning`] where it is not, or what kept the server from saying so.
+    pub(super) async fn confirm(&self) -> Result<(), Failure> {
+        self.check()?;
+        match self.held.renew().await? {
+            true => Ok(()),
+            false => Err(lost(&self.held.database)),
+        }
+    }
+
+    /// Gives the lock back, if it is still ours. One that cannot be given back runs out by itself.
+    pub(super) async fn release(self) {
+        let Self {
+            held, heartbeat, stop, ..
+        } = self;
+        drop(stop);
+        let ended = heartbeat.await;
+        debug_assert!(ended.is_ok(), "a heartbeat does not panic");
+        if let Err(error) = held.give_back().await {
+            let seconds = held.lease.as_secs();
+            tracing::warn!(%error, "the restore's lock could not be removed: it runs out in {seconds} s");
+        }
+    }
+}
+
+impl Held {
+    /// The lock as it is after an attempt to take it: with our owner where that succeeded. Repeating the attempt is harmless.
+    async fn take(&self, holder: &str, archive: &str) -> Result<Document, Failure> {
+        // Text in an update's pipeline is an expression, and a path may begin with a dollar sign.
+        let said = doc! {"$literal": {"_id": ID, "owner": &self.owner, "holder": holder, "archive": archive}};
+        let taken = doc! {"$mergeObjects": [said, {"startedAt": "$$NOW", "expiresAt": self.expiry()}]};
+        let free = doc! {"$or": [{"$eq": ["$owner", &self.owner]}, {"$not": [{"$gt": ["$expiresAt", "$$NOW"]}]}]};
+        let update = doc! {"$replaceWith": {"$cond": [free, taken, "$$ROOT"]}};
+        let reply = self.find_and_modify(doc! {"_id": ID}, update, true).await?;
+        reply.ok_or_else(|| {
+            Failure::new(
+                FailureKind::Database,
+                format!("{}: no lock came back", self.namespace()),
+            )
+        })
+    }
+
+    /// Makes the lease begin anew. One that ran out is still ours as long as nobody has taken over.
+    async fn renew(&self) -> Result<bool, MongoError> {
+        let ours = doc! {"_id": ID, "owner": &self.owner};
+        let update = doc! {"$set": {"expiresAt": self.expiry()}};
+        Ok(self.find_and_modify(ours, update, false).await?.is_some())
+    }
+
+    /// Renewed first, so that nobody takes over between the look and the drop. Whoever may not drop collections may still remove documents.
+    async fn give_back(&self) -> Result<(), MongoError> {
+        if !self.renew().await? {
+            return Ok(());
+        }
+        match drop_collection(&self.mongo, &self.database, COLLECTION).await {
+            Err(error) if error.is(code::UNAUTHORIZED) => {
+                let ours = doc! {"q": {"_id": ID, "owner": &self.owner}, "limit": 1};
+                let command = doc! {"delete": COLLECTION, "deletes": [ours]};
+                self.command(command).await.map(|_| ())
+            }
+            dropped => dropped,
+        }
+    }
+
+    fn expiry(&self) -> Document {
+        let lease = i64::try_from(self.lease.as_millis()).unwrap_or(i64::MAX);
+        doc! {"$add": ["$$NOW", lease]}
+    }
+
+    async fn find_and_modify(
+        &self,
+        query: Document,
+        update: Document,
+        upsert: bool,
+    ) -> Result<Option<Document>, MongoError> {
+        let command = doc! {
+            "findAndModify": COLLECTION, "query": query, "update": [update], "upsert": upsert, "new": true,
+            "writeConcern": {"w": "majority", "wtimeout": MAJORITY_LIMIT_MS},
+        };
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            match self.command(command.clone()).await {
+                // Two who put the document in at once: one of them finds it there.
+                Err(error) if tries < TRIES && (error.transient || error.is(code::DUPLICATE_KEY)) => {
+                    tokio::time::sleep(Duration::from_millis(50 << tries)).await;
+                }
+                reply => return reply.map(|reply| reply.get_document("value").ok().cloned()),
+            }
+        }
+    }
+
+    async fn command(&self, command: Document) -> Result<Document, MongoError> {
+        let action = format!("locking {} for this restore", self.namespace());
+        self.mongo.command(&self.database, command, &action).await
+    }
+
+    fn namespace(&self) -> String {
+        format!("{}.{COLLECTION}", self.database)
+    }
+}
+
+/// Renews the lock until it is told to stop, or finds that the lock is somebody else's. A renewal that fails is made up for by the next.
+async fn beat(held: Held, stop: CancellationToken, lost: Arc<AtomicBool>) {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(held.lease / RENEWALS) => {}
+        }
+        match held.renew().await {
+            Ok(true) => {}
+            Ok(false) => {
+                lost.store(true, Ordering::Release);
+                return;
+            }
+            Err(error) => tracing::warn!(%error, "the restore's lock could not be renewed"),
+        }
+    }
+}
+
+fn running(database: &str, holder: &Document) -> Failure {
+    let text = |field| holder.get_str(field).unwrap_or("(not said)").to_owned();
+    let time = |field| match holder.get_datetime(field) {
+        Ok(time) => time.try_to_rfc3339_string().unwrap_or_else(|_| time.to_string()),
+        Err(_) => "(not said)".to_owned(),
+    };
+    Failure::new(
+        FailureKind::RestoreRunning,
+        format!(
+            "another restore into {database} is running: {} has been restoring {} since {}. Nothing was changed. Wait for its end and make a new plan; \
+             if it is dead, its lock can be taken over from {} on, by the server's clock",
+            text("holder"),
+            text("archive"),
+            time("startedAt"),
+            time("expiresAt"),
+        ),
+    )
+}
+
+fn lost(database: &str) -> Failure {
+    Failure::new(
+        FailureKind::RestoreRunning,
+        format!(
+            "the lock of {database} was lost: this restore stood still for longer than its lease, and another one has taken over. Look at what that one did, and start again"
+        ),
+    )
+}
+
+fn random_owner() -> String {
+    let random = || RandomState::new().build_hasher().finish();
+    format!("{:016x}{:016x}", random(), random())
+}
+
+/// Who restores, for the person who is kept waiting.
+fn who() -> String {
+    let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+    if let Some(function) = variable("AWS_LAMBDA_FUNCTION_NAME") {
+        let log = variable("AWS_LAMBDA_LOG_STREAM_NAME").unwrap_or_default();
+        return format!("the function {function} (log stream {log})");
+    }
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
+    let host = host.map(|name| name.trim().to_owned()).or_else(|| variable("HOSTNAME"));
+    format!(
+        "process {} on {}",
+        std::process::id(),
+        host.as_deref().unwrap_or("an unnamed host")
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lock_is_no_data() {
+        assert!(COLLECTION.starts_with(crate::plan::INTERNAL_PREFIX));
+        assert!(!COLLECTION.starts_with(crate::plan::TEMPORARY_PREFIX));
+    }
+
+    #[test]
+    fn who_is_kept_waiting_learns_by_whom_and_how_long() {
+        let at = |text: &str| bson::DateTime::parse_rfc3339_str(text).expect("a time");
+        let holder = doc! {
+            "_id": ID, "owner": "x", "holder": "process 7 on db1", "archive": "s3://b/a.tar",
+            "startedAt": at("2026-11-21T02:00:00Z"), "expiresAt": at("2026-11-21T02:00:30Z"),
+        };
+        let said = running("shop", &holder).to_string();
+        for part in [
+            "RestoreRunning: ",
+            "shop",
+            "process 7 on db1",
+            "s3://b/a.tar",
+            "02:00:00Z",
+            "02:00:30Z",
+        ] {
+            assert!(said.contains(part), "{said}");
+        }
+    }
+
+    #[test]
+    fn no_two_owners_are_the_same() {
+        assert_ne!(random_owner(), random_owner());
+    }
+}

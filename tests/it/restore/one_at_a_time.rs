@@ -1,0 +1,288 @@
+//! Two restores into one database exclude each other; a dead one excludes nobody.
+
+use std::time::Duration;
+
+use bson::{Document, doc};
+use mongotar::backup::{RunStatus, Tools};
+use mongotar::failure::{Failure, FailureKind};
+use mongotar::restore::{RestoreReport, carry_out, prepare};
+use serde_json::{Value, json};
+
+use super::{Place, Running, job_of, numbered, place};
+use crate::cli::Shell;
+use crate::{rig, support};
+
+/// An archive in S3, a target that has changed since, and a proxy before the archive.
+struct Scene {
+    place: Place,
+    archive: String,
+    proxy: rig::Proxy,
+    event: Value,
+}
+
+async fn scene() -> Scene {
+    let place = place().await;
+    place.insert("c", numbered(0..50, "archived")).await;
+    let archive = place.archive().await;
+    place.insert("c", numbered(100..110, "newer")).await;
+    Scene {
+        event: json!({"archive": archive, "database": place.database, "replace_existing": true}),
+        proxy: rig::Proxy::start(rig::shared_s3().endpoint()),
+        place,
+        archive,
+    }
+}
+
+impl Scene {
+    fn shell(&self) -> Shell {
+        Shell::new()
+            .set("MONGO_DB", &self.place.database)
+            .set("AWS_ENDPOINT_URL", &self.proxy.endpoint())
+    }
+
+    fn command(&self) -> std::process::Command {
+        let arguments = ["restore", &self.archive, "--yes", "--replace-existing", "--json"];
+        self.shell().command(&arguments)
+    }
+
+    /// Lets whoever reads the archive's documents through the proxy wait: opening the archive takes some reads, and those behind them are delayed.
+    fn hold_the_documents(&self, delay: Duration, times: usize) {
+        let name = self.archive.rsplit('/').next().expect("a name");
+        self.shell().json(0, &["plan", &self.archive, "--replace-existing"]);
+        let opening = self.proxy.count("GET", name);
+        self.proxy.reset();
+        let rule = rig::Rule::on("GET", name).nth(opening + 1).times(times);
+        self.proxy.inject(rule.then(rig::Fault::Delay(delay)));
+    }
+
+    /// Until a restore holds the lock and loads beside.
+    async fn one_is_loading(&self) {
+        support::eventually_so("a restore is loading", async || {
+            let names = self.place.internals().await;
+            names.iter().any(|name| name == "mongotar.lock")
+                && names.iter().any(|name| name.starts_with("mongotar.tmp."))
+        })
+        .await;
+    }
+
+    async fn lock(&self) -> Option<Document> {
+        let locks = self.place.db().collection::<Document>("mongotar.lock");
+        locks.find_one(doc! {"_id": "restore"}).await.expect("an answer")
+    }
+}
+
+async fn restore_with_lease(tools: &Tools, event: &Value, lease: Duration) -> Result<RestoreReport, Failure> {
+    let mut job = job_of(event.clone());
+    job.lock_lease = lease;
+    let prepared = prepare(&job, tools).await?;
+    carry_out(prepared, &job, tools).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_restore_refuses_while_the_first_lives_and_takes_over_when_it_is_dead() {
+    let scene = scene().await;
+    let place = &scene.place;
+    let before = super::data(place.state().await);
+    scene.hold_the_documents(Duration::from_secs(600), usize::MAX);
+    let first = Running::start(scene.command());
+    scene.one_is_loading().await;
+    let beside = place.internals().await;
+
+    let failure = support::restore(&place.tools, scene.event.clone())
+        .await
+        .expect_err("one is running");
+    assert_eq!(failure.kind, FailureKind::RestoreRunning, "{failure}");
+    let lock = scene.lock().await.expect("a lock");
+    let time = |field| {
+        lock.get_datetime(field)
+            .expect("a time")
+            .try_to_rfc3339_string()
+            .expect("text")
+    };
+    let process = format!("process {} on ", first.0.id());
+    for part in [&process, &scene.archive, &time("startedAt"), "Nothing was changed"] {
+        assert!(failure.message.contains(part), "{part} is not in: {failure}");
+    }
+    let said = Shell::new()
+        .set("MONGO_DB", &place.database)
+        .json(1, &["restore", &scene.archive, "--yes"]);
+    assert_eq!(said["error_type"], "RestoreRunning", "{said}");
+    // Who only looks is not kept waiting, and neither the lock nor what is beside is data.
+    let mut look = scene.event.clone();
+    look["dry_run"] = true.into();
+    let planned = support::restore(&place.tools, look).await.expect("a plan");
+    assert_eq!(planned.status, RunStatus::Planned);
+    let saved = support::back_up(&place.tools, &place.database, &place.to).await;
+    assert_eq!(saved.collections.len(), 1, "{:?}", saved.collections);
+    assert_eq!(place.internals().await, beside, "nothing of the first one was touched");
+
+    first.kill();
+    assert_eq!(super::data(place.state().await), before);
+    let failure = support::restore(&place.tools, scene.event.clone()).await;
+    assert_eq!(
+        failure.expect_err("nobody can know yet").kind,
+        FailureKind::RestoreRunning
+    );
+    place.let_the_lease_run_out().await;
+    let report = support::restore(&place.tools, scene.event.clone())
+        .await
+        .expect("it takes over");
+    assert_eq!(report.status, RunStatus::Complete, "{:?}", report.verification);
+    assert_eq!(
+        place.names().await,
+        ["c"],
+        "neither the lock nor what the dead one loaded is left"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lock_is_renewed_for_as_long_as_its_holder_works() {
+    let scene = scene().await;
+    let lease = Duration::from_secs(2);
+    scene.hold_the_documents(lease * 3, 1);
+    let slow = support::tools_for(&rig::shared_replica_set().uri(), support::store_through(&scene.proxy)).await;
+    let event = scene.event.clone();
+    let first = tokio::spawn(async move { restore_with_lease(&slow, &event, lease).await });
+    scene.one_is_loading().await;
+    let mut refused = 0;
+    while !first.is_finished() {
+        match restore_with_lease(&scene.place.tools, &scene.event, lease).await {
+            Err(failure) if failure.kind == FailureKind::RestoreRunning => refused += 1,
+            // It may end between the look and the second restore, which then finds another target than it planned for, or restores once more.
+            _ => break,
+        }
+    }
+    assert!(refused > 0);
+    let report = first.await.expect("no panic").expect("a report");
+    assert_eq!(report.status, RunStatus::Complete, "{:?}", report.verification);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restore_that_stood_still_while_another_took_over_changes_nothing() {
+    let scene = scene().await;
+    let place = &scene.place;
+    scene.hold_the_documents(Duration::from_secs(5), 1);
+    let frozen = Running::start(scene.command());
+    scene.one_is_loading().await;
+    frozen.signal("STOP");
+    place.let_the_lease_run_out().await;
+    let report = support::restore(&place.tools, scene.event.clone())
+        .await
+        .expect("it takes over");
+    assert_eq!(report.status, RunStatus::Complete, "{:?}", report.verification);
+    place.insert("c", numbered(500..501, "written since")).await;
+    let after = place.state().await;
+    frozen.signal("CONT");
+    let (code, said) = tokio::task::spawn_blocking(move || frozen.ended())
+        .await
+        .expect("no panic");
+    assert_eq!((code, said["status"].as_str()), (Some(1), Some("failed")), "{said}");
+    assert!(said.to_string().contains("the lock of"), "{said}");
+    assert_eq!(
+        place.state().await,
+        after,
+        "what the other did stands, and nothing is left beside"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lock_that_somebody_else_took_is_noticed_before_the_commit_and_left_to_him() {
+    let scene = scene().await;
+    let place = &scene.place;
+    let before = place.state().await;
+    scene.hold_the_documents(Duration::from_secs(3), 1);
+    let slow = support::tools_for(&rig::shared_replica_set().uri(), support::store_through(&scene.proxy)).await;
+    let event = scene.event.clone();
+    // With this lease no heartbeat tells it.
+    let lease = Duration::from_secs(600);
+    let first = tokio::spawn(async move { restore_with_lease(&slow, &event, lease).await });
+    scene.one_is_loading().await;
+    let other = doc! {"$set": {"owner": "somebody else"}};
+    let locks = place.db().collection::<Document>("mongotar.lock");
+    locks.update_one(doc! {"_id": "restore"}, other).await.expect("taken");
+    let report = first.await.expect("no panic").expect("a report");
+    assert_eq!(report.status, RunStatus::Failed, "{:?}", report.verification);
+    let lock = scene.lock().await.expect("it is not the first one's to release");
+    assert_eq!(lock.get_str("owner").ok(), Some("somebody else"));
+    assert_eq!(place.internals().await, ["mongotar.lock"]);
+    assert_eq!(super::data(place.state().await), before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_several_restores_at_once_exactly_one_runs() {
+    let scene = scene().await;
+    let job = job_of(scene.event.clone());
+    let mut all = Vec::new();
+    for _ in 0..4 {
+        all.push(prepare(&job, &scene.place.tools).await.expect("a plan"));
+    }
+    let running = all
+        .into_iter()
+        .map(|prepared| Box::pin(carry_out(prepared, &job, &scene.place.tools)));
+    let mut complete = 0;
+    for ended in futures_util::future::join_all(running).await {
+        match ended {
+            Ok(report) => {
+                assert_eq!(report.status, RunStatus::Complete, "{:?}", report.verification);
+                complete += 1;
+            }
+            // One that comes when the first is done finds another target than it planned for.
+            Err(failure) => assert!(
+                [FailureKind::RestoreRunning, FailureKind::ConsentStale].contains(&failure.kind),
+                "{failure}"
+            ),
+        }
+    }
+    assert_eq!(complete, 1);
+    assert_eq!(scene.place.names().await, ["c"]);
+}
+
+#[tokio::test]
+async fn the_lock_is_gone_however_a_restore_ends() {
+    let place = place().await;
+    place.insert("c", numbered(0..5, "x")).await;
+    let archive = place.archive().await;
+    let restore = async |more: Value| {
+        let ended = place.restore(&archive, more).await;
+        assert!(place.internals().await.is_empty());
+        ended
+    };
+    let complete = restore(json!({})).await.expect("a report");
+    assert_eq!(complete.status, RunStatus::Complete);
+    let failure = restore(json!({"snapshot_to": "/proc/no-such-folder/undo"})).await;
+    assert_eq!(failure.expect_err("no way back").kind, FailureKind::SnapshotFailed);
+    let refused = restore(json!({"yes": false})).await;
+    assert_eq!(refused.expect_err("no consent").kind, FailureKind::ConsentMissing);
+    place.tools.cancel.cancel();
+    let cancelled = restore(json!({"snapshot": false})).await.expect("a report");
+    assert_eq!(cancelled.status, RunStatus::Failed, "{:?}", cancelled.verification);
+
+    // A database that was not there is not there again.
+    let fresh = rig::fresh_database_name("fresh");
+    let failed = place.restore_into(&fresh, &archive, json!({})).await.expect("a report");
+    assert_eq!(failed.status, RunStatus::Failed);
+    assert!(
+        place
+            .client
+            .database(&fresh)
+            .list_collection_names()
+            .await
+            .expect("names")
+            .is_empty()
+    );
+}
+
+#[tokio::test]
+async fn what_changes_between_plan_and_lock_stops_the_restore() {
+    let scene = scene().await;
+    let place = &scene.place;
+    let job = job_of(scene.event.clone());
+    let prepared = prepare(&job, &place.tools).await.expect("a plan");
+    place.run(doc! {"create": "made_meanwhile"}).await;
+    let before = place.state().await;
+    let failure = carry_out(prepared, &job, &place.tools)
+        .await
+        .expect_err("the plan is another");
+    assert_eq!(failure.kind, FailureKind::ConsentStale, "{failure}");
+    assert_eq!(place.state().await, before);
+}
