@@ -1,6 +1,7 @@
 //! A server that fails or stands still at a command of our choice.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 
 use bson::{Document, doc};
 use mongotar::backup::Tools;
@@ -19,6 +20,9 @@ pub struct Failing {
     pub tools: Tools,
     pub uri: String,
     mongod: rig::Mongod,
+    /// How many commands the server had struck, and let stand, when the failpoint was set.
+    struck_before: AtomicI64,
+    stood_before: AtomicUsize,
     _folder: rig::ScratchDir,
 }
 
@@ -38,6 +42,8 @@ impl Failing {
             tools: support::tools_for(&uri, Store::new()).await,
             uri,
             mongod,
+            struck_before: AtomicI64::new(0),
+            stood_before: AtomicUsize::new(0),
             _folder: folder,
         }
     }
@@ -46,8 +52,11 @@ impl Failing {
     pub async fn arm(&self, mode: Document, command: &str, fault: Document) {
         let mut data = doc! {"failCommands": [command], "appName": VICTIM};
         data.extend(fault);
-        self.admin(doc! {"configureFailPoint": "failCommand", "mode": mode, "data": data})
+        self.stood_before.store(self.stood(), Ordering::Release);
+        let reply = self
+            .admin(doc! {"configureFailPoint": "failCommand", "mode": mode, "data": data})
             .await;
+        self.struck_before.store(number(&reply, "count"), Ordering::Release);
     }
 
     /// Ends it; gives how many commands were struck since it began.
@@ -55,12 +64,18 @@ impl Failing {
         let reply = self
             .admin(doc! {"configureFailPoint": "failCommand", "mode": "off"})
             .await;
-        number(&reply, "count")
+        number(&reply, "count") - self.struck_before.load(Ordering::Acquire)
     }
 
     /// Waits until a command stands still.
     pub async fn stands_still(&self) {
-        support::eventually_so("a command is struck", async || !self.operations().await.is_empty()).await;
+        let before = self.stood_before.load(Ordering::Acquire);
+        support::eventually_so("a command stands still", async || self.stood() > before).await;
+    }
+
+    /// The server's log says it ("Blocking command via fail point").
+    fn stood(&self) -> usize {
+        self.mongod.log().matches("\"id\":20432").count()
     }
 
     /// Ends what a dead client left standing: it must not be carried out later.
@@ -75,9 +90,9 @@ impl Failing {
         .await;
     }
 
-    /// The victim's commands that wait in the failpoint.
+    /// The victim's commands that have not ended.
     async fn operations(&self) -> Vec<bson::Bson> {
-        let asked = doc! {"currentOp": 1, "appName": VICTIM, "failpointMsg": {"$exists": true}};
+        let asked = doc! {"currentOp": 1, "appName": VICTIM, "active": true};
         let reply = self.admin(asked).await;
         let operations = reply.get_array("inprog").expect("operations").iter();
         operations

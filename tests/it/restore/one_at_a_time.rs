@@ -18,6 +18,8 @@ struct Scene {
     archive: String,
     proxy: rig::Proxy,
     event: Value,
+    /// A command line that reaches S3 through the proxy.
+    shell: Shell,
 }
 
 async fn scene() -> Scene {
@@ -25,30 +27,31 @@ async fn scene() -> Scene {
     place.insert("c", numbered(0..50, "archived")).await;
     let archive = place.archive().await;
     place.insert("c", numbered(100..110, "newer")).await;
+    let proxy = rig::Proxy::start(rig::shared_s3().endpoint());
     Scene {
+        shell: Shell::new()
+            .set("MONGO_DB", &place.database)
+            .set("AWS_ENDPOINT_URL", &proxy.endpoint()),
         event: json!({"archive": archive, "database": place.database, "replace_existing": true}),
-        proxy: rig::Proxy::start(rig::shared_s3().endpoint()),
+        proxy,
         place,
         archive,
     }
 }
 
 impl Scene {
-    fn shell(&self) -> Shell {
-        Shell::new()
-            .set("MONGO_DB", &self.place.database)
-            .set("AWS_ENDPOINT_URL", &self.proxy.endpoint())
-    }
-
-    fn command(&self) -> std::process::Command {
-        let arguments = ["restore", &self.archive, "--yes", "--replace-existing", "--json"];
-        self.shell().command(&arguments)
+    /// The restore in a process of its own.
+    fn process(&self) -> Running {
+        Running::start(
+            self.shell
+                .command(&["restore", &self.archive, "--yes", "--replace-existing", "--json"]),
+        )
     }
 
     /// Lets whoever reads the archive's documents through the proxy wait: opening the archive takes some reads, and those behind them are delayed.
     fn hold_the_documents(&self, delay: Duration, times: usize) {
         let name = self.archive.rsplit('/').next().expect("a name");
-        self.shell().json(0, &["plan", &self.archive, "--replace-existing"]);
+        self.shell.json(0, &["plan", &self.archive, "--replace-existing"]);
         let opening = self.proxy.count("GET", name);
         self.proxy.reset();
         let rule = rig::Rule::on("GET", name).nth(opening + 1).times(times);
@@ -84,7 +87,7 @@ async fn a_second_restore_refuses_while_the_first_lives_and_takes_over_when_it_i
     let place = &scene.place;
     let before = super::data(place.state().await);
     scene.hold_the_documents(Duration::from_secs(600), usize::MAX);
-    let first = Running::start(scene.command());
+    let first = scene.process();
     scene.one_is_loading().await;
     let beside = place.internals().await;
 
@@ -162,7 +165,7 @@ async fn a_restore_that_stood_still_while_another_took_over_changes_nothing() {
     let scene = scene().await;
     let place = &scene.place;
     scene.hold_the_documents(Duration::from_secs(5), 1);
-    let frozen = Running::start(scene.command());
+    let frozen = scene.process();
     scene.one_is_loading().await;
     frozen.signal("STOP");
     place.let_the_lease_run_out().await;
