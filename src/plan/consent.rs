@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::names::is_reserved;
-use super::{ArchiveIdentity, Contents, Policy};
+use super::{Contents, Policy};
 use crate::catalog::{Catalog, Definition, Kind, Topology};
 
 /// Consent to one plan, in four parts.
@@ -45,7 +45,7 @@ impl Token {
     /// would teach people to say yes without reading. So are the collections that mongotar itself makes there.
     pub(super) fn new(contents: &Contents, target: &Catalog, policy: &Policy) -> Self {
         Self([
-            of_archive(&contents.archive),
+            short(&contents.archive),
             short(policy),
             of_collections(target),
             of_cluster(target),
@@ -120,10 +120,6 @@ impl TryFrom<String> for Token {
     fn try_from(text: String) -> Result<Self, NotAToken> {
         text.parse()
     }
-}
-
-fn of_archive(archive: &ArchiveIdentity) -> u64 {
-    short(archive)
 }
 
 fn of_collections(target: &Catalog) -> u64 {

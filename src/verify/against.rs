@@ -8,18 +8,21 @@
 //! not compared. Nor is a database that is written to meanwhile stopped: each collection is read as the majority of the replica set has it
 //! while it is read, so compare one that stands still. Regions of the archive that hold no documents are checked by [`verify`](super::verify()), not here.
 
+mod chosen;
+mod report;
+
 use std::time::Instant;
 
-use serde::{Deserialize, Serialize};
+use chosen::Chosen;
+pub use report::{AgainstReport, ComparedCollection, Comparison, Side};
 
-use crate::archive::{Saved, SavedStatus, Status, hex_sum};
-use crate::backup::{RunStatus, Tools, cancelled};
-use crate::catalog::{Catalog, Collection, Definition, Kind, Selection, is_system};
-use crate::digest::{Digest, Hashing, Sum};
+use crate::backup::{Tools, cancelled};
+use crate::catalog::{Catalog, Kind, Selection, is_system};
+use crate::digest::{Digest, Hashing};
 use crate::failure::{Failure, FailureKind};
 use crate::open::{ArchiveFile, CollectionStream, Source, open};
-use crate::plan::{Contents, Coverage, Diff, INTERNAL_PREFIX};
-use crate::restore::{Keeper, not_what_was_promised, read_back, without_own};
+use crate::plan::{Contents, Coverage, INTERNAL_PREFIX};
+use crate::restore::{Keeper, not_what_was_promised, read_back};
 use crate::store::Location;
 
 /// What is compared with what.
@@ -33,102 +36,6 @@ pub struct AgainstJob {
     pub database: String,
     /// Which collections, by their names.
     pub selection: Selection,
-}
-
-/// The answer of `mongotar verify --against --json`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct AgainstReport {
-    /// `complete` where all that was chosen was compared and is equal; `partial` where anything differs, is missing, is extra or could not be
-    /// compared; `failed` where the archive is damaged.
-    pub status: RunStatus,
-    /// Which archive.
-    pub archive: String,
-    /// The database that it was compared with.
-    pub database: String,
-    /// Every collection that was chosen, sorted by name.
-    pub collections: Vec<ComparedCollection>,
-    /// In both, and not the same.
-    pub drifted: Vec<String>,
-    /// In the archive, not in the database.
-    pub missing: Vec<String>,
-    /// In the database, not in the archive.
-    pub extra: Vec<String>,
-    /// What could not be compared; the collection says why.
-    pub not_compared: Vec<String>,
-    /// What of the archive is damaged, as far as it was read.
-    pub damaged: Vec<String>,
-    /// What is noteworthy without being a difference.
-    #[serde(skip_serializing_if = "Vec::is_empty", default)]
-    pub warnings: Vec<String>,
-    /// How long it took, in seconds.
-    pub seconds: f64,
-}
-
-/// One collection: what the archive has of it, and what the database has.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct ComparedCollection {
-    /// Its name.
-    pub name: String,
-    /// What it is in the archive; where only the database has it, what it is there.
-    pub kind: Kind,
-    /// How it came out.
-    pub outcome: Comparison,
-    /// The archive's documents, as a server keeps them; none for views, and for what the archive does not have whole.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub archive: Option<Side>,
-    /// The database's documents; none for views, and for what is not there.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub database: Option<Side>,
-    /// How the database's options differ from the archive's.
-    #[serde(skip_serializing_if = "Diff::is_empty", default)]
-    pub options_diff: Diff,
-    /// How the database's indexes differ from the archive's.
-    #[serde(skip_serializing_if = "Diff::is_empty", default)]
-    pub index_diff: Diff,
-    /// Everything that is not equal, or why nothing can be said; empty where all is equal.
-    #[serde(skip_serializing_if = "Vec::is_empty", default)]
-    pub differences: Vec<String>,
-    /// What the archive does not say, and was not compared.
-    #[serde(skip_serializing_if = "Vec::is_empty", default)]
-    pub unknown: Vec<String>,
-}
-
-/// How a comparison came out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Comparison {
-    /// All that the archive says holds.
-    Equal,
-    /// It does not.
-    Drifted,
-    /// The database does not have it.
-    Missing,
-    /// Only the database has it.
-    Extra,
-    /// Nothing can be said.
-    NotCompared,
-}
-
-/// The documents of one collection on one side.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Side {
-    /// How many.
-    pub documents: u64,
-    /// Their size as BSON.
-    pub bytes: u64,
-    /// Their digest.
-    #[serde(with = "hex_sum")]
-    pub digest: Sum,
-}
-
-impl From<Digest> for Side {
-    fn from(digest: Digest) -> Self {
-        Self {
-            documents: digest.documents(),
-            bytes: digest.bytes(),
-            digest: digest.sum(),
-        }
-    }
 }
 
 /// Compares an archive with a database. Changes nothing, and needs no more than read rights.
@@ -163,7 +70,13 @@ pub async fn against(job: &AgainstJob, tools: &Tools) -> Result<AgainstReport, F
     collections.sort_by(|a, b| a.name.cmp(&b.name));
     let warnings = warnings(job, &file, &contents, &live);
     let seconds = started.elapsed().as_secs_f64();
-    Ok(AgainstReport::new(run, &file, collections, warnings, seconds))
+    Ok(AgainstReport::new(
+        job,
+        &file,
+        (collections, run.damaged),
+        warnings,
+        seconds,
+    ))
 }
 
 /// What is data, and was chosen.
@@ -213,135 +126,6 @@ fn warnings(job: &AgainstJob, file: &ArchiveFile, contents: &Contents, live: &Ca
         warnings.push(format!("nothing matches the excluded {glob:?}"));
     }
     warnings
-}
-
-/// A collection of the archive that is to be compared, and what is there of it.
-struct Chosen<'a> {
-    saved: &'a Saved,
-    present: Option<&'a Collection>,
-    /// Whether the archive has its options.
-    knows_options: bool,
-    /// Whether the archive has its indexes.
-    knows_indexes: bool,
-    /// What of its documents is hashed, on both sides.
-    hashing: Hashing,
-    /// The options that decide what a server makes of its documents.
-    options: &'a Definition,
-    /// What a server takes its documents for.
-    kind: Kind,
-}
-
-impl<'a> Chosen<'a> {
-    fn new(saved: &'a Saved, file: &ArchiveFile, contents: &Contents, live: &'a Catalog) -> Self {
-        let present = live.get(&saved.name);
-        let native = file.manifest().is_some();
-        let seen = contents.signals.collections.get(&saved.name);
-        let described = saved.kind == Kind::View || seen.is_some_and(|seen| seen.described);
-        // Called a time series, but not which.
-        let vague = saved.kind == Kind::Timeseries && saved.options.get_document("timeseries").is_none();
-        let mut chosen = Self {
-            saved,
-            present,
-            knows_options: native || (described && !vague),
-            knows_indexes: native || !saved.indexes.is_empty(),
-            hashing: saved.hashing,
-            options: &saved.options,
-            kind: saved.kind,
-        };
-        // Where nothing says what it is, it is what the database has it for: no guess is needed here.
-        if let (false, Some(present)) = (chosen.knows_options, present)
-            && present.kind == Kind::Timeseries
-        {
-            chosen.kind = Kind::Timeseries;
-            chosen.hashing = Hashing::SortedFields;
-            chosen.options = &present.options;
-        }
-        chosen
-    }
-
-    /// Whether there are documents on this side of it.
-    fn has_documents(&self) -> bool {
-        self.saved.kind != Kind::View && self.saved.status == SavedStatus::Complete
-    }
-
-    /// Compares the definitions; documents are still to come.
-    fn definitions(&self) -> ComparedCollection {
-        let mut compared = ComparedCollection::new(&self.saved.name, self.saved.kind);
-        if self.saved.status != SavedStatus::Complete {
-            let reason = self.saved.error.as_deref().unwrap_or("no reason is recorded");
-            compared.not_compared(format!(
-                "the archive does not have it whole: its backup failed ({reason})"
-            ));
-            return compared;
-        }
-        let Some(present) = self.present else {
-            compared.outcome = Comparison::Missing;
-            compared.differences.push("the database does not have it".to_owned());
-            return compared;
-        };
-        // What nothing describes may well be the time series that the database has.
-        let open = !self.knows_options && (self.saved.kind, present.kind) == (Kind::Collection, Kind::Timeseries);
-        if present.kind != self.saved.kind && !open {
-            compared.drifted(format!(
-                "the archive has a {}, the database a {}",
-                self.saved.kind, present.kind
-            ));
-        }
-        if self.knows_options {
-            compared.options_diff = Diff::of_options(&self.saved.options, &present.options);
-        } else {
-            compared.unknown.push("options".to_owned());
-        }
-        if self.knows_indexes {
-            compared.index_diff = Diff::of_indexes(&without_own(&self.saved.indexes), &without_own(&present.indexes));
-        } else if self.saved.kind != Kind::View {
-            compared.unknown.push("indexes".to_owned());
-        }
-        for (what, diff) in [("options", &compared.options_diff), ("indexes", &compared.index_diff)] {
-            if !diff.is_empty() {
-                compared.differences.push(format!("{what} {diff}"));
-                compared.outcome = Comparison::Drifted;
-            }
-        }
-        compared
-    }
-}
-
-impl ComparedCollection {
-    fn new(name: &str, kind: Kind) -> Self {
-        Self {
-            name: name.to_owned(),
-            kind,
-            outcome: Comparison::Equal,
-            archive: None,
-            database: None,
-            options_diff: Diff::default(),
-            index_diff: Diff::default(),
-            differences: Vec::new(),
-            unknown: Vec::new(),
-        }
-    }
-
-    fn drifted(&mut self, difference: String) {
-        self.outcome = Comparison::Drifted;
-        self.differences.push(difference);
-    }
-
-    fn not_compared(&mut self, reason: String) {
-        self.outcome = Comparison::NotCompared;
-        self.differences.push(reason);
-    }
-
-    fn compare_documents(&mut self, archive: Digest, database: Digest) {
-        if archive == database {
-            return;
-        }
-        let (saved, live) = (archive.documents(), database.documents());
-        self.drifted(match saved == live {
-            true => format!("both have {saved} documents, but not the same: digest {archive} in the archive, {database} in the database"),
-            false => format!("the archive has {saved} documents, the database {live}"),
-        });
-    }
 }
 
 struct Run<'a> {
@@ -477,40 +261,5 @@ impl Run<'_> {
             extras.push(extra);
         }
         Ok(extras)
-    }
-}
-
-impl AgainstReport {
-    fn new(
-        run: Run<'_>,
-        file: &ArchiveFile,
-        collections: Vec<ComparedCollection>,
-        warnings: Vec<String>,
-        seconds: f64,
-    ) -> Self {
-        let of = |outcome| -> Vec<String> {
-            let named = collections.iter().filter(|compared| compared.outcome == outcome);
-            named.map(|compared| compared.name.clone()).collect()
-        };
-        let all_equal = collections.iter().all(|compared| compared.outcome == Comparison::Equal);
-        // A manifest names what is not whole, and that may not have been chosen; of an archive of others it is not known what is missing.
-        let whole = file.manifest().is_some() || file.status() == Status::Complete;
-        Self {
-            status: match (run.damaged.is_empty(), all_equal && whole) {
-                (false, _) => RunStatus::Failed,
-                (true, true) => RunStatus::Complete,
-                (true, false) => RunStatus::Partial,
-            },
-            archive: run.job.archive.to_string(),
-            database: run.job.database.clone(),
-            drifted: of(Comparison::Drifted),
-            missing: of(Comparison::Missing),
-            extra: of(Comparison::Extra),
-            not_compared: of(Comparison::NotCompared),
-            damaged: run.damaged,
-            warnings,
-            collections,
-            seconds,
-        }
     }
 }
