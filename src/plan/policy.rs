@@ -11,7 +11,8 @@ pub struct Policy {
     pub database: String,
     /// Which collections of the archive, by their names there.
     pub selection: Selection,
-    /// Indexes that are left out, as `collection.index` by their names in the archive.
+    /// Indexes that are left out, as `collection.index` by their names in the archive. Both names may have dots: where a text can be read as two of them,
+    /// both are meant.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub exclude_indexes: Vec<String>,
     /// Collections that get another name.
@@ -107,4 +108,27 @@ pub enum Inference {
     On,
     /// Never.
     Off,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn indexes_are_left_out_by_their_whole_names() {
+        let mut policy = Policy::new("shop");
+        assert!(policy.wants_index("places", "near"));
+        policy.exclude_indexes = vec!["places.near".to_owned(), "a.b.c".to_owned()];
+        for (collection, index) in [("places", "near"), ("a.b", "c"), ("a", "b.c")] {
+            assert!(!policy.wants_index(collection, index), "{collection} {index}");
+        }
+        for (collection, index) in [
+            ("places", "near2"),
+            ("places2", "near"),
+            ("place", "s.near"),
+            ("a", "b"),
+        ] {
+            assert!(policy.wants_index(collection, index), "{collection} {index}");
+        }
+    }
 }

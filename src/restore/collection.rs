@@ -239,12 +239,12 @@ impl<'a> Run<'a> {
     async fn one(&self, place: usize, row: &'a Planned, stream: CollectionStream) -> (usize, &'a Planned, Outcome) {
         let outcome = match self.may_go_on() {
             Err(failure) => Outcome::failed(failure),
-            Ok(()) => self.into_its_name(place, row, stream).await,
+            Ok(()) => self.load_one(place, row, stream).await,
         };
         (place, row, outcome)
     }
 
-    async fn into_its_name(&self, place: usize, row: &'a Planned, stream: CollectionStream) -> Outcome {
+    async fn load_one(&self, place: usize, row: &'a Planned, stream: CollectionStream) -> Outcome {
         let temporary = match row.method {
             Method::Aside | Method::AsideAfterDrop => Some(format!("{}.{place}", self.temporary)),
             Method::InPlace | Method::None => None,

@@ -20,8 +20,8 @@ use crate::plan::{Action, Planned, Validators};
 
 /// Inserts on their way into one collection: one more than keeps a server core busy.
 const WORKERS: usize = 4;
-/// How many refused documents are named; all are counted.
-const NAMED: usize = 20;
+/// How many refused documents of a collection are named in the report, which has to stay readable; all are counted, and all are named in the log.
+const NAMED: usize = 1_000;
 /// How often a batch is sent when the connection breaks or the primary changes.
 const TRIES: u32 = 5;
 
@@ -40,7 +40,7 @@ pub(super) struct Loaded {
     pub(super) merged: Option<MergeCounts>,
     /// How many documents the server refused.
     pub(super) rejected: u64,
-    /// The first of them.
+    /// Each of them, up to [`NAMED`].
     pub(super) rejections: Vec<RejectedDocument>,
 }
 
@@ -121,7 +121,7 @@ impl<'a> Loader<'a> {
             sample.take(chunk.documents());
             if working.len() >= self.goal.workers
                 && let Some(done) = working.join_next().await
-                && let Err(error) = loaded.count(done)
+                && let Err(error) = loaded.count(&self.row.name, done)
             {
                 failure = Some(error);
                 break;
@@ -129,7 +129,7 @@ impl<'a> Loader<'a> {
             working.spawn(put(Arc::clone(&self.goal), chunk));
         }
         while let Some(done) = working.join_next().await {
-            if let Err(error) = loaded.count(done) {
+            if let Err(error) = loaded.count(&self.row.name, done) {
                 failure.get_or_insert(error);
             }
         }
@@ -204,7 +204,11 @@ pub(super) struct Counted {
 }
 
 impl Loaded {
-    fn count(&mut self, done: Result<Result<Counted, MongoError>, tokio::task::JoinError>) -> Result<(), Failure> {
+    fn count(
+        &mut self,
+        collection: &str,
+        done: Result<Result<Counted, MongoError>, tokio::task::JoinError>,
+    ) -> Result<(), Failure> {
         let counted = done.map_err(|error| {
             Failure::new(
                 crate::failure::FailureKind::Database,
@@ -218,6 +222,10 @@ impl Loaded {
             merged.unchanged += counted.merged.unchanged;
         }
         self.rejected += counted.rejected.len() as u64;
+        for refused in &counted.rejected {
+            let RejectedDocument { id, code, message } = refused;
+            tracing::warn!(collection, id, code, message, "a document was refused");
+        }
         let room = NAMED.saturating_sub(self.rejections.len());
         self.rejections.extend(counted.rejected.into_iter().take(room));
         Ok(())

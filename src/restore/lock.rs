@@ -152,10 +152,20 @@ impl Held {
             Err(error) if error.is(code::UNAUTHORIZED) => {
                 let ours = doc! {"q": {"_id": ID, "owner": &self.owner}, "limit": 1};
                 let command = doc! {"delete": COLLECTION, "deletes": [ours]};
-                self.command(command).await.map(|_| ())
+                match self.command(command).await {
+                    Err(error) if error.is(code::UNAUTHORIZED) => self.expire().await,
+                    removed => removed.map(|_| ()),
+                }
             }
             dropped => dropped,
         }
+    }
+
+    /// Lets the lease end now, for whoever may remove nothing at all.
+    async fn expire(&self) -> Result<(), MongoError> {
+        let ours = doc! {"_id": ID, "owner": &self.owner};
+        let update = doc! {"$set": {"expiresAt": "$$NOW"}};
+        self.find_and_modify(ours, update, false).await.map(|_| ())
     }
 
     fn expiry(&self) -> Document {

@@ -103,7 +103,7 @@ pub struct VerifiedCollection {
     pub merged: Option<MergeCounts>,
     /// How many documents the server refused.
     pub rejected: u64,
-    /// The first of them.
+    /// Each of them, up to a thousand; the log has all.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub rejections: Vec<RejectedDocument>,
     /// How the options that are there differ from the archive's.

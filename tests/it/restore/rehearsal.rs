@@ -3,11 +3,12 @@
 use bson::{Document, doc};
 use mongotar::backup::RunStatus;
 use mongotar::failure::FailureKind;
+use mongotar::store::Store;
 use serde_json::json;
 
 use super::{numbered, of, place};
-use crate::foreign;
-use crate::foreign::{bson_of, few};
+use crate::foreign::{self, bson_of, few};
+use crate::{rig, support};
 
 /// A dump of a server that took other things than this one does.
 const REFUSED: [(&str, &str); 9] = [
@@ -77,7 +78,7 @@ async fn everything_that_the_target_would_refuse_is_told_at_once_and_nothing_is_
     let archive = dump(&place);
     let db = place.client.database(&place.target);
     for name in ["good", "extra"] {
-        crate::support::insert(&place.client, &place.target, name, numbered(0..3, "the target's own")).await;
+        support::insert(&place.client, &place.target, name, numbered(0..3, "the target's own")).await;
     }
     let names = async || {
         let mut names = db.list_collection_names().await.expect("names");
@@ -85,7 +86,7 @@ async fn everything_that_the_target_would_refuse_is_told_at_once_and_nothing_is_
         names.sort_unstable();
         names
     };
-    let before = crate::support::raw_database(&place.client, &place.tools, &place.target).await;
+    let before = support::raw_database(&place.client, &place.tools, &place.target).await;
 
     // A dry run reads only, and cannot know.
     let planned = place.restore(&archive, json!({"dry_run": true})).await.expect("a plan");
@@ -115,7 +116,7 @@ async fn everything_that_the_target_would_refuse_is_told_at_once_and_nothing_is_
         "names that nobody knows: {failure}"
     );
     assert_eq!(names().await, ["extra", "good"], "nothing is left of the rehearsal");
-    assert!(crate::support::raw_database(&place.client, &place.tools, &place.target).await == before);
+    assert!(support::raw_database(&place.client, &place.tools, &place.target).await == before);
     assert!(
         !place.path("pre-restore").exists(),
         "no snapshot of a restore that cannot be"
@@ -229,4 +230,48 @@ async fn views_that_would_read_from_each_other_are_found_by_the_plan() {
     );
     db.run_command(doc! {"drop": "b"}).await.expect("dropped");
     place.restore(&archive, kept).await.expect("a plan");
+}
+
+#[tokio::test]
+async fn a_user_who_may_not_drop_merges_without_a_rehearsal_and_leaves_nothing_behind() {
+    let mongod = support::shared_authenticated();
+    let client = mongod.client().await;
+    let database = rig::fresh_database_name("restore");
+    support::insert(&client, &database, "c", numbered(0..3, "x")).await;
+    let db = client.database(&database);
+    let index = doc! {"createIndexes": "c", "indexes": [{"key": {"text": 1}, "name": "text"}]};
+    db.run_command(index).await.expect("an index");
+    let store = || async { Store::with_client(rig::shared_s3().client().await) };
+    let root = support::tools_for(&mongod.uri(), store().await).await;
+    let archive = support::back_up(&root, &database, &support::bucket().await)
+        .await
+        .archive;
+    db.run_command(doc! {"dropIndexes": "c", "index": "text"})
+        .await
+        .expect("dropped");
+    let actions = [
+        "find",
+        "insert",
+        "update",
+        "createIndex",
+        "listCollections",
+        "listIndexes",
+        "collStats",
+    ];
+    let role = doc! {"createRole": &database, "roles": [], "privileges": [
+        {"resource": {"db": &database, "collection": ""}, "actions": actions.to_vec()},
+    ]};
+    client.database("admin").run_command(role).await.expect("a role");
+    let uri = mongod.create_user(&database, vec![doc! {"role": &database, "db": "admin"}]);
+    let tools = support::tools_for(&uri, store().await).await;
+    let event = json!({"archive": archive.to_string(), "database": database, "snapshot": false});
+    let report = support::restore(&tools, event).await.expect("a report");
+    assert_eq!(report.status, RunStatus::Complete, "{:?}", report.verification);
+    // Whoever may not drop cannot take the empty collection of the lock away either; the lock itself is free at once.
+    let mut names = db.list_collection_names().await.expect("names");
+    names.sort_unstable();
+    assert_eq!(names, ["c", "mongotar.lock"]);
+    let again = json!({"archive": archive.to_string(), "database": database, "snapshot": false});
+    let report = support::restore(&tools, again).await.expect("a report");
+    assert_eq!(report.status, RunStatus::Complete, "{:?}", report.verification);
 }
