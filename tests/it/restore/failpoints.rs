@@ -78,7 +78,7 @@ impl Failing {
         self.mongod.log().matches("\"id\":20432").count()
     }
 
-    /// Ends what a dead client left standing: it must not be carried out later.
+    /// Ends what a dead client left standing: it must not be carried out later, and the server waits for it before it takes a failpoint away.
     pub async fn end_what_stands_still(&self) {
         support::eventually_so("nothing of the victim is left", async || {
             for operation in self.operations().await {

@@ -41,8 +41,8 @@ async fn a_killed_restore_changes_nothing_and_the_next_one_cleans_up_and_complet
         let process = Running::start(shell.command(&arguments));
         failing.stands_still().await;
         process.kill();
-        failing.disarm().await;
         failing.end_what_stands_still().await;
+        failing.disarm().await;
 
         assert_eq!(data(place.state().await), before, "killed at {at}");
         let left = place.internals().await;
