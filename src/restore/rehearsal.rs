@@ -54,11 +54,14 @@ pub(super) async fn rehearse(prepared: &Prepared, job: &RestoreJob, tools: &Tool
             None => Ok(()),
         };
     }
-    let rehearsed = stream::iter(parts.iter().enumerate().map(|(number, part)| stage.part(number, part)));
+    let mut rehearsals = Vec::with_capacity(parts.len());
+    for (number, part) in parts.iter().enumerate() {
+        rehearsals.push(stage.part(number, part));
+    }
     let mut refused = Vec::new();
     let mut broken = None;
     // To the end, also when one breaks off: each removes what it made.
-    for outcome in rehearsed.buffered(AT_ONCE).collect::<Vec<_>>().await {
+    for outcome in stream::iter(rehearsals).buffered(AT_ONCE).collect::<Vec<_>>().await {
         match outcome {
             Ok(conflicts) => refused.extend(conflicts),
             Err(failure) => broken = broken.or(Some(failure)),
