@@ -236,8 +236,7 @@ impl ArchiveFile {
     }
 
     /// Hands out the documents of `wanted` (names in the archive, with the way their digests are made), each collection exactly once, also the empty
-    /// ones. They come in the archive's order; small ones may be read several at a time, as [`room_for`] says, and then want to be listened to at the
-    /// same time or one after the other.
+    /// ones. They come in the archive's order; small ones are read several at a time, and can be listened to at the same time or one after the other.
     pub fn documents(&self, wanted: Vec<(String, Hashing)>) -> mpsc::Receiver<CollectionStream> {
         let (sender, receiver) = mpsc::channel(1);
         let file = self.clone();
