@@ -12,7 +12,7 @@ const LAYERS: [&[&str]; 5] = [
     // What operations share.
     &["failure", "progress", "config", "open"],
     // Operations.
-    &["backup", "restore", "verify", "inspect", "counts"],
+    &["backup", "restore", "verify", "drill", "inspect", "counts"],
     // Shells.
     &["lambda"],
 ];

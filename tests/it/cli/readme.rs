@@ -33,6 +33,7 @@ async fn every_documented_command_works() {
             .replace("s3://backups/nightly/", &folder)
             .replace("backup_20261121_020000.tar.zst", &name)
             .replace("--mongo-db scratch", &format!("--mongo-db {scratch}"))
+            .replace("--against shop", &format!("--against {database}"))
             .replace("--mongo-db shop", &format!("--mongo-db {database}"));
         // Nobody is at a terminal here to answer.
         if line.starts_with("mongotar restore") && !line.contains("--yes") {

@@ -12,6 +12,10 @@ use crate::{rig, support};
 
 /// OperationFailed: an answer that is no reason to try again.
 const REFUSED: i32 = 96;
+/// How many collections the rehearsal creates: one for those that are defined alike and replaced, one for the same but new, the time series, the view.
+const REHEARSED: i32 = 4;
+/// How many of them get indexes.
+const REHEARSED_INDEXES: i32 = 2;
 
 /// A server with a target that an archive would change in every way, and the archive.
 pub async fn prepared() -> (Failing, String) {
@@ -160,8 +164,9 @@ async fn a_failure_before_the_commit_changes_nothing_and_says_so() {
         ("listCollections", 1, Some(FailureKind::Database)), // the second look, under the lock
         ("listCollections", 2, Some(FailureKind::SnapshotFailed)), // the way back
         ("find", 0, Some(FailureKind::SnapshotFailed)),
-        ("create", 0, None),
-        ("create", 1, None),
+        ("create", 0, Some(FailureKind::PlanConflicts)), // the rehearsal
+        ("create", REHEARSED, None),
+        ("create", REHEARSED + 1, None),
         ("insert", 0, None),
         ("insert", 2, None),
         ("aggregate", 0, None),        // validator violations
@@ -255,7 +260,11 @@ async fn a_collection_whose_index_cannot_be_built_replaces_nothing() {
     let (failing, archive) = prepared().await;
     let before = failing.place.state().await;
     failing
-        .arm(doc! {"skip": 0}, "createIndexes", doc! {"errorCode": REFUSED})
+        .arm(
+            doc! {"skip": REHEARSED_INDEXES},
+            "createIndexes",
+            doc! {"errorCode": REFUSED},
+        )
         .await;
     let report = restore(&failing, &archive).await.expect("a report");
     assert!(failing.disarm().await > 0);

@@ -50,7 +50,8 @@ impl Scene {
 
     /// Lets whoever reads the archive's documents through the proxy wait: opening the archive takes some reads, and those behind them are delayed.
     fn hold_the_documents(&self, delay: Duration, times: usize) {
-        let name = self.archive.rsplit('/').next().expect("a name");
+        // The whole path: a snapshot of the same second has the same name in another folder.
+        let name = self.archive.trim_start_matches("s3://");
         self.shell.json(0, &["plan", &self.archive, "--replace-existing"]);
         let opening = self.proxy.count("GET", name);
         self.proxy.reset();
