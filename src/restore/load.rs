@@ -16,7 +16,7 @@ use crate::elements::Elements;
 use crate::failure::Failure;
 use crate::mongo::{IdList, InsertBatch, MongoError, Order, Rejected, Validation, id_text};
 use crate::open::{Chunk, CollectionStream};
-use crate::plan::{Action, Planned, Validators};
+use crate::plan::{Action, Method, Planned, Validators};
 
 /// Inserts on their way into one collection: one more than keeps a server core busy.
 const WORKERS: usize = 4;
@@ -115,6 +115,13 @@ impl<'a> Loader<'a> {
                     break;
                 }
             };
+            // What is loaded beside can be left at any time; what is changed in place has been begun, and is taken to its end.
+            if self.row.method != Method::InPlace
+                && let Err(ended) = self.run.may_go_on()
+            {
+                failure = Some(ended);
+                break;
+            }
             loaded.read.merge(&chunk.digest);
             let chunk = keeper.keep(chunk);
             loaded.archive.merge(&chunk.digest);

@@ -201,16 +201,24 @@ async fn a_failure_before_the_commit_changes_nothing_and_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_connection_that_breaks_at_a_rename_is_no_failure() {
+async fn a_connection_that_breaks_at_an_index_or_a_rename_is_no_failure() {
     let (failing, archive) = prepared().await;
     let wanted = wanted(&failing, &archive).await;
-    failing
-        .arm(doc! {"times": 2}, "renameCollection", doc! {"closeConnection": true})
-        .await;
-    let report = restore(&failing, &archive).await.expect("a report");
-    assert_eq!(failing.disarm().await, 2);
-    assert_eq!(report.status, RunStatus::Complete, "{:?}", report.verification);
-    assert_eq!(failing.place.state().await, wanted);
+    for command in ["createIndexes", "renameCollection"] {
+        failing
+            .arm(doc! {"times": 2}, command, doc! {"closeConnection": true})
+            .await;
+        let report = restore(&failing, &archive).await.expect("a report");
+        assert_eq!(failing.disarm().await, 2, "{command}");
+        assert_eq!(
+            report.status,
+            RunStatus::Complete,
+            "{command}: {:?}",
+            report.verification
+        );
+        assert_eq!(failing.place.state().await, wanted, "{command}");
+        fill_target(&failing).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
