@@ -235,6 +235,12 @@ pub(super) async fn verify(run: &Run<'_>, mut outcomes: Outcomes, committed: Com
 }
 
 impl VerifiedCollection {
+    /// How many documents of the archive it is known of what became of them: all, or something has been lost silently.
+    pub fn accounted_for(&self) -> u64 {
+        let merged = self.merged.unwrap_or_default();
+        self.inserted + merged.replaced + merged.unchanged + self.rejected
+    }
+
     fn fail(&mut self, reason: String) {
         self.equal = false;
         self.error.get_or_insert(reason);
@@ -248,7 +254,7 @@ fn of_outcome(planned: &Planned, outcome: Outcome) -> VerifiedCollection {
     let database = outcome.database.unwrap_or_default();
     let (sample_hash_archive, sample_hash_database) =
         outcome.sample.map(|sample| (sample.archive, sample.database)).unzip();
-    VerifiedCollection {
+    let mut verified = VerifiedCollection {
         name: planned.name.clone(),
         kind: planned.kind,
         action: planned.action,
@@ -278,7 +284,15 @@ fn of_outcome(planned: &Planned, outcome: Outcome) -> VerifiedCollection {
         validator_violations: outcome.validator_violations,
         validator_violation_ids: outcome.violating,
         error: outcome.error.map(|failure| failure.to_string()),
+    };
+    if verified.error.is_none() && verified.accounted_for() != verified.file_count {
+        verified.fail(format!(
+            "of {} documents of the archive {} are accounted for (inserted, replaced, unchanged or rejected)",
+            verified.file_count,
+            verified.accounted_for()
+        ));
     }
+    verified
 }
 
 /// Told by the server's own UUIDs, not by what was tried: an answer can be lost.

@@ -179,7 +179,7 @@ async fn totals_balance_when_another_unique_key_is_taken() {
         (c.inserted, merged.unchanged, merged.replaced, c.rejected),
         (7, 1, 1, 1)
     );
-    assert_eq!((c.file_count, c.db_count), (10, 9));
+    assert_eq!((c.file_count, c.db_count, c.accounted_for()), (10, 9, 10));
     assert_eq!(
         (c.rejections[0].id.as_str(), c.rejections[0].code),
         (r#"{"_id":{"$numberInt":"3"}}"#, 11000)
