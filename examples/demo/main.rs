@@ -100,7 +100,17 @@ fn build_functions() -> Functions {
         .expect("target/<profile>/examples/demo")
         .to_owned();
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.args(["build", "--quiet", "--bin", "backup", "--bin", "restore"]);
+    // With the example itself, which is there already: so the dependencies are those that have just been built for it, and not built anew with other features.
+    cargo.args([
+        "build",
+        "--quiet",
+        "--bin",
+        "backup",
+        "--bin",
+        "restore",
+        "--example",
+        "demo",
+    ]);
     if folder.ends_with("release") {
         cargo.arg("--release");
     }
