@@ -93,9 +93,18 @@ impl DrillReport {
         match found.checked {
             Some(Ok(checked)) => {
                 report.archive_bytes_checked = Some(checked.archive_bytes);
+                if checked.status != RunStatus::Complete && checked.damaged.is_empty() {
+                    report
+                        .problems
+                        .push("not every byte of the archive is proven to be sound".to_owned());
+                }
                 report.problems.extend(checked.damaged);
             }
             Some(Err(failure)) => report.problems.push(failure.to_string()),
+            // What could not be restored has said so.
+            None if report.problems.is_empty() => {
+                report.problems.push("the archive's bytes were not checked".to_owned())
+            }
             None => {}
         }
         if report.problems.is_empty() && report.status == RunStatus::Complete {

@@ -29,19 +29,32 @@ impl Scratch {
             name: name.map_or_else(|| format!("{PREFIX}{}", random()), str::to_owned),
             owner: random(),
         };
-        let present = mongo.survey(&scratch.name).await?.collections;
-        if !present.is_empty() {
-            return Err(taken(&scratch.name, present.len()));
+        // The server's own collections count as well: dropping the database would take them along.
+        let looking = format!("looking at the scratch database {}", scratch.name);
+        let listed = mongo
+            .command(&scratch.name, doc! {"listCollections": 1, "nameOnly": true}, &looking)
+            .await?;
+        let present = listed
+            .get_document("cursor")
+            .and_then(|cursor| cursor.get_array("firstBatch"));
+        match present.map(Vec::len) {
+            Ok(0) => {}
+            Ok(_) => return Err(taken(&scratch.name)),
+            Err(error) => return Err(MongoError::unexpected(looking, error.to_string()).into()),
         }
         // Explicitly created, so that of two drills with one name the second fails here.
         let action = format!("creating the scratch database {}", scratch.name);
         match mongo.command(&scratch.name, doc! {"create": mark()}, &action).await {
             Ok(_) => {}
-            Err(error) if error.is(crate::mongo::code::NAMESPACE_EXISTS) => return Err(taken(&scratch.name, 1)),
+            Err(error) if error.is(crate::mongo::code::NAMESPACE_EXISTS) => return Err(taken(&scratch.name)),
             Err(error) => return Err(error.into()),
         }
         let marked = doc! {"insert": mark(), "documents": [{"_id": scratch.owner.as_str()}]};
-        mongo.command(&scratch.name, marked, &action).await?;
+        if let Err(error) = mongo.command(&scratch.name, marked, &action).await {
+            // Created by us a moment ago, and nothing else is there. Where this fails too, the first error says more.
+            let _ = mongo.command(&scratch.name, doc! {"drop": mark()}, &action).await;
+            return Err(error.into());
+        }
         Ok(scratch)
     }
 
@@ -81,11 +94,11 @@ fn mark() -> String {
     format!("{INTERNAL_PREFIX}drill")
 }
 
-fn taken(name: &str, collections: usize) -> Failure {
+fn taken(name: &str) -> Failure {
     Failure::new(
         FailureKind::InvalidRequest,
         format!(
-            "the scratch database {name} exists and has {collections} collections: a drill touches no database that it did not create. Name another one, or none"
+            "the scratch database {name} exists and has collections: a drill touches no database that it did not create. Name another one, or none"
         ),
     )
 }

@@ -98,6 +98,14 @@ async fn a_database_that_the_drill_did_not_create_is_not_touched() {
         assert_eq!(refused.kind, FailureKind::InvalidRequest, "{refused}");
     }
     assert_eq!(support::raw_documents(&client, &database, "orders").await.len(), 50);
+    // One that has only a collection of the server's own was taken for none, and dropped.
+    let functions = rig::fresh_database_name("functions");
+    support::insert(&client, &functions, "system.js", vec![doc! {"_id": "f", "value": 1}]).await;
+    let refused = run(&tools, json!({"archive": archive, "scratch": functions}))
+        .await
+        .expect_err("taken");
+    assert_eq!(refused.kind, FailureKind::InvalidRequest, "{refused}");
+    assert_eq!(support::raw_documents(&client, &functions, "system.js").await.len(), 1);
     let mine = rig::fresh_database_name("drill");
     let report = run(&tools, json!({"archive": archive, "scratch": mine}))
         .await
