@@ -1,14 +1,10 @@
 //! Building indexes as they were. One that fails does not lose the others.
 
-use std::time::Duration;
-
 use bson::{RawArrayBuf, RawBsonRef, RawDocumentBuf, cstr, rawdoc};
 
+use super::create::repeated;
 use crate::catalog::Definition;
 use crate::mongo::{Mongo, MongoError};
-
-/// How often indexes are asked for when the connection breaks or the primary changes.
-const TRIES: u32 = 5;
 
 /// Which of a collection's indexes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,16 +85,6 @@ async fn create_indexes(
     command.append(cstr!("createIndexes"), collection);
     command.append(cstr!("indexes"), definitions);
     let action = format!("building indexes of {database}.{collection}");
-    let mut tries = 0;
-    loop {
-        tries += 1;
-        match mongo.raw_command(database, command.clone(), &action).await {
-            // To build what is there already is nothing to do, so a lost answer is asked for again.
-            Err(error) if error.transient && tries < TRIES => {
-                tracing::warn!(%error, tries, "building indexes is repeated");
-                tokio::time::sleep(Duration::from_millis(200 << tries)).await;
-            }
-            built => return built.map(|_| ()),
-        }
-    }
+    // To build what is there already is nothing to do.
+    repeated(mongo, database, command, &action).await.0
 }
