@@ -37,7 +37,7 @@ pub use manifest::{
     Saved, SavedStatus, Segment, Source, Status,
 };
 pub use name::{ArchiveName, EntryName, MANIFEST_ENTRY, METADATA_ENTRY};
-pub use part::{MAX_PARTS, MIN_PART_BYTES, Part, PartAssembler, PartSchedule};
+pub use part::{AssemblerState, MAX_PARTS, MIN_PART_BYTES, Part, PartAssembler, PartSchedule};
 pub use reader::{ArchiveError, Opened};
 pub use recognise::{is_ours, sniff};
-pub use writer::ArchiveWriter;
+pub use writer::{ArchiveWriter, WriterState};

@@ -8,7 +8,9 @@
 //!
 //! Memory is bounded by constants, not by data: see `pipeline`.
 
+mod lane;
 mod pipeline;
+mod reader;
 mod report;
 mod request;
 mod segment;
@@ -18,24 +20,29 @@ use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use tokio_util::sync::CancellationToken;
 
-pub use report::{BackupReport, CollectionReport, FailedCollection, RunStatus, Totals};
+use lane::{Begun, Keeper, Lane, Stage, State};
+pub use report::{BackupAnswer, BackupReport, CollectionReport, FailedCollection, RunStatus, Totals, Unfinished};
 pub use request::{BackupJob, BackupRequest, ConsistencyDemand};
 
-use crate::archive::{ArchiveName, Consistency, ConsistencyLevel, Extent, Manifest};
+use crate::archive::{
+    ArchiveName, ArchiveWriter, Consistency, ConsistencyLevel, Entry, Extent, METADATA_ENTRY, Manifest,
+};
 use crate::catalog::Catalog;
 use crate::failure::{Failure, FailureKind};
 use crate::mongo::{Moment, Mongo};
 use crate::progress::Progress;
+use crate::run::{Deadline, Journal, Lease, Recorded, Run, Taken, rfc3339};
 use crate::store::{Location, Object, Store, StoreError, Upload};
 
 /// How many parts are on their way at a time: enough to hide S3's latency, and 8 MiB of memory each.
 const PARTS_IN_FLIGHT: usize = 4;
 /// How often a name that is taken is replaced by that of the next second.
-const NAME_TRIES: usize = 5;
+const NAME_TRIES: u64 = 5;
 
 /// What every operation works with.
 #[derive(Clone, Debug)]
@@ -48,24 +55,198 @@ pub struct Tools {
     pub progress: Arc<Progress>,
     /// Asked between steps; a cancelled run undoes what it began.
     pub cancel: CancellationToken,
+    /// Asked between segments; a run that can be gone on with pauses when it is near.
+    pub deadline: Deadline,
 }
 
-/// Backs a database up.
+/// Backs a database up, from the beginning to the end.
 ///
 /// # Errors
 /// Where there is no archive now. A collection that failed is not an error: the report's status is then `partial`.
 pub async fn backup(job: &BackupJob, tools: &Tools) -> Result<BackupReport, Failure> {
     let started = Instant::now();
+    let (mut upload, begun, head) = begin(job, tools, None).await?;
+    let written = match begun.lane(job, tools, &mut upload, None) {
+        Ok(lane) => write_and_commit(lane, &head).await,
+        Err(failure) => Err(failure),
+    };
+    let committed = written.and_then(|written| {
+        written.map_err(|_| {
+            Failure::new(
+                FailureKind::Cancelled,
+                "a backup that cannot be gone on with was paused: this is a bug",
+            )
+        })
+    });
+    match committed {
+        Ok((manifest, archive)) => {
+            let sidecar = put_sidecar(job, tools, &manifest).await;
+            Ok(BackupReport::new(&manifest, &archive, sidecar, started.elapsed()))
+        }
+        Err(failure) => {
+            abort(upload, &failure).await;
+            Err(failure)
+        }
+    }
+}
+
+/// Begins the run's backup, or goes on with it; ends near the deadline. The same run again goes on, or finds what came of it.
+///
+/// # Errors
+/// As [`backup`]. Where the same may succeed later, the run's state is kept.
+pub async fn backup_run(job: &BackupJob, run: &Run, tools: &Tools) -> Result<BackupAnswer, Failure> {
+    let folder = run.folder(&job.destination)?;
+    let lease = match Lease::take(&tools.store, &folder).await? {
+        Taken::Ours(lease) => lease,
+        Taken::Running => return Ok(BackupAnswer::Unfinished(Unfinished::running(run, job))),
+    };
+    let mut journal = Journal::new(&tools.store, folder, lease);
+    let answer = Box::pin(go_on(job, run, tools, &mut journal)).await;
+    match &answer {
+        Ok(BackupAnswer::Finished(_)) => journal.end().await,
+        Ok(BackupAnswer::Unfinished(_)) => journal.pause().await,
+        Err(failure) if failure.kind == FailureKind::RunTakenOver => {}
+        Err(failure) if is_worth_another_try(failure) => journal.pause().await,
+        Err(_) => journal.end().await,
+    }
+    answer
+}
+
+/// One invocation's part of a run.
+async fn go_on(job: &BackupJob, run: &Run, tools: &Tools, journal: &mut Journal) -> Result<BackupAnswer, Failure> {
+    let recorded = journal.read::<State<Head>>().await?;
+    let (mut upload, begun, head) = match recorded {
+        None => {
+            if let Some(report) = finished_before(job, run, tools).await? {
+                return Ok(BackupAnswer::Finished(Box::new(report)));
+            }
+            begin(job, tools, Some(run)).await?
+        }
+        Some(Recorded { state, bytes }) => {
+            let mut head = state.head;
+            head.is_of(job, run)?;
+            head.invocations += 1;
+            match state.stage {
+                Stage::Writing(lane) => {
+                    let (upload, begun) = lane.revive(tools, journal, &bytes).await?;
+                    (upload, begun, head)
+                }
+                Stage::Committing { upload, manifest } => {
+                    let mut upload = tools.store.resume_upload(upload, PARTS_IN_FLIGHT).await?;
+                    journal.lease().confirm().await?;
+                    let archive = upload.commit().await?;
+                    return finish(job, tools, &manifest, &archive).await;
+                }
+            }
+        }
+    };
+    tracing::info!(archive = %head.name, invocation = head.invocations, "the run goes on");
+    let keeper = Keeper {
+        journal,
+        head: head.clone(),
+    };
+    let written = match begun.lane(job, tools, &mut upload, Some(keeper)) {
+        Ok(lane) => Box::pin(write_and_commit(lane, &head)).await,
+        Err(failure) => Err(failure),
+    };
+    match written {
+        Ok(Ok((manifest, archive))) => finish(job, tools, &manifest, &archive).await,
+        Ok(Err(paused)) => Ok(BackupAnswer::Unfinished(Unfinished::paused(
+            run,
+            job,
+            upload.location(),
+            head.invocations,
+            paused,
+        ))),
+        Err(failure) => {
+            if !is_worth_another_try(&failure) && failure.kind != FailureKind::RunTakenOver {
+                abort(upload, &failure).await;
+            }
+            Err(failure)
+        }
+    }
+}
+
+/// What follows the commit.
+async fn finish(
+    job: &BackupJob,
+    tools: &Tools,
+    manifest: &Manifest,
+    archive: &Object,
+) -> Result<BackupAnswer, Failure> {
+    let sidecar = put_sidecar(job, tools, manifest).await;
+    let report = BackupReport::new(manifest, archive, sidecar, since(&manifest.created));
+    Ok(BackupAnswer::Finished(Box::new(report)))
+}
+
+/// Whether the run may be taken up again after this: nothing was wrong with it as such.
+fn is_worth_another_try(failure: &Failure) -> bool {
+    matches!(failure.kind, FailureKind::Database | FailureKind::Store)
+}
+
+/// Takes a moment, and begins an upload with the first entry.
+async fn begin(job: &BackupJob, tools: &Tools, run: Option<&Run>) -> Result<(Upload, Begun, Head), Failure> {
+    let created = rfc3339(OffsetDateTime::now_utc());
     let moment = tools.mongo.moment(&job.database).await?;
     demand_consistency(job, &moment)?;
     if moment.catalog.collections.is_empty() {
         return Err(nothing_there(job, tools).await);
     }
     let catalog = select(job, &moment)?;
-    let (name, upload) = begin_upload(job, tools).await?;
-    let (manifest, archive) = write_and_commit(job, tools, &moment, catalog, name, upload).await?;
-    let sidecar = put_sidecar(job, tools, &manifest).await;
-    Ok(BackupReport::new(&manifest, &archive, sidecar, started.elapsed()))
+    let (name, mut upload) = begin_upload(job, tools, run).await?;
+    let archive = ArchiveWriter::new(name.clone(), job.compression, write::schedule(&catalog));
+    let first = async {
+        let mut lane = Begun::new(archive).lane::<()>(job, tools, &mut upload, None)?;
+        let metadata = lane
+            .small_entry(METADATA_ENTRY, &write::metadata_text(&catalog))
+            .await?;
+        Ok((metadata, Begun::new(lane.archive)))
+    };
+    match first.await {
+        Ok((metadata, begun)) => {
+            let head = Head {
+                request: job.fingerprint(),
+                run: run.map(|run| run.id.clone()),
+                name,
+                created,
+                moment,
+                metadata,
+                invocations: 1,
+            };
+            Ok((upload, begun, head))
+        }
+        Err(failure) => {
+            abort(upload, &failure).await;
+            Err(failure)
+        }
+    }
+}
+
+/// What is decided when a backup begins, and holds in every invocation.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Head {
+    /// What was asked for.
+    request: String,
+    run: Option<String>,
+    name: ArchiveName,
+    created: String,
+    moment: Moment,
+    metadata: Entry,
+    /// How many there were, this one included.
+    invocations: u32,
+}
+
+impl Head {
+    /// The same event means the same request; if it does not, somebody has given two requests one id.
+    fn is_of(&self, job: &BackupJob, run: &Run) -> Result<(), Failure> {
+        match self.request == job.fingerprint() {
+            true => Ok(()),
+            false => Err(Failure::invalid(format!(
+                "the run {:?} was begun with another request: give each request a run of its own, or the first one again",
+                run.id
+            ))),
+        }
+    }
 }
 
 fn demand_consistency(job: &BackupJob, moment: &Moment) -> Result<(), Failure> {
@@ -126,10 +307,12 @@ fn select(job: &BackupJob, moment: &Moment) -> Result<Catalog, Failure> {
     Ok(catalog)
 }
 
-async fn begin_upload(job: &BackupJob, tools: &Tools) -> Result<(ArchiveName, Upload), Failure> {
+async fn begin_upload(job: &BackupJob, tools: &Tools, run: Option<&Run>) -> Result<(ArchiveName, Upload), Failure> {
+    let due = run.map(Run::due).transpose()?;
     let mut tries = 0;
     loop {
-        let name = ArchiveName::at(OffsetDateTime::now_utc());
+        let time = due.map_or_else(OffsetDateTime::now_utc, |due| due + Duration::from_secs(tries));
+        let name = ArchiveName::at(time);
         let location = job.destination.join(&name.object(job.compression));
         let upload = match is_taken(job, tools, &name).await {
             true => Err(StoreError::Exists(location)),
@@ -149,36 +332,68 @@ async fn begin_upload(job: &BackupJob, tools: &Tools) -> Result<(ArchiveName, Up
     }
 }
 
+/// What came of this run when its event was delivered before: the manifests beside the archives say which run wrote them.
+async fn finished_before(job: &BackupJob, run: &Run, tools: &Tools) -> Result<Option<BackupReport>, Failure> {
+    for later in 0..=NAME_TRIES {
+        let name = ArchiveName::at(run.due()? + Duration::from_secs(later));
+        let location = job.destination.join(&name.sidecar());
+        let Some((text, _)) = tools.store.load(&location).await? else {
+            continue;
+        };
+        let Ok(manifest) = serde_json::from_slice::<Manifest>(&text) else {
+            continue;
+        };
+        if manifest.run.as_deref() == Some(run.id.as_str()) {
+            let object = manifest.name.object(manifest.compression);
+            let listed = tools.store.list(&job.destination, &object).await?;
+            let found = listed.into_iter().find(|found| found.location.file_name() == object);
+            return Ok(found.map(|archive| {
+                let took = between(&manifest.created, &manifest.finished);
+                BackupReport::new(&manifest, &archive, Ok(location), took)
+            }));
+        }
+    }
+    Ok(None)
+}
+
 /// Whether an archive of that name is there, however it is compressed: the manifest's copy beside it has but one name. Who may not list finds out when that is written.
 async fn is_taken(job: &BackupJob, tools: &Tools, name: &ArchiveName) -> bool {
     let listed = tools.store.list(&job.destination, &name.to_string()).await;
     listed.is_ok_and(|objects| !objects.is_empty())
 }
 
-/// Everything between the upload's begin and its end: one commit, or one abort.
+/// Everything up to the commit, and the commit. What came of it so far, where the deadline came first.
 async fn write_and_commit(
-    job: &BackupJob,
-    tools: &Tools,
-    moment: &Moment,
-    catalog: Catalog,
-    name: ArchiveName,
-    mut upload: Upload,
-) -> Result<(Manifest, Object), Failure> {
-    let written = match write::write(job, tools, moment, catalog, name, &mut upload).await {
-        Ok(manifest) if tools.cancel.is_cancelled() => Err(cancelled().at(manifest.name)),
-        Ok(manifest) => upload
-            .commit()
-            .await
-            .map(|object| (manifest, object))
-            .map_err(Failure::from),
-        Err(failure) => Err(failure),
+    mut lane: Lane<'_, Head>,
+    head: &Head,
+) -> Result<Result<(Manifest, Object), Totals>, Failure> {
+    // A crash from here on finds the upload again.
+    lane.save().await?;
+    let catalog = select(lane.job, &head.moment)?;
+    let tools = lane.tools;
+    let Some(manifest) = write::write(&mut lane, catalog, head).await? else {
+        return Ok(Err(lane.progress.totals()));
     };
-    if let Err(first) = &written
-        && let Err(error) = upload.abort().await
-    {
+    let (upload, keeper) = write::finish(lane, &manifest).await?;
+    if let Some(keeper) = keeper {
+        let stage = Stage::Committing {
+            upload: upload.state().await?,
+            manifest: Box::new(manifest.clone()),
+        };
+        keeper.journal.write(&State { head, stage }, &[]).await?;
+        keeper.journal.lease().confirm().await?;
+    }
+    if tools.cancel.is_cancelled() {
+        return Err(cancelled().at(manifest.name));
+    }
+    let archive = upload.commit().await?;
+    Ok(Ok((manifest, archive)))
+}
+
+async fn abort(upload: Upload, first: &Failure) {
+    if let Err(error) = upload.abort().await {
         tracing::warn!(%error, after = %first, "the unfinished upload could not be removed; the bucket's lifecycle rule will");
     }
-    written
 }
 
 /// The manifest's copy beside the archive. The archive is whole without it, so a failure is a warning.
@@ -235,10 +450,13 @@ fn consistency(moment: &Moment, exceptions: Vec<crate::archive::Exception>) -> C
     }
 }
 
-/// A time as it stands in manifests and reports.
-pub(crate) fn rfc3339(time: OffsetDateTime) -> String {
-    time.replace_nanosecond(0)
-        .unwrap_or(time)
-        .format(&Rfc3339)
-        .unwrap_or_default()
+/// How long ago that was; nothing where it is no time.
+fn since(begun: &str) -> Duration {
+    between(begun, &rfc3339(OffsetDateTime::now_utc()))
+}
+
+fn between(begun: &str, ended: &str) -> Duration {
+    let parse = |text| OffsetDateTime::parse(text, &Rfc3339);
+    let took = parse(begun).and_then(|begun| Ok(parse(ended)? - begun));
+    took.ok().and_then(|took| took.try_into().ok()).unwrap_or_default()
 }

@@ -16,6 +16,7 @@ use crate::failure::Failure;
 use crate::mongo::Mongo;
 use crate::progress::Progress;
 use crate::restore::{RestoreReport, RestoreRequest, carry_out, prepare};
+use crate::run::Deadline;
 use crate::store::Store;
 
 /// One function's execution environment.
@@ -102,6 +103,7 @@ impl Function {
             store: self.store.clone(),
             progress: Arc::new(Progress::default()),
             cancel: CancellationToken::new(),
+            deadline: Deadline::never(),
         })
     }
 }

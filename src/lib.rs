@@ -31,5 +31,6 @@ pub mod open;
 pub mod plan;
 pub mod progress;
 pub mod restore;
+pub mod run;
 pub mod store;
 pub mod verify;

@@ -20,7 +20,7 @@ use tokio::io::AsyncRead;
 use tokio::sync::OnceCell;
 
 pub use location::{Location, LocationError};
-pub use upload::Upload;
+pub use upload::{Upload, UploadState};
 
 use crate::archive::Extent;
 
@@ -186,6 +186,75 @@ impl Store {
             return Err(error);
         }
         Ok(upload)
+    }
+
+    /// Goes on with an upload that another invocation has begun.
+    ///
+    /// # Errors
+    /// What the store answered. That it is gone is found out by the next part, or by the commit.
+    pub async fn resume_upload(&self, state: UploadState, in_flight: usize) -> Result<Upload, StoreError> {
+        let sink = match &state.location {
+            Location::S3 { bucket, key } => {
+                upload::Sink::S3(s3::Multipart::resume(self.client().await, bucket, key, state.id))
+            }
+            Location::Local(path) => upload::Sink::Local(local::Temporary::resume(path, state.id.into()).await?),
+        };
+        Ok(Upload::new(sink, in_flight).with_receipts(state.receipts))
+    }
+
+    /// Reads a small object that may change, with what identifies this version of it.
+    ///
+    /// # Errors
+    /// What prevented it; that it is not there is none.
+    pub async fn load(&self, location: &Location) -> Result<Option<(Bytes, String)>, StoreError> {
+        match location {
+            Location::S3 { bucket, key } => s3::state::load(self.client().await, bucket, key).await,
+            Location::Local(path) => local::state::load(path).await,
+        }
+    }
+
+    /// Writes a small object whatever is there. For the state of runs only, which is marked as such.
+    ///
+    /// # Errors
+    /// What prevented it.
+    pub async fn save(&self, location: &Location, bytes: Bytes) -> Result<(), StoreError> {
+        match location {
+            Location::S3 { bucket, key } => s3::state::save(self.client().await, bucket, key, bytes).await,
+            Location::Local(path) => local::state::save(path, bytes).await,
+        }
+    }
+
+    /// Writes a small object where the version that is there is the `expected` one, or where there is none. Gives what identifies the new version.
+    ///
+    /// # Errors
+    /// [`StoreError::Exists`] where somebody was faster.
+    pub async fn swap(&self, location: &Location, bytes: Bytes, expected: Option<&str>) -> Result<String, StoreError> {
+        match location {
+            Location::S3 { bucket, key } => s3::state::swap(self.client().await, bucket, key, bytes, expected).await,
+            Location::Local(path) => local::state::swap(path, bytes, expected).await,
+        }
+    }
+
+    /// Removes an object of a run's state. Archives are never removed by this program.
+    ///
+    /// # Errors
+    /// What prevented it; that it is not there is none.
+    pub async fn remove(&self, location: &Location) -> Result<(), StoreError> {
+        match location {
+            Location::S3 { bucket, key } => s3::state::remove(self.client().await, bucket, key).await,
+            Location::Local(path) => local::state::remove(path).await,
+        }
+    }
+
+    /// Removes a folder of a run's state that is empty; S3 has no folders.
+    ///
+    /// # Errors
+    /// What prevented it.
+    pub async fn remove_folder(&self, folder: &Location) -> Result<(), StoreError> {
+        match folder {
+            Location::S3 { .. } => Ok(()),
+            Location::Local(path) => local::state::remove_folder(path).await,
+        }
     }
 
     async fn refuse_existing(&self, location: &Location) -> Result<(), StoreError> {

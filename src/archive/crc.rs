@@ -1,9 +1,10 @@
 //! A CRC-32 over a stream whose runs are known in any order (gzip's trailer needs it, FORMAT 3).
 
 use crc_fast::CrcAlgorithm::Crc32IsoHdlc;
+use serde::{Deserialize, Serialize};
 
 /// CRC-32 and length of a run of bytes. Lengths are 64-bit: an entry can be longer than gzip's own counter.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Crc32 {
     sum: u64,
     length: u64,

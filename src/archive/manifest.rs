@@ -29,6 +29,9 @@ pub struct Manifest {
     pub finished: String,
     /// The program that wrote it.
     pub writer: String,
+    /// The id of the run that wrote it, where it had one: the same event delivered twice finds what came of it the first time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<String>,
     /// Whether everything that was asked for is in it.
     pub status: Status,
     /// Where the documents came from.

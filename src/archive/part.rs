@@ -5,6 +5,8 @@
 
 use std::collections::VecDeque;
 
+use serde::{Deserialize, Serialize};
+
 /// S3's smallest part, but for the last (Amazon S3 user guide, "multipart upload limits").
 pub const MIN_PART_BYTES: u64 = 5 << 20;
 /// S3's largest number of parts.
@@ -20,7 +22,7 @@ const RUN: u32 = 1_000;
 ///
 /// With the default base of 8 MiB, 56 GB of archive go in parts of at most 32 MiB, and 10,000 parts hold 7.8 TiB. For larger
 /// archives [`PartSchedule::for_estimate`] starts higher; the limit of that is 10,000 parts of 5 GiB each, which is S3's largest object.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PartSchedule {
     base: u64,
 }
@@ -67,13 +69,56 @@ pub struct Part {
     pub bytes: Vec<u8>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Hole {
     /// The number of the part it is in.
     number: u32,
     /// Where in that part.
     at: usize,
     length: usize,
+}
+
+/// Where an assembler is, without the bytes it holds: those are one or two runs that are kept beside it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AssemblerState {
+    schedule: PartSchedule,
+    /// The part that is being filled.
+    current: PartState,
+    /// The full part that waits for its hole.
+    held: Option<PartState>,
+    hole: Option<Hole>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct PartState {
+    number: u32,
+    offset: u64,
+    length: u64,
+}
+
+impl PartState {
+    fn of(part: &Part) -> Self {
+        Self {
+            number: part.number,
+            offset: part.offset,
+            length: part.bytes.len() as u64,
+        }
+    }
+
+    fn with(self, bytes: Vec<u8>) -> Option<Part> {
+        (bytes.len() as u64 == self.length).then_some(Part {
+            number: self.number,
+            offset: self.offset,
+            bytes,
+        })
+    }
+}
+
+impl AssemblerState {
+    /// The number of the part that is kept back, where there is one.
+    pub fn held(&self) -> Option<u32> {
+        self.held.map(|part| part.number)
+    }
 }
 
 /// Cuts a stream of bytes with holes into parts.
@@ -151,6 +196,51 @@ impl PartAssembler {
         self.ready.extend(self.held.take());
     }
 
+    /// Where it is. Every part that was ready must have been taken.
+    pub fn state(&self) -> AssemblerState {
+        debug_assert!(self.ready.is_empty(), "a part that was not sent would be lost");
+        AssemblerState {
+            schedule: self.schedule,
+            current: PartState::of(&self.current),
+            held: self.held.as_ref().map(PartState::of),
+            hole: self.hole.clone(),
+        }
+    }
+
+    /// The bytes of the part that is being filled.
+    pub fn current_bytes(&self) -> &[u8] {
+        &self.current.bytes
+    }
+
+    /// The bytes of the part that is kept back.
+    pub fn held_bytes(&self) -> Option<&[u8]> {
+        self.held.as_ref().map(|part| part.bytes.as_slice())
+    }
+
+    /// Goes on where another one was; `None` where the bytes are not those of the state.
+    pub fn resume(state: AssemblerState, current: Vec<u8>, held: Option<Vec<u8>>) -> Option<Self> {
+        let current = state.current.with(current)?;
+        let held = match (state.held, held) {
+            (None, None) => None,
+            (Some(part), Some(bytes)) => Some(part.with(bytes)?),
+            _ => return None,
+        };
+        let holder = held
+            .as_ref()
+            .filter(|held| state.hole.as_ref().is_some_and(|hole| hole.number == held.number));
+        let fits = state.hole.as_ref().is_none_or(|hole| {
+            let end = hole.at.checked_add(hole.length);
+            end.is_some_and(|end| end <= holder.unwrap_or(&current).bytes.len())
+        });
+        fits.then_some(Self {
+            schedule: state.schedule,
+            current,
+            held,
+            hole: state.hole,
+            ready: VecDeque::new(),
+        })
+    }
+
     /// The next part that can be sent, in no particular order of numbers.
     pub fn next_ready(&mut self) -> Option<Part> {
         self.ready.pop_front()
@@ -210,14 +300,16 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is written in whatever pieces, the parts joined by number are the bytes, and only the part with the hole waits.
+        /// Whatever is written in whatever pieces, stopped and taken up again wherever, the parts joined by number are the bytes, and only the part with the hole waits.
         #[test]
-        fn parts_join_to_the_stream(steps in prop::collection::vec((0_usize..9000, 1_usize..700, any::<bool>()), 1..40)) {
+        fn parts_join_to_the_stream(
+            steps in prop::collection::vec((0_usize..9000, 1_usize..700, any::<bool>(), any::<bool>()), 1..40)
+        ) {
             let schedule = PartSchedule { base: 2048 };
             let mut assembler = PartAssembler::new(schedule);
             let mut expected = Vec::new();
             let mut parts = Vec::new();
-            for (index, (length, hole, filled_late)) in steps.into_iter().enumerate() {
+            for (index, (length, hole, filled_late, stopped)) in steps.into_iter().enumerate() {
                 let filler = vec![b'A' + (index % 26) as u8; hole];
                 assembler.leave_hole(hole);
                 expected.extend_from_slice(&filler);
@@ -228,6 +320,13 @@ mod tests {
                 assembler.append(&data);
                 expected.extend_from_slice(&data);
                 parts.extend(std::iter::from_fn(|| assembler.next_ready()));
+                if stopped {
+                    let state = serde_json::to_string(&assembler.state()).expect("JSON");
+                    let state = serde_json::from_str(&state).expect("a state");
+                    let held = assembler.held_bytes().map(<[u8]>::to_vec);
+                    let current = assembler.current_bytes().to_vec();
+                    assembler = PartAssembler::resume(state, current, held).expect("its own bytes");
+                }
                 if filled_late {
                     let waiting = usize::from(assembler.held.is_some());
                     prop_assert!(assembler.offset() as usize <= parts.iter().map(|part| part.bytes.len()).sum::<usize>()

@@ -3,6 +3,7 @@
 //! The `tar` crate builds the 512-byte ustar block; the pax record before it, and the promise that both endings of an entry have headers of
 //! equal length, are ours, since the crate's builder writes its headers when it has the whole content.
 
+use serde::{Deserialize, Serialize};
 use tar::{EntryType, Header};
 
 /// Tar's unit: headers are blocks, contents are padded to blocks.
@@ -18,7 +19,7 @@ pub(super) fn padding(size: u64) -> usize {
 }
 
 /// The header of an entry whose final path is one of `paths`; its length does not depend on which.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct HeaderPlan {
     pax_blocks: usize,
 }

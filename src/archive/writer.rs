@@ -1,9 +1,11 @@
 //! Lays out an archive (FORMAT 2, 3, 6), in one pass.
 
+use serde::{Deserialize, Serialize};
+
 use super::crc::Crc32;
 use super::footer::Footer;
 use super::frame::Place;
-use super::part::PartAssembler;
+use super::part::{AssemblerState, PartAssembler};
 use super::tar_header::{END_OF_ARCHIVE, HeaderPlan, padding};
 use super::{
     ArchiveName, Compression, Entry, Extent, FrameEncoder, MANIFEST_ENTRY, Part, PartSchedule, Region, Segment,
@@ -25,7 +27,7 @@ pub struct ArchiveWriter {
     tar_crc32: Crc32,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct OpenEntry {
     plan: HeaderPlan,
     glue: Extent,
@@ -35,7 +37,60 @@ struct OpenEntry {
     segments: Vec<Segment>,
 }
 
+/// Where a writer is, in the middle of an archive or even of an entry. The bytes it holds are kept beside it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WriterState {
+    name: ArchiveName,
+    compression: Compression,
+    parts: AssemblerState,
+    padding: usize,
+    open: Option<OpenEntry>,
+    tar_crc32: Crc32,
+}
+
+impl WriterState {
+    /// The number of the part that is kept back, where there is one.
+    pub fn held(&self) -> Option<u32> {
+        self.parts.held()
+    }
+}
+
 impl ArchiveWriter {
+    /// Where it is. Every part that [`next_part`](Self::next_part) gives must have been taken.
+    pub fn state(&self) -> WriterState {
+        WriterState {
+            name: self.name.clone(),
+            compression: self.compression,
+            parts: self.parts.state(),
+            padding: self.padding,
+            open: self.open.clone(),
+            tar_crc32: self.tar_crc32,
+        }
+    }
+
+    /// The bytes of the part that is being filled.
+    pub fn current_bytes(&self) -> &[u8] {
+        self.parts.current_bytes()
+    }
+
+    /// The bytes of the part that is kept back. They stay as they are until its entry ends.
+    pub fn held_bytes(&self) -> Option<&[u8]> {
+        self.parts.held_bytes()
+    }
+
+    /// Goes on where another one was; `None` where the bytes are not those of the state.
+    pub fn resume(state: WriterState, current: Vec<u8>, held: Option<Vec<u8>>) -> Option<Self> {
+        Some(Self {
+            mtime: u64::try_from(state.name.unix_seconds()).unwrap_or(0),
+            name: state.name,
+            compression: state.compression,
+            parts: PartAssembler::resume(state.parts, current, held)?,
+            padding: state.padding,
+            open: state.open,
+            tar_crc32: state.tar_crc32,
+        })
+    }
+
     /// Begins an archive.
     pub fn new(name: ArchiveName, compression: Compression, schedule: PartSchedule) -> Self {
         Self {
@@ -131,6 +186,11 @@ impl ArchiveWriter {
         self.begin(&[file]);
         self.segment(&frame, 0);
         Ok(self.end(file))
+    }
+
+    /// Whether an entry was begun and not ended.
+    pub fn is_open(&self) -> bool {
+        self.open.is_some()
     }
 
     /// How many bytes there are so far.

@@ -14,18 +14,19 @@ use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
+use super::reader::Reader;
 use super::request::ConsistencyDemand;
 use super::segment::{EncodedSegment, EncoderPool};
 use crate::catalog::{Collection, Kind};
 use crate::digest::Hashing;
-use crate::mongo::{Batch, Batches, Mongo, MongoError, ReadAt, code};
+use crate::mongo::{IdRange, Mongo, MongoError, Position, ReadAt};
 
 /// How many bytes of BSON go into one segment: enough for a good ratio, little enough for memory and for reading one back.
-const SEGMENT_BYTES: u64 = 4 << 20;
+pub(super) const SEGMENT_BYTES: u64 = 4 << 20;
 /// A reply, with the server's own fields.
-const REPLY: usize = 17 << 20;
+pub(super) const REPLY: usize = 17 << 20;
 /// The reply that is asked for: two segments. Full ones of 16 MiB are no faster, and leave holes in the allocator's memory that add up to a hundred MB.
-const AIM: u64 = 2 * SEGMENT_BYTES;
+pub(super) const AIM: u64 = 2 * SEGMENT_BYTES;
 /// What the current collection may hold.
 const CURRENT: usize = 2 * REPLY;
 /// What the collections after it may hold together.
@@ -33,7 +34,7 @@ const AHEAD: usize = REPLY;
 /// How many collections are read ahead.
 const LOOKAHEAD: usize = 32;
 /// Semaphores count in KiB.
-const UNIT: usize = 1 << 10;
+pub(super) const UNIT: usize = 1 << 10;
 
 /// What a reader tells the writer, in order.
 #[derive(Debug)]
@@ -41,18 +42,50 @@ pub(super) enum Piece {
     /// The collection is read at another moment than the archive's, and why.
     Exception(String),
     /// The next segment, soon.
-    Segment(Pending),
+    Segment(Pending, Behind),
     /// The collection cannot be read further.
     Failed(MongoError),
     /// That was all of it. A reader that falls silent without this has died, and its collection is not whole.
     End,
 }
 
+/// What lies behind a segment.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Behind {
+    /// More of the same reply.
+    More,
+    /// A place from which another invocation can go on.
+    Place(Position),
+    /// The end of a reply, but no such place.
+    Nothing,
+}
+
+/// What is read of a collection.
+#[derive(Clone, Debug)]
+pub(super) struct Task {
+    pub(super) collection: Collection,
+    /// Which documents, where it is not all of them.
+    pub(super) range: Option<IdRange>,
+    /// Behind which place, where an earlier invocation has read what is before it.
+    pub(super) from: Option<Position>,
+}
+
+impl Task {
+    /// All of a collection.
+    pub(super) fn whole(collection: Collection) -> Self {
+        Self {
+            collection,
+            range: None,
+            from: None,
+        }
+    }
+}
+
 /// A segment that is being encoded, and the memory it stands for.
 #[derive(Debug)]
 pub(super) struct Pending {
-    encoding: JoinHandle<Result<EncodedSegment, MongoError>>,
-    _memory: Arc<OwnedSemaphorePermit>,
+    pub(super) encoding: JoinHandle<Result<EncodedSegment, MongoError>>,
+    pub(super) _memory: Arc<OwnedSemaphorePermit>,
 }
 
 impl Pending {
@@ -77,13 +110,15 @@ pub(super) struct Reading {
     pub(super) at: ReadAt,
     pub(super) fallback: ReadAt,
     pub(super) demand: ConsistencyDemand,
+    /// Whether another invocation may have to go on.
+    pub(super) resumable: bool,
     pub(super) encoders: Arc<EncoderPool>,
 }
 
 /// The collections of a backup, read one after the other, with a few ahead.
 #[derive(Debug)]
 pub(super) struct Pipeline {
-    waiting: VecDeque<(usize, Collection)>,
+    waiting: VecDeque<(usize, Task)>,
     streams: VecDeque<mpsc::Receiver<Piece>>,
     readers: JoinSet<()>,
     reading: Reading,
@@ -92,18 +127,18 @@ pub(super) struct Pipeline {
 }
 
 #[derive(Clone, Debug)]
-struct Shared {
-    current: Arc<Semaphore>,
-    ahead: Arc<Semaphore>,
-    workers: Arc<Semaphore>,
+pub(super) struct Shared {
+    pub(super) current: Arc<Semaphore>,
+    pub(super) ahead: Arc<Semaphore>,
+    pub(super) workers: Arc<Semaphore>,
 }
 
 impl Pipeline {
     /// Begins to read. Every collection must have documents: no views.
-    pub(super) fn start(reading: Reading, collections: Vec<Collection>) -> Self {
+    pub(super) fn start(reading: Reading, tasks: Vec<Task>) -> Self {
         let workers = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
-            waiting: collections.into_iter().enumerate().collect(),
+            waiting: tasks.into_iter().enumerate().collect(),
             streams: VecDeque::new(),
             readers: JoinSet::new(),
             reading,
@@ -119,12 +154,12 @@ impl Pipeline {
     /// The pieces of the next collection, in the order they were given in. Those of the one before must have been taken to their end.
     pub(super) fn next_collection(&mut self, index: usize) -> mpsc::Receiver<Piece> {
         while self.streams.len() < LOOKAHEAD
-            && let Some((index, collection)) = self.waiting.pop_front()
+            && let Some((index, task)) = self.waiting.pop_front()
         {
             let (sender, receiver) = mpsc::channel(CURRENT / SEGMENT_BYTES as usize);
             let reader = Reader {
                 index,
-                collection,
+                task,
                 reading: self.reading.clone(),
                 turn: self.turn.subscribe(),
                 shared: self.shared.clone(),
@@ -146,159 +181,12 @@ impl Pipeline {
     }
 }
 
-struct Reader {
-    index: usize,
-    collection: Collection,
-    reading: Reading,
-    turn: watch::Receiver<usize>,
-    shared: Shared,
-    sender: mpsc::Sender<Piece>,
-}
-
-impl Reader {
-    async fn run(mut self) {
-        let last = match self.read().await {
-            Ok(()) => Piece::End,
-            Err(error) => Piece::Failed(error),
-        };
-        // Nobody listens where the run has already failed.
-        let _ = self.sender.send(last).await;
-    }
-
-    async fn read(&mut self) -> Result<(), MongoError> {
-        let mut memory = self.room_for_first().await;
-        let Some((mut batches, mut batch)) = self.open().await? else {
-            return Ok(());
-        };
-        loop {
-            let surplus = (memory.num_permits() * UNIT).saturating_sub(batch.reply_bytes()) / UNIT;
-            drop(memory.split(surplus));
-            if !self.hand_on(batch, memory).await? {
-                return Ok(());
-            }
-            memory = self.room_for_next().await;
-            batch = match batches.next().await {
-                Some(batch) => batch?,
-                None => return Ok(()),
-            };
-        }
-    }
-
-    /// Opens the cursor and takes its first reply, at a snapshot or, where that cannot be had, without one.
-    async fn open(&mut self) -> Result<Option<(Batches, Batch)>, MongoError> {
-        let (at, reason) = match self.reading.at {
-            ReadAt::Snapshot(_) if self.collection.is_capped() => (
-                self.reading.fallback,
-                Some("a capped collection cannot be read at a snapshot".to_owned()),
-            ),
-            at => (at, None),
-        };
-        let opened = self.first(at).await;
-        let fallback = self.reading.fallback;
-        let (opened, reason) = match opened {
-            Err(error) if matches!(at, ReadAt::Snapshot(_)) && is_out_of_window(&error) => {
-                let reason = format!("the snapshot could no longer be read: {}", error.reason);
-                match self.reading.demand {
-                    ConsistencyDemand::Require => return Err(error),
-                    ConsistencyDemand::Auto => (self.first(fallback).await, Some(reason)),
-                }
-            }
-            opened => (opened, reason),
-        };
-        let opened = opened?;
-        if !matches!(at, ReadAt::Snapshot(_)) || reason.is_some() {
-            // At a snapshot, a name stands for what it stood for then. Without one it may stand for a successor by now.
-            let Reading { mongo, database, .. } = &self.reading;
-            mongo.is_still(database, &self.collection).await?;
-        }
-        if let Some(reason) = reason {
-            // Nobody listens where the run has already failed.
-            let _ = self.sender.send(Piece::Exception(reason)).await;
-        }
-        Ok(opened)
-    }
-
-    async fn first(&self, at: ReadAt) -> Result<Option<(Batches, Batch)>, MongoError> {
-        let Reading { mongo, database, .. } = &self.reading;
-        let mut batches = mongo
-            .read_by(self.documents_per_reply(), database, &self.collection.name, at)
-            .await?;
-        match batches.next().await {
-            Some(batch) => Ok(Some((batches, batch?))),
-            None => Ok(None),
-        }
-    }
-
-    /// How many documents make a reply of the size that is aimed at, by what the server says of their number and size.
-    fn documents_per_reply(&self) -> u32 {
-        let average = match (self.collection.bytes, self.collection.documents) {
-            (Some(bytes), Some(documents)) => bytes / documents.max(1),
-            _ => 0,
-        };
-        u32::try_from(AIM / average.max(1)).unwrap_or(u32::MAX)
-    }
-
-    /// Cuts a reply into segments and has them encoded. False when nobody wants them any more.
-    async fn hand_on(&self, batch: Batch, memory: OwnedSemaphorePermit) -> Result<bool, MongoError> {
-        let batch = Arc::new(batch);
-        let memory = Arc::new(memory);
-        let hashing = hashing(self.collection.kind);
-        for slice in batch.slices(SEGMENT_BYTES)? {
-            let worker = acquire(&self.shared.workers, 1).await;
-            let (batch, encoders) = (Arc::clone(&batch), Arc::clone(&self.reading.encoders));
-            let encoding = tokio::task::spawn_blocking(move || {
-                let encoded = encoders.encode(&batch, &slice, hashing);
-                drop(worker);
-                encoded
-            });
-            let pending = Pending {
-                encoding,
-                _memory: Arc::clone(&memory),
-            };
-            if self.sender.send(Piece::Segment(pending)).await.is_err() {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
-
-    /// Room for the first reply: out of the allowance for those ahead, or, when it is this collection's turn, out of its own.
-    async fn room_for_first(&mut self) -> OwnedSemaphorePermit {
-        // What the server says of its size, with room for growth: most collections of most databases are far smaller than a reply.
-        let estimate = self.collection.bytes.map_or(REPLY, |bytes| {
-            usize::try_from(bytes).unwrap_or(REPLY).saturating_mul(2) + (64 << 10)
-        });
-        let units = estimate.min(REPLY) / UNIT;
-        let (ahead, current) = (Arc::clone(&self.shared.ahead), Arc::clone(&self.shared.current));
-        tokio::select! {
-            permit = acquire(&ahead, units) => permit,
-            () = self.its_turn() => acquire(&current, units).await,
-        }
-    }
-
-    async fn room_for_next(&mut self) -> OwnedSemaphorePermit {
-        self.its_turn().await;
-        acquire(&self.shared.current, REPLY / UNIT).await
-    }
-
-    async fn its_turn(&mut self) {
-        let index = self.index;
-        // An error means that the pipeline is gone; the next send then ends this reader.
-        let _ = self.turn.wait_for(|&turn| turn >= index).await;
-    }
-}
-
-async fn acquire(semaphore: &Arc<Semaphore>, units: usize) -> OwnedSemaphorePermit {
+pub(super) async fn acquire(semaphore: &Arc<Semaphore>, units: usize) -> OwnedSemaphorePermit {
     let units = u32::try_from(units.max(1)).expect("allowances are far below 4 TiB");
     Arc::clone(semaphore)
         .acquire_many_owned(units)
         .await
         .expect("no semaphore of the pipeline is ever closed")
-}
-
-/// Whether the snapshot cannot be read for its age, and not for a fault.
-fn is_out_of_window(error: &MongoError) -> bool {
-    error.is(code::SNAPSHOT_TOO_OLD) || error.is(code::SNAPSHOT_UNAVAILABLE)
 }
 
 /// What of a collection's documents is hashed: a server may reorder the top-level fields of measurements.

@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::BackupJob;
 use crate::archive::{Compression, Consistency, Manifest, Payload, Saved, SavedStatus, Status};
 use crate::catalog::Kind;
 use crate::digest::Sum;
+use crate::run::Run;
 use crate::store::{Location, Object};
 
 /// How a run ended. There is no bare success.
@@ -21,6 +23,62 @@ pub enum RunStatus {
     Planned,
     /// The run could not do what was asked for.
     Failed,
+    /// The time was up, and the state is saved: the same event again goes on.
+    Continue,
+    /// Another invocation is at the same run: ask again later.
+    Running,
+}
+
+/// What an invocation has to say of a run.
+#[derive(Clone, Debug, Serialize)]
+#[serde(untagged)]
+pub enum BackupAnswer {
+    /// There is an archive.
+    Finished(Box<BackupReport>),
+    /// There is none yet.
+    Unfinished(Unfinished),
+}
+
+/// A run that is not at its end.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Unfinished {
+    /// `continue` or `running`.
+    pub status: RunStatus,
+    /// Which run it is: an event that had none of its own goes on with this one.
+    pub run: Run,
+    /// What is being backed up.
+    pub database: String,
+    /// Where the archive will be; not known of a run that another invocation is at.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub archive: Option<Location>,
+    /// How many invocations there were, this one included.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub invocations: Option<u32>,
+    /// What has been laid out so far.
+    pub totals: Totals,
+}
+
+impl Unfinished {
+    pub(super) fn running(run: &Run, job: &BackupJob) -> Self {
+        Self {
+            status: RunStatus::Running,
+            run: run.clone(),
+            database: job.database.clone(),
+            archive: None,
+            invocations: None,
+            totals: Totals::default(),
+        }
+    }
+
+    pub(super) fn paused(run: &Run, job: &BackupJob, archive: &Location, invocations: u32, totals: Totals) -> Self {
+        Self {
+            status: RunStatus::Continue,
+            archive: Some(archive.clone()),
+            invocations: Some(invocations),
+            totals,
+            ..Self::running(run, job)
+        }
+    }
 }
 
 /// The answer of the backup handler and of `mongotar backup --json`.
@@ -109,6 +167,17 @@ pub struct Totals {
     pub bytes: u64,
 }
 
+impl Totals {
+    pub(super) fn of<'a>(collections: impl IntoIterator<Item = &'a Saved>) -> Self {
+        let collections = collections.into_iter();
+        collections.fold(Self::default(), |sum, saved| Self {
+            collections: sum.collections + 1,
+            documents: sum.documents + saved.documents,
+            bytes: sum.bytes + saved.bytes,
+        })
+    }
+}
+
 impl BackupReport {
     pub(super) fn new(
         manifest: &Manifest,
@@ -135,14 +204,7 @@ impl BackupReport {
             compression: manifest.compression,
             consistency: manifest.consistency.clone(),
             failed: manifest.collections.iter().filter_map(failed).collect(),
-            totals: manifest
-                .collections
-                .iter()
-                .fold(Totals::default(), |sum, saved| Totals {
-                    collections: sum.collections + 1,
-                    documents: sum.documents + saved.documents,
-                    bytes: sum.bytes + saved.bytes,
-                }),
+            totals: Totals::of(&manifest.collections),
             collections: manifest.collections.iter().map(collection).collect(),
             started: manifest.created.clone(),
             finished: manifest.finished.clone(),

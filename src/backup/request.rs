@@ -79,6 +79,22 @@ pub struct BackupJob {
     pub consistency: ConsistencyDemand,
 }
 
+impl BackupJob {
+    /// What tells two requests apart, but for the run they belong to.
+    pub(super) fn fingerprint(&self) -> String {
+        let asked = serde_json::json!([
+            self.database,
+            self.destination,
+            self.selection,
+            self.payload,
+            self.compression,
+            self.pretty,
+            self.consistency
+        ]);
+        blake3::hash(asked.to_string().as_bytes()).to_hex().to_string()
+    }
+}
+
 impl BackupRequest {
     /// Reads an event: a request, or a bare EventBridge scheduled event, whose `detail` may be a request too.
     ///

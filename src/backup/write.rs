@@ -5,67 +5,50 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use time::OffsetDateTime;
 
-use super::pipeline::{Piece, Pipeline, Reading, hashing};
+use super::lane::{Keeper, Lane, Pace, Progress};
+use super::pipeline::{Pipeline, Reading};
 use super::segment::EncoderPool;
-use super::{BackupJob, ConsistencyDemand, Tools, cancelled, consistency, rfc3339};
-use crate::archive::{
-    ArchiveName, ArchiveWriter, EntryName, Exception, FORMAT_VERSION, FrameEncoder, METADATA_ENTRY, Manifest,
-    PartSchedule, Payload, Saved, SavedStatus, Source, Status,
-};
+use super::{BackupJob, Head, Tools, consistency};
+use crate::archive::{EntryName, FORMAT_VERSION, Manifest, PartSchedule, Saved, SavedStatus, Source, Status};
 use crate::catalog::{Catalog, Collection, Definition, Kind};
-use crate::digest::Digest;
 use crate::extjson::Style;
 use crate::failure::{Failure, FailureKind};
-use crate::mongo::{Moment, MongoError, ReadAt, VANISHED};
+use crate::mongo::{Moment, ReadAt, VANISHED};
+use crate::run::rfc3339;
 use crate::store::Upload;
 
-/// Writes everything but the commit.
-pub(super) async fn write(
-    job: &BackupJob,
-    tools: &Tools,
-    moment: &Moment,
+/// Writes everything but the commit; `None` where the deadline came first, and the state is saved.
+pub(super) async fn write<H: Serialize>(
+    lane: &mut Lane<'_, H>,
     catalog: Catalog,
-    name: ArchiveName,
-    upload: &mut Upload,
-) -> Result<Manifest, Failure> {
-    let created = rfc3339(OffsetDateTime::now_utc());
-    let estimate = catalog
-        .collections
-        .iter()
-        .filter_map(|collection| collection.bytes)
-        .sum();
-    let mut assembly = Assembly {
-        job,
-        tools,
-        upload,
-        // Text is larger than BSON, compression smaller; twice the estimate is on the safe side of both.
-        archive: ArchiveWriter::new(name.clone(), job.compression, PartSchedule::for_estimate(estimate)),
-        small: FrameEncoder::new(job.compression).map_err(|error| out_of_memory(&error))?,
-        exceptions: Vec::new(),
-    };
-    let metadata = assembly.small_entry(METADATA_ENTRY, &metadata_text(&catalog)).await?;
-    let with_documents: Vec<Collection> = catalog
-        .collections
-        .iter()
-        .filter(|collection| collection.kind != Kind::View && !moment.undefined.contains_key(&collection.name))
-        .cloned()
-        .collect();
-    let mut pipeline = Pipeline::start(reading(job, tools, moment), with_documents);
-    let read = assembly.collections(&catalog, &moment.undefined, &mut pipeline).await;
+    head: &Head,
+) -> Result<Option<Manifest>, Failure> {
+    let (job, moment) = (lane.job, &head.moment);
+    let tasks = lane.progress.tasks(&catalog, &moment.undefined);
+    let resumable = lane.keeper.is_some();
+    let mut pipeline = Pipeline::start(reading(job, lane.tools, moment, resumable), tasks);
+    let read = lane.collections(&catalog, &moment.undefined, &mut pipeline).await;
     pipeline.stop().await;
-    let mut collections = read?;
-    assembly.empty_collections(&catalog, &mut collections).await?;
+    if read? == Pace::Paused {
+        return Ok(None);
+    }
+    empty_collections(lane, &catalog).await?;
 
+    let Progress {
+        saved: collections,
+        exceptions,
+        ..
+    } = std::mem::take(&mut lane.progress);
     let failed = collections.iter().any(|saved| saved.status != SavedStatus::Complete);
-    let exceptions = std::mem::take(&mut assembly.exceptions);
-    let manifest = Manifest {
+    Ok(Some(Manifest {
         format: "mongotar".to_owned(),
         version: FORMAT_VERSION.to_owned(),
         kind: "full".to_owned(),
-        name,
-        created,
+        name: head.name.clone(),
+        created: head.created.clone(),
         finished: rfc3339(OffsetDateTime::now_utc()),
         writer: concat!("mongotar ", env!("CARGO_PKG_VERSION")).to_owned(),
+        run: head.run.clone(),
         status: if failed { Status::Partial } else { Status::Complete },
         source: Source {
             database: catalog.database,
@@ -76,11 +59,37 @@ pub(super) async fn write(
         pretty: job.pretty,
         compression: job.compression,
         consistency: consistency(moment, exceptions),
-        metadata,
+        metadata: head.metadata.clone(),
         collections,
-    };
-    assembly.finish(&manifest).await?;
-    Ok(manifest)
+    }))
+}
+
+/// Appends the manifest, and sends the last parts.
+pub(super) async fn finish<'a, H>(
+    lane: Lane<'a, H>,
+    manifest: &Manifest,
+) -> Result<(&'a mut Upload, Option<Keeper<'a, H>>), Failure> {
+    lane.tools.progress.step("committing the archive");
+    let mut small = lane.small;
+    let (parts, _) = lane
+        .archive
+        .finish(&manifest_text(manifest), &mut small)
+        .map_err(|error| out_of_memory(&error))?;
+    for part in parts {
+        lane.upload.send(part).await?;
+    }
+    Ok((lane.upload, lane.keeper))
+}
+
+/// The size that an archive of these collections may come to, to choose its parts by.
+pub(super) fn schedule(catalog: &Catalog) -> PartSchedule {
+    let estimate = catalog
+        .collections
+        .iter()
+        .filter_map(|collection| collection.bytes)
+        .sum();
+    // Text is larger than BSON, compression smaller; twice the estimate is on the safe side of both.
+    PartSchedule::for_estimate(estimate)
 }
 
 /// The manifest as it stands in the archive and beside it.
@@ -90,7 +99,7 @@ pub(super) fn manifest_text(manifest: &Manifest) -> Vec<u8> {
     text
 }
 
-fn reading(job: &BackupJob, tools: &Tools, moment: &Moment) -> Reading {
+fn reading(job: &BackupJob, tools: &Tools, moment: &Moment, resumable: bool) -> Reading {
     let style = if job.pretty { Style::Pretty } else { Style::Compact };
     Reading {
         mongo: tools.mongo.clone(),
@@ -98,147 +107,18 @@ fn reading(job: &BackupJob, tools: &Tools, moment: &Moment) -> Reading {
         at: moment.time.map_or(moment.fallback(), ReadAt::Snapshot),
         fallback: moment.fallback(),
         demand: job.consistency,
+        resumable,
         encoders: EncoderPool::new(job.payload, job.compression, style),
     }
 }
 
-struct Assembly<'a> {
-    job: &'a BackupJob,
-    tools: &'a Tools,
-    upload: &'a mut Upload,
-    archive: ArchiveWriter,
-    /// For entries that are no documents.
-    small: FrameEncoder,
-    exceptions: Vec<Exception>,
-}
-
-impl Assembly<'_> {
-    /// Every collection in the catalog's order. Those without documents get their entry later.
-    async fn collections(
-        &mut self,
-        catalog: &Catalog,
-        undefined: &BTreeMap<String, String>,
-        pipeline: &mut Pipeline,
-    ) -> Result<Vec<Saved>, Failure> {
-        let mut saved = Vec::with_capacity(catalog.collections.len());
-        let mut index = 0;
-        for collection in &catalog.collections {
-            if self.tools.cancel.is_cancelled() {
-                return Err(cancelled().at(&collection.name));
-            }
-            self.tools.progress.step(format!("reading {}", collection.name));
-            let mut entry = blank(collection);
-            if let Some(reason) = undefined.get(&collection.name) {
-                self.fail(&mut entry, SavedStatus::Failed, reason.clone())?;
-                saved.push(entry);
-                continue;
-            }
-            if self.job.payload == Payload::Bson {
-                let name = EntryName::new(&collection.name, Payload::Bson).definition();
-                entry.definition = Some(self.small_entry(&name, &mongodump_metadata(collection)).await?);
-            }
-            if collection.kind != Kind::View {
-                let pieces = pipeline.next_collection(index);
-                self.documents(pieces, &mut entry).await?;
-                index += 1;
-            }
-            saved.push(entry);
-        }
-        Ok(saved)
-    }
-
-    /// The segments of one collection, up to its end or its failure.
-    async fn documents(
-        &mut self,
-        mut pieces: tokio::sync::mpsc::Receiver<Piece>,
-        saved: &mut Saved,
-    ) -> Result<(), Failure> {
-        let name = EntryName::new(&saved.name, self.job.payload);
-        let mut digest = Digest::default();
-        let mut open = false;
-        let mut failure = None;
-        loop {
-            let piece = pieces
-                .recv()
-                .await
-                .unwrap_or_else(|| Piece::Failed(reader_died(&saved.name)));
-            if self.tools.cancel.is_cancelled() {
-                return Err(cancelled().at(&saved.name));
-            }
-            let segment = match piece {
-                Piece::Exception(reason) => {
-                    self.exception(&saved.name, reason)?;
-                    continue;
-                }
-                Piece::Failed(error) => {
-                    failure = Some(error);
-                    break;
-                }
-                Piece::End => break,
-                Piece::Segment(pending) => match pending.ready().await {
-                    Ok(segment) => segment,
-                    Err(error) => {
-                        failure = Some(error);
-                        break;
-                    }
-                },
-            };
-            if !open {
-                self.archive.begin(&[&name.whole(), &name.partial()]);
-                open = true;
-            }
-            self.archive.segment(&segment.frame, segment.documents);
-            digest.merge(&segment.digest);
-            saved.wrapped += segment.wrapped;
-            self.tools.progress.add(segment.documents, segment.digest.bytes());
-            self.send().await?;
-        }
-        saved.documents = digest.documents();
-        saved.bytes = digest.bytes();
-        saved.digest = digest.sum();
-        if open {
-            let file = if failure.is_none() {
-                name.whole()
-            } else {
-                name.partial()
-            };
-            saved.entry = Some(self.archive.end(&file));
-            self.send().await?;
-        }
-        if let Some(error) = failure {
-            let status = if open {
-                SavedStatus::Partial
-            } else {
-                SavedStatus::Failed
-            };
-            self.fail(saved, status, error.to_string())?;
-        }
-        Ok(())
-    }
-
-    /// A collection is not in the archive whole. The others go on, unless one moment for all was demanded.
-    fn fail(&self, saved: &mut Saved, status: SavedStatus, error: String) -> Result<(), Failure> {
-        if self.job.consistency == ConsistencyDemand::Require {
-            return Err(Failure::new(FailureKind::ConsistencyNotReached, error).at(&saved.name));
-        }
-        tracing::error!(
-            collection = saved.name,
-            error,
-            "the collection could not be backed up whole"
-        );
-        saved.status = status;
-        saved.error = Some(error);
-        Ok(())
-    }
-
-    /// Entries for the collections that gave no documents, unless they are gone: then nobody can tell whether they had some.
-    async fn empty_collections(&mut self, catalog: &Catalog, collections: &mut [Saved]) -> Result<(), Failure> {
-        let is_empty =
-            |saved: &Saved| saved.kind != Kind::View && saved.entry.is_none() && saved.status == SavedStatus::Complete;
-        if !collections.iter().any(is_empty) {
-            return Ok(());
-        }
-        let vanished = self.tools.mongo.vanished(catalog).await;
+/// Entries for the collections that gave no documents, unless they are gone: then nobody can tell whether they had some.
+async fn empty_collections<H: Serialize>(lane: &mut Lane<'_, H>, catalog: &Catalog) -> Result<(), Failure> {
+    let is_empty =
+        |saved: &Saved| saved.kind != Kind::View && saved.entry.is_none() && saved.status == SavedStatus::Complete;
+    let mut collections = std::mem::take(&mut lane.progress.saved);
+    if collections.iter().any(is_empty) {
+        let vanished = lane.tools.mongo.vanished(catalog).await;
         for saved in collections.iter_mut().filter(|saved| is_empty(saved)) {
             let doubt = match &vanished {
                 Ok(vanished) => vanished.contains(&saved.name).then(|| VANISHED.to_owned()),
@@ -246,90 +126,20 @@ impl Assembly<'_> {
                 Err(error) => Some(format!("whether it was really empty could not be found out: {error}")),
             };
             if let Some(doubt) = doubt {
-                self.fail(saved, SavedStatus::Failed, doubt)?;
+                lane.fail(saved, SavedStatus::Failed, doubt)?;
                 continue;
             }
-            let name = EntryName::new(&saved.name, self.job.payload).whole();
-            self.archive.begin(&[&name]);
-            saved.entry = Some(self.archive.end(&name));
+            let name = EntryName::new(&saved.name, lane.job.payload).whole();
+            lane.archive.begin(&[&name]);
+            saved.entry = Some(lane.archive.end(&name));
         }
-        self.send().await
     }
-
-    fn exception(&mut self, collection: &str, reason: String) -> Result<(), Failure> {
-        if self.job.consistency == ConsistencyDemand::Require {
-            return Err(Failure::new(
-                FailureKind::ConsistencyNotReached,
-                format!("{collection}: {reason}"),
-            ));
-        }
-        self.exceptions.push(Exception {
-            collection: collection.to_owned(),
-            reason,
-        });
-        Ok(())
-    }
-
-    async fn small_entry(&mut self, file: &str, content: &[u8]) -> Result<crate::archive::Entry, Failure> {
-        let entry = self
-            .archive
-            .entry(file, content, &mut self.small)
-            .map_err(|error| out_of_memory(&error))?;
-        self.send().await?;
-        Ok(entry)
-    }
-
-    async fn finish(mut self, manifest: &Manifest) -> Result<(), Failure> {
-        self.tools.progress.step("committing the archive");
-        let (parts, _) = self
-            .archive
-            .finish(&manifest_text(manifest), &mut self.small)
-            .map_err(|error| out_of_memory(&error))?;
-        for part in parts {
-            self.upload.send(part).await?;
-        }
-        Ok(())
-    }
-
-    async fn send(&mut self) -> Result<(), Failure> {
-        while let Some(part) = self.archive.next_part() {
-            self.upload.send(part).await?;
-        }
-        Ok(())
-    }
-}
-
-fn reader_died(collection: &str) -> MongoError {
-    MongoError {
-        action: format!("reading {collection}"),
-        reason: "the reader ended without having reached the collection's end: this is a bug, please report it"
-            .to_owned(),
-        code: None,
-        transient: false,
-    }
-}
-
-fn blank(collection: &Collection) -> Saved {
-    Saved {
-        name: collection.name.clone(),
-        kind: collection.kind,
-        uuid: collection.uuid.clone(),
-        options: collection.options.clone(),
-        indexes: collection.indexes.clone(),
-        status: SavedStatus::Complete,
-        error: None,
-        documents: 0,
-        bytes: 0,
-        wrapped: 0,
-        digest: Digest::default().sum(),
-        hashing: hashing(collection.kind),
-        definition: None,
-        entry: None,
-    }
+    lane.progress.saved = collections;
+    lane.send().await
 }
 
 /// `collections_metadata.json` (FORMAT 4).
-fn metadata_text(catalog: &Catalog) -> Vec<u8> {
+pub(super) fn metadata_text(catalog: &Catalog) -> Vec<u8> {
     #[derive(Serialize)]
     struct Described<'a> {
         r#type: Kind,
@@ -360,7 +170,7 @@ fn metadata_text(catalog: &Catalog) -> Vec<u8> {
 ///
 /// A time series is described by its indexes only: where `mongorestore` finds `timeseries` among the options, it takes the documents for buckets and puts them
 /// into `system.buckets`, but they are measurements. So it fills a time series that is there, or else makes an ordinary collection.
-fn mongodump_metadata(collection: &Collection) -> Vec<u8> {
+pub(super) fn mongodump_metadata(collection: &Collection) -> Vec<u8> {
     let mut metadata = RawDocumentBuf::new();
     if !collection.options.is_empty() && collection.kind != Kind::Timeseries {
         metadata.append(cstr!("options"), collection.options.as_raw().to_owned());
@@ -382,6 +192,6 @@ fn mongodump_metadata(collection: &Collection) -> Vec<u8> {
     Definition::new(metadata).to_json().into_bytes()
 }
 
-fn out_of_memory(error: &std::io::Error) -> Failure {
+pub(super) fn out_of_memory(error: &std::io::Error) -> Failure {
     Failure::new(FailureKind::Store, format!("compressing failed: {error}"))
 }

@@ -5,6 +5,7 @@
 
 use std::ops::Range;
 
+use bson::{RawBsonRef, RawDocumentBuf};
 use mongodb::raw_batch_cursor::RawBatch;
 
 use super::MongoError;
@@ -43,6 +44,15 @@ impl Batch {
     /// The reply's length, which is what holding it costs.
     pub fn reply_bytes(&self) -> usize {
         self.reply.as_raw_document().as_bytes().len()
+    }
+
+    /// What the server says a scan can go on from behind this reply.
+    pub(super) fn resume_token(&self) -> Option<RawDocumentBuf> {
+        let cursor = self.reply.as_raw_document().get_document("cursor").ok()?;
+        let token = cursor.get_document("postBatchResumeToken").ok()?;
+        // Nothing was read: there is no place yet.
+        let is_place = !matches!(token.get("$recordId"), Ok(Some(RawBsonRef::Null)));
+        is_place.then(|| token.to_owned())
     }
 
     /// Cuts the batch into slices of whole documents, of about `target` bytes each and at least one document.

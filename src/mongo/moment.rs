@@ -6,7 +6,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bson::{Document, doc};
+use bson::{RawDocumentBuf, doc, rawdoc};
+use serde::{Deserialize, Serialize};
 
 use super::survey::{Described, Listed};
 use super::{Mongo, MongoError, VANISHED, code};
@@ -28,17 +29,17 @@ pub enum ReadAt {
 }
 
 impl ReadAt {
-    pub(super) fn read_concern(self) -> Option<Document> {
+    pub(super) fn read_concern(self) -> Option<RawDocumentBuf> {
         match self {
-            Self::Snapshot(time) => Some(doc! {"level": "snapshot", "atClusterTime": bson::Timestamp::from(time)}),
-            Self::Majority => Some(doc! {"level": "majority"}),
+            Self::Snapshot(time) => Some(rawdoc! {"level": "snapshot", "atClusterTime": bson::Timestamp::from(time)}),
+            Self::Majority => Some(rawdoc! {"level": "majority"}),
             Self::Local => None,
         }
     }
 }
 
 /// A catalog and the time at which it holds.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Moment {
     /// The collections.
     pub catalog: Catalog,
@@ -174,7 +175,7 @@ impl Mongo {
 
     async fn try_snapshot(&self, database: &str, collection: &str, time: ClusterTime) -> Result<(), MongoError> {
         let action = format!("reading {database}.{collection} at a snapshot");
-        let concern = ReadAt::Snapshot(time).read_concern();
+        let concern = doc! {"level": "snapshot", "atClusterTime": bson::Timestamp::from(time)};
         let find = doc! {"find": collection, "limit": 1, "singleBatch": true, "projection": {"_id": 1}, "readConcern": concern};
         self.command(database, find, &action).await.map(|_| ())
     }

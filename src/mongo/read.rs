@@ -1,10 +1,10 @@
 //! Reading a collection from its beginning to its end.
 
-use bson::{RawDocumentBuf, doc};
+use bson::RawDocumentBuf;
 use futures_util::StreamExt as _;
 use mongodb::raw_batch_cursor::RawBatchCursor;
 
-use super::{Batch, IdList, Mongo, MongoError, ReadAt, id_text};
+use super::{Batch, IdList, Mongo, MongoError, Position, ReadAt, Scan, ScanOrder, id_text};
 
 /// More documents than a reply of 16 MiB can hold of any but the smallest: the server then fills its replies.
 const FIRST_BATCH: u32 = 100_000;
@@ -14,6 +14,9 @@ pub struct Batches {
     mongo: Mongo,
     namespace: String,
     cursor: RawBatchCursor,
+    order: ScanOrder,
+    /// How many documents lie before the reply that comes next.
+    read: u64,
 }
 
 impl std::fmt::Debug for Batches {
@@ -30,26 +33,44 @@ impl Mongo {
     /// # Errors
     /// What the server answered; [`super::code::SNAPSHOT_UNAVAILABLE`] where the collection cannot be read at that time.
     pub async fn read(&self, database: &str, collection: &str, at: ReadAt) -> Result<Batches, MongoError> {
-        self.read_by(FIRST_BATCH, database, collection, at).await
+        self.scan(FIRST_BATCH, database, collection, &Scan::whole(at)).await
     }
 
-    /// As [`Self::read`], with at most so many documents in a reply.
+    /// Opens a cursor over what a scan describes, with at most so many documents in a reply.
     ///
     /// # Errors
-    /// As [`Self::read`].
-    pub async fn read_by(
+    /// As [`Self::read`], and of a server that does not know the scan's order.
+    pub async fn scan(
         &self,
         documents: u32,
         database: &str,
         collection: &str,
-        at: ReadAt,
+        scan: &Scan<'_>,
     ) -> Result<Batches, MongoError> {
         let documents = documents.clamp(1, FIRST_BATCH);
-        let mut find = doc! {"find": collection, "batchSize": i64::from(documents)};
-        if let Some(concern) = at.read_concern() {
-            find.insert("readConcern", concern);
+        let mut find = RawDocumentBuf::new();
+        find.append(bson::cstr!("find"), collection);
+        find.append(bson::cstr!("batchSize"), i64::from(documents));
+        scan.describe(&mut find);
+        if let Some(concern) = scan.at.read_concern() {
+            find.append(bson::cstr!("readConcern"), concern);
         }
-        self.cursor(database, collection, find, documents).await
+        let namespace = format!("{database}.{collection}");
+        let db = self.database(database);
+        let mut command = db.run_raw_cursor_command(find).batch_size(documents);
+        if let Some(selection) = self.read_selection() {
+            command = command.selection_criteria(selection);
+        }
+        let opened = command.batch().await;
+        let cursor = opened.map_err(|error| self.error(format!("reading {namespace}"), &error))?;
+        Ok(Batches {
+            order: scan.order,
+            read: match scan.after {
+                Some(&Position::Skipped(documents)) => documents,
+                _ => 0,
+            },
+            ..self.batches(namespace, cursor)
+        })
     }
 
     /// Opens a cursor over the documents whose `_id` is one of `ids`, in no particular order.
@@ -70,29 +91,13 @@ impl Mongo {
         Ok(self.batches(namespace, cursor))
     }
 
-    async fn cursor(
-        &self,
-        database: &str,
-        collection: &str,
-        find: bson::Document,
-        documents: u32,
-    ) -> Result<Batches, MongoError> {
-        let namespace = format!("{database}.{collection}");
-        let db = self.database(database);
-        let mut command = db.run_cursor_command(find).batch_size(documents);
-        if let Some(selection) = self.read_selection() {
-            command = command.selection_criteria(selection);
-        }
-        let opened = command.batch().await;
-        let cursor = opened.map_err(|error| self.error(format!("reading {namespace}"), &error))?;
-        Ok(self.batches(namespace, cursor))
-    }
-
     fn batches(&self, namespace: String, cursor: RawBatchCursor) -> Batches {
         Batches {
             mongo: self.clone(),
             namespace,
             cursor,
+            order: ScanOrder::Natural,
+            read: 0,
         }
     }
 }
@@ -109,6 +114,12 @@ impl Batches {
                 .map_err(|error| self.mongo.error(format!("reading {}", self.namespace), &error))
                 .and_then(Batch::new),
         )
+    }
+
+    /// Where reading can go on behind a reply that [`next`](Self::next) gave and that holds so many documents. To be asked once for each reply, in order.
+    pub fn position_behind(&mut self, batch: &Batch, documents: u64) -> Option<Position> {
+        self.read += documents;
+        Position::behind(batch, self.order, self.read)
     }
 }
 

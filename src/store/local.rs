@@ -1,5 +1,7 @@
 //! Local folders: written under a temporary name beside the goal, synced, then linked to the name, which fails where the name is taken.
 
+pub(super) mod state;
+
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
@@ -150,8 +152,26 @@ impl Temporary {
         .await
     }
 
+    /// One that was begun by another process.
+    pub(super) async fn resume(goal: &Path, temporary: PathBuf) -> Result<Self, StoreError> {
+        let goal = goal.to_owned();
+        blocking(&goal.clone(), "going on with the unfinished", move || {
+            Ok(Self {
+                file: Arc::new(fs::OpenOptions::new().write(true).open(&temporary)?),
+                temporary,
+                location: Location::Local(goal.clone()),
+                goal,
+            })
+        })
+        .await
+    }
+
     pub(super) fn location(&self) -> &Location {
         &self.location
+    }
+
+    pub(super) fn temporary(&self) -> &Path {
+        &self.temporary
     }
 
     pub(super) async fn send(&self, part: Part) -> Result<Receipt, StoreError> {

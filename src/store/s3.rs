@@ -3,6 +3,8 @@
 //! Every part and the whole object carry a CRC64NVME of our own, so bodies need no second checksum from the client library and are not hashed once more for
 //! the signature where the connection is encrypted anyway.
 
+pub(super) mod state;
+
 use std::time::Duration;
 
 use aws_config::retry::RetryConfig;
@@ -225,18 +227,27 @@ impl Multipart {
                 action: ACTION,
                 reason: "the answer has no upload id".to_owned(),
             })?;
-        let upload = Self {
-            client: client.clone(),
-            bucket: bucket.to_owned(),
-            key: key.to_owned(),
-            id,
-            location: location(bucket, key),
-        };
+        let upload = Self::resume(client, bucket, key, id);
         if upload.has_rival().await {
             upload.abort().await?;
             return Err(StoreError::Exists(upload.location));
         }
         Ok(upload)
+    }
+
+    /// One that was begun by another invocation.
+    pub(super) fn resume(client: &Client, bucket: &str, key: &str, id: String) -> Self {
+        Self {
+            client: client.clone(),
+            bucket: bucket.to_owned(),
+            key: key.to_owned(),
+            id,
+            location: location(bucket, key),
+        }
+    }
+
+    pub(super) fn id(&self) -> &str {
+        &self.id
     }
 
     /// Whether somebody else is writing to the same key. Of two who begin at once each may see the other, and both give way; but never do both go on and
@@ -320,14 +331,14 @@ impl Multipart {
                 etag: completed.e_tag().unwrap_or_default().to_owned(),
             }),
             // A completion whose answer was lost is retried, and then finds its own object.
-            Err(error) => match self.already_committed(bytes, &checksum).await {
+            Err(error) => match self.already_committed(bytes, receipts.len(), &checksum).await {
                 Some(object) => Ok(object),
                 None => Err(failed(&self.bucket, &self.key, ACTION, &error)),
             },
         }
     }
 
-    async fn already_committed(&self, bytes: u64, checksum: &str) -> Option<Object> {
+    async fn already_committed(&self, bytes: u64, parts: usize, checksum: &str) -> Option<Object> {
         let head = self
             .client
             .head_object()
@@ -335,14 +346,41 @@ impl Multipart {
             .key(&self.key)
             .checksum_mode(ChecksumMode::Enabled)
             .send()
-            .await
-            .ok()?;
-        let same = head.checksum_crc64_nvme() == Some(checksum) && head.content_length() == i64::try_from(bytes).ok();
-        same.then(|| Object {
+            .await;
+        let etag = match head {
+            Ok(head) => {
+                let same =
+                    head.checksum_crc64_nvme() == Some(checksum) && head.content_length() == i64::try_from(bytes).ok();
+                same.then(|| head.e_tag().unwrap_or_default().to_owned())
+            }
+            Err(error) if is_denied(&error) => self.listed(bytes, parts).await,
+            Err(_) => None,
+        };
+        Some(Object {
             location: self.location.clone(),
             bytes,
-            etag: head.e_tag().unwrap_or_default().to_owned(),
+            etag: etag?,
         })
+    }
+
+    /// A role that may write archives and not read them can still list: an object of that length and of that many parts under a name that nobody else was
+    /// writing to, while the upload is gone that would have made it.
+    async fn listed(&self, bytes: u64, parts: usize) -> Option<String> {
+        let listed = list(&self.client, &self.bucket, "", &self.key).await.ok()?;
+        let found = listed.into_iter().find(|found| found.location == self.location)?;
+        let of_parts = format!("-{parts}");
+        let same = found.bytes == bytes && found.etag.trim_matches('"').ends_with(&of_parts);
+        let sent = self
+            .client
+            .list_parts()
+            .bucket(&self.bucket)
+            .key(&self.key)
+            .upload_id(&self.id)
+            .max_parts(1)
+            .send()
+            .await;
+        let gone = sent.is_err_and(|error| code(&error) == Some("NoSuchUpload"));
+        (same && gone).then_some(found.etag)
     }
 
     pub(super) async fn abort(&self) -> Result<(), StoreError> {
@@ -386,6 +424,10 @@ fn base64_of(checksum: u64) -> String {
 
 fn code<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> Option<&str> {
     error.as_service_error().and_then(ProvideErrorMetadata::code)
+}
+
+fn is_denied<E>(error: &SdkError<E, aws_sdk_s3::config::http::HttpResponse>) -> bool {
+    error.raw_response().is_some_and(|response| response.status().as_u16() == 403)
 }
 
 fn failed<E>(bucket: &str, key: &str, action: &'static str, error: &SdkError<E>) -> StoreError

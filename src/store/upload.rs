@@ -1,5 +1,6 @@
 //! An object that is being written: parts in flight, then one commit or one abort.
 
+use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
 
 use super::{Location, Object, StoreError, local, s3};
@@ -12,13 +13,23 @@ pub(super) enum Sink {
 }
 
 /// A finished part, as its store acknowledged it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Receipt {
     pub(super) number: u32,
     pub(super) etag: String,
     /// CRC64NVME of its bytes.
     pub(super) crc64: u64,
     pub(super) bytes: u64,
+}
+
+/// What another invocation must know to go on with an upload.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UploadState {
+    /// The object that is being written.
+    pub location: Location,
+    /// S3's upload id, or the temporary file.
+    pub(super) id: String,
+    pub(super) receipts: Vec<Receipt>,
 }
 
 /// Writes one object. See [`super`] for what it promises.
@@ -40,6 +51,29 @@ impl Upload {
             limit: limit.max(1),
             receipts: Vec::new(),
         }
+    }
+
+    pub(super) fn with_receipts(mut self, receipts: Vec<Receipt>) -> Self {
+        self.receipts = receipts;
+        self
+    }
+
+    /// Waits for all parts, and says what was sent.
+    ///
+    /// # Errors
+    /// The first failure of any part.
+    pub async fn state(&mut self) -> Result<UploadState, StoreError> {
+        while !self.in_flight.is_empty() {
+            self.settle_one().await?;
+        }
+        Ok(UploadState {
+            location: self.location().clone(),
+            id: match &self.sink {
+                Sink::S3(upload) => upload.id().to_owned(),
+                Sink::Local(file) => file.temporary().to_string_lossy().into_owned(),
+            },
+            receipts: self.receipts.clone(),
+        })
     }
 
     /// Where the object will be.

@@ -10,7 +10,7 @@ const LAYERS: [&[&str]; 5] = [
     // The rim.
     &["mongo", "store"],
     // What operations share.
-    &["failure", "progress", "config", "open"],
+    &["failure", "progress", "config", "run", "open"],
     // Operations.
     &["backup", "restore", "verify", "drill", "inspect", "counts"],
     // Shells.

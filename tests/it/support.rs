@@ -13,6 +13,7 @@ use mongotar::failure::Failure;
 use mongotar::mongo::{Mongo, MongoUri};
 use mongotar::progress::Progress;
 use mongotar::restore::{RestoreReport, RestoreRequest, carry_out, prepare};
+use mongotar::run::Deadline;
 use mongotar::store::{Location, Store};
 use tokio_util::sync::CancellationToken;
 
@@ -36,6 +37,7 @@ pub async fn tools_for(uri: &str, store: Store) -> Tools {
         store,
         progress: Arc::new(Progress::default()),
         cancel: CancellationToken::new(),
+        deadline: Deadline::never(),
     }
 }
 

@@ -14,6 +14,7 @@ use mongotar::open::Source;
 use mongotar::plan::RestorePlan;
 use mongotar::progress::Progress;
 use mongotar::restore::{Consent, RestoreReport, carry_out, prepare};
+use mongotar::run::Deadline;
 use mongotar::store::{Location, Store};
 use mongotar::verify::AgainstJob;
 use mongotar::{inspect, verify};
@@ -240,6 +241,7 @@ async fn tools(environment: &Environment) -> Result<Tools, Failure> {
         store: Store::new(),
         progress: Arc::new(Progress::default()),
         cancel: CancellationToken::new(),
+        deadline: Deadline::never(),
     };
     let cancel = tools.cancel.clone();
     tokio::spawn(async move {
@@ -279,6 +281,6 @@ fn code(status: RunStatus) -> ExitCode {
     match status {
         RunStatus::Complete | RunStatus::Planned => ExitCode::SUCCESS,
         RunStatus::Partial => ExitCode::from(3),
-        RunStatus::Failed => ExitCode::FAILURE,
+        RunStatus::Failed | RunStatus::Continue | RunStatus::Running => ExitCode::FAILURE,
     }
 }

@@ -59,6 +59,8 @@ fn word(status: RunStatus) -> &'static str {
         RunStatus::Partial => "PARTIAL",
         RunStatus::Planned => "planned",
         RunStatus::Failed => "FAILED",
+        RunStatus::Continue => "not finished",
+        RunStatus::Running => "running",
     }
 }
 

@@ -143,6 +143,7 @@ impl Forge {
             created: "2026-11-21T02:00:00Z".to_owned(),
             finished: "2026-11-21T02:00:41Z".to_owned(),
             writer: "mongotar 0.1.0".to_owned(),
+            run: None,
             status: Status::Complete,
             source: Source {
                 database: "shop".to_owned(),

@@ -1,0 +1,486 @@
+//! A **lane**: entries written one after the other by one worker, collection by collection, segment by segment.
+//!
+//! Between two segments a lane can stop, and another invocation goes on with the same upload, in the same entry, behind the last document that was laid out. What it takes for that is
+//! [`LaneState`]: which parts were sent, the bytes that were not yet, the part that waits for its entry's header, what was counted so far, and the place in the collection.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use super::pipeline::{Behind, Piece, Pipeline, Task, hashing};
+use super::{BackupJob, ConsistencyDemand, PARTS_IN_FLIGHT, Tools, Totals, cancelled};
+use crate::archive::{
+    ArchiveWriter, Entry, EntryName, Exception, FrameEncoder, Manifest, Payload, Saved, SavedStatus, WriterState,
+};
+use crate::catalog::{Catalog, Collection, Kind};
+use crate::digest::Digest;
+use crate::failure::{Failure, FailureKind};
+use crate::mongo::{MongoError, Position};
+use crate::run::Journal;
+use crate::store::{Upload, UploadState};
+
+/// How often the state is saved though nothing asks for it: what a crash costs at the most.
+const SAVED_EVERY: Duration = Duration::from_secs(20);
+
+/// How a lane came to a stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pace {
+    /// At its end.
+    Finished,
+    /// Near the deadline; the state is saved.
+    Paused,
+}
+
+/// What a lane has come to.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Progress {
+    /// The collections that it is done with, in their order.
+    pub(super) saved: Vec<Saved>,
+    /// The one that it is in the middle of.
+    pub(super) open: Option<OpenCollection>,
+    /// Those that were read at another moment than the archive's.
+    pub(super) exceptions: Vec<Exception>,
+}
+
+/// A collection that is half written.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct OpenCollection {
+    /// What was counted so far.
+    saved: Saved,
+    /// Behind which place it goes on.
+    from: Position,
+}
+
+/// What another invocation must know to go on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct LaneState {
+    upload: UploadState,
+    writer: WriterState,
+    /// What the bytes of the part are called that waits for its entry's header.
+    held: Option<String>,
+    progress: Progress,
+}
+
+/// Where a lane's state goes, and what it is part of.
+#[derive(Debug)]
+pub(super) struct Keeper<'a, H> {
+    pub(super) journal: &'a mut Journal,
+    /// What is decided once, and stays.
+    pub(super) head: H,
+}
+
+/// A run's state as it is written.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct State<H> {
+    pub(super) head: H,
+    pub(super) stage: Stage,
+}
+
+/// How far a run has come.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Stage {
+    /// It is being written.
+    Writing(Box<LaneState>),
+    /// Everything was sent; whether the commit came about is to be found out.
+    Committing {
+        /// All of its parts.
+        upload: UploadState,
+        /// What was written last.
+        manifest: Box<Manifest>,
+    },
+}
+
+/// One worker's part of an archive.
+pub(super) struct Lane<'a, H> {
+    pub(super) job: &'a BackupJob,
+    pub(super) tools: &'a Tools,
+    pub(super) upload: &'a mut Upload,
+    pub(super) archive: ArchiveWriter,
+    /// For entries that are no documents.
+    pub(super) small: FrameEncoder,
+    pub(super) progress: Progress,
+    /// Where states are saved, where the run may be gone on with.
+    pub(super) keeper: Option<Keeper<'a, H>>,
+    /// Under which name the part that waits is kept already.
+    pub(super) held: Option<(u32, String)>,
+    pub(super) saved_at: Instant,
+    /// Whether this invocation has come any further. One that has not must not stop, or the run would never end.
+    pub(super) moved: bool,
+}
+
+impl LaneState {
+    /// Puts together again what the state stands for: the upload, and the lane's other parts.
+    ///
+    /// # Errors
+    /// Where what belongs to it is not there any more.
+    pub(super) async fn revive(
+        self,
+        tools: &Tools,
+        journal: &mut Journal,
+        bytes: &[u8],
+    ) -> Result<(Upload, Begun), Failure> {
+        let held = match (&self.held, self.writer.held()) {
+            (Some(name), Some(number)) => Some((number, name.clone(), journal.kept(name).await?)),
+            _ => None,
+        };
+        let (held, held_bytes) = match held {
+            Some((number, name, bytes)) => (Some((number, name)), Some(bytes.to_vec())),
+            None => (None, None),
+        };
+        let archive = ArchiveWriter::resume(self.writer, bytes.to_vec(), held_bytes).ok_or_else(|| {
+            Failure::new(
+                FailureKind::Store,
+                "the run's state and the bytes kept beside it do not belong together: begin a new run",
+            )
+        })?;
+        let upload = tools.store.resume_upload(self.upload, PARTS_IN_FLIGHT).await?;
+        let begun = Begun {
+            archive,
+            progress: self.progress,
+            held,
+        };
+        Ok((upload, begun))
+    }
+}
+
+/// What a lane begins with, new or gone on with.
+#[derive(Debug)]
+pub(super) struct Begun {
+    pub(super) archive: ArchiveWriter,
+    pub(super) progress: Progress,
+    /// Under which name the part that waits is kept already.
+    pub(super) held: Option<(u32, String)>,
+}
+
+impl Begun {
+    /// At the very beginning.
+    pub(super) fn new(archive: ArchiveWriter) -> Self {
+        Self {
+            archive,
+            progress: Progress::default(),
+            held: None,
+        }
+    }
+
+    /// The lane that goes on from here.
+    ///
+    /// # Errors
+    /// Where a compressor cannot be had.
+    pub(super) fn lane<'a, H>(
+        self,
+        job: &'a BackupJob,
+        tools: &'a Tools,
+        upload: &'a mut Upload,
+        keeper: Option<Keeper<'a, H>>,
+    ) -> Result<Lane<'a, H>, Failure> {
+        Ok(Lane {
+            job,
+            tools,
+            upload,
+            archive: self.archive,
+            small: FrameEncoder::new(job.compression).map_err(|error| super::write::out_of_memory(&error))?,
+            progress: self.progress,
+            keeper,
+            held: self.held,
+            saved_at: Instant::now(),
+            moved: false,
+        })
+    }
+}
+
+impl Progress {
+    /// What it comes to so far.
+    pub(super) fn totals(&self) -> Totals {
+        Totals::of(self.saved.iter().chain(self.open.as_ref().map(|open| &open.saved)))
+    }
+
+    /// What is still to be read of these collections.
+    pub(super) fn tasks(&self, catalog: &Catalog, undefined: &BTreeMap<String, String>) -> Vec<Task> {
+        let mut from = self.open.as_ref().map(|open| open.from.clone());
+        let left = catalog.collections.iter().skip(self.saved.len());
+        left.enumerate()
+            .map(|(index, collection)| Task {
+                from: from.take_if(|_| index == 0),
+                ..Task::whole(collection.clone())
+            })
+            .filter(|task| task.collection.kind != Kind::View && !undefined.contains_key(&task.collection.name))
+            .collect()
+    }
+}
+
+impl<H: Serialize> Lane<'_, H> {
+    /// Every collection in the catalog's order that is not done yet. Those without documents get their entry later.
+    pub(super) async fn collections(
+        &mut self,
+        catalog: &Catalog,
+        undefined: &BTreeMap<String, String>,
+        pipeline: &mut Pipeline,
+    ) -> Result<Pace, Failure> {
+        let mut index = 0;
+        while let Some(collection) = catalog.collections.get(self.progress.saved.len()) {
+            self.may_go_on(&collection.name)?;
+            if self.progress.open.is_none() && self.should_save() {
+                self.save().await?;
+                if self.must_pause() {
+                    return Ok(Pace::Paused);
+                }
+            }
+            self.tools.progress.step(format!("reading {}", collection.name));
+            let going_on = self.progress.open.take();
+            let mut saved = going_on.map_or_else(|| blank(collection), |open| open.saved);
+            if let Some(reason) = undefined.get(&collection.name) {
+                self.fail(&mut saved, SavedStatus::Failed, reason.clone())?;
+                self.done_with(saved);
+                continue;
+            }
+            if self.job.payload == Payload::Bson && saved.definition.is_none() {
+                let name = EntryName::new(&collection.name, Payload::Bson).definition();
+                saved.definition = Some(
+                    self.small_entry(&name, &super::write::mongodump_metadata(collection))
+                        .await?,
+                );
+            }
+            if collection.kind != Kind::View {
+                let pieces = pipeline.next_collection(index);
+                index += 1;
+                if self.documents(pieces, &mut saved).await? == Pace::Paused {
+                    return Ok(Pace::Paused);
+                }
+            }
+            self.done_with(saved);
+        }
+        Ok(Pace::Finished)
+    }
+
+    fn done_with(&mut self, saved: Saved) {
+        self.progress.saved.push(saved);
+        self.moved = true;
+    }
+
+    /// The segments of one collection, up to its end, its failure, or the deadline.
+    async fn documents(
+        &mut self,
+        mut pieces: tokio::sync::mpsc::Receiver<Piece>,
+        saved: &mut Saved,
+    ) -> Result<Pace, Failure> {
+        let name = EntryName::new(&saved.name, self.job.payload);
+        let mut open = self.archive.is_open();
+        let mut failure = None;
+        loop {
+            let piece = pieces
+                .recv()
+                .await
+                .unwrap_or_else(|| Piece::Failed(reader_died(&saved.name)));
+            self.may_go_on(&saved.name)?;
+            let (segment, behind) = match piece {
+                Piece::Exception(reason) => {
+                    self.exception(&saved.name, reason)?;
+                    continue;
+                }
+                Piece::Failed(error) => {
+                    failure = Some(error);
+                    break;
+                }
+                Piece::End => break,
+                Piece::Segment(pending, behind) => match pending.ready().await {
+                    Ok(segment) => (segment, behind),
+                    Err(error) => {
+                        failure = Some(error);
+                        break;
+                    }
+                },
+            };
+            if !open {
+                self.archive.begin(&[&name.whole(), &name.partial()]);
+                open = true;
+            }
+            self.archive.segment(&segment.frame, segment.documents);
+            count(saved, &segment.digest, segment.wrapped);
+            self.tools.progress.add(segment.documents, segment.digest.bytes());
+            self.send().await?;
+            match behind {
+                Behind::More => continue,
+                Behind::Nothing if self.must_pause() => {
+                    failure = Some(cannot_be_gone_on_with(saved));
+                    break;
+                }
+                Behind::Nothing => self.moved = true,
+                Behind::Place(from) => {
+                    self.moved = true;
+                    if self.should_save() {
+                        let saved = saved.clone();
+                        self.progress.open = Some(OpenCollection { saved, from });
+                        self.save().await?;
+                        if self.must_pause() {
+                            return Ok(Pace::Paused);
+                        }
+                        self.progress.open = None;
+                    }
+                }
+            }
+        }
+        if open {
+            let file = if failure.is_none() {
+                name.whole()
+            } else {
+                name.partial()
+            };
+            saved.entry = Some(self.archive.end(&file));
+            self.send().await?;
+        }
+        if let Some(error) = failure {
+            let status = if open {
+                SavedStatus::Partial
+            } else {
+                SavedStatus::Failed
+            };
+            self.fail(saved, status, error.to_string())?;
+        }
+        Ok(Pace::Finished)
+    }
+
+    /// A collection is not in the archive whole. The others go on, unless one moment for all was demanded.
+    pub(super) fn fail(&self, saved: &mut Saved, status: SavedStatus, error: String) -> Result<(), Failure> {
+        if self.job.consistency == ConsistencyDemand::Require {
+            return Err(Failure::new(FailureKind::ConsistencyNotReached, error).at(&saved.name));
+        }
+        tracing::error!(
+            collection = saved.name,
+            error,
+            "the collection could not be backed up whole"
+        );
+        saved.status = status;
+        saved.error = Some(error);
+        Ok(())
+    }
+
+    fn exception(&mut self, collection: &str, reason: String) -> Result<(), Failure> {
+        if self.job.consistency == ConsistencyDemand::Require {
+            return Err(Failure::new(
+                FailureKind::ConsistencyNotReached,
+                format!("{collection}: {reason}"),
+            ));
+        }
+        let exceptions = &mut self.progress.exceptions;
+        // One that is gone on with outside of the snapshot is gone on with more than once.
+        if !exceptions.iter().any(|exception| exception.collection == collection) {
+            exceptions.push(Exception {
+                collection: collection.to_owned(),
+                reason,
+            });
+        }
+        Ok(())
+    }
+
+    pub(super) async fn small_entry(&mut self, file: &str, content: &[u8]) -> Result<Entry, Failure> {
+        let entry = self
+            .archive
+            .entry(file, content, &mut self.small)
+            .map_err(|error| super::write::out_of_memory(&error))?;
+        self.send().await?;
+        Ok(entry)
+    }
+
+    pub(super) async fn send(&mut self) -> Result<(), Failure> {
+        while let Some(part) = self.archive.next_part() {
+            self.upload.send(part).await?;
+        }
+        Ok(())
+    }
+
+    fn may_go_on(&self, collection: &str) -> Result<(), Failure> {
+        if self.tools.cancel.is_cancelled() {
+            return Err(cancelled().at(collection));
+        }
+        match &self.keeper {
+            Some(keeper) => keeper.journal.lease().check(),
+            None => Ok(()),
+        }
+    }
+
+    fn must_pause(&self) -> bool {
+        self.keeper.is_some() && self.moved && self.tools.deadline.is_near()
+    }
+
+    fn should_save(&self) -> bool {
+        self.must_pause() || self.keeper.is_some() && self.saved_at.elapsed() >= SAVED_EVERY
+    }
+
+    /// Saves where the lane is.
+    pub(super) async fn save(&mut self) -> Result<(), Failure> {
+        let Some(keeper) = &mut self.keeper else { return Ok(()) };
+        let upload = self.upload.state().await?;
+        let writer = self.archive.state();
+        if let (Some(number), Some(bytes)) = (writer.held(), self.archive.held_bytes()) {
+            if self.held.as_ref().is_none_or(|(kept, _)| *kept != number) {
+                let journal = &mut *keeper.journal;
+                let name = format!("held-{:08}-{number}", journal.lease().epoch());
+                journal.keep(&name, bytes).await?;
+                self.held = Some((number, name));
+            }
+        } else {
+            self.held = None;
+        }
+        let lane = LaneState {
+            upload,
+            writer,
+            held: self.held.as_ref().map(|(_, name)| name.clone()),
+            progress: self.progress.clone(),
+        };
+        let state = State {
+            head: &keeper.head,
+            stage: Stage::Writing(Box::new(lane)),
+        };
+        keeper.journal.write(&state, self.archive.current_bytes()).await?;
+        self.saved_at = Instant::now();
+        Ok(())
+    }
+}
+
+fn count(saved: &mut Saved, digest: &Digest, wrapped: u64) {
+    let mut sum = saved.expected_digest();
+    sum.merge(digest);
+    saved.documents = sum.documents();
+    saved.bytes = sum.bytes();
+    saved.digest = sum.sum();
+    saved.wrapped += wrapped;
+}
+
+fn reader_died(collection: &str) -> MongoError {
+    MongoError::unexpected(
+        format!("reading {collection}"),
+        "the reader ended without having reached the collection's end: this is a bug, please report it",
+    )
+}
+
+fn cannot_be_gone_on_with(saved: &Saved) -> MongoError {
+    MongoError::unexpected(
+        format!("reading {}", saved.name),
+        format!(
+            "the invocation's time was up, and a {} of this server can only be gone on with at a snapshot, which could not be read: \
+             raise minSnapshotHistoryWindowInSeconds, or back it up by the command line, which has no deadline",
+            saved.kind
+        ),
+    )
+}
+
+fn blank(collection: &Collection) -> Saved {
+    Saved {
+        name: collection.name.clone(),
+        kind: collection.kind,
+        uuid: collection.uuid.clone(),
+        options: collection.options.clone(),
+        indexes: collection.indexes.clone(),
+        status: SavedStatus::Complete,
+        error: None,
+        documents: 0,
+        bytes: 0,
+        wrapped: 0,
+        digest: Digest::default().sum(),
+        hashing: hashing(collection.kind),
+        definition: None,
+        entry: None,
+    }
+}

@@ -1,0 +1,133 @@
+//! A **run**: one backup, restore or drill, however many invocations it takes and however often its event is delivered.
+//!
+//! What a function was asked for arrives as an event, and events are delivered at least once, retried, and sent again to go on. So a run is known by the event's own id
+//! and time, and everything that must outlive an invocation lies in one folder of the store that follows from them ([`Run::folder`]), never in the event:
+//!
+//! * the **lease** says who is at it ([`Lease`]): two invocations with the same event exclude each other, and a dead one is taken over from;
+//! * the **state** is what the run has come to, written between two segments, so that the next invocation goes on from there ([`Journal`]).
+//!
+//! The folder goes away when the run has come to its end. That of a run that nobody takes up again is removed by the bucket's lifecycle, as its objects say what they are.
+
+mod deadline;
+mod journal;
+mod lease;
+
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+pub use deadline::Deadline;
+pub use journal::{Journal, Recorded};
+pub use lease::{Lease, Taken};
+
+use crate::archive::ArchiveName;
+use crate::failure::Failure;
+use crate::store::Location;
+
+/// The folder below a destination in which runs keep their state.
+pub const IN_PROGRESS: &str = ".in-progress";
+/// How many digits of an id's hash tell two runs of the same second apart.
+const ID_DIGITS: usize = 12;
+
+/// Which run it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Run {
+    /// What names it: the event's id, or an execution's.
+    pub id: String,
+    /// When it was due, RFC 3339. An archive is named after it.
+    pub time: String,
+}
+
+impl Run {
+    /// A run that begins now.
+    pub fn now(id: impl Into<String>) -> Self {
+        Self {
+            id: id.into(),
+            time: rfc3339(OffsetDateTime::now_utc()),
+        }
+    }
+
+    /// When it was due.
+    ///
+    /// # Errors
+    /// [`InvalidRequest`](crate::failure::FailureKind::InvalidRequest) where that is no time, or the id is empty.
+    pub fn due(&self) -> Result<OffsetDateTime, Failure> {
+        if self.id.is_empty() {
+            return Err(Failure::invalid(
+                "\"run\": the id is empty; give each run one of its own",
+            ));
+        }
+        OffsetDateTime::parse(&self.time, &Rfc3339).map_err(|error| {
+            Failure::invalid(format!(
+                "\"run\": {:?} is no time ({error}); it looks like 2026-11-21T02:00:00Z",
+                self.time
+            ))
+        })
+    }
+
+    /// The same run's share in one database of several.
+    pub fn of_database(&self, database: &str) -> Self {
+        Self {
+            id: format!("{}/{database}", self.id),
+            time: self.time.clone(),
+        }
+    }
+
+    /// Where its state is.
+    ///
+    /// # Errors
+    /// As [`Self::due`].
+    pub fn folder(&self, destination: &Location) -> Result<Location, Failure> {
+        let hash = blake3::hash(self.id.as_bytes()).to_hex();
+        let name = format!("{}-{}", ArchiveName::at(self.due()?), &hash.as_str()[..ID_DIGITS]);
+        Ok(destination.join(IN_PROGRESS).join(&name))
+    }
+}
+
+/// A time as it stands in manifests and reports.
+pub(crate) fn rfc3339(time: OffsetDateTime) -> String {
+    time.replace_nanosecond(0)
+        .unwrap_or(time)
+        .format(&Rfc3339)
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(id: &str, time: &str) -> Run {
+        Run {
+            id: id.to_owned(),
+            time: time.to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_run_has_a_folder_of_its_own() {
+        let destination: Location = "s3://b/shop/".parse().expect("a location");
+        let folder = |id: &str| {
+            run(id, "2026-11-21T02:00:00+01:00")
+                .folder(&destination)
+                .expect("a folder")
+        };
+        let one = folder("53dc4d37/../x").to_string();
+        assert!(
+            one.starts_with("s3://b/shop/.in-progress/backup_20261121_010000-"),
+            "{one}"
+        );
+        assert!(!one.contains("..") && one.len() == "s3://b/shop/.in-progress/backup_20261121_010000-".len() + 12);
+        assert_ne!(folder("a"), folder("b"));
+        assert_eq!(folder("a"), folder("a"));
+        assert_ne!(run("a", "").of_database("x"), run("a", "").of_database("y"));
+    }
+
+    #[test]
+    fn what_is_no_run_is_refused() {
+        for (id, time, said) in [("", "2026-11-21T02:00:00Z", "empty"), ("a", "yesterday", "yesterday")] {
+            let refused = run(id, time).due().expect_err("refused");
+            assert!(refused.message.contains(said), "{refused}");
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! When an invocation has to come to an end.
+//!
+//! It is asked between segments, never inside a call to the database. Near the end the run's state is saved and the invocation answers `continue`.
+
+use std::time::{Duration, Instant};
+
+/// How much of an invocation's time is kept for its end: to let parts arrive and to save the state.
+const MARGIN: Duration = Duration::from_secs(30);
+/// Of a short invocation no more than this share of it.
+const SHARE: u32 = 3;
+
+/// The time at which an invocation should begin to end.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Deadline {
+    stop: Option<Instant>,
+}
+
+impl Deadline {
+    /// None: a command line has all the time it needs.
+    pub fn never() -> Self {
+        Self::default()
+    }
+
+    /// For an invocation that is killed after `left`.
+    pub fn within(left: Duration) -> Self {
+        Self {
+            stop: Instant::now().checked_add(left - MARGIN.min(left / SHARE)),
+        }
+    }
+
+    /// Whether there is one.
+    pub fn is_set(&self) -> bool {
+        self.stop.is_some()
+    }
+
+    /// Whether it is time to come to an end.
+    pub fn is_near(&self) -> bool {
+        self.stop.is_some_and(|stop| Instant::now() >= stop)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_margin_is_kept_but_never_most_of_the_time() {
+        let left = |total: u64| {
+            let deadline = Deadline::within(Duration::from_secs(total));
+            deadline
+                .stop
+                .map(|stop| stop.saturating_duration_since(Instant::now()).as_secs_f64().round())
+        };
+        assert_eq!(left(900), Some(870.0));
+        assert_eq!(left(6), Some(4.0));
+        assert!(!Deadline::never().is_near() && !Deadline::never().is_set());
+        assert!(Deadline::within(Duration::ZERO).is_near());
+    }
+}

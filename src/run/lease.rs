@@ -1,0 +1,222 @@
+//! Who is at a run: one object, changed only by conditional writes.
+//!
+//! Its holder renews it every few seconds; one that is dead does not, and whoever comes after [`LEASE`] takes over. Each takeover begins a new **epoch**, and an
+//! epoch has a state of its own: what a holder that was only frozen writes after it lost the lease, nobody reads. Such a one finds out at its next look
+//! ([`Lease::check`]), and surely before it makes anything visible ([`Lease::confirm`]).
+//!
+//! Times are those of the functions' own clocks, which Lambda keeps within milliseconds. A clock that is wrong by more than the lease can make two invocations
+//! work at once; then one of them loses the lease, and parts that overwrote each other are refused when the upload is completed, since it names each part's
+//! ETag. Nothing wrong is ever committed.
+
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use tokio::sync::Mutex;
+use tokio::task::JoinHandle;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use crate::failure::{Failure, FailureKind};
+use crate::store::{Location, Store, StoreError};
+
+/// How long a holder that says nothing is believed to live.
+pub(super) const LEASE: Duration = Duration::from_secs(15);
+/// How many renewals fit in.
+const RENEWALS: u32 = 5;
+/// The object's name.
+const OBJECT: &str = "lease.json";
+
+/// What the object says.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Held {
+    /// Random, and another one for each taking.
+    owner: String,
+    /// How often the run was taken up.
+    epoch: u64,
+    /// Until when, in Unix milliseconds.
+    until: u64,
+    /// How often it was renewed, so that no two versions of it are the same.
+    renewals: u64,
+}
+
+/// What came of an attempt to take a run up.
+#[derive(Debug)]
+pub enum Taken {
+    /// It is ours.
+    Ours(Lease),
+    /// Somebody is at it.
+    Running,
+}
+
+/// A run that is ours.
+#[derive(Debug)]
+pub struct Lease {
+    shared: Arc<Shared>,
+    epoch: u64,
+    heartbeat: JoinHandle<()>,
+    /// Stops the heartbeat, also where the run ends by a panic: the lease then runs out.
+    _stop: DropGuard,
+}
+
+#[derive(Debug)]
+struct Shared {
+    store: Store,
+    location: Location,
+    lost: AtomicBool,
+    held: Mutex<(Held, String)>,
+}
+
+impl Lease {
+    /// Takes a run up, unless somebody is at it.
+    ///
+    /// # Errors
+    /// What the store answered.
+    pub async fn take(store: &Store, folder: &Location) -> Result<Taken, StoreError> {
+        let location = folder.join(OBJECT);
+        let (epoch, expected) = match store.load(&location).await? {
+            None => (1, None),
+            Some((bytes, etag)) => match serde_json::from_slice::<Held>(&bytes) {
+                Ok(held) if held.until > now() => return Ok(Taken::Running),
+                Ok(held) => (held.epoch + 1, Some(etag)),
+                Err(error) => {
+                    return Err(StoreError::Failed {
+                        location,
+                        action: "reading the lease",
+                        reason: format!("it is none ({error}): remove the folder it is in, and the run begins anew"),
+                    });
+                }
+            },
+        };
+        let held = Held {
+            owner: random_owner(),
+            epoch,
+            until: later(),
+            renewals: 0,
+        };
+        let etag = match store.swap(&location, text(&held), expected.as_deref()).await {
+            Ok(etag) => etag,
+            // Somebody was faster: to take the run up, or to end it.
+            Err(StoreError::Exists(_) | StoreError::NotFound(_)) => return Ok(Taken::Running),
+            Err(error) => return Err(error),
+        };
+        let shared = Arc::new(Shared {
+            store: store.clone(),
+            location,
+            lost: AtomicBool::new(false),
+            held: Mutex::new((held, etag)),
+        });
+        let stop = CancellationToken::new();
+        Ok(Taken::Ours(Self {
+            heartbeat: tokio::spawn(beat(Arc::clone(&shared), stop.clone())),
+            shared,
+            epoch,
+            _stop: stop.drop_guard(),
+        }))
+    }
+
+    /// How often the run was taken up, this time included.
+    pub fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// Whether the run is still ours, as far as the heartbeat knows.
+    ///
+    /// # Errors
+    /// [`FailureKind::RunTakenOver`] where it is not.
+    pub fn check(&self) -> Result<(), Failure> {
+        match self.shared.lost.load(Ordering::Acquire) {
+            true => Err(lost()),
+            false => Ok(()),
+        }
+    }
+
+    /// Asks the store whether the run is still ours, and renews the lease.
+    ///
+    /// # Errors
+    /// [`FailureKind::RunTakenOver`] where it is not, or what kept the store from saying so.
+    pub async fn confirm(&self) -> Result<(), Failure> {
+        self.check()?;
+        match self.shared.renew(later()).await {
+            Ok(()) => Ok(()),
+            Err(StoreError::Exists(_)) => Err(lost()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Lets the lease run out now: the next invocation need not wait.
+    pub async fn release(self) {
+        let Self {
+            shared,
+            heartbeat,
+            _stop,
+            ..
+        } = self;
+        drop(_stop);
+        let ended = heartbeat.await;
+        debug_assert!(ended.is_ok(), "a heartbeat does not panic");
+        if let Err(error) = shared.renew(0).await {
+            tracing::warn!(%error, "the run's lease could not be given back: it runs out by itself");
+        }
+    }
+}
+
+impl Shared {
+    async fn renew(&self, until: u64) -> Result<(), StoreError> {
+        // One renewal at a time: each is conditional on the one before.
+        let mut held = self.held.lock().await;
+        let next = Held {
+            until,
+            renewals: held.0.renewals + 1,
+            ..held.0.clone()
+        };
+        let etag = self.store.swap(&self.location, text(&next), Some(&held.1)).await?;
+        *held = (next, etag);
+        Ok(())
+    }
+}
+
+/// Renews the lease until it is told to stop, or finds that the run is somebody else's. A renewal that fails is made up for by the next.
+async fn beat(shared: Arc<Shared>, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(LEASE / RENEWALS) => {}
+        }
+        match shared.renew(later()).await {
+            Ok(()) => {}
+            Err(StoreError::Exists(_) | StoreError::NotFound(_)) => {
+                shared.lost.store(true, Ordering::Release);
+                return;
+            }
+            Err(error) => tracing::warn!(%error, "the run's lease could not be renewed"),
+        }
+    }
+}
+
+fn lost() -> Failure {
+    Failure::new(
+        FailureKind::RunTakenOver,
+        "this invocation stood still for longer than its lease, and another one has taken the run over: it goes on there",
+    )
+}
+
+fn text(held: &Held) -> Bytes {
+    Bytes::from(serde_json::to_vec(held).expect("a lease has text keys only"))
+}
+
+fn now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn later() -> u64 {
+    now() + u64::try_from(LEASE.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn random_owner() -> String {
+    let random = || RandomState::new().build_hasher().finish();
+    format!("{:016x}{:016x}", random(), random())
+}

@@ -1,0 +1,98 @@
+//! Small files that change: the state of runs. Each version is written beside and renamed into place, under a lock where it depends on the one before.
+
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+
+use bytes::Bytes;
+
+use super::{Claim, MODE, StoreError, blocking, folder_of, temporary_name};
+
+/// What the lock of a file is called; it stays while its folder does.
+const LOCK: &str = ".lock";
+
+pub(in super::super) async fn load(path: &Path) -> Result<Option<(Bytes, String)>, StoreError> {
+    let owned = path.to_owned();
+    blocking(path, "reading", move || read(&owned)).await
+}
+
+pub(in super::super) async fn save(path: &Path, bytes: Bytes) -> Result<(), StoreError> {
+    let owned = path.to_owned();
+    blocking(path, "writing", move || write(&owned, &bytes)).await
+}
+
+pub(in super::super) async fn swap(path: &Path, bytes: Bytes, expected: Option<&str>) -> Result<String, StoreError> {
+    let (owned, expected) = (path.to_owned(), expected.map(str::to_owned));
+    blocking(path, "writing", move || {
+        let folder = folder_of(&owned);
+        fs::create_dir_all(&folder)?;
+        let lock = fs::OpenOptions::new()
+            .create(true)
+            .write(true)
+            .truncate(false)
+            .mode(MODE)
+            .open(folder.join(LOCK))?;
+        lock.lock()?;
+        let there = read(&owned)?.map(|(_, etag)| etag);
+        if there != expected {
+            return Err(ErrorKind::AlreadyExists.into());
+        }
+        write(&owned, &bytes)?;
+        Ok(etag(&bytes))
+    })
+    .await
+}
+
+pub(in super::super) async fn remove(path: &Path) -> Result<(), StoreError> {
+    let owned = path.to_owned();
+    blocking(path, "removing", move || ignoring_absence(fs::remove_file(&owned))).await
+}
+
+/// Removes a folder in which nothing is left but the lock.
+pub(in super::super) async fn remove_folder(path: &Path) -> Result<(), StoreError> {
+    let owned = path.to_owned();
+    blocking(path, "removing", move || {
+        ignoring_absence(fs::remove_file(owned.join(LOCK)))?;
+        ignoring_absence(fs::remove_dir(&owned))
+    })
+    .await
+}
+
+fn ignoring_absence(removed: io::Result<()>) -> io::Result<()> {
+    match removed {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    }
+}
+
+fn read(path: &Path) -> io::Result<Option<(Bytes, String)>> {
+    match fs::read(path) {
+        Ok(content) => {
+            let etag = etag(&content);
+            Ok(Some((Bytes::from(content), etag)))
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let folder = folder_of(path);
+    fs::create_dir_all(&folder)?;
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let temporary = folder.join(temporary_name(&name, Claim::Nothing));
+    let mut file = fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(MODE)
+        .open(&temporary)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&temporary, path)?;
+    File::open(folder)?.sync_all()
+}
+
+fn etag(content: &[u8]) -> String {
+    blake3::hash(content).to_hex().to_string()
+}

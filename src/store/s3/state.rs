@@ -1,0 +1,87 @@
+//! Small objects that change: the state of runs. They say of themselves that they may be removed, so that a lifecycle rule finds them in any folder.
+
+use aws_sdk_s3::Client;
+use aws_sdk_s3::primitives::ByteStream;
+use bytes::Bytes;
+
+use super::{StoreError, base64_of, crc64, failed};
+
+/// The tag of objects that are only there while a run goes on; `template.yaml` has the lifecycle rule.
+const IN_PROGRESS: &str = "mongotar-in-progress=true";
+const GET: &str = "s3:GetObject (state)";
+const PUT: &str = "s3:PutObject (state)";
+
+pub(in super::super) async fn load(
+    client: &Client,
+    bucket: &str,
+    key: &str,
+) -> Result<Option<(Bytes, String)>, StoreError> {
+    let response = match client.get_object().bucket(bucket).key(key).send().await {
+        Ok(response) => response,
+        Err(error) => {
+            return match failed(bucket, key, GET, &error) {
+                StoreError::NotFound(_) => Ok(None),
+                other => Err(other),
+            };
+        }
+    };
+    let etag = response.e_tag().unwrap_or_default().to_owned();
+    let body = response.body.collect().await.map_err(|error| StoreError::Failed {
+        location: super::location(bucket, key),
+        action: GET,
+        reason: super::chain(&error),
+    })?;
+    Ok(Some((body.into_bytes(), etag)))
+}
+
+pub(in super::super) async fn save(client: &Client, bucket: &str, key: &str, bytes: Bytes) -> Result<(), StoreError> {
+    client
+        .put_object()
+        .bucket(bucket)
+        .key(key)
+        .tagging(IN_PROGRESS)
+        .checksum_crc64_nvme(base64_of(crc64(&bytes)))
+        .body(ByteStream::from(bytes))
+        .send()
+        .await
+        .map_err(|error| failed(bucket, key, PUT, &error))?;
+    Ok(())
+}
+
+pub(in super::super) async fn swap(
+    client: &Client,
+    bucket: &str,
+    key: &str,
+    bytes: Bytes,
+    expected: Option<&str>,
+) -> Result<String, StoreError> {
+    let put = client
+        .put_object()
+        .bucket(bucket)
+        .key(key)
+        .tagging(IN_PROGRESS)
+        .checksum_crc64_nvme(base64_of(crc64(&bytes)))
+        .body(ByteStream::from(bytes.clone()));
+    let put = match expected {
+        None => put.if_none_match("*"),
+        Some(etag) => put.if_match(etag),
+    };
+    match put.send().await {
+        Ok(done) => Ok(done.e_tag().unwrap_or_default().to_owned()),
+        Err(error) => match failed(bucket, key, PUT, &error) {
+            // The answer was lost, the request repeated, and it met its own object.
+            StoreError::Exists(location) => match load(client, bucket, key).await? {
+                Some((there, etag)) if there == bytes => Ok(etag),
+                _ => Err(StoreError::Exists(location)),
+            },
+            other => Err(other),
+        },
+    }
+}
+
+pub(in super::super) async fn remove(client: &Client, bucket: &str, key: &str) -> Result<(), StoreError> {
+    let removed = client.delete_object().bucket(bucket).key(key).send().await;
+    removed
+        .map(|_| ())
+        .map_err(|error| failed(bucket, key, "s3:DeleteObject", &error))
+}
