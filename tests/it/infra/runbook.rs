@@ -2,6 +2,8 @@
 
 use std::process::Command;
 
+use mongotar::restore::RestoreRequest;
+use serde::Deserialize as _;
 use serde_json::{Value, json};
 
 use super::template::{Template, parse, text_of};
@@ -190,6 +192,7 @@ fn what_is_restored_is_the_plan_that_was_approved() {
         "replace_existing": true, "keep_extra": false, "dry_run": true
     });
     assert_eq!(text_as_json(&said["dry_run"]), dry_run);
+    RestoreRequest::deserialize(&dry_run).expect("the restore function takes it");
     assert_eq!(step(&runbook, "Plan")["inputs"]["input"], "{{ Ask.DryRun }}");
 
     let plan = json!({"status": "planned", "confirm": "c0ffee", "summary": "Restore it.", "archive": "s3://b/nightly/backup_20261121_020000.tar.zst", "drops": "tmp"});
