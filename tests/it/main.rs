@@ -9,6 +9,7 @@ mod drill;
 mod fidelity;
 mod foreign;
 mod handlers;
+mod infra;
 mod restore;
 #[path = "../rig/mod.rs"]
 mod rig;

@@ -1,0 +1,66 @@
+//! What `template.yaml` and the runbook promise, read from the files themselves. Each check is a function that lists findings; it is run on the real
+//! template, which must have none, and on copies that are broken on purpose, which must not get through.
+
+mod alarms;
+mod bucket;
+mod functions;
+mod machines;
+mod mutations;
+mod permissions;
+mod runbook;
+mod schedules;
+mod template;
+
+use template::Template;
+
+/// A check: what is wrong with a template, one sentence each.
+type Check = fn(&Template) -> Vec<String>;
+
+/// All checks of the template that need no other file.
+const CHECKS: [Check; 6] = [
+    permissions::findings,
+    functions::findings,
+    machines::findings,
+    bucket::findings,
+    alarms::findings,
+    schedules::findings,
+];
+
+fn assert_none(findings: &[String]) {
+    assert!(findings.is_empty(), "template.yaml:\n- {}", findings.join("\n- "));
+}
+
+#[test]
+fn no_role_may_more_than_it_needs_and_backups_cannot_be_read_by_who_makes_them() {
+    assert_none(&permissions::findings(&Template::real()));
+}
+
+#[test]
+fn the_functions_run_within_lambdas_limits_and_write_logs() {
+    assert_none(&functions::findings(&Template::real()));
+}
+
+#[test]
+fn the_state_machines_have_logs_and_call_only_what_they_are_given() {
+    assert_none(&machines::findings(&Template::real()));
+}
+
+#[test]
+fn every_state_machine_uses_every_substitution_and_no_other() {
+    assert_none(&machines::definition_findings(&Template::real()));
+}
+
+#[test]
+fn the_bucket_is_private_encrypted_and_empties_itself() {
+    assert_none(&bucket::findings(&Template::real()));
+}
+
+#[test]
+fn every_alarm_tells_the_topic_of_a_metric_that_exists() {
+    assert_none(&alarms::findings(&Template::real()));
+}
+
+#[test]
+fn the_schedules_start_the_state_machines_with_a_run_that_stays_the_same() {
+    assert_none(&schedules::findings(&Template::real()));
+}

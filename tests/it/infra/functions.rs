@@ -1,0 +1,119 @@
+//! The functions, within the limits of Lambda that linters do not know.
+
+use super::permissions::{may, statements};
+use super::template::{Template, file, list, texts};
+
+pub fn findings(template: &Template) -> Vec<String> {
+    let mut findings = Vec::new();
+    let statements = statements(template);
+    let mut binaries = Vec::new();
+    for (name, function) in template.of_type("AWS::Serverless::Function") {
+        let properties = &function["Properties"];
+        let mut expect = |holds: bool, what: &str| {
+            if !holds {
+                findings.push(format!("{name}: {what}"));
+            }
+        };
+        expect(
+            properties["Runtime"] == "provided.al2023",
+            "the runtime is not provided.al2023",
+        );
+        expect(properties["Handler"] == "bootstrap", "the handler is not bootstrap");
+        expect(properties["Architectures"] == serde_json::json!(["arm64"]), "not arm64");
+        let timeout = template.range(&properties["Timeout"]);
+        expect(
+            timeout.is_some_and(|(least, most)| least >= 60 && most <= 900),
+            "the timeout is not within 900 seconds",
+        );
+        let memory = template.range(&properties["MemorySize"]);
+        expect(
+            memory.is_some_and(|(least, most)| least >= 512 && most <= 10_240),
+            "the memory is not within 512 to 10240 MB",
+        );
+
+        expect(
+            function["Metadata"]["BuildMethod"] == "rust-cargolambda",
+            "not built by cargo-lambda",
+        );
+        let binary = function["Metadata"]["BuildProperties"]["Binary"]
+            .as_str()
+            .unwrap_or_default();
+        expect(
+            file(&format!("src/bin/{binary}.rs")).is_file(),
+            "its binary is none of the project",
+        );
+        binaries.push(binary);
+
+        let variables = &properties["Environment"]["Variables"];
+        expect(
+            variables.get("MONGO_URI").is_none(),
+            "a connection string is in the environment",
+        );
+        let secrets = texts(&variables["MONGO_URI_SECRET"]);
+        expect(
+            !secrets.is_empty() && secrets.iter().all(|secret| secret.ends_with("SecretArn}")),
+            "no secret",
+        );
+        let role = properties["Role"]["Fn::GetAtt"][0].as_str().unwrap_or_default();
+        for secret in &secrets {
+            expect(
+                may(&statements, role, "secretsmanager:GetSecretValue", secret),
+                "its role may not read its secret",
+            );
+        }
+
+        let group = properties["LoggingConfig"]["LogGroup"]["Ref"]
+            .as_str()
+            .unwrap_or_default();
+        let log = template.resource(group);
+        expect(log["Type"] == "AWS::Logs::LogGroup", "no log group of this template");
+        expect(
+            !log["Properties"]["RetentionInDays"].is_null(),
+            "its logs are kept for ever",
+        );
+        expect(
+            may(&statements, role, "logs:PutLogEvents", &format!("${{{group}.Arn}}")),
+            "its role may not write its logs",
+        );
+        expect(properties["Tracing"] == "Active", "no traces");
+
+        let invoked = &properties["EventInvokeConfig"];
+        expect(
+            invoked["MaximumRetryAttempts"]
+                .as_u64()
+                .is_some_and(|retries| retries <= 2),
+            "how often an asynchronous event is repeated is not said",
+        );
+        expect(
+            texts(&invoked["DestinationConfig"]["OnFailure"]["Destination"]) == ["${Topic}"],
+            "its failures are not told",
+        );
+        expect(
+            may(&statements, role, "sns:Publish", "${Topic}"),
+            "its role may not tell of failures",
+        );
+
+        let vpc = &properties["VpcConfig"]["Fn::If"];
+        expect(
+            vpc[0] == "InVpc" && vpc[1]["SubnetIds"]["Ref"] == "SubnetIds",
+            "cannot run in a VPC",
+        );
+        expect(
+            list(&properties["Layers"])
+                .into_iter()
+                .flat_map(texts)
+                .eq(["${CaBundleLayerArn}".to_owned()]),
+            "cannot have a CA bundle",
+        );
+    }
+    binaries.sort_unstable();
+    if binaries != ["backup", "restore"] {
+        findings.push(format!("the functions are {binaries:?}, not backup and restore"));
+    }
+    for (name, log) in template.of_type("AWS::Logs::LogGroup") {
+        if log["Properties"]["RetentionInDays"].is_null() || log["Properties"]["KmsKeyId"].is_null() {
+            findings.push(format!("{name}: logs without end, or without the key"));
+        }
+    }
+    findings
+}

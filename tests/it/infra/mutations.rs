@@ -1,0 +1,242 @@
+//! Checks that cannot fail prove nothing: each of these changes breaks a promise, and has to be found.
+
+use super::CHECKS;
+use super::template::{Template, text_of};
+
+/// What is replaced in the template, by what, and a part of the finding that must come of it.
+const BROKEN: [(&str, &str, &str); 51] = [
+    // Roles.
+    (
+        "Action: [s3:PutObject, s3:AbortMultipartUpload,",
+        "Action: ['s3:*', s3:AbortMultipartUpload,",
+        "wildcard action s3:*",
+    ),
+    (
+        "Action: [s3:GetObject, s3:DeleteObject, s3:PutObjectTagging]",
+        "Action: ['s3:Get*', s3:DeleteObject]",
+        "wildcard action s3:Get*",
+    ),
+    (
+        "Action: [logs:CreateLogStream, logs:PutLogEvents]",
+        "Action: '*'",
+        "wildcard action *",
+    ),
+    (
+        "Resource: !Ref RestoreMachine\n",
+        "Resource: '*'\n",
+        "RunbookRole/Start: states:StartExecution on every resource",
+    ),
+    (
+        "Resource: [!Ref BackupMachine, !Ref DrillMachine]",
+        "Resource: 'arn:aws:states:*'",
+        "wildcard resource",
+    ),
+    (
+        "Resource: [!GetAtt RestoreFunction.Arn]",
+        "Resource: '*'",
+        "lambda:InvokeFunction on every resource",
+    ),
+    (
+        "Resource: [!GetAtt RestoreFunction.Arn]",
+        "Resource: [!GetAtt RestoreFunction.Arn, !GetAtt BackupFunction.Arn]",
+        "may invoke other functions",
+    ),
+    (
+        "- !Sub '${Archives.Arn}/${Prefix}*.manifest.json'",
+        "- !Sub '${Archives.Arn}/${Prefix}*'",
+        "BackupRole can s3:GetObject mongodb/backup_",
+    ),
+    (
+        "- !Sub '${Archives.Arn}/${Prefix}*.report.json'",
+        "- !Sub '${Archives.Arn}/${Prefix}*pre-restore/*'",
+        "BackupRole can s3:GetObject mongodb/pre-restore/",
+    ),
+    (
+        "- !Sub '${Archives.Arn}/${Prefix}*/.in-progress/*'",
+        "- !Sub '${Archives.Arn}/${Prefix}*.in-progress/*'",
+        "BackupRole can s3:GetObject mongodb/shop/a.in-progress/",
+    ),
+    (
+        "- !Sub '${Archives.Arn}/${Prefix}*/.in-progress/*'",
+        "- !Sub '${Archives.Arn}/${Prefix}x/*'",
+        "BackupRole cannot s3:GetObject mongodb/shop/.in-progress/",
+    ),
+    (
+        "- !Sub '${Archives.Arn}/${Prefix}*/pre-restore/*'",
+        "- !Sub '${Archives.Arn}/${Prefix}*'",
+        "RestoreRole can s3:PutObject mongodb/backup_",
+    ),
+    (
+        "Action: s3:PutObjectTagging\n                Resource: !Sub '${Archives.Arn}/${Prefix}*'",
+        "Action: s3:PutObjectTagging\n                Resource: !GetAtt Archives.Arn",
+        "BackupRole cannot s3:PutObjectTagging",
+    ),
+    (
+        "Action: s3:GetObject\n                Resource: !Sub '${Archives.Arn}/${Prefix}*'",
+        "Action: [s3:GetObject, s3:DeleteObject]\n                Resource: !Sub '${Archives.Arn}/${Prefix}*'",
+        "RestoreRole can s3:DeleteObject mongodb/backup_",
+    ),
+    (
+        "Action: s3:GetObject\n                Resource: !Sub '${Archives.Arn}/${Prefix}*'",
+        "Action: s3:GetObject\n                Resource: !Sub '${Archives.Arn}/*'",
+        "wildcard resource ${Archives.Arn}/*",
+    ),
+    (
+        "Action: s3:GetObject\n                Resource: !Sub '${Archives.Arn}/${Prefix}*'",
+        "NotAction: s3:PutObject\n                Resource: !Sub '${Archives.Arn}/${Prefix}*'",
+        "NotAction allows all",
+    ),
+    (
+        "StringLike: {'s3:prefix': !Sub '${Prefix}*'}",
+        "StringLike: {'s3:prefix': '*'}",
+        "lists more than the prefix",
+    ),
+    ("      Role: !GetAtt BackupRole.Arn\n", "", "BackupFunction: no role"),
+    (
+        "      Role: !GetAtt BackupRole.Arn\n",
+        "      Role: !GetAtt BackupRole.Arn\n      Policies: AmazonS3FullAccess\n",
+        "policies that are not written down",
+    ),
+    (
+        "Principal: {Service: scheduler.amazonaws.com}",
+        "Principal: '*'",
+        "allows everybody",
+    ),
+    // Functions.
+    ("Timeout: 900", "Timeout: 901", "timeout is not within"),
+    ("Runtime: provided.al2023", "Runtime: provided.al2", "runtime is not"),
+    ("Architectures: [arm64]", "Architectures: [x86_64]", "not arm64"),
+    (
+        "MaxValue: 10240\n    Description: Memory of the backup",
+        "MaxValue: 12000\n    Description: Memory of the backup",
+        "memory is not within",
+    ),
+    (
+        "BuildProperties: {Binary: backup}",
+        "BuildProperties: {Binary: backups}",
+        "its binary is none",
+    ),
+    (
+        "LoggingConfig: {LogGroup: !Ref BackupLog}",
+        "LoggingConfig: {LogFormat: JSON}",
+        "no log group",
+    ),
+    ("      RetentionInDays: !Ref LogDays\n", "", "kept for ever"),
+    (
+        "MONGO_URI_SECRET: !Ref ConnectionSecretArn",
+        "MONGO_URI: mongodb://root:root@db",
+        "in the environment",
+    ),
+    (
+        "OnFailure: {Type: SNS, Destination: !Ref Topic}",
+        "OnFailure: {Type: SNS, Destination: !Ref Other}",
+        "failures are not told",
+    ),
+    // State machines.
+    ("Level: ERROR", "Level: 'OFF'", "BackupMachine: no logs"),
+    ("Type: STANDARD", "Type: EXPRESS", "not STANDARD"),
+    (
+        "        BackupFunctionArn: !GetAtt BackupFunction.Arn\n",
+        "",
+        "may invoke other functions than it is given",
+    ),
+    // Bucket, key, topic.
+    (
+        "BlockPublicPolicy: true",
+        "BlockPublicPolicy: false",
+        "BlockPublicPolicy is not set",
+    ),
+    (
+        "VersioningConfiguration: {Status: Enabled}",
+        "VersioningConfiguration: {Status: Suspended}",
+        "no versions",
+    ),
+    (
+        "SSEAlgorithm: 'aws:kms'",
+        "SSEAlgorithm: AES256",
+        "not encrypted by KMS",
+    ),
+    (
+        "Bool: {'aws:SecureTransport': 'false'}",
+        "Bool: {'aws:SecureTransport': 'true'}",
+        "can be reached without TLS",
+    ),
+    (
+        "AbortIncompleteMultipartUpload: {DaysAfterInitiation: 7}",
+        "ExpirationInDays: 7",
+        "unfinished uploads stay",
+    ),
+    (
+        "Prefix: !Sub '${Prefix}.in-progress/'",
+        "Prefix: .in-progress/",
+        ".in-progress/ is not emptied",
+    ),
+    ("Value: 'true'}]", "Value: 'yes'}]", ".in-progress/ is not emptied"),
+    (
+        "ExpirationInDays: !Ref MonthlyDays",
+        "ExpirationInDays: !Ref DailyDays",
+        "monthly archives do not expire",
+    ),
+    ("    DeletionPolicy: Retain\n", "", "archives would go with the stack"),
+    ("EnableKeyRotation: true", "EnableKeyRotation: false", "not rotated"),
+    (
+        "      KmsMasterKeyId: !Ref Key\n",
+        "",
+        "notifications are not encrypted",
+    ),
+    // Alarms and dashboard.
+    ("AlarmActions: [!Ref Topic]", "AlarmActions: []", "not the topic"),
+    (
+        "TreatMissingData: breaching",
+        "TreatMissingData: notBreaching",
+        "no alarm for a backup that is not made",
+    ),
+    (
+        "MetricName: DrillFailed",
+        "MetricName: DrillsFailed",
+        "nobody writes mongotar DrillsFailed",
+    ),
+    (
+        "{Name: Function, Value: restore}",
+        "{Name: Funktion, Value: restore}",
+        "no metric has the dimension",
+    ),
+    (
+        "\"mongotar\", \"Lanes\"",
+        "\"mongotar\", \"Lane\"",
+        "nobody writes mongotar Lane",
+    ),
+    (
+        "MetricName=\\\"Seconds\\\"",
+        "MetricName=\\\"Second\\\"",
+        "nobody writes mongotar Second",
+    ),
+    // Schedules.
+    (
+        "\"time\": \"<aws.scheduler.scheduled-time>\"",
+        "\"time\": \"<aws.scheduler.attempt-number>\"",
+        "delivered twice it is two archives",
+    ),
+    (
+        "{\"archive\": {\"latest\":",
+        "{\"archives\": {\"latest\":",
+        "the input has the fields",
+    ),
+];
+
+#[test]
+fn every_broken_copy_of_the_template_is_found() {
+    let text = text_of("template.yaml");
+    for (from, to, finding) in BROKEN {
+        let at = text
+            .find(from)
+            .unwrap_or_else(|| panic!("the template has no {from:?}: correct this test"));
+        let broken = format!("{}{to}{}", &text[..at], &text[at + from.len()..]);
+        let template = Template::parse(&broken);
+        let findings: Vec<String> = CHECKS.iter().flat_map(|check| check(&template)).collect();
+        assert!(
+            findings.iter().any(|found| found.contains(finding)),
+            "{from:?} became {to:?}; expected a finding with {finding:?}, got {findings:#?}"
+        );
+    }
+}

@@ -1,0 +1,68 @@
+//! The schedules: what they start, with what, and that the input says which run it is.
+
+use serde_json::Value;
+
+use super::permissions::{may, statements};
+use super::template::{Template, texts};
+
+pub fn findings(template: &Template) -> Vec<String> {
+    let mut findings = Vec::new();
+    let statements = statements(template);
+    for (name, machine, condition, fields) in [
+        (
+            "BackupEvery",
+            "${BackupMachine}",
+            "BackupIsScheduled",
+            &["database", "destination", "lanes", "retention", "run"][..],
+        ),
+        ("DrillEvery", "${DrillMachine}", "DrillIsScheduled", &["archive", "run"]),
+    ] {
+        let schedule = template.resource(name);
+        let target = &schedule["Properties"]["Target"];
+        let mut expect = |holds: bool, what: String| {
+            if !holds {
+                findings.push(format!("{name}: {what}"));
+            }
+        };
+        expect(schedule["Condition"] == condition, "is no choice".to_owned());
+        expect(texts(&target["Arn"]) == [machine], format!("does not start {machine}"));
+        let role = target["RoleArn"]["Fn::GetAtt"][0].as_str().unwrap_or_default();
+        expect(
+            may(&statements, role, "states:StartExecution", machine),
+            "its role may not start it".to_owned(),
+        );
+        let inputs = texts(&target["Input"]);
+        expect(!inputs.is_empty(), "no input".to_owned());
+        for input in inputs {
+            // A number is no text in JSON; what stands for it here is none.
+            let Ok(input) = serde_json::from_str::<Value>(&input.replace("${Lanes}", "4")) else {
+                expect(false, format!("the input is no JSON: {input}"));
+                continue;
+            };
+            let found: Vec<&str> = input
+                .as_object()
+                .into_iter()
+                .flatten()
+                .map(|(field, _)| field.as_str())
+                .collect();
+            expect(found == fields, format!("the input has the fields {found:?}"));
+            expect(
+                input["run"]["id"] == "<aws.scheduler.execution-id>",
+                "the run has no id".to_owned(),
+            );
+            expect(
+                input["run"]["time"] == "<aws.scheduler.scheduled-time>",
+                "the run has not the time that was scheduled: delivered twice it is two archives".to_owned(),
+            );
+        }
+    }
+    let databases: Vec<Value> = texts(&template.resource("BackupEvery")["Properties"]["Target"]["Input"])
+        .iter()
+        .filter_map(|input| serde_json::from_str::<Value>(&input.replace("${Lanes}", "4")).ok())
+        .map(|input| input["database"].clone())
+        .collect();
+    if !(databases.iter().any(Value::is_string) && databases.iter().any(Value::is_array)) {
+        findings.push("BackupEvery: one database is a text, several are a list".to_owned());
+    }
+    findings
+}
