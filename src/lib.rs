@@ -33,3 +33,4 @@ pub mod progress;
 pub mod restore;
 pub mod store;
 pub mod verify;
+mod wording;

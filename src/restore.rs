@@ -29,6 +29,7 @@ mod rehearsal;
 mod report;
 mod request;
 mod sample;
+mod summary;
 mod way_back;
 
 use std::time::Instant;

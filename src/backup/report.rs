@@ -4,10 +4,14 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::archive::{Compression, Consistency, Manifest, Payload, Saved, SavedStatus, Status};
+use time::OffsetDateTime;
+
+use super::rfc3339;
+use crate::archive::{Compression, Consistency, ConsistencyLevel, Manifest, Payload, Saved, SavedStatus, Status};
 use crate::catalog::Kind;
 use crate::digest::Sum;
 use crate::store::{Location, Object};
+use crate::wording::{count, duration, first_few, size, with_reason};
 
 /// How a run ended. There is no bare success.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,6 +32,9 @@ pub enum RunStatus {
 pub struct BackupReport {
     /// `complete` or `partial`.
     pub status: RunStatus,
+    /// The whole report in one sentence, for a notification.
+    #[serde(default)]
+    pub summary: String,
     /// Where the archive is.
     pub archive: Location,
     /// Where the manifest's copy is; `null` where it could not be written.
@@ -120,7 +127,8 @@ impl BackupReport {
             Ok(location) => (Some(location), Vec::new()),
             Err(warning) => (None, vec![warning]),
         };
-        Self {
+        let mut report = Self {
+            summary: String::new(),
             status: match manifest.status {
                 Status::Complete => RunStatus::Complete,
                 Status::Partial => RunStatus::Partial,
@@ -148,7 +156,49 @@ impl BackupReport {
             finished: manifest.finished.clone(),
             seconds: took.as_secs_f64(),
             warnings,
-        }
+        };
+        report.summary = summary(&report);
+        report
+    }
+}
+
+fn summary(report: &BackupReport) -> String {
+    let totals = &report.totals;
+    let saved = format!(
+        "{} ({}) in {}, {}, to {}",
+        count(totals.documents, "document"),
+        size(totals.bytes),
+        duration(report.seconds),
+        moment(report),
+        report.archive
+    );
+    let collections = count(totals.collections, "collection");
+    if report.status == RunStatus::Complete {
+        return format!("{} is backed up whole: {collections}, {saved}", report.database);
+    }
+    let failed = report.failed.iter();
+    let failed = first_few(failed.map(|failed| with_reason(&failed.name, &failed.error)));
+    format!(
+        "{} is NOT backed up whole: of {collections} {} failed: {failed}. Saved were {saved}",
+        report.database,
+        report.failed.len()
+    )
+}
+
+/// As of when the archive shows the database, and no more than that.
+fn moment(report: &BackupReport) -> String {
+    let consistency = &report.consistency;
+    let time = consistency
+        .cluster_time
+        .and_then(|time| OffsetDateTime::from_unix_timestamp(time.t.into()).ok())
+        .map(rfc3339);
+    match (consistency.level, time) {
+        (ConsistencyLevel::Snapshot, Some(time)) => format!("as of {time}"),
+        (ConsistencyLevel::Mixed, Some(time)) => format!(
+            "as of {time} but for {} read later",
+            count(consistency.exceptions.len() as u64, "collection")
+        ),
+        _ => format!("read one after the other from {} on", report.started),
     }
 }
 
@@ -175,4 +225,62 @@ fn failed(saved: &Saved) -> Option<FailedCollection> {
             .clone()
             .unwrap_or_else(|| "the reason is not known".to_owned()),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn report(more: Value) -> BackupReport {
+        let mut report = json!({
+            "status": "complete", "archive": "s3://b/n/backup_20261121_020000.tar.zst", "manifest": null, "name": "backup_20261121_020000",
+            "etag": "e", "archive_bytes": 9_000_000, "database": "shop", "payload": "jsonl", "compression": "zstd",
+            "consistency": {"level": "snapshot", "cluster_time": {"t": 1_795_226_400, "i": 1}}, "collections": [], "failed": [],
+            "totals": {"collections": 12, "documents": 1_234, "bytes": 45_000_000},
+            "started": "2026-11-21T02:00:01Z", "finished": "2026-11-21T02:00:13Z", "seconds": 12.1,
+        });
+        for (field, value) in more.as_object().expect("fields") {
+            report[field] = value.clone();
+        }
+        serde_json::from_value(report).expect("a report")
+    }
+
+    #[test]
+    fn a_whole_backup_is_one_sentence() {
+        assert_eq!(
+            summary(&report(json!({}))),
+            "shop is backed up whole: 12 collections, 1,234 documents (45 MB) in 12 s, as of 2026-11-21T02:00:00Z, to s3://b/n/backup_20261121_020000.tar.zst"
+        );
+    }
+
+    #[test]
+    fn a_summary_claims_no_moment_that_was_not_had() {
+        let exception = json!({"collection": "c", "reason": "capped"});
+        let mixed = json!({"consistency": {"level": "mixed", "cluster_time": {"t": 1_795_226_400, "i": 1}, "exceptions": [exception]}});
+        let mixed = summary(&report(mixed));
+        assert!(
+            mixed.contains("as of 2026-11-21T02:00:00Z but for 1 collection read later"),
+            "{mixed}"
+        );
+        let none = summary(&report(json!({"consistency": {"level": "none"}})));
+        assert!(
+            none.contains("one after the other from 2026-11-21T02:00:01Z on") && !none.contains("as of"),
+            "{none}"
+        );
+    }
+
+    #[test]
+    fn a_partial_backup_says_what_failed_and_why_before_what_was_saved() {
+        let failed: Vec<Value> = (0..5)
+            .map(|at| json!({"name": format!("c{at}"), "documents": 0, "error": "not authorised"}))
+            .collect();
+        let partial = summary(&report(json!({"status": "partial", "failed": failed})));
+        assert!(
+            partial.starts_with(
+                "shop is NOT backed up whole: of 12 collections 5 failed: c0 (not authorised); c1 (not authorised); c2 (not authorised); and 2 more. Saved were 1,234 documents"
+            ),
+            "{partial}"
+        );
+    }
 }

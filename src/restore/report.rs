@@ -5,11 +5,11 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::Prepared;
 use super::collection::{Outcome, Outcomes, Run};
 use super::commit::Committed;
 pub use super::merge::MergeCounts;
 use super::sample::SampleHashes;
+use super::{Prepared, summary};
 use crate::archive::{ConsistencyLevel, Status, hex_sum};
 use crate::backup::RunStatus;
 use crate::catalog::{Catalog, Collection, Definition, Kind};
@@ -22,6 +22,9 @@ use crate::store::Location;
 pub struct RestoreReport {
     /// `complete`, `partial`, `failed` (nothing was changed), or `planned` (a dry run).
     pub status: RunStatus,
+    /// The whole report in one sentence, for a notification.
+    #[serde(default)]
+    pub summary: String,
     /// From which archive.
     pub archive: String,
     /// Into which database.
@@ -190,8 +193,9 @@ impl RestoreReport {
         verification: Option<Verification>,
         took: Duration,
     ) -> Self {
-        Self {
+        let mut report = Self {
             status,
+            summary: String::new(),
             archive: prepared.archive.object.location.to_string(),
             database: prepared.plan.database.clone(),
             confirm: prepared.plan.confirm.to_string(),
@@ -199,7 +203,9 @@ impl RestoreReport {
             snapshot,
             verification,
             seconds: took.as_secs_f64(),
-        }
+        };
+        report.summary = summary::of(&report);
+        report
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 /// The layers from below: a module may use those of its own layer and of the layers before it.
 const LAYERS: [&[&str]; 5] = [
     // Bytes and values: no runtime, no client, no clock.
-    &["elements", "extjson", "digest", "catalog", "archive", "plan"],
+    &["elements", "wording", "extjson", "digest", "catalog", "archive", "plan"],
     // The rim.
     &["mongo", "store"],
     // What operations share.

@@ -23,6 +23,15 @@ async fn a_bare_scheduled_event_makes_a_backup_configured_by_the_environment_alo
     );
     assert_eq!(report["consistency"]["level"], "snapshot");
     let archive = text(&report["archive"]);
+    let summary = text(&report["summary"]);
+    assert!(
+        summary.starts_with(&format!(
+            "{} is backed up whole: 2 collections, 5 documents (",
+            shop.database
+        )),
+        "{summary}"
+    );
+    assert!(summary.ends_with(&format!("to {archive}")), "{summary}");
     assert!(archive.starts_with(&shop.folder.to_string()), "{archive}");
 
     let tools = support::tools().await;
@@ -98,6 +107,11 @@ async fn a_partial_backup_says_so_and_what_is_missing() {
     assert_eq!(report["status"], "partial");
     assert_eq!(names(&report["failed"]), ["secret"]);
     assert!(text(&report["failed"][0]["error"]).contains("secret"), "{report}");
+    let summary = text(&report["summary"]);
+    assert!(
+        summary.contains("NOT backed up whole") && summary.contains("secret ("),
+        "{summary}"
+    );
     let log = function.wait_for_log("backup ends").await;
     assert!(log.contains("Partial"), "{log}");
 }
