@@ -1,8 +1,10 @@
 //! What both Lambda functions share: logs as JSON, clients made once per cold start, errors with a stable type.
 
+mod invocation;
+
 use std::sync::Arc;
 
-use lambda_runtime::Diagnostic;
+use lambda_runtime::{Diagnostic, LambdaEvent};
 use serde::Serialize;
 use serde_json::Value;
 use tokio::sync::OnceCell;
@@ -17,6 +19,9 @@ use crate::mongo::Mongo;
 use crate::progress::Progress;
 use crate::restore::{RestoreReport, RestoreRequest, carry_out, prepare};
 use crate::store::Store;
+use invocation::Invocation;
+
+pub use invocation::Answer;
 
 /// One function's execution environment.
 #[derive(Debug, Default)]
@@ -46,6 +51,24 @@ impl Function {
             store,
             mongo: OnceCell::new(),
         }
+    }
+
+    /// Answers an invocation of the backup function: [`Self::backup`] with its log and its metrics.
+    ///
+    /// # Errors
+    /// As [`Self::backup`].
+    pub async fn answer_backup(&self, event: LambdaEvent<Value>) -> Result<Value, Failure> {
+        let invocation = Invocation::of("backup", &event, &self.environment);
+        invocation.answer(self.backup(event.payload)).await
+    }
+
+    /// Answers an invocation of the restore function, in the same way.
+    ///
+    /// # Errors
+    /// As [`Self::restore`].
+    pub async fn answer_restore(&self, event: LambdaEvent<Value>) -> Result<Value, Failure> {
+        let invocation = Invocation::of("restore", &event, &self.environment);
+        invocation.answer(self.restore(event.payload)).await
     }
 
     /// Answers an event of the backup function.
@@ -145,7 +168,6 @@ pub enum Restored {
 /// What Lambda shows of a failure: `error_type` is the failure's kind.
 impl From<Failure> for Diagnostic {
     fn from(failure: Failure) -> Self {
-        tracing::error!(error_type = %failure.kind, message = failure.message, "failed");
         Self {
             error_type: failure.kind.to_string(),
             error_message: failure.message,
@@ -157,7 +179,7 @@ impl From<Failure> for Diagnostic {
 ///
 /// # Errors
 /// None that a report can cause: its keys are text.
-pub fn answer(report: impl Serialize) -> Result<Value, Failure> {
+fn answer(report: impl Serialize) -> Result<Value, Failure> {
     serde_json::to_value(report)
         .map_err(|error| Failure::invalid(format!("the report cannot be written as JSON: {error}")))
 }

@@ -26,6 +26,7 @@ pub mod extjson;
 pub mod failure;
 pub mod inspect;
 pub mod lambda;
+pub mod metrics;
 pub mod mongo;
 pub mod open;
 pub mod plan;

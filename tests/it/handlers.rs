@@ -2,6 +2,7 @@
 
 mod backup;
 mod logs;
+mod metrics;
 mod refusals;
 mod restore;
 mod warm;

@@ -9,10 +9,14 @@ use crate::support;
 
 /// Lines that are no JSON cannot be searched by field; CloudWatch takes them for text.
 fn as_json(lines: &[String]) -> Vec<Value> {
+    let parsed =
+        |line: &String| -> Value { serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")) };
     lines
         .iter()
-        .map(|line| {
-            let parsed: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        .map(|line| (line, parsed(line)))
+        // Metrics are lines of the same log, in a form of their own.
+        .filter(|(_, parsed)| parsed.get("_aws").is_none())
+        .map(|(line, parsed)| {
             for field in ["timestamp", "level", "fields", "target"] {
                 assert!(parsed.get(field).is_some(), "{field}: {line}");
             }

@@ -1,0 +1,192 @@
+//! One invocation: whose run it belongs to, what is logged and measured of it, and what its answer's carrier can hold.
+
+use std::io::Write as _;
+
+use lambda_runtime::{Context, LambdaEvent};
+use serde::Serialize;
+use serde_json::Value;
+use time::OffsetDateTime;
+use tracing::Instrument as _;
+
+use crate::backup::BackupReport;
+use crate::config::Environment;
+use crate::failure::Failure;
+use crate::metrics::{Metric, Metrics, flag};
+
+use super::Restored;
+
+/// A run that ends with less than this share of its time left will not end at all when the database has grown a little.
+const NEAR: f64 = 0.1;
+
+/// What a function answers with.
+pub trait Answer: Serialize {
+    /// What it amounts to; nothing where no run ended and none is to be continued.
+    fn metrics(&self, now: OffsetDateTime) -> Option<Metrics>;
+    /// Whose data it is about.
+    fn database(&self) -> Option<&str>;
+}
+
+impl Answer for BackupReport {
+    fn metrics(&self, now: OffsetDateTime) -> Option<Metrics> {
+        Some(Metrics::of_backup(self, now))
+    }
+
+    fn database(&self) -> Option<&str> {
+        Some(&self.database)
+    }
+}
+
+impl Answer for Restored {
+    fn metrics(&self, _now: OffsetDateTime) -> Option<Metrics> {
+        match self {
+            Self::Archive(report) => Metrics::of_restore(report),
+            Self::Drill(report) => Some(Metrics::of_drill(report)),
+        }
+    }
+
+    fn database(&self) -> Option<&str> {
+        match self {
+            Self::Archive(report) => Some(&report.database),
+            // A scratch database has a new name each time.
+            Self::Drill(_) => None,
+        }
+    }
+}
+
+/// What is known of an invocation before it is looked into.
+#[derive(Debug)]
+pub(super) struct Invocation {
+    function: &'static str,
+    request_id: String,
+    run: String,
+    action: Option<String>,
+    database: Option<String>,
+    began: OffsetDateTime,
+    /// In milliseconds of Unix time.
+    deadline: u64,
+}
+
+impl Invocation {
+    pub(super) fn of(function: &'static str, event: &LambdaEvent<Value>, environment: &Environment) -> Self {
+        let LambdaEvent { payload, context } = event;
+        // A name that no server takes may be a connection string in the wrong place.
+        let given = |name: &str| payload.get(name).or_else(|| payload.get("detail")?.get(name));
+        let database = match given("database") {
+            None | Some(Value::Null) => environment.database(None).ok(),
+            Some(Value::String(name)) => environment.database(Some(name.clone())).ok(),
+            Some(_) => None,
+        };
+        Self {
+            function,
+            request_id: context.request_id.clone(),
+            run: run_of(payload, context),
+            action: given("action").and_then(Value::as_str).map(str::to_owned),
+            database,
+            began: OffsetDateTime::now_utc(),
+            deadline: context.deadline,
+        }
+    }
+
+    /// Does the work, within a span that every line of its log carries.
+    pub(super) async fn answer<A: Answer>(
+        self,
+        work: impl Future<Output = Result<A, Failure>>,
+    ) -> Result<Value, Failure> {
+        let span = tracing::info_span!("invocation", run = self.run, request_id = self.request_id);
+        async {
+            let answered = work.await;
+            self.measure(&answered);
+            match answered {
+                Ok(answer) => super::answer(answer),
+                Err(failure) => {
+                    tracing::error!(error_type = %failure.kind, message = failure.message, "failed");
+                    Err(failure)
+                }
+            }
+        }
+        .instrument(span)
+        .await
+    }
+
+    /// Writes the metrics. A log that nobody takes is no reason to fail.
+    fn measure<A: Answer>(&self, answered: &Result<A, Failure>) {
+        let now = OffsetDateTime::now_utc();
+        let (metrics, database) = match answered {
+            Ok(answer) => (answer.metrics(now), answer.database().or(self.database.as_deref())),
+            Err(_) => (Some(self.failed()), self.database.as_deref()),
+        };
+        let Some(metrics) = metrics else { return };
+        let metrics = match metrics.is_of_an_end() {
+            true => metrics.and(Metric::NearDeadline, flag(self.is_near_its_deadline(now))),
+            false => metrics,
+        };
+        let properties = [("run", self.run.as_str()), ("request_id", &self.request_id)];
+        let line = metrics.line(self.function, database, now, &properties);
+        let _ = std::io::stdout().write_all(line.as_bytes());
+    }
+
+    fn failed(&self) -> Metrics {
+        match self.action.as_deref() {
+            Some("drill") => Metrics::failed().and(Metric::DrillFailed, 1.0),
+            _ => Metrics::failed(),
+        }
+    }
+
+    fn is_near_its_deadline(&self, now: OffsetDateTime) -> bool {
+        let milliseconds = |time: OffsetDateTime| time.unix_timestamp_nanos() as f64 / 1e6;
+        let deadline = self.deadline as f64;
+        deadline - milliseconds(now) < NEAR * (deadline - milliseconds(self.began))
+    }
+}
+
+/// What ties the invocations of one run together: the event's `run`, an EventBridge event's own `id`, or else there is but this one.
+fn run_of(event: &Value, context: &Context) -> String {
+    let run = event.get("run").or_else(|| event.get("detail")?.get("run"));
+    let id = run
+        .and_then(|run| run.get("id"))
+        .or_else(|| event.get("detail-type").and_then(|_| event.get("id")));
+    let id = id.and_then(Value::as_str).filter(|id| !id.is_empty());
+    id.unwrap_or(&context.request_id).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn the_events_run_comes_before_eventbridges_and_that_before_the_requests() {
+        let mut context = Context::default();
+        context.request_id = "request".to_owned();
+        let bridge = |detail: Value| json!({"detail-type": "Scheduled Event", "source": "aws.events", "id": "bridge", "detail": detail});
+        for (event, run) in [
+            (json!({}), "request"),
+            (json!(null), "request"),
+            (json!({"id": "not EventBridge"}), "request"),
+            (json!({"run": {"id": "mine", "time": "2026-11-21T02:00:00Z"}}), "mine"),
+            (json!({"run": {"id": ""}}), "request"),
+            (bridge(json!({})), "bridge"),
+            (bridge(json!({"run": {"id": "mine"}})), "mine"),
+        ] {
+            assert_eq!(run_of(&event, &context), run, "{event}");
+        }
+    }
+
+    #[test]
+    fn a_run_is_near_its_deadline_in_the_last_tenth_of_its_time() {
+        let began = OffsetDateTime::UNIX_EPOCH;
+        let invocation = Invocation {
+            function: "backup",
+            request_id: String::new(),
+            run: String::new(),
+            action: None,
+            database: None,
+            began,
+            deadline: 100_000,
+        };
+        for (seconds, near) in [(0, false), (89, false), (91, true), (101, true)] {
+            let now = began + std::time::Duration::from_secs(seconds);
+            assert_eq!(invocation.is_near_its_deadline(now), near, "{seconds}");
+        }
+    }
+}
