@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use tokio::task::JoinSet;
+use tracing::Instrument as _;
 
 use super::collection::{Run, hashing};
 use super::kept::Keeper;
@@ -133,7 +134,7 @@ impl<'a> Loader<'a> {
                 failure = Some(error);
                 break;
             }
-            working.spawn(put(Arc::clone(&self.goal), chunk));
+            working.spawn(put(Arc::clone(&self.goal), chunk).in_current_span());
         }
         while let Some(done) = working.join_next().await {
             if let Err(error) = loaded.count(&self.row.name, done) {
