@@ -1,5 +1,6 @@
 //! What both Lambda functions share: logs as JSON, clients made once per cold start, errors with a stable type.
 
+mod carrier;
 mod invocation;
 
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use crate::restore::{RestoreReport, RestoreRequest, carry_out, prepare};
 use crate::store::Store;
 use invocation::Invocation;
 
+pub use carrier::Place;
 pub use invocation::Answer;
 
 /// One function's execution environment.
@@ -53,13 +55,13 @@ impl Function {
         }
     }
 
-    /// Answers an invocation of the backup function: [`Self::backup`] with its log and its metrics.
+    /// Answers an invocation of the backup function: [`Self::backup`] with its log, its metrics, and an answer that its carrier can hold.
     ///
     /// # Errors
     /// As [`Self::backup`].
     pub async fn answer_backup(&self, event: LambdaEvent<Value>) -> Result<Value, Failure> {
         let invocation = Invocation::of("backup", &event, &self.environment);
-        invocation.answer(self.backup(event.payload)).await
+        invocation.answer(self.backup(event.payload), &self.store).await
     }
 
     /// Answers an invocation of the restore function, in the same way.
@@ -68,7 +70,7 @@ impl Function {
     /// As [`Self::restore`].
     pub async fn answer_restore(&self, event: LambdaEvent<Value>) -> Result<Value, Failure> {
         let invocation = Invocation::of("restore", &event, &self.environment);
-        invocation.answer(self.restore(event.payload)).await
+        invocation.answer(self.restore(event.payload), &self.store).await
     }
 
     /// Answers an event of the backup function.

@@ -6,14 +6,18 @@ use lambda_runtime::{Context, LambdaEvent};
 use serde::Serialize;
 use serde_json::Value;
 use time::OffsetDateTime;
+use time::macros::format_description;
 use tracing::Instrument as _;
 
 use crate::backup::BackupReport;
 use crate::config::Environment;
 use crate::failure::Failure;
 use crate::metrics::{Metric, Metrics, flag};
+use crate::restore::folder_for;
+use crate::store::{Location, Store};
 
 use super::Restored;
+use super::carrier::{Place, fit};
 
 /// A run that ends with less than this share of its time left will not end at all when the database has grown a little.
 const NEAR: f64 = 0.1;
@@ -24,6 +28,8 @@ pub trait Answer: Serialize {
     fn metrics(&self, now: OffsetDateTime) -> Option<Metrics>;
     /// Whose data it is about.
     fn database(&self) -> Option<&str>;
+    /// Where it is stored, if it is too large to be answered with. `unique` is of this invocation alone.
+    fn place(&self, unique: &str) -> Option<Place>;
 }
 
 impl Answer for BackupReport {
@@ -33,6 +39,16 @@ impl Answer for BackupReport {
 
     fn database(&self) -> Option<&str> {
         Some(&self.database)
+    }
+
+    fn place(&self, unique: &str) -> Option<Place> {
+        Some(Place {
+            folder: self.archive.parent(),
+            names: vec![
+                format!("{}.report.json", self.name),
+                format!("{}_{unique}.report.json", self.name),
+            ],
+        })
     }
 }
 
@@ -50,6 +66,21 @@ impl Answer for Restored {
             // A scratch database has a new name each time.
             Self::Drill(_) => None,
         }
+    }
+
+    fn place(&self, unique: &str) -> Option<Place> {
+        let (folder, what) = match self {
+            Self::Archive(report) => {
+                let snapshot = report.snapshot.as_ref().map(|snapshot| snapshot.archive.parent());
+                let beside = || report.archive.parse().ok().map(|archive| folder_for(&archive));
+                (snapshot.or_else(beside)?, "restore")
+            }
+            Self::Drill(report) => (folder_for(&report.archive.as_ref()?.parse::<Location>().ok()?), "drill"),
+        };
+        Some(Place {
+            folder,
+            names: vec![format!("{what}_{unique}.report.json")],
+        })
     }
 }
 
@@ -91,13 +122,17 @@ impl Invocation {
     pub(super) async fn answer<A: Answer>(
         self,
         work: impl Future<Output = Result<A, Failure>>,
+        store: &Store,
     ) -> Result<Value, Failure> {
         let span = tracing::info_span!("invocation", run = self.run, request_id = self.request_id);
         async {
             let answered = work.await;
             self.measure(&answered);
             match answered {
-                Ok(answer) => super::answer(answer),
+                Ok(answer) => {
+                    let place = answer.place(&self.unique());
+                    Ok(fit(super::answer(answer)?, place, store).await)
+                }
                 Err(failure) => {
                     tracing::error!(error_type = %failure.kind, message = failure.message, "failed");
                     Err(failure)
@@ -123,6 +158,14 @@ impl Invocation {
         let properties = [("run", self.run.as_str()), ("request_id", &self.request_id)];
         let line = metrics.line(self.function, database, now, &properties);
         let _ = std::io::stdout().write_all(line.as_bytes());
+    }
+
+    /// What no other invocation can have: this one's time and request.
+    fn unique(&self) -> String {
+        let time = self
+            .began
+            .format(format_description!("[year][month][day]_[hour][minute][second]"));
+        format!("{}_{}", time.unwrap_or_default(), self.request_id)
     }
 
     fn failed(&self) -> Metrics {
