@@ -39,6 +39,11 @@ impl Function {
     pub async fn start() -> Self {
         let filter =
             EnvFilter::try_from_env("MONGOTAR_LOG").unwrap_or_else(|_| EnvFilter::new("info,aws=warn,hyper=warn"));
+        // The runtime repeats every failure in a form of its own, without the run that it belongs to.
+        let filter = match "lambda_runtime::layers::panic=off".parse() {
+            Ok(directive) => filter.add_directive(directive),
+            Err(_) => filter,
+        };
         // A second subscriber is refused; the first one then stays.
         let _ = tracing_subscriber::fmt()
             .json()
@@ -61,7 +66,7 @@ impl Function {
     /// As [`Self::backup`].
     pub async fn answer_backup(&self, event: LambdaEvent<Value>) -> Result<Value, Failure> {
         let invocation = Invocation::of("backup", &event, &self.environment);
-        invocation.answer(self.backup(event.payload), &self.store).await
+        Box::pin(invocation.answer(self.backup(event.payload), &self.store)).await
     }
 
     /// Answers an invocation of the restore function, in the same way.
@@ -70,7 +75,7 @@ impl Function {
     /// As [`Self::restore`].
     pub async fn answer_restore(&self, event: LambdaEvent<Value>) -> Result<Value, Failure> {
         let invocation = Invocation::of("restore", &event, &self.environment);
-        invocation.answer(self.restore(event.payload), &self.store).await
+        Box::pin(invocation.answer(self.restore(event.payload), &self.store)).await
     }
 
     /// Answers an event of the backup function.

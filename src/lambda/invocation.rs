@@ -1,7 +1,9 @@
 //! One invocation: whose run it belongs to, what is logged and measured of it, and what its answer's carrier can hold.
 
 use std::io::Write as _;
+use std::panic::{AssertUnwindSafe, resume_unwind};
 
+use futures_util::FutureExt as _;
 use lambda_runtime::{Context, LambdaEvent};
 use serde::Serialize;
 use serde_json::Value;
@@ -126,15 +128,19 @@ impl Invocation {
     ) -> Result<Value, Failure> {
         let span = tracing::info_span!("invocation", run = self.run, request_id = self.request_id);
         async {
-            let answered = work.await;
-            self.measure(&answered);
+            let answered = AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|panic| {
+                self.measure::<A>(None);
+                tracing::error!("a bug: the function panicked, as standard error has it");
+                resume_unwind(panic)
+            });
+            self.measure(answered.as_ref().ok());
             match answered {
                 Ok(answer) => {
                     let place = answer.place(&self.unique());
                     Ok(fit(super::answer(answer)?, place, store).await)
                 }
                 Err(failure) => {
-                    tracing::error!(error_type = %failure.kind, message = failure.message, "failed");
+                    tracing::error!(error_type = %failure.kind, reason = failure.message, "failed");
                     Err(failure)
                 }
             }
@@ -144,11 +150,11 @@ impl Invocation {
     }
 
     /// Writes the metrics. A log that nobody takes is no reason to fail.
-    fn measure<A: Answer>(&self, answered: &Result<A, Failure>) {
+    fn measure<A: Answer>(&self, answered: Option<&A>) {
         let now = OffsetDateTime::now_utc();
         let (metrics, database) = match answered {
-            Ok(answer) => (answer.metrics(now), answer.database().or(self.database.as_deref())),
-            Err(_) => (Some(self.failed()), self.database.as_deref()),
+            Some(answer) => (answer.metrics(now), answer.database().or(self.database.as_deref())),
+            None => (Some(self.failed()), self.database.as_deref()),
         };
         let Some(metrics) = metrics else { return };
         let metrics = match metrics.is_of_an_end() {

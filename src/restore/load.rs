@@ -232,7 +232,8 @@ impl Loaded {
         self.rejected += counted.rejected.len() as u64;
         for refused in &counted.rejected {
             let RejectedDocument { id, code, message } = refused;
-            tracing::warn!(collection, id, code, message, "a document was refused");
+            // A field called `message` would take the place of the message.
+            tracing::warn!(collection, id, code, reason = message, "a document was refused");
         }
         let room = NAMED.saturating_sub(self.rejections.len());
         self.rejections.extend(counted.rejected.into_iter().take(room));
