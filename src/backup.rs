@@ -11,6 +11,7 @@
 mod pipeline;
 mod report;
 mod request;
+mod retention;
 mod segment;
 mod write;
 
@@ -24,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use report::{BackupReport, CollectionReport, FailedCollection, RunStatus, Totals};
 pub use request::{BackupJob, BackupRequest, ConsistencyDemand};
+pub use retention::Retention;
 
 use crate::archive::{ArchiveName, Consistency, ConsistencyLevel, Extent, Manifest};
 use crate::catalog::Catalog;
@@ -65,7 +67,8 @@ pub async fn backup(job: &BackupJob, tools: &Tools) -> Result<BackupReport, Fail
     let (name, upload) = begin_upload(job, tools).await?;
     let (manifest, archive) = write_and_commit(job, tools, &moment, catalog, name, upload).await?;
     let sidecar = put_sidecar(job, tools, &manifest).await;
-    Ok(BackupReport::new(&manifest, &archive, sidecar, started.elapsed()))
+    let retention = class(job, &manifest.name);
+    Ok(BackupReport::new(&manifest, &archive, sidecar, started.elapsed()).kept(retention))
 }
 
 fn demand_consistency(job: &BackupJob, moment: &Moment) -> Result<(), Failure> {
@@ -133,7 +136,7 @@ async fn begin_upload(job: &BackupJob, tools: &Tools) -> Result<(ArchiveName, Up
         let location = job.destination.join(&name.object(job.compression));
         let upload = match is_taken(job, tools, &name).await {
             true => Err(StoreError::Exists(location)),
-            false => tools.store.upload(&location, PARTS_IN_FLIGHT).await,
+            false => tagged(job, tools, &name).upload(&location, PARTS_IN_FLIGHT).await,
         };
         match upload {
             Ok(upload) => return Ok((name, upload)),
@@ -147,6 +150,18 @@ async fn begin_upload(job: &BackupJob, tools: &Tools) -> Result<(ArchiveName, Up
             Err(error) => return Err(error.into()),
         }
     }
+}
+
+/// How long the archive of that name is to be kept: its name's time decides, so that a run that is continued does not change its mind.
+fn class(job: &BackupJob, name: &ArchiveName) -> Option<Retention> {
+    let time = OffsetDateTime::from_unix_timestamp(name.unix_seconds()).ok()?;
+    Some(job.retention?.class_at(time))
+}
+
+/// The store that tags what is written by the archive's class.
+fn tagged(job: &BackupJob, tools: &Tools, name: &ArchiveName) -> Store {
+    let tags = class(job, name).map(Retention::tags);
+    tools.store.tagged(tags.unwrap_or_default())
 }
 
 /// Whether an archive of that name is there, however it is compressed: the manifest's copy beside it has but one name. Who may not list finds out when that is written.
@@ -186,7 +201,8 @@ async fn put_sidecar(job: &BackupJob, tools: &Tools, manifest: &Manifest) -> Res
     let location = job.destination.join(&manifest.name.sidecar());
     let text = write::manifest_text(manifest);
     let text = bytes::Bytes::from(text);
-    match tools.store.put(&location, text.clone(), "application/json").await {
+    let store = tagged(job, tools, &manifest.name);
+    match store.put(&location, text.clone(), "application/json").await {
         Ok(()) => Ok(location),
         // The answer was lost, the request repeated, and it met its own object.
         Err(StoreError::Exists(_)) if holds(tools, &location, &text).await => Ok(location),

@@ -18,6 +18,8 @@ pub struct Environment {
     pub database: Option<String>,
     /// `MONGOTAR_TO`: where archives go.
     pub destination: Option<String>,
+    /// `MONGOTAR_RETENTION`: the class that archives are tagged with.
+    pub retention: Option<String>,
 }
 
 impl Environment {
@@ -34,6 +36,7 @@ impl Environment {
             database: set("MONGO_DB").or_else(|| uri.as_ref().and_then(MongoUri::database)),
             uri,
             destination: set("MONGOTAR_TO"),
+            retention: set("MONGOTAR_RETENTION"),
         }
     }
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use time::OffsetDateTime;
 
-use super::rfc3339;
+use super::{Retention, rfc3339};
 use crate::archive::{Compression, Consistency, ConsistencyLevel, Manifest, Payload, Saved, SavedStatus, Status};
 use crate::catalog::Kind;
 use crate::digest::Sum;
@@ -65,6 +65,9 @@ pub struct BackupReport {
     pub finished: String,
     /// How long it took, in seconds.
     pub seconds: f64,
+    /// The class that its objects are tagged with; absent where they have no tag.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub retention: Option<Retention>,
     /// What went not quite as it should, without loss.
     #[serde(default)]
     pub warnings: Vec<String>,
@@ -155,10 +158,17 @@ impl BackupReport {
             started: manifest.created.clone(),
             finished: manifest.finished.clone(),
             seconds: took.as_secs_f64(),
+            retention: None,
             warnings,
         };
         report.summary = summary(&report);
         report
+    }
+
+    /// The same, of an archive that is to be kept that long.
+    pub(super) fn kept(mut self, retention: Option<Retention>) -> Self {
+        self.retention = retention;
+        self
     }
 }
 

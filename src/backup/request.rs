@@ -8,6 +8,8 @@ use crate::config::Environment;
 use crate::failure::{Failure, FailureKind};
 use crate::store::Location;
 
+use super::Retention;
+
 /// The event of the backup handler. Every field can be left out: the environment fills in what it knows. Unknown fields are refused by name.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -35,6 +37,9 @@ pub struct BackupRequest {
     /// `auto` (default) or `require`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub consistency: Option<ConsistencyDemand>,
+    /// A class by which the bucket expires archives: `auto`, `daily`, `weekly`, `monthly` or `yearly`; `MONGOTAR_RETENTION` where it is left out, else no tag.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retention: Option<Retention>,
 }
 
 /// What happens where no snapshot can be read.
@@ -77,6 +82,8 @@ pub struct BackupJob {
     pub pretty: bool,
     /// What is demanded of the moment.
     pub consistency: ConsistencyDemand,
+    /// The class that the archive's objects are tagged with; none means no tag.
+    pub retention: Option<Retention>,
 }
 
 impl BackupRequest {
@@ -94,7 +101,7 @@ impl BackupRequest {
     /// [`FailureKind::ConfigurationMissing`] where database or destination are nowhere to be found.
     pub fn into_job(self, environment: &Environment) -> Result<BackupJob, Failure> {
         let database = environment.database(self.database)?;
-        let destination = self
+        let destination: Location = self
             .destination
             .or_else(|| environment.destination.clone())
             .ok_or_else(|| {
@@ -107,6 +114,15 @@ impl BackupRequest {
         if self.pretty && self.payload == Some(Payload::Bson) {
             return Err(Failure::invalid("\"pretty\" is for payload jsonl; BSON has no lines"));
         }
+        let retention = match self.retention {
+            None => from_environment(environment)?,
+            given => given,
+        };
+        if let (Some(_), Location::Local(_)) = (retention, &destination) {
+            return Err(Failure::invalid(format!(
+                "\"retention\" (--retention, MONGOTAR_RETENTION) becomes a tag of objects in S3, and {destination} is a local folder, where nothing expires: leave it out"
+            )));
+        }
         Ok(BackupJob {
             database,
             destination,
@@ -118,8 +134,14 @@ impl BackupRequest {
             compression: self.compression.unwrap_or_default(),
             pretty: self.pretty,
             consistency: self.consistency.unwrap_or_default(),
+            retention,
         })
     }
+}
+
+fn from_environment(environment: &Environment) -> Result<Option<Retention>, Failure> {
+    let retention = environment.retention.as_deref().map(str::parse).transpose();
+    retention.map_err(|error: String| Failure::invalid(format!("MONGOTAR_RETENTION: {error}")))
 }
 
 #[cfg(test)]
@@ -131,6 +153,48 @@ mod tests {
     fn unknown_fields_are_refused_by_name() {
         let error = BackupRequest::from_event(json!({"database": "shop", "destinatoin": "x"})).expect_err("refused");
         assert!(error.message.contains("destinatoin"), "{error}");
+    }
+
+    #[test]
+    fn a_retention_comes_from_the_event_or_the_environment_and_is_for_s3() {
+        let environment = |retention: &str, to: &str| {
+            let variables = [
+                ("MONGO_DB", "shop"),
+                ("MONGOTAR_TO", to),
+                ("MONGOTAR_RETENTION", retention),
+            ]
+            .map(|(name, value)| (name, value.to_owned()));
+            Environment::from_variables(move |name| {
+                variables
+                    .iter()
+                    .find(|(known, _)| *known == name)
+                    .map(|(_, value)| value.clone())
+            })
+        };
+        let job = |event, environment: &Environment| BackupRequest::from_event(event)?.into_job(environment);
+        let s3 = "s3://b/nightly/";
+        for (event, variable, expected) in [
+            (json!({}), "", None),
+            (json!({}), "weekly", Some(Retention::Weekly)),
+            (json!({"retention": "auto"}), "weekly", Some(Retention::Auto)),
+        ] {
+            assert_eq!(
+                job(event, &environment(variable, s3)).expect("a job").retention,
+                expected
+            );
+        }
+        for (event, variable, to, word) in [
+            (json!({"retention": "hourly"}), "", s3, "hourly"),
+            (json!({}), "hourly", s3, "MONGOTAR_RETENTION"),
+            (json!({"retention": "daily"}), "", "/backups", "local folder"),
+            (json!({}), "daily", "/backups", "local folder"),
+        ] {
+            let refused = job(event, &environment(variable, to)).expect_err("refused");
+            assert!(
+                refused.kind == FailureKind::InvalidRequest && refused.message.contains(word),
+                "{refused}"
+            );
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use crate::store::{Location, Store, StoreError};
+use crate::store::{Location, Store, StoreError, Tags};
 
 /// The longest answer, in bytes. What Step Functions adds on the way needs room too.
 const LIMIT: usize = 200_000;
@@ -18,6 +18,8 @@ const LONG: [usize; 4] = [16_384, 4_096, 1_024, 128];
 pub struct Place {
     pub(super) folder: Location,
     pub(super) names: Vec<String>,
+    /// Those of the archive that it is about, which it is not to outlive.
+    pub(super) tags: Tags,
 }
 
 /// The answer itself, or its short form with the whole one stored.
@@ -48,6 +50,7 @@ pub(super) async fn fit(whole: Value, place: Option<Place>, store: &Store) -> Va
 async fn keep(text: String, place: Option<Place>, store: &Store) -> Result<Location, String> {
     let place = place.ok_or("there is no folder for it")?;
     let text = Bytes::from(text);
+    let store = store.tagged(place.tags.clone());
     let mut taken = String::new();
     for name in &place.names {
         let location = place.folder.join(name);
@@ -105,6 +108,7 @@ mod tests {
         Place {
             folder: Location::Local(folder.path().to_owned()),
             names: vec!["a.report.json".to_owned(), "a_2.report.json".to_owned()],
+            tags: Tags::default(),
         }
     }
 

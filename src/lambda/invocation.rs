@@ -11,12 +11,12 @@ use time::OffsetDateTime;
 use time::macros::format_description;
 use tracing::Instrument as _;
 
-use crate::backup::BackupReport;
+use crate::backup::{BackupReport, Retention};
 use crate::config::Environment;
 use crate::failure::Failure;
 use crate::metrics::{Metric, Metrics, flag};
 use crate::restore::folder_for;
-use crate::store::{Location, Store};
+use crate::store::{Location, Store, Tags};
 
 use super::Restored;
 use super::carrier::{Place, fit};
@@ -50,6 +50,7 @@ impl Answer for BackupReport {
                 format!("{}.report.json", self.name),
                 format!("{}_{unique}.report.json", self.name),
             ],
+            tags: self.retention.map(Retention::tags).unwrap_or_default(),
         })
     }
 }
@@ -82,6 +83,7 @@ impl Answer for Restored {
         Some(Place {
             folder,
             names: vec![format!("{what}_{unique}.report.json")],
+            tags: Tags::default(),
         })
     }
 }

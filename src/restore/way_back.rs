@@ -43,6 +43,8 @@ pub(super) async fn take(
         compression: crate::archive::Compression::default(),
         pretty: false,
         consistency: ConsistencyDemand::Auto,
+        // Whoever asked for a restore decides when its way back may go.
+        retention: None,
     };
     let refused = |reason: String| {
         Failure::new(

@@ -2,7 +2,7 @@
 
 use clap::{Args, Parser, Subcommand};
 use mongotar::archive::{Compression, Payload};
-use mongotar::backup::{BackupRequest, ConsistencyDemand};
+use mongotar::backup::{BackupRequest, ConsistencyDemand, Retention};
 use mongotar::drill::DrillRequest;
 use mongotar::restore::{ArchiveChoice, RestoreRequest};
 
@@ -88,6 +88,9 @@ pub struct Backup {
     /// auto: one cluster time for all collections where that can be had; require: that, or no archive.
     #[arg(long)]
     pub consistency: Option<ConsistencyDemand>,
+    /// The class that objects in S3 are tagged with, for the bucket's lifecycle rules: auto, daily, weekly, monthly or yearly; else MONGOTAR_RETENTION.
+    #[arg(long, value_name = "CLASS")]
+    pub retention: Option<Retention>,
     #[command(flatten)]
     pub output: CountsTo,
 }
@@ -241,6 +244,7 @@ impl Backup {
             compression: self.compression,
             pretty: self.pretty,
             consistency: self.consistency,
+            retention: self.retention,
         }
     }
 }
