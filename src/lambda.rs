@@ -1,6 +1,7 @@
 //! What both Lambda functions share: logs as JSON, clients made once per cold start, errors with a stable type.
 
 mod carrier;
+mod connection;
 mod invocation;
 
 use std::sync::Arc;
@@ -8,7 +9,6 @@ use std::sync::Arc;
 use lambda_runtime::{Diagnostic, LambdaEvent};
 use serde::Serialize;
 use serde_json::Value;
-use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
@@ -16,10 +16,10 @@ use crate::backup::{BackupReport, BackupRequest, Tools, backup};
 use crate::config::{Environment, read_action};
 use crate::drill::{DrillReport, DrillRequest, drill};
 use crate::failure::Failure;
-use crate::mongo::Mongo;
 use crate::progress::Progress;
 use crate::restore::{RestoreReport, RestoreRequest, carry_out, prepare};
 use crate::store::Store;
+use connection::Connection;
 use invocation::Invocation;
 
 pub use carrier::Place;
@@ -28,9 +28,8 @@ pub use invocation::Answer;
 /// One function's execution environment.
 #[derive(Debug, Default)]
 pub struct Function {
-    environment: Environment,
+    connection: Connection,
     store: Store,
-    mongo: OnceCell<Mongo>,
 }
 
 impl Function {
@@ -54,9 +53,8 @@ impl Function {
         let store = Store::new();
         store.warm_up().await;
         Self {
-            environment: Environment::read(),
+            connection: Connection::new(Environment::read()),
             store,
-            mongo: OnceCell::new(),
         }
     }
 
@@ -65,8 +63,10 @@ impl Function {
     /// # Errors
     /// As [`Self::backup`].
     pub async fn answer_backup(&self, event: LambdaEvent<Value>) -> Result<Value, Failure> {
-        let invocation = Invocation::of("backup", &event, &self.environment);
-        Box::pin(invocation.answer(self.backup(event.payload), &self.store)).await
+        let invocation = Invocation::of("backup", &event, self.connection.configured());
+        let answered = Box::pin(invocation.answer(self.backup(event.payload), &self.store)).await;
+        self.connection.after(&answered).await;
+        answered
     }
 
     /// Answers an invocation of the restore function, in the same way.
@@ -74,8 +74,10 @@ impl Function {
     /// # Errors
     /// As [`Self::restore`].
     pub async fn answer_restore(&self, event: LambdaEvent<Value>) -> Result<Value, Failure> {
-        let invocation = Invocation::of("restore", &event, &self.environment);
-        Box::pin(invocation.answer(self.restore(event.payload), &self.store)).await
+        let invocation = Invocation::of("restore", &event, self.connection.configured());
+        let answered = Box::pin(invocation.answer(self.restore(event.payload), &self.store)).await;
+        self.connection.after(&answered).await;
+        answered
     }
 
     /// Answers an event of the backup function.
@@ -83,7 +85,7 @@ impl Function {
     /// # Errors
     /// As [`backup`], and what is wrong with the event.
     pub async fn backup(&self, event: Value) -> Result<BackupReport, Failure> {
-        let job = BackupRequest::from_event(event)?.into_job(&self.environment)?;
+        let job = BackupRequest::from_event(event)?.into_job(&Box::pin(self.connection.environment()).await?)?;
         tracing::info!(database = job.database, destination = %job.destination, "backup begins");
         let tools = self.tools().await?;
         let report = Box::pin(backup(&job, &tools)).await?;
@@ -103,7 +105,7 @@ impl Function {
     }
 
     async fn drill(&self, request: DrillRequest) -> Result<DrillReport, Failure> {
-        let job = request.into_job(&self.environment)?;
+        let job = request.into_job(&Box::pin(self.connection.environment()).await?)?;
         let tools = self.tools().await?;
         let report = Box::pin(drill(&job, &tools)).await?;
         tracing::info!(status = ?report.status, verdict = ?report.verdict, archive = report.archive, "drill ends");
@@ -112,7 +114,7 @@ impl Function {
 
     async fn restore_archive(&self, request: RestoreRequest) -> Result<RestoreReport, Failure> {
         let dry_run = request.dry_run;
-        let job = request.into_job(&self.environment)?;
+        let job = request.into_job(&Box::pin(self.connection.environment()).await?)?;
         let tools = self.tools().await?;
         let prepared = Box::pin(prepare(&job, &tools)).await?;
         tracing::info!(archive = %prepared.archive.object.location, database = job.policy.database, confirm = %prepared.plan.confirm, "planned");
@@ -125,10 +127,8 @@ impl Function {
     }
 
     async fn tools(&self) -> Result<Tools, Failure> {
-        let uri = self.environment.uri()?;
-        let mongo = self.mongo.get_or_try_init(|| Mongo::connect(uri)).await?;
         Ok(Tools {
-            mongo: mongo.clone(),
+            mongo: Box::pin(self.connection.mongo()).await?,
             store: self.store.clone(),
             progress: Arc::new(Progress::default()),
             cancel: CancellationToken::new(),

@@ -8,7 +8,7 @@ const LAYERS: [&[&str]; 5] = [
     // Bytes and values: no runtime, no client, no clock.
     &["elements", "wording", "extjson", "digest", "catalog", "archive", "plan"],
     // The rim.
-    &["mongo", "store"],
+    &["mongo", "store", "secrets"],
     // What operations share.
     &["failure", "progress", "config", "open"],
     // Operations.
@@ -18,11 +18,12 @@ const LAYERS: [&[&str]; 5] = [
 ];
 
 /// What the pure modules must not know.
-const IMPURE: [&str; 8] = [
+const IMPURE: [&str; 9] = [
     "tokio",
     "mongodb",
     "aws_sdk_s3",
     "aws_config",
+    "aws_sdk_secretsmanager",
     "lambda_runtime",
     "futures_util",
     "std::net",

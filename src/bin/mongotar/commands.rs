@@ -14,6 +14,7 @@ use mongotar::open::Source;
 use mongotar::plan::RestorePlan;
 use mongotar::progress::Progress;
 use mongotar::restore::{Consent, RestoreReport, carry_out, prepare};
+use mongotar::secrets::Secrets;
 use mongotar::store::{Location, Store};
 use mongotar::verify::AgainstJob;
 use mongotar::{inspect, verify};
@@ -44,7 +45,7 @@ pub async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
 }
 
 async fn run_backup(arguments: &Backup, json: bool) -> Result<ExitCode, Failure> {
-    let environment = environment(&arguments.connection);
+    let environment = environment(&arguments.connection).await?;
     let job = arguments.request().into_job(&environment)?;
     let output = Output::begin(json, &arguments.output)?;
     let report = counted(output, Counts::of_backup, text::backup, async {
@@ -62,7 +63,7 @@ async fn run_plan(arguments: &Restore, json: bool) -> Result<ExitCode, Failure> 
     if arguments.output.counts.is_some() {
         return Err(Failure::invalid("a plan counts nothing: leave --counts out"));
     }
-    let environment = environment(&arguments.connection);
+    let environment = environment(&arguments.connection).await?;
     let job = arguments.request().into_job(&environment)?;
     let tools = tools(&environment).await?;
     let shown = Shown::start(&tools.progress);
@@ -76,7 +77,7 @@ async fn run_plan(arguments: &Restore, json: bool) -> Result<ExitCode, Failure> 
 }
 
 async fn run_restore(arguments: &Restore, json: bool) -> Result<ExitCode, Failure> {
-    let environment = environment(&arguments.connection);
+    let environment = environment(&arguments.connection).await?;
     let mut job = arguments.request().into_job(&environment)?;
     let output = Output::begin(json, &arguments.output)?;
     let report = counted(output, Counts::of_restore, text::restore, async {
@@ -111,7 +112,8 @@ async fn run_drill(arguments: &Drill, json: bool) -> Result<ExitCode, Failure> {
     let environment = environment(&Connection {
         mongo_uri: arguments.mongo_uri.clone(),
         mongo_db: None,
-    });
+    })
+    .await?;
     let job = arguments.request().into_job(&environment)?;
     let tools = tools(&environment).await?;
     let shown = Shown::start(&tools.progress);
@@ -138,7 +140,7 @@ async fn run_verify(arguments: &Verify, json: bool) -> Result<ExitCode, Failure>
 }
 
 async fn run_against(arguments: &Verify, json: bool) -> Result<ExitCode, Failure> {
-    let (environment, database) = live(arguments.against.as_deref().unwrap_or_default())?;
+    let (environment, database) = live(arguments.against.as_deref().unwrap_or_default()).await?;
     let job = AgainstJob {
         archive: arguments.archive.archive.parse()?,
         source_database: arguments.archive.source.source_database.clone(),
@@ -161,9 +163,10 @@ async fn run_against(arguments: &Verify, json: bool) -> Result<ExitCode, Failure
 }
 
 /// The database that is meant by a connection string with its name, or by its name where the environment has the connection string.
-fn live(against: &str) -> Result<(Environment, String), Failure> {
+async fn live(against: &str) -> Result<(Environment, String), Failure> {
     let mut environment = Environment::read();
     if !against.contains("://") {
+        environment = environment.with_secret(&Secrets::default()).await?;
         let database = environment.database(Some(against.to_owned()))?;
         return Ok((environment, database));
     }
@@ -174,6 +177,7 @@ fn live(against: &str) -> Result<(Environment, String), Failure> {
         ))
     })?;
     environment.uri = Some(uri);
+    environment.uri_secret = None;
     let database = environment.database(Some(database))?;
     Ok((environment, database))
 }
@@ -221,7 +225,7 @@ fn of<'a>(location: &'a Location, source: &'a SourceDatabase) -> Source<'a> {
 }
 
 /// The environment, overridden by what was given.
-fn environment(connection: &Connection) -> Environment {
+async fn environment(connection: &Connection) -> Result<Environment, Failure> {
     let mut environment = Environment::read();
     if let Some(uri) = &connection.mongo_uri {
         let uri = MongoUri::new(uri.as_str());
@@ -229,8 +233,9 @@ fn environment(connection: &Connection) -> Environment {
             environment.database = uri.database();
         }
         environment.uri = Some(uri);
+        environment.uri_secret = None;
     }
-    environment
+    environment.with_secret(&Secrets::default()).await
 }
 
 /// Connects; an interrupt cancels the run, which then undoes what it began.
