@@ -32,6 +32,8 @@ pub mod open;
 pub mod plan;
 pub mod progress;
 pub mod restore;
+#[cfg(test)]
+mod schemas;
 pub mod secrets;
 pub mod store;
 pub mod verify;

@@ -28,6 +28,7 @@ const AHEAD: usize = 8;
 
 /// The answer of `mongotar verify --json`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct VerifyReport {
     /// `complete` where every byte is as it was written and nothing is missing; `partial` where the archive is sound, but the backup was partial; `failed` where
     /// something is damaged.
@@ -52,6 +53,7 @@ pub struct VerifyReport {
 
 /// One collection of an archive.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct CheckedCollection {
     /// Its name.
     pub name: String,
@@ -67,6 +69,7 @@ pub struct CheckedCollection {
     pub bytes: u64,
     /// The digest that the manifest says.
     #[serde(with = "hex_sum")]
+    #[cfg_attr(test, schemars(with = "String"))]
     pub digest: Sum,
     /// Whether what was read has that digest.
     pub equal: bool,

@@ -68,6 +68,7 @@ impl Manifest {
 
 /// Whether an archive has everything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
     /// Every collection that was asked for is in it whole.
@@ -96,6 +97,7 @@ pub struct Source {
 
 /// How documents are written into entries.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Payload {
     /// Canonical Extended JSON, one document a line.
@@ -135,6 +137,7 @@ impl std::str::FromStr for Payload {
 
 /// What was achieved, never more than that.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Consistency {
     /// How much of the archive shows one moment.
     pub level: ConsistencyLevel,
@@ -151,6 +154,7 @@ pub struct Consistency {
 
 /// How much of an archive shows one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum ConsistencyLevel {
     /// All collections at one cluster time.
@@ -173,6 +177,7 @@ impl fmt::Display for ConsistencyLevel {
 
 /// A MongoDB cluster time: seconds, and an ordinal within the second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ClusterTime {
     /// Unix seconds.
     pub t: u32,
@@ -200,6 +205,7 @@ impl From<bson::Timestamp> for ClusterTime {
 
 /// A collection that was not read at the archive's cluster time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Exception {
     /// Its name.
     pub collection: String,
@@ -265,6 +271,7 @@ impl Saved {
 
 /// Whether a collection is there whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum SavedStatus {
     /// Read to its end.

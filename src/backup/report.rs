@@ -15,6 +15,7 @@ use crate::wording::{count, duration, first_few, size, with_reason};
 
 /// How a run ended. There is no bare success.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum RunStatus {
     /// Everything that was asked for was done, and proven where there is something to prove.
@@ -29,6 +30,7 @@ pub enum RunStatus {
 
 /// The answer of the backup handler and of `mongotar backup --json`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct BackupReport {
     /// `complete` or `partial`.
     pub status: RunStatus,
@@ -75,6 +77,7 @@ pub struct BackupReport {
 
 /// One collection in a report.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct CollectionReport {
     /// Its name.
     pub name: String,
@@ -94,11 +97,13 @@ pub struct CollectionReport {
     pub wrapped: u64,
     /// The digest of the documents.
     #[serde(with = "crate::archive::hex_sum")]
+    #[cfg_attr(test, schemars(with = "String"))]
     pub digest: Sum,
 }
 
 /// A collection that is not in the archive whole.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct FailedCollection {
     /// Its name.
     pub name: String,
@@ -110,6 +115,7 @@ pub struct FailedCollection {
 
 /// Sums over all collections.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Totals {
     /// Collections, time series and views.
     pub collections: u64,

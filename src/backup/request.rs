@@ -12,6 +12,7 @@ use super::Retention;
 
 /// The event of the backup handler. Every field can be left out: the environment fills in what it knows. Unknown fields are refused by name.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct BackupRequest {
     /// The database; `MONGO_DB` where it is left out.
@@ -44,6 +45,7 @@ pub struct BackupRequest {
 
 /// What happens where no snapshot can be read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum ConsistencyDemand {
     /// The best that can be had; the manifest says what that was.

@@ -15,6 +15,7 @@ const TAG: &str = "mongotar-retention";
 
 /// How long an archive is to be kept; what each class means is the bucket's to say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Retention {
     /// By the day, in UTC: yearly on 1 January, else monthly on the first, else weekly on a Sunday, else daily.

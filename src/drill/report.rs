@@ -18,6 +18,7 @@ use crate::wording::{count, duration, first_few, size};
 
 /// The one word at the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum DrillVerdict {
     /// All that the archive holds was restored and is equal, and the archive is whole.
@@ -28,6 +29,7 @@ pub enum DrillVerdict {
 
 /// The answer of `{"action": "drill"}` and of `mongotar drill --json`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct DrillReport {
     /// `complete` where the drill passed and left nothing behind; `partial` where something differs or remains; `failed` where nothing was restored.
     pub status: RunStatus,

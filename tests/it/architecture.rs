@@ -14,7 +14,7 @@ const LAYERS: [&[&str]; 5] = [
     // Operations.
     &["backup", "restore", "verify", "drill", "inspect", "counts"],
     // Shells.
-    &["metrics", "lambda"],
+    &["metrics", "lambda", "schemas"],
 ];
 
 /// What the pure modules must not know.

@@ -6,6 +6,7 @@ mod logs;
 mod metrics;
 mod refusals;
 mod restore;
+mod schemas;
 mod secret;
 mod warm;
 

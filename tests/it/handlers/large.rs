@@ -41,6 +41,7 @@ async fn a_report_of_many_collections_is_stored_beside_the_archive_and_the_answe
         (&json!("complete"), &json!(602))
     );
     assert_eq!((&report["collections"], &report["failed"]), (&json!([]), &json!([])));
+    super::schemas::check("backup-report", &report);
     let (place, whole) = stored(&report).await;
     assert_eq!(
         place,
