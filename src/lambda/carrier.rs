@@ -12,6 +12,8 @@ use crate::store::{Location, Store, StoreError, Tags};
 const LIMIT: usize = 200_000;
 /// From which length on a list is emptied and a text is cut; the next where that was not enough.
 const LONG: [usize; 4] = [16_384, 4_096, 1_024, 128];
+/// How deep lists within lists are looked for.
+const DEEPEST: usize = 3;
 
 /// Where a report can be stored: the first name that is free.
 #[derive(Clone, Debug, PartialEq)]
@@ -66,7 +68,14 @@ async fn keep(text: String, place: Option<Place>, store: &Store) -> Result<Locat
 
 fn shortened(mut value: Value) -> Value {
     for longest in LONG {
-        shorten(&mut value, longest);
+        // Lists within lists first: of several databases each keeps its status as long as that is possible.
+        for depth in (1..=DEEPEST).rev() {
+            empty_lists(&mut value, longest, depth);
+            if value.to_string().len() <= LIMIT {
+                return value;
+            }
+        }
+        cut_texts(&mut value, longest);
         if value.to_string().len() <= LIMIT {
             return value;
         }
@@ -78,20 +87,32 @@ fn shortened(mut value: Value) -> Value {
     value
 }
 
-fn shorten(value: &mut Value, longest: usize) {
+/// Empties the long lists that are within `depth - 1` others.
+fn empty_lists(value: &mut Value, longest: usize, depth: usize) {
     match value {
-        Value::Array(elements) => {
+        Value::Array(elements) if depth == 1 => {
             let length: usize = elements.iter().map(|element| element.to_string().len() + 1).sum();
             if length > longest {
                 elements.clear();
             }
         }
+        Value::Array(elements) => elements
+            .iter_mut()
+            .for_each(|element| empty_lists(element, longest, depth - 1)),
+        Value::Object(fields) => fields.values_mut().for_each(|field| empty_lists(field, longest, depth)),
+        _ => {}
+    }
+}
+
+fn cut_texts(value: &mut Value, longest: usize) {
+    match value {
         Value::String(text) if text.len() > longest => {
             let end = text.floor_char_boundary(longest / 2);
             text.truncate(end);
             text.push('…');
         }
-        Value::Object(fields) => fields.values_mut().for_each(|field| shorten(field, longest)),
+        Value::Array(elements) => elements.iter_mut().for_each(|element| cut_texts(element, longest)),
+        Value::Object(fields) => fields.values_mut().for_each(|field| cut_texts(field, longest)),
         _ => {}
     }
 }
@@ -160,6 +181,23 @@ mod tests {
             "{short}"
         );
         assert_eq!(short["status"], "partial");
+    }
+
+    #[test]
+    fn of_several_databases_each_keeps_what_became_of_it() {
+        let database = |at: usize| {
+            let collections: Vec<String> = (0..3_000).map(|at| format!("collection {at}")).collect();
+            json!({"database": format!("db{at}"), "status": "complete", "failed": ["c"], "collections": collections})
+        };
+        let short = shortened(json!({"status": "complete", "databases": (0..20).map(database).collect::<Vec<_>>()}));
+        let databases = short["databases"].as_array().expect("a list");
+        assert_eq!(databases.len(), 20);
+        for database in databases {
+            assert_eq!(
+                (&database["status"], &database["failed"], &database["collections"]),
+                (&json!("complete"), &json!(["c"]), &json!([]))
+            );
+        }
     }
 
     #[test]
