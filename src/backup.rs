@@ -13,7 +13,9 @@ mod pipeline;
 mod reader;
 mod report;
 mod request;
+mod retention;
 mod segment;
+mod several;
 mod write;
 
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
@@ -27,7 +29,9 @@ use tokio_util::sync::CancellationToken;
 
 use lane::{Begun, Keeper, Lane, Stage, State};
 pub use report::{BackupAnswer, BackupReport, CollectionReport, FailedCollection, RunStatus, Totals, Unfinished};
-pub use request::{BackupJob, BackupRequest, ConsistencyDemand};
+pub use request::{BackupJob, BackupOrder, BackupRequest, ConsistencyDemand, DatabaseChoice, Databases};
+pub use retention::Retention;
+pub use several::{DatabaseReport, FailedDatabase, SeveralReport, backup_several, jobs};
 
 use crate::archive::{
     ArchiveName, ArchiveWriter, Consistency, ConsistencyLevel, Entry, Extent, METADATA_ENTRY, Manifest,
@@ -81,7 +85,7 @@ pub async fn backup(job: &BackupJob, tools: &Tools) -> Result<BackupReport, Fail
     match committed {
         Ok((manifest, archive)) => {
             let sidecar = put_sidecar(job, tools, &manifest).await;
-            Ok(BackupReport::new(&manifest, &archive, sidecar, started.elapsed()))
+            Ok(BackupReport::new(&manifest, &archive, sidecar, started.elapsed()).kept(class(job, &manifest.name)))
         }
         Err(failure) => {
             abort(upload, &failure).await;
@@ -175,7 +179,8 @@ async fn finish(
     archive: &Object,
 ) -> Result<BackupAnswer, Failure> {
     let sidecar = put_sidecar(job, tools, manifest).await;
-    let report = BackupReport::new(manifest, archive, sidecar, since(&manifest.created));
+    let report =
+        BackupReport::new(manifest, archive, sidecar, since(&manifest.created)).kept(class(job, &manifest.name));
     Ok(BackupAnswer::Finished(Box::new(report)))
 }
 
@@ -316,7 +321,7 @@ async fn begin_upload(job: &BackupJob, tools: &Tools, run: Option<&Run>) -> Resu
         let location = job.destination.join(&name.object(job.compression));
         let upload = match is_taken(job, tools, &name).await {
             true => Err(StoreError::Exists(location)),
-            false => tools.store.upload(&location, PARTS_IN_FLIGHT).await,
+            false => tagged(job, tools, &name).upload(&location, PARTS_IN_FLIGHT).await,
         };
         match upload {
             Ok(upload) => return Ok((name, upload)),
@@ -349,11 +354,23 @@ async fn finished_before(job: &BackupJob, run: &Run, tools: &Tools) -> Result<Op
             let found = listed.into_iter().find(|found| found.location.file_name() == object);
             return Ok(found.map(|archive| {
                 let took = between(&manifest.created, &manifest.finished);
-                BackupReport::new(&manifest, &archive, Ok(location), took)
+                BackupReport::new(&manifest, &archive, Ok(location), took).kept(class(job, &manifest.name))
             }));
         }
     }
     Ok(None)
+}
+
+/// How long the archive of that name is to be kept: its name's time decides, so that a run that is continued does not change its mind.
+fn class(job: &BackupJob, name: &ArchiveName) -> Option<Retention> {
+    let time = OffsetDateTime::from_unix_timestamp(name.unix_seconds()).ok()?;
+    Some(job.retention?.class_at(time))
+}
+
+/// The store that tags what is written by the archive's class.
+fn tagged(job: &BackupJob, tools: &Tools, name: &ArchiveName) -> Store {
+    let tags = class(job, name).map(Retention::tags);
+    tools.store.tagged(tags.unwrap_or_default())
 }
 
 /// Whether an archive of that name is there, however it is compressed: the manifest's copy beside it has but one name. Who may not list finds out when that is written.
@@ -401,7 +418,8 @@ async fn put_sidecar(job: &BackupJob, tools: &Tools, manifest: &Manifest) -> Res
     let location = job.destination.join(&manifest.name.sidecar());
     let text = write::manifest_text(manifest);
     let text = bytes::Bytes::from(text);
-    match tools.store.put(&location, text.clone(), "application/json").await {
+    let store = tagged(job, tools, &manifest.name);
+    match store.put(&location, text.clone(), "application/json").await {
         Ok(()) => Ok(location),
         // The answer was lost, the request repeated, and it met its own object.
         Err(StoreError::Exists(_)) if holds(tools, &location, &text).await => Ok(location),

@@ -20,6 +20,7 @@ pub use selection::Selection;
 
 /// What kind of thing a name in a database stands for (`type` in `listCollections`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// An ordinary collection, capped and clustered ones included.

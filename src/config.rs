@@ -8,16 +8,21 @@ use serde_json::{Value, json};
 
 use crate::failure::{Failure, FailureKind};
 use crate::mongo::MongoUri;
+use crate::secrets::Secrets;
 
 /// Settings that a request can leave out.
 #[derive(Clone, Debug, Default)]
 pub struct Environment {
     /// `MONGO_URI`.
     pub uri: Option<MongoUri>,
+    /// `MONGO_URI_SECRET`: the name or ARN of the secret that has the connection string.
+    pub uri_secret: Option<String>,
     /// `MONGO_DB`, or the database that `MONGO_URI` names.
     pub database: Option<String>,
     /// `MONGOTAR_TO`: where archives go.
     pub destination: Option<String>,
+    /// `MONGOTAR_RETENTION`: the class that archives are tagged with.
+    pub retention: Option<String>,
 }
 
 impl Environment {
@@ -33,8 +38,29 @@ impl Environment {
         Self {
             database: set("MONGO_DB").or_else(|| uri.as_ref().and_then(MongoUri::database)),
             uri,
+            uri_secret: set("MONGO_URI_SECRET"),
             destination: set("MONGOTAR_TO"),
+            retention: set("MONGOTAR_RETENTION"),
         }
+    }
+
+    /// The same, with the connection string read from its secret, where that is where it is.
+    ///
+    /// # Errors
+    /// Where the secret cannot be read or is none; [`FailureKind::InvalidRequest`] where there is another connection string besides.
+    pub async fn with_secret(mut self, secrets: &Secrets) -> Result<Self, Failure> {
+        let Some(secret) = self.uri_secret.take() else {
+            return Ok(self);
+        };
+        if self.uri.is_some() {
+            return Err(Failure::invalid(
+                "MONGO_URI and MONGO_URI_SECRET are both set, and may mean two databases: unset one of them",
+            ));
+        }
+        let uri = secrets.connection_string(&secret).await?;
+        self.database = self.database.or_else(|| uri.database());
+        self.uri = Some(uri);
+        Ok(self)
     }
 
     /// The connection string.
@@ -45,7 +71,7 @@ impl Environment {
         let uri = self.uri.as_ref().ok_or_else(|| {
             Failure::new(
                 FailureKind::ConfigurationMissing,
-                "no connection string: set MONGO_URI (in the environment or in .env), or give --mongo-uri",
+                "no connection string: set MONGO_URI or MONGO_URI_SECRET (in the environment or in .env), or give --mongo-uri",
             )
         })?;
         uri.check().map_err(|reason| {
@@ -151,6 +177,17 @@ mod tests {
         assert_eq!(both.database(Some("given".to_owned())).ok().as_deref(), Some("given"));
         let only_uri = environment(&[("MONGO_URI", "mongodb://h/from_uri?w=1")]);
         assert_eq!(only_uri.database(None).ok().as_deref(), Some("from_uri"));
+    }
+
+    #[tokio::test]
+    async fn two_connection_strings_are_one_too_many() {
+        let both = environment(&[("MONGO_URI", "mongodb://h/"), ("MONGO_URI_SECRET", "shop/mongo")]);
+        let refused = both.with_secret(&Secrets::default()).await.expect_err("refused");
+        assert_eq!(refused.kind, FailureKind::InvalidRequest);
+        assert!(refused.message.contains("MONGO_URI and MONGO_URI_SECRET"), "{refused}");
+        let one = environment(&[("MONGO_URI", "mongodb://h/shop")]);
+        let same = one.with_secret(&Secrets::default()).await.expect("nothing to read");
+        assert_eq!(same.database.as_deref(), Some("shop"));
     }
 
     #[test]

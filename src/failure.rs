@@ -10,10 +10,12 @@ use thiserror::Error;
 
 use crate::archive::ArchiveError;
 use crate::mongo::{MongoError, code};
+use crate::secrets::SecretError;
 use crate::store::{LocationError, StoreError};
 
 /// What kind of failure it is. The names are part of the interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum FailureKind {
     /// Something that must be configured is missing: see the message for its name.
     ConfigurationMissing,
@@ -96,6 +98,18 @@ impl From<MongoError> for Failure {
         let kind = match error.is(code::UNAUTHORIZED) {
             true => FailureKind::DatabaseUnauthorized,
             false => FailureKind::Database,
+        };
+        Self::new(kind, error.to_string())
+    }
+}
+
+impl From<SecretError> for Failure {
+    fn from(error: SecretError) -> Self {
+        let kind = match error {
+            SecretError::Refused { .. } => FailureKind::ConfigurationMissing,
+            SecretError::Unusable { .. } => FailureKind::InvalidRequest,
+            // Without it the database cannot be reached, and the next try may get it.
+            SecretError::Failed { .. } => FailureKind::Database,
         };
         Self::new(kind, error.to_string())
     }

@@ -1,30 +1,38 @@
 //! What both Lambda functions share: logs as JSON, clients made once per cold start, errors with a stable type.
 
+mod carrier;
+mod connection;
+mod invocation;
+
 use std::sync::Arc;
 
-use lambda_runtime::Diagnostic;
+use lambda_runtime::{Diagnostic, LambdaEvent};
 use serde::Serialize;
 use serde_json::Value;
-use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
-use crate::backup::{BackupReport, BackupRequest, Tools, backup};
+use crate::backup::{
+    BackupAnswer, BackupJob, BackupRequest, DatabaseChoice, SeveralReport, Tools, backup_run, backup_several, jobs,
+};
 use crate::config::{Environment, read_action};
 use crate::drill::{DrillReport, DrillRequest, drill};
 use crate::failure::Failure;
-use crate::mongo::Mongo;
 use crate::progress::Progress;
 use crate::restore::{RestoreReport, RestoreRequest, carry_out, prepare};
-use crate::run::Deadline;
-use crate::store::Store;
+use crate::run::{Deadline, Run};
+use crate::store::{Location, Store};
+use connection::Connection;
+use invocation::Invocation;
+
+pub use carrier::Place;
+pub use invocation::Answer;
 
 /// One function's execution environment.
 #[derive(Debug, Default)]
 pub struct Function {
-    environment: Environment,
+    connection: Connection,
     store: Store,
-    mongo: OnceCell<Mongo>,
 }
 
 impl Function {
@@ -33,6 +41,11 @@ impl Function {
     pub async fn start() -> Self {
         let filter =
             EnvFilter::try_from_env("MONGOTAR_LOG").unwrap_or_else(|_| EnvFilter::new("info,aws=warn,hyper=warn"));
+        // The runtime repeats every failure in a form of its own, without the run that it belongs to.
+        let filter = match "lambda_runtime::layers::panic=off".parse() {
+            Ok(directive) => filter.add_directive(directive),
+            Err(_) => filter,
+        };
         // A second subscriber is refused; the first one then stays.
         let _ = tracing_subscriber::fmt()
             .json()
@@ -43,23 +56,62 @@ impl Function {
         let store = Store::new();
         store.warm_up().await;
         Self {
-            environment: Environment::read(),
+            connection: Connection::new(Environment::read()),
             store,
-            mongo: OnceCell::new(),
         }
     }
 
-    /// Answers an event of the backup function.
+    /// Answers an invocation of the backup function: [`Self::backup`] with its log, its metrics, and an answer that its carrier can hold.
     ///
     /// # Errors
-    /// As [`backup`], and what is wrong with the event.
-    pub async fn backup(&self, event: Value) -> Result<BackupReport, Failure> {
-        let job = BackupRequest::from_event(event)?.into_job(&self.environment)?;
+    /// As [`Self::backup`].
+    pub async fn answer_backup(&self, event: LambdaEvent<Value>) -> Result<Value, Failure> {
+        let invocation = Invocation::of("backup", &event, self.connection.configured());
+        let (run, deadline) = (invocation.run().clone(), invocation.deadline());
+        let work = self.backup(event.payload, run, deadline);
+        let answered = Box::pin(invocation.answer(work, &self.store)).await;
+        self.connection.after(&answered).await;
+        answered
+    }
+
+    /// Answers an invocation of the restore function, in the same way.
+    ///
+    /// # Errors
+    /// As [`Self::restore`].
+    pub async fn answer_restore(&self, event: LambdaEvent<Value>) -> Result<Value, Failure> {
+        let invocation = Invocation::of("restore", &event, self.connection.configured());
+        let answered = Box::pin(invocation.answer(self.restore(event.payload), &self.store)).await;
+        self.connection.after(&answered).await;
+        answered
+    }
+
+    /// Answers an event of the backup function, as the `run` that it belongs to.
+    ///
+    /// # Errors
+    /// As [`backup_run`], and what is wrong with the event.
+    pub async fn backup(&self, event: Value, run: Run, deadline: Deadline) -> Result<BackedUp, Failure> {
+        let (action, request) = read_action(event)?;
+        let order = BackupRequest::from_event(request)?.into_order(&Box::pin(self.connection.environment()).await?)?;
+        let tools = self.tools(deadline).await?;
+        match action.as_deref() {
+            None | Some("backup") => {}
+            Some("databases") => return Ok(BackedUp::Databases(Listed::of(&jobs(&order, &tools).await?))),
+            Some(other) => {
+                return Err(Failure::invalid(format!(
+                    "the action {other:?} is not known: it is \"backup\" (or left out) or \"databases\""
+                )));
+            }
+        }
+        if !matches!(order.databases, DatabaseChoice::One(_)) {
+            let report = Box::pin(backup_several(&order, Some(&run), &tools)).await?;
+            tracing::info!(status = ?report.status, databases = report.databases.len(), "backups end");
+            return Ok(BackedUp::Several(report));
+        }
+        let job = order.single()?;
         tracing::info!(database = job.database, destination = %job.destination, "backup begins");
-        let tools = self.tools().await?;
-        let report = Box::pin(backup(&job, &tools)).await?;
-        tracing::info!(status = ?report.status, archive = %report.archive, documents = report.totals.documents, "backup ends");
-        Ok(report)
+        let answer = Box::pin(backup_run(&job, &run, &tools)).await?;
+        tracing::info!(status = ?answer.status(), "backup ends");
+        Ok(BackedUp::One(answer))
     }
 
     /// Answers an event of the restore function.
@@ -74,8 +126,8 @@ impl Function {
     }
 
     async fn drill(&self, request: DrillRequest) -> Result<DrillReport, Failure> {
-        let job = request.into_job(&self.environment)?;
-        let tools = self.tools().await?;
+        let job = request.into_job(&Box::pin(self.connection.environment()).await?)?;
+        let tools = self.tools(Deadline::never()).await?;
         let report = Box::pin(drill(&job, &tools)).await?;
         tracing::info!(status = ?report.status, verdict = ?report.verdict, archive = report.archive, "drill ends");
         Ok(report)
@@ -83,8 +135,8 @@ impl Function {
 
     async fn restore_archive(&self, request: RestoreRequest) -> Result<RestoreReport, Failure> {
         let dry_run = request.dry_run;
-        let job = request.into_job(&self.environment)?;
-        let tools = self.tools().await?;
+        let job = request.into_job(&Box::pin(self.connection.environment()).await?)?;
+        let tools = self.tools(Deadline::never()).await?;
         let prepared = Box::pin(prepare(&job, &tools)).await?;
         tracing::info!(archive = %prepared.archive.object.location, database = job.policy.database, confirm = %prepared.plan.confirm, "planned");
         if dry_run {
@@ -95,15 +147,13 @@ impl Function {
         Ok(report)
     }
 
-    async fn tools(&self) -> Result<Tools, Failure> {
-        let uri = self.environment.uri()?;
-        let mongo = self.mongo.get_or_try_init(|| Mongo::connect(uri)).await?;
+    async fn tools(&self, deadline: Deadline) -> Result<Tools, Failure> {
         Ok(Tools {
-            mongo: mongo.clone(),
+            mongo: Box::pin(self.connection.mongo()).await?,
             store: self.store.clone(),
             progress: Arc::new(Progress::default()),
             cancel: CancellationToken::new(),
-            deadline: Deadline::never(),
+            deadline,
         })
     }
 }
@@ -134,6 +184,43 @@ impl RestoreEvent {
     }
 }
 
+/// What the backup function answers.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub enum BackedUp {
+    /// To a backup of one database.
+    One(BackupAnswer),
+    /// To one of several.
+    Several(SeveralReport),
+    /// To the question which they are.
+    Databases(Listed),
+}
+
+/// The databases that a request comes to.
+#[derive(Debug, Serialize)]
+pub struct Listed {
+    databases: Vec<ListedDatabase>,
+}
+
+/// One of them, as a request of its own needs it.
+#[derive(Debug, Serialize)]
+pub struct ListedDatabase {
+    database: String,
+    destination: Location,
+}
+
+impl Listed {
+    fn of(jobs: &[BackupJob]) -> Self {
+        let databases = jobs.iter().map(|job| ListedDatabase {
+            database: job.database.clone(),
+            destination: job.destination.clone(),
+        });
+        Self {
+            databases: databases.collect(),
+        }
+    }
+}
+
 /// What the restore function answers.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
@@ -147,7 +234,6 @@ pub enum Restored {
 /// What Lambda shows of a failure: `error_type` is the failure's kind.
 impl From<Failure> for Diagnostic {
     fn from(failure: Failure) -> Self {
-        tracing::error!(error_type = %failure.kind, message = failure.message, "failed");
         Self {
             error_type: failure.kind.to_string(),
             error_message: failure.message,
@@ -159,7 +245,7 @@ impl From<Failure> for Diagnostic {
 ///
 /// # Errors
 /// None that a report can cause: its keys are text.
-pub fn answer(report: impl Serialize) -> Result<Value, Failure> {
+fn answer(report: impl Serialize) -> Result<Value, Failure> {
     serde_json::to_value(report)
         .map_err(|error| Failure::invalid(format!("the report cannot be written as JSON: {error}")))
 }

@@ -6,7 +6,7 @@
 //! bin/{backup,restore,mongotar}                      shells: parse, call, map the error
 //!   backup · restore · drill · verify · inspect · counts   operations: a list of named steps each
 //!     plan · archive · extjson · digest · catalog    pure: bytes and values
-//!     mongo · store                                  I/O at the rim
+//!     mongo · store · secrets                                  I/O at the rim
 //! ```
 //!
 //! [`archive::format`] is the specification of what is written.
@@ -26,11 +26,16 @@ pub mod extjson;
 pub mod failure;
 pub mod inspect;
 pub mod lambda;
+pub mod metrics;
 pub mod mongo;
 pub mod open;
 pub mod plan;
 pub mod progress;
 pub mod restore;
 pub mod run;
+#[cfg(test)]
+mod schemas;
+pub mod secrets;
 pub mod store;
 pub mod verify;
+mod wording;

@@ -29,6 +29,7 @@ mod rehearsal;
 mod report;
 mod request;
 mod sample;
+mod summary;
 mod way_back;
 
 use std::time::Instant;
@@ -42,6 +43,7 @@ pub use report::{
     Changed, MergeCounts, RejectedDocument, RestoreReport, SnapshotReport, Verification, VerifiedCollection,
 };
 pub use request::{ArchiveChoice, Consent, RestoreJob, RestoreRequest, WayBack};
+pub(crate) use way_back::folder_for;
 
 use crate::backup::Tools;
 use crate::catalog::Catalog;

@@ -31,6 +31,7 @@ const ID_DIGITS: usize = 12;
 
 /// Which run it is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Run {
     /// What names it: the event's id, or an execution's.

@@ -10,6 +10,7 @@
 mod local;
 mod location;
 mod s3;
+mod tags;
 mod upload;
 
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use tokio::io::AsyncRead;
 use tokio::sync::OnceCell;
 
 pub use location::{Location, LocationError};
+pub use tags::Tags;
 pub use upload::{Upload, UploadState};
 
 use crate::archive::Extent;
@@ -73,6 +75,7 @@ pub struct Object {
 #[derive(Clone, Debug, Default)]
 pub struct Store {
     s3: Arc<OnceCell<aws_sdk_s3::Client>>,
+    tags: Tags,
 }
 
 impl Store {
@@ -85,6 +88,16 @@ impl Store {
     pub fn with_client(client: aws_sdk_s3::Client) -> Self {
         Self {
             s3: Arc::new(OnceCell::new_with(Some(client))),
+            tags: Tags::default(),
+        }
+    }
+
+    /// The same store, in which everything that is written by this handle has these tags.
+    #[must_use]
+    pub fn tagged(&self, tags: Tags) -> Self {
+        Self {
+            s3: Arc::clone(&self.s3),
+            tags,
         }
     }
 
@@ -162,7 +175,9 @@ impl Store {
     /// [`StoreError::Exists`] where it is there already.
     pub async fn put(&self, location: &Location, bytes: Bytes, content_type: &'static str) -> Result<(), StoreError> {
         match location {
-            Location::S3 { bucket, key } => s3::put(self.client().await, bucket, key, bytes, content_type).await,
+            Location::S3 { bucket, key } => {
+                s3::put(self.client().await, bucket, key, bytes, content_type, &self.tags).await
+            }
             Location::Local(path) => local::put(path, bytes).await,
         }
     }
@@ -175,7 +190,7 @@ impl Store {
         self.refuse_existing(location).await?;
         let sink = match location {
             Location::S3 { bucket, key } => {
-                upload::Sink::S3(s3::Multipart::begin(self.client().await, bucket, key).await?)
+                upload::Sink::S3(s3::Multipart::begin(self.client().await, bucket, key, &self.tags).await?)
             }
             Location::Local(path) => upload::Sink::Local(local::Temporary::begin(path, local::Claim::Name).await?),
         };

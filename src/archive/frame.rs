@@ -33,6 +33,7 @@ const GZIP_LEVEL: u32 = 1;
 
 /// How an archive is compressed; decides the object's ending and the form of its frames.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Compression {
     /// Plain tar, `.tar`.

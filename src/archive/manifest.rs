@@ -71,6 +71,7 @@ impl Manifest {
 
 /// Whether an archive has everything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
     /// Every collection that was asked for is in it whole.
@@ -99,6 +100,7 @@ pub struct Source {
 
 /// How documents are written into entries.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Payload {
     /// Canonical Extended JSON, one document a line.
@@ -138,6 +140,7 @@ impl std::str::FromStr for Payload {
 
 /// What was achieved, never more than that.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Consistency {
     /// How much of the archive shows one moment.
     pub level: ConsistencyLevel,
@@ -154,6 +157,7 @@ pub struct Consistency {
 
 /// How much of an archive shows one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum ConsistencyLevel {
     /// All collections at one cluster time.
@@ -176,6 +180,7 @@ impl fmt::Display for ConsistencyLevel {
 
 /// A MongoDB cluster time: seconds, and an ordinal within the second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ClusterTime {
     /// Unix seconds.
     pub t: u32,
@@ -203,6 +208,7 @@ impl From<bson::Timestamp> for ClusterTime {
 
 /// A collection that was not read at the archive's cluster time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Exception {
     /// Its name.
     pub collection: String,
@@ -268,6 +274,7 @@ impl Saved {
 
 /// Whether a collection is there whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum SavedStatus {
     /// Read to its end.

@@ -4,15 +4,19 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::BackupJob;
-use crate::archive::{Compression, Consistency, Manifest, Payload, Saved, SavedStatus, Status};
+use time::OffsetDateTime;
+
+use super::{BackupJob, Retention};
+use crate::archive::{Compression, Consistency, ConsistencyLevel, Manifest, Payload, Saved, SavedStatus, Status};
 use crate::catalog::Kind;
 use crate::digest::Sum;
-use crate::run::Run;
+use crate::run::{Run, rfc3339};
 use crate::store::{Location, Object};
+use crate::wording::{count, duration, first_few, size, with_reason};
 
 /// How a run ended. There is no bare success.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum RunStatus {
     /// Everything that was asked for was done, and proven where there is something to prove.
@@ -31,6 +35,7 @@ pub enum RunStatus {
 
 /// What an invocation has to say of a run.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(untagged)]
 pub enum BackupAnswer {
     /// There is an archive.
@@ -41,9 +46,12 @@ pub enum BackupAnswer {
 
 /// A run that is not at its end.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Unfinished {
     /// `continue` or `running`.
     pub status: RunStatus,
+    /// One sentence for a notification.
+    pub summary: String,
     /// Which run it is: an event that had none of its own goes on with this one.
     pub run: Run,
     /// What is being backed up.
@@ -58,10 +66,32 @@ pub struct Unfinished {
     pub totals: Totals,
 }
 
+impl BackupAnswer {
+    /// How it stands.
+    pub fn status(&self) -> RunStatus {
+        match self {
+            Self::Finished(report) => report.status,
+            Self::Unfinished(unfinished) => unfinished.status,
+        }
+    }
+
+    /// Which database.
+    pub fn database(&self) -> &str {
+        match self {
+            Self::Finished(report) => &report.database,
+            Self::Unfinished(unfinished) => &unfinished.database,
+        }
+    }
+}
+
 impl Unfinished {
     pub(super) fn running(run: &Run, job: &BackupJob) -> Self {
         Self {
             status: RunStatus::Running,
+            summary: format!(
+                "the backup of {} is being carried on by another invocation",
+                job.database
+            ),
             run: run.clone(),
             database: job.database.clone(),
             archive: None,
@@ -73,6 +103,13 @@ impl Unfinished {
     pub(super) fn paused(run: &Run, job: &BackupJob, archive: &Location, invocations: u32, totals: Totals) -> Self {
         Self {
             status: RunStatus::Continue,
+            summary: format!(
+                "the backup of {} goes on: {} ({}) are done after {}",
+                job.database,
+                count(totals.documents, "document"),
+                size(totals.bytes),
+                count(invocations.into(), "invocation")
+            ),
             archive: Some(archive.clone()),
             invocations: Some(invocations),
             totals,
@@ -83,9 +120,13 @@ impl Unfinished {
 
 /// The answer of the backup handler and of `mongotar backup --json`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct BackupReport {
     /// `complete` or `partial`.
     pub status: RunStatus,
+    /// The whole report in one sentence, for a notification.
+    #[serde(default)]
+    pub summary: String,
     /// Where the archive is.
     pub archive: Location,
     /// Where the manifest's copy is; `null` where it could not be written.
@@ -116,6 +157,9 @@ pub struct BackupReport {
     pub finished: String,
     /// How long it took, in seconds.
     pub seconds: f64,
+    /// The class that its objects are tagged with; absent where they have no tag.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub retention: Option<Retention>,
     /// What went not quite as it should, without loss.
     #[serde(default)]
     pub warnings: Vec<String>,
@@ -123,6 +167,7 @@ pub struct BackupReport {
 
 /// One collection in a report.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct CollectionReport {
     /// Its name.
     pub name: String,
@@ -142,11 +187,13 @@ pub struct CollectionReport {
     pub wrapped: u64,
     /// The digest of the documents.
     #[serde(with = "crate::archive::hex_sum")]
+    #[cfg_attr(test, schemars(with = "String"))]
     pub digest: Sum,
 }
 
 /// A collection that is not in the archive whole.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct FailedCollection {
     /// Its name.
     pub name: String,
@@ -158,6 +205,7 @@ pub struct FailedCollection {
 
 /// Sums over all collections.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Totals {
     /// Collections, time series and views.
     pub collections: u64,
@@ -178,6 +226,18 @@ impl Totals {
     }
 }
 
+impl Totals {
+    /// These and others.
+    #[must_use]
+    pub(super) fn plus(self, other: &Self) -> Self {
+        Self {
+            collections: self.collections + other.collections,
+            documents: self.documents + other.documents,
+            bytes: self.bytes + other.bytes,
+        }
+    }
+}
+
 impl BackupReport {
     pub(super) fn new(
         manifest: &Manifest,
@@ -189,7 +249,8 @@ impl BackupReport {
             Ok(location) => (Some(location), Vec::new()),
             Err(warning) => (None, vec![warning]),
         };
-        Self {
+        let mut report = Self {
+            summary: String::new(),
             status: match manifest.status {
                 Status::Complete => RunStatus::Complete,
                 Status::Partial => RunStatus::Partial,
@@ -209,8 +270,57 @@ impl BackupReport {
             started: manifest.created.clone(),
             finished: manifest.finished.clone(),
             seconds: took.as_secs_f64(),
+            retention: None,
             warnings,
-        }
+        };
+        report.summary = summary(&report);
+        report
+    }
+
+    /// The same, of an archive that is to be kept that long.
+    pub(super) fn kept(mut self, retention: Option<Retention>) -> Self {
+        self.retention = retention;
+        self
+    }
+}
+
+fn summary(report: &BackupReport) -> String {
+    let totals = &report.totals;
+    let saved = format!(
+        "{} ({}) in {}, {}, to {}",
+        count(totals.documents, "document"),
+        size(totals.bytes),
+        duration(report.seconds),
+        moment(report),
+        report.archive
+    );
+    let collections = count(totals.collections, "collection");
+    if report.status == RunStatus::Complete {
+        return format!("{} is backed up whole: {collections}, {saved}", report.database);
+    }
+    let failed = report.failed.iter();
+    let failed = first_few(failed.map(|failed| with_reason(&failed.name, &failed.error)));
+    format!(
+        "{} is NOT backed up whole: of {collections} {} failed: {failed}. Saved were {saved}",
+        report.database,
+        report.failed.len()
+    )
+}
+
+/// As of when the archive shows the database, and no more than that.
+fn moment(report: &BackupReport) -> String {
+    let consistency = &report.consistency;
+    let time = consistency
+        .cluster_time
+        .and_then(|time| OffsetDateTime::from_unix_timestamp(time.t.into()).ok())
+        .map(rfc3339);
+    match (consistency.level, time) {
+        (ConsistencyLevel::Snapshot, Some(time)) => format!("as of {time}"),
+        (ConsistencyLevel::Mixed, Some(time)) => format!(
+            "as of {time} but for {} read later",
+            count(consistency.exceptions.len() as u64, "collection")
+        ),
+        _ => format!("read one after the other from {} on", report.started),
     }
 }
 
@@ -237,4 +347,62 @@ fn failed(saved: &Saved) -> Option<FailedCollection> {
             .clone()
             .unwrap_or_else(|| "the reason is not known".to_owned()),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn report(more: Value) -> BackupReport {
+        let mut report = json!({
+            "status": "complete", "archive": "s3://b/n/backup_20261121_020000.tar.zst", "manifest": null, "name": "backup_20261121_020000",
+            "etag": "e", "archive_bytes": 9_000_000, "database": "shop", "payload": "jsonl", "compression": "zstd",
+            "consistency": {"level": "snapshot", "cluster_time": {"t": 1_795_226_400, "i": 1}}, "collections": [], "failed": [],
+            "totals": {"collections": 12, "documents": 1_234, "bytes": 45_000_000},
+            "started": "2026-11-21T02:00:01Z", "finished": "2026-11-21T02:00:13Z", "seconds": 12.1,
+        });
+        for (field, value) in more.as_object().expect("fields") {
+            report[field] = value.clone();
+        }
+        serde_json::from_value(report).expect("a report")
+    }
+
+    #[test]
+    fn a_whole_backup_is_one_sentence() {
+        assert_eq!(
+            summary(&report(json!({}))),
+            "shop is backed up whole: 12 collections, 1,234 documents (45 MB) in 12 s, as of 2026-11-21T02:00:00Z, to s3://b/n/backup_20261121_020000.tar.zst"
+        );
+    }
+
+    #[test]
+    fn a_summary_claims_no_moment_that_was_not_had() {
+        let exception = json!({"collection": "c", "reason": "capped"});
+        let mixed = json!({"consistency": {"level": "mixed", "cluster_time": {"t": 1_795_226_400, "i": 1}, "exceptions": [exception]}});
+        let mixed = summary(&report(mixed));
+        assert!(
+            mixed.contains("as of 2026-11-21T02:00:00Z but for 1 collection read later"),
+            "{mixed}"
+        );
+        let none = summary(&report(json!({"consistency": {"level": "none"}})));
+        assert!(
+            none.contains("one after the other from 2026-11-21T02:00:01Z on") && !none.contains("as of"),
+            "{none}"
+        );
+    }
+
+    #[test]
+    fn a_partial_backup_says_what_failed_and_why_before_what_was_saved() {
+        let failed: Vec<Value> = (0..5)
+            .map(|at| json!({"name": format!("c{at}"), "documents": 0, "error": "not authorised"}))
+            .collect();
+        let partial = summary(&report(json!({"status": "partial", "failed": failed})));
+        assert!(
+            partial.starts_with(
+                "shop is NOT backed up whole: of 12 collections 5 failed: c0 (not authorised); c1 (not authorised); c2 (not authorised); and 2 more. Saved were 1,234 documents"
+            ),
+            "{partial}"
+        );
+    }
 }

@@ -6,15 +6,19 @@ use crate::archive::{Compression, Payload};
 use crate::catalog::Selection;
 use crate::config::Environment;
 use crate::failure::{Failure, FailureKind};
+use crate::run::Run;
 use crate::store::Location;
+
+use super::Retention;
 
 /// The event of the backup handler. Every field can be left out: the environment fills in what it knows. Unknown fields are refused by name.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct BackupRequest {
-    /// The database; `MONGO_DB` where it is left out.
+    /// The database, a list of them, or `*` for all that there are; `MONGO_DB` where it is left out. Of a list or of `*` each has a folder of its own below the destination.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub database: Option<String>,
+    pub database: Option<Databases>,
     /// The folder for the archive, `s3://bucket/prefix/` or a path; `MONGOTAR_TO` where it is left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub destination: Option<String>,
@@ -35,10 +39,86 @@ pub struct BackupRequest {
     /// `auto` (default) or `require`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub consistency: Option<ConsistencyDemand>,
+    /// A class by which the bucket expires archives: `auto`, `daily`, `weekly`, `monthly` or `yearly`; `MONGOTAR_RETENTION` where it is left out, else no tag.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retention: Option<Retention>,
+    /// Which run this event belongs to. The same run again goes on with what an earlier invocation has begun, or finds what came of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run: Option<Run>,
+    /// How many workers may write the archive at the most (action `plan`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lanes: Option<u32>,
+    /// Which of them this invocation is (action `lane`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lane: Option<u32>,
+}
+
+/// One database or several, as a request names them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(untagged, expecting = "expected a name, a list of names, or \"*\"")]
+pub enum Databases {
+    /// This one; `*` for all.
+    One(String),
+    /// These.
+    Several(Vec<String>),
+}
+
+impl From<&str> for Databases {
+    fn from(name: &str) -> Self {
+        Self::One(name.to_owned())
+    }
+}
+
+/// Which databases are meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DatabaseChoice {
+    /// This one.
+    One(String),
+    /// These.
+    These(Vec<String>),
+    /// All that there are but the server's own.
+    All,
+}
+
+/// A request for one database or for several, with nothing else left open.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BackupOrder {
+    /// Which databases.
+    pub databases: DatabaseChoice,
+    /// The job, as it is for one database.
+    pub(super) job: BackupJob,
+}
+
+impl BackupOrder {
+    /// The job for one of several databases.
+    pub fn job_of(&self, database: String) -> BackupJob {
+        BackupJob {
+            // A folder's key ends in a slash.
+            destination: self.job.destination.join(&match self.job.destination {
+                Location::S3 { .. } => format!("{database}/"),
+                Location::Local(_) => database.clone(),
+            }),
+            database,
+            ..self.job.clone()
+        }
+    }
+
+    /// The job, where it is for one database.
+    ///
+    /// # Errors
+    /// [`FailureKind::InvalidRequest`] where it is for several.
+    pub fn single(self) -> Result<BackupJob, Failure> {
+        match self.databases {
+            DatabaseChoice::One(_) => Ok(self.job),
+            _ => Err(Failure::invalid("one database is expected here: give its name")),
+        }
+    }
 }
 
 /// What happens where no snapshot can be read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum ConsistencyDemand {
     /// The best that can be had; the manifest says what that was.
@@ -77,6 +157,8 @@ pub struct BackupJob {
     pub pretty: bool,
     /// What is demanded of the moment.
     pub consistency: ConsistencyDemand,
+    /// The class that the archive's objects are tagged with; none means no tag.
+    pub retention: Option<Retention>,
 }
 
 impl BackupJob {
@@ -104,13 +186,21 @@ impl BackupRequest {
         crate::config::read_request(event, "backup")
     }
 
+    /// The job for one database.
+    ///
+    /// # Errors
+    /// As [`Self::into_order`], and where several databases are named.
+    pub fn into_job(self, environment: &Environment) -> Result<BackupJob, Failure> {
+        self.into_order(environment)?.single()
+    }
+
     /// Fills in what is left out.
     ///
     /// # Errors
     /// [`FailureKind::ConfigurationMissing`] where database or destination are nowhere to be found.
-    pub fn into_job(self, environment: &Environment) -> Result<BackupJob, Failure> {
-        let database = environment.database(self.database)?;
-        let destination = self
+    pub fn into_order(self, environment: &Environment) -> Result<BackupOrder, Failure> {
+        let databases = chosen(self.database, environment)?;
+        let destination: Location = self
             .destination
             .or_else(|| environment.destination.clone())
             .ok_or_else(|| {
@@ -123,8 +213,20 @@ impl BackupRequest {
         if self.pretty && self.payload == Some(Payload::Bson) {
             return Err(Failure::invalid("\"pretty\" is for payload jsonl; BSON has no lines"));
         }
-        Ok(BackupJob {
-            database,
+        let retention = match self.retention {
+            None => from_environment(environment)?,
+            given => given,
+        };
+        if let (Some(_), Location::Local(_)) = (retention, &destination) {
+            return Err(Failure::invalid(format!(
+                "\"retention\" (--retention, MONGOTAR_RETENTION) becomes a tag of objects in S3, and {destination} is a local folder, where nothing expires: leave it out"
+            )));
+        }
+        let job = BackupJob {
+            database: match &databases {
+                DatabaseChoice::One(name) => name.clone(),
+                _ => String::new(),
+            },
             destination,
             selection: Selection {
                 include: self.include,
@@ -134,8 +236,42 @@ impl BackupRequest {
             compression: self.compression.unwrap_or_default(),
             pretty: self.pretty,
             consistency: self.consistency.unwrap_or_default(),
-        })
+            retention,
+        };
+        Ok(BackupOrder { databases, job })
     }
+}
+
+fn chosen(databases: Option<Databases>, environment: &Environment) -> Result<DatabaseChoice, Failure> {
+    // MONGO_DB may be the star, too.
+    let star = |name: &Option<String>| name.as_deref() == Some("*");
+    match databases {
+        Some(Databases::One(name)) if name == "*" => Ok(DatabaseChoice::All),
+        None if star(&environment.database) => Ok(DatabaseChoice::All),
+        None => environment.database(None).map(DatabaseChoice::One),
+        Some(Databases::One(name)) => environment.database(Some(name)).map(DatabaseChoice::One),
+        Some(Databases::Several(names)) => {
+            if names.is_empty() {
+                return Err(Failure::invalid(
+                    "\"database\" is an empty list: name a database, or \"*\" for all",
+                ));
+            }
+            let mut checked = Vec::with_capacity(names.len());
+            for name in names {
+                let name = environment.database(Some(name))?;
+                if checked.contains(&name) {
+                    return Err(Failure::invalid(format!("\"database\" names {name:?} twice")));
+                }
+                checked.push(name);
+            }
+            Ok(DatabaseChoice::These(checked))
+        }
+    }
+}
+
+fn from_environment(environment: &Environment) -> Result<Option<Retention>, Failure> {
+    let retention = environment.retention.as_deref().map(str::parse).transpose();
+    retention.map_err(|error: String| Failure::invalid(format!("MONGOTAR_RETENTION: {error}")))
 }
 
 #[cfg(test)]
@@ -147,6 +283,48 @@ mod tests {
     fn unknown_fields_are_refused_by_name() {
         let error = BackupRequest::from_event(json!({"database": "shop", "destinatoin": "x"})).expect_err("refused");
         assert!(error.message.contains("destinatoin"), "{error}");
+    }
+
+    #[test]
+    fn a_retention_comes_from_the_event_or_the_environment_and_is_for_s3() {
+        let environment = |retention: &str, to: &str| {
+            let variables = [
+                ("MONGO_DB", "shop"),
+                ("MONGOTAR_TO", to),
+                ("MONGOTAR_RETENTION", retention),
+            ]
+            .map(|(name, value)| (name, value.to_owned()));
+            Environment::from_variables(move |name| {
+                variables
+                    .iter()
+                    .find(|(known, _)| *known == name)
+                    .map(|(_, value)| value.clone())
+            })
+        };
+        let job = |event, environment: &Environment| BackupRequest::from_event(event)?.into_job(environment);
+        let s3 = "s3://b/nightly/";
+        for (event, variable, expected) in [
+            (json!({}), "", None),
+            (json!({}), "weekly", Some(Retention::Weekly)),
+            (json!({"retention": "auto"}), "weekly", Some(Retention::Auto)),
+        ] {
+            assert_eq!(
+                job(event, &environment(variable, s3)).expect("a job").retention,
+                expected
+            );
+        }
+        for (event, variable, to, word) in [
+            (json!({"retention": "hourly"}), "", s3, "hourly"),
+            (json!({}), "hourly", s3, "MONGOTAR_RETENTION"),
+            (json!({"retention": "daily"}), "", "/backups", "local folder"),
+            (json!({}), "daily", "/backups", "local folder"),
+        ] {
+            let refused = job(event, &environment(variable, to)).expect_err("refused");
+            assert!(
+                refused.kind == FailureKind::InvalidRequest && refused.message.contains(word),
+                "{refused}"
+            );
+        }
     }
 
     #[test]

@@ -2,16 +2,15 @@
 
 use std::sync::Arc;
 
-use lambda_runtime::{Error, LambdaEvent, service_fn};
-use mongotar::lambda::{Function, answer};
-use serde_json::Value;
+use lambda_runtime::{Error, service_fn};
+use mongotar::lambda::Function;
 
 #[tokio::main]
 async fn main() -> Result<(), Error> {
     let function = Arc::new(Function::start().await);
-    lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| {
+    lambda_runtime::run(service_fn(move |event| {
         let function = Arc::clone(&function);
-        async move { answer(function.backup(event.payload).await?) }
+        async move { function.answer_backup(event).await }
     }))
     .await
 }

@@ -6,6 +6,7 @@ use wildmatch::WildMatch;
 /// Globs that choose collections by name. `*` stands for any run of characters, `?` for one; case counts. There is no escape: a
 /// name that itself contains `*` or `?` is matched by itself, and perhaps by more.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Selection {
     /// At least one of these must match. Empty means all.

@@ -14,9 +14,11 @@ use crate::mongo::MongoError;
 use crate::restore::{RestoreReport, Verification};
 use crate::store::Location;
 use crate::verify::VerifyReport;
+use crate::wording::{count, duration, first_few, size};
 
 /// The one word at the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum DrillVerdict {
     /// All that the archive holds was restored and is equal, and the archive is whole.
@@ -27,9 +29,13 @@ pub enum DrillVerdict {
 
 /// The answer of `{"action": "drill"}` and of `mongotar drill --json`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct DrillReport {
     /// `complete` where the drill passed and left nothing behind; `partial` where something differs or remains; `failed` where nothing was restored.
     pub status: RunStatus,
+    /// The whole report in one sentence, for a notification.
+    #[serde(default)]
+    pub summary: String,
     /// Whether the backup restores.
     pub verdict: DrillVerdict,
     /// Which archive; `null` where none was found.
@@ -73,6 +79,7 @@ impl DrillReport {
     pub(super) fn new(began: OffsetDateTime, took: Duration, found: Found) -> Self {
         let mut report = Self {
             status: RunStatus::Failed,
+            summary: String::new(),
             verdict: DrillVerdict::Failed,
             archive: None,
             archive_age_seconds: None,
@@ -117,6 +124,7 @@ impl DrillReport {
             report.status = RunStatus::Partial;
         }
         report.markdown = markdown(&report);
+        report.summary = summary(&report);
         report
     }
 
@@ -148,6 +156,30 @@ impl DrillReport {
                 .push("no collection was restored, so nothing was proven".to_owned());
         }
         self.verification = restored.verification;
+    }
+}
+
+fn summary(report: &DrillReport) -> String {
+    let archive = report.archive.as_deref().unwrap_or("no archive");
+    let age = match report.archive_age_seconds {
+        Some(age) => format!(" ({} old)", duration(age as f64)),
+        None => String::new(),
+    };
+    let took = duration(report.seconds);
+    let problems = first_few(report.problems.iter().cloned());
+    if report.verdict == DrillVerdict::Failed {
+        return format!("drill FAILED with {archive}{age} after {took}: {problems}");
+    }
+    let restored = report.verification.iter().flat_map(|restored| &restored.collections);
+    let proven = format!(
+        "{}, {} restored and proven equal, {} of archive checked, in {took}",
+        count(restored.clone().count() as u64, "collection"),
+        count(restored.map(|restored| restored.db_count).sum(), "document"),
+        size(report.archive_bytes_checked.unwrap_or_default()),
+    );
+    match problems.as_str() {
+        "" => format!("drill passed with {archive}{age}: {proven}"),
+        problems => format!("drill passed with {archive}{age}: {proven}; but {problems}"),
     }
 }
 
@@ -245,6 +277,33 @@ mod tests {
             report.markdown.contains("a\\|b") && report.markdown.contains("STILL THERE"),
             "{}",
             report.markdown
+        );
+    }
+
+    #[test]
+    fn a_drill_is_one_sentence_whatever_came_of_it() {
+        let report = |verdict: &str, problems: &[&str]| -> DrillReport {
+            let digest = "0123456789abcdef0123456789abcdef";
+            let orders = serde_json::json!({
+                "name": "orders", "kind": "collection", "action": "create", "file_count": 10, "db_count": 10, "digest_archive": digest,
+                "digest_database": digest, "equal": true, "changed": "yes", "inserted": 10, "rejected": 0,
+            });
+            serde_json::from_value(serde_json::json!({
+                "status": "complete", "verdict": verdict, "archive": "s3://b/a.tar", "archive_age_seconds": 25_200,
+                "archive_bytes_checked": 4_200_000, "started": "2026-11-21T02:00:00Z", "seconds": 12.0, "scratch": "x", "dropped": true,
+                "verification": {"equal": true, "collections": [orders]}, "problems": problems, "markdown": "",
+            }))
+            .expect("a report")
+        };
+        let passed = "drill passed with s3://b/a.tar (7 h old): 1 collection, 10 documents restored and proven equal, 4.2 MB of archive checked, in 12 s";
+        assert_eq!(summary(&report("passed", &[])), passed);
+        assert_eq!(
+            summary(&report("passed", &["x could not be dropped"])),
+            format!("{passed}; but x could not be dropped")
+        );
+        assert_eq!(
+            summary(&report("failed", &["a", "b", "c", "d"])),
+            "drill FAILED with s3://b/a.tar (7 h old) after 12 s: a; b; c; and 1 more"
         );
     }
 }

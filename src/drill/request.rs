@@ -9,6 +9,7 @@ use crate::restore::{ArchiveChoice, RestoreJob, RestoreRequest};
 
 /// The event of a drill: `{"action": "drill", …}` for the restore handler. Unknown fields are refused by name.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct DrillRequest {
     /// Which archive; the newest in `MONGOTAR_TO` where it is left out.

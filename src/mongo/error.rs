@@ -7,6 +7,8 @@ use thiserror::Error;
 pub mod code {
     /// Not allowed.
     pub const UNAUTHORIZED: i32 = 13;
+    /// User or password are wrong, or no longer right.
+    pub const AUTHENTICATION_FAILED: i32 = 18;
     /// There is no such collection or database.
     pub const NAMESPACE_NOT_FOUND: i32 = 26;
     /// The name is taken.
@@ -53,7 +55,10 @@ impl MongoError {
                     "no server can be reached: check the connection string, the network and the credentials ({message})"
                 ),
             ),
-            ErrorKind::Authentication { message, .. } => (None, format!("the credentials were refused ({message})")),
+            ErrorKind::Authentication { message, .. } => (
+                Some(code::AUTHENTICATION_FAILED),
+                format!("the credentials were refused ({message})"),
+            ),
             kind => (None, kind.to_string()),
         };
         let transient = matches!(

@@ -15,6 +15,7 @@ use crate::catalog::{Catalog, Definition, Kind, Topology};
 
 /// Consent to one plan, in four parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(into = "String", try_from = "String")]
 pub struct Token([u64; 4]);
 

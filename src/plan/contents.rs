@@ -24,6 +24,7 @@ pub struct Contents {
 
 /// Which archive a plan was made for, so that consent to it is not consent to another.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ArchiveIdentity {
     /// Where it lies, without credentials.
     pub location: String,

@@ -11,6 +11,7 @@ use crate::catalog::Definition;
 
 /// Names of what differs. For options these are their top-level keys, for indexes their names.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct Diff {
     /// In the archive, not on the target.

@@ -25,6 +25,7 @@ const DEFAULT_GRANULARITY: &str = "hours";
 
 /// Why a collection is taken for a time series, and which.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Inferred {
     /// What decided.
     pub signal: Signal,
@@ -42,6 +43,7 @@ pub struct Inferred {
 
 /// What decided that a collection is a time series.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Signal {
     /// Its saved options.

@@ -6,6 +6,7 @@ use super::{Rename, Selection};
 
 /// What is asked of a restore, apart from which archive and which server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Policy {
     /// The database to restore into.
     pub database: String,
@@ -68,6 +69,7 @@ impl Policy {
 
 /// What happens to a collection that is both in the archive and on the target.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Existing {
     /// Documents are put in by `_id`; what else is there stays.
@@ -79,6 +81,7 @@ pub enum Existing {
 
 /// What happens to a collection that is on the target and not in the archive.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Extra {
     /// It is dropped, so that the database becomes what was backed up.
@@ -90,6 +93,7 @@ pub enum Extra {
 
 /// Whether documents must pass the collections' validators.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Validators {
     /// The server refuses documents that do not pass.
@@ -101,6 +105,7 @@ pub enum Validators {
 
 /// Whether time series are recognised where no metadata says so.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Inference {
     /// By their bucket files or by a sample of their documents.

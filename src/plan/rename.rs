@@ -8,6 +8,7 @@ use thiserror::Error;
 
 /// A collection of the archive (`from`) that is restored under another name (`to`). Exact names, no patterns.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Rename {
     /// The name in the archive.

@@ -12,6 +12,7 @@ use crate::digest::{Digest, Hashing, Sum};
 /// The first three lists are names on the target, sorted. `to_restore` is everything that gets documents or a definition from the archive,
 /// `to_create` the part of it that the target does not have yet, `to_drop` what only the target has.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct RestorePlan {
     /// From which archive.
     pub archive: ArchiveIdentity,
@@ -67,6 +68,7 @@ impl RestorePlan {
 
 /// Sums over a plan's collections.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Totals {
     /// How many collections, time series and views are restored.
     pub collections: u64,
@@ -84,6 +86,7 @@ pub struct Totals {
 
 /// What happens to one collection.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Planned {
     /// Its name on the target.
     pub name: String,
@@ -133,6 +136,7 @@ pub struct Planned {
 
 /// What happens to a collection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Action {
     /// It is made anew; the target has none of that name.
@@ -156,6 +160,7 @@ impl Action {
 
 /// How a collection is changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Method {
     /// Loaded beside under a temporary name, verified, and renamed into place: a failure leaves what was there.
@@ -170,12 +175,15 @@ pub enum Method {
 
 /// What a collection's documents amount to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Fingerprint {
     /// The digest's sum, as 32 hex digits in JSON.
     #[serde(with = "crate::archive::hex_sum")]
+    #[cfg_attr(test, schemars(with = "String"))]
     pub digest: Sum,
     /// What it is made of.
     #[serde(with = "hashing")]
+    #[cfg_attr(test, schemars(with = "String"))]
     pub hashing: Hashing,
 }
 

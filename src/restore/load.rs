@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use tokio::task::JoinSet;
+use tracing::Instrument as _;
 
 use super::collection::{Run, hashing};
 use super::kept::Keeper;
@@ -133,7 +134,7 @@ impl<'a> Loader<'a> {
                 failure = Some(error);
                 break;
             }
-            working.spawn(put(Arc::clone(&self.goal), chunk));
+            working.spawn(put(Arc::clone(&self.goal), chunk).in_current_span());
         }
         while let Some(done) = working.join_next().await {
             if let Err(error) = loaded.count(&self.row.name, done) {
@@ -231,7 +232,8 @@ impl Loaded {
         self.rejected += counted.rejected.len() as u64;
         for refused in &counted.rejected {
             let RejectedDocument { id, code, message } = refused;
-            tracing::warn!(collection, id, code, message, "a document was refused");
+            // A field called `message` would take the place of the message.
+            tracing::warn!(collection, id, code, reason = message, "a document was refused");
         }
         let room = NAMED.saturating_sub(self.rejections.len());
         self.rejections.extend(counted.rejected.into_iter().take(room));

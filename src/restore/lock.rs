@@ -18,6 +18,7 @@ use std::time::Duration;
 use bson::{Document, doc};
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
+use tracing::Instrument as _;
 
 use super::create::drop_collection;
 use super::{Prepared, RestoreJob};
@@ -74,7 +75,7 @@ impl Lock {
         let lost = Arc::new(AtomicBool::new(false));
         let token = CancellationToken::new();
         Ok(Self {
-            heartbeat: tokio::spawn(beat(held.clone(), token.clone(), Arc::clone(&lost))),
+            heartbeat: tokio::spawn(beat(held.clone(), token.clone(), Arc::clone(&lost)).in_current_span()),
             stop: token.drop_guard(),
             held,
             lost,

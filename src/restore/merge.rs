@@ -10,6 +10,7 @@ use crate::plan::Action;
 
 /// What a merge found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct MergeCounts {
     /// Documents that were there, and different.
     pub replaced: u64,

@@ -5,11 +5,11 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::Prepared;
 use super::collection::{Outcome, Outcomes, Run};
 use super::commit::Committed;
 pub use super::merge::MergeCounts;
 use super::sample::SampleHashes;
+use super::{Prepared, summary};
 use crate::archive::{ConsistencyLevel, Status, hex_sum};
 use crate::backup::RunStatus;
 use crate::catalog::{Catalog, Collection, Definition, Kind};
@@ -19,9 +19,13 @@ use crate::store::Location;
 
 /// The answer of the restore handler and of `mongotar restore --json`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct RestoreReport {
     /// `complete`, `partial`, `failed` (nothing was changed), or `planned` (a dry run).
     pub status: RunStatus,
+    /// The whole report in one sentence, for a notification.
+    #[serde(default)]
+    pub summary: String,
     /// From which archive.
     pub archive: String,
     /// Into which database.
@@ -40,6 +44,7 @@ pub struct RestoreReport {
 
 /// The backup that was made before the first change.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct SnapshotReport {
     /// Where it is.
     pub archive: Location,
@@ -57,6 +62,7 @@ pub struct SnapshotReport {
 
 /// What the database was found to hold after the restore.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Verification {
     /// Whether all that was restored is equal to the archive, and all that was to go is gone.
     pub equal: bool,
@@ -66,6 +72,7 @@ pub struct Verification {
 
 /// One collection: what the archive has of it, and what the database has.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct VerifiedCollection {
     /// Its name on the target.
     pub name: String,
@@ -79,9 +86,11 @@ pub struct VerifiedCollection {
     pub db_count: u64,
     /// The digest of the archive's documents, as a server keeps them.
     #[serde(with = "hex_sum")]
+    #[cfg_attr(test, schemars(with = "String"))]
     pub digest_archive: Sum,
     /// The digest of the documents that were read back.
     #[serde(with = "hex_sum")]
+    #[cfg_attr(test, schemars(with = "String"))]
     pub digest_database: Sum,
     /// Whether documents, options and indexes are what the archive says.
     pub equal: bool,
@@ -128,6 +137,7 @@ pub struct VerifiedCollection {
 
 /// Whether a restore changed a collection of the target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Changed {
     /// It is what it was.
@@ -145,6 +155,7 @@ fn is_zero(count: &u64) -> bool {
 
 /// A document that is in the archive and not in the database.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct RejectedDocument {
     /// Its `_id`, as Extended JSON.
     pub id: String,
@@ -156,6 +167,7 @@ pub struct RejectedDocument {
 
 /// An index that is in the archive and not in the database.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct FailedIndex {
     /// Its name.
     pub name: String,
@@ -190,8 +202,9 @@ impl RestoreReport {
         verification: Option<Verification>,
         took: Duration,
     ) -> Self {
-        Self {
+        let mut report = Self {
             status,
+            summary: String::new(),
             archive: prepared.archive.object.location.to_string(),
             database: prepared.plan.database.clone(),
             confirm: prepared.plan.confirm.to_string(),
@@ -199,7 +212,9 @@ impl RestoreReport {
             snapshot,
             verification,
             seconds: took.as_secs_f64(),
-        }
+        };
+        report.summary = summary::of(&report);
+        report
     }
 }
 

@@ -22,6 +22,7 @@ const MAX_BATCH_SIZE: u32 = 100_000;
 
 /// The event of the restore handler. Unknown fields are refused by name.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct RestoreRequest {
     /// Which archive: `s3://bucket/prefix/backup_….tar.zst`, a path, or `{"latest": "s3://bucket/prefix/"}`.
@@ -77,6 +78,7 @@ pub struct RestoreRequest {
 
 /// Which archive is meant.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(
     untagged,
     deny_unknown_fields,

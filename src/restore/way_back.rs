@@ -32,13 +32,9 @@ pub(super) async fn take(
         return Ok(None);
     }
     tools.progress.step("taking a snapshot of the target");
-    let beside = || prepared.archive.object.location.parent();
     let folder = folder
         .clone()
-        .unwrap_or_else(|| match beside().file_name() == FOLDER || ends_in_folder(&beside()) {
-            true => beside(),
-            false => beside().join(FOLDER),
-        });
+        .unwrap_or_else(|| folder_for(&prepared.archive.object.location));
     let snapshot = BackupJob {
         database: job.policy.database.clone(),
         destination: folder,
@@ -47,6 +43,8 @@ pub(super) async fn take(
         compression: crate::archive::Compression::default(),
         pretty: false,
         consistency: ConsistencyDemand::Auto,
+        // Whoever asked for a restore decides when its way back may go.
+        retention: None,
     };
     let refused = |reason: String| {
         Failure::new(
@@ -84,6 +82,15 @@ pub(super) async fn take(
         bytes: report.archive_bytes,
         consistency: report.consistency.level,
     }))
+}
+
+/// Where what a restore writes goes, if nothing is said: `pre-restore/` beside the archive, and not one within another.
+pub(crate) fn folder_for(archive: &crate::store::Location) -> crate::store::Location {
+    let beside = archive.parent();
+    match beside.file_name() == FOLDER || ends_in_folder(&beside) {
+        true => beside,
+        false => beside.join(FOLDER),
+    }
 }
 
 /// An S3 folder's key ends in a slash.

@@ -21,7 +21,7 @@ use bytes::Bytes;
 use tokio::io::AsyncRead;
 
 use super::upload::{Receipt, crc64, full_crc64};
-use super::{Location, Object, StoreError};
+use super::{Location, Object, StoreError, Tags};
 use crate::archive::{Extent, Part};
 
 /// How often a request is tried: a nightly backup should outlive a minute of throttling.
@@ -180,6 +180,7 @@ pub(super) async fn put(
     key: &str,
     bytes: Bytes,
     content_type: &str,
+    tags: &Tags,
 ) -> Result<(), StoreError> {
     let checksum = base64_of(crc64(&bytes));
     client
@@ -187,6 +188,7 @@ pub(super) async fn put(
         .bucket(bucket)
         .key(key)
         .content_type(content_type)
+        .set_tagging(tags.header())
         .checksum_crc64_nvme(checksum)
         .if_none_match("*")
         .body(ByteStream::from(bytes))
@@ -207,13 +209,14 @@ pub(super) struct Multipart {
 }
 
 impl Multipart {
-    pub(super) async fn begin(client: &Client, bucket: &str, key: &str) -> Result<Self, StoreError> {
+    pub(super) async fn begin(client: &Client, bucket: &str, key: &str, tags: &Tags) -> Result<Self, StoreError> {
         const ACTION: &str = "s3:PutObject (CreateMultipartUpload)";
         let created = client
             .create_multipart_upload()
             .bucket(bucket)
             .key(key)
             .content_type(content_type(key))
+            .set_tagging(tags.header())
             .checksum_algorithm(ChecksumAlgorithm::Crc64Nvme)
             .checksum_type(ChecksumType::FullObject)
             .send()
@@ -427,7 +430,9 @@ fn code<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> Option<&str> {
 }
 
 fn is_denied<E>(error: &SdkError<E, aws_sdk_s3::config::http::HttpResponse>) -> bool {
-    error.raw_response().is_some_and(|response| response.status().as_u16() == 403)
+    error
+        .raw_response()
+        .is_some_and(|response| response.status().as_u16() == 403)
 }
 
 fn failed<E>(bucket: &str, key: &str, action: &'static str, error: &SdkError<E>) -> StoreError

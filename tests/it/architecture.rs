@@ -6,23 +6,24 @@ use std::path::{Path, PathBuf};
 /// The layers from below: a module may use those of its own layer and of the layers before it.
 const LAYERS: [&[&str]; 5] = [
     // Bytes and values: no runtime, no client, no clock.
-    &["elements", "extjson", "digest", "catalog", "archive", "plan"],
+    &["elements", "wording", "extjson", "digest", "catalog", "archive", "plan"],
     // The rim.
-    &["mongo", "store"],
+    &["mongo", "store", "secrets"],
     // What operations share.
     &["failure", "progress", "config", "run", "open"],
     // Operations.
     &["backup", "restore", "verify", "drill", "inspect", "counts"],
     // Shells.
-    &["lambda"],
+    &["metrics", "lambda", "schemas"],
 ];
 
 /// What the pure modules must not know.
-const IMPURE: [&str; 8] = [
+const IMPURE: [&str; 9] = [
     "tokio",
     "mongodb",
     "aws_sdk_s3",
     "aws_config",
+    "aws_sdk_secretsmanager",
     "lambda_runtime",
     "futures_util",
     "std::net",

@@ -1,9 +1,13 @@
 //! Both Lambda functions: the real binaries behind the real Runtime API protocol, a real database and a real S3.
 
 mod backup;
+mod large;
 mod logs;
+mod metrics;
 mod refusals;
 mod restore;
+mod schemas;
+mod secret;
 mod warm;
 
 use std::path::Path;

@@ -5,3 +5,4 @@ mod faults;
 mod interrupted;
 mod memory;
 mod reading;
+mod tags;

@@ -57,6 +57,7 @@ pub fn job(database: &str, destination: &Location) -> BackupJob {
         compression: Compression::default(),
         pretty: false,
         consistency: ConsistencyDemand::Auto,
+        retention: None,
     }
 }
 
@@ -240,4 +241,16 @@ pub async fn eventually_so(what: &str, is_so: impl AsyncFn() -> bool) {
         assert!(std::time::Instant::now() < deadline, "never came to be: {what}");
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }
+}
+
+/// The tags of an object in S3.
+pub async fn tags(location: &Location) -> Vec<(String, String)> {
+    let Location::S3 { bucket, key } = location else {
+        panic!("{location} is not in S3")
+    };
+    let client = rig::shared_s3().client().await;
+    let tagged = client.get_object_tagging().bucket(bucket).key(key).send().await;
+    let tagged = tagged.expect("the rig gives tags");
+    let tags = tagged.tag_set().iter();
+    tags.map(|tag| (tag.key().to_owned(), tag.value().to_owned())).collect()
 }

@@ -2,7 +2,7 @@
 
 use clap::{Args, Parser, Subcommand};
 use mongotar::archive::{Compression, Payload};
-use mongotar::backup::{BackupRequest, ConsistencyDemand};
+use mongotar::backup::{BackupRequest, ConsistencyDemand, Databases, Retention};
 use mongotar::drill::DrillRequest;
 use mongotar::restore::{ArchiveChoice, RestoreRequest};
 
@@ -52,7 +52,7 @@ pub struct Connection {
     /// The connection string; MONGO_URI in the environment or in .env is the safer place for it.
     #[arg(long, value_name = "URI")]
     pub mongo_uri: Option<String>,
-    /// The database; else MONGO_DB, else the one that the connection string names.
+    /// The database; else MONGO_DB, else the one that the connection string names. A backup takes several with commas between them, or '*' for all, into a folder each.
     #[arg(long, value_name = "NAME")]
     pub mongo_db: Option<String>,
 }
@@ -88,6 +88,9 @@ pub struct Backup {
     /// auto: one cluster time for all collections where that can be had; require: that, or no archive.
     #[arg(long)]
     pub consistency: Option<ConsistencyDemand>,
+    /// The class that objects in S3 are tagged with, for the bucket's lifecycle rules: auto, daily, weekly, monthly or yearly; else MONGOTAR_RETENTION.
+    #[arg(long, value_name = "CLASS")]
+    pub retention: Option<Retention>,
     #[command(flatten)]
     pub output: CountsTo,
 }
@@ -233,7 +236,7 @@ impl Backup {
     /// The event that means the same.
     pub fn request(&self) -> BackupRequest {
         BackupRequest {
-            database: self.connection.mongo_db.clone(),
+            database: self.connection.mongo_db.as_deref().map(databases),
             destination: self.to.clone(),
             include: self.choice.include.clone(),
             exclude: self.choice.exclude.clone(),
@@ -241,7 +244,17 @@ impl Backup {
             compression: self.compression,
             pretty: self.pretty,
             consistency: self.consistency,
+            retention: self.retention,
+            ..BackupRequest::default()
         }
+    }
+}
+
+/// One name, several with commas between them, or a star.
+fn databases(given: &str) -> Databases {
+    match given.contains(',') {
+        true => Databases::Several(given.split(',').map(|name| name.trim().to_owned()).collect()),
+        false => Databases::from(given),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use mongotar::backup::{RunStatus, Tools, backup};
+use mongotar::backup::{BackupOrder, DatabaseChoice, RunStatus, Tools, backup, backup_several};
 use mongotar::catalog::Selection;
 use mongotar::config::Environment;
 use mongotar::counts::Counts;
@@ -15,6 +15,7 @@ use mongotar::plan::RestorePlan;
 use mongotar::progress::Progress;
 use mongotar::restore::{Consent, RestoreReport, carry_out, prepare};
 use mongotar::run::Deadline;
+use mongotar::secrets::Secrets;
 use mongotar::store::{Location, Store};
 use mongotar::verify::AgainstJob;
 use mongotar::{inspect, verify};
@@ -45,8 +46,12 @@ pub async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
 }
 
 async fn run_backup(arguments: &Backup, json: bool) -> Result<ExitCode, Failure> {
-    let environment = environment(&arguments.connection);
-    let job = arguments.request().into_job(&environment)?;
+    let environment = environment(&arguments.connection).await?;
+    let order = arguments.request().into_order(&environment)?;
+    if !matches!(order.databases, DatabaseChoice::One(_)) {
+        return run_backups(arguments, &order, &environment, json).await;
+    }
+    let job = order.single()?;
     let output = Output::begin(json, &arguments.output)?;
     let report = counted(output, Counts::of_backup, text::backup, async {
         let tools = tools(&environment).await?;
@@ -59,11 +64,32 @@ async fn run_backup(arguments: &Backup, json: bool) -> Result<ExitCode, Failure>
     Ok(code(report.status))
 }
 
+/// Several databases, one archive each.
+async fn run_backups(
+    arguments: &Backup,
+    order: &BackupOrder,
+    environment: &Environment,
+    json: bool,
+) -> Result<ExitCode, Failure> {
+    if arguments.output.counts.is_some() {
+        return Err(Failure::invalid(
+            "--counts is for one database: name one, or leave --counts out",
+        ));
+    }
+    let tools = tools(environment).await?;
+    let shown = Shown::start(&tools.progress);
+    let report = Box::pin(backup_several(order, None, &tools)).await;
+    shown.stop();
+    let report = report?;
+    print(json, &report, text::backups)?;
+    Ok(code(report.status))
+}
+
 async fn run_plan(arguments: &Restore, json: bool) -> Result<ExitCode, Failure> {
     if arguments.output.counts.is_some() {
         return Err(Failure::invalid("a plan counts nothing: leave --counts out"));
     }
-    let environment = environment(&arguments.connection);
+    let environment = environment(&arguments.connection).await?;
     let job = arguments.request().into_job(&environment)?;
     let tools = tools(&environment).await?;
     let shown = Shown::start(&tools.progress);
@@ -77,7 +103,7 @@ async fn run_plan(arguments: &Restore, json: bool) -> Result<ExitCode, Failure> 
 }
 
 async fn run_restore(arguments: &Restore, json: bool) -> Result<ExitCode, Failure> {
-    let environment = environment(&arguments.connection);
+    let environment = environment(&arguments.connection).await?;
     let mut job = arguments.request().into_job(&environment)?;
     let output = Output::begin(json, &arguments.output)?;
     let report = counted(output, Counts::of_restore, text::restore, async {
@@ -112,7 +138,8 @@ async fn run_drill(arguments: &Drill, json: bool) -> Result<ExitCode, Failure> {
     let environment = environment(&Connection {
         mongo_uri: arguments.mongo_uri.clone(),
         mongo_db: None,
-    });
+    })
+    .await?;
     let job = arguments.request().into_job(&environment)?;
     let tools = tools(&environment).await?;
     let shown = Shown::start(&tools.progress);
@@ -139,7 +166,7 @@ async fn run_verify(arguments: &Verify, json: bool) -> Result<ExitCode, Failure>
 }
 
 async fn run_against(arguments: &Verify, json: bool) -> Result<ExitCode, Failure> {
-    let (environment, database) = live(arguments.against.as_deref().unwrap_or_default())?;
+    let (environment, database) = live(arguments.against.as_deref().unwrap_or_default()).await?;
     let job = AgainstJob {
         archive: arguments.archive.archive.parse()?,
         source_database: arguments.archive.source.source_database.clone(),
@@ -162,9 +189,10 @@ async fn run_against(arguments: &Verify, json: bool) -> Result<ExitCode, Failure
 }
 
 /// The database that is meant by a connection string with its name, or by its name where the environment has the connection string.
-fn live(against: &str) -> Result<(Environment, String), Failure> {
+async fn live(against: &str) -> Result<(Environment, String), Failure> {
     let mut environment = Environment::read();
     if !against.contains("://") {
+        environment = environment.with_secret(&Secrets::default()).await?;
         let database = environment.database(Some(against.to_owned()))?;
         return Ok((environment, database));
     }
@@ -175,6 +203,7 @@ fn live(against: &str) -> Result<(Environment, String), Failure> {
         ))
     })?;
     environment.uri = Some(uri);
+    environment.uri_secret = None;
     let database = environment.database(Some(database))?;
     Ok((environment, database))
 }
@@ -222,7 +251,7 @@ fn of<'a>(location: &'a Location, source: &'a SourceDatabase) -> Source<'a> {
 }
 
 /// The environment, overridden by what was given.
-fn environment(connection: &Connection) -> Environment {
+async fn environment(connection: &Connection) -> Result<Environment, Failure> {
     let mut environment = Environment::read();
     if let Some(uri) = &connection.mongo_uri {
         let uri = MongoUri::new(uri.as_str());
@@ -230,8 +259,9 @@ fn environment(connection: &Connection) -> Environment {
             environment.database = uri.database();
         }
         environment.uri = Some(uri);
+        environment.uri_secret = None;
     }
-    environment
+    environment.with_secret(&Secrets::default()).await
 }
 
 /// Connects; an interrupt cancels the run, which then undoes what it began.

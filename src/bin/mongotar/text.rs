@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use mongotar::archive::SavedStatus;
-use mongotar::backup::{BackupReport, RunStatus};
+use mongotar::backup::{BackupAnswer, BackupReport, DatabaseReport, RunStatus, SeveralReport};
 use mongotar::inspect::{Listed, Shown};
 use mongotar::plan::Action;
 use mongotar::restore::{Changed, MergeCounts, RestoreReport, VerifiedCollection};
@@ -62,6 +62,29 @@ fn word(status: RunStatus) -> &'static str {
         RunStatus::Continue => "not finished",
         RunStatus::Running => "running",
     }
+}
+
+/// Each database as by itself, and the summary of all.
+pub fn backups(report: &SeveralReport) -> String {
+    let mut text = String::new();
+    for database in &report.databases {
+        text.push_str(&match database {
+            DatabaseReport::Answer(BackupAnswer::Finished(report)) => backup(report),
+            DatabaseReport::Answer(BackupAnswer::Unfinished(unfinished)) => format!("{}\n", unfinished.summary),
+            DatabaseReport::Failed(failed) => {
+                format!(
+                    "{}  {}  {}: {}\n",
+                    word(failed.status),
+                    failed.database,
+                    failed.error_type,
+                    failed.error
+                )
+            }
+        });
+        text.push('\n');
+    }
+    text.push_str(&format!("{}  {}\n", word(report.status), report.summary));
+    text
 }
 
 pub fn backup(report: &BackupReport) -> String {

@@ -134,3 +134,28 @@ fn what_is_missing_is_named_with_both_places_for_it() {
         "ConfigurationMissing"
     );
 }
+
+/// The same configuration serves the functions and whoever has to do their work by hand.
+#[tokio::test]
+async fn a_connection_string_comes_out_of_a_secret_unless_one_is_given() {
+    let [(first, by_secret), (second, by_option), _] = three().await;
+    let secret = rig::Secret::new(&by_secret).await;
+    let (name, endpoint) = rig::Secret::endpoint();
+    let shell = Shell::new()
+        .unset("MONGO_URI")
+        .set("MONGO_URI_SECRET", &secret.arn)
+        .set(name, &endpoint);
+    let report = shell.json(0, &["backup", "--to", "to"]);
+    assert_eq!(text(&report["database"]), first);
+    let archive = text(&report["archive"]);
+    let compared = shell.json(0, &["verify", &archive, "--against", &first]);
+    assert_eq!(text(&compared["database"]), first);
+    let report = shell.json(0, &["backup", "--to", "other", "--mongo-uri", &by_option]);
+    assert_eq!(text(&report["database"]), second);
+    let compared = shell.json(0, &["verify", &archive, "--against", &by_option]);
+    assert_eq!(text(&compared["database"]), second, "what is given rules");
+
+    let shell = shell.set("MONGO_URI", &by_option);
+    let refused = shell.json(2, &["backup", "--to", "to"]);
+    assert!(text(&refused["message"]).contains("MONGO_URI_SECRET"), "{refused}");
+}

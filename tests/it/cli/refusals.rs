@@ -27,6 +27,19 @@ const REFUSED: &[(&[&str], i32, &str, &[&str])] = &[
         &["maybe", "auto or require"],
     ),
     (
+        &["backup", "--to", "s3://b/", "--retention", "hourly"],
+        2,
+        "InvalidRequest",
+        &["hourly", "daily, weekly"],
+    ),
+    // It would have been kept for ever, and nobody told.
+    (
+        &["backup", "--to", "to", "--retention", "daily"],
+        2,
+        "InvalidRequest",
+        &["--retention", "local folder"],
+    ),
+    (
         &["backup", "--destination", "to"],
         2,
         "InvalidRequest",

@@ -1,7 +1,8 @@
 //! The backup function.
 
 use bson::doc;
-use mongotar::backup::BackupRequest;
+use mongotar::archive::ArchiveName;
+use mongotar::backup::{BackupRequest, Retention};
 use mongotar::lambda::RestoreEvent;
 use mongotar::restore::RestoreRequest;
 use serde_json::{Value, json};
@@ -23,6 +24,15 @@ async fn a_bare_scheduled_event_makes_a_backup_configured_by_the_environment_alo
     );
     assert_eq!(report["consistency"]["level"], "snapshot");
     let archive = text(&report["archive"]);
+    let summary = text(&report["summary"]);
+    assert!(
+        summary.starts_with(&format!(
+            "{} is backed up whole: 2 collections, 5 documents (",
+            shop.database
+        )),
+        "{summary}"
+    );
+    assert!(summary.ends_with(&format!("to {archive}")), "{summary}");
     assert!(archive.starts_with(&shop.folder.to_string()), "{archive}");
 
     let tools = support::tools().await;
@@ -98,6 +108,11 @@ async fn a_partial_backup_says_so_and_what_is_missing() {
     assert_eq!(report["status"], "partial");
     assert_eq!(names(&report["failed"]), ["secret"]);
     assert!(text(&report["failed"][0]["error"]).contains("secret"), "{report}");
+    let summary = text(&report["summary"]);
+    assert!(
+        summary.contains("NOT backed up whole") && summary.contains("secret ("),
+        "{summary}"
+    );
     let log = function.wait_for_log("backup ends").await;
     assert!(log.contains("Partial"), "{log}");
 }
@@ -144,7 +159,7 @@ fn the_documented_events_are_understood() {
     );
     let everything = json!({
         "database": "shop", "destination": "s3://backups/nightly/", "include": ["*"], "exclude": ["tmp_*"], "payload": "jsonl",
-        "compression": "gzip", "pretty": true, "consistency": "auto",
+        "compression": "gzip", "pretty": true, "consistency": "auto", "retention": "auto",
     });
     BackupRequest::from_event(everything).expect("every field of a backup");
     let mut everything = json!({
@@ -156,4 +171,34 @@ fn the_documented_events_are_understood() {
     RestoreRequest::from_event(everything.clone()).expect("every field of a restore");
     everything["archive"] = json!("s3://backups/nightly/backup_20261121_020000.tar.zst");
     RestoreRequest::from_event(scheduled_event(everything)).expect("and within an EventBridge event");
+}
+
+/// Archive and manifest expire together, or a bucket fills with manifests of what is gone.
+#[tokio::test]
+async fn an_archive_and_its_manifest_are_tagged_with_the_class_that_was_asked_for() {
+    let shop = shop().await;
+    let function = shop.function(BACKUP, &[("MONGOTAR_RETENTION", "monthly")]);
+    for (event, class) in [
+        (json!({"retention": "weekly"}), Some(Retention::Weekly)),
+        (json!({}), Some(Retention::Monthly)),
+        (json!({"retention": "auto"}), None),
+    ] {
+        let report = answer(&function, event).await;
+        let (name, _) = ArchiveName::of_object(&text(&report["archive"])).expect("an archive's name");
+        let begun = time::OffsetDateTime::from_unix_timestamp(name.unix_seconds()).expect("a time");
+        let class = class.unwrap_or(Retention::Auto.class_at(begun)).to_string();
+        assert_eq!(report["retention"], json!(class));
+        for object in ["archive", "manifest"] {
+            let location = text(&report[object]).parse().expect("a location");
+            let expected = [("mongotar-retention".to_owned(), class.clone())];
+            assert_eq!(support::tags(&location).await, expected, "{location}");
+        }
+    }
+    // A role that may not tag can still back up, where nothing asks for tags.
+    let report = answer(&shop.function(BACKUP, &[]), json!({})).await;
+    let location = text(&report["archive"]).parse().expect("a location");
+    assert_eq!(
+        (support::tags(&location).await, report.get("retention")),
+        (Vec::new(), None)
+    );
 }

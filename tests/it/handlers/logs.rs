@@ -3,16 +3,20 @@
 use bson::doc;
 use serde_json::{Value, json};
 
-use super::{BACKUP, RESTORE, Shop, answer, refusal, shop};
+use super::{BACKUP, RESTORE, Shop, answer, refusal, scheduled_event, shop};
 use crate::rig;
 use crate::support;
 
 /// Lines that are no JSON cannot be searched by field; CloudWatch takes them for text.
 fn as_json(lines: &[String]) -> Vec<Value> {
+    let parsed =
+        |line: &String| -> Value { serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")) };
     lines
         .iter()
-        .map(|line| {
-            let parsed: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        .map(|line| (line, parsed(line)))
+        // Metrics are lines of the same log, in a form of their own.
+        .filter(|(_, parsed)| parsed.get("_aws").is_none())
+        .map(|(line, parsed)| {
             for field in ["timestamp", "level", "fields", "target"] {
                 assert!(parsed.get(field).is_some(), "{field}: {line}");
             }
@@ -109,4 +113,68 @@ async fn a_session_token_is_not_logged_with_the_requests_that_carry_it() {
         "the requests are in the log, and carry a token"
     );
     assert!(!said.contains(token), "and its value is not");
+}
+
+/// A run that was continued is spread over the logs of several invocations, among those of others.
+#[tokio::test]
+async fn every_line_carries_its_run_and_its_request() {
+    let shop = shop().await;
+    let function = shop.function(BACKUP, &[]);
+    answer(&function, scheduled_event(json!({}))).await;
+    refusal(&function, scheduled_event(json!({"database": "not_there"}))).await;
+    answer(&function, json!({})).await;
+    let ended = || {
+        function
+            .logs()
+            .iter()
+            .filter(|line| line.contains("backup ends"))
+            .count()
+            == 2
+    };
+    support::eventually("both have ended", ended).await;
+    let lines = as_json(&function.logs());
+    assert!(lines.len() >= 5, "{lines:?}");
+    let mut requests = std::collections::BTreeSet::new();
+    for line in &lines {
+        let run = super::text(&line["span"]["run"]);
+        let request = super::text(&line["span"]["request_id"]);
+        // Without a run of its own, an invocation is one.
+        assert!(
+            run == "53dc4d37-cffa-4f76-80c9-8b7d4a4d2eaa" || run == request,
+            "{line}"
+        );
+        requests.insert(request);
+    }
+    assert_eq!(requests.len(), 3, "{lines:?}");
+}
+
+/// Inserts are on tasks of their own, and what they had to say belonged to no invocation.
+#[tokio::test]
+async fn what_is_logged_beside_the_invocations_own_task_carries_the_run_too() {
+    let shop = shop().await;
+    let archive = shop.archive().await;
+    let db = shop.client.database(&shop.database);
+    db.run_command(doc! {"collMod": "orders", "validator": {"more": {"$exists": true}}})
+        .await
+        .expect("a validator");
+    let orders = db.collection::<bson::Document>("orders");
+    orders.delete_many(doc! {}).await.expect("gone");
+    let function = shop.function(RESTORE, &[]);
+    let report = answer(
+        &function,
+        json!({"archive": archive, "include": ["orders"], "yes": true}),
+    )
+    .await;
+    assert_eq!(report["status"], "partial", "{report}");
+    function.wait_for_log("restore ends").await;
+    let lines = as_json(&function.logs());
+    let refused: Vec<&Value> = lines
+        .iter()
+        .filter(|line| line["fields"]["message"] == "a document was refused")
+        .collect();
+    assert_eq!(refused.len(), 3, "{lines:?}");
+    for line in &lines {
+        let (run, request) = (&line["span"]["run"], &line["span"]["request_id"]);
+        assert!(run.is_string() && run == request, "{line}");
+    }
 }

@@ -18,6 +18,12 @@ async fn wrong_events_are_refused_with_the_name_of_what_is_wrong() {
         (&backup, json!({"compression": "lzma"}), "lzma"),
         (&backup, json!({"payload": "csv"}), "csv"),
         (&backup, json!({"consistency": true}), "consistency"),
+        (&backup, json!({"retention": "hourly"}), "retention"),
+        (
+            &backup,
+            json!({"retention": "daily", "destination": "/tmp/x"}),
+            "local folder",
+        ),
         (&backup, json!({"payload": "bson", "pretty": true}), "pretty"),
         (&backup, json!({"destination": "gs://b/"}), "gs://b/"),
         (&backup, json!({"database": "a.b"}), "a.b"),

@@ -38,6 +38,13 @@ async fn a_dry_run_then_its_confirm_restores_and_proves_it() {
     let report = answer(&function, event.clone()).await;
     assert_eq!(report["status"], "complete");
     assert_eq!(report["verification"]["equal"], true);
+    assert!(
+        text(&plan["summary"]).starts_with("planned, and nothing changed")
+            && text(&report["summary"]).contains("is restored and proven equal"),
+        "{} {}",
+        plan["summary"],
+        report["summary"]
+    );
     for verified in report["verification"]["collections"].as_array().expect("a list") {
         assert_eq!(verified["equal"], true, "{verified}");
         assert_eq!(verified["file_count"], verified["db_count"]);

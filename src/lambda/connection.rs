@@ -1,0 +1,109 @@
+//! The way to the database: found once per cold start, and again where it no longer lets us in.
+//!
+//! A connection string that stands in the function's configuration changes only with the function. One that comes out of a secret is rotated while the function is warm: connections
+//! that are open may live on while every new one is refused. So such a client is asked before each invocation, and after one that did not go well both it and
+//! the secret are forgotten.
+
+use serde_json::Value;
+use tokio::sync::Mutex;
+
+use crate::config::Environment;
+use crate::failure::{Failure, FailureKind};
+use crate::mongo::{Mongo, code};
+use crate::secrets::Secrets;
+
+#[derive(Debug, Default)]
+pub(super) struct Connection {
+    configured: Environment,
+    secrets: Secrets,
+    found: Mutex<Found>,
+}
+
+#[derive(Debug, Default)]
+struct Found {
+    /// With the connection string out of the secret.
+    environment: Option<Environment>,
+    mongo: Option<Mongo>,
+}
+
+impl Connection {
+    pub(super) fn new(configured: Environment) -> Self {
+        Self {
+            configured,
+            ..Self::default()
+        }
+    }
+
+    /// The environment as it is configured, without what stands in a secret.
+    pub(super) fn configured(&self) -> &Environment {
+        &self.configured
+    }
+
+    /// The environment with the connection string.
+    pub(super) async fn environment(&self) -> Result<Environment, Failure> {
+        self.found.lock().await.environment(self).await
+    }
+
+    pub(super) async fn mongo(&self) -> Result<Mongo, Failure> {
+        let mut found = self.found.lock().await;
+        match &found.mongo {
+            Some(mongo) if !self.is_secret() || !is_shut_out(mongo).await => return Ok(mongo.clone()),
+            Some(_) => {
+                tracing::info!("the credentials are refused: reading the secret again");
+                *found = Found::default();
+            }
+            None => {}
+        }
+        let environment = found.environment(self).await?;
+        match Mongo::connect(environment.uri()?).await {
+            Ok(mongo) => {
+                found.mongo = Some(mongo.clone());
+                Ok(mongo)
+            }
+            Err(error) => {
+                *found = Found::default();
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Looks at how an invocation ended.
+    pub(super) async fn after(&self, answered: &Result<Value, Failure>) {
+        let went_wrong = match answered {
+            Ok(answer) => matches!(answer["status"].as_str(), Some("partial" | "failed")),
+            Err(failure) => matches!(failure.kind, FailureKind::Database | FailureKind::DatabaseUnauthorized),
+        };
+        if went_wrong && self.is_secret() {
+            *self.found.lock().await = Found::default();
+        }
+    }
+
+    fn is_secret(&self) -> bool {
+        self.configured.uri_secret.is_some()
+    }
+}
+
+impl Found {
+    async fn environment(&mut self, connection: &Connection) -> Result<Environment, Failure> {
+        if let Some(environment) = &self.environment {
+            return Ok(environment.clone());
+        }
+        let environment = connection.configured.clone().with_secret(&connection.secrets).await?;
+        self.environment = Some(environment.clone());
+        Ok(environment)
+    }
+}
+
+/// A user who was dropped, or whose password expired, is not told so before the first command that needs a privilege. A connection string without a user is read again each time.
+async fn is_shut_out(mongo: &Mongo) -> bool {
+    let status = bson::doc! {"connectionStatus": 1};
+    match mongo.command("admin", status, "asking who we are").await {
+        Ok(status) => {
+            let users = status
+                .get_document("authInfo")
+                .and_then(|info| info.get_array("authenticatedUsers"));
+            !users.is_ok_and(|users| !users.is_empty())
+        }
+        Err(error) => error.is(code::AUTHENTICATION_FAILED),
+    }
+}

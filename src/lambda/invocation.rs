@@ -1,0 +1,289 @@
+//! One invocation: whose run it belongs to, what is logged and measured of it, and what its answer's carrier can hold.
+
+use std::io::Write as _;
+use std::panic::{AssertUnwindSafe, resume_unwind};
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use lambda_runtime::{Context, LambdaEvent};
+use serde::Serialize;
+use serde_json::Value;
+use time::OffsetDateTime;
+use time::macros::format_description;
+use tracing::Instrument as _;
+
+use crate::backup::{BackupAnswer, DatabaseReport, Retention, RunStatus};
+use crate::config::Environment;
+use crate::failure::Failure;
+use crate::metrics::{Metric, Metrics, flag};
+use crate::restore::folder_for;
+use crate::run::{Deadline, Run};
+use crate::store::{Location, Store, Tags};
+
+use super::carrier::{Place, fit};
+use super::{BackedUp, Restored};
+
+/// A run that ends with less than this share of its time left will not end at all when the database has grown a little.
+const NEAR: f64 = 0.1;
+
+/// What a function answers with.
+pub trait Answer: Serialize {
+    /// What it amounts to, and whose data it is about; nothing where no run ended and none is to be continued.
+    fn measured(&self, now: OffsetDateTime) -> Vec<(Option<&str>, Metrics)>;
+    /// Where it is stored, if it is too large to be answered with. `unique` is of this invocation alone.
+    fn place(&self, unique: &str) -> Option<Place>;
+}
+
+impl Answer for BackedUp {
+    fn measured(&self, now: OffsetDateTime) -> Vec<(Option<&str>, Metrics)> {
+        match self {
+            Self::One(answer) => of_answer(answer, now).into_iter().collect(),
+            Self::Several(report) => {
+                let of_one = |report| match report {
+                    &DatabaseReport::Answer(ref answer) => of_answer(answer, now),
+                    DatabaseReport::Failed(failed) => Some((Some(failed.database.as_str()), Metrics::failed())),
+                };
+                report.databases.iter().filter_map(of_one).collect()
+            }
+            Self::Databases(_) => Vec::new(),
+        }
+    }
+
+    fn place(&self, unique: &str) -> Option<Place> {
+        match self {
+            Self::One(BackupAnswer::Finished(report)) => Some(Place {
+                folder: report.archive.parent(),
+                names: vec![
+                    format!("{}.report.json", report.name),
+                    format!("{}_{unique}.report.json", report.name),
+                ],
+                tags: report.retention.map(Retention::tags).unwrap_or_default(),
+            }),
+            // Of several, each folder has one archive; the whole lies above the first of them.
+            Self::Several(report) => report.databases.iter().find_map(|report| match report {
+                DatabaseReport::Answer(BackupAnswer::Finished(report)) => Some(Place {
+                    folder: report.archive.parent(),
+                    names: vec![format!("databases_{unique}.report.json")],
+                    tags: report.retention.map(Retention::tags).unwrap_or_default(),
+                }),
+                _ => None,
+            }),
+            _ => None,
+        }
+    }
+}
+
+fn of_answer(answer: &BackupAnswer, now: OffsetDateTime) -> Option<(Option<&str>, Metrics)> {
+    let metrics = match answer {
+        BackupAnswer::Finished(report) => Metrics::of_backup(report, now),
+        BackupAnswer::Unfinished(unfinished) if unfinished.status == RunStatus::Continue => Metrics::continued(),
+        BackupAnswer::Unfinished(_) => return None,
+    };
+    Some((Some(answer.database()), metrics))
+}
+
+impl Answer for Restored {
+    fn measured(&self, _now: OffsetDateTime) -> Vec<(Option<&str>, Metrics)> {
+        match self {
+            Self::Archive(report) => Metrics::of_restore(report)
+                .map(|metrics| (Some(report.database.as_str()), metrics))
+                .into_iter()
+                .collect(),
+            // A scratch database has a new name each time.
+            Self::Drill(report) => vec![(None, Metrics::of_drill(report))],
+        }
+    }
+
+    fn place(&self, unique: &str) -> Option<Place> {
+        let (folder, what) = match self {
+            Self::Archive(report) => {
+                let snapshot = report.snapshot.as_ref().map(|snapshot| snapshot.archive.parent());
+                let beside = || report.archive.parse().ok().map(|archive| folder_for(&archive));
+                (snapshot.or_else(beside)?, "restore")
+            }
+            Self::Drill(report) => (folder_for(&report.archive.as_ref()?.parse::<Location>().ok()?), "drill"),
+        };
+        Some(Place {
+            folder,
+            names: vec![format!("{what}_{unique}.report.json")],
+            tags: Tags::default(),
+        })
+    }
+}
+
+/// What is known of an invocation before it is looked into.
+#[derive(Debug)]
+pub(super) struct Invocation {
+    function: &'static str,
+    request_id: String,
+    run: Run,
+    action: Option<String>,
+    database: Option<String>,
+    began: OffsetDateTime,
+    /// In milliseconds of Unix time.
+    deadline: u64,
+}
+
+impl Invocation {
+    pub(super) fn of(function: &'static str, event: &LambdaEvent<Value>, environment: &Environment) -> Self {
+        let LambdaEvent { payload, context } = event;
+        // A name that no server takes may be a connection string in the wrong place.
+        let given = |name: &str| payload.get(name).or_else(|| payload.get("detail")?.get(name));
+        let database = match given("database") {
+            None | Some(Value::Null) => environment.database(None).ok(),
+            Some(Value::String(name)) => environment.database(Some(name.clone())).ok(),
+            Some(_) => None,
+        };
+        Self {
+            function,
+            request_id: context.request_id.clone(),
+            run: run_of(payload, context),
+            action: given("action").and_then(Value::as_str).map(str::to_owned),
+            database,
+            began: OffsetDateTime::now_utc(),
+            deadline: context.deadline,
+        }
+    }
+
+    /// Which run it belongs to.
+    pub(super) fn run(&self) -> &Run {
+        &self.run
+    }
+
+    /// When it has to come to an end.
+    pub(super) fn deadline(&self) -> Deadline {
+        let now = OffsetDateTime::now_utc().unix_timestamp_nanos() / 1_000_000;
+        let left = u64::try_from(i128::from(self.deadline) - now).unwrap_or(0);
+        Deadline::within(Duration::from_millis(left))
+    }
+
+    /// Does the work, within a span that every line of its log carries.
+    pub(super) async fn answer<A: Answer>(
+        self,
+        work: impl Future<Output = Result<A, Failure>>,
+        store: &Store,
+    ) -> Result<Value, Failure> {
+        let span = tracing::info_span!("invocation", run = self.run.id, request_id = self.request_id);
+        async {
+            let answered = AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|panic| {
+                self.measure::<A>(None);
+                tracing::error!("a bug: the function panicked, as standard error has it");
+                resume_unwind(panic)
+            });
+            self.measure(answered.as_ref().ok());
+            match answered {
+                Ok(answer) => {
+                    let place = answer.place(&self.unique());
+                    Ok(fit(super::answer(answer)?, place, store).await)
+                }
+                Err(failure) => {
+                    tracing::error!(error_type = %failure.kind, reason = failure.message, "failed");
+                    Err(failure)
+                }
+            }
+        }
+        .instrument(span)
+        .await
+    }
+
+    /// Writes the metrics. A log that nobody takes is no reason to fail.
+    fn measure<A: Answer>(&self, answered: Option<&A>) {
+        let now = OffsetDateTime::now_utc();
+        let measured = match answered {
+            Some(answer) => answer.measured(now),
+            None => vec![(None, self.failed())],
+        };
+        for (database, metrics) in measured {
+            let metrics = match metrics.is_of_an_end() {
+                true => metrics.and(Metric::NearDeadline, flag(self.is_near_its_deadline(now))),
+                false => metrics,
+            };
+            let database = database.or(self.database.as_deref());
+            let properties = [("run", self.run.id.as_str()), ("request_id", &self.request_id)];
+            let line = metrics.line(self.function, database, now, &properties);
+            let _ = std::io::stdout().write_all(line.as_bytes());
+        }
+    }
+
+    /// What no other invocation can have: this one's time and request.
+    fn unique(&self) -> String {
+        let time = self
+            .began
+            .format(format_description!("[year][month][day]_[hour][minute][second]"));
+        format!("{}_{}", time.unwrap_or_default(), self.request_id)
+    }
+
+    fn failed(&self) -> Metrics {
+        match self.action.as_deref() {
+            Some("drill") => Metrics::failed().and(Metric::DrillFailed, 1.0),
+            _ => Metrics::failed(),
+        }
+    }
+
+    fn is_near_its_deadline(&self, now: OffsetDateTime) -> bool {
+        let milliseconds = |time: OffsetDateTime| time.unix_timestamp_nanos() as f64 / 1e6;
+        let deadline = self.deadline as f64;
+        deadline - milliseconds(now) < NEAR * (deadline - milliseconds(self.began))
+    }
+}
+
+/// What ties the invocations of one run together: the event's `run`, an EventBridge event's own `id` and `time`, or else there is but this one.
+fn run_of(event: &Value, context: &Context) -> Run {
+    let run = event.get("run").or_else(|| event.get("detail")?.get("run"));
+    let of_bridge = event.get("detail-type").map(|_| event);
+    let text = |of: Option<&Value>, field: &str| {
+        let text = of?.get(field)?.as_str()?;
+        (!text.is_empty()).then(|| text.to_owned())
+    };
+    let from = [run, of_bridge]
+        .into_iter()
+        .find(|&of| text(of, "id").is_some())
+        .flatten();
+    let id = text(from, "id").unwrap_or_else(|| context.request_id.clone());
+    match text(from, "time") {
+        Some(time) => Run { id, time },
+        None => Run::now(id),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn the_events_run_comes_before_eventbridges_and_that_before_the_requests() {
+        let mut context = Context::default();
+        context.request_id = "request".to_owned();
+        let bridge = |detail: Value| json!({"detail-type": "Scheduled Event", "source": "aws.events", "id": "bridge", "detail": detail});
+        for (event, run) in [
+            (json!({}), "request"),
+            (json!(null), "request"),
+            (json!({"id": "not EventBridge"}), "request"),
+            (json!({"run": {"id": "mine", "time": "2026-11-21T02:00:00Z"}}), "mine"),
+            (json!({"run": {"id": ""}}), "request"),
+            (bridge(json!({})), "bridge"),
+            (bridge(json!({"run": {"id": "mine"}})), "mine"),
+        ] {
+            assert_eq!(run_of(&event, &context).id, run, "{event}");
+        }
+    }
+
+    #[test]
+    fn a_run_is_near_its_deadline_in_the_last_tenth_of_its_time() {
+        let began = OffsetDateTime::UNIX_EPOCH;
+        let invocation = Invocation {
+            function: "backup",
+            request_id: String::new(),
+            run: Run::now(""),
+            action: None,
+            database: None,
+            began,
+            deadline: 100_000,
+        };
+        for (seconds, near) in [(0, false), (89, false), (91, true), (101, true)] {
+            let now = began + std::time::Duration::from_secs(seconds);
+            assert_eq!(invocation.is_near_its_deadline(now), near, "{seconds}");
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! Tags of objects in S3, by which a bucket's lifecycle rules tell them apart.
+
+/// What objects are tagged with when they are written. Who writes without tags needs no `s3:PutObjectTagging`; local files have none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tags(Vec<(&'static str, &'static str)>);
+
+impl Tags {
+    /// One tag. Keys and values are this program's own words: letters, digits and dashes.
+    pub fn new(key: &'static str, value: &'static str) -> Self {
+        Self(vec![(key, value)])
+    }
+
+    /// Of what is needed only until a run has ended: should the run die, the bucket removes it.
+    pub fn in_progress() -> Self {
+        Self::new("mongotar-in-progress", "true")
+    }
+
+    /// The value of `x-amz-tagging`.
+    pub(super) fn header(&self) -> Option<String> {
+        let tags: Vec<String> = self.0.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        (!tags.is_empty()).then(|| tags.join("&"))
+    }
+}
