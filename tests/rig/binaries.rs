@@ -1,7 +1,7 @@
 //! Where `mongod` and `weed` come from: an environment variable, the `PATH`, or a wheel from the package registry.
 
 use super::cache::fetched_once;
-use super::python::python;
+use super::python::{environment, python};
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -34,6 +34,34 @@ pub fn weed() -> &'static Path {
             needs: "If there is none for this machine, set WEED=/path/to/weed (SeaweedFS 4.48 or later).",
         };
         given("WEED", "weed").unwrap_or_else(|| wheel.program_in_cache())
+    })
+}
+
+/// The interpreter of an environment of its own that has MiniStack 1.5.33, for `-m ministack`. With its dependencies
+/// pinned, too: they are what runs the state machines.
+pub fn ministack() -> &'static Path {
+    static FOUND: OnceLock<PathBuf> = OnceLock::new();
+    FOUND.get_or_init(|| {
+        let packages = [
+            "ministack==1.5.33",
+            "botocore==1.43.106",
+            "defusedxml==0.7.1",
+            "graphql-core==3.2.12",
+            "h11==0.16.0",
+            "h2==4.4.1",
+            "hpack==4.2.0",
+            "hypercorn==0.18.0",
+            "hyperframe==6.1.0",
+            "jmespath==1.1.0",
+            "jsonata-python==0.7.1",
+            "priority==2.0.0",
+            "python-dateutil==2.9.0.post0",
+            "pyyaml==6.0.3",
+            "six==1.17.0",
+            "urllib3==2.8.0",
+            "wsproto==1.3.2",
+        ];
+        environment("ministack-1.5.33", &packages).interpreter().to_owned()
     })
 }
 

@@ -6,6 +6,7 @@
 //! | [`S3`] | a SeaweedFS server speaking S3 |
 //! | [`Proxy`] | a reverse proxy before an S3 endpoint that counts requests and bytes, and injects faults |
 //! | [`LambdaFunction`] | a bootstrap binary behind the Lambda Runtime API |
+//! | [`StepFunctions`] | MiniStack: state machines that call bootstrap binaries, SNS and SQS |
 //! | [`Python`] | a virtual environment with PyMongo, zstandard and libarchive: the independent oracles |
 //! | [`libarchive_list`], [`libarchive_extract`] | what bsdtar makes of an archive |
 //!
@@ -40,6 +41,7 @@ mod proxy;
 mod python;
 mod s3;
 mod scratch;
+mod stepfunctions;
 
 #[cfg(test)]
 mod selftest;
@@ -52,3 +54,7 @@ pub use proxy::{Exchange, Fault, Proxy, Rule};
 pub use python::{Python, python};
 pub use s3::{S3, shared_s3};
 pub use scratch::ScratchDir;
+pub use stepfunctions::{
+    Ended, Execution, Function, Notification, Scripted, StateMachines, StepFunctions, Topic, Waits,
+    shared_step_functions,
+};

@@ -27,30 +27,33 @@ pub struct Python {
 /// The rig's Python, set up at the first call on a machine.
 pub fn python() -> &'static Python {
     static PYTHON: OnceLock<Python> = OnceLock::new();
-    PYTHON.get_or_init(|| {
-        let environment = fetched_once(ENVIRONMENT, |folder| {
-            let base = given("PYTHON", "python3")
-                .expect("the rig needs Python 3: install python3 with venv and pip, or set PYTHON=/path/to/python3");
-            let venv = Command::new(&base).args(["-m", "venv", "--clear"]).arg(folder).output();
-            let venv = venv.unwrap_or_else(|e| panic!("cannot run {}: {e}", base.display()));
-            assert!(
-                venv.status.success(),
-                "`{} -m venv` failed (on Debian and Ubuntu: apt install python3-venv):\n{}{}",
-                base.display(),
-                String::from_utf8_lossy(&venv.stdout),
-                String::from_utf8_lossy(&venv.stderr)
-            );
-            let fresh = Python {
-                interpreter: folder.join("bin/python"),
-            };
-            let mut pip = vec!["install", "--only-binary=:all:"];
-            pip.extend(PACKAGES);
-            fresh.pip(&pip, "The rig's Python packages come from the package registry, once.");
-        });
-        Python {
-            interpreter: environment.join("bin/python"),
-        }
-    })
+    PYTHON.get_or_init(|| environment(ENVIRONMENT, &PACKAGES))
+}
+
+/// A virtual environment with these packages, made at the first call on a machine and kept under that name.
+pub fn environment(name: &str, packages: &[&str]) -> Python {
+    let folder = fetched_once(name, |folder| {
+        let base = given("PYTHON", "python3")
+            .expect("the rig needs Python 3: install python3 with venv and pip, or set PYTHON=/path/to/python3");
+        let venv = Command::new(&base).args(["-m", "venv", "--clear"]).arg(folder).output();
+        let venv = venv.unwrap_or_else(|e| panic!("cannot run {}: {e}", base.display()));
+        assert!(
+            venv.status.success(),
+            "`{} -m venv` failed (on Debian and Ubuntu: apt install python3-venv):\n{}{}",
+            base.display(),
+            String::from_utf8_lossy(&venv.stdout),
+            String::from_utf8_lossy(&venv.stderr)
+        );
+        let fresh = Python {
+            interpreter: folder.join("bin/python"),
+        };
+        let mut pip = vec!["install", "--only-binary=:all:"];
+        pip.extend(packages);
+        fresh.pip(&pip, "The rig's Python packages come from the package registry, once.");
+    });
+    Python {
+        interpreter: folder.join("bin/python"),
+    }
 }
 
 impl Python {

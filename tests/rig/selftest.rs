@@ -6,3 +6,4 @@ mod mongod;
 mod oracles;
 mod proxy;
 mod s3;
+mod stepfunctions;

@@ -1,0 +1,91 @@
+//! Step Functions without AWS: MiniStack runs the real state machines, which call real bootstrap binaries.
+//!
+//! As on AWS: a function gets its own environment variables, as many environments as there are concurrent invocations,
+//! right deadlines, and its end at the timeout; states retry, catch, map and wait for task tokens; a topic tells its
+//! subscribers. Unlike on AWS (1.5.33): jitter, `MaxDelaySeconds`, a state machine's own `TimeoutSeconds`, limits of
+//! payloads and permissions are ignored, `TimeoutSeconds` must be a plain number, a `Succeed` state ignores `Output`,
+//! messages carry no attributes, and much is accepted that AWS refuses: the definitions are tested for that apart.
+
+mod api;
+mod execution;
+mod function;
+mod machines;
+mod server;
+mod topic;
+mod zip;
+
+pub use execution::{Ended, Execution};
+pub use function::{Function, Scripted};
+pub use machines::StateMachines;
+pub use topic::{Notification, Topic};
+
+use super::process::Process;
+use super::scratch::ScratchDir;
+use api::Api;
+use serde_json::json;
+use std::sync::OnceLock;
+
+/// The engine that the tests of one process share: keep to functions, topics and state machines of your own. It
+/// shortens what states wait.
+pub fn shared_step_functions() -> &'static StepFunctions {
+    static SHARED: OnceLock<StepFunctions> = OnceLock::new();
+    SHARED.get_or_init(|| StepFunctions::start(Waits::Shortened))
+}
+
+/// How long `Wait` states and the pauses before retries last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Waits {
+    /// What the definition says.
+    AsWritten,
+    /// A thousandth of it.
+    Shortened,
+}
+
+/// A running MiniStack on 127.0.0.1. It, its functions and its data are gone when this drops, or when this process
+/// ends.
+#[derive(Debug)]
+pub struct StepFunctions {
+    process: Process, // before `scratch`: it must be dead when its directory goes
+    scratch: ScratchDir,
+    api: Api,
+}
+
+impl StepFunctions {
+    /// `http://127.0.0.1:PORT`: the endpoint of Step Functions, Lambda, SNS and SQS.
+    pub fn endpoint(&self) -> String {
+        self.api.endpoint()
+    }
+
+    /// Creates a state machine; every `${Name}` in its definition is replaced. Gives its ARN.
+    pub async fn state_machine(&self, name: &str, definition: &str, substitutions: &[(&str, &str)]) -> String {
+        let mut definition = definition.to_owned();
+        for (name, value) in substitutions {
+            definition = definition.replace(&format!("${{{name}}}"), value);
+        }
+        assert!(
+            !definition.contains("${"),
+            "{name} has a substitution that nobody gives a value: {definition}"
+        );
+        let created = self.api.states(
+            "CreateStateMachine",
+            json!({"name": name, "definition": definition, "roleArn": "arn:aws:iam::000000000000:role/rig"}),
+        );
+        let arn = created.await["stateMachineArn"].clone();
+        arn.as_str().expect("a created state machine has an ARN").to_owned()
+    }
+
+    /// Starts an execution.
+    pub async fn execute(&self, state_machine: &str, input: serde_json::Value) -> Execution {
+        let started = self.api.states(
+            "StartExecution",
+            json!({"stateMachineArn": state_machine, "input": input.to_string()}),
+        );
+        Execution::new(self.api.clone(), &started.await)
+    }
+
+    /// Answers a task that waits for its token.
+    pub async fn succeed(&self, token: &str, output: serde_json::Value) {
+        let answer = json!({"taskToken": token, "output": output.to_string()});
+        self.api.states("SendTaskSuccess", answer).await;
+    }
+}
