@@ -12,6 +12,7 @@ mod handlers;
 mod restore;
 #[path = "../rig/mod.rs"]
 mod rig;
+mod statemachines;
 mod stock_tools;
 mod store;
 mod support;
