@@ -6,7 +6,7 @@ mod definitions;
 mod drill;
 mod lanes;
 mod loads;
-mod real;
+
 mod restore;
 mod undo;
 
@@ -32,10 +32,12 @@ pub async fn stage(
     restore: impl Fn(&Value, usize) -> Answered + Send + Sync + 'static,
 ) -> Stage {
     let engine = rig::shared_step_functions();
-    let backup = engine.scripted("backup", counted(backup)).await;
-    let restore = engine.scripted("restore", counted(restore)).await;
-    let topic = engine.topic("mongotar").await;
-    let machines = engine.state_machines(backup.arn(), restore.arn(), &topic).await;
+    let backup = engine.scripted(&rig::unique_name("backup"), counted(backup)).await;
+    let restore = engine.scripted(&rig::unique_name("restore"), counted(restore)).await;
+    let topic = engine.topic(&rig::unique_name("mongotar")).await;
+    let machines = engine
+        .state_machines(&rig::unique_name("mongotar"), backup.arn(), restore.arn(), &topic)
+        .await;
     Stage {
         engine,
         backup,
