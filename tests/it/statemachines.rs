@@ -6,6 +6,8 @@ mod definitions;
 mod drill;
 mod lanes;
 mod loads;
+mod local;
+mod real;
 
 mod restore;
 mod undo;

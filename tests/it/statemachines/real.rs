@@ -4,8 +4,9 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::handlers::{BACKUP, RESTORE, Shop, shop};
+use crate::handlers::{BACKUP, RESTORE, Shop, shop, text};
 use crate::rig::{self, Ended, Function, StateMachines, StepFunctions, Topic};
+use crate::support;
 
 /// A shop with both functions and the state machines around them.
 struct Deployed {
@@ -18,10 +19,16 @@ struct Deployed {
 
 async fn deployed() -> Deployed {
     let (shop, engine) = (shop().await, rig::shared_step_functions());
-    let backup = engine.function(Path::new(BACKUP), shop.env()).await;
-    let restore = engine.function(Path::new(RESTORE), shop.env()).await;
-    let topic = engine.topic("mongotar").await;
-    let machines = engine.state_machines(backup.arn(), restore.arn(), &topic).await;
+    let backup = engine
+        .function(&rig::unique_name("backup"), Path::new(BACKUP), shop.env())
+        .await;
+    let restore = engine
+        .function(&rig::unique_name("restore"), Path::new(RESTORE), shop.env())
+        .await;
+    let topic = engine.topic(&rig::unique_name("mongotar")).await;
+    let machines = engine
+        .state_machines(&rig::unique_name("mongotar"), backup.arn(), restore.arn(), &topic)
+        .await;
     Deployed {
         shop,
         engine,
@@ -112,4 +119,90 @@ async fn what_changed_since_the_plan_was_shown_is_not_restored_over() {
         .await;
     assert_eq!(execution.ended().await.failed().0, "ConsentStale");
     assert_eq!(shop.collections().await, ["orders", "since", "users"]);
+}
+
+#[tokio::test]
+async fn several_databases_are_backed_up_each_into_its_folder_and_an_event_that_comes_twice_makes_no_second_archive() {
+    let (deployed, other) = (deployed().await, shop().await);
+    let shop = &deployed.shop;
+    let run = json!({"id": rig::unique_name("run"), "time": "2026-11-21T02:00:00Z"});
+    let input = json!({"database": [shop.database, other.database], "run": run});
+    let first = deployed.run(&deployed.machines.backup, input.clone()).await.succeeded();
+    assert_eq!((&first["status"], &first["run"]), (&json!("complete"), &run));
+    let mut archives = Vec::new();
+    for (place, database) in [&shop.database, &other.database].into_iter().enumerate() {
+        let found = &first["databases"][place];
+        assert_eq!(
+            (&found["database"], &found["status"], &found["documents"]),
+            (&json!(database), &json!("complete"), &json!(5))
+        );
+        let archive = text(&found["archive"]);
+        assert_eq!(
+            archive,
+            format!("{}{database}/backup_20261121_020000.tar.zst", shop.folder)
+        );
+        archives.push(archive);
+    }
+    let told = deployed.topic.next().await;
+    assert_eq!(told.subject, "mongotar backup complete: 2 of 2 databases");
+
+    let second = deployed.run(&deployed.machines.backup, input).await.succeeded();
+    assert_eq!(second["databases"], first["databases"]);
+    let store = support::tools().await.store;
+    for archive in archives {
+        let folder = archive
+            .rsplit_once('/')
+            .expect("a folder")
+            .0
+            .parse()
+            .expect("a location");
+        assert_eq!(
+            support::visible(&store, &folder).await.len(),
+            2,
+            "the archive and its manifest"
+        );
+    }
+    assert!(support::unfinished(&shop.folder).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_backup_in_lanes_and_a_restore_by_workers_are_a_backup_and_a_restore() {
+    let deployed = deployed().await;
+    let shop = &deployed.shop;
+    let tools = support::tools().await;
+    let before = support::raw_database(&shop.client, &tools, &shop.database).await;
+    let output = deployed
+        .run(&deployed.machines.backup, json!({"lanes": 2}))
+        .await
+        .succeeded();
+    let archive = output["databases"][0]["archive"].clone();
+    shop.insert("orders", 7..9).await;
+    let input = json!({"archive": archive, "replace_existing": true, "workers": 2, "approved": true});
+    let output = deployed.run(&deployed.machines.restore, input).await.succeeded();
+    assert_eq!(
+        (&output["status"], &output["equal"]),
+        (&json!("complete"), &json!(true))
+    );
+    assert_eq!(
+        support::raw_database(&shop.client, &tools, &shop.database).await,
+        before
+    );
+}
+
+#[tokio::test]
+async fn a_request_that_is_wrong_is_told_of_in_the_words_of_the_function() {
+    let deployed = deployed().await;
+    let (error, cause) = deployed
+        .run(&deployed.machines.backup, json!({"destinatoin": "s3://b/"}))
+        .await
+        .failed();
+    assert_eq!(error, "BackupFailed");
+    assert!(
+        cause.contains("InvalidRequest") && cause.contains("destinatoin"),
+        "{cause}"
+    );
+    assert_eq!(
+        deployed.topic.next().await.subject,
+        "mongotar backup FAILED: 0 of 0 databases"
+    );
 }
