@@ -43,6 +43,7 @@ impl StepFunctions {
             ("HOME", &folder),
             ("TMPDIR", &folder),
             ("S3_DATA_DIR", &folder),
+            ("STATE_DIR", &folder),
             ("PATH", "/usr/bin:/bin"),
             ("PYTHONUTF8", "1"),
             ("LOG_LEVEL", "WARNING"),
