@@ -38,7 +38,10 @@ impl StepFunctions {
             ("BIND_HOST", "127.0.0.1"),
             ("GATEWAY_PORT", &port.to_string()),
             ("LAMBDA_EXECUTOR", "local"),
-            ("SERVICES", "lambda,states,sns,sqs,events,scheduler,logs,iam,sts"),
+            (
+                "SERVICES",
+                "lambda,states,sns,sqs,events,scheduler,logs,iam,sts,secretsmanager",
+            ),
             ("SFN_WAIT_SCALE", scale),
             ("HOME", &folder),
             ("TMPDIR", &folder),
