@@ -13,6 +13,7 @@ mod infra;
 mod restore;
 #[path = "../rig/mod.rs"]
 mod rig;
+mod statemachines;
 mod stock_tools;
 mod store;
 mod support;

@@ -45,12 +45,25 @@ pub enum Waits {
 /// ends.
 #[derive(Debug)]
 pub struct StepFunctions {
-    process: Process, // before `scratch`: it must be dead when its directory goes
-    scratch: ScratchDir,
+    server: Option<Server>,
     api: Api,
 }
 
+#[derive(Debug)]
+struct Server {
+    process: Process, // before `scratch`: it must be dead when its directory goes
+    scratch: ScratchDir,
+}
+
 impl StepFunctions {
+    /// One that somebody else has started, by its endpoint.
+    pub fn at(endpoint: &str) -> StepFunctions {
+        StepFunctions {
+            server: None,
+            api: Api::new(endpoint),
+        }
+    }
+
     /// `http://127.0.0.1:PORT`: the endpoint of Step Functions, Lambda, SNS and SQS.
     pub fn endpoint(&self) -> String {
         self.api.endpoint()

@@ -8,7 +8,7 @@ use serde_json::json;
 async fn a_state_machine_calls_a_bootstrap_retries_what_it_names_and_catches_the_rest() {
     let engine = shared_step_functions();
     let function = engine
-        .scripted("flaky", |event, before| match before {
+        .scripted(&unique_name("flaky"), |event, before| match before {
             0 => Err(("Database", "away")),
             _ if event["fail"] == true => Err(("InvalidRequest", "wrong")),
             _ => Ok(json!({"seen": event, "before": before})),
@@ -56,7 +56,7 @@ async fn a_state_machine_calls_a_bootstrap_retries_what_it_names_and_catches_the
 #[tokio::test]
 async fn a_task_waits_for_the_token_that_its_message_carries() {
     let engine = shared_step_functions();
-    let topic = engine.topic("probe").await;
+    let topic = engine.topic(&unique_name("probe")).await;
     let definition = json!({
         "QueryLanguage": "JSONata",
         "StartAt": "Ask",

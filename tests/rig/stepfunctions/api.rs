@@ -17,9 +17,9 @@ pub struct Api {
 }
 
 impl Api {
-    pub fn new(port: u16) -> Self {
+    pub fn new(endpoint: &str) -> Self {
         Api {
-            address: format!("127.0.0.1:{port}"),
+            address: endpoint.trim_start_matches("http://").to_owned(),
         }
     }
 

@@ -2,7 +2,6 @@
 
 use super::super::background::background;
 use super::super::http_server::{HttpServer, answer};
-use super::super::names::unique_name;
 use super::super::python::python;
 use super::StepFunctions;
 use super::api::Api;
@@ -72,8 +71,7 @@ impl Scripted {
     }
 }
 
-/// Speaks the Runtime API by hand and hands every event on. Without an apostrophe, since it stands between two in a
-/// shell's script.
+/// Speaks the Runtime API by hand and hands every event on.
 const RELAY: &str = r#"
 import http.client, os, sys
 api, script = http.client.HTTPConnection(os.environ["AWS_LAMBDA_RUNTIME_API"]), http.client.HTTPConnection(sys.argv[1])
@@ -89,18 +87,34 @@ while True:
     ask(api, "POST", base + next.headers["Lambda-Runtime-Aws-Request-Id"] + kind, text)
 "#;
 
+/// A text as one word of a shell's script.
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
 impl StepFunctions {
     /// Deploys a bootstrap binary with these environment variables. The package holds a shell script that becomes the
-    /// binary: a debug build has 170 MB, and would be read, encoded and unpacked again for every test.
-    pub async fn function(&self, binary: &Path, env: impl IntoIterator<Item = (String, String)>) -> Function {
+    /// binary: a debug build has 170 MB, and would be read, encoded and unpacked again for every test. The script also
+    /// sets what begins with `AWS_`, since the engine gives a function credentials of its own, as AWS does, and those
+    /// are good for the engine only.
+    pub async fn function(
+        &self,
+        name: &str,
+        binary: &Path,
+        env: impl IntoIterator<Item = (String, String)>,
+    ) -> Function {
         assert!(
             binary.is_file(),
             "{} is no file: build the function first",
             binary.display()
         );
-        let script = format!("#!/bin/sh\nexec '{}'\n", binary.display());
-        let name = binary.file_name().expect("a file has a name").to_string_lossy();
-        self.deploy(&unique_name(&name), script.as_bytes(), env).await
+        let (aws, own): (Vec<_>, Vec<_>) = env.into_iter().partition(|(name, _)| name.starts_with("AWS_"));
+        let mut script = "#!/bin/sh\nunset AWS_SESSION_TOKEN\n".to_owned();
+        for (name, value) in aws {
+            script += &format!("export {name}={}\n", quoted(&value));
+        }
+        script += &format!("exec {}\n", quoted(&binary.display().to_string()));
+        self.deploy(name, script.as_bytes(), own).await
     }
 
     /// Deploys a function that answers what `answers` says, of the event and of how many have come before it.
@@ -132,11 +146,12 @@ impl StepFunctions {
             }
         });
         let script = format!(
-            "#!/bin/sh\nexec '{}' -I -c '{RELAY}' {}\n",
-            python().interpreter().display(),
+            "#!/bin/sh\nexec {} -I -c {} {}\n",
+            quoted(&python().interpreter().display().to_string()),
+            quoted(RELAY),
             server.address()
         );
-        let function = self.deploy(&unique_name(name), script.as_bytes(), []).await;
+        let function = self.deploy(name, script.as_bytes(), []).await;
         Scripted {
             function,
             events,

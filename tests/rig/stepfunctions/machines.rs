@@ -1,6 +1,5 @@
 //! The project's own state machines, as `infra/statemachines/` defines them.
 
-use super::super::names::unique_name;
 use super::StepFunctions;
 use super::topic::Topic;
 use std::path::Path;
@@ -23,16 +22,20 @@ impl StateMachines {
 }
 
 impl StepFunctions {
-    /// Creates the state machines for these functions.
-    pub async fn state_machines(&self, backup: &str, restore: &str, topic: &Topic) -> StateMachines {
+    /// Creates the state machines for these functions, as `{prefix}-backup` and so on.
+    pub async fn state_machines(&self, prefix: &str, backup: &str, restore: &str, topic: &Topic) -> StateMachines {
         let substitutions = [
             ("BackupFunctionArn", backup),
             ("RestoreFunctionArn", restore),
             ("TopicArn", topic.arn()),
         ];
         let [backup, restore, drill] = ["backup", "restore", "drill"].map(|name| async move {
-            self.state_machine(&unique_name(name), &StateMachines::definition(name), &substitutions)
-                .await
+            self.state_machine(
+                &format!("{prefix}-{name}"),
+                &StateMachines::definition(name),
+                &substitutions,
+            )
+            .await
         });
         StateMachines {
             backup: backup.await,

@@ -6,7 +6,7 @@ use super::super::ports::free_port;
 use super::super::process::{Launch, log_tail};
 use super::super::scratch::ScratchDir;
 use super::api::Api;
-use super::{StepFunctions, Waits};
+use super::{Server, StepFunctions, Waits};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -46,6 +46,7 @@ impl StepFunctions {
             ("HOME", &folder),
             ("TMPDIR", &folder),
             ("S3_DATA_DIR", &folder),
+            ("STATE_DIR", &folder),
             ("PATH", "/usr/bin:/bin"),
             ("PYTHONUTF8", "1"),
             ("LOG_LEVEL", "WARNING"),
@@ -57,9 +58,8 @@ impl StepFunctions {
             .log_to(&scratch.path().join("log"))
             .spawn();
         StepFunctions {
-            process,
-            scratch,
-            api: Api::new(port),
+            server: Some(Server { process, scratch }),
+            api: Api::new(&format!("http://127.0.0.1:{port}")),
         }
     }
 
@@ -71,7 +71,7 @@ impl StepFunctions {
             if block_on(async move { api.is_healthy().await }) {
                 return true;
             }
-            if let Some(status) = self.process.exit_status() {
+            if let Some(status) = self.server.as_ref().and_then(|server| server.process.exit_status()) {
                 let log = self.log_tail();
                 assert!(
                     log.contains("already in use"),
@@ -88,8 +88,9 @@ impl StepFunctions {
         }
     }
 
-    /// The end of the engine's log.
+    /// The end of the engine's log, where it was started here.
     pub fn log_tail(&self) -> String {
-        log_tail(&self.scratch.path().join("log"))
+        let server = self.server.as_ref();
+        server.map_or_else(String::new, |server| log_tail(&server.scratch.path().join("log")))
     }
 }

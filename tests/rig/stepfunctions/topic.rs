@@ -1,6 +1,5 @@
 //! A topic that a queue listens to, so that a test reads what people would be told.
 
-use super::super::names::unique_name;
 use super::StepFunctions;
 use super::api::Api;
 use serde_json::{Value, json};
@@ -33,10 +32,9 @@ impl Notification {
 }
 
 impl StepFunctions {
-    /// A topic nobody else uses.
+    /// A topic of that name, with a queue of that name.
     pub async fn topic(&self, name: &str) -> Topic {
-        let name = unique_name(name);
-        let created = self.api.sns(&[("Action", "CreateTopic"), ("Name", &name)]).await;
+        let created = self.api.sns(&[("Action", "CreateTopic"), ("Name", name)]).await;
         let arn = created
             .split_once("<TopicArn>")
             .and_then(|(_, after)| after.split_once("</TopicArn>"))

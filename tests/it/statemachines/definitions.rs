@@ -1,0 +1,151 @@
+//! What the local engine does not check, and AWS does, or nobody would.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value};
+
+use crate::rig::StateMachines;
+
+const NAMES: [&str; 3] = ["backup", "restore", "drill"];
+
+/// Errors that another try may not meet again.
+const PASSING: [&str; 15] = [
+    "Database",
+    "Store",
+    "Lambda.AWSLambdaException",
+    "Lambda.ClientExecutionTimeoutException",
+    "Lambda.SdkClientException",
+    "Lambda.ServiceException",
+    "Lambda.TooManyRequestsException",
+    "Lambda.Unknown",
+    "Runtime.ExitError",
+    "SNS.InternalErrorException",
+    "SNS.KMSThrottlingException",
+    "SNS.SdkClientException",
+    "SNS.ThrottledException",
+    "Sandbox.Timedout",
+    "States.Timeout",
+];
+
+/// Every machine of a definition: itself, and those of its maps.
+fn machines() -> Vec<(String, Value)> {
+    let mut found = Vec::new();
+    let mut open: Vec<(String, Value)> = NAMES
+        .iter()
+        .map(|name| {
+            let definition = StateMachines::definition(name);
+            let definition = serde_json::from_str(&definition).unwrap_or_else(|error| panic!("{name}: {error}"));
+            ((*name).to_owned(), definition)
+        })
+        .collect();
+    while let Some((name, machine)) = open.pop() {
+        for (state, definition) in states(&machine) {
+            if let Some(inner) = definition.get("ItemProcessor") {
+                open.push((format!("{name}/{state}"), inner.clone()));
+            }
+        }
+        found.push((name, machine));
+    }
+    found
+}
+
+fn states(machine: &Value) -> &Map<String, Value> {
+    machine["States"].as_object().expect("a machine has states")
+}
+
+/// Where a state may lead.
+fn exits(state: &Value) -> Vec<&str> {
+    let branches = ["Choices", "Catch"].map(|branches| state[branches].as_array().into_iter().flatten());
+    let mut exits: Vec<&str> = branches
+        .into_iter()
+        .flatten()
+        .filter_map(|branch| branch["Next"].as_str())
+        .collect();
+    exits.extend(["Next", "Default"].iter().filter_map(|field| state[*field].as_str()));
+    exits
+}
+
+#[test]
+fn every_state_is_reached_and_leads_somewhere() {
+    for (name, machine) in machines() {
+        let states = states(&machine);
+        let mut open = vec![machine["StartAt"].as_str().expect("a start")];
+        let mut reached = BTreeSet::new();
+        while let Some(state) = open.pop() {
+            if reached.insert(state) {
+                let definition = states
+                    .get(state)
+                    .unwrap_or_else(|| panic!("{name} leads to {state:?}, which is not there"));
+                let ends = definition["End"] == true || definition["Type"] == "Fail";
+                assert!(
+                    ends != (definition["Type"] == "Choice" || definition["Next"].is_string()),
+                    "{name}: {state:?}"
+                );
+                open.extend(exits(definition));
+            }
+        }
+        let all: BTreeSet<&str> = states.keys().map(String::as_str).collect();
+        assert_eq!(reached, all, "{name}");
+    }
+}
+
+#[test]
+fn every_call_has_a_limit_and_an_end_and_only_what_may_pass_is_tried_again() {
+    let mut calls = 0;
+    for (name, machine) in machines() {
+        for (state, definition) in states(&machine)
+            .iter()
+            .filter(|(_, definition)| definition["Type"] == "Task")
+        {
+            let place = format!("{name}: {state:?}");
+            for retry in definition["Retry"].as_array().expect(&place) {
+                for error in retry["ErrorEquals"].as_array().expect(&place) {
+                    assert!(
+                        PASSING.iter().any(|passing| error == passing),
+                        "{place} tries {error} again"
+                    );
+                }
+                assert_eq!(
+                    (&retry["BackoffRate"], &retry["JitterStrategy"]),
+                    (&Value::from(2), &Value::from("FULL")),
+                    "{place}"
+                );
+            }
+            let last = definition["Catch"]
+                .as_array()
+                .and_then(|catch| catch.last())
+                .expect(&place);
+            assert_eq!(last["ErrorEquals"][0], "States.ALL", "{place}");
+            let resource = definition["Resource"].as_str().expect(&place);
+            if resource.ends_with(":lambda:invoke") {
+                calls += 1;
+                // A function ends after 900 seconds: what has not answered by then never will.
+                assert_eq!(definition["TimeoutSeconds"], 930, "{place}");
+            } else if resource.ends_with(".waitForTaskToken") {
+                assert!(definition["TimeoutSeconds"].is_u64(), "{place} waits for ever");
+            }
+        }
+    }
+    assert!(calls > 10, "the calls were found");
+}
+
+#[test]
+fn whatever_is_left_open_is_known_to_the_template() {
+    for name in NAMES {
+        let definition = StateMachines::definition(name);
+        let mut open: BTreeSet<&str> = definition
+            .split("${")
+            .skip(1)
+            .map(|rest| rest.split_once('}').expect("a substitution has an end").0)
+            .collect();
+        for known in ["BackupFunctionArn", "RestoreFunctionArn", "TopicArn"] {
+            open.remove(known);
+        }
+        assert!(open.is_empty(), "{name}: {open:?}");
+        // The local engine ignores what a Succeed state is to give.
+        assert!(
+            !definition.contains("\"Succeed\""),
+            "{name}: a Pass state at the end gives an output everywhere"
+        );
+    }
+}
