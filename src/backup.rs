@@ -105,7 +105,20 @@ pub async fn backup_run(job: &BackupJob, run: &Run, tools: &Tools) -> Result<Bac
         Taken::Running => return Ok(BackupAnswer::Unfinished(Unfinished::running(run, job))),
     };
     let mut journal = Journal::new(&tools.store, folder, lease);
-    let answer = Box::pin(go_on(job, run, tools, &mut journal)).await;
+    let recorded = match journal.read::<State<Head>>().await {
+        Ok(Some(recorded)) if !recorded.state.head.is_of(job) => {
+            journal.pause().await;
+            return Err(Failure::invalid(format!(
+                "the run {:?} was begun with another request: give each request a run of its own, or the first one again",
+                run.id
+            )));
+        }
+        recorded => recorded,
+    };
+    let answer = match recorded {
+        Ok(recorded) => Box::pin(go_on(job, run, tools, &mut journal, recorded)).await,
+        Err(failure) => Err(failure),
+    };
     match &answer {
         Ok(BackupAnswer::Finished(_)) => journal.end().await,
         Ok(BackupAnswer::Unfinished(_)) => journal.pause().await,
@@ -117,8 +130,13 @@ pub async fn backup_run(job: &BackupJob, run: &Run, tools: &Tools) -> Result<Bac
 }
 
 /// One invocation's part of a run.
-async fn go_on(job: &BackupJob, run: &Run, tools: &Tools, journal: &mut Journal) -> Result<BackupAnswer, Failure> {
-    let recorded = journal.read::<State<Head>>().await?;
+async fn go_on(
+    job: &BackupJob,
+    run: &Run,
+    tools: &Tools,
+    journal: &mut Journal,
+    recorded: Option<Recorded<State<Head>>>,
+) -> Result<BackupAnswer, Failure> {
     let (mut upload, begun, head) = match recorded {
         None => {
             if let Some(report) = finished_before(job, run, tools).await? {
@@ -128,7 +146,6 @@ async fn go_on(job: &BackupJob, run: &Run, tools: &Tools, journal: &mut Journal)
         }
         Some(Recorded { state, bytes }) => {
             let mut head = state.head;
-            head.is_of(job, run)?;
             head.invocations += 1;
             match state.stage {
                 Stage::Writing(lane) => {
@@ -243,14 +260,8 @@ struct Head {
 
 impl Head {
     /// The same event means the same request; if it does not, somebody has given two requests one id.
-    fn is_of(&self, job: &BackupJob, run: &Run) -> Result<(), Failure> {
-        match self.request == job.fingerprint() {
-            true => Ok(()),
-            false => Err(Failure::invalid(format!(
-                "the run {:?} was begun with another request: give each request a run of its own, or the first one again",
-                run.id
-            ))),
-        }
+    fn is_of(&self, job: &BackupJob) -> bool {
+        self.request == job.fingerprint()
     }
 }
 

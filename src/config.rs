@@ -3,6 +3,8 @@
 //! `MONGO_URI` and `MONGO_DB` are the ancestor's names. An option of the command line or a field of the event overrides the environment, which
 //! overrides `.env` (read by the command line only).
 
+use std::time::Duration;
+
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
@@ -23,6 +25,8 @@ pub struct Environment {
     pub destination: Option<String>,
     /// `MONGOTAR_RETENTION`: the class that archives are tagged with.
     pub retention: Option<String>,
+    /// `MONGOTAR_DEADLINE_MARGIN`: how many seconds before its deadline a function begins to end.
+    pub deadline_margin: Option<String>,
 }
 
 impl Environment {
@@ -41,6 +45,7 @@ impl Environment {
             uri_secret: set("MONGO_URI_SECRET"),
             destination: set("MONGOTAR_TO"),
             retention: set("MONGOTAR_RETENTION"),
+            deadline_margin: set("MONGOTAR_DEADLINE_MARGIN"),
         }
     }
 
@@ -61,6 +66,22 @@ impl Environment {
         self.database = self.database.or_else(|| uri.database());
         self.uri = Some(uri);
         Ok(self)
+    }
+
+    /// How long before its deadline a function begins to end, where that is set.
+    ///
+    /// # Errors
+    /// [`FailureKind::InvalidRequest`] for what is no number of seconds.
+    pub fn margin(&self) -> Result<Option<Duration>, Failure> {
+        let Some(text) = &self.deadline_margin else {
+            return Ok(None);
+        };
+        let seconds = text.parse().map_err(|_| {
+            Failure::invalid(format!(
+                "MONGOTAR_DEADLINE_MARGIN is {text:?}, and not a whole number of seconds"
+            ))
+        })?;
+        Ok(Some(Duration::from_secs(seconds)))
     }
 
     /// The connection string.
@@ -188,6 +209,14 @@ mod tests {
         let one = environment(&[("MONGO_URI", "mongodb://h/shop")]);
         let same = one.with_secret(&Secrets::default()).await.expect("nothing to read");
         assert_eq!(same.database.as_deref(), Some("shop"));
+    }
+
+    #[test]
+    fn a_margin_is_a_number_of_seconds() {
+        let margin = |text| environment(&[("MONGOTAR_DEADLINE_MARGIN", text)]).margin();
+        assert_eq!(margin("").ok(), Some(None));
+        assert_eq!(margin("45").ok(), Some(Some(Duration::from_secs(45))));
+        assert!(margin("1m").is_err_and(|failure| failure.message.contains("\"1m\"")));
     }
 
     #[test]

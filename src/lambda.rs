@@ -67,8 +67,10 @@ impl Function {
     /// As [`Self::backup`].
     pub async fn answer_backup(&self, event: LambdaEvent<Value>) -> Result<Value, Failure> {
         let invocation = Invocation::of("backup", &event, self.connection.configured());
-        let (run, deadline) = (invocation.run().clone(), invocation.deadline());
-        let work = self.backup(event.payload, run, deadline);
+        let run = invocation.run().clone();
+        let margin = self.connection.configured().margin();
+        let deadline = margin.map(|margin| invocation.deadline(margin));
+        let work = async { self.backup(event.payload, run, deadline?).await };
         let answered = Box::pin(invocation.answer(work, &self.store)).await;
         self.connection.after(&answered).await;
         answered

@@ -151,10 +151,10 @@ impl Invocation {
     }
 
     /// When it has to come to an end.
-    pub(super) fn deadline(&self) -> Deadline {
+    pub(super) fn deadline(&self, margin: Option<Duration>) -> Deadline {
         let now = OffsetDateTime::now_utc().unix_timestamp_nanos() / 1_000_000;
         let left = u64::try_from(i128::from(self.deadline) - now).unwrap_or(0);
-        Deadline::within(Duration::from_millis(left))
+        Deadline::within(Duration::from_millis(left), margin)
     }
 
     /// Does the work, within a span that every line of its log carries.

@@ -21,10 +21,11 @@ impl Deadline {
         Self::default()
     }
 
-    /// For an invocation that is killed after `left`.
-    pub fn within(left: Duration) -> Self {
+    /// For an invocation that is killed after `left`. A `margin` that is given is kept whatever the time; one invocation after the other then does as little as it can.
+    pub fn within(left: Duration, margin: Option<Duration>) -> Self {
+        let margin = margin.unwrap_or_else(|| MARGIN.min(left / SHARE));
         Self {
-            stop: Instant::now().checked_add(left - MARGIN.min(left / SHARE)),
+            stop: Instant::now().checked_add(left.saturating_sub(margin)),
         }
     }
 
@@ -46,14 +47,15 @@ mod tests {
     #[test]
     fn a_margin_is_kept_but_never_most_of_the_time() {
         let left = |total: u64| {
-            let deadline = Deadline::within(Duration::from_secs(total));
+            let deadline = Deadline::within(Duration::from_secs(total), None);
             deadline
                 .stop
                 .map(|stop| stop.saturating_duration_since(Instant::now()).as_secs_f64().round())
         };
         assert_eq!(left(900), Some(870.0));
         assert_eq!(left(6), Some(4.0));
+        assert!(Deadline::within(Duration::from_secs(9), Some(Duration::from_secs(30))).is_near());
         assert!(!Deadline::never().is_near() && !Deadline::never().is_set());
-        assert!(Deadline::within(Duration::ZERO).is_near());
+        assert!(Deadline::within(Duration::ZERO, None).is_near());
     }
 }

@@ -47,8 +47,8 @@ pub fn findings(template: &Template) -> Vec<String> {
                 .collect();
             expect(found == fields, format!("the input has the fields {found:?}"));
             expect(
-                input["run"]["id"] == "<aws.scheduler.execution-id>",
-                "the run has no id".to_owned(),
+                input["run"]["id"] == "<aws.scheduler.scheduled-time>",
+                "the run has another id for each attempt: delivered twice it is two archives".to_owned(),
             );
             expect(
                 input["run"]["time"] == "<aws.scheduler.scheduled-time>",
