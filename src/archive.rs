@@ -17,20 +17,25 @@
 #[doc = include_str!("archive/FORMAT.md")]
 pub mod format {}
 
+mod compose;
 mod crc;
 mod footer;
 pub mod foreign;
 mod frame;
+mod join;
 mod manifest;
 mod name;
 mod part;
 mod reader;
 mod recognise;
+mod tail;
 mod tar_header;
 mod writer;
 
+pub use compose::{Composer, LaneContent, LaneEntry, Piece};
 pub use footer::{FOOTER_SUFFIX, Footer};
 pub use frame::{Compression, FrameEncoder, MAX_SEGMENT_BYTES, StoredFrame};
+pub use join::{JoinedPart, join};
 pub(crate) use manifest::hex_sum;
 pub use manifest::{
     ClusterTime, Consistency, ConsistencyLevel, Entry, Exception, Extent, FORMAT_VERSION, Manifest, Payload, Region,

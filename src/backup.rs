@@ -8,7 +8,9 @@
 //!
 //! Memory is bounded by constants, not by data: see `pipeline`.
 
+mod cut;
 mod lane;
+mod lanes;
 mod pipeline;
 mod reader;
 mod report;
@@ -28,6 +30,7 @@ use time::format_description::well_known::Rfc3339;
 use tokio_util::sync::CancellationToken;
 
 use lane::{Begun, Keeper, Lane, Stage, State};
+pub use lanes::{LaneReport, LanesReport, PlanAnswer, abort as abort_run, compose, lane, plan as plan_lanes};
 pub use report::{BackupAnswer, BackupReport, CollectionReport, FailedCollection, RunStatus, Totals, Unfinished};
 pub use request::{BackupJob, BackupOrder, BackupRequest, ConsistencyDemand, DatabaseChoice, Databases};
 pub use retention::Retention;
@@ -108,8 +111,12 @@ pub async fn backup_run(job: &BackupJob, run: &Run, tools: &Tools) -> Result<Bac
     let recorded = match journal.read::<State<Head>>().await {
         Ok(Some(recorded)) if !recorded.state.head.is_of(job) => {
             journal.pause().await;
+            return Err(of_another_request(run));
+        }
+        Ok(Some(recorded)) if !matches!(recorded.state.stage, Stage::Writing(_) | Stage::Committing { .. }) => {
+            journal.pause().await;
             return Err(Failure::invalid(format!(
-                "the run {:?} was begun with another request: give each request a run of its own, or the first one again",
+                "the run {:?} is divided into lanes: its steps are the actions \"lane\" and \"compose\", or \"abort\"",
                 run.id
             )));
         }
@@ -158,6 +165,8 @@ async fn go_on(
                     let archive = upload.commit().await?;
                     return finish(job, tools, &manifest, &archive).await;
                 }
+                // Nothing that is divided comes here: see above.
+                Stage::Planned(_) | Stage::Written(..) | Stage::Done(_) => return Err(of_another_request(run)),
             }
         }
     };
@@ -232,7 +241,7 @@ async fn begin(job: &BackupJob, tools: &Tools, run: Option<&Run>) -> Result<(Upl
                 name,
                 created,
                 moment,
-                metadata,
+                metadata: Some(metadata),
                 invocations: 1,
             };
             Ok((upload, begun, head))
@@ -244,6 +253,13 @@ async fn begin(job: &BackupJob, tools: &Tools, run: Option<&Run>) -> Result<(Upl
     }
 }
 
+fn of_another_request(run: &Run) -> Failure {
+    Failure::invalid(format!(
+        "the run {:?} was begun with another request: give each request a run of its own, or the first one again",
+        run.id
+    ))
+}
+
 /// What is decided when a backup begins, and holds in every invocation.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Head {
@@ -253,7 +269,8 @@ struct Head {
     name: ArchiveName,
     created: String,
     moment: Moment,
-    metadata: Entry,
+    /// The entry that was written first; where there are lanes, none was.
+    metadata: Option<Entry>,
     /// How many there were, this one included.
     invocations: u32,
 }
@@ -360,6 +377,9 @@ async fn finished_before(job: &BackupJob, run: &Run, tools: &Tools) -> Result<Op
             continue;
         };
         if manifest.run.as_deref() == Some(run.id.as_str()) {
+            if !was_asked_for(job, &manifest) {
+                return Err(of_another_request(run));
+            }
             let object = manifest.name.object(manifest.compression);
             let listed = tools.store.list(&job.destination, &object).await?;
             let found = listed.into_iter().find(|found| found.location.file_name() == object);
@@ -370,6 +390,15 @@ async fn finished_before(job: &BackupJob, run: &Run, tools: &Tools) -> Result<Op
         }
     }
     Ok(None)
+}
+
+/// Whether an archive is what a job would make, as far as its manifest says.
+fn was_asked_for(job: &BackupJob, manifest: &Manifest) -> bool {
+    manifest.source.database == job.database
+        && manifest.selection == job.selection
+        && manifest.payload == job.payload
+        && manifest.pretty == job.pretty
+        && manifest.compression == job.compression
 }
 
 /// How long the archive of that name is to be kept: its name's time decides, so that a run that is continued does not change its mind.
@@ -399,9 +428,18 @@ async fn write_and_commit(
     lane.save().await?;
     let catalog = select(lane.job, &head.moment)?;
     let tools = lane.tools;
-    let Some(manifest) = write::write(&mut lane, catalog, head).await? else {
+    let tasks = lane.progress.tasks(&catalog, &head.moment.undefined);
+    if !write::read(&mut lane, &head.moment, &catalog, tasks).await? {
         return Ok(Err(lane.progress.totals()));
-    };
+    }
+    let metadata = head.metadata.clone().ok_or_else(|| {
+        Failure::new(
+            FailureKind::Store,
+            "the run's state has no first entry: begin a new run",
+        )
+    })?;
+    let done = std::mem::take(&mut lane.progress);
+    let manifest = write::manifest(lane.job, head, catalog, metadata, done.saved, done.exceptions);
     let (upload, keeper) = write::finish(lane, &manifest).await?;
     if let Some(keeper) = keeper {
         let stage = Stage::Committing {

@@ -13,7 +13,8 @@ use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
 use crate::backup::{
-    BackupAnswer, BackupJob, BackupRequest, DatabaseChoice, SeveralReport, Tools, backup_run, backup_several, jobs,
+    BackupAnswer, BackupJob, BackupRequest, DatabaseChoice, LaneReport, LanesReport, PlanAnswer, RunStatus,
+    SeveralReport, Tools, abort_run, backup_run, backup_several, compose, jobs, lane, plan_lanes,
 };
 use crate::config::{Environment, read_action};
 use crate::drill::{DrillReport, DrillRequest, drill};
@@ -27,6 +28,9 @@ use invocation::Invocation;
 
 pub use carrier::Place;
 pub use invocation::Answer;
+
+/// How many workers may write an archive, where the event does not say.
+const DEFAULT_LANES: u32 = 8;
 
 /// One function's execution environment.
 #[derive(Debug, Default)]
@@ -93,14 +97,40 @@ impl Function {
     /// As [`backup_run`], and what is wrong with the event.
     pub async fn backup(&self, event: Value, run: Run, deadline: Deadline) -> Result<BackedUp, Failure> {
         let (action, request) = read_action(event)?;
-        let order = BackupRequest::from_event(request)?.into_order(&Box::pin(self.connection.environment()).await?)?;
+        let request = BackupRequest::from_event(request)?;
+        let (lanes, lane_number) = (request.lanes, request.lane);
+        let order = request.into_order(&Box::pin(self.connection.environment()).await?)?;
         let tools = self.tools(deadline).await?;
         match action.as_deref() {
             None | Some("backup") => {}
             Some("databases") => return Ok(BackedUp::Databases(Listed::of(&jobs(&order, &tools).await?))),
+            Some("plan") => {
+                let (job, most) = (order.single()?, lanes.unwrap_or(DEFAULT_LANES));
+                let answer = Box::pin(plan_lanes(&job, &run, most, &tools)).await?;
+                return Ok(match answer {
+                    PlanAnswer::Answer(answer) => BackedUp::One(answer),
+                    PlanAnswer::Planned(report) => BackedUp::Planned(report),
+                });
+            }
+            Some("lane") => {
+                let number = lane_number.ok_or_else(|| Failure::invalid("\"lane\": its number is missing"))?;
+                let job = order.single()?;
+                let report = Box::pin(lane(&job, &run, number, &tools)).await?;
+                tracing::info!(lane = number, status = ?report.status, documents = report.totals.documents, "lane ends");
+                return Ok(BackedUp::Lane(report));
+            }
+            Some("compose") => {
+                let answer = Box::pin(compose(&order.single()?, &run, &tools)).await?;
+                tell(&answer);
+                return Ok(BackedUp::One(answer));
+            }
+            Some("abort") => {
+                let status = Box::pin(abort_run(&order.single()?, &run, &tools)).await?;
+                return Ok(BackedUp::Aborted { status });
+            }
             Some(other) => {
                 return Err(Failure::invalid(format!(
-                    "the action {other:?} is not known: it is \"backup\" (or left out) or \"databases\""
+                    "the action {other:?} is not known: it is \"backup\" (or left out), \"databases\", \"plan\", \"lane\", \"compose\" or \"abort\""
                 )));
             }
         }
@@ -112,7 +142,7 @@ impl Function {
         let job = order.single()?;
         tracing::info!(database = job.database, destination = %job.destination, "backup begins");
         let answer = Box::pin(backup_run(&job, &run, &tools)).await?;
-        tracing::info!(status = ?answer.status(), "backup ends");
+        tell(&answer);
         Ok(BackedUp::One(answer))
     }
 
@@ -186,6 +216,18 @@ impl RestoreEvent {
     }
 }
 
+/// What came of a backup, in the log.
+fn tell(answer: &BackupAnswer) {
+    match answer {
+        BackupAnswer::Finished(report) => {
+            tracing::info!(status = ?report.status, archive = %report.archive, documents = report.totals.documents, "backup ends");
+        }
+        BackupAnswer::Unfinished(unfinished) => {
+            tracing::info!(status = ?unfinished.status, documents = unfinished.totals.documents, "backup goes on later");
+        }
+    }
+}
+
 /// What the backup function answers.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
@@ -196,6 +238,15 @@ pub enum BackedUp {
     Several(SeveralReport),
     /// To the question which they are.
     Databases(Listed),
+    /// To a plan: the lanes.
+    Planned(LanesReport),
+    /// To one lane.
+    Lane(LaneReport),
+    /// To an abort.
+    Aborted {
+        /// `aborted`, or `running` where somebody is at it.
+        status: RunStatus,
+    },
 }
 
 /// The databases that a request comes to.

@@ -72,7 +72,7 @@ impl Metrics {
             .and(Metric::ArchiveBytes, report.archive_bytes as f64)
             .and(Metric::Seconds, report.seconds)
             .and(Metric::FailedCollections, report.failed.len() as f64)
-            .and(Metric::Lanes, 1.0);
+            .and(Metric::Lanes, f64::from(report.lanes));
         if let Some(time) = report.consistency.cluster_time {
             // The server's clock may be ahead of this one.
             let age = now.unix_timestamp() - i64::from(time.t);

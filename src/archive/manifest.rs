@@ -32,6 +32,9 @@ pub struct Manifest {
     /// The id of the run that wrote it, where it had one: the same event delivered twice finds what came of it the first time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<String>,
+    /// How many workers wrote it, where it was more than one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lanes: Option<u32>,
     /// Whether everything that was asked for is in it.
     pub status: Status,
     /// Where the documents came from.

@@ -12,7 +12,7 @@ pub const MIN_PART_BYTES: u64 = 5 << 20;
 /// S3's largest number of parts.
 pub const MAX_PARTS: u32 = 10_000;
 /// S3's largest part.
-const MAX_PART_BYTES: u64 = 5 << 30;
+pub(super) const MAX_PART_BYTES: u64 = 5 << 30;
 /// The first parts' size where nothing is known of the archive's.
 const DEFAULT_BASE: u64 = 8 << 20;
 /// Parts double after each run of so many.

@@ -2,11 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::compose::{LaneContent, LaneEntry};
 use super::crc::Crc32;
-use super::footer::Footer;
 use super::frame::Place;
 use super::part::{AssemblerState, PartAssembler};
-use super::tar_header::{END_OF_ARCHIVE, HeaderPlan, padding};
+use super::tail::Tail;
+use super::tar_header::{HeaderPlan, padding};
 use super::{
     ArchiveName, Compression, Entry, Extent, FrameEncoder, MANIFEST_ENTRY, Part, PartSchedule, Region, Segment,
     StoredFrame,
@@ -25,6 +26,8 @@ pub struct ArchiveWriter {
     open: Option<OpenEntry>,
     /// CRC-32 of the tar stream before the open entry's glue, and how long it is. Only gzip needs it.
     tar_crc32: Crc32,
+    /// What a lane has written; `None` for a whole archive.
+    lane: Option<Vec<LaneEntry>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -46,6 +49,8 @@ pub struct WriterState {
     padding: usize,
     open: Option<OpenEntry>,
     tar_crc32: Crc32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    lane: Option<Vec<LaneEntry>>,
 }
 
 impl WriterState {
@@ -65,6 +70,7 @@ impl ArchiveWriter {
             padding: self.padding,
             open: self.open.clone(),
             tar_crc32: self.tar_crc32,
+            lane: self.lane.clone(),
         }
     }
 
@@ -88,6 +94,7 @@ impl ArchiveWriter {
             padding: state.padding,
             open: state.open,
             tar_crc32: state.tar_crc32,
+            lane: state.lane,
         })
     }
 
@@ -101,7 +108,26 @@ impl ArchiveWriter {
             padding: 0,
             open: None,
             tar_crc32: Crc32::default(),
+            lane: None,
         }
+    }
+
+    /// Begins a lane: what [`Composer`](super::Composer) makes an archive of, together with others. Its first entry has no header, since what comes before it is not
+    /// known, nor, where it is continued by the next lane, its size.
+    pub fn lane(name: ArchiveName, compression: Compression, schedule: PartSchedule) -> Self {
+        Self {
+            lane: Some(Vec::new()),
+            ..Self::new(name, compression, schedule)
+        }
+    }
+
+    /// Ends a lane; returns the last parts and what was written.
+    pub fn finish_lane(self) -> (Vec<Part>, LaneContent) {
+        let content = LaneContent {
+            bytes: self.parts.offset(),
+            entries: self.lane.unwrap_or_default(),
+        };
+        (self.parts.finish().into(), content)
     }
 
     /// Begins an entry whose name will be one of `files`, known when it ends. No entry may be open.
@@ -110,8 +136,10 @@ impl ArchiveWriter {
         let paths: Vec<String> = files.iter().map(|file| self.name.entry(file)).collect();
         let plan = HeaderPlan::new(&paths.iter().map(String::as_str).collect::<Vec<_>>());
         let offset = self.parts.offset();
-        let glue = self.compression.glue_length(self.padding + plan.length());
-        self.parts.leave_hole(self.prologue().len() + glue);
+        if !self.is_headless() {
+            let glue = self.compression.glue_length(self.padding + plan.length());
+            self.parts.leave_hole(self.prologue().len() + glue);
+        }
         self.open = Some(OpenEntry {
             plan,
             glue: Extent {
@@ -151,20 +179,23 @@ impl ArchiveWriter {
     pub fn end(&mut self, file: &str) -> Entry {
         let open = self.open.take().expect("an entry was begun");
         let path = self.name.entry(file);
-        let mut content = vec![0; open.padding];
-        content.extend_from_slice(&open.plan.build(&path, open.bytes, self.mtime));
-        let mut stored = if open.glue.offset == 0 {
-            self.compression.prologue().to_vec()
-        } else {
-            Vec::new()
-        };
-        stored.extend_from_slice(&self.compression.glue(&content, Place::Between));
-        self.parts.fill_hole(&stored);
-        if self.compression == Compression::Gzip {
-            self.tar_crc32 = self.tar_crc32.then(Crc32::of(&content)).then(open.crc32);
+        let (mut content, mut stored) = (Vec::new(), Vec::new());
+        if !self.is_headless() {
+            content.resize(open.padding, 0);
+            content.extend_from_slice(&open.plan.build(&path, open.bytes, self.mtime));
+            if open.glue.offset == 0 && self.lane.is_none() {
+                stored.extend_from_slice(self.compression.prologue());
+            }
+            stored.extend_from_slice(&self.compression.glue(&content, Place::Between));
+            self.parts.fill_hole(&stored);
         }
+        let glue = match self.compression {
+            Compression::Gzip => Crc32::of(&content),
+            Compression::None | Compression::Zstd => Crc32::default(),
+        };
+        self.tar_crc32 = self.tar_crc32.then(glue).then(open.crc32);
         self.padding = padding(open.bytes);
-        Entry {
+        let entry = Entry {
             path,
             header: Region {
                 offset: open.glue.offset,
@@ -173,7 +204,20 @@ impl ArchiveWriter {
             },
             bytes: open.bytes,
             segments: open.segments,
+        };
+        if let Some(written) = &mut self.lane {
+            written.push(LaneEntry {
+                entry: entry.clone(),
+                glue,
+                crc32: open.crc32,
+            });
         }
+        entry
+    }
+
+    /// Whether the next entry, or the one that is open, is a lane's first.
+    fn is_headless(&self) -> bool {
+        self.lane.as_ref().is_some_and(Vec::is_empty)
     }
 
     /// Writes a small entry whole.
@@ -211,41 +255,17 @@ impl ArchiveWriter {
         encoder.write(manifest)?;
         let frame = encoder.finish()?;
 
-        let path = self.name.entry(MANIFEST_ENTRY);
-        let mut head = vec![0; self.padding];
-        head.extend_from_slice(&HeaderPlan::new(&[&path]).build(&path, frame.decoded_bytes, self.mtime));
-        let end = vec![0; padding(frame.decoded_bytes) + END_OF_ARCHIVE];
-
-        let trailer_offset = self.parts.offset();
-        let mut trailer = self.prologue().to_vec();
-        trailer.extend_from_slice(&self.compression.glue(&head, Place::Between));
-        let manifest_offset = trailer_offset + trailer.len() as u64;
-        trailer.extend_from_slice(&frame.stored);
-        trailer.extend_from_slice(&self.compression.glue(&end, Place::Last));
-        if self.compression == Compression::Gzip {
-            let manifest = Crc32::of_run(frame.crc32, frame.decoded_bytes);
-            let tar = self
-                .tar_crc32
-                .then(Crc32::of(&head))
-                .then(manifest)
-                .then(Crc32::of(&end));
-            trailer.extend_from_slice(&tar.gzip_trailer());
-        }
-        let footer = Footer {
+        let (trailer, footer) = Tail {
+            path: self.name.entry(MANIFEST_ENTRY),
             compression: self.compression,
-            trailer: Extent {
-                offset: trailer_offset,
-                length: trailer.len() as u64,
-            },
-            manifest: Extent {
-                offset: manifest_offset,
-                length: frame.stored.len() as u64,
-            },
-            manifest_bytes: frame.decoded_bytes,
-            blake3: blake3::hash(&trailer),
-        };
+            mtime: self.mtime,
+            offset: self.parts.offset(),
+            padding: self.padding,
+            tar_crc32: self.tar_crc32,
+        }
+        .build(&frame);
         self.parts.append(&trailer);
-        self.parts.append(&footer.encode());
+        self.parts.append(&footer);
         let length = self.parts.offset();
         Ok((self.parts.finish().into(), length))
     }
@@ -253,7 +273,7 @@ impl ArchiveWriter {
     /// What comes before the first frame, if nothing has been written yet.
     fn prologue(&self) -> &'static [u8] {
         match self.parts.offset() {
-            0 => self.compression.prologue(),
+            0 if self.lane.is_none() => self.compression.prologue(),
             _ => &[],
         }
     }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
+use super::lanes::{LaneDone, Planned};
 use super::pipeline::{Behind, Piece, Pipeline, Task, hashing};
 use super::{BackupJob, ConsistencyDemand, PARTS_IN_FLIGHT, Tools, Totals, cancelled};
 use crate::archive::{
@@ -16,7 +17,7 @@ use crate::archive::{
 use crate::catalog::{Catalog, Collection, Kind};
 use crate::digest::Digest;
 use crate::failure::{Failure, FailureKind};
-use crate::mongo::{MongoError, Position};
+use crate::mongo::{IdRange, MongoError, Position};
 use crate::run::Journal;
 use crate::store::{Upload, UploadState};
 
@@ -90,6 +91,12 @@ pub(super) enum Stage {
         /// What was written last.
         manifest: Box<Manifest>,
     },
+    /// It is divided into lanes, which are joined later.
+    Planned(Box<Planned>),
+    /// A lane of which everything was sent; whether its commit came about is to be found out.
+    Written(UploadState, Box<LaneDone>),
+    /// A lane at its end.
+    Done(Box<LaneDone>),
 }
 
 /// One worker's part of an archive.
@@ -108,9 +115,16 @@ pub(super) struct Lane<'a, H> {
     pub(super) saved_at: Instant,
     /// Whether this invocation has come any further. One that has not must not stop, or the run would never end.
     pub(super) moved: bool,
+    /// Which documents of its one collection, where that is divided.
+    pub(super) range: Option<IdRange>,
 }
 
 impl LaneState {
+    /// The upload that it goes on with.
+    pub(super) fn upload_state(&self) -> &UploadState {
+        &self.upload
+    }
+
     /// Puts together again what the state stands for: the upload, and the lane's other parts.
     ///
     /// # Errors
@@ -186,6 +200,7 @@ impl Begun {
             held: self.held,
             saved_at: Instant::now(),
             moved: false,
+            range: None,
         })
     }
 }
@@ -235,7 +250,7 @@ impl<H: Serialize> Lane<'_, H> {
                 self.done_with(saved);
                 continue;
             }
-            if self.job.payload == Payload::Bson && saved.definition.is_none() {
+            if self.job.payload == Payload::Bson && saved.definition.is_none() && self.range.is_none() {
                 let name = EntryName::new(&collection.name, Payload::Bson).definition();
                 saved.definition = Some(
                     self.small_entry(&name, &super::write::mongodump_metadata(collection))
@@ -341,19 +356,9 @@ impl<H: Serialize> Lane<'_, H> {
         Ok(Pace::Finished)
     }
 
-    /// A collection is not in the archive whole. The others go on, unless one moment for all was demanded.
+    /// See [`fail`].
     pub(super) fn fail(&self, saved: &mut Saved, status: SavedStatus, error: String) -> Result<(), Failure> {
-        if self.job.consistency == ConsistencyDemand::Require {
-            return Err(Failure::new(FailureKind::ConsistencyNotReached, error).at(&saved.name));
-        }
-        tracing::error!(
-            collection = saved.name,
-            error,
-            "the collection could not be backed up whole"
-        );
-        saved.status = status;
-        saved.error = Some(error);
-        Ok(())
+        fail(self.job, saved, status, error)
     }
 
     fn exception(&mut self, collection: &str, reason: String) -> Result<(), Failure> {
@@ -439,6 +444,21 @@ impl<H: Serialize> Lane<'_, H> {
     }
 }
 
+/// A collection is not in the archive whole. The others go on, unless one moment for all was demanded.
+pub(super) fn fail(job: &BackupJob, saved: &mut Saved, status: SavedStatus, error: String) -> Result<(), Failure> {
+    if job.consistency == ConsistencyDemand::Require {
+        return Err(Failure::new(FailureKind::ConsistencyNotReached, error).at(&saved.name));
+    }
+    tracing::error!(
+        collection = saved.name,
+        error,
+        "the collection could not be backed up whole"
+    );
+    saved.status = status;
+    saved.error = Some(error);
+    Ok(())
+}
+
 fn count(saved: &mut Saved, digest: &Digest, wrapped: u64) {
     let mut sum = saved.expected_digest();
     sum.merge(digest);
@@ -466,7 +486,8 @@ fn cannot_be_gone_on_with(saved: &Saved) -> MongoError {
     )
 }
 
-fn blank(collection: &Collection) -> Saved {
+/// A collection of which nothing has been read.
+pub(super) fn blank(collection: &Collection) -> Saved {
     Saved {
         name: collection.name.clone(),
         kind: collection.kind,

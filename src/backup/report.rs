@@ -31,6 +31,8 @@ pub enum RunStatus {
     Continue,
     /// Another invocation is at the same run: ask again later.
     Running,
+    /// What the run had begun was removed.
+    Aborted,
 }
 
 /// What an invocation has to say of a run.
@@ -160,9 +162,16 @@ pub struct BackupReport {
     /// The class that its objects are tagged with; absent where they have no tag.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub retention: Option<Retention>,
+    /// How many workers wrote the archive.
+    #[serde(default = "one")]
+    pub lanes: u32,
     /// What went not quite as it should, without loss.
     #[serde(default)]
     pub warnings: Vec<String>,
+}
+
+fn one() -> u32 {
+    1
 }
 
 /// One collection in a report.
@@ -271,6 +280,7 @@ impl BackupReport {
             finished: manifest.finished.clone(),
             seconds: took.as_secs_f64(),
             retention: None,
+            lanes: manifest.lanes.unwrap_or(1),
             warnings,
         };
         report.summary = summary(&report);

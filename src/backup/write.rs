@@ -5,11 +5,13 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use time::OffsetDateTime;
 
-use super::lane::{Keeper, Lane, Pace, Progress};
-use super::pipeline::{Pipeline, Reading};
+use super::lane::{Keeper, Lane, Pace};
+use super::pipeline::{Pipeline, Reading, Task};
 use super::segment::EncoderPool;
 use super::{BackupJob, Head, Tools, consistency};
-use crate::archive::{EntryName, FORMAT_VERSION, Manifest, PartSchedule, Saved, SavedStatus, Source, Status};
+use crate::archive::{
+    Entry, EntryName, Exception, FORMAT_VERSION, Manifest, PartSchedule, Saved, SavedStatus, Source, Status,
+};
 use crate::catalog::{Catalog, Collection, Definition, Kind};
 use crate::extjson::Style;
 use crate::failure::{Failure, FailureKind};
@@ -17,30 +19,35 @@ use crate::mongo::{Moment, ReadAt, VANISHED};
 use crate::run::rfc3339;
 use crate::store::Upload;
 
-/// Writes everything but the commit; `None` where the deadline came first, and the state is saved.
-pub(super) async fn write<H: Serialize>(
+/// Reads and writes what is left of a lane's collections; false where the deadline came first, and the state is saved.
+pub(super) async fn read<H: Serialize>(
     lane: &mut Lane<'_, H>,
-    catalog: Catalog,
-    head: &Head,
-) -> Result<Option<Manifest>, Failure> {
-    let (job, moment) = (lane.job, &head.moment);
-    let tasks = lane.progress.tasks(&catalog, &moment.undefined);
+    moment: &Moment,
+    catalog: &Catalog,
+    tasks: Vec<Task>,
+) -> Result<bool, Failure> {
     let resumable = lane.keeper.is_some();
-    let mut pipeline = Pipeline::start(reading(job, lane.tools, moment, resumable), tasks);
-    let read = lane.collections(&catalog, &moment.undefined, &mut pipeline).await;
+    let mut pipeline = Pipeline::start(reading(lane.job, lane.tools, moment, resumable), tasks);
+    let read = lane.collections(catalog, &moment.undefined, &mut pipeline).await;
     pipeline.stop().await;
     if read? == Pace::Paused {
-        return Ok(None);
+        return Ok(false);
     }
-    empty_collections(lane, &catalog).await?;
+    empty_collections(lane, catalog).await?;
+    Ok(true)
+}
 
-    let Progress {
-        saved: collections,
-        exceptions,
-        ..
-    } = std::mem::take(&mut lane.progress);
+/// What is said of an archive of these collections.
+pub(super) fn manifest(
+    job: &BackupJob,
+    head: &Head,
+    catalog: Catalog,
+    metadata: Entry,
+    collections: Vec<Saved>,
+    exceptions: Vec<Exception>,
+) -> Manifest {
     let failed = collections.iter().any(|saved| saved.status != SavedStatus::Complete);
-    Ok(Some(Manifest {
+    Manifest {
         format: "mongotar".to_owned(),
         version: FORMAT_VERSION.to_owned(),
         kind: "full".to_owned(),
@@ -49,6 +56,7 @@ pub(super) async fn write<H: Serialize>(
         finished: rfc3339(OffsetDateTime::now_utc()),
         writer: concat!("mongotar ", env!("CARGO_PKG_VERSION")).to_owned(),
         run: head.run.clone(),
+        lanes: None,
         status: if failed { Status::Partial } else { Status::Complete },
         source: Source {
             database: catalog.database,
@@ -58,10 +66,10 @@ pub(super) async fn write<H: Serialize>(
         payload: job.payload,
         pretty: job.pretty,
         compression: job.compression,
-        consistency: consistency(moment, exceptions),
-        metadata: head.metadata.clone(),
+        consistency: consistency(&head.moment, exceptions),
+        metadata,
         collections,
-    }))
+    }
 }
 
 /// Appends the manifest, and sends the last parts.

@@ -45,7 +45,8 @@ impl Answer for BackedUp {
                 };
                 report.databases.iter().filter_map(of_one).collect()
             }
-            Self::Databases(_) => Vec::new(),
+            Self::Lane(report) if report.status == RunStatus::Continue => vec![(None, Metrics::continued())],
+            Self::Databases(_) | Self::Planned(_) | Self::Lane(_) | Self::Aborted { .. } => Vec::new(),
         }
     }
 

@@ -1,10 +1,10 @@
 //! Reading a collection from its beginning to its end.
 
-use bson::RawDocumentBuf;
+use bson::{RawDocumentBuf, doc};
 use futures_util::StreamExt as _;
 use mongodb::raw_batch_cursor::RawBatchCursor;
 
-use super::{Batch, IdList, Mongo, MongoError, Position, ReadAt, Scan, ScanOrder, id_text};
+use super::{Batch, Bound, IdList, Mongo, MongoError, Position, ReadAt, Scan, ScanOrder, id_text};
 
 /// More documents than a reply of 16 MiB can hold of any but the smallest: the server then fills its replies.
 const FIRST_BATCH: u32 = 100_000;
@@ -99,6 +99,56 @@ impl Mongo {
             order: ScanOrder::Natural,
             read: 0,
         }
+    }
+}
+
+impl Mongo {
+    /// Bounds between so many ranges of `_id`s that hold about as many documents each. There may be fewer, where few documents are there.
+    ///
+    /// # Errors
+    /// What the server answered.
+    pub async fn cut_points(&self, database: &str, collection: &str, ranges: u32) -> Result<Vec<Bound>, MongoError> {
+        const SAMPLES: i64 = 64;
+        let action = format!("looking for ranges of {database}.{collection}");
+        let size = i64::from(ranges) * SAMPLES;
+        let pipeline = vec![
+            doc! {"$sample": {"size": size}},
+            doc! {"$project": {"_id": 1}},
+            doc! {"$sort": {"_id": 1}},
+        ];
+        let mut command = RawDocumentBuf::new();
+        command.append(bson::cstr!("aggregate"), collection);
+        let mut stages = bson::RawArrayBuf::new();
+        for stage in pipeline {
+            let stage = RawDocumentBuf::try_from(&stage);
+            stages.push(stage.map_err(|error| MongoError::unexpected(&action, error.to_string()))?);
+        }
+        command.append(bson::cstr!("pipeline"), stages);
+        command.append(bson::cstr!("allowDiskUse"), true);
+        command.append(
+            bson::cstr!("cursor"),
+            bson::rawdoc! {"batchSize": i64::from(FIRST_BATCH)},
+        );
+        let db = self.database(database);
+        let mut command = db.run_raw_cursor_command(command);
+        if let Some(selection) = self.read_selection() {
+            command = command.selection_criteria(selection);
+        }
+        let opened = command.batch().await;
+        let cursor = opened.map_err(|error| self.error(action, &error))?;
+        let mut found = self.batches(format!("{database}.{collection}"), cursor);
+        let mut ids: Vec<Bound> = Vec::new();
+        while let Some(reply) = found.next().await {
+            for document in reply?.all_documents() {
+                ids.extend(Bound::of(document?));
+            }
+        }
+        let step = ids.len() as u64;
+        let at = |range: u32| usize::try_from(u64::from(range) * step / u64::from(ranges.max(1))).unwrap_or(usize::MAX);
+        let mut bounds: Vec<Bound> = (1..ranges).filter_map(|range| ids.get(at(range)).cloned()).collect();
+        // A sample may give a document twice.
+        bounds.dedup();
+        Ok(bounds)
     }
 }
 

@@ -56,29 +56,9 @@ impl Journal {
     /// The state that an earlier invocation left, if there is one.
     ///
     /// # Errors
-    /// Where it cannot be read, or is not what was written.
+    /// As [`peek`].
     pub async fn read<S: DeserializeOwned>(&self) -> Result<Option<Recorded<S>>, Failure> {
-        let mut newest: Option<(u64, Location)> = None;
-        for object in self.store.list(&self.folder, STATE).await? {
-            let name = object.location.file_name();
-            let epoch = name.strip_prefix(STATE).and_then(|epoch| epoch.parse().ok());
-            if let Some(epoch) = epoch.filter(|epoch| newest.as_ref().is_none_or(|(newest, _)| epoch > newest)) {
-                newest = Some((epoch, object.location));
-            }
-        }
-        let Some((_, location)) = newest else { return Ok(None) };
-        let Some(content) = self.unsealed(&location).await? else {
-            return Ok(None);
-        };
-        let end = memchr::memchr(b'\n', &content).unwrap_or(content.len());
-        let state = serde_json::from_slice(&content[..end]).map_err(|error| {
-            Failure::new(
-                FailureKind::Store,
-                format!("{location}: the run's state cannot be read ({error}); it was written by another version. Begin a new run"),
-            )
-        })?;
-        let bytes = content.slice((end + 1).min(content.len())..);
-        Ok(Some(Recorded { state, bytes }))
+        peek(&self.store, &self.folder).await
     }
 
     /// Writes the state, in the place of the one before.
@@ -113,7 +93,7 @@ impl Journal {
     /// Where they are not there, or not what was written.
     pub async fn kept(&mut self, name: &str) -> Result<Bytes, Failure> {
         let location = self.folder.join(name);
-        let bytes = self.unsealed(&location).await?;
+        let bytes = unsealed(&self.store, &location).await?;
         self.kept.insert(name.to_owned());
         bytes.ok_or_else(|| StoreError::NotFound(location).into())
     }
@@ -129,27 +109,55 @@ impl Journal {
             store, folder, lease, ..
         } = self;
         // The lease goes last, and as long as it is there nobody begins anew.
-        if let Err(error) = remove_all(&store, &folder).await {
+        if let Err(error) = remove_run(&store, &folder).await {
             tracing::warn!(%error, "what a run has left behind could not be removed; the bucket's lifecycle rule will");
         }
         drop(lease);
     }
+}
 
-    async fn unsealed(&self, location: &Location) -> Result<Option<Bytes>, Failure> {
-        let Some((content, _)) = self.store.load(location).await? else {
-            return Ok(None);
-        };
-        let damaged = || {
-            Failure::new(
-                FailureKind::Store,
-                format!("{location} is not what was written: begin a new run"),
-            )
-        };
-        let end = content.len().checked_sub(SEAL).ok_or_else(damaged)?;
-        match blake3::hash(&content[..end]).as_bytes() == &content[end..] {
-            true => Ok(Some(content.slice(..end))),
-            false => Err(damaged()),
+/// The newest state of a run, whoever is at it; `None` where there is none.
+///
+/// # Errors
+/// Where it cannot be read, or is not what was written.
+pub async fn peek<S: DeserializeOwned>(store: &Store, folder: &Location) -> Result<Option<Recorded<S>>, Failure> {
+    let mut newest: Option<(u64, Location)> = None;
+    for object in store.list(folder, STATE).await? {
+        let name = object.location.file_name();
+        let epoch = name.strip_prefix(STATE).and_then(|epoch| epoch.parse().ok());
+        if let Some(epoch) = epoch.filter(|epoch| newest.as_ref().is_none_or(|(newest, _)| epoch > newest)) {
+            newest = Some((epoch, object.location));
         }
+    }
+    let Some((_, location)) = newest else { return Ok(None) };
+    let Some(content) = unsealed(store, &location).await? else {
+        return Ok(None);
+    };
+    let end = memchr::memchr(b'\n', &content).unwrap_or(content.len());
+    let state = serde_json::from_slice(&content[..end]).map_err(|error| {
+        Failure::new(
+            FailureKind::Store,
+            format!("{location}: the run's state cannot be read ({error}); it was written by another version. Begin a new run"),
+        )
+    })?;
+    let bytes = content.slice((end + 1).min(content.len())..);
+    Ok(Some(Recorded { state, bytes }))
+}
+
+async fn unsealed(store: &Store, location: &Location) -> Result<Option<Bytes>, Failure> {
+    let Some((content, _)) = store.load(location).await? else {
+        return Ok(None);
+    };
+    let damaged = || {
+        Failure::new(
+            FailureKind::Store,
+            format!("{location} is not what was written: begin a new run"),
+        )
+    };
+    let end = content.len().checked_sub(SEAL).ok_or_else(damaged)?;
+    match blake3::hash(&content[..end]).as_bytes() == &content[end..] {
+        true => Ok(Some(content.slice(..end))),
+        false => Err(damaged()),
     }
 }
 
@@ -159,8 +167,11 @@ fn sealed(mut content: Vec<u8>) -> Bytes {
     Bytes::from(content)
 }
 
-/// Removes the objects of a run, states before leases.
-pub(super) async fn remove_all(store: &Store, folder: &Location) -> Result<(), StoreError> {
+/// Removes the objects of a run, or of a part of it, states before leases.
+///
+/// # Errors
+/// What prevented it.
+pub async fn remove_run(store: &Store, folder: &Location) -> Result<(), StoreError> {
     let mut objects = store.list(folder, "").await?;
     objects.sort_by_key(|object| object.location.file_name().starts_with("lease"));
     for object in objects {

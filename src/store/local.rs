@@ -181,7 +181,7 @@ impl Temporary {
             Ok(Receipt {
                 number: part.number,
                 etag: String::new(),
-                crc64: crc64(&part.bytes),
+                crc64: Some(crc64(&part.bytes)),
                 bytes: part.bytes.len() as u64,
             })
         })

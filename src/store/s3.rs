@@ -295,8 +295,41 @@ impl Multipart {
         Ok(Receipt {
             number,
             etag: sent.e_tag().unwrap_or_default().to_owned(),
-            crc64: sum,
+            crc64: Some(sum),
             bytes: length,
+        })
+    }
+
+    /// Makes a part of an extent of another object in S3, without its bytes coming here.
+    pub(super) async fn copy(
+        &self,
+        number: u32,
+        (bucket, key): (&str, &str),
+        extent: Extent,
+    ) -> Result<Receipt, StoreError> {
+        const ACTION: &str = "s3:PutObject (UploadPartCopy)";
+        let last = extent.offset.saturating_add(extent.length).saturating_sub(1);
+        let copied = self
+            .client
+            .upload_part_copy()
+            .bucket(&self.bucket)
+            .key(&self.key)
+            .upload_id(&self.id)
+            .part_number(i32::try_from(number).unwrap_or(i32::MAX))
+            .copy_source(format!("{bucket}/{}", escaped(key)))
+            .copy_source_range(format!("bytes={}-{last}", extent.offset))
+            .send()
+            .await
+            .map_err(|error| failed(&self.bucket, &self.key, ACTION, &error))?;
+        let result = copied.copy_part_result();
+        Ok(Receipt {
+            number,
+            etag: result.and_then(|result| result.e_tag()).unwrap_or_default().to_owned(),
+            crc64: result
+                .and_then(|result| result.checksum_crc64_nvme())
+                .and_then(|checksum| STANDARD.decode(checksum).ok())
+                .and_then(|bytes| Some(u64::from_be_bytes(bytes.try_into().ok()?))),
+            bytes: extent.length,
         })
     }
 
@@ -308,12 +341,12 @@ impl Multipart {
                 CompletedPart::builder()
                     .part_number(i32::try_from(receipt.number).unwrap_or(i32::MAX))
                     .e_tag(&receipt.etag)
-                    .checksum_crc64_nvme(base64_of(receipt.crc64))
+                    .set_checksum_crc64_nvme(receipt.crc64.map(base64_of))
                     .build()
             })
             .collect();
         let bytes: u64 = receipts.iter().map(|receipt| receipt.bytes).sum();
-        let checksum = base64_of(full_crc64(receipts));
+        let checksum = full_crc64(receipts).map(base64_of);
         let completed = self
             .client
             .complete_multipart_upload()
@@ -321,7 +354,7 @@ impl Multipart {
             .key(&self.key)
             .upload_id(&self.id)
             .multipart_upload(CompletedMultipartUpload::builder().set_parts(Some(parts)).build())
-            .checksum_crc64_nvme(&checksum)
+            .set_checksum_crc64_nvme(checksum.clone())
             .checksum_type(ChecksumType::FullObject)
             .mpu_object_size(i64::try_from(bytes).unwrap_or(i64::MAX))
             .if_none_match("*")
@@ -334,14 +367,14 @@ impl Multipart {
                 etag: completed.e_tag().unwrap_or_default().to_owned(),
             }),
             // A completion whose answer was lost is retried, and then finds its own object.
-            Err(error) => match self.already_committed(bytes, receipts.len(), &checksum).await {
+            Err(error) => match self.already_committed(bytes, receipts.len(), checksum.as_deref()).await {
                 Some(object) => Ok(object),
                 None => Err(failed(&self.bucket, &self.key, ACTION, &error)),
             },
         }
     }
 
-    async fn already_committed(&self, bytes: u64, parts: usize, checksum: &str) -> Option<Object> {
+    async fn already_committed(&self, bytes: u64, parts: usize, checksum: Option<&str>) -> Option<Object> {
         let head = self
             .client
             .head_object()
@@ -352,8 +385,8 @@ impl Multipart {
             .await;
         let etag = match head {
             Ok(head) => {
-                let same =
-                    head.checksum_crc64_nvme() == Some(checksum) && head.content_length() == i64::try_from(bytes).ok();
+                let same = checksum.is_none_or(|sum| head.checksum_crc64_nvme() == Some(sum))
+                    && head.content_length() == i64::try_from(bytes).ok();
                 same.then(|| head.e_tag().unwrap_or_default().to_owned())
             }
             Err(error) if is_denied(&error) => self.listed(bytes, parts).await,
@@ -402,6 +435,18 @@ impl Multipart {
             _ => Ok(()),
         }
     }
+}
+
+/// A key as it stands in a header: what is no plain character is written as its bytes.
+fn escaped(key: &str) -> String {
+    let mut out = String::with_capacity(key.len());
+    for byte in key.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' | b'/' => out.push(char::from(byte)),
+            _ => out.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    out
 }
 
 fn content_type(key: &str) -> &'static str {

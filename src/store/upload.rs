@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
 
 use super::{Location, Object, StoreError, local, s3};
-use crate::archive::Part;
+use crate::archive::{Extent, Part};
 
 #[derive(Clone, Debug)]
 pub(super) enum Sink {
@@ -17,8 +17,8 @@ pub(super) enum Sink {
 pub(super) struct Receipt {
     pub(super) number: u32,
     pub(super) etag: String,
-    /// CRC64NVME of its bytes.
-    pub(super) crc64: u64,
+    /// CRC64NVME of its bytes; not known where the store copied them and does not say.
+    pub(super) crc64: Option<u64>,
     pub(super) bytes: u64,
 }
 
@@ -102,6 +102,37 @@ impl Upload {
         Ok(())
     }
 
+    /// Makes a part of an extent of another object of the same store, when fewer than the limit are on their way.
+    ///
+    /// # Errors
+    /// The first failure of any part.
+    pub async fn copy(&mut self, number: u32, offset: u64, source: &Object, extent: Extent) -> Result<(), StoreError> {
+        while self.in_flight.len() >= self.limit {
+            self.settle_one().await?;
+        }
+        let (sink, source) = (self.sink.clone(), source.clone());
+        self.in_flight.spawn(async move {
+            match (sink, &source.location) {
+                (Sink::S3(upload), Location::S3 { bucket, key }) => upload.copy(number, (bucket, key), extent).await,
+                (Sink::Local(file), Location::Local(path)) => {
+                    let bytes = local::read(path, &source.etag, extent).await?.to_vec();
+                    file.send(Part { number, offset, bytes }).await
+                }
+                _ => Err(StoreError::Failed {
+                    location: source.location.clone(),
+                    action: "copying",
+                    reason: "an object of another store cannot be copied".to_owned(),
+                }),
+            }
+        });
+        Ok(())
+    }
+
+    /// Whether a part of that number was sent.
+    pub fn has(&self, number: u32) -> bool {
+        self.receipts.iter().any(|receipt| receipt.number == number)
+    }
+
     /// Waits for all parts, and makes the object visible, unless one of that name is there.
     ///
     /// # Errors
@@ -152,14 +183,16 @@ pub(super) fn crc64(bytes: &[u8]) -> u64 {
     crc_fast::checksum(crc_fast::CrcAlgorithm::Crc64Nvme, bytes)
 }
 
-/// The checksum of all parts together.
-pub(super) fn full_crc64(receipts: &[Receipt]) -> u64 {
-    receipts
-        .iter()
-        .map(|receipt| (receipt.crc64, receipt.bytes))
-        .reduce(|(sum, length), (next, next_length)| {
-            let combined = crc_fast::checksum_combine(crc_fast::CrcAlgorithm::Crc64Nvme, sum, next, next_length);
-            (combined, length + next_length)
-        })
-        .map_or(0, |(sum, _)| sum)
+/// The checksum of all parts together, where that of each is known.
+pub(super) fn full_crc64(receipts: &[Receipt]) -> Option<u64> {
+    let (mut sum, mut length) = (None, 0);
+    for receipt in receipts {
+        let next = receipt.crc64?;
+        sum = Some(match sum {
+            None => next,
+            Some(sum) => crc_fast::checksum_combine(crc_fast::CrcAlgorithm::Crc64Nvme, sum, next, receipt.bytes),
+        });
+        length += receipt.bytes;
+    }
+    sum.or((length == 0).then_some(0))
 }

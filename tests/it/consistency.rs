@@ -4,6 +4,7 @@ mod capped;
 mod continued;
 mod denied;
 mod interference;
+mod lanes;
 mod moment;
 mod secrets;
 mod server_gone;

@@ -144,6 +144,7 @@ impl Forge {
             finished: "2026-11-21T02:00:41Z".to_owned(),
             writer: "mongotar 0.1.0".to_owned(),
             run: None,
+            lanes: None,
             status: Status::Complete,
             source: Source {
                 database: "shop".to_owned(),

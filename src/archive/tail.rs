@@ -1,0 +1,65 @@
+//! What ends an archive (FORMAT 6): the manifest as the last entry, the tar's end, the footer.
+
+use super::crc::Crc32;
+use super::footer::Footer;
+use super::frame::Place;
+use super::tar_header::{END_OF_ARCHIVE, HeaderPlan, padding};
+use super::{Compression, Extent, StoredFrame};
+
+/// What is known of the archive before its end.
+#[derive(Debug)]
+pub(super) struct Tail {
+    /// The manifest's path in the tar.
+    pub(super) path: String,
+    pub(super) compression: Compression,
+    pub(super) mtime: u64,
+    /// How many bytes there are so far.
+    pub(super) offset: u64,
+    /// Padding that the last entry still needs.
+    pub(super) padding: usize,
+    /// Of the tar stream so far.
+    pub(super) tar_crc32: Crc32,
+}
+
+impl Tail {
+    /// The trailer and the footer.
+    pub(super) fn build(self, manifest: &StoredFrame) -> (Vec<u8>, Vec<u8>) {
+        let compression = self.compression;
+        let mut head = vec![0; self.padding];
+        let plan = HeaderPlan::new(&[&self.path]);
+        head.extend_from_slice(&plan.build(&self.path, manifest.decoded_bytes, self.mtime));
+        let end = vec![0; padding(manifest.decoded_bytes) + END_OF_ARCHIVE];
+
+        let mut trailer = match self.offset {
+            0 => compression.prologue().to_vec(),
+            _ => Vec::new(),
+        };
+        trailer.extend_from_slice(&compression.glue(&head, Place::Between));
+        let manifest_offset = self.offset + trailer.len() as u64;
+        trailer.extend_from_slice(&manifest.stored);
+        trailer.extend_from_slice(&compression.glue(&end, Place::Last));
+        if compression == Compression::Gzip {
+            let content = Crc32::of_run(manifest.crc32, manifest.decoded_bytes);
+            let tar = self
+                .tar_crc32
+                .then(Crc32::of(&head))
+                .then(content)
+                .then(Crc32::of(&end));
+            trailer.extend_from_slice(&tar.gzip_trailer());
+        }
+        let footer = Footer {
+            compression,
+            trailer: Extent {
+                offset: self.offset,
+                length: trailer.len() as u64,
+            },
+            manifest: Extent {
+                offset: manifest_offset,
+                length: manifest.stored.len() as u64,
+            },
+            manifest_bytes: manifest.decoded_bytes,
+            blake3: blake3::hash(&trailer),
+        };
+        (trailer, footer.encode())
+    }
+}
