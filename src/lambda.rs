@@ -16,12 +16,14 @@ use crate::backup::{
     BackupAnswer, BackupJob, BackupRequest, DatabaseChoice, SeveralReport, Tools, backup_run, backup_several, jobs,
 };
 use crate::config::{Environment, read_action};
+use crate::continued::Continued;
 use crate::drill::{DrillReport, DrillRequest, drill};
 use crate::failure::Failure;
 use crate::progress::Progress;
 use crate::restore::{RestoreReport, RestoreRequest, carry_out, prepare};
 use crate::run::{Deadline, Run};
 use crate::store::{Location, Store};
+use crate::verify::{VerifyReport, VerifyRequest, verify_run};
 use connection::Connection;
 use invocation::Invocation;
 
@@ -80,7 +82,9 @@ impl Function {
     /// As [`Self::restore`].
     pub async fn answer_restore(&self, event: LambdaEvent<Value>) -> Result<Value, Failure> {
         let invocation = Invocation::of("restore", &event, self.connection.configured());
-        let answered = Box::pin(invocation.answer(self.restore(event.payload), &self.store)).await;
+        let (run, deadline) = (invocation.run().clone(), invocation.deadline());
+        let work = self.restore(event.payload, run, deadline);
+        let answered = Box::pin(invocation.answer(work, &self.store)).await;
         self.connection.after(&answered).await;
         answered
     }
@@ -114,12 +118,13 @@ impl Function {
         Ok(BackedUp::One(answer))
     }
 
-    /// Answers an event of the restore function.
+    /// Answers an event of the restore function, as the `run` that it belongs to.
     ///
     /// # Errors
-    /// As [`prepare`], [`carry_out`] and [`drill`], and what is wrong with the event.
-    pub async fn restore(&self, event: Value) -> Result<Restored, Failure> {
+    /// As [`prepare`], [`carry_out`], [`drill`] and [`verify_run`], and what is wrong with the event.
+    pub async fn restore(&self, event: Value, run: Run, deadline: Deadline) -> Result<Restored, Failure> {
         match RestoreEvent::read(event)? {
+            RestoreEvent::Verify(request) => self.verify(request, &run, deadline).await.map(Restored::Verified),
             RestoreEvent::Restore(request) => self.restore_archive(request).await.map(Box::new).map(Restored::Archive),
             RestoreEvent::Drill(request) => self.drill(request).await.map(Box::new).map(Restored::Drill),
         }
@@ -147,6 +152,19 @@ impl Function {
         Ok(report)
     }
 
+    /// Needs no database.
+    async fn verify(
+        &self,
+        request: VerifyRequest,
+        run: &Run,
+        deadline: Deadline,
+    ) -> Result<Continued<VerifyReport>, Failure> {
+        let job = request.into_job(self.connection.configured())?;
+        let verified = Box::pin(verify_run(&job, run, (&self.store, &Progress::default()), deadline)).await?;
+        tracing::info!(status = ?verified.status(), "verification ends");
+        Ok(verified)
+    }
+
     async fn tools(&self, deadline: Deadline) -> Result<Tools, Failure> {
         Ok(Tools {
             mongo: Box::pin(self.connection.mongo()).await?,
@@ -165,6 +183,8 @@ pub enum RestoreEvent {
     Restore(RestoreRequest),
     /// To prove that an archive restores.
     Drill(DrillRequest),
+    /// To prove that an archive is what was written.
+    Verify(VerifyRequest),
 }
 
 impl RestoreEvent {
@@ -177,8 +197,9 @@ impl RestoreEvent {
         match action.as_deref() {
             None | Some("restore") => RestoreRequest::from_event(event).map(Self::Restore),
             Some("drill") => DrillRequest::from_event(event).map(Self::Drill),
+            Some("verify") => VerifyRequest::from_event(event).map(Self::Verify),
             Some(other) => Err(Failure::invalid(format!(
-                "the action {other:?} is not known: it is \"restore\" (or left out) or \"drill\""
+                "the action {other:?} is not known: it is \"restore\" (or left out), \"verify\" or \"drill\""
             ))),
         }
     }
@@ -229,6 +250,8 @@ pub enum Restored {
     Archive(Box<RestoreReport>),
     /// To a drill.
     Drill(Box<DrillReport>),
+    /// To a verification.
+    Verified(Continued<VerifyReport>),
 }
 
 /// What Lambda shows of a failure: `error_type` is the failure's kind.
