@@ -13,13 +13,15 @@
 
 use std::{fmt, str::FromStr};
 
+use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::elements::Elements;
 
 /// The fingerprint of a set of documents. The default is that of no documents.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub struct Digest {
+    #[serde(with = "crate::archive::hex_sum")]
     sum: Sum,
     documents: u64,
     bytes: u64,

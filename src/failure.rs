@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::archive::ArchiveError;
@@ -14,7 +14,7 @@ use crate::secrets::SecretError;
 use crate::store::{LocationError, StoreError};
 
 /// What kind of failure it is. The names are part of the interface.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum FailureKind {
     /// Something that must be configured is missing: see the message for its name.
@@ -62,7 +62,7 @@ impl fmt::Display for FailureKind {
 }
 
 /// A failed operation.
-#[derive(Clone, Debug, Error)]
+#[derive(Clone, Debug, Error, Serialize, Deserialize)]
 #[error("{kind}: {message}")]
 pub struct Failure {
     /// What kind.

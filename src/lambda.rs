@@ -17,12 +17,14 @@ use crate::backup::{
     SeveralReport, Tools, abort_run, backup_run, backup_several, compose, jobs, lane, plan_lanes,
 };
 use crate::config::{Environment, read_action};
+use crate::continued::Continued;
 use crate::drill::{DrillReport, DrillRequest, drill};
 use crate::failure::Failure;
 use crate::progress::Progress;
 use crate::restore::{RestoreReport, RestoreRequest, carry_out, prepare};
 use crate::run::{Deadline, Run};
 use crate::store::{Location, Store};
+use crate::verify::{VerifyReport, VerifyRequest, verify_run};
 use connection::Connection;
 use invocation::Invocation;
 
@@ -71,9 +73,7 @@ impl Function {
     /// As [`Self::backup`].
     pub async fn answer_backup(&self, event: LambdaEvent<Value>) -> Result<Value, Failure> {
         let invocation = Invocation::of("backup", &event, self.connection.configured());
-        let run = invocation.run().clone();
-        let margin = self.connection.configured().margin();
-        let deadline = margin.map(|margin| invocation.deadline(margin));
+        let (run, deadline) = (invocation.run().clone(), self.deadline(&invocation));
         let work = async { self.backup(event.payload, run, deadline?).await };
         let answered = Box::pin(invocation.answer(work, &self.store)).await;
         self.connection.after(&answered).await;
@@ -86,9 +86,16 @@ impl Function {
     /// As [`Self::restore`].
     pub async fn answer_restore(&self, event: LambdaEvent<Value>) -> Result<Value, Failure> {
         let invocation = Invocation::of("restore", &event, self.connection.configured());
-        let answered = Box::pin(invocation.answer(self.restore(event.payload), &self.store)).await;
+        let (run, deadline) = (invocation.run().clone(), self.deadline(&invocation));
+        let work = async { self.restore(event.payload, run, deadline?).await };
+        let answered = Box::pin(invocation.answer(work, &self.store)).await;
         self.connection.after(&answered).await;
         answered
+    }
+
+    fn deadline(&self, invocation: &Invocation) -> Result<Deadline, Failure> {
+        let margin = self.connection.configured().margin()?;
+        Ok(invocation.deadline(margin))
     }
 
     /// Answers an event of the backup function, as the `run` that it belongs to.
@@ -146,12 +153,13 @@ impl Function {
         Ok(BackedUp::One(answer))
     }
 
-    /// Answers an event of the restore function.
+    /// Answers an event of the restore function, as the `run` that it belongs to.
     ///
     /// # Errors
-    /// As [`prepare`], [`carry_out`] and [`drill`], and what is wrong with the event.
-    pub async fn restore(&self, event: Value) -> Result<Restored, Failure> {
+    /// As [`prepare`], [`carry_out`], [`drill`] and [`verify_run`], and what is wrong with the event.
+    pub async fn restore(&self, event: Value, run: Run, deadline: Deadline) -> Result<Restored, Failure> {
         match RestoreEvent::read(event)? {
+            RestoreEvent::Verify(request) => self.verify(request, &run, deadline).await.map(Restored::Verified),
             RestoreEvent::Restore(request) => self.restore_archive(request).await.map(Box::new).map(Restored::Archive),
             RestoreEvent::Drill(request) => self.drill(request).await.map(Box::new).map(Restored::Drill),
         }
@@ -179,6 +187,19 @@ impl Function {
         Ok(report)
     }
 
+    /// Needs no database.
+    async fn verify(
+        &self,
+        request: VerifyRequest,
+        run: &Run,
+        deadline: Deadline,
+    ) -> Result<Continued<VerifyReport>, Failure> {
+        let job = request.into_job(self.connection.configured())?;
+        let verified = Box::pin(verify_run(&job, run, (&self.store, &Progress::default()), deadline)).await?;
+        tracing::info!(status = ?verified.status(), "verification ends");
+        Ok(verified)
+    }
+
     async fn tools(&self, deadline: Deadline) -> Result<Tools, Failure> {
         Ok(Tools {
             mongo: Box::pin(self.connection.mongo()).await?,
@@ -197,6 +218,8 @@ pub enum RestoreEvent {
     Restore(RestoreRequest),
     /// To prove that an archive restores.
     Drill(DrillRequest),
+    /// To prove that an archive is what was written.
+    Verify(VerifyRequest),
 }
 
 impl RestoreEvent {
@@ -209,8 +232,9 @@ impl RestoreEvent {
         match action.as_deref() {
             None | Some("restore") => RestoreRequest::from_event(event).map(Self::Restore),
             Some("drill") => DrillRequest::from_event(event).map(Self::Drill),
+            Some("verify") => VerifyRequest::from_event(event).map(Self::Verify),
             Some(other) => Err(Failure::invalid(format!(
-                "the action {other:?} is not known: it is \"restore\" (or left out) or \"drill\""
+                "the action {other:?} is not known: it is \"restore\" (or left out), \"verify\" or \"drill\""
             ))),
         }
     }
@@ -282,6 +306,8 @@ pub enum Restored {
     Archive(Box<RestoreReport>),
     /// To a drill.
     Drill(Box<DrillReport>),
+    /// To a verification.
+    Verified(Continued<VerifyReport>),
 }
 
 /// What Lambda shows of a failure: `error_type` is the failure's kind.

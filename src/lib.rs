@@ -18,6 +18,7 @@ pub mod archive;
 pub mod backup;
 pub mod catalog;
 pub mod config;
+pub mod continued;
 pub mod counts;
 pub mod digest;
 pub mod drill;

@@ -10,6 +10,7 @@ use time::OffsetDateTime;
 use crate::backup::{BackupReport, RunStatus};
 use crate::drill::{DrillReport, DrillVerdict};
 use crate::restore::RestoreReport;
+use crate::verify::VerifyReport;
 
 /// Where CloudWatch shows them.
 pub const NAMESPACE: &str = "mongotar";
@@ -100,6 +101,14 @@ impl Metrics {
         Self::ended(report.status)
             .and(Metric::Seconds, report.seconds)
             .and(Metric::DrillFailed, flag(failed))
+    }
+
+    /// Of a verification that ended.
+    pub fn of_verification(report: &VerifyReport) -> Self {
+        let unequal = report.collections.iter().filter(|collection| !collection.equal).count();
+        Self::ended(report.status)
+            .and(Metric::ArchiveBytes, report.archive_bytes as f64)
+            .and(Metric::FailedCollections, unequal as f64)
     }
 
     /// Of an answer that asks to be called again.

@@ -42,8 +42,9 @@ pub(crate) use report::without_own;
 pub use report::{
     Changed, MergeCounts, RejectedDocument, RestoreReport, SnapshotReport, Verification, VerifiedCollection,
 };
+pub(crate) use request::find_archive;
 pub use request::{ArchiveChoice, Consent, RestoreJob, RestoreRequest, WayBack};
-pub(crate) use way_back::folder_for;
+pub(crate) use way_back::{folder_for, folder_for_choice};
 
 use crate::backup::Tools;
 use crate::catalog::Catalog;

@@ -12,10 +12,11 @@ use serde_json::{Value, json};
 
 use crate::backup::{BackupReport, BackupRequest};
 use crate::catalog::Definition;
+use crate::continued::Unfinished;
 use crate::drill::{DrillReport, DrillRequest};
 use crate::restore::{RestoreReport, RestoreRequest};
 use crate::store::Location;
-use crate::verify::VerifyReport;
+use crate::verify::{VerifyReport, VerifyRequest};
 
 impl JsonSchema for Location {
     fn schema_name() -> Cow<'static, str> {
@@ -80,6 +81,8 @@ fn all() -> Vec<(&'static str, Value)> {
     );
     let mut drill = with_action(schema::<DrillRequest>(Of::Event), "drill", "What is to be done.");
     drill["required"] = json!(["action"]);
+    let mut verify = with_action(schema::<VerifyRequest>(Of::Event), "verify", "What is to be done.");
+    verify["required"] = json!(["action"]);
     vec![
         ("backup-request", schema::<BackupRequest>(Of::Event)),
         ("backup-report", schema::<BackupReport>(Of::Result)),
@@ -87,7 +90,9 @@ fn all() -> Vec<(&'static str, Value)> {
         ("restore-report", schema::<RestoreReport>(Of::Result)),
         ("drill-request", drill),
         ("drill-report", schema::<DrillReport>(Of::Result)),
+        ("verify-request", verify),
         ("verify-report", schema::<VerifyReport>(Of::Result)),
+        ("unfinished", schema::<Unfinished>(Of::Result)),
     ]
 }
 

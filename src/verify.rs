@@ -3,28 +3,32 @@
 //! Footer, trailer and manifest have been checked by opening it. What remains are the regions that the manifest lists: each header and each segment against its BLAKE3,
 //! each segment decoded to the documents it claims, and each collection's documents against its digest. What is damaged is named, and does not keep the rest
 //! from being checked.
+//!
+//! [`verify_run`] does it in as many invocations as it takes.
 
 mod against;
+mod regions;
+mod request;
+mod run;
 
-use std::sync::Arc;
-
-use futures_util::{StreamExt as _, stream};
 use serde::{Deserialize, Serialize};
 
-use crate::archive::{Entry, Extent, Opened, Saved, SavedStatus, Status, hex_sum};
+use crate::archive::{Saved, SavedStatus, hex_sum};
 use crate::backup::RunStatus;
 use crate::catalog::Kind;
 use crate::digest::{Digest, Sum};
 use crate::failure::Failure;
-use crate::open::{ArchiveFile, Form, Source, open};
+use crate::open::{Source, open};
 use crate::progress::Progress;
+use crate::run::Deadline;
 use crate::store::Store;
 use crate::wording::{count, first_few, size};
 
-pub use against::{AgainstJob, AgainstReport, ComparedCollection, Comparison, Side, against};
+pub(crate) use regions::{Checked, Pace};
+pub use request::{VerifyJob, VerifyRequest};
+pub use run::verify_run;
 
-/// How many regions are fetched at a time.
-const AHEAD: usize = 8;
+pub use against::{AgainstJob, AgainstReport, ComparedCollection, Comparison, Side, against};
 
 /// The answer of `mongotar verify --json`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -85,38 +89,11 @@ pub async fn verify(
     progress: &Progress,
 ) -> Result<VerifyReport, Failure> {
     let source = source.into();
-    let location = source.location;
-    progress.step(format!("opening {location}"));
+    progress.step(format!("opening {}", source.location));
     let file = open(store, source).await?;
-    let mut report = VerifyReport {
-        status: RunStatus::Complete,
-        summary: String::new(),
-        archive: location.to_string(),
-        archive_bytes: file.object.bytes,
-        segments: 0,
-        collections: Vec::new(),
-        damaged: Vec::new(),
-        warnings: file.warnings(),
-    };
-    match &file.form {
-        Form::Native(opened) => check_regions(&file, opened, progress, &mut report).await,
-        // The survey that opened it has read all of it.
-        Form::Foreign(survey, _) => {
-            report.collections = survey
-                .collections
-                .iter()
-                .map(|saved| checked(saved, saved.expected_digest()))
-                .collect()
-        }
-    }
-    let sound = report.damaged.is_empty() && report.collections.iter().all(|collection| collection.equal);
-    report.status = match (sound, file.status()) {
-        (false, _) => RunStatus::Failed,
-        (true, Status::Partial) => RunStatus::Partial,
-        (true, Status::Complete) => RunStatus::Complete,
-    };
-    report.summary = summary(&report);
-    Ok(report)
+    let mut checked = Checked::nothing_of(&file);
+    while checked.go_on(&file, progress, Deadline::never()).await == Pace::Paused {}
+    Ok(checked.report(&file))
 }
 
 fn summary(report: &VerifyReport) -> String {
@@ -149,60 +126,6 @@ fn summary(report: &VerifyReport) -> String {
             count(report.damaged.len() as u64, "place"),
             first_few(report.damaged.iter().cloned())
         ),
-    }
-}
-
-async fn check_regions(file: &ArchiveFile, opened: &Arc<Opened>, progress: &Progress, report: &mut VerifyReport) {
-    check_definition(file, opened, &opened.manifest.metadata, report).await;
-    for saved in &opened.manifest.collections {
-        progress.step(format!("checking {}", saved.name));
-        if let Some(definition) = &saved.definition {
-            check_definition(file, opened, definition, report).await;
-        }
-        let mut read = Digest::default();
-        if let Some(entry) = &saved.entry {
-            check_header(file, opened, entry, report).await;
-            let entry = Arc::new(entry.clone());
-            let mut chunks = stream::iter(0..entry.segments.len())
-                .map(|index| file.chunk(Arc::clone(opened), Arc::clone(&entry), index, saved.hashing))
-                .buffered(AHEAD);
-            while let Some(chunk) = chunks.next().await {
-                report.segments += 1;
-                match chunk {
-                    Ok(chunk) => {
-                        progress.add(chunk.digest.documents(), chunk.digest.bytes());
-                        read.merge(&chunk.digest);
-                    }
-                    Err(failure) => report.damaged.push(failure.message),
-                }
-            }
-        }
-        report.collections.push(checked(saved, read));
-    }
-}
-
-/// An entry that holds no documents: its header, and its content as bytes.
-async fn check_definition(file: &ArchiveFile, opened: &Arc<Opened>, entry: &Entry, report: &mut VerifyReport) {
-    check_header(file, opened, entry, report).await;
-    for index in 0..entry.segments.len() {
-        report.segments += 1;
-        if let Err(failure) = file.segment_text(opened, entry, index).await {
-            report.damaged.push(failure.message);
-        }
-    }
-}
-
-async fn check_header(file: &ArchiveFile, opened: &Opened, entry: &Entry, report: &mut VerifyReport) {
-    let extent = Extent {
-        offset: entry.header.offset,
-        length: entry.header.length,
-    };
-    let checked = match file.read(extent).await {
-        Ok(stored) => opened.check_header(entry, &stored).map_err(Failure::from),
-        Err(failure) => Err(failure),
-    };
-    if let Err(failure) = checked {
-        report.damaged.push(failure.at(&file.object.location).message);
     }
 }
 

@@ -6,6 +6,7 @@ use crate::config::{Environment, read_request};
 use crate::failure::{Failure, FailureKind};
 use crate::plan::check_database;
 use crate::restore::{ArchiveChoice, RestoreJob, RestoreRequest};
+use crate::run::Run;
 
 /// The event of a drill: `{"action": "drill", …}` for the restore handler. Unknown fields are refused by name.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -30,6 +31,9 @@ pub struct DrillRequest {
     /// How many documents the sample hash covers (default 100).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub verify_sample_size: Option<u32>,
+    /// Which run this event belongs to. The same run again goes on where the last invocation stopped, or finds what came of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run: Option<Run>,
 }
 
 /// A drill with nothing left open.

@@ -14,6 +14,7 @@ use tracing::Instrument as _;
 
 use crate::backup::{BackupAnswer, DatabaseReport, Retention, RunStatus};
 use crate::config::Environment;
+use crate::continued::{Continued, Unfinished};
 use crate::failure::Failure;
 use crate::metrics::{Metric, Metrics, flag};
 use crate::restore::folder_for;
@@ -83,6 +84,14 @@ fn of_answer(answer: &BackupAnswer, now: OffsetDateTime) -> Option<(Option<&str>
     Some((Some(answer.database()), metrics))
 }
 
+/// Of a run that is only being waited for nothing is measured.
+fn of_unfinished(unfinished: &Unfinished) -> Vec<(Option<&str>, Metrics)> {
+    match unfinished.status {
+        RunStatus::Continue => vec![(unfinished.database.as_deref(), Metrics::continued())],
+        _ => Vec::new(),
+    }
+}
+
 impl Answer for Restored {
     fn measured(&self, _now: OffsetDateTime) -> Vec<(Option<&str>, Metrics)> {
         match self {
@@ -92,6 +101,8 @@ impl Answer for Restored {
                 .collect(),
             // A scratch database has a new name each time.
             Self::Drill(report) => vec![(None, Metrics::of_drill(report))],
+            Self::Verified(Continued::Finished(report)) => vec![(None, Metrics::of_verification(report))],
+            Self::Verified(Continued::Unfinished(unfinished)) => of_unfinished(unfinished),
         }
     }
 
@@ -103,6 +114,8 @@ impl Answer for Restored {
                 (snapshot.or_else(beside)?, "restore")
             }
             Self::Drill(report) => (folder_for(&report.archive.as_ref()?.parse::<Location>().ok()?), "drill"),
+            Self::Verified(Continued::Finished(report)) => (folder_for(&report.archive.parse().ok()?), "verify"),
+            Self::Verified(Continued::Unfinished(_)) => return None,
         };
         Some(Place {
             folder,

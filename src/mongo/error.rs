@@ -1,6 +1,7 @@
 //! What a server or the way to it answered.
 
 use mongodb::error::ErrorKind;
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 /// Server error codes that somebody acts on (`src/mongo/base/error_codes.yml` of the server).
@@ -28,7 +29,7 @@ pub mod code {
 }
 
 /// A failed command or connection. The message never holds credentials.
-#[derive(Clone, Debug, Error)]
+#[derive(Clone, Debug, Error, Serialize, Deserialize)]
 #[error("{action}: {reason}")]
 pub struct MongoError {
     /// What was tried, with the namespace.

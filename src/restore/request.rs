@@ -9,6 +9,7 @@ use crate::catalog::Selection;
 use crate::config::{Environment, read_request};
 use crate::failure::{Failure, FailureKind};
 use crate::plan::{Existing, Extra, Inference, Policy, Rename, Validators};
+use crate::run::Run;
 use crate::store::{Location, Store};
 
 /// How many documents go into one insert command at most, where nothing is said: the ancestor's number.
@@ -74,6 +75,9 @@ pub struct RestoreRequest {
     /// How many documents the sample hash covers (default 100).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub verify_sample_size: Option<u32>,
+    /// Which run this event belongs to. The same run again goes on where the last invocation stopped, or finds what came of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run: Option<Run>,
 }
 
 /// Which archive is meant.
@@ -213,7 +217,7 @@ impl RestoreRequest {
 }
 
 /// The archive that is meant.
-pub(super) async fn find_archive(choice: &ArchiveChoice, store: &Store) -> Result<Location, Failure> {
+pub(crate) async fn find_archive(choice: &ArchiveChoice, store: &Store) -> Result<Location, Failure> {
     let folder: Location = match choice {
         ArchiveChoice::At(location) => return Ok(location.parse()?),
         ArchiveChoice::Latest { latest } => latest.parse()?,

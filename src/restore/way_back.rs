@@ -3,11 +3,12 @@
 use serde_json::json;
 
 use super::report::SnapshotReport;
-use super::{Prepared, RestoreJob, WayBack};
+use super::{ArchiveChoice, Prepared, RestoreJob, WayBack};
 use crate::backup::{BackupJob, ConsistencyDemand, RunStatus, Tools, backup};
 use crate::catalog::{Collection, Selection};
 use crate::failure::{Failure, FailureKind};
 use crate::plan::INTERNAL_PREFIX;
+use crate::store::Location;
 use crate::verify::verify;
 
 /// The folder of snapshots, beside the archives.
@@ -85,7 +86,7 @@ pub(super) async fn take(
 }
 
 /// Where what a restore writes goes, if nothing is said: `pre-restore/` beside the archive, and not one within another.
-pub(crate) fn folder_for(archive: &crate::store::Location) -> crate::store::Location {
+pub(crate) fn folder_for(archive: &Location) -> Location {
     let beside = archive.parent();
     match beside.file_name() == FOLDER || ends_in_folder(&beside) {
         true => beside,
@@ -93,7 +94,18 @@ pub(crate) fn folder_for(archive: &crate::store::Location) -> crate::store::Loca
     }
 }
 
+/// The same for an archive that is still to be looked for.
+///
+/// # Errors
+/// Where that is no place.
+pub(crate) fn folder_for_choice(choice: &ArchiveChoice) -> Result<Location, Failure> {
+    Ok(match choice {
+        ArchiveChoice::At(archive) => folder_for(&archive.parse()?),
+        ArchiveChoice::Latest { latest } => folder_for(&latest.parse::<Location>()?.join("archive")),
+    })
+}
+
 /// An S3 folder's key ends in a slash.
-fn ends_in_folder(location: &crate::store::Location) -> bool {
-    matches!(location, crate::store::Location::S3 { key, .. } if key.trim_end_matches('/').rsplit('/').next() == Some(FOLDER))
+fn ends_in_folder(location: &Location) -> bool {
+    matches!(location, Location::S3 { key, .. } if key.trim_end_matches('/').rsplit('/').next() == Some(FOLDER))
 }

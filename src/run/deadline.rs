@@ -29,6 +29,15 @@ impl Deadline {
         }
     }
 
+    /// This one, or an earlier one in so long.
+    #[must_use]
+    pub fn or_in(self, time: Duration) -> Self {
+        let earlier = Instant::now().checked_add(time);
+        Self {
+            stop: self.stop.into_iter().chain(earlier).min(),
+        }
+    }
+
     /// Whether there is one.
     pub fn is_set(&self) -> bool {
         self.stop.is_some()
@@ -57,5 +66,10 @@ mod tests {
         assert!(Deadline::within(Duration::from_secs(9), Some(Duration::from_secs(30))).is_near());
         assert!(!Deadline::never().is_near() && !Deadline::never().is_set());
         assert!(Deadline::within(Duration::ZERO, None).is_near());
+        assert!(Deadline::never().or_in(Duration::ZERO).is_near());
+        assert!(
+            Deadline::within(Duration::ZERO, None).or_in(MARGIN).is_near()
+                && !Deadline::never().or_in(MARGIN).is_near()
+        );
     }
 }

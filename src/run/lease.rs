@@ -99,7 +99,8 @@ impl Lease {
         let etag = match store.swap(&location, text(&held), expected.as_deref()).await {
             Ok(etag) => etag,
             // Somebody was faster: to take the run up, or to end it.
-            Err(StoreError::Exists(_) | StoreError::NotFound(_)) => return Ok(Taken::Running),
+            Err(StoreError::Exists(_)) => return Ok(Taken::Running),
+            Err(StoreError::NotFound(_)) if expected.is_some() => return Ok(Taken::Running),
             Err(error) => return Err(error),
         };
         let shared = Arc::new(Shared {

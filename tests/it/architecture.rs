@@ -12,7 +12,7 @@ const LAYERS: [&[&str]; 5] = [
     // What operations share.
     &["failure", "progress", "config", "run", "open"],
     // Operations.
-    &["backup", "restore", "verify", "drill", "inspect", "counts"],
+    &["backup", "continued", "restore", "verify", "drill", "inspect", "counts"],
     // Shells.
     &["metrics", "lambda", "schemas"],
 ];

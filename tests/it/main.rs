@@ -4,6 +4,7 @@ mod architecture;
 mod cli;
 mod codec;
 mod consistency;
+mod continued;
 mod damage;
 mod drill;
 mod fidelity;

@@ -1,0 +1,149 @@
+//! What the restore function does in more than one invocation: restores, verifications and drills.
+//!
+//! Each is a [run](crate::run). An invocation takes it up, does its part from the state that the last one left, and lets go of it again; near its deadline it answers
+//! `continue`, and the same event goes on. How far each of the three can pause, and what it has to remember, is its own matter.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::backup::RunStatus;
+use crate::failure::{Failure, FailureKind};
+use crate::run::{Journal, Lease, Run, Taken};
+use crate::store::{Location, Store, StoreError};
+use crate::wording::count;
+
+/// How often a state is saved though nothing asks for it: what a crash costs at the most.
+pub(crate) const SAVED_EVERY: Duration = Duration::from_secs(20);
+
+/// What an invocation has to say of a run.
+#[derive(Clone, Debug, Serialize)]
+#[serde(untagged)]
+pub enum Continued<R> {
+    /// It is at its end.
+    Finished(Box<R>),
+    /// It is not.
+    Unfinished(Unfinished),
+}
+
+/// A run that is not at its end.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Unfinished {
+    /// `continue`: the same event again goes on. `running`: another invocation is at it.
+    pub status: RunStatus,
+    /// One sentence for a notification.
+    pub summary: String,
+    /// Which run it is: an event that had none of its own goes on with this one.
+    pub run: Run,
+    /// Which archive it is about, where that is known yet.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub archive: Option<String>,
+    /// Into which database, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub database: Option<String>,
+    /// How many invocations there were, this one included.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub invocations: Option<u32>,
+}
+
+/// What has a status.
+pub trait Ended {
+    /// How it ended.
+    fn status(&self) -> RunStatus;
+}
+
+impl<R: Ended> Continued<R> {
+    /// How it stands.
+    pub fn status(&self) -> RunStatus {
+        match self {
+            Self::Finished(report) => report.status(),
+            Self::Unfinished(unfinished) => unfinished.status,
+        }
+    }
+}
+
+impl Unfinished {
+    /// Somebody else is at it.
+    pub(crate) fn running(run: &Run, what: &str) -> Self {
+        Self {
+            status: RunStatus::Running,
+            summary: format!("{what} is being carried on by another invocation"),
+            run: run.clone(),
+            archive: None,
+            database: None,
+            invocations: None,
+        }
+    }
+
+    /// The time was up; `done` says how far it is.
+    pub(crate) fn paused(run: &Run, (what, done): (&str, &str), archive: &str, invocations: u32) -> Self {
+        Self {
+            status: RunStatus::Continue,
+            summary: format!(
+                "{what} goes on: {done} after {}",
+                count(invocations.into(), "invocation")
+            ),
+            archive: Some(archive.to_owned()),
+            invocations: Some(invocations),
+            ..Self::running(run, what)
+        }
+    }
+}
+
+/// What came of an attempt to take a run up.
+#[derive(Debug)]
+pub(crate) enum TakenUp {
+    /// It is ours.
+    Ours(Journal),
+    /// Another invocation is at it.
+    Running,
+    /// Nothing can be kept where its state would be. It can still be done, within this one invocation.
+    Nowhere,
+}
+
+/// Takes a run up whose state is in that folder.
+///
+/// # Errors
+/// What the store answered.
+pub(crate) async fn take_up(store: &Store, folder: Location) -> Result<TakenUp, Failure> {
+    match Lease::take(store, &folder).await {
+        Ok(Taken::Ours(lease)) => Ok(TakenUp::Ours(Journal::new(store, folder, lease))),
+        Ok(Taken::Running) => Ok(TakenUp::Running),
+        Err(error @ (StoreError::Denied { .. } | StoreError::NotFound(_))) => {
+            tracing::warn!(%error, "nothing can be kept of this run, so it has to end within this invocation");
+            Ok(TakenUp::Nowhere)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Lets go of a run, as what came of it asks for.
+pub(crate) async fn let_go<R>(journal: Journal, answer: &Result<Continued<R>, Failure>) {
+    match answer {
+        Ok(Continued::Finished(_)) => journal.end().await,
+        Ok(Continued::Unfinished(_)) => journal.pause().await,
+        Err(failure) if failure.kind == FailureKind::RunTakenOver => {}
+        Err(failure) if is_worth_another_try(failure) => journal.pause().await,
+        Err(_) => journal.end().await,
+    }
+}
+
+/// Whether a run may be taken up again after this: nothing was wrong with it as such.
+pub(crate) fn is_worth_another_try(failure: &Failure) -> bool {
+    matches!(failure.kind, FailureKind::Database | FailureKind::Store)
+}
+
+/// The same run means the same request; if it does not, somebody has given two requests one id.
+///
+/// # Errors
+/// [`FailureKind::InvalidRequest`] where it is another one.
+pub(crate) fn check_request(recorded: &str, asked: &str, run: &Run) -> Result<(), Failure> {
+    match recorded == asked {
+        true => Ok(()),
+        false => Err(Failure::invalid(format!(
+            "the run {:?} was begun with another request: give each request a run of its own, or the first one again",
+            run.id
+        ))),
+    }
+}

@@ -1,0 +1,180 @@
+//! The regions that a manifest lists, one after the other; between two segments a check can pause, and goes on from what it has found so far.
+
+use std::sync::Arc;
+
+use futures_util::{StreamExt as _, stream};
+use serde::{Deserialize, Serialize};
+
+use super::{VerifyReport, checked, summary};
+use crate::archive::{Entry, Extent, Opened, Status};
+use crate::backup::RunStatus;
+use crate::digest::Digest;
+use crate::failure::Failure;
+use crate::open::{ArchiveFile, Form};
+use crate::progress::Progress;
+use crate::run::Deadline;
+
+/// How many regions are fetched at a time.
+const AHEAD: usize = 8;
+
+/// How far the check of an archive has come.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Checked {
+    /// What was found so far; its status and its summary come last.
+    report: VerifyReport,
+    /// Whether the first entry was.
+    metadata: bool,
+    /// The collection after those in the report, where it was begun.
+    open: Option<Open>,
+}
+
+/// A collection that is half checked.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct Open {
+    /// How many of its segments were read.
+    segments: usize,
+    /// What they came to.
+    read: Digest,
+}
+
+/// How a check came to a stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pace {
+    /// At its end.
+    Finished,
+    /// It is to go on.
+    Paused,
+}
+
+impl Checked {
+    /// Nothing yet.
+    pub(crate) fn nothing_of(file: &ArchiveFile) -> Self {
+        Self {
+            report: VerifyReport {
+                status: RunStatus::Complete,
+                summary: String::new(),
+                archive: file.object.location.to_string(),
+                archive_bytes: file.object.bytes,
+                segments: 0,
+                collections: Vec::new(),
+                damaged: Vec::new(),
+                warnings: file.warnings(),
+            },
+            metadata: false,
+            open: None,
+        }
+    }
+
+    /// How many segments were read.
+    pub(crate) fn segments(&self) -> u64 {
+        self.report.segments
+    }
+
+    /// Checks what is left, until it is time to pause. One region at least, or it would never come to its end.
+    pub(crate) async fn go_on(&mut self, file: &ArchiveFile, progress: &Progress, until: Deadline) -> Pace {
+        match &file.form {
+            Form::Native(opened) => self.regions(file, opened, progress, until).await,
+            // The survey that opened it has read all of it.
+            Form::Foreign(survey, _) => {
+                self.report.collections = survey
+                    .collections
+                    .iter()
+                    .map(|saved| checked(saved, saved.expected_digest()))
+                    .collect();
+                Pace::Finished
+            }
+        }
+    }
+
+    /// The verdict, when all is checked.
+    pub(crate) fn report(mut self, file: &ArchiveFile) -> VerifyReport {
+        let report = &mut self.report;
+        let sound = report.damaged.is_empty() && report.collections.iter().all(|collection| collection.equal);
+        report.status = match (sound, file.status()) {
+            (false, _) => RunStatus::Failed,
+            (true, Status::Partial) => RunStatus::Partial,
+            (true, Status::Complete) => RunStatus::Complete,
+        };
+        report.summary = summary(report);
+        self.report
+    }
+
+    async fn regions(
+        &mut self,
+        file: &ArchiveFile,
+        opened: &Arc<Opened>,
+        progress: &Progress,
+        until: Deadline,
+    ) -> Pace {
+        if !self.metadata {
+            self.definition(file, opened, &opened.manifest.metadata).await;
+            self.metadata = true;
+        }
+        while let Some(saved) = opened.manifest.collections.get(self.report.collections.len()) {
+            progress.step(format!("checking {}", saved.name));
+            let mut open = match self.open.take() {
+                Some(open) => open,
+                None => {
+                    if let Some(definition) = &saved.definition {
+                        self.definition(file, opened, definition).await;
+                    }
+                    if let Some(entry) = &saved.entry {
+                        self.header(file, opened, entry).await;
+                    }
+                    Open::default()
+                }
+            };
+            if let Some(entry) = &saved.entry {
+                let entry = Arc::new(entry.clone());
+                let mut chunks = stream::iter(open.segments..entry.segments.len())
+                    .map(|index| file.chunk(Arc::clone(opened), Arc::clone(&entry), index, saved.hashing))
+                    .buffered(AHEAD);
+                while let Some(chunk) = chunks.next().await {
+                    self.report.segments += 1;
+                    open.segments += 1;
+                    match chunk {
+                        Ok(chunk) => {
+                            progress.add(chunk.digest.documents(), chunk.digest.bytes());
+                            open.read.merge(&chunk.digest);
+                        }
+                        Err(failure) => self.report.damaged.push(failure.message),
+                    }
+                    if until.is_near() && open.segments < entry.segments.len() {
+                        self.open = Some(open);
+                        return Pace::Paused;
+                    }
+                }
+            }
+            self.report.collections.push(checked(saved, open.read));
+            if until.is_near() {
+                return Pace::Paused;
+            }
+        }
+        Pace::Finished
+    }
+
+    /// An entry that holds no documents: its header, and its content as bytes.
+    async fn definition(&mut self, file: &ArchiveFile, opened: &Arc<Opened>, entry: &Entry) {
+        self.header(file, opened, entry).await;
+        for index in 0..entry.segments.len() {
+            self.report.segments += 1;
+            if let Err(failure) = file.segment_text(opened, entry, index).await {
+                self.report.damaged.push(failure.message);
+            }
+        }
+    }
+
+    async fn header(&mut self, file: &ArchiveFile, opened: &Opened, entry: &Entry) {
+        let extent = Extent {
+            offset: entry.header.offset,
+            length: entry.header.length,
+        };
+        let checked = match file.read(extent).await {
+            Ok(stored) => opened.check_header(entry, &stored).map_err(Failure::from),
+            Err(failure) => Err(failure),
+        };
+        if let Err(failure) = checked {
+            self.report.damaged.push(failure.at(&file.object.location).message);
+        }
+    }
+}

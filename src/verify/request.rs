@@ -1,0 +1,66 @@
+//! What a caller asks of a verification.
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::{Environment, read_request};
+use crate::failure::{Failure, FailureKind};
+use crate::restore::ArchiveChoice;
+use crate::run::Run;
+
+/// The event of a verification: `{"action": "verify", …}` for the restore handler. Unknown fields are refused by name.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub struct VerifyRequest {
+    /// Which archive; the newest in `MONGOTAR_TO` where it is left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub archive: Option<ArchiveChoice>,
+    /// Which database (or folder) of the archive, where a dump of others holds several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source_database: Option<String>,
+    /// Which run this event belongs to. The same run again goes on where the last invocation stopped.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run: Option<Run>,
+}
+
+/// A verification with nothing left open.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct VerifyJob {
+    /// Which archive.
+    pub archive: ArchiveChoice,
+    /// Which database of it, where it holds several.
+    pub source_database: Option<String>,
+}
+
+impl VerifyRequest {
+    /// Reads an event: a request, or an EventBridge event whose `detail` is one.
+    ///
+    /// # Errors
+    /// [`FailureKind::InvalidRequest`], with the name of the field that is not known.
+    pub fn from_event(event: serde_json::Value) -> Result<Self, Failure> {
+        read_request(event, "verify")
+    }
+
+    /// Fills in what is left out.
+    ///
+    /// # Errors
+    /// [`FailureKind::ConfigurationMissing`].
+    pub fn into_job(self, environment: &Environment) -> Result<VerifyJob, Failure> {
+        let newest = || {
+            environment
+                .destination
+                .clone()
+                .map(|latest| ArchiveChoice::Latest { latest })
+        };
+        let archive = self.archive.or_else(newest).ok_or_else(|| {
+            Failure::new(
+                FailureKind::ConfigurationMissing,
+                "no archive to verify: give \"archive\", or set MONGOTAR_TO to the folder whose newest one is meant",
+            )
+        })?;
+        Ok(VerifyJob {
+            archive,
+            source_database: self.source_database,
+        })
+    }
+}

@@ -1,0 +1,133 @@
+//! A verification in as many invocations as it takes: what was found so far is kept, and the next one goes on behind the last segment that was read.
+
+use serde::{Deserialize, Serialize};
+
+use super::VerifyReport;
+use super::regions::{Checked, Pace};
+use super::request::VerifyJob;
+use crate::backup::RunStatus;
+use crate::continued::{Continued, Ended, SAVED_EVERY, TakenUp, Unfinished, check_request, let_go, take_up};
+use crate::failure::{Failure, FailureKind};
+use crate::open::{ArchiveFile, Source, open};
+use crate::progress::Progress;
+use crate::restore::{find_archive, folder_for_choice};
+use crate::run::{Deadline, Journal, Run};
+use crate::store::Store;
+use crate::wording::count;
+
+impl Ended for VerifyReport {
+    fn status(&self) -> RunStatus {
+        self.status
+    }
+}
+
+/// What another invocation must know to go on.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct State {
+    /// What was asked for.
+    request: String,
+    /// Which archive that meant, and which version of it.
+    archive: String,
+    etag: String,
+    invocations: u32,
+    checked: Checked,
+}
+
+/// Verifies the run's archive, or goes on with it; ends near the deadline. A run that is at its end leaves nothing behind: asked again, it reads the archive again.
+///
+/// # Errors
+/// As [`verify`](super::verify()). Where the same may succeed later, the run's state is kept.
+pub async fn verify_run(
+    job: &VerifyJob,
+    run: &Run,
+    (store, progress): (&Store, &Progress),
+    deadline: Deadline,
+) -> Result<Continued<VerifyReport>, Failure> {
+    let folder = run.folder(&folder_for_choice(&job.archive)?)?;
+    let journal = match take_up(store, folder).await? {
+        TakenUp::Ours(journal) => journal,
+        TakenUp::Running => {
+            let running = Unfinished::running(run, "the verification");
+            return Ok(Continued::Unfinished(running));
+        }
+        TakenUp::Nowhere => {
+            let location = find_archive(&job.archive, store).await?;
+            let source = Source {
+                location: &location,
+                database: job.source_database.as_deref(),
+            };
+            let report = super::verify(store, source, progress).await?;
+            return Ok(Continued::Finished(Box::new(report)));
+        }
+    };
+    let answer = Box::pin(part(job, run, (store, progress), deadline, &journal)).await;
+    let_go(journal, &answer).await;
+    answer
+}
+
+/// One invocation's part.
+async fn part(
+    job: &VerifyJob,
+    run: &Run,
+    (store, progress): (&Store, &Progress),
+    deadline: Deadline,
+    journal: &Journal,
+) -> Result<Continued<VerifyReport>, Failure> {
+    let request = serde_json::json!(job).to_string();
+    let recorded = journal.read::<State>().await?.map(|recorded| recorded.state);
+    let location = match &recorded {
+        Some(state) => {
+            check_request(&state.request, &request, run)?;
+            state.archive.parse()?
+        }
+        None => find_archive(&job.archive, store).await?,
+    };
+    progress.step(format!("opening {location}"));
+    let source = Source {
+        location: &location,
+        database: job.source_database.as_deref(),
+    };
+    let file = open(store, source).await?;
+    let mut state = match recorded {
+        Some(state) => State {
+            invocations: state.invocations + 1,
+            ..state.is_of(&file)?
+        },
+        None => State {
+            request,
+            archive: location.to_string(),
+            etag: file.object.etag.clone(),
+            invocations: 1,
+            checked: Checked::nothing_of(&file),
+        },
+    };
+    loop {
+        let pace = state.checked.go_on(&file, progress, deadline.or_in(SAVED_EVERY)).await;
+        if pace == Pace::Finished {
+            return Ok(Continued::Finished(Box::new(state.checked.report(&file))));
+        }
+        journal.write(&state, &[]).await?;
+        if deadline.is_near() {
+            let done = format!("{} are checked", count(state.checked.segments(), "segment"));
+            let what = format!("the verification of {}", state.archive);
+            let paused = Unfinished::paused(run, (&what, &done), &state.archive, state.invocations);
+            return Ok(Continued::Unfinished(paused));
+        }
+    }
+}
+
+impl State {
+    /// What was found of another version of the archive says nothing about this one.
+    fn is_of(self, file: &ArchiveFile) -> Result<Self, Failure> {
+        match self.etag == file.object.etag {
+            true => Ok(self),
+            false => Err(Failure::new(
+                FailureKind::ArchiveDamaged,
+                format!(
+                    "{} was replaced while it was being verified: begin a new run",
+                    self.archive
+                ),
+            )),
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! Runs of the restore function in many invocations: what each leaves is enough for the next, whatever became of it.
+
+mod verify;
+
+use std::collections::BTreeSet;
+
+use bson::{Document, doc};
+use mongotar::backup::{RunStatus, Tools};
+use mongotar::continued::{Continued, Ended};
+use mongotar::failure::Failure;
+use mongotar::run::{Deadline, Run};
+use mongotar::store::Location;
+
+use crate::{rig, support};
+
+/// A run of its own.
+pub fn run() -> Run {
+    Run {
+        id: rig::unique_name("run"),
+        time: "2026-11-21T02:00:00Z".to_owned(),
+    }
+}
+
+/// Tools of an invocation whose time is up as soon as it has come any further at all.
+pub async fn hurried() -> Tools {
+    Tools {
+        deadline: Deadline::within(std::time::Duration::ZERO, None),
+        ..support::tools().await
+    }
+}
+
+/// Sends the same event until the run is at its end; gives how many invocations said `continue` before.
+pub async fn to_its_end<R: Ended>(
+    mut invoke: impl AsyncFnMut() -> Result<Continued<R>, Failure>,
+) -> Result<(R, u32), Failure> {
+    for before in 0..1_000 {
+        match invoke().await? {
+            Continued::Finished(report) => return Ok((*report, before)),
+            Continued::Unfinished(unfinished) => {
+                assert_eq!(unfinished.status, RunStatus::Continue, "{unfinished:?}");
+                assert_eq!(unfinished.invocations, Some(before + 1));
+            }
+        }
+    }
+    panic!("it never comes to its end");
+}
+
+/// Documents of about a kilobyte that do not compress.
+pub fn incompressible(ids: std::ops::Range<i32>) -> Vec<Document> {
+    let noise = |id: i32| {
+        let mut state = u64::from(id.unsigned_abs()) + 1;
+        let text = std::iter::repeat_with(move || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            char::from(b'!' + u8::try_from(state >> 57).expect("seven bits") % 90)
+        });
+        text.take(1_000).collect::<String>()
+    };
+    ids.map(|id| doc! {"_id": id, "noise": noise(id)}).collect()
+}
+
+/// What runs have left in progress below a folder.
+pub async fn in_progress(tools: &Tools, folder: &Location, run: &Run) -> BTreeSet<String> {
+    let folder = run.folder(&folder.join("pre-restore")).expect("a folder");
+    let left = tools.store.list(&folder, "").await.expect("a listing");
+    left.iter().map(|object| object.location.file_name()).collect()
+}
