@@ -304,7 +304,7 @@ mod tests {
             for compression in Compression::ALL {
                 let schedule = PartSchedule::default();
                 let mut whole = Writing::new(ArchiveWriter::new(name(), compression, schedule), compression);
-                let mut expected = vec![whole.entry("first.json", &[b"{}".to_vec()])];
+                let mut expected = vec![whole.writer.entry("first.json", b"{}", &mut whole.encoder).expect("memory")];
                 for (at, segments) in entries.iter().enumerate() {
                     expected.push(whole.entry(&format!("{at}.jsonl"), segments));
                 }

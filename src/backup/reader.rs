@@ -9,7 +9,7 @@ use super::pipeline::{
 };
 use super::request::ConsistencyDemand;
 use crate::catalog::Kind;
-use crate::mongo::{Batch, Batches, MongoError, Position, ReadAt, Scan, ScanOrder, code};
+use crate::mongo::{Batch, Batches, MongoError, Position, ReadAt, Scan, ScanOrder, Slice, code};
 
 /// Reads one collection.
 #[derive(Debug)]
@@ -41,15 +41,42 @@ impl Reader {
         loop {
             let surplus = (memory.num_permits() * UNIT).saturating_sub(batch.reply_bytes()) / UNIT;
             drop(memory.split(surplus));
-            if !self.hand_on(batch, memory, &mut batches).await? {
+            let slices = batch.slices(SEGMENT_BYTES)?;
+            let documents = slices.iter().map(|slice| slice.documents).sum();
+            let behind = match batches.position_behind(&batch, documents) {
+                Some(position) => Behind::Place(position),
+                None => Behind::Nothing,
+            };
+            let place = match &behind {
+                Behind::Place(place) => Some(place.clone()),
+                Behind::More | Behind::Nothing => None,
+            };
+            if !self.hand_on(batch, slices, memory, behind).await {
                 return Ok(());
             }
             memory = self.room_for_next().await;
             batch = match batches.next().await {
-                Some(batch) => batch?,
+                Some(Ok(batch)) => batch,
+                // The server's history has run out in the middle of it: on from here, without the snapshot.
+                Some(Err(error)) if is_out_of_window(&error) && self.can_leave_the_snapshot(place.as_ref()) => {
+                    self.task.from = place;
+                    match self.open().await? {
+                        Some((opened, batch)) => {
+                            batches = opened;
+                            batch
+                        }
+                        None => return Ok(()),
+                    }
+                }
+                Some(Err(error)) => return Err(error),
                 None => return Ok(()),
             };
         }
+    }
+
+    /// Whether the rest may be read as it is by now. Measurements have no place outside of a snapshot.
+    fn can_leave_the_snapshot(&self, place: Option<&Position>) -> bool {
+        self.reading.demand == ConsistencyDemand::Auto && matches!(place, Some(Position::Record(_) | Position::Id(_)))
     }
 
     /// Opens the cursor and takes its first reply, at a snapshot or, where that cannot be had, without one.
@@ -67,7 +94,7 @@ impl Reader {
             Err(error) if matches!(at, ReadAt::Snapshot(_)) && is_out_of_window(&error) => {
                 let since = match self.task.from {
                     Some(_) => {
-                        "; what an earlier invocation had read by then is as it was at the snapshot, the rest as it was later"
+                        "; what had been read of it by then is as it was at the snapshot, the rest as it was later"
                     }
                     None => "",
                 };
@@ -138,10 +165,11 @@ impl Reader {
             }
             Some(position) => position.order(),
             None if self.task.range.is_some() => ScanOrder::Id,
-            None if !self.reading.resumable => ScanOrder::Natural,
             None if measurements && snapshot => ScanOrder::Unpacked,
             None if measurements => ScanOrder::Natural,
-            None if snapshot || self.task.collection.is_capped() => ScanOrder::Record,
+            None if snapshot => ScanOrder::Record,
+            None if !self.reading.resumable => ScanOrder::Natural,
+            None if self.task.collection.is_capped() => ScanOrder::Record,
             // Without a snapshot the very record may be deleted behind which to go on.
             None => ScanOrder::Id,
         })
@@ -156,22 +184,17 @@ impl Reader {
         u32::try_from(AIM / average.max(1)).unwrap_or(u32::MAX)
     }
 
-    /// Cuts a reply into segments and has them encoded. False when nobody wants them any more.
+    /// Has the slices of a reply encoded, a segment each. False when nobody wants them any more.
     async fn hand_on(
         &self,
         batch: Batch,
+        slices: Vec<Slice>,
         memory: OwnedSemaphorePermit,
-        batches: &mut Batches,
-    ) -> Result<bool, MongoError> {
+        mut behind: Behind,
+    ) -> bool {
         let batch = Arc::new(batch);
         let memory = Arc::new(memory);
         let hashing = hashing(self.task.collection.kind);
-        let slices = batch.slices(SEGMENT_BYTES)?;
-        let documents = slices.iter().map(|slice| slice.documents).sum();
-        let mut behind = match batches.position_behind(&batch, documents) {
-            Some(position) => Behind::Place(position),
-            None => Behind::Nothing,
-        };
         let last = slices.len().saturating_sub(1);
         for (index, slice) in slices.into_iter().enumerate() {
             let worker = acquire(&self.shared.workers, 1).await;
@@ -190,10 +213,10 @@ impl Reader {
                 false => Behind::More,
             };
             if self.sender.send(Piece::Segment(pending, behind)).await.is_err() {
-                return Ok(false);
+                return false;
             }
         }
-        Ok(true)
+        true
     }
 
     /// Room for the first reply: out of the allowance for those ahead, or, when it is this collection's turn, out of its own.

@@ -281,3 +281,81 @@ async fn a_run_with_another_request_is_refused_and_goes_on_with_its_own() {
     let (report, _) = scene.to_the_end(&job, &run).await;
     assert_eq!(report.status, RunStatus::Complete);
 }
+
+/// Most invocations of a large database come after the server has forgotten the moment at which the first began.
+#[tokio::test(flavor = "multi_thread")]
+async fn when_the_history_has_run_out_between_two_invocations_the_manifest_says_for_which_collections() {
+    let mongod = rig::Mongod::builder()
+        .parameter("minSnapshotHistoryWindowInSeconds", "1")
+        .start();
+    let client = mongod.client().await;
+    for at in 0..6_i64 {
+        let bytes = bson::Binary {
+            subtype: bson::spec::BinarySubtype::Generic,
+            bytes: support::incompressible(at.unsigned_abs(), 6 << 20),
+        };
+        support::insert(&client, "shop", "b large", vec![doc! {"_id": at, "bytes": bytes}]).await;
+    }
+    for name in ["a early", "c late"] {
+        support::insert(&client, "shop", name, vec![doc! {"_id": 1}]).await;
+    }
+    let folder = support::bucket().await;
+    let job = support::job("shop", &folder);
+    let run = Run::now("too old");
+    let tools = Tools {
+        deadline: Deadline::within(std::time::Duration::ZERO, None),
+        ..support::tools_for(
+            &mongod.uri(),
+            mongotar::store::Store::with_client(rig::shared_s3().client().await),
+        )
+        .await
+    };
+    // In the middle of the large one.
+    loop {
+        match backup_run(&job, &run, &tools).await.expect("an answer") {
+            BackupAnswer::Unfinished(unfinished) if unfinished.totals.documents < 3 => {}
+            BackupAnswer::Unfinished(_) => break,
+            BackupAnswer::Finished(report) => panic!("too soon: {report:?}"),
+        }
+    }
+    // The history moves on only while somebody writes. When it has forgotten a later moment, it has that one.
+    let later = client
+        .database("shop")
+        .run_command(doc! {"ping": 1})
+        .await
+        .expect("a time");
+    let later = later.get_timestamp("operationTime").expect("a replica set tells");
+    support::eventually_so("the history moves on", async || {
+        let noise = client.database("noise").collection::<Document>("noise");
+        noise.insert_one(doc! {}).await.expect("inserted");
+        let concern = doc! {"level": "snapshot", "atClusterTime": later};
+        let find = doc! {"find": "a early", "readConcern": concern};
+        let read = client.database("shop").run_command(find).await;
+        read.is_err_and(|error| error.to_string().contains("SnapshotTooOld"))
+    })
+    .await;
+    // What is written now is of a later moment.
+    let large = client.database("shop").collection::<Document>("b large");
+    large.insert_one(doc! {"_id": 100_i64}).await.expect("inserted");
+    let report = loop {
+        if let BackupAnswer::Finished(report) = backup_run(&job, &run, &tools).await.expect("an answer") {
+            break report;
+        }
+    };
+    assert_eq!(report.status, RunStatus::Complete, "{:?}", report.failed);
+    assert_eq!(report.consistency.level, ConsistencyLevel::Mixed);
+    let exceptions: Vec<(&str, bool)> = report
+        .consistency
+        .exceptions
+        .iter()
+        .map(|exception| {
+            (
+                exception.collection.as_str(),
+                exception.reason.contains("had been read of it by then"),
+            )
+        })
+        .collect();
+    assert_eq!(exceptions, [("b large", true), ("c late", false)]);
+    let documents: Vec<u64> = report.collections.iter().map(|saved| saved.documents).collect();
+    assert_eq!(documents, [1, 7, 1]);
+}
