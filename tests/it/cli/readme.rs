@@ -25,12 +25,17 @@ async fn every_documented_command_works() {
     let (shell, database) = Shell::with_orders(documents).await;
     let folder = support::bucket().await.to_string();
     let scratch = rig::fresh_database_name("scratch");
+    let billing = rig::fresh_database_name("billing");
+    let client = rig::shared_replica_set().client().await;
+    support::insert(&client, &billing, "invoices", vec![doc! {"_id": 1}]).await;
     let report = shell.json(0, &["backup", "--to", &folder]);
     let name = archive(&report).rsplit('/').next().expect("a name").to_owned();
     let mut seen = Vec::new();
     for line in tour(README).into_iter().chain(tour(RUNBOOK)) {
         let mut command = line
             .replace("s3://backups/nightly/", &folder)
+            .replace("s3://backups/all/", &format!("{folder}all/"))
+            .replace(",billing", &format!(",{billing}"))
             .replace("backup_20261121_020000.tar.zst", &name)
             .replace("--mongo-db scratch", &format!("--mongo-db {scratch}"))
             .replace("--against shop", &format!("--against {database}"))
@@ -46,7 +51,6 @@ async fn every_documented_command_works() {
     for subcommand in ["backup", "restore", "plan", "verify", "drill", "list", "show", "cat"] {
         assert!(seen.iter().any(|seen| seen == subcommand), "{subcommand} is shown");
     }
-    let client = rig::shared_replica_set().client().await;
     for database in [database, scratch] {
         assert_eq!(support::raw_documents(&client, &database, "orders").await.len(), 21);
     }
