@@ -21,7 +21,7 @@ use crate::continued::Continued;
 use crate::drill::{DrillReport, DrillRequest, drill};
 use crate::failure::Failure;
 use crate::progress::Progress;
-use crate::restore::{RestoreReport, RestoreRequest, carry_out, prepare};
+use crate::restore::{RestoreReport, RestoreRequest, prepare, restore_run};
 use crate::run::{Deadline, Run};
 use crate::store::{Location, Store};
 use crate::verify::{VerifyReport, VerifyRequest, verify_run};
@@ -156,11 +156,14 @@ impl Function {
     /// Answers an event of the restore function, as the `run` that it belongs to.
     ///
     /// # Errors
-    /// As [`prepare`], [`carry_out`], [`drill`] and [`verify_run`], and what is wrong with the event.
+    /// As [`prepare`], [`restore_run`], [`drill`] and [`verify_run`], and what is wrong with the event.
     pub async fn restore(&self, event: Value, run: Run, deadline: Deadline) -> Result<Restored, Failure> {
         match RestoreEvent::read(event)? {
             RestoreEvent::Verify(request) => self.verify(request, &run, deadline).await.map(Restored::Verified),
-            RestoreEvent::Restore(request) => self.restore_archive(request).await.map(Box::new).map(Restored::Archive),
+            RestoreEvent::Restore(request) => self
+                .restore_archive(request, &run, deadline)
+                .await
+                .map(Restored::Archive),
             RestoreEvent::Drill(request) => self.drill(request).await.map(Box::new).map(Restored::Drill),
         }
     }
@@ -173,18 +176,23 @@ impl Function {
         Ok(report)
     }
 
-    async fn restore_archive(&self, request: RestoreRequest) -> Result<RestoreReport, Failure> {
+    async fn restore_archive(
+        &self,
+        request: RestoreRequest,
+        run: &Run,
+        deadline: Deadline,
+    ) -> Result<Continued<RestoreReport>, Failure> {
         let dry_run = request.dry_run;
         let job = request.into_job(&Box::pin(self.connection.environment()).await?)?;
-        let tools = self.tools(Deadline::never()).await?;
-        let prepared = Box::pin(prepare(&job, &tools)).await?;
-        tracing::info!(archive = %prepared.archive.object.location, database = job.policy.database, confirm = %prepared.plan.confirm, "planned");
+        let tools = self.tools(deadline).await?;
         if dry_run {
-            return Ok(RestoreReport::planned(prepared));
+            let prepared = Box::pin(prepare(&job, &tools)).await?;
+            tracing::info!(archive = %prepared.archive.object.location, database = job.policy.database, confirm = %prepared.plan.confirm, "planned");
+            return Ok(Continued::Finished(Box::new(RestoreReport::planned(prepared))));
         }
-        let report = Box::pin(carry_out(prepared, &job, &tools)).await?;
-        tracing::info!(status = ?report.status, "restore ends");
-        Ok(report)
+        let restored = Box::pin(restore_run(&job, run, &tools)).await?;
+        tracing::info!(status = ?restored.status(), "restore ends");
+        Ok(restored)
     }
 
     /// Needs no database.
@@ -303,7 +311,7 @@ impl Listed {
 #[serde(untagged)]
 pub enum Restored {
     /// To a restore.
-    Archive(Box<RestoreReport>),
+    Archive(Continued<RestoreReport>),
     /// To a drill.
     Drill(Box<DrillReport>),
     /// To a verification.

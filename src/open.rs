@@ -80,6 +80,8 @@ pub enum Form {
 pub struct CollectionStream {
     /// The collection's name in the archive.
     pub name: String,
+    /// How many of its documents were left out from the beginning.
+    pub passed: u64,
     /// Its documents; ends after the first error.
     pub chunks: mpsc::Receiver<Result<Chunk, Failure>>,
 }
@@ -238,12 +240,19 @@ impl ArchiveFile {
     /// Hands out the documents of `wanted` (names in the archive, with the way their digests are made), each collection exactly once, also the empty
     /// ones. They come in the archive's order; small ones are read several at a time, and can be listened to at the same time or one after the other.
     pub fn documents(&self, wanted: Vec<(String, Hashing)>) -> mpsc::Receiver<CollectionStream> {
+        self.documents_behind(wanted.into_iter().map(|(name, hashing)| (name, hashing, 0)).collect())
+    }
+
+    /// The same, of each collection only what comes behind so many documents. Whole segments of ours are not read; where that cannot be had, [`CollectionStream::passed`] is less than
+    /// what was asked for.
+    pub(crate) fn documents_behind(&self, wanted: Vec<(String, Hashing, u64)>) -> mpsc::Receiver<CollectionStream> {
         let (sender, receiver) = mpsc::channel(1);
         let file = self.clone();
         tokio::spawn(async move {
             match &file.form {
                 Form::Native(opened) => file.native_documents(Arc::clone(opened), wanted, sender).await,
                 Form::Foreign(survey, compression) => {
+                    let wanted = wanted.into_iter().map(|(name, hashing, _)| (name, hashing)).collect();
                     file.foreign_documents(Arc::clone(survey), *compression, wanted, sender)
                         .await
                 }

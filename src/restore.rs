@@ -11,11 +11,14 @@
 //! 6. the commit, if the lock is still held: what was proven equal is renamed into place, what cannot be renamed is done in place, then views and drops;
 //! 7. what only now may act: time-to-live.
 //!
+//! [`restore_run`] does the same in as many invocations as it takes.
+//!
 //! A collection whose documents did not all arrive, or whose indexes could not all be built, does not replace one that is there; nothing is dropped when anything went wrong. The report
 //! is `complete` only if everything that was planned is there and equal.
 
 mod collection;
 mod commit;
+mod continued;
 mod create;
 mod indexes;
 mod kept;
@@ -25,6 +28,7 @@ mod lock;
 mod merge;
 mod privileges;
 mod readback;
+mod record;
 mod rehearsal;
 mod report;
 mod request;
@@ -34,6 +38,9 @@ mod way_back;
 
 use std::time::Instant;
 
+use collection::Stop;
+use commit::Committed;
+pub use continued::restore_run;
 pub(crate) use kept::Keeper;
 pub(crate) use load::not_what_was_promised;
 use lock::Lock;
@@ -90,7 +97,7 @@ pub async fn prepare(job: &RestoreJob, tools: &Tools) -> Result<Prepared, Failur
 pub async fn carry_out(prepared: Prepared, job: &RestoreJob, tools: &Tools) -> Result<RestoreReport, Failure> {
     check_consent(&prepared.plan, &job.consent)?;
     privileges::check(&prepared, job, &tools.mongo).await?;
-    let lock = Lock::take(&prepared, job, &tools.mongo).await?;
+    let lock = Lock::take(&prepared, job, None, &tools.mongo).await?;
     let restored = Box::pin(restore(prepared, job, tools, &lock)).await;
     lock.release().await;
     restored
@@ -103,16 +110,23 @@ async fn restore(prepared: Prepared, job: &RestoreJob, tools: &Tools, lock: &Loc
     rehearsal::rehearse(&prepared, job, tools).await?;
     let snapshot = way_back::take(&prepared, job, tools).await?;
     leftovers::remove(&target, tools).await;
-    let run = collection::Run::new(&prepared, job, tools, lock);
-    let mut outcomes = run.load_beside().await;
-    let committed = commit::commit(&run, &mut outcomes).await;
-    let verification = report::verify(&run, outcomes, committed).await;
-    Ok(RestoreReport::finished(
-        prepared,
-        snapshot,
-        (committed, verification),
-        started.elapsed(),
-    ))
+    let run = collection::Run::new(&prepared, job, tools, lock, None);
+    let changed = change(&run).await.map_err(|stop| match stop {
+        Stop::Failed(failure) => failure,
+        Stop::Paused => Failure::new(
+            FailureKind::Cancelled,
+            "a restore that cannot be gone on with was paused: this is a bug",
+        ),
+    })?;
+    Ok(RestoreReport::finished(prepared, snapshot, changed, started.elapsed()))
+}
+
+/// Loads, commits and verifies.
+async fn change(run: &collection::Run<'_>) -> Result<(Committed, Verification), Stop> {
+    let mut outcomes = run.load_beside().await?;
+    let committed = commit::commit(run, &mut outcomes).await?;
+    let verification = report::verify(run, outcomes, committed).await;
+    Ok((committed, verification))
 }
 
 /// The target as it is now that nobody else restores into it; it must be what was planned for.

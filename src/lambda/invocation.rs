@@ -95,27 +95,29 @@ fn of_unfinished(unfinished: &Unfinished) -> Vec<(Option<&str>, Metrics)> {
 impl Answer for Restored {
     fn measured(&self, _now: OffsetDateTime) -> Vec<(Option<&str>, Metrics)> {
         match self {
-            Self::Archive(report) => Metrics::of_restore(report)
+            Self::Archive(Continued::Finished(report)) => Metrics::of_restore(report)
                 .map(|metrics| (Some(report.database.as_str()), metrics))
                 .into_iter()
                 .collect(),
             // A scratch database has a new name each time.
             Self::Drill(report) => vec![(None, Metrics::of_drill(report))],
             Self::Verified(Continued::Finished(report)) => vec![(None, Metrics::of_verification(report))],
-            Self::Verified(Continued::Unfinished(unfinished)) => of_unfinished(unfinished),
+            Self::Archive(Continued::Unfinished(unfinished)) | Self::Verified(Continued::Unfinished(unfinished)) => {
+                of_unfinished(unfinished)
+            }
         }
     }
 
     fn place(&self, unique: &str) -> Option<Place> {
         let (folder, what) = match self {
-            Self::Archive(report) => {
+            Self::Archive(Continued::Finished(report)) => {
                 let snapshot = report.snapshot.as_ref().map(|snapshot| snapshot.archive.parent());
                 let beside = || report.archive.parse().ok().map(|archive| folder_for(&archive));
                 (snapshot.or_else(beside)?, "restore")
             }
             Self::Drill(report) => (folder_for(&report.archive.as_ref()?.parse::<Location>().ok()?), "drill"),
             Self::Verified(Continued::Finished(report)) => (folder_for(&report.archive.parse().ok()?), "verify"),
-            Self::Verified(Continued::Unfinished(_)) => return None,
+            Self::Archive(Continued::Unfinished(_)) | Self::Verified(Continued::Unfinished(_)) => return None,
         };
         Some(Place {
             folder,

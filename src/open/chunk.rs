@@ -17,6 +17,16 @@ impl Chunk {
         split_documents(&self.bson)
     }
 
+    /// What comes behind its first documents; `None` where that is nothing.
+    pub(crate) fn behind(self, documents: u64, hashing: Hashing) -> Option<Self> {
+        if documents == 0 {
+            return Some(self);
+        }
+        let left_out = usize::try_from(documents).unwrap_or(usize::MAX);
+        let bytes: usize = self.documents().take(left_out).map(<[u8]>::len).sum();
+        (bytes < self.bson.len()).then(|| Self::new(self.bson[bytes..].to_vec(), hashing))
+    }
+
     pub(crate) fn new(bson: Vec<u8>, hashing: Hashing) -> Self {
         let mut hasher = DocumentHasher::new(hashing);
         split_documents(&bson).for_each(|document| hasher.add_document(document));

@@ -126,6 +126,7 @@ impl ArchiveFile {
                 let (chunks, receiver) = mpsc::channel(1);
                 let stream = CollectionStream {
                     name: name.clone(),
+                    passed: 0,
                     chunks: receiver,
                 };
                 if sender.send(stream).await.is_err() {
@@ -153,7 +154,15 @@ impl ArchiveFile {
         drop(current);
         for (name, _) in rest {
             let (_, chunks) = mpsc::channel(1);
-            if sender.send(CollectionStream { name, chunks }).await.is_err() {
+            if sender
+                .send(CollectionStream {
+                    name,
+                    passed: 0,
+                    chunks,
+                })
+                .await
+                .is_err()
+            {
                 return;
             }
         }
@@ -168,6 +177,7 @@ async fn fail_next(sender: &mpsc::Sender<CollectionStream>, rest: &[(String, Has
     let _ = chunks.send(Err(failure)).await;
     let stream = CollectionStream {
         name: name.clone(),
+        passed: 0,
         chunks: receiver,
     };
     let _ = sender.send(stream).await;

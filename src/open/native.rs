@@ -33,11 +33,11 @@ impl ArchiveFile {
     pub(super) async fn native_documents(
         &self,
         opened: Arc<Opened>,
-        wanted: Vec<(String, Hashing)>,
+        wanted: Vec<(String, Hashing, u64)>,
         sender: mpsc::Sender<CollectionStream>,
     ) {
         let room = Arc::new(Semaphore::new(ROOM));
-        for (name, hashing) in wanted {
+        for (name, hashing, behind) in wanted {
             let Some(saved) = opened.manifest.get(&name) else {
                 continue;
             };
@@ -45,28 +45,37 @@ impl ArchiveFile {
             let permit = Arc::clone(&room).acquire_many_owned(needed).await;
             let (chunks, receiver) = mpsc::channel(1);
             let entry = saved.entry.clone().map(Arc::new);
+            let mut passed = 0;
             if let Some(entry) = entry {
+                let (first, documents) = segments_within(&entry, behind);
+                passed = documents;
                 let (file, opened) = (self.clone(), Arc::clone(&opened));
                 tokio::spawn(async move {
-                    file.chunks(opened, entry, hashing, chunks).await;
+                    file.chunks(opened, entry, first, hashing, chunks).await;
                     drop(permit);
                 });
             }
-            if sender.send(CollectionStream { name, chunks: receiver }).await.is_err() {
+            let stream = CollectionStream {
+                name,
+                passed,
+                chunks: receiver,
+            };
+            if sender.send(stream).await.is_err() {
                 return;
             }
         }
     }
 
-    /// The segments of one entry, in their order, up to the first that fails.
+    /// The segments of one entry from the `first` on, in their order, up to the first that fails.
     async fn chunks(
         &self,
         opened: Arc<Opened>,
         entry: Arc<Entry>,
+        first: usize,
         hashing: Hashing,
         chunks: mpsc::Sender<Result<Chunk, Failure>>,
     ) {
-        let mut decoded = stream::iter(0..entry.segments.len())
+        let mut decoded = stream::iter(first..entry.segments.len())
             .map(|index| self.chunk(Arc::clone(&opened), Arc::clone(&entry), index, hashing))
             .buffered(AHEAD);
         while let Some(chunk) = decoded.next().await {
@@ -114,6 +123,18 @@ impl ArchiveFile {
         .await?
         .map_err(|error| Failure::from(error).at(location))
     }
+}
+
+/// How many segments from the beginning hold no more than so many documents, and how many they hold.
+fn segments_within(entry: &Entry, documents: u64) -> (usize, u64) {
+    let mut passed = 0;
+    for (index, segment) in entry.segments.iter().enumerate() {
+        if passed + segment.documents > documents {
+            return (index, passed);
+        }
+        passed += segment.documents;
+    }
+    (entry.segments.len(), passed)
 }
 
 /// From a segment's stored bytes to its documents.

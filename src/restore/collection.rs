@@ -1,19 +1,23 @@
 //! One collection's way: created, loaded, indexed, read back. And which of them go beside, which in place.
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
+use serde::{Deserialize, Serialize};
 
 use super::create::{create, drop_collection};
 use super::indexes::{self, Which};
-use super::load::{Loaded, Loader, not_what_was_promised};
+use super::load::{Load, Loaded, Loader, is_repeatable, not_what_was_promised};
 use super::lock::Lock;
 use super::readback::read_back;
+use super::record::{Check, Going, Record};
 use super::sample::SampleHashes;
 use super::{Prepared, RestoreJob};
 use crate::backup::{Tools, cancelled};
 use crate::catalog::{Definition, Kind};
+use crate::continued::SAVED_EVERY;
 use crate::digest::{Digest, Hashing};
 use crate::failure::Failure;
 use crate::mongo::{Mongo, MongoError};
@@ -22,6 +26,8 @@ use crate::plan::{Action, Method, Planned, TEMPORARY_PREFIX};
 
 /// How many documents that a validator would refuse are named; all are counted.
 const NAMED: u32 = 20;
+/// A collection of so many bytes is worth a state of its own.
+const LARGE: u64 = 64 << 20;
 
 /// A restore that is being carried out.
 pub(super) struct Run<'a> {
@@ -29,12 +35,29 @@ pub(super) struct Run<'a> {
     pub(super) job: &'a RestoreJob,
     pub(super) tools: &'a Tools,
     pub(super) lock: &'a Lock,
+    /// Where it is written how far it has come, where it can be gone on with.
+    pub(super) record: Option<&'a Record<'a>>,
     /// What temporary collections of this run are called, apart from a number.
     temporary: String,
 }
 
+/// Why an invocation does not take a restore to its end.
+#[derive(Debug)]
+pub(super) enum Stop {
+    /// The time was up; the record has everything.
+    Paused,
+    /// It cannot go on here; another invocation may.
+    Failed(Failure),
+}
+
+impl From<Failure> for Stop {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
 /// What became of one planned collection.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Outcome {
     /// What the load counted.
     pub(super) loaded: Loaded,
@@ -79,26 +102,46 @@ impl Outcome {
 }
 
 impl<'a> Run<'a> {
-    pub(super) fn new(prepared: &'a Prepared, job: &'a RestoreJob, tools: &'a Tools, lock: &'a Lock) -> Self {
-        let nanos = time::OffsetDateTime::now_utc().unix_timestamp_nanos();
+    pub(super) fn new(
+        prepared: &'a Prepared,
+        job: &'a RestoreJob,
+        tools: &'a Tools,
+        lock: &'a Lock,
+        record: Option<&'a Record<'a>>,
+    ) -> Self {
         Self {
             prepared,
             job,
             tools,
             lock,
-            temporary: format!("{TEMPORARY_PREFIX}{:x}.{nanos:x}", std::process::id()),
+            record,
+            temporary: record.map_or_else(fresh_temporary, |record| record.state().temporary.clone()),
         }
     }
 
     /// Asked between collections.
     ///
     /// # Errors
-    /// Where the run was cancelled, or has lost its lock.
+    /// Where the run was cancelled, or has lost its lock or its lease.
     pub(super) fn may_go_on(&self) -> Result<(), Failure> {
-        match self.tools.cancel.is_cancelled() {
-            true => Err(cancelled()),
-            false => self.lock.check(),
+        if self.tools.cancel.is_cancelled() {
+            return Err(cancelled());
         }
+        self.is_ours()?;
+        self.lock.check()
+    }
+
+    /// Whether no other invocation has taken the run over. One that has works with the same temporary collections.
+    ///
+    /// # Errors
+    /// [`RunTakenOver`](crate::failure::FailureKind::RunTakenOver).
+    pub(super) fn is_ours(&self) -> Result<(), Failure> {
+        self.record.map_or(Ok(()), Record::check)
+    }
+
+    /// Whether this invocation is to end.
+    pub(super) fn must_pause(&self) -> bool {
+        self.record.is_some_and(Record::must_pause)
     }
 
     pub(super) fn mongo(&self) -> &Mongo {
@@ -127,57 +170,73 @@ impl<'a> Run<'a> {
     }
 
     /// Reads through what will be changed in place, then loads all collections that can be renamed into place. Nothing that is there changes.
-    pub(super) async fn load_beside(&self) -> Outcomes {
+    pub(super) async fn load_beside(&self) -> Result<Outcomes, Stop> {
         let beside = |planned: &Planned| matches!(planned.method, Method::Aside | Method::AsideAfterDrop);
-        let broken = self.check_in_place().await;
+        let broken = self.check_in_place().await?;
         if !broken.is_empty() {
-            return broken;
+            return Ok(broken);
         }
         let mut outcomes = self
             .load_all(AfterFailure::Stop, |planned| {
                 planned.kind != Kind::View && beside(planned)
             })
-            .await;
-        // Outcomes that were never begun because of an earlier failure say so.
+            .await?;
+        // Outcomes that were never begun, or are not done, because of an earlier failure say so.
         for (place, planned) in self.rows() {
             if planned.action.restores() && planned.kind != Kind::View && beside(planned) {
-                outcomes.entry(place).or_insert_with(|| {
-                    Outcome::failed(Failure::new(
+                outcomes.entry(place).or_insert_with(|| Outcome {
+                    temporary: self.record.map(|_| self.temporary(place)),
+                    ..Outcome::failed(Failure::new(
                         crate::failure::FailureKind::Store,
                         "not begun, because of an earlier failure",
                     ))
                 });
             }
         }
-        outcomes
+        Ok(outcomes)
     }
 
     /// What is loaded beside is checked by loading it. What is changed in place would be half changed by the time at which damage shows, so it is
     /// read twice. (An archive of others has been read through already, to survey it.) Only failures are returned.
-    async fn check_in_place(&self) -> Outcomes {
+    async fn check_in_place(&self) -> Result<Outcomes, Stop> {
         let in_place = |row: &Planned| row.method == Method::InPlace && row.kind != Kind::View;
         let mut broken = Outcomes::new();
         if self.prepared.archive.manifest().is_none() {
-            return broken;
+            return Ok(broken);
         }
-        let rows: Vec<(usize, &Planned)> = self.chosen(in_place);
-        let mut streams = self.prepared.archive.documents(wanted(&rows));
+        let mut rows: Vec<(usize, &Planned)> = self.chosen(in_place);
+        rows.retain(|(place, _)| !self.check_of(*place).whole);
+        let wanted = rows
+            .iter()
+            .filter_map(|(place, row)| Some((row.source.clone()?, hashing(row), self.check_of(*place).passed)));
+        let mut streams = self.prepared.archive.documents_behind(wanted.collect());
         while let Some(mut stream) = streams.recv().await {
             let Some((place, row)) = of_source(&rows, &stream.name) else {
                 continue;
             };
             self.tools.progress.step(format!("checking {}", row.name));
-            let mut read = Digest::default();
+            let (mut check, mut saved_at) = (self.check_of(place), Instant::now());
             let checked = loop {
                 if self.tools.cancel.is_cancelled() {
                     break Err(cancelled());
                 }
                 match stream.chunks.recv().await {
-                    Some(Ok(chunk)) => read.merge(&chunk.digest),
+                    Some(Ok(chunk)) => {
+                        check.read.merge(&chunk.digest);
+                        check.passed += chunk.digest.documents();
+                        self.put_check(place, check);
+                        self.end_if_late()?;
+                        if let Some(record) = self.record.filter(|_| saved_at.elapsed() >= SAVED_EVERY) {
+                            record.save_if_possible().await?;
+                            saved_at = Instant::now();
+                        }
+                    }
                     Some(Err(failure)) => break Err(failure),
                     None => {
                         break match row.expected_digest() {
-                            Some(expected) if expected != read => Err(not_what_was_promised(&read, &expected)),
+                            Some(expected) if expected != check.read => {
+                                Err(not_what_was_promised(&check.read, &expected))
+                            }
                             _ => Ok(()),
                         };
                     }
@@ -187,8 +246,29 @@ impl<'a> Run<'a> {
                 broken.insert(place, Outcome::failed(failure.at(&row.name)));
                 break;
             }
+            check.whole = true;
+            self.put_check(place, check);
         }
-        broken
+        Ok(broken)
+    }
+
+    fn check_of(&self, place: usize) -> Check {
+        self.record.map_or_else(Check::default, |record| record.check_of(place))
+    }
+
+    fn put_check(&self, place: usize, check: Check) {
+        if let Some(record) = self.record {
+            record.put_check(place, check);
+            record.has_moved();
+        }
+    }
+
+    /// Between two steps that are repeated by no other invocation.
+    pub(super) fn end_if_late(&self) -> Result<(), Stop> {
+        match self.must_pause() {
+            true => Err(Stop::Paused),
+            false => Ok(()),
+        }
     }
 
     fn chosen(&self, chosen: impl Fn(&Planned) -> bool) -> Vec<(usize, &'a Planned)> {
@@ -198,31 +278,75 @@ impl<'a> Run<'a> {
     }
 
     /// Loads the rows that are chosen, begun in the order in which the archive gives them; small ones several at a time.
-    pub(super) async fn load_all(&self, after: AfterFailure, chosen: impl Fn(&Planned) -> bool) -> Outcomes {
-        let rows = self.chosen(chosen);
+    pub(super) async fn load_all(
+        &self,
+        after: AfterFailure,
+        chosen: impl Fn(&Planned) -> bool,
+    ) -> Result<Outcomes, Stop> {
+        let mut rows = self.chosen(chosen);
         let mut outcomes = Outcomes::new();
-        if rows.is_empty() {
-            return outcomes;
+        let mut loaded = Vec::new();
+        if let Some(record) = self.record {
+            rows.retain(|&(place, row)| match (record.outcome(place), record.going(place)) {
+                (Some(outcome), _) => {
+                    outcomes.insert(place, outcome);
+                    false
+                }
+                (None, Some(going)) if going.whole => {
+                    loaded.push((place, row));
+                    false
+                }
+                _ => true,
+            });
         }
-        let mut streams = self.prepared.archive.documents(wanted(&rows));
+        let mut paused = false;
+        let mut done = |place: usize, outcome: Option<Outcome>, outcomes: &mut Outcomes| {
+            let Some(outcome) = outcome else {
+                paused = true;
+                return true;
+            };
+            let ends = outcome.error.is_some() && after == AfterFailure::Stop;
+            if let Some(record) = self
+                .record
+                .filter(|_| outcome.error.is_none() || after == AfterFailure::GoOn)
+            {
+                record.put_outcome(place, outcome.clone());
+            }
+            outcomes.insert(place, outcome);
+            ends
+        };
+        let mut ended = false;
+        for (place, row) in loaded {
+            if !ended {
+                let (place, _, outcome) = self.one(place, row, None).await;
+                ended = done(place, outcome, &mut outcomes);
+            }
+        }
+        let wanted = rows.iter().filter_map(|(place, row)| {
+            let going = self.record.and_then(|record| record.going(*place));
+            let passed = going
+                .filter(|_| !self.begins_anew(*place, row))
+                .map_or(0, |going| going.passed);
+            Some((row.source.clone()?, hashing(row), passed))
+        });
+        let mut streams = self.prepared.archive.documents_behind(wanted.collect());
         let mut working = FuturesUnordered::new();
         // What has come and has no room yet.
         let mut next: Option<(usize, &'a Planned, CollectionStream)> = None;
-        let (mut room, mut ended) = (ROOM, false);
+        let mut room = ROOM;
         loop {
             if let Some((place, row, stream)) = next.take_if(|(_, row, _)| room >= room_for(row.bytes)) {
                 room -= room_for(row.bytes);
-                working.push(self.one(place, row, stream));
+                working.push(self.one(place, row, Some(stream)));
             }
             tokio::select! {
                 Some((place, row, outcome)) = working.next(), if !working.is_empty() => {
                     room += room_for(row.bytes);
                     // What has been begun is taken to its end, since a driver call must not be dropped half-way; nothing more is begun.
-                    if outcome.error.is_some() && after == AfterFailure::Stop {
+                    if done(place, outcome, &mut outcomes) {
                         ended = true;
                         next = None;
                     }
-                    outcomes.insert(place, outcome);
                 }
                 stream = streams.recv(), if next.is_none() && !ended => match stream {
                     Some(stream) => {
@@ -233,51 +357,134 @@ impl<'a> Run<'a> {
                 else => break,
             }
         }
-        outcomes
+        // It is said what went wrong, rather than to go on with what cannot be put into its place.
+        let failed = after == AfterFailure::Stop && outcomes.values().any(|outcome| outcome.error.is_some());
+        self.is_ours()?;
+        match paused && !failed {
+            true => Err(Stop::Paused),
+            false => Ok(outcomes),
+        }
     }
 
-    async fn one(&self, place: usize, row: &'a Planned, stream: CollectionStream) -> (usize, &'a Planned, Outcome) {
+    /// What came of a collection; nothing where the time was up before.
+    async fn one(
+        &self,
+        place: usize,
+        row: &'a Planned,
+        stream: Option<CollectionStream>,
+    ) -> (usize, &'a Planned, Option<Outcome>) {
         let outcome = match self.may_go_on() {
-            Err(failure) => Outcome::failed(failure),
+            Err(failure) => Some(Outcome::failed(failure)),
+            Ok(()) if self.must_pause() => None,
             Ok(()) => self.load_one(place, row, stream).await,
         };
         (place, row, outcome)
     }
 
-    async fn load_one(&self, place: usize, row: &'a Planned, stream: CollectionStream) -> Outcome {
+    fn temporary(&self, place: usize) -> String {
+        format!("{}.{place}", self.temporary)
+    }
+
+    async fn load_one(&self, place: usize, row: &'a Planned, stream: Option<CollectionStream>) -> Option<Outcome> {
         let temporary = match row.method {
-            Method::Aside | Method::AsideAfterDrop => Some(format!("{}.{place}", self.temporary)),
+            Method::Aside | Method::AsideAfterDrop => Some(self.temporary(place)),
             Method::InPlace | Method::None => None,
         };
         let name = temporary.clone().unwrap_or_else(|| row.name.clone());
         self.tools.progress.step(format!("restoring {}", row.name));
-        let mut outcome = match self.fill(row, &name, stream).await {
-            Ok(outcome) => outcome,
+        let mut outcome = match self.fill((place, row), &name, stream).await {
+            Ok(outcome) => outcome?,
             Err(failure) => Outcome::failed(failure.at(&row.name)),
         };
         outcome.temporary = temporary;
-        outcome
+        Some(outcome)
     }
 
-    async fn fill(&self, row: &'a Planned, name: &str, stream: CollectionStream) -> Result<Outcome, Failure> {
+    /// Whether what an invocation that died has put into a collection has to go: it would be there twice, or in another order.
+    fn begins_anew(&self, place: usize, row: &Planned) -> bool {
+        let Some(record) = self
+            .record
+            .filter(|record| record.crashed && row.action != Action::Merge)
+        else {
+            return false;
+        };
+        let going = record.going(place);
+        going.is_some_and(|going| !going.whole && (going.passed == 0 || !is_repeatable(self, row)))
+    }
+
+    /// Makes the collection as it is to be before the first document.
+    async fn begin(&self, place: usize, row: &Planned, name: &str) -> Result<Going, Failure> {
         let (mongo, database) = (self.mongo(), self.database());
-        if row.action == Action::Replace && row.method == Method::InPlace {
+        if row.action == Action::Merge {
+            let mut going = Going::default();
+            going.loaded.repeated = self.record.is_some_and(|record| record.crashed);
+            return Ok(going);
+        }
+        let in_place = row.method == Method::InPlace;
+        let mut clear = in_place && row.action == Action::Replace;
+        if let Some(record) = self.record {
+            // Beside there may be what an invocation that died has begun. In place there is nothing of ours unless the record says so.
+            clear |= self.begins_anew(place, row) || (record.resumed && !in_place);
+            if in_place {
+                record.put_going(place, Going::default());
+                record.save().await?;
+            }
+        }
+        if clear {
             drop_collection(mongo, database, name).await?;
         }
-        if row.action != Action::Merge {
-            create(mongo, database, name, &row.options).await?;
-        }
+        create(mongo, database, name, &row.options).await?;
+        Ok(Going::default())
+    }
+
+    async fn fill(
+        &self,
+        (place, row): (usize, &'a Planned),
+        name: &str,
+        stream: Option<CollectionStream>,
+    ) -> Result<Option<Outcome>, Failure> {
+        let (mongo, database) = (self.mongo(), self.database());
+        let going = self.record.and_then(|record| record.going(place));
+        let mut going = match going.filter(|_| !self.begins_anew(place, row)) {
+            Some(mut going) => {
+                going.loaded.repeated |=
+                    !going.whole && row.action == Action::Merge && self.record.is_some_and(|record| record.crashed);
+                going
+            }
+            None => self.begin(place, row, name).await?,
+        };
         let loader = Loader::new(self, row, name);
-        let (loaded, sample) = loader.load(stream).await?;
-        let failed_indexes = indexes::build(
-            mongo,
-            (database, name),
-            self.options_in_force(row),
-            &row.indexes,
-            Which::Lasting,
-        )
-        .await;
+        let sample = match stream.filter(|_| !going.whole) {
+            Some(stream) => match loader.load(place, stream, going.clone()).await? {
+                Load::Paused => return Ok(None),
+                Load::Whole(loaded, sample) => {
+                    going.loaded = loaded;
+                    going.whole = true;
+                    self.keep(place, row, &going).await?;
+                    sample
+                }
+            },
+            None => loader.sample_again().await?,
+        };
+        if self.must_pause() {
+            return Ok(None);
+        }
+        let failed_indexes = match &going.failed_indexes {
+            Some(failed) => failed.clone(),
+            None => {
+                let which = Which::Lasting;
+                let options = self.options_in_force(row);
+                let failed = indexes::build(mongo, (database, name), options, &row.indexes, which).await;
+                going.failed_indexes = Some(failed.clone());
+                self.keep(place, row, &going).await?;
+                if self.must_pause() {
+                    return Ok(None);
+                }
+                failed
+            }
+        };
         self.tools.progress.step(format!("reading {} back", row.name));
+        let loaded = going.loaded;
         let read = match row.action {
             Action::Merge => loader.read_back_merged(&loaded).await?,
             _ => read_back(mongo, database, name, hashing(row)).await?,
@@ -285,7 +492,7 @@ impl<'a> Run<'a> {
         let (validator_violations, violating) = violations(mongo, database, name, self.options_in_force(row))
             .await?
             .unzip();
-        Ok(Outcome {
+        Ok(Some(Outcome {
             validator_violations,
             violating: violating.unwrap_or_default(),
             loaded,
@@ -293,8 +500,25 @@ impl<'a> Run<'a> {
             sample: sample.compare(mongo, database, name).await?,
             failed_indexes,
             ..Outcome::default()
-        })
+        }))
     }
+
+    /// Keeps what would take long to do again: at once where it is much, or else with the next state.
+    async fn keep(&self, place: usize, row: &Planned, going: &Going) -> Result<(), Failure> {
+        let Some(record) = self.record else { return Ok(()) };
+        record.put_going(place, going.clone());
+        record.has_moved();
+        match row.bytes >= LARGE {
+            true => record.save_if_possible().await,
+            false => Ok(()),
+        }
+    }
+}
+
+/// What temporary collections are called, apart from a number: no two restores give them the same name.
+pub(super) fn fresh_temporary() -> String {
+    let nanos = time::OffsetDateTime::now_utc().unix_timestamp_nanos();
+    format!("{TEMPORARY_PREFIX}{:x}.{nanos:x}", std::process::id())
 }
 
 /// What becomes of the other collections where one cannot be loaded.
@@ -304,12 +528,6 @@ pub(super) enum AfterFailure {
     Stop,
     /// Other collections have been changed already: the rest is not made better by leaving it out.
     GoOn,
-}
-
-fn wanted(rows: &[(usize, &Planned)]) -> Vec<(String, Hashing)> {
-    rows.iter()
-        .filter_map(|(_, row)| Some((row.source.clone()?, hashing(row))))
-        .collect()
 }
 
 fn of_source<'a>(rows: &[(usize, &'a Planned)], source: &str) -> Option<(usize, &'a Planned)> {

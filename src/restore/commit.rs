@@ -1,11 +1,14 @@
 //! The commit: what was loaded beside comes into its place, and what has no beside is done in place.
 
+use std::collections::BTreeMap;
+
 use futures_util::{StreamExt as _, stream};
 
-use super::collection::{AfterFailure, Outcome, Outcomes, Run};
+use super::collection::{AfterFailure, Outcome, Outcomes, Run, Stop};
 use super::create::{InTheWay, create, drop_collection, redefine_view, rename, start_expiry};
 use super::indexes::{self, Which};
-use crate::catalog::{Definition, Kind};
+use super::record::Record;
+use crate::catalog::{Catalog, Definition, Kind};
 use crate::failure::{Failure, FailureKind};
 use crate::plan::{Action, Method, Planned};
 
@@ -25,18 +28,42 @@ pub(super) enum Committed {
 ///
 /// Where a load failed as such (the archive is damaged, the connection is gone), the lock was lost, or the very first change is refused, nothing is committed:
 /// the target is what it was.
-pub(super) async fn commit(run: &Run<'_>, outcomes: &mut Outcomes) -> Committed {
-    if outcomes.values().any(|outcome| outcome.error.is_some()) {
-        return give_up(run, outcomes, "another collection could not be loaded").await;
-    }
-    if let Err(failure) = may_commit(run).await {
-        return give_up(run, outcomes, &failure.to_string()).await;
-    }
+///
+/// A commit that an earlier invocation has begun is gone on with: whatever of it is done already is recognised.
+pub(super) async fn commit(run: &Run<'_>, outcomes: &mut Outcomes) -> Result<Committed, Stop> {
+    run.is_ours()?;
+    let begun = run.record.and_then(Record::committing);
+    let now = match &begun {
+        None => {
+            if outcomes.values().any(|outcome| outcome.error.is_some()) {
+                return Ok(give_up(run, outcomes, "another collection could not be loaded").await);
+            }
+            if let Err(failure) = may_commit(run).await {
+                run.is_ours()?;
+                return Ok(give_up(run, outcomes, &failure.to_string()).await);
+            }
+            if let Some(record) = run.record {
+                record.begin_commit(temporaries(run, outcomes).await?).await?;
+            }
+            None
+        }
+        Some(uuids) => {
+            run.lock.confirm().await?;
+            let now = run
+                .mongo()
+                .survey_definitions(run.database())
+                .await
+                .map_err(Failure::from)?;
+            recognise(run, outcomes, uuids, &now);
+            Some(now)
+        }
+    };
     run.tools.progress.step("committing");
     let mut waiting = outcomes.iter_mut();
     let mut first = Placed::Kept;
     // The first goes alone: where it is refused, nothing has changed.
-    while first == Placed::Kept
+    while begun.is_none()
+        && first == Placed::Kept
         && let Some((place, outcome)) = waiting.next()
     {
         first = into_place(run, &run.prepared.plan.collections[*place], outcome).await;
@@ -45,7 +72,7 @@ pub(super) async fn commit(run: &Run<'_>, outcomes: &mut Outcomes) -> Committed 
     let others: Vec<_> = waiting.collect();
     if first == Placed::No {
         drop(others);
-        return give_up(run, outcomes, "the first collection could not be put into its place").await;
+        return Ok(give_up(run, outcomes, "the first collection could not be put into its place").await);
     }
     stream::iter(others)
         .for_each_concurrent(AT_ONCE, |(place, outcome)| async move {
@@ -57,13 +84,44 @@ pub(super) async fn commit(run: &Run<'_>, outcomes: &mut Outcomes) -> Committed 
             .load_all(AfterFailure::GoOn, |planned| {
                 planned.kind != Kind::View && planned.method == Method::InPlace
             })
-            .await,
+            .await?,
     );
-    views(run, outcomes).await;
-    drops(run, outcomes).await;
+    views(run, outcomes, now.as_ref()).await;
+    drops(run, outcomes, now.as_ref()).await;
     expiry(run, outcomes).await;
+    run.is_ours()?;
     remove_temporaries(run, outcomes).await;
-    Committed::Something
+    Ok(Committed::Something)
+}
+
+/// The UUIDs of what was loaded beside, by place.
+async fn temporaries(run: &Run<'_>, outcomes: &Outcomes) -> Result<BTreeMap<usize, String>, Failure> {
+    let now = run.mongo().survey_definitions(run.database()).await?;
+    let uuid =
+        |(place, outcome): (&usize, &Outcome)| Some((*place, now.get(outcome.temporary.as_ref()?)?.uuid.clone()?));
+    Ok(outcomes.iter().filter_map(uuid).collect())
+}
+
+/// What an earlier invocation has renamed into its place is not there under its temporary name any more.
+fn recognise(run: &Run<'_>, outcomes: &mut Outcomes, uuids: &BTreeMap<usize, String>, now: &Catalog) {
+    for (place, outcome) in outcomes.iter_mut() {
+        let Some(temporary) = outcome.temporary.as_ref().filter(|name| now.get(name).is_none()) else {
+            continue;
+        };
+        let planned = &run.prepared.plan.collections[*place];
+        let there = now.get(&planned.name);
+        let is_ours = there.is_some_and(|there| there.uuid.as_ref() == uuids.get(place));
+        if !is_ours {
+            outcome.error = Some(Failure::new(
+                FailureKind::Database,
+                format!(
+                    "{temporary}, which was to have its place, is gone, and {} is another collection",
+                    planned.name
+                ),
+            ));
+        }
+        outcome.temporary = None;
+    }
 }
 
 /// The last look before the first change: a cancelled run ends here, and so does one whose lock another restore has taken over.
@@ -159,14 +217,22 @@ fn why_kept(planned: &Planned, outcome: &Outcome) -> String {
 }
 
 /// Creates views, those first that others read from.
-async fn views(run: &Run<'_>, outcomes: &mut Outcomes) {
+///
+/// `now` is what an earlier invocation has left; a view that it made is looked at as one that was there.
+async fn views(run: &Run<'_>, outcomes: &mut Outcomes, now: Option<&Catalog>) {
     for (place, planned) in run
         .rows()
         .filter(|(_, planned)| planned.kind == Kind::View && planned.action.restores())
     {
         let made = async {
             run.lock.check()?;
-            let present = run.prepared.target.get(&planned.name);
+            let before = run.prepared.target.get(&planned.name);
+            let present = match now {
+                Some(now) => now
+                    .get(&planned.name)
+                    .filter(|there| there.kind == Kind::View || before.is_some()),
+                None => before,
+            };
             if let Some(present) = present {
                 if present.kind == Kind::View && present.options == planned.options {
                     return Ok::<(), Failure>(());
@@ -194,13 +260,18 @@ fn same_collation(a: &Definition, b: &Definition) -> bool {
 }
 
 /// Drops what only the target has, unless anything went wrong before.
-async fn drops(run: &Run<'_>, outcomes: &mut Outcomes) {
+async fn drops(run: &Run<'_>, outcomes: &mut Outcomes, now: Option<&Catalog>) {
     let mut good = run.lock.check().is_ok()
         && outcomes
             .values()
             .all(|outcome| outcome.error.is_none() && outcome.loaded.rejected == 0);
     for (place, planned) in run.rows().filter(|(_, planned)| planned.action == Action::Drop) {
-        let outcome = if good {
+        // One that has come since an earlier invocation dropped what had the name is nobody's to drop.
+        let uuid = |catalog: &Catalog| catalog.get(&planned.name).and_then(|there| there.uuid.clone());
+        let is_another = now.is_some_and(|now| uuid(now) != uuid(&run.prepared.target));
+        let outcome = if good && is_another {
+            Outcome::default()
+        } else if good {
             drop_collection(run.mongo(), run.database(), &planned.name)
                 .await
                 .map_or_else(Outcome::failed, |()| Outcome::default())

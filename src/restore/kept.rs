@@ -51,6 +51,20 @@ impl<'a> Keeper<'a> {
         }
     }
 
+    /// One that goes on behind so many documents, of which some were given an `_id`.
+    pub(super) fn behind(self, passed: u64, ids_given: u64) -> Self {
+        Self {
+            passed,
+            ids_given,
+            ..self
+        }
+    }
+
+    /// How many documents have passed.
+    pub(super) fn passed(&self) -> u64 {
+        self.passed
+    }
+
     /// The chunk as it will be kept; mostly it is the same.
     pub(crate) fn keep(&mut self, chunk: Chunk) -> Chunk {
         let mut rewritten: Option<Vec<u8>> = None;

@@ -1,7 +1,9 @@
 //! Documents go in raw: as many inserts at a time as the server has use for, every document accounted for.
 
 use std::sync::Arc;
+use std::time::Instant;
 
+use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
 use tracing::Instrument as _;
 
@@ -9,9 +11,11 @@ use super::collection::{Run, hashing};
 use super::kept::Keeper;
 use super::merge::{MergeCounts, merge};
 use super::readback::{read_back, read_back_ids};
+use super::record::Going;
 use super::report::RejectedDocument;
 use super::sample::Sample;
 use crate::backup::Tools;
+use crate::continued::SAVED_EVERY;
 use crate::digest::Digest;
 use crate::elements::Elements;
 use crate::failure::Failure;
@@ -27,7 +31,7 @@ const NAMED: usize = 1_000;
 const TRIES: u32 = 5;
 
 /// What a load counted.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Loaded {
     /// The digest of the archive's documents, as a server keeps them.
     pub(super) archive: Digest,
@@ -43,6 +47,18 @@ pub(super) struct Loaded {
     pub(super) rejected: u64,
     /// Each of them, up to [`NAMED`].
     pub(super) rejections: Vec<RejectedDocument>,
+    /// Whether some of the documents may have been merged by an invocation that died, and count as unchanged.
+    #[serde(default)]
+    pub(super) repeated: bool,
+}
+
+/// How far a load came.
+#[derive(Debug)]
+pub(super) enum Load {
+    /// All documents are in.
+    Whole(Loaded, Sample),
+    /// The time was up.
+    Paused,
 }
 
 /// Loads one collection.
@@ -65,12 +81,22 @@ struct Goal {
     /// Measurements have no unique `_id`: what was sent twice would be there twice.
     repeatable: bool,
     batch_size: usize,
+    /// Whether documents may be there that an invocation that died has put in.
+    again: bool,
+}
+
+/// Whether documents can be sent twice and are there once, in no other order.
+pub(super) fn is_repeatable(run: &Run, row: &Planned) -> bool {
+    let timeseries = row.kind == crate::catalog::Kind::Timeseries;
+    let capped = run.options_in_force(row).get_bool("capped") == Some(true);
+    !timeseries && (!capped || row.action == Action::Merge)
 }
 
 impl<'a> Loader<'a> {
     pub(super) fn new(run: &'a Run<'a>, row: &'a Planned, name: &str) -> Self {
         let timeseries = row.kind == crate::catalog::Kind::Timeseries;
         let capped = run.options_in_force(row).get_bool("capped") == Some(true);
+        let repeatable = is_repeatable(run, row);
         Self {
             run,
             row,
@@ -92,6 +118,7 @@ impl<'a> Loader<'a> {
                 },
                 repeatable: !timeseries,
                 batch_size: usize::try_from(run.job.batch_size).unwrap_or(usize::MAX),
+                again: repeatable && run.record.is_some_and(|record| record.crashed),
             }),
         }
     }
@@ -101,13 +128,19 @@ impl<'a> Loader<'a> {
         Keeper::new(source, self.row.kind, &self.row.options, hashing(self.row))
     }
 
-    /// Takes a collection's documents to their end.
-    pub(super) async fn load(&self, mut stream: CollectionStream) -> Result<(Loaded, Sample), Failure> {
-        let mut loaded = Loaded::default();
-        let mut sample = Sample::new(self.run.job.verify_sample_size, hashing(self.row));
-        let mut keeper = self.keeper();
+    /// Takes a collection's documents to their end, from where `going` is; or pauses near the deadline, with what was done in the record.
+    pub(super) async fn load(&self, place: usize, mut stream: CollectionStream, going: Going) -> Result<Load, Failure> {
+        let record = self.run.record;
+        let Going {
+            mut loaded,
+            passed: begun_at,
+            ..
+        } = going;
+        let mut sample = self.sample();
+        let mut keeper = self.keeper().behind(begun_at, loaded.ids_given);
+        let mut left_out = begun_at.saturating_sub(stream.passed);
         let mut working: JoinSet<Result<Counted, MongoError>> = JoinSet::new();
-        let mut failure = None;
+        let (mut failure, mut paused, mut saved_at) = (None, false, Instant::now());
         while let Some(chunk) = stream.chunks.recv().await {
             let chunk = match chunk {
                 Ok(chunk) => chunk,
@@ -116,12 +149,35 @@ impl<'a> Loader<'a> {
                     break;
                 }
             };
+            let documents = chunk.digest.documents();
+            let behind = chunk.behind(left_out, hashing(self.row));
+            left_out = left_out.saturating_sub(documents);
+            let Some(chunk) = behind else { continue };
             // What is loaded beside can be left at any time; what is changed in place has been begun, and is taken to its end.
             if self.row.method != Method::InPlace
                 && let Err(ended) = self.run.may_go_on()
             {
                 failure = Some(ended);
                 break;
+            }
+            if let Some(record) = record {
+                paused = record.must_pause();
+                if paused {
+                    break;
+                }
+                if saved_at.elapsed() >= SAVED_EVERY {
+                    if let Err(error) = self.settle(&mut working, &mut loaded).await {
+                        failure = Some(error);
+                        break;
+                    }
+                    record.put_going(place, so_far(&loaded, &keeper));
+                    if let Err(error) = record.save_if_possible().await {
+                        failure = Some(error);
+                        break;
+                    }
+                    saved_at = Instant::now();
+                }
+                record.has_moved();
             }
             loaded.read.merge(&chunk.digest);
             let chunk = keeper.keep(chunk);
@@ -136,16 +192,53 @@ impl<'a> Loader<'a> {
             }
             working.spawn(put(Arc::clone(&self.goal), chunk).in_current_span());
         }
-        while let Some(done) = working.join_next().await {
-            if let Err(error) = loaded.count(&self.row.name, done) {
-                failure.get_or_insert(error);
-            }
+        if let Err(error) = self.settle(&mut working, &mut loaded).await {
+            failure.get_or_insert(error);
         }
         loaded.ids_given = keeper.ids_given;
-        match failure {
-            Some(failure) => Err(failure),
-            None => Ok((self.check_against_manifest(loaded)?, sample)),
+        if let Some(failure) = failure {
+            return Err(failure);
         }
+        if let Some(record) = record.filter(|_| paused) {
+            record.put_going(place, so_far(&loaded, &keeper));
+            return Ok(Load::Paused);
+        }
+        if begun_at > 0 {
+            sample = self.sample_again().await?;
+        }
+        Ok(Load::Whole(self.check_against_manifest(loaded)?, sample))
+    }
+
+    /// Waits until the server has answered for everything that was sent.
+    async fn settle(
+        &self,
+        working: &mut JoinSet<Result<Counted, MongoError>>,
+        loaded: &mut Loaded,
+    ) -> Result<(), Failure> {
+        let mut settled = Ok(());
+        while let Some(done) = working.join_next().await {
+            settled = settled.and(loaded.count(&self.row.name, done));
+        }
+        settled
+    }
+
+    fn sample(&self) -> Sample {
+        Sample::new(self.run.job.verify_sample_size, hashing(self.row))
+    }
+
+    /// The first documents once more, for an invocation that did not see them.
+    pub(super) async fn sample_again(&self) -> Result<Sample, Failure> {
+        let (mut sample, mut keeper) = (self.sample(), self.keeper());
+        let source = self.row.source.clone().unwrap_or_default();
+        let mut streams = self.run.prepared.archive.documents(vec![(source, hashing(self.row))]);
+        if let Some(mut stream) = streams.recv().await {
+            while !sample.is_full()
+                && let Some(chunk) = stream.chunks.recv().await
+            {
+                sample.take(keeper.keep(chunk?).documents());
+            }
+        }
+        Ok(sample)
     }
 
     /// The archive must give what its manifest says, or nothing that was read of it can be trusted.
@@ -188,6 +281,18 @@ impl<'a> Loader<'a> {
             }
         }
         Ok(sum)
+    }
+}
+
+/// What is known of a collection whose documents were all answered for up to here.
+fn so_far(loaded: &Loaded, keeper: &Keeper<'_>) -> Going {
+    Going {
+        passed: keeper.passed(),
+        loaded: Loaded {
+            ids_given: keeper.ids_given,
+            ..loaded.clone()
+        },
+        ..Going::default()
     }
 }
 
@@ -285,10 +390,21 @@ async fn insert(goal: &Goal, batch: &InsertBatch, counted: &mut Counted) -> Resu
     let (present, refused): (Vec<Rejected>, Vec<Rejected>) = outcome
         .rejected
         .into_iter()
-        .partition(|rejected| rejected.is_duplicate() && (goal.action == Action::Merge || tries > 1));
+        .partition(|rejected| rejected.is_duplicate() && (goal.action == Action::Merge || tries > 1 || goal.again));
     counted
         .rejected
         .extend(refused.iter().map(|refused| named(batch, refused)));
+    if !tools.mongo.keeps_empty_timestamps() && goal.action != Action::Merge {
+        // What an attempt whose answer was lost has put in may still be without its repair.
+        for document in present.iter().map(|present| batch.document(present.index)) {
+            if has_empty_timestamp(document) {
+                tools
+                    .mongo
+                    .replace(database, collection, document, goal.validation)
+                    .await?;
+            }
+        }
+    }
     if !present.is_empty() {
         merge(
             &tools.mongo,

@@ -8,6 +8,8 @@
 //! the lock meanwhile changes nothing. What is *not* promised: that a process frozen in the middle of its commit is stopped by the server. It stops by itself
 //! when it next looks.
 //!
+//! The lock of a run outlives its invocations: its owner follows from the run, so that the next invocation has it already, and its lease is as long as it may take until that one comes.
+//!
 //! The collection is dropped with the lock, so a restore leaves nothing of it behind. That of a dead restore goes with the restore that takes over.
 
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
@@ -24,6 +26,7 @@ use super::create::drop_collection;
 use super::{Prepared, RestoreJob};
 use crate::failure::{Failure, FailureKind};
 use crate::mongo::{Mongo, MongoError, code};
+use crate::run::Run;
 
 /// Where the lock is. Its name is one of ours, so that it is never data: see [`INTERNAL_PREFIX`](crate::plan::INTERNAL_PREFIX).
 const COLLECTION: &str = "mongotar.lock";
@@ -31,6 +34,8 @@ const COLLECTION: &str = "mongotar.lock";
 const ID: &str = "restore";
 /// How often the lock is renewed within a lease: two renewals may get lost.
 const RENEWALS: u32 = 3;
+/// However long the lease is: who has lost the lock should not find out late.
+const RENEWED_EVERY: Duration = Duration::from_secs(10);
 /// How often a command is sent when the connection breaks or the primary changes.
 const TRIES: u32 = 5;
 /// A replica set without a majority must not hold a restore up for ever; the lock is then as good as the primary.
@@ -56,30 +61,46 @@ struct Held {
 }
 
 impl Lock {
-    /// Takes the lock, if it is free or its holder is dead.
+    /// Takes the lock, if it is free or its holder is dead. A run takes the lock that another of its invocations has left, and keeps it for longer: it must outlive the time between two.
     ///
     /// # Errors
     /// [`FailureKind::RestoreRunning`], with who holds it; or what the server answered.
-    pub(super) async fn take(prepared: &Prepared, job: &RestoreJob, mongo: &Mongo) -> Result<Self, Failure> {
-        let held = Held {
-            mongo: mongo.clone(),
-            database: job.policy.database.clone(),
-            owner: random_owner(),
-            lease: job.lock_lease,
-        };
+    pub(super) async fn take(
+        prepared: &Prepared,
+        job: &RestoreJob,
+        run: Option<&Run>,
+        mongo: &Mongo,
+    ) -> Result<Self, Failure> {
+        let held = Held::of(job, run, mongo);
         let archive = prepared.archive.object.location.to_string();
         let holder = held.take(&who(), &archive).await?;
         if holder.get_str("owner").ok() != Some(held.owner.as_str()) {
             return Err(running(&held.database, &holder));
         }
+        Ok(Self::held(held))
+    }
+
+    /// Goes on with the lock that an earlier invocation of the run has taken, under which it has begun to load. It may have run out, but nobody else may have had it since.
+    ///
+    /// # Errors
+    /// [`FailureKind::RestoreRunning`] where it is another's, or gone; or what the server answered.
+    pub(super) async fn go_on(job: &RestoreJob, run: &Run, mongo: &Mongo) -> Result<Self, Failure> {
+        let held = Held::of(job, Some(run), mongo);
+        match held.renew().await? {
+            true => Ok(Self::held(held)),
+            false => Err(lost(&held.database)),
+        }
+    }
+
+    fn held(held: Held) -> Self {
         let lost = Arc::new(AtomicBool::new(false));
         let token = CancellationToken::new();
-        Ok(Self {
+        Self {
             heartbeat: tokio::spawn(beat(held.clone(), token.clone(), Arc::clone(&lost)).in_current_span()),
             stop: token.drop_guard(),
             held,
             lost,
-        })
+        }
     }
 
     /// Whether the lock is still ours, as far as the heartbeat knows.
@@ -105,6 +126,19 @@ impl Lock {
         }
     }
 
+    /// Leaves the lock to the next invocation of the run: nobody else gets it for as long as the lease is.
+    pub(super) async fn leave(self) {
+        let Self {
+            held, heartbeat, stop, ..
+        } = self;
+        drop(stop);
+        let ended = heartbeat.await;
+        debug_assert!(ended.is_ok(), "a heartbeat does not panic");
+        if let Err(error) = held.renew().await {
+            tracing::warn!(%error, "the restore's lock could not be renewed for the time until the next invocation");
+        }
+    }
+
     /// Gives the lock back, if it is still ours. One that cannot be given back runs out by itself.
     pub(super) async fn release(self) {
         let Self {
@@ -121,6 +155,15 @@ impl Lock {
 }
 
 impl Held {
+    fn of(job: &RestoreJob, run: Option<&Run>, mongo: &Mongo) -> Self {
+        Self {
+            mongo: mongo.clone(),
+            database: job.policy.database.clone(),
+            owner: run.map_or_else(random_owner, owner_of),
+            lease: run.map_or(job.lock_lease, |_| job.run_lease),
+        }
+    }
+
     /// The lock as it is after an attempt to take it: with our owner where that succeeded. Repeating the attempt is harmless.
     async fn take(&self, holder: &str, archive: &str) -> Result<Document, Failure> {
         // Text in an update's pipeline is an expression, and a path may begin with a dollar sign.
@@ -212,7 +255,7 @@ async fn beat(held: Held, stop: CancellationToken, lost: Arc<AtomicBool>) {
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
-            () = tokio::time::sleep(held.lease / RENEWALS) => {}
+            () = tokio::time::sleep((held.lease / RENEWALS).min(RENEWED_EVERY)) => {}
         }
         match held.renew().await {
             Ok(true) => {}
@@ -251,6 +294,12 @@ fn lost(database: &str) -> Failure {
             "the lock of {database} was lost: this restore stood still for longer than its lease, and another one has taken over. Look at what that one did, and start again"
         ),
     )
+}
+
+/// The same in each invocation of a run.
+fn owner_of(run: &Run) -> String {
+    let hash = blake3::hash(format!("{}\n{}", run.time, run.id).as_bytes()).to_hex();
+    hash.as_str()[..32].to_owned()
 }
 
 fn random_owner() -> String {
@@ -307,5 +356,11 @@ mod tests {
     #[test]
     fn no_two_owners_are_the_same() {
         assert_ne!(random_owner(), random_owner());
+        let run = |id: &str| Run {
+            id: id.to_owned(),
+            time: "2026-11-21T02:00:00Z".to_owned(),
+        };
+        assert_ne!(owner_of(&run("a")), owner_of(&run("b")));
+        assert_eq!(owner_of(&run("a")), owner_of(&run("a")));
     }
 }

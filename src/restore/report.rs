@@ -107,7 +107,7 @@ pub struct VerifiedCollection {
     /// How many documents have no `_id` in the archive, and were given one that is made of their content; left out where there is none.
     #[serde(skip_serializing_if = "is_zero", default)]
     pub ids_given: u64,
-    /// What a merge found.
+    /// What a merge found. Where an invocation died in the middle, what it had put in after its last saved state counts as unchanged.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub merged: Option<MergeCounts>,
     /// How many documents the server refused.
@@ -144,7 +144,7 @@ pub enum Changed {
     No,
     /// It was created, replaced, merged into or dropped.
     Yes,
-    /// It could not be found out: the restore broke off in it, or the server did not answer any more.
+    /// It could not be found out: the restore or one of its invocations broke off in it, or the server did not answer any more.
     Unknown,
 }
 
@@ -230,12 +230,17 @@ pub(super) async fn verify(run: &Run<'_>, mut outcomes: Outcomes, committed: Com
                 "not begun, because of an earlier failure",
             ))
         });
+        let repeated = outcome.loaded.repeated;
         let mut verified = of_outcome(planned, outcome);
         let before = run.prepared.target.get(&planned.name);
         match &surveyed {
             _ if committed == Committed::Nothing => verified.changed = Changed::No,
             Ok(now) => verified.changed = changed(before, now.get(&planned.name), &verified),
             Err(_) => {}
+        }
+        // What a dead invocation has merged counts as unchanged.
+        if repeated && verified.changed == Changed::No && committed == Committed::Something {
+            verified.changed = Changed::Unknown;
         }
         match &surveyed {
             Ok(now) => compare(planned, now, &mut verified),

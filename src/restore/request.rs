@@ -18,6 +18,8 @@ const BATCH_SIZE: u32 = 1000;
 const VERIFY_SAMPLE: u32 = 100;
 /// How long a restore that does not answer is believed to live. A process that stands still for longer has lost its lock.
 const LOCK_LEASE: Duration = Duration::from_secs(30);
+/// The same between two invocations of a run: a retry may be minutes away.
+const RUN_LEASE: Duration = Duration::from_secs(15 * 60);
 /// The largest batch that a server takes (`maxWriteBatchSize`).
 const MAX_BATCH_SIZE: u32 = 100_000;
 
@@ -137,6 +139,8 @@ pub struct RestoreJob {
     pub verify_sample_size: u32,
     /// How long the lock of the target outlives a restore that died.
     pub lock_lease: Duration,
+    /// How long that of a run outlives an invocation: for so long the next one may keep others waiting.
+    pub run_lease: Duration,
 }
 
 impl RestoreRequest {
@@ -212,7 +216,27 @@ impl RestoreRequest {
             batch_size,
             verify_sample_size: self.verify_sample_size.unwrap_or(VERIFY_SAMPLE),
             lock_lease: LOCK_LEASE,
+            run_lease: RUN_LEASE,
         })
+    }
+}
+
+impl RestoreJob {
+    /// What tells two requests apart, but for the run they belong to and the consent that they bring.
+    pub(super) fn fingerprint(&self) -> String {
+        let way_back = match &self.way_back {
+            WayBack::Snapshot(folder) => serde_json::json!({"snapshot": folder}),
+            WayBack::Waived => serde_json::json!("waived"),
+        };
+        let asked = serde_json::json!([
+            self.archive,
+            self.source_database,
+            self.policy,
+            way_back,
+            self.batch_size,
+            self.verify_sample_size
+        ]);
+        blake3::hash(asked.to_string().as_bytes()).to_hex().to_string()
     }
 }
 

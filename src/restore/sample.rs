@@ -5,6 +5,8 @@
 
 use std::collections::HashMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::digest::{Digest, DocumentHasher, Hashing};
 use crate::mongo::{IdList, Mongo, MongoError};
 
@@ -20,7 +22,7 @@ pub(super) struct Sample {
 }
 
 /// What the sample came to, there and here.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct SampleHashes {
     pub(super) archive: String,
     pub(super) database: String,
@@ -43,10 +45,15 @@ impl Sample {
         }
     }
 
+    /// Whether nothing is missing.
+    pub(super) fn is_full(&self) -> bool {
+        self.digest.documents() >= self.wanted || self.ids.is_full()
+    }
+
     /// Takes what is still missing.
     pub(super) fn take<'a>(&mut self, documents: impl Iterator<Item = &'a [u8]>) {
         for document in documents {
-            if self.digest.documents() >= self.wanted || self.ids.is_full() {
+            if self.is_full() {
                 return;
             }
             if self.ids.push(document) {

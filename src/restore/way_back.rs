@@ -1,15 +1,21 @@
 //! A way back before the first change: a backup of the target.
 
+use std::time::Duration;
+
 use serde_json::json;
 
+use super::record::{Record, Written};
 use super::report::SnapshotReport;
 use super::{ArchiveChoice, Prepared, RestoreJob, WayBack};
-use crate::backup::{BackupJob, ConsistencyDemand, RunStatus, Tools, backup};
+use crate::backup::{BackupAnswer, BackupJob, BackupReport, ConsistencyDemand, RunStatus, Tools, backup, backup_run};
 use crate::catalog::{Collection, Selection};
+use crate::continued::{SAVED_EVERY, is_worth_another_try};
 use crate::failure::{Failure, FailureKind};
+use crate::open::open;
 use crate::plan::INTERNAL_PREFIX;
+use crate::run::Run;
 use crate::store::Location;
-use crate::verify::verify;
+use crate::verify::{Checked, Pace, VerifyReport, verify};
 
 /// The folder of snapshots, beside the archives.
 const FOLDER: &str = "pre-restore";
@@ -24,21 +30,108 @@ pub(super) async fn take(
     job: &RestoreJob,
     tools: &Tools,
 ) -> Result<Option<SnapshotReport>, Failure> {
-    let WayBack::Snapshot(folder) = &job.way_back else {
+    let Some(snapshot) = snapshot_of(prepared, job) else {
         return Ok(None);
+    };
+    tools.progress.step("taking a snapshot of the target");
+    let report = Box::pin(backup(&snapshot, tools))
+        .await
+        .map_err(|failure| refused(job, &failure.to_string()))?;
+    check_whole(job, &report)?;
+    let checked = verify(&tools.store, &report.archive, &tools.progress).await;
+    verified(job, report, checked).map(Some)
+}
+
+/// The same for a run, whose backup and its verification take as many invocations as they need. `None` where the time was up.
+///
+/// # Errors
+/// As [`take`]; what another invocation may get right is as it came.
+pub(super) async fn take_for(
+    run: &Run,
+    prepared: &Prepared,
+    job: &RestoreJob,
+    tools: &Tools,
+    record: &Record<'_>,
+) -> Result<Option<Option<SnapshotReport>>, Failure> {
+    let Some(snapshot) = snapshot_of(prepared, job) else {
+        return Ok(Some(None));
+    };
+    let started = record.state().started.clone();
+    let run = Run {
+        id: format!("{}/snapshot", run.id),
+        // An archive is named after its time, and between an event and the consent to its plan can be days.
+        time: started,
+    };
+    let written = record.written();
+    let mut written = match written {
+        Some(written) => written,
+        None => {
+            tools.progress.step("taking a snapshot of the target");
+            let Some(report) = back_up(&snapshot, &run, tools).await? else {
+                return Ok(None);
+            };
+            check_whole(job, &report)?;
+            let written = Written { report, checked: None };
+            record.put_written(written.clone());
+            record.save().await?;
+            written
+        }
+    };
+    let archive = written.report.archive.clone();
+    let file = open(&tools.store, &archive).await;
+    let file = file.map_err(|failure| refused(job, &failure.at(&archive).to_string()))?;
+    let mut checked = written.checked.take().unwrap_or_else(|| Checked::nothing_of(&file));
+    loop {
+        if record.must_pause() {
+            return Ok(None);
+        }
+        let until = record.deadline().or_in(SAVED_EVERY);
+        let pace = checked.go_on(&file, &tools.progress, until).await;
+        record.has_moved();
+        if pace == Pace::Finished {
+            return verified(job, written.report, Ok(checked.report(&file))).map(|report| Some(Some(report)));
+        }
+        record.put_written(Written {
+            checked: Some(checked.clone()),
+            ..written.clone()
+        });
+        record.save().await?;
+    }
+}
+
+/// The run's backup; nothing where it is to be gone on with. A dead invocation's part is waited for, since nobody else is at it.
+async fn back_up(snapshot: &BackupJob, run: &Run, tools: &Tools) -> Result<Option<BackupReport>, Failure> {
+    loop {
+        let answer = Box::pin(backup_run(snapshot, run, tools)).await;
+        let answer = answer.map_err(|failure| match is_worth_another_try(&failure) {
+            true => failure,
+            false => refused_of(&snapshot.database, &failure.to_string()),
+        })?;
+        match answer {
+            BackupAnswer::Finished(report) => return Ok(Some(*report)),
+            BackupAnswer::Unfinished(unfinished) => {
+                if unfinished.status == RunStatus::Continue || tools.deadline.is_near() {
+                    return Ok(None);
+                }
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        }
+    }
+}
+
+/// The backup that is the way back; none where it was waived, or there is nothing to go back to.
+fn snapshot_of(prepared: &Prepared, job: &RestoreJob) -> Option<BackupJob> {
+    let WayBack::Snapshot(_) = &job.way_back else {
+        return None;
     };
     // Neither what a dead restore left beside nor our own lock is data, and a backup takes none of it.
     let is_data = |collection: &Collection| !collection.name.starts_with(INTERNAL_PREFIX);
     if !prepared.target.collections.iter().any(is_data) {
-        return Ok(None);
+        return None;
     }
-    tools.progress.step("taking a snapshot of the target");
-    let folder = folder
-        .clone()
-        .unwrap_or_else(|| folder_for(&prepared.archive.object.location));
-    let snapshot = BackupJob {
+    Some(BackupJob {
         database: job.policy.database.clone(),
-        destination: folder,
+        destination: folder_of(job, &prepared.archive.object.location),
         selection: Selection::default(),
         payload: crate::archive::Payload::default(),
         compression: crate::archive::Compression::default(),
@@ -46,43 +139,69 @@ pub(super) async fn take(
         consistency: ConsistencyDemand::Auto,
         // Whoever asked for a restore decides when its way back may go.
         retention: None,
-    };
-    let refused = |reason: String| {
-        Failure::new(
-            FailureKind::SnapshotFailed,
-            format!(
-                "the snapshot of {} before the restore failed, and nothing was changed: {reason}",
-                job.policy.database
-            ),
-        )
-    };
-    let report = Box::pin(backup(&snapshot, tools))
-        .await
-        .map_err(|failure| refused(failure.to_string()))?;
-    if report.status != RunStatus::Complete {
-        let failed: Vec<&str> = report.failed.iter().map(|failed| failed.name.as_str()).collect();
-        return Err(refused(format!("{} could not be read whole", failed.join(", "))));
+    })
+}
+
+fn refused(job: &RestoreJob, reason: &str) -> Failure {
+    refused_of(&job.policy.database, reason)
+}
+
+fn refused_of(database: &str, reason: &str) -> Failure {
+    Failure::new(
+        FailureKind::SnapshotFailed,
+        format!("the snapshot of {database} before the restore failed, and nothing was changed: {reason}"),
+    )
+}
+
+fn check_whole(job: &RestoreJob, report: &BackupReport) -> Result<(), Failure> {
+    if report.status == RunStatus::Complete {
+        return Ok(());
     }
-    let checked = verify(&tools.store, &report.archive, &tools.progress).await;
+    let failed: Vec<&str> = report.failed.iter().map(|failed| failed.name.as_str()).collect();
+    Err(refused(job, &format!("{} could not be read whole", failed.join(", "))))
+}
+
+fn verified(
+    job: &RestoreJob,
+    report: BackupReport,
+    checked: Result<VerifyReport, Failure>,
+) -> Result<SnapshotReport, Failure> {
     match checked {
         Ok(checked) if checked.status == RunStatus::Complete => {}
         Ok(checked) => {
             let damaged = checked.damaged.join("; ");
-            return Err(refused(format!(
-                "{} is not what was written: {damaged}",
-                report.archive
-            )));
+            let reason = format!("{} is not what was written: {damaged}", report.archive);
+            return Err(refused(job, &reason));
         }
-        Err(failure) => return Err(refused(failure.at(&report.archive).to_string())),
+        Err(failure) => return Err(refused(job, &failure.at(&report.archive).to_string())),
     }
-    Ok(Some(SnapshotReport {
+    Ok(SnapshotReport {
         verified: true,
         undo: json!({"archive": report.archive, "database": job.policy.database, "replace_existing": true}),
         archive: report.archive,
         documents: report.totals.documents,
         bytes: report.archive_bytes,
         consistency: report.consistency.level,
-    }))
+    })
+}
+
+/// Where what this restore writes goes.
+fn folder_of(job: &RestoreJob, archive: &Location) -> Location {
+    match &job.way_back {
+        WayBack::Snapshot(Some(folder)) => folder.clone(),
+        _ => folder_for(archive),
+    }
+}
+
+/// The same before it is known which archive is meant.
+///
+/// # Errors
+/// Where that is no place.
+pub(super) fn folder_of_job(job: &RestoreJob) -> Result<Location, Failure> {
+    match &job.way_back {
+        WayBack::Snapshot(Some(folder)) => Ok(folder.clone()),
+        _ => folder_for_choice(&job.archive),
+    }
 }
 
 /// Where what a restore writes goes, if nothing is said: `pre-restore/` beside the archive, and not one within another.

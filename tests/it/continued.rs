@@ -1,10 +1,11 @@
 //! Runs of the restore function in many invocations: what each leaves is enough for the next, whatever became of it.
 
+mod killed;
+mod restore;
 mod verify;
 
 use std::collections::BTreeSet;
 
-use bson::{Document, doc};
 use mongotar::backup::{RunStatus, Tools};
 use mongotar::continued::{Continued, Ended};
 use mongotar::failure::Failure;
@@ -33,7 +34,7 @@ pub async fn hurried() -> Tools {
 pub async fn to_its_end<R: Ended>(
     mut invoke: impl AsyncFnMut() -> Result<Continued<R>, Failure>,
 ) -> Result<(R, u32), Failure> {
-    for before in 0..1_000 {
+    for before in 0..200 {
         match invoke().await? {
             Continued::Finished(report) => return Ok((*report, before)),
             Continued::Unfinished(unfinished) => {
@@ -43,19 +44,6 @@ pub async fn to_its_end<R: Ended>(
         }
     }
     panic!("it never comes to its end");
-}
-
-/// Documents of about a kilobyte that do not compress.
-pub fn incompressible(ids: std::ops::Range<i32>) -> Vec<Document> {
-    let noise = |id: i32| {
-        let mut state = u64::from(id.unsigned_abs()) + 1;
-        let text = std::iter::repeat_with(move || {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-            char::from(b'!' + u8::try_from(state >> 57).expect("seven bits") % 90)
-        });
-        text.take(1_000).collect::<String>()
-    };
-    ids.map(|id| doc! {"_id": id, "noise": noise(id)}).collect()
 }
 
 /// What runs have left in progress below a folder.

@@ -1,10 +1,10 @@
 //! Restore policies end to end: what is planned, what is changed, what is left alone, and the way back.
 
-mod atomic;
+pub mod atomic;
 mod consent;
 mod definitions;
 mod extras;
-mod failpoints;
+pub mod failpoints;
 mod failures;
 mod killed;
 mod merge;

@@ -11,7 +11,7 @@ use mongotar::store::Location;
 use mongotar::verify::{VerifyReport, VerifyRequest, verify, verify_run};
 use serde_json::{Value, json};
 
-use super::{hurried, in_progress, incompressible, run, to_its_end};
+use super::{hurried, in_progress, run, to_its_end};
 use crate::cli::numbered;
 use crate::{rig, support};
 
@@ -26,7 +26,7 @@ async fn archive(folder: &Location) -> String {
     for name in ["a", "b", "c"] {
         support::insert(&client, &database, name, numbered(0..3)).await;
     }
-    support::insert(&client, &database, "large", incompressible(0..20_000)).await;
+    support::insert_mebibytes(&client, &database, "large", 20).await;
     support::back_up(&tools, &database, folder).await.archive.to_string()
 }
 

@@ -1,0 +1,320 @@
+//! A restore in as many invocations as it takes.
+//!
+//! The first one plans, asks for consent and takes the lock; what it decided holds for all that follow, which ask neither again. Each goes on from the state that the last one left, paused or dead
+//! (see [`record`](super::record)), under the same lock: it is left in place between two invocations, so that no other restore comes in between. A plan holds as long as nothing
+//! was loaded: until then each invocation looks whether the target is what was planned for.
+//!
+//! One thing is never cut in two: the building of a collection's indexes, and reading a collection back. An archive of others has no table of contents, and is read from its beginning in each
+//! invocation.
+//!
+//! When the run is at its end, its state goes away, and its report is kept in the folder of the way back, as `restore_{time}-{hash}.report.json`: the same event again is answered with it, and nothing is
+//! done a second time.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use super::collection::{self, Stop, fresh_temporary};
+use super::lock::Lock;
+use super::record::{Head, Record, Stage, State};
+use super::report::RestoreReport;
+use super::way_back::{folder_of_job, take_for};
+use super::{
+    Prepared, RestoreJob, carry_out, change, check_consent, leftovers, look_again, prepare, privileges, rehearsal,
+};
+use crate::backup::{RunStatus, Tools};
+use crate::continued::{Continued, Ended, TakenUp, Unfinished, check_request, is_worth_another_try, let_go, take_up};
+use crate::failure::{Failure, FailureKind};
+use crate::open::{ArchiveFile, Source, open};
+use crate::run::{Journal, Run, rfc3339};
+use crate::store::{Location, StoreError};
+use crate::wording::count;
+
+impl Ended for RestoreReport {
+    fn status(&self) -> RunStatus {
+        self.status
+    }
+}
+
+/// What is kept of a run that is at its end.
+#[derive(Debug, Serialize, Deserialize)]
+struct Kept {
+    run: Run,
+    /// What was asked for.
+    request: String,
+    report: RestoreReport,
+}
+
+/// Begins the run's restore, or goes on with it; ends near the deadline. The same run again goes on, or is told what came of it.
+///
+/// # Errors
+/// As [`prepare`] and [`carry_out`]. Where the same may succeed later, the run's state is kept.
+pub async fn restore_run(job: &RestoreJob, run: &Run, tools: &Tools) -> Result<Continued<RestoreReport>, Failure> {
+    let way_back = folder_of_job(job)?;
+    let folder = run.folder(&way_back)?;
+    let kept = way_back.join(&format!(
+        "{}.report.json",
+        folder.file_name().replacen("backup", "restore", 1)
+    ));
+    let mut journal = match take_up(&tools.store, folder).await? {
+        TakenUp::Ours(journal) => journal,
+        TakenUp::Running => return Ok(Continued::Unfinished(Unfinished::running(run, &what(job)))),
+        TakenUp::Nowhere => {
+            let prepared = Box::pin(prepare(job, tools)).await?;
+            let report = Box::pin(carry_out(prepared, job, tools)).await?;
+            return Ok(Continued::Finished(Box::new(report)));
+        }
+    };
+    let answer = match finished_before(job, run, tools, &kept).await {
+        Ok(None) => Box::pin(part(job, run, tools, &mut journal)).await,
+        Ok(Some(report)) => Ok(Continued::Finished(Box::new(report))),
+        Err(failure) => Err(failure),
+    };
+    if let Ok(Continued::Finished(report)) = &answer
+        && let Err(error) = keep(job, run, tools, (&kept, report)).await
+    {
+        tracing::warn!(%error, "the report could not be kept; the run's state still has it");
+        journal.pause().await;
+        return answer;
+    }
+    let_go(journal, &answer).await;
+    answer
+}
+
+/// One invocation's part. A run that is at its end leaves its report in its state.
+pub(crate) async fn part(
+    job: &RestoreJob,
+    run: &Run,
+    tools: &Tools,
+    journal: &mut Journal,
+) -> Result<Continued<RestoreReport>, Failure> {
+    let recorded = journal.read::<State>().await?.map(|recorded| recorded.state);
+    let resumed = recorded.is_some();
+    let (prepared, state) = match recorded {
+        None => begin(job, tools, journal).await?,
+        Some(state) => {
+            check_request(&state.request, &job.fingerprint(), run)?;
+            if let Stage::Finished(report) = state.stage {
+                // Unless that was done, and only its answer was lost.
+                if let Ok(lock) = Lock::go_on(job, run, &tools.mongo).await {
+                    lock.release().await;
+                }
+                return Ok(Continued::Finished(report));
+            }
+            revive(job, tools, journal, state).await?
+        }
+    };
+    let lock = take_lock(&prepared, job, run, tools, &state).await?;
+    let (archive, invocations) = (state.archive.clone(), state.invocations);
+    tracing::info!(archive, invocation = invocations, "the restore goes on");
+    let record = Record::new(journal, tools.deadline, state, resumed);
+    let ended = match record.save().await {
+        Ok(()) => Box::pin(work(prepared, (job, run), tools, &lock, &record)).await,
+        Err(failure) => Err(Stop::Failed(failure)),
+    };
+    match ended {
+        Ok(report) => {
+            record.state().stage = Stage::Finished(Box::new(report.clone()));
+            let saved = record.save_at_the_end().await;
+            lock.release().await;
+            saved?;
+            Ok(Continued::Finished(Box::new(report)))
+        }
+        Err(Stop::Paused) => {
+            let saved = record.save_at_the_end().await;
+            lock.leave().await;
+            saved?;
+            let done = format!("{} are in", count(record.documents(), "document"));
+            let mut paused = Unfinished::paused(run, (&what(job), &done), &archive, invocations);
+            paused.database = Some(job.policy.database.clone());
+            Ok(Continued::Unfinished(paused))
+        }
+        // The lock is the same for the invocation that has taken over.
+        Err(Stop::Failed(failure)) if failure.kind == FailureKind::RunTakenOver => Err(failure),
+        Err(Stop::Failed(failure)) if is_worth_another_try(&failure) => {
+            let saved = record.save_if_possible().await;
+            lock.leave().await;
+            saved.and(Err(failure))
+        }
+        Err(Stop::Failed(failure)) => {
+            lock.release().await;
+            Err(failure)
+        }
+    }
+}
+
+/// Everything from the first look to the report, as far as it was not done before.
+async fn work(
+    prepared: Prepared,
+    (job, run): (&RestoreJob, &Run),
+    tools: &Tools,
+    lock: &Lock,
+    record: &Record<'_>,
+) -> Result<RestoreReport, Stop> {
+    if record.is_preparing() {
+        let target = look_again(&prepared, job, tools).await?;
+        if !record.is_rehearsed() {
+            rehearsal::rehearse(&prepared, job, tools).await?;
+            record.put_rehearsed();
+            record.save_if_possible().await?;
+        }
+        let Some(snapshot) = Box::pin(take_for(run, &prepared, job, tools, record)).await? else {
+            return Err(Stop::Paused);
+        };
+        leftovers::remove(&target, tools).await;
+        record.state().stage = Stage::Loading {
+            snapshot: snapshot.map(Box::new),
+        };
+        record.save().await?;
+    }
+    let restore = collection::Run::new(&prepared, job, tools, lock, Some(record));
+    let changed = Box::pin(change(&restore)).await?;
+    let snapshot = record.snapshot();
+    Ok(RestoreReport::finished(
+        prepared,
+        snapshot,
+        changed,
+        since(&record.state().started),
+    ))
+}
+
+/// What is decided once.
+async fn begin(job: &RestoreJob, tools: &Tools, journal: &mut Journal) -> Result<(Prepared, State), Failure> {
+    let started = rfc3339(OffsetDateTime::now_utc());
+    let prepared = Box::pin(prepare(job, tools)).await?;
+    check_consent(&prepared.plan, &job.consent)?;
+    privileges::check(&prepared, job, &tools.mongo).await?;
+    let head = Head {
+        plan: prepared.plan.clone(),
+        target: prepared.target.clone(),
+    };
+    let head = serde_json::to_vec(&head).expect("a plan has text keys only");
+    // Another invocation that begins would give it another name.
+    let name = format!("plan-{:08}", journal.lease().epoch());
+    journal.keep(&name, &head).await?;
+    let archive = prepared.archive.object.location.to_string();
+    let state = State::new(job.fingerprint(), archive, name, started, fresh_temporary());
+    Ok((prepared, state))
+}
+
+/// What was decided, and what has come of it so far.
+async fn revive(
+    job: &RestoreJob,
+    tools: &Tools,
+    journal: &mut Journal,
+    mut state: State,
+) -> Result<(Prepared, State), Failure> {
+    let head: Head = serde_json::from_slice(&journal.kept(&state.head).await?).map_err(|error| {
+        Failure::new(
+            FailureKind::Store,
+            format!("the run's plan cannot be read ({error}); it was written by another version. Begin a new run"),
+        )
+    })?;
+    check_consent(&head.plan, &job.consent)?;
+    let location: Location = state.archive.parse()?;
+    tools.progress.step(format!("opening {location}"));
+    let source = Source {
+        location: &location,
+        database: job.source_database.as_deref(),
+    };
+    let archive = open(&tools.store, source).await?;
+    check_archive(&archive, &head)?;
+    state.invocations += 1;
+    let prepared = Prepared {
+        archive,
+        target: head.target,
+        plan: head.plan,
+    };
+    Ok((prepared, state))
+}
+
+/// Of another version of the archive other documents would follow those that are in.
+fn check_archive(archive: &ArchiveFile, head: &Head) -> Result<(), Failure> {
+    match archive.contents().archive == head.plan.archive {
+        true => Ok(()),
+        false => Err(Failure::new(
+            FailureKind::ConsentStale,
+            format!(
+                "{} was replaced after this restore had begun, and its documents do not go on: begin a new run",
+                head.plan.archive.location
+            ),
+        )),
+    }
+}
+
+/// As long as nothing was loaded, the lock may have been another's meanwhile; the target is looked at again then.
+async fn take_lock(
+    prepared: &Prepared,
+    job: &RestoreJob,
+    run: &Run,
+    tools: &Tools,
+    state: &State,
+) -> Result<Lock, Failure> {
+    let changed = match &state.stage {
+        Stage::Preparing { .. } => return Lock::take(prepared, job, Some(run), &tools.mongo).await,
+        Stage::Committing { snapshot, .. } => match snapshot {
+            Some(snapshot) => format!(
+                "the target was being changed already; the way back is {}",
+                snapshot.archive
+            ),
+            None => "the target was being changed already, and there is no snapshot of it".to_owned(),
+        },
+        _ => "nothing had been changed by this one".to_owned(),
+    };
+    Lock::go_on(job, run, &tools.mongo).await.map_err(|mut failure| {
+        failure.message = format!("{} ({changed})", failure.message);
+        failure
+    })
+}
+
+async fn finished_before(
+    job: &RestoreJob,
+    run: &Run,
+    tools: &Tools,
+    kept: &Location,
+) -> Result<Option<RestoreReport>, Failure> {
+    let text = match tools.store.load(kept).await {
+        Ok(Some((text, _))) => text,
+        // Who may not list is not told whether it is there.
+        Ok(None) | Err(StoreError::Denied { .. }) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let Ok(kept) = serde_json::from_slice::<Kept>(&text) else {
+        return Ok(None);
+    };
+    check_request(&kept.request, &job.fingerprint(), run)?;
+    Ok(Some(kept.report))
+}
+
+async fn keep(
+    job: &RestoreJob,
+    run: &Run,
+    tools: &Tools,
+    (kept, report): (&Location, &RestoreReport),
+) -> Result<(), StoreError> {
+    let content = Kept {
+        run: run.clone(),
+        request: job.fingerprint(),
+        report: report.clone(),
+    };
+    let text = serde_json::to_vec_pretty(&content).expect("a report has text keys only");
+    match tools.store.put(kept, Bytes::from(text), "application/json").await {
+        // It has been answered with it before.
+        Err(StoreError::Exists(_)) => Ok(()),
+        put => put,
+    }
+}
+
+fn what(job: &RestoreJob) -> String {
+    format!("the restore into {}", job.policy.database)
+}
+
+/// How long ago that was.
+fn since(began: &str) -> Duration {
+    let began = OffsetDateTime::parse(began, &Rfc3339);
+    let took = began.map(|began| OffsetDateTime::now_utc() - began).ok();
+    took.and_then(|took| took.try_into().ok()).unwrap_or_default()
+}

@@ -1,0 +1,132 @@
+//! `kill -9` in the middle of an invocation: the same event goes on from the last saved state, and ends as if nothing had been.
+
+use std::time::Duration;
+
+use bson::doc;
+use serde_json::{Value, json};
+
+use super::run;
+use crate::handlers::RESTORE;
+use crate::restore::atomic::{fill_target, prepared};
+use crate::restore::data;
+use crate::restore::failpoints::Failing;
+use crate::rig::{FunctionError, LambdaFunction};
+
+/// Enough for anything but a command that stands still.
+const ENOUGH: Duration = Duration::from_secs(60);
+
+/// Waits for nobody: what a dead invocation holds, it holds for 15 seconds.
+async fn let_the_runs_lease_run_out(failing: &Failing, folder: &mongotar::store::Location) {
+    let store = &failing.place.tools.store;
+    let location = folder.join("lease.json");
+    if let Some((text, _)) = store.load(&location).await.expect("an answer") {
+        let mut lease: Value = serde_json::from_slice(&text).expect("JSON");
+        lease["until"] = json!(0);
+        let text = lease.to_string().into_bytes();
+        store.save(&location, text.into()).await.expect("written");
+    }
+}
+
+async fn invoke(function: &LambdaFunction, event: &Value) -> Result<Value, FunctionError> {
+    function.invoke(event.clone(), ENOUGH).await
+}
+
+/// Kills an invocation at a command, and sends the event again.
+async fn killed_at(cases: &[(&str, i32)]) {
+    let (failing, archive) = prepared().await;
+    let place = &failing.place;
+    let wanted = {
+        let event = json!({"archive": archive, "database": place.database, "replace_existing": true});
+        crate::support::restore(&place.tools, event).await.expect("a report");
+        place.state().await
+    };
+    let function = LambdaFunction::start(
+        std::path::Path::new(RESTORE),
+        [
+            ("MONGO_URI", failing.uri.as_str()),
+            ("MONGO_DB", place.database.as_str()),
+        ],
+    );
+    for &(command, skip) in cases {
+        let at = format!("{command} after {skip}");
+        fill_target(&failing).await;
+        let before = data(place.state().await);
+        let this = run();
+        let undo = place.to.join(&crate::rig::unique_name("undo"));
+        let event = json!({
+            "archive": archive, "database": place.database, "replace_existing": true, "yes": true, "run": this,
+            "snapshot_to": undo.to_string(),
+        });
+        let blocks = doc! {"blockConnection": true, "blockTimeMS": 600_000};
+        failing.arm(doc! {"skip": skip}, command, blocks).await;
+        // An invocation past its time is killed with its process.
+        let (killed, ()) = tokio::join!(
+            function.invoke(event.clone(), Duration::from_secs(6)),
+            failing.stands_still()
+        );
+        assert_eq!(killed.expect_err(&at).error_type, "Sandbox.Timedout", "{at}");
+        failing.end_what_stands_still().await;
+        failing.disarm().await;
+        if command != "renameCollection" && command != "drop" {
+            assert_eq!(data(place.state().await), before, "killed at {at}");
+        }
+
+        let waiting = invoke(&function, &event).await.expect(&at);
+        assert!(
+            ["running", "complete"].contains(&waiting["status"].as_str().expect("text")),
+            "{at}: {waiting}"
+        );
+        let folder = this.folder(&undo).expect("a folder");
+        let_the_runs_lease_run_out(&failing, &folder).await;
+        let_the_runs_lease_run_out(&failing, &snapshot_folder(&failing, &undo, &folder).await).await;
+        let report = invoke(&function, &event).await.expect(&at);
+        assert_eq!(report["status"], "complete", "{at}: {report}");
+        assert_eq!(place.state().await, wanted, "{at}: nothing of the dead one is left");
+        let mut unequal = report["verification"]["collections"].as_array().expect("a list").iter();
+        assert!(
+            unequal
+                .all(|collection| collection["inserted"] == collection["file_count"] || collection["action"] == "drop"),
+            "{at}: {report}"
+        );
+        assert_eq!(invoke(&function, &event).await.expect(&at), report, "{at}");
+    }
+}
+
+/// The folder of the way back's own run, as long as there is one.
+async fn snapshot_folder(
+    failing: &Failing,
+    undo: &mongotar::store::Location,
+    folder: &mongotar::store::Location,
+) -> mongotar::store::Location {
+    let mongotar::store::Location::Local(path) = undo.join(".in-progress") else {
+        panic!("archives are on disk")
+    };
+    let folders = std::fs::read_dir(path).into_iter().flatten().flatten();
+    let names = folders.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    let other = names.into_iter().find(|name| *name != folder.file_name());
+    let _ = failing;
+    undo.join(".in-progress")
+        .join(&other.unwrap_or_else(|| "none".to_owned()))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_before_anything_was_changed() {
+    killed_at(&[
+        ("findAndModify", 1),
+        ("create", 0),
+        ("create", 5),
+        ("insert", 1),
+        ("createIndexes", 3),
+    ])
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_in_the_middle_of_the_commit() {
+    killed_at(&[
+        ("renameCollection", 0),
+        ("renameCollection", 1),
+        ("renameCollection", 2),
+    ])
+    .await;
+}

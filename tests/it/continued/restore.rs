@@ -1,0 +1,230 @@
+//! A restore in many invocations: each does as little as it may, and what comes of them is what one comes to.
+
+use bson::{Bson, DateTime, doc};
+use mongotar::backup::{RunStatus, Tools};
+use mongotar::config::Environment;
+use mongotar::continued::Continued;
+use mongotar::failure::{Failure, FailureKind};
+use mongotar::restore::{RestoreReport, RestoreRequest, restore_run};
+use mongotar::run::Run;
+use serde_json::{Value, json};
+
+use super::{hurried, in_progress, run, to_its_end};
+use crate::restore::{Place, numbered, of, place};
+use crate::support;
+
+async fn part(tools: &Tools, event: Value, run: &Run) -> Result<Continued<RestoreReport>, Failure> {
+    let job = RestoreRequest::from_event(event)?.into_job(&Environment::default())?;
+    restore_run(&job, run, tools).await
+}
+
+/// Everything that has a way of its own.
+pub async fn fill(place: &Place) {
+    support::insert_mebibytes(&place.client, &place.database, "large", 24).await;
+    for name in ["a", "b", "c"] {
+        place.insert(name, numbered(0..50, "archived")).await;
+    }
+    let indexes = doc! {"createIndexes": "a", "indexes": [
+        {"key": {"text": 1}, "name": "by_text"},
+        {"key": {"until": 1}, "name": "ttl", "expireAfterSeconds": 1_000_000_000},
+    ]};
+    place.run(indexes).await;
+    place
+        .run(doc! {"create": "ring", "capped": true, "size": 30 << 20, "max": 1_000})
+        .await;
+    support::insert_mebibytes(&place.client, &place.database, "ring", 10).await;
+    place
+        .run(doc! {"create": "series", "timeseries": {"timeField": "ts", "metaField": "meta"}})
+        .await;
+    for n in 0..120 {
+        let measured = doc! {
+            "ts": DateTime::from_millis(1_000 * n), "meta": {"sensor": n % 7}, "v": Bson::Double(0.5),
+            "noise": bson::Binary { subtype: bson::spec::BinarySubtype::Generic, bytes: support::incompressible(n.unsigned_abs(), 100 << 10) },
+        };
+        place.insert("series", vec![measured]).await;
+    }
+    place
+        .run(doc! {"create": "some", "viewOn": "a", "pipeline": [{"$match": {"_id": {"$lt": 9}}}]})
+        .await;
+    place
+        .run(doc! {"create": "fewer", "viewOn": "some", "pipeline": [{"$match": {"_id": {"$lt": 5}}}]})
+        .await;
+}
+
+/// Makes of the database something else.
+pub async fn change(place: &Place) {
+    place.db().drop().await.expect("dropped");
+    place.insert("a", numbered(30..60, "newer")).await;
+    place.insert("extra", numbered(0..5, "extra")).await;
+    support::insert_mebibytes(&place.client, &place.database, "ring", 6).await;
+    place
+        .run(doc! {"create": "series", "timeseries": {"timeField": "ts"}})
+        .await;
+    place
+        .insert("series", vec![doc! {"ts": DateTime::from_millis(9), "newer": true}])
+        .await;
+    place
+        .run(doc! {"create": "fewer", "viewOn": "extra", "pipeline": []})
+        .await;
+}
+
+/// An archive of all that, and a target that is to become it again.
+async fn prepared() -> (Place, Value, crate::restore::State) {
+    let place = place().await;
+    fill(&place).await;
+    let wanted = place.state().await;
+    let archive = place.archive().await;
+    change(&place).await;
+    let event = json!({"archive": archive, "database": place.database, "replace_existing": true});
+    (place, event, wanted)
+}
+
+fn with(event: &Value, more: Value) -> Value {
+    let mut event = event.clone();
+    for (field, value) in more.as_object().expect("fields") {
+        event[field] = value.clone();
+    }
+    event
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_invocations_restore_what_one_does_and_consent_is_asked_for_once() {
+    let (place, event, wanted) = prepared().await;
+    let (tools, this) = (hurried().await, run());
+    let refused = part(&tools, event.clone(), &this).await.expect_err("no consent");
+    assert_eq!(refused.kind, FailureKind::ConsentMissing);
+    assert!(in_progress(&tools, &place.to, &this).await.is_empty());
+
+    let plan = support::restore(&tools, with(&event, json!({"dry_run": true})))
+        .await
+        .expect("a plan");
+    let event = with(&event, json!({"confirm": plan.confirm}));
+    let (report, before) = to_its_end(async || part(&tools, event.clone(), &this).await)
+        .await
+        .expect("a report");
+    assert_eq!(report.status, RunStatus::Complete, "{:?}", report.verification);
+    assert!(before > 10, "{before}");
+    assert_eq!(
+        place.state().await,
+        wanted,
+        "neither the lock nor anything beside is left"
+    );
+    assert!(in_progress(&tools, &place.to, &this).await.is_empty());
+    assert_eq!(of(&report, "large").inserted, 24);
+    assert_eq!(of(&report, "series").inserted, 120);
+
+    place.insert("since", numbered(0..1, "since")).await;
+    let again = part(&tools, event.clone(), &this).await.expect("an answer");
+    let Continued::Finished(again) = again else {
+        panic!("{again:?}")
+    };
+    assert_eq!(json!(again), json!(report));
+    assert_eq!(
+        support::raw_documents(&place.client, &place.database, "since")
+            .await
+            .len(),
+        1,
+        "nothing was done again"
+    );
+    let other = with(&event, json!({"keep_extra": true}));
+    let refused = part(&tools, other, &this).await.expect_err("another request");
+    assert_eq!(refused.kind, FailureKind::InvalidRequest, "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_merge_counts_does_not_depend_on_how_often_it_was_continued() {
+    let place = place().await;
+    support::insert_mebibytes(&place.client, &place.database, "large", 24).await;
+    let archive = place.archive().await;
+    let large = place.db().collection::<bson::Document>("large");
+    let event = json!({"archive": archive, "database": place.database, "yes": true, "snapshot": false});
+    let mut verified = Vec::new();
+    for tools in [support::tools().await, hurried().await] {
+        large.delete_many(doc! {"_id": {"$lt": 9}}).await.expect("gone");
+        large
+            .update_many(doc! {"_id": {"$gt": 20}}, doc! {"$set": {"more": 1}})
+            .await
+            .expect("changed");
+        let this = run();
+        let (report, before) = to_its_end(async || part(&tools, event.clone(), &this).await)
+            .await
+            .expect("a report");
+        assert_eq!(before > 3, tools.deadline.is_set(), "{before}");
+        assert_eq!(report.status, RunStatus::Complete, "{:?}", report.verification);
+        verified.push(json!(report.verification));
+    }
+    assert_eq!(verified[0], verified[1]);
+    assert_eq!(verified[0]["collections"][0]["inserted"], 9);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_else_restores_between_two_invocations_and_two_of_one_run_exclude_each_other() {
+    let (place, event, wanted) = prepared().await;
+    let event = with(&event, json!({"yes": true, "snapshot": false}));
+    let (tools, this) = (hurried().await, run());
+    // Until documents are in.
+    while !place.names().await.iter().any(|name| name.starts_with("mongotar.tmp.")) {
+        let answer = part(&tools, event.clone(), &this).await.expect("an answer");
+        assert_eq!(answer.status(), RunStatus::Continue);
+    }
+    let beside = place.internals().await;
+    let refused = support::restore(&tools, event.clone())
+        .await
+        .expect_err("one is paused");
+    assert_eq!(refused.kind, FailureKind::RestoreRunning, "{refused}");
+    let other = part(&tools, event.clone(), &run()).await.expect_err("one is paused");
+    assert_eq!(other.kind, FailureKind::RestoreRunning, "{other}");
+    assert_eq!(place.internals().await, beside, "nothing of the paused one was touched");
+    let locks = place.db().collection::<bson::Document>("mongotar.lock");
+    let lock = locks
+        .find_one(doc! {"_id": "restore"})
+        .await
+        .expect("an answer")
+        .expect("a lock");
+    let left = lock.get_datetime("expiresAt").expect("a time").timestamp_millis() - DateTime::now().timestamp_millis();
+    assert!(left > 10 * 60_000, "{left} ms are left");
+
+    let unhurried = support::tools().await;
+    let (one, two) = tokio::join!(
+        part(&unhurried, event.clone(), &this),
+        part(&unhurried, event.clone(), &this)
+    );
+    let mut statuses = [one, two].map(|answer| answer.expect("an answer").status());
+    statuses.sort_unstable_by_key(|status| *status != RunStatus::Complete);
+    assert_eq!(statuses, [RunStatus::Complete, RunStatus::Running]);
+    assert_eq!(place.state().await, wanted);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_target_that_changes_before_anything_was_loaded_is_not_restored_over() {
+    let (place, event, _) = prepared().await;
+    let event = with(&event, json!({"yes": true}));
+    let (tools, this) = (hurried().await, run());
+    let answer = part(&tools, event.clone(), &this).await.expect("an answer");
+    assert_eq!(answer.status(), RunStatus::Continue, "the snapshot is not whole");
+    place.insert("since", numbered(0..1, "since")).await;
+    let before = crate::restore::data(place.state().await);
+    let refused = part(&tools, event, &this).await.expect_err("it has changed");
+    assert_eq!(refused.kind, FailureKind::ConsentStale, "{refused}");
+    assert_eq!(place.state().await, before, "and the lock is free");
+    assert!(in_progress(&tools, &place.to, &this).await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_whose_lock_another_restore_has_had_meanwhile_says_so_and_changes_nothing() {
+    let (place, event, wanted) = prepared().await;
+    let event = with(&event, json!({"yes": true, "snapshot": false}));
+    let (tools, this) = (hurried().await, run());
+    while !place.names().await.iter().any(|name| name.starts_with("mongotar.tmp.")) {
+        part(&tools, event.clone(), &this).await.expect("an answer");
+    }
+    place.let_the_lease_run_out().await;
+    let other = support::restore(&tools, event.clone()).await.expect("it takes over");
+    assert_eq!(other.status, RunStatus::Complete);
+    assert_eq!(place.state().await, wanted);
+    let refused = part(&tools, event, &this).await.expect_err("its lock is gone");
+    assert_eq!(refused.kind, FailureKind::RestoreRunning, "{refused}");
+    assert!(refused.message.contains("nothing had been changed"), "{refused}");
+    assert_eq!(place.state().await, wanted);
+    assert!(in_progress(&tools, &place.to, &this).await.is_empty());
+}
