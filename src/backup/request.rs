@@ -214,7 +214,7 @@ impl BackupRequest {
             return Err(Failure::invalid("\"pretty\" is for payload jsonl; BSON has no lines"));
         }
         let retention = match self.retention {
-            None => from_environment(environment)?,
+            None => Retention::of_environment(environment)?,
             given => given,
         };
         if let (Some(_), Location::Local(_)) = (retention, &destination) {
@@ -267,11 +267,6 @@ fn chosen(databases: Option<Databases>, environment: &Environment) -> Result<Dat
             Ok(DatabaseChoice::These(checked))
         }
     }
-}
-
-fn from_environment(environment: &Environment) -> Result<Option<Retention>, Failure> {
-    let retention = environment.retention.as_deref().map(str::parse).transpose();
-    retention.map_err(|error: String| Failure::invalid(format!("MONGOTAR_RETENTION: {error}")))
 }
 
 #[cfg(test)]

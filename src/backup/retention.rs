@@ -8,6 +8,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use time::{Month, OffsetDateTime, UtcOffset, Weekday};
 
+use crate::config::Environment;
+use crate::failure::Failure;
 use crate::store::Tags;
 
 /// The tag's key.
@@ -31,6 +33,15 @@ pub enum Retention {
 }
 
 impl Retention {
+    /// `MONGOTAR_RETENTION`, where that is set.
+    ///
+    /// # Errors
+    /// [`InvalidRequest`](crate::failure::FailureKind::InvalidRequest) for what is no class.
+    pub fn of_environment(environment: &Environment) -> Result<Option<Self>, Failure> {
+        let retention = environment.retention.as_deref().map(str::parse).transpose();
+        retention.map_err(|error: String| Failure::invalid(format!("MONGOTAR_RETENTION: {error}")))
+    }
+
     /// The class of a backup of that time: anything but [`Self::Auto`].
     #[must_use]
     pub fn class_at(self, time: OffsetDateTime) -> Self {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::archive::ArchiveName;
+use crate::backup::Retention;
 use crate::catalog::Selection;
 use crate::config::{Environment, read_request};
 use crate::failure::{Failure, FailureKind};
@@ -133,6 +134,8 @@ pub struct RestoreJob {
     pub consent: Consent,
     /// How it can be undone.
     pub way_back: WayBack,
+    /// The class that the way back is tagged with; none means no tag.
+    pub retention: Option<Retention>,
     /// How many documents go into one insert command at most.
     pub batch_size: u32,
     /// How many documents the sample hash covers.
@@ -175,6 +178,7 @@ impl RestoreRequest {
             )));
         }
         Ok(RestoreJob {
+            retention: Retention::of_environment(environment)?,
             archive,
             source_database: self.source_database,
             policy: Policy {

@@ -129,16 +129,17 @@ fn snapshot_of(prepared: &Prepared, job: &RestoreJob) -> Option<BackupJob> {
     if !prepared.target.collections.iter().any(is_data) {
         return None;
     }
+    let destination = folder_of(job, &prepared.archive.object.location);
     Some(BackupJob {
+        // Files have no tags.
+        retention: job.retention.filter(|_| matches!(destination, Location::S3 { .. })),
         database: job.policy.database.clone(),
-        destination: folder_of(job, &prepared.archive.object.location),
+        destination,
         selection: Selection::default(),
         payload: crate::archive::Payload::default(),
         compression: crate::archive::Compression::default(),
         pretty: false,
         consistency: ConsistencyDemand::Auto,
-        // Whoever asked for a restore decides when its way back may go.
-        retention: None,
     })
 }
 
