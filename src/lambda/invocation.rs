@@ -40,11 +40,11 @@ impl Answer for BackedUp {
         match self {
             Self::One(answer) => of_answer(answer, now).into_iter().collect(),
             Self::Several(report) => {
-                let of_one = |report| match report {
-                    &DatabaseReport::Answer(ref answer) => of_answer(answer, now),
+                let reports = report.databases.iter().filter_map(|report| match report {
+                    DatabaseReport::Answer(answer) => of_answer(answer, now),
                     DatabaseReport::Failed(failed) => Some((Some(failed.database.as_str()), Metrics::failed())),
-                };
-                report.databases.iter().filter_map(of_one).collect()
+                });
+                reports.collect()
             }
             Self::Lane(report) if report.status == RunStatus::Continue => vec![(None, Metrics::continued())],
             Self::Databases(_) | Self::Planned(_) | Self::Lane(_) | Self::Aborted { .. } => Vec::new(),
