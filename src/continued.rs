@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::backup::RunStatus;
@@ -145,5 +147,89 @@ pub(crate) fn check_request(recorded: &str, asked: &str, run: &Run) -> Result<()
             "the run {:?} was begun with another request: give each request a run of its own, or the first one again",
             run.id
         ))),
+    }
+}
+
+/// Where what came of runs is kept, after their state has gone.
+#[derive(Debug)]
+pub(crate) struct Outcomes<'a> {
+    store: &'a Store,
+    location: Location,
+    run: &'a Run,
+    /// What was asked for.
+    request: String,
+}
+
+/// What is kept of a run that is at its end.
+#[derive(Debug, Serialize, Deserialize)]
+struct Kept<R> {
+    run: Run,
+    request: String,
+    report: R,
+}
+
+impl<'a> Outcomes<'a> {
+    /// For a run of that kind, in the folder below which its state is.
+    ///
+    /// # Errors
+    /// Where the run is none.
+    pub(crate) fn of(
+        kind: &str,
+        (run, request): (&'a Run, String),
+        store: &'a Store,
+        folder: &Location,
+    ) -> Result<Self, Failure> {
+        let name = run.folder(folder)?.file_name();
+        let name = name.split_once('_').map_or(name.as_str(), |(_, name)| name);
+        Ok(Self {
+            store,
+            location: folder.join(&format!("{kind}_{name}.report.json")),
+            run,
+            request,
+        })
+    }
+
+    /// What came of the run, where it is at its end.
+    ///
+    /// # Errors
+    /// [`FailureKind::InvalidRequest`] where it was another request; what the store answered.
+    pub(crate) async fn find<R: DeserializeOwned>(&self) -> Result<Option<R>, Failure> {
+        let text = match self.store.load(&self.location).await {
+            Ok(Some((text, _))) => text,
+            // Who may not list is not told whether it is there.
+            Ok(None) | Err(StoreError::Denied { .. }) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let Ok(kept) = serde_json::from_slice::<Kept<R>>(&text) else {
+            return Ok(None);
+        };
+        check_request(&kept.request, &self.request, self.run)?;
+        Ok(Some(kept.report))
+    }
+
+    /// Lets go of the run, as [`let_go`], and keeps what came of it. Where that cannot be kept, the state stays, which has it too.
+    pub(crate) async fn let_go<R: Serialize>(&self, journal: Journal, answer: &Result<Continued<R>, Failure>) {
+        if let Ok(Continued::Finished(report)) = answer
+            && let Err(error) = self.keep(report).await
+        {
+            tracing::warn!(%error, "the report could not be kept; the run's state still has it");
+            return journal.pause().await;
+        }
+        let_go(journal, answer).await;
+    }
+
+    async fn keep<R: Serialize>(&self, report: &R) -> Result<(), StoreError> {
+        let content = Kept {
+            run: self.run.clone(),
+            request: self.request.clone(),
+            report,
+        };
+        let text = serde_json::to_vec_pretty(&content).expect("a report has text keys only");
+        let put = self.store.put(&self.location, Bytes::from(text), "application/json");
+        match put.await {
+            // It has been answered with it before.
+            Err(StoreError::Exists(_)) => Ok(()),
+            put => put,
+        }
     }
 }

@@ -6,7 +6,10 @@
 //!
 //! The drill never touches a database that it did not create: it begins by making sure that there is nothing under the scratch name, leaves a mark there
 //! that only this run knows, and drops the database only where it finds that mark again.
+//!
+//! [`drill_run`] does it in as many invocations as it takes.
 
+mod continued;
 mod report;
 mod request;
 mod scratch;
@@ -15,6 +18,7 @@ use std::time::Instant;
 
 use time::OffsetDateTime;
 
+pub use continued::drill_run;
 pub use report::{DrillReport, DrillVerdict};
 pub use request::{DrillJob, DrillRequest};
 

@@ -18,7 +18,7 @@ use crate::backup::{
 };
 use crate::config::{Environment, read_action};
 use crate::continued::Continued;
-use crate::drill::{DrillReport, DrillRequest, drill};
+use crate::drill::{DrillReport, DrillRequest, drill_run};
 use crate::failure::Failure;
 use crate::progress::Progress;
 use crate::restore::{RestoreReport, RestoreRequest, prepare, restore_run};
@@ -156,7 +156,7 @@ impl Function {
     /// Answers an event of the restore function, as the `run` that it belongs to.
     ///
     /// # Errors
-    /// As [`prepare`], [`restore_run`], [`drill`] and [`verify_run`], and what is wrong with the event.
+    /// As [`prepare`], [`restore_run`], [`drill_run`] and [`verify_run`], and what is wrong with the event.
     pub async fn restore(&self, event: Value, run: Run, deadline: Deadline) -> Result<Restored, Failure> {
         match RestoreEvent::read(event)? {
             RestoreEvent::Verify(request) => self.verify(request, &run, deadline).await.map(Restored::Verified),
@@ -164,16 +164,26 @@ impl Function {
                 .restore_archive(request, &run, deadline)
                 .await
                 .map(Restored::Archive),
-            RestoreEvent::Drill(request) => self.drill(request).await.map(Box::new).map(Restored::Drill),
+            RestoreEvent::Drill(request) => self.drill(request, &run, deadline).await.map(Restored::Drill),
         }
     }
 
-    async fn drill(&self, request: DrillRequest) -> Result<DrillReport, Failure> {
+    async fn drill(
+        &self,
+        request: DrillRequest,
+        run: &Run,
+        deadline: Deadline,
+    ) -> Result<Continued<DrillReport>, Failure> {
         let job = request.into_job(&Box::pin(self.connection.environment()).await?)?;
-        let tools = self.tools(Deadline::never()).await?;
-        let report = Box::pin(drill(&job, &tools)).await?;
-        tracing::info!(status = ?report.status, verdict = ?report.verdict, archive = report.archive, "drill ends");
-        Ok(report)
+        let tools = self.tools(deadline).await?;
+        let drilled = Box::pin(drill_run(&job, run, &tools)).await?;
+        match &drilled {
+            Continued::Finished(report) => {
+                tracing::info!(status = ?report.status, verdict = ?report.verdict, archive = report.archive, "drill ends");
+            }
+            Continued::Unfinished(unfinished) => tracing::info!(status = ?unfinished.status, "the drill goes on"),
+        }
+        Ok(drilled)
     }
 
     async fn restore_archive(
@@ -191,7 +201,10 @@ impl Function {
             return Ok(Continued::Finished(Box::new(RestoreReport::planned(prepared))));
         }
         let restored = Box::pin(restore_run(&job, run, &tools)).await?;
-        tracing::info!(status = ?restored.status(), "restore ends");
+        match &restored {
+            Continued::Finished(report) => tracing::info!(status = ?report.status, "restore ends"),
+            Continued::Unfinished(unfinished) => tracing::info!(status = ?unfinished.status, "the restore goes on"),
+        }
         Ok(restored)
     }
 
@@ -313,7 +326,7 @@ pub enum Restored {
     /// To a restore.
     Archive(Continued<RestoreReport>),
     /// To a drill.
-    Drill(Box<DrillReport>),
+    Drill(Continued<DrillReport>),
     /// To a verification.
     Verified(Continued<VerifyReport>),
 }

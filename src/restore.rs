@@ -40,6 +40,7 @@ use std::time::Instant;
 
 use collection::Stop;
 use commit::Committed;
+pub(crate) use continued::part;
 pub use continued::restore_run;
 pub(crate) use kept::Keeper;
 pub(crate) use load::not_what_was_promised;

@@ -12,6 +12,8 @@ mod deadline;
 mod journal;
 mod lease;
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -92,6 +94,13 @@ pub(crate) fn rfc3339(time: OffsetDateTime) -> String {
         .unwrap_or(time)
         .format(&Rfc3339)
         .unwrap_or_default()
+}
+
+/// How long ago a time is that was written so; nothing where it is none, or still to come.
+pub(crate) fn since(began: &str) -> Duration {
+    let began = OffsetDateTime::parse(began, &Rfc3339);
+    let took = began.map(|began| OffsetDateTime::now_utc() - began).ok();
+    took.and_then(|took| took.try_into().ok()).unwrap_or_default()
 }
 
 #[cfg(test)]

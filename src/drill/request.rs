@@ -103,6 +103,17 @@ impl DrillJob {
         self.request.source_database.as_deref()
     }
 
+    /// Which archive.
+    pub(super) fn archive(&self) -> Option<&ArchiveChoice> {
+        self.request.archive.as_ref()
+    }
+
+    /// What tells two requests apart, but for the run they belong to.
+    pub(super) fn fingerprint(&self) -> String {
+        let asked = serde_json::json!([self.request, self.scratch]);
+        blake3::hash(asked.to_string().as_bytes()).to_hex().to_string()
+    }
+
     /// The restore that the drill consists of.
     pub(super) fn restore_into(&self, database: &str) -> Result<RestoreJob, Failure> {
         let request = RestoreRequest {

@@ -7,6 +7,7 @@ use bson::doc;
 use crate::failure::{Failure, FailureKind};
 use crate::mongo::{Mongo, MongoError};
 use crate::plan::INTERNAL_PREFIX;
+use crate::run::Run;
 
 /// How the names of scratch databases begin.
 const PREFIX: &str = "mongotar_drill_";
@@ -29,33 +30,94 @@ impl Scratch {
             name: name.map_or_else(|| format!("{PREFIX}{}", random()), str::to_owned),
             owner: random(),
         };
-        // The server's own collections count as well: dropping the database would take them along.
-        let looking = format!("looking at the scratch database {}", scratch.name);
+        match scratch.present(mongo).await?.is_empty() {
+            true => scratch.create(mongo).await,
+            false => Err(taken(&scratch.name)),
+        }
+    }
+
+    /// The same for a run, whose name and mark are the same in each invocation: what an earlier one has made is ours.
+    ///
+    /// # Errors
+    /// As [`Self::claim`].
+    pub(super) async fn claim_for(run: &Run, mongo: &Mongo, name: Option<&str>) -> Result<Self, Failure> {
+        let scratch = Self::of(run, name);
+        match scratch.present(mongo).await?.is_empty() {
+            true => scratch.create(mongo).await,
+            false if scratch.is_ours(mongo).await? => Ok(scratch),
+            // A name that follows from the run is nobody else's: an invocation died before it could set its mark.
+            false if name.is_none() => {
+                scratch.drop_empty_mark(mongo).await?;
+                match scratch.present(mongo).await?.is_empty() {
+                    true => scratch.create(mongo).await,
+                    false => Err(taken(&scratch.name)),
+                }
+            }
+            false => Err(taken(&scratch.name)),
+        }
+    }
+
+    async fn drop_empty_mark(&self, mongo: &Mongo) -> Result<(), MongoError> {
+        let action = format!("looking for a mark in the scratch database {}", self.name);
+        let found = mongo.command(&self.name, doc! {"count": mark()}, &action).await?;
+        if matches!(found.get_i32("n"), Ok(0)) {
+            match mongo.command(&self.name, doc! {"drop": mark()}, &action).await {
+                Err(error) if !error.is(crate::mongo::code::NAMESPACE_NOT_FOUND) => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// That of a run, wherever it has come.
+    pub(super) fn of(run: &Run, name: Option<&str>) -> Self {
+        let hash = |what: &str| {
+            let hash = blake3::hash(format!("{what}\n{}\n{}", run.time, run.id).as_bytes());
+            hash.to_hex().as_str()[..16].to_owned()
+        };
+        Self {
+            name: name.map_or_else(|| format!("{PREFIX}{}", hash("name")), str::to_owned),
+            owner: hash("owner"),
+        }
+    }
+
+    /// The names of what is in it. The server's own collections count as well: dropping the database would take them along.
+    async fn present(&self, mongo: &Mongo) -> Result<Vec<bson::Bson>, Failure> {
+        let looking = format!("looking at the scratch database {}", self.name);
         let listed = mongo
-            .command(&scratch.name, doc! {"listCollections": 1, "nameOnly": true}, &looking)
+            .command(&self.name, doc! {"listCollections": 1, "nameOnly": true}, &looking)
             .await?;
         let present = listed
             .get_document("cursor")
             .and_then(|cursor| cursor.get_array("firstBatch"));
-        match present.map(Vec::len) {
-            Ok(0) => {}
-            Ok(_) => return Err(taken(&scratch.name)),
-            Err(error) => return Err(MongoError::unexpected(looking, error.to_string()).into()),
+        match present {
+            Ok(present) => Ok(present.clone()),
+            Err(error) => Err(MongoError::unexpected(looking, error.to_string()).into()),
         }
+    }
+
+    async fn create(self, mongo: &Mongo) -> Result<Self, Failure> {
         // Explicitly created, so that of two drills with one name the second fails here.
-        let action = format!("creating the scratch database {}", scratch.name);
-        match mongo.command(&scratch.name, doc! {"create": mark()}, &action).await {
+        let action = format!("creating the scratch database {}", self.name);
+        match mongo.command(&self.name, doc! {"create": mark()}, &action).await {
             Ok(_) => {}
-            Err(error) if error.is(crate::mongo::code::NAMESPACE_EXISTS) => return Err(taken(&scratch.name)),
+            Err(error) if error.is(crate::mongo::code::NAMESPACE_EXISTS) => return Err(taken(&self.name)),
             Err(error) => return Err(error.into()),
         }
-        let marked = doc! {"insert": mark(), "documents": [{"_id": scratch.owner.as_str()}]};
-        if let Err(error) = mongo.command(&scratch.name, marked, &action).await {
+        let marked = doc! {"insert": mark(), "documents": [{"_id": self.owner.as_str()}]};
+        if let Err(error) = mongo.command(&self.name, marked, &action).await {
             // Created by us a moment ago, and nothing else is there. Where this fails too, the first error says more.
-            let _ = mongo.command(&scratch.name, doc! {"drop": mark()}, &action).await;
+            let _ = mongo.command(&self.name, doc! {"drop": mark()}, &action).await;
             return Err(error.into());
         }
-        Ok(scratch)
+        Ok(self)
+    }
+
+    async fn is_ours(&self, mongo: &Mongo) -> Result<bool, MongoError> {
+        let action = format!("looking for the mark in the scratch database {}", self.name);
+        let look = doc! {"count": mark(), "query": {"_id": self.owner.as_str()}};
+        let found = mongo.command(&self.name, look, &action).await?;
+        Ok(matches!(found.get_i32("n"), Ok(1)))
     }
 
     pub(super) fn name(&self) -> &str {
@@ -75,9 +137,7 @@ impl Scratch {
     /// Where the mark is gone, and the database may be somebody else's by now; what the server answered.
     pub(super) async fn release(&self, mongo: &Mongo) -> Result<(), MongoError> {
         let action = format!("dropping the scratch database {}", self.name);
-        let look = doc! {"count": mark(), "query": {"_id": self.owner.as_str()}};
-        let found = mongo.command(&self.name, look, &action).await?;
-        if !matches!(found.get_i32("n"), Ok(1)) {
+        if !self.is_ours(mongo).await? {
             return Err(MongoError::unexpected(
                 action,
                 "it no longer has the mark of this drill, so it was left alone",
@@ -87,6 +147,19 @@ impl Scratch {
             .command(&self.name, doc! {"dropDatabase": 1}, &action)
             .await
             .map(|_| ())
+    }
+}
+
+impl Scratch {
+    /// The same for a run: an invocation that died may have done it already.
+    ///
+    /// # Errors
+    /// As [`Self::release`].
+    pub(super) async fn release_again(&self, mongo: &Mongo) -> Result<(), MongoError> {
+        match self.present(mongo).await {
+            Ok(present) if present.is_empty() => Ok(()),
+            _ => self.release(mongo).await,
+        }
     }
 }
 

@@ -100,11 +100,11 @@ impl Answer for Restored {
                 .into_iter()
                 .collect(),
             // A scratch database has a new name each time.
-            Self::Drill(report) => vec![(None, Metrics::of_drill(report))],
+            Self::Drill(Continued::Finished(report)) => vec![(None, Metrics::of_drill(report))],
             Self::Verified(Continued::Finished(report)) => vec![(None, Metrics::of_verification(report))],
-            Self::Archive(Continued::Unfinished(unfinished)) | Self::Verified(Continued::Unfinished(unfinished)) => {
-                of_unfinished(unfinished)
-            }
+            Self::Archive(Continued::Unfinished(unfinished))
+            | Self::Drill(Continued::Unfinished(unfinished))
+            | Self::Verified(Continued::Unfinished(unfinished)) => of_unfinished(unfinished),
         }
     }
 
@@ -115,9 +115,13 @@ impl Answer for Restored {
                 let beside = || report.archive.parse().ok().map(|archive| folder_for(&archive));
                 (snapshot.or_else(beside)?, "restore")
             }
-            Self::Drill(report) => (folder_for(&report.archive.as_ref()?.parse::<Location>().ok()?), "drill"),
+            Self::Drill(Continued::Finished(report)) => {
+                (folder_for(&report.archive.as_ref()?.parse::<Location>().ok()?), "drill")
+            }
             Self::Verified(Continued::Finished(report)) => (folder_for(&report.archive.parse().ok()?), "verify"),
-            Self::Archive(Continued::Unfinished(_)) | Self::Verified(Continued::Unfinished(_)) => return None,
+            Self::Archive(Continued::Unfinished(_))
+            | Self::Drill(Continued::Unfinished(_))
+            | Self::Verified(Continued::Unfinished(_)) => return None,
         };
         Some(Place {
             folder,

@@ -10,12 +10,7 @@
 //! When the run is at its end, its state goes away, and its report is kept in the folder of the way back, as `restore_{time}-{hash}.report.json`: the same event again is answered with it, and nothing is
 //! done a second time.
 
-use std::time::Duration;
-
-use bytes::Bytes;
-use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use super::collection::{self, Stop, fresh_temporary};
 use super::lock::Lock;
@@ -26,11 +21,11 @@ use super::{
     Prepared, RestoreJob, carry_out, change, check_consent, leftovers, look_again, prepare, privileges, rehearsal,
 };
 use crate::backup::{RunStatus, Tools};
-use crate::continued::{Continued, Ended, TakenUp, Unfinished, check_request, is_worth_another_try, let_go, take_up};
+use crate::continued::{Continued, Ended, Outcomes, TakenUp, Unfinished, check_request, is_worth_another_try, take_up};
 use crate::failure::{Failure, FailureKind};
 use crate::open::{ArchiveFile, Source, open};
-use crate::run::{Journal, Run, rfc3339};
-use crate::store::{Location, StoreError};
+use crate::run::{Journal, Run, rfc3339, since};
+use crate::store::Location;
 use crate::wording::count;
 
 impl Ended for RestoreReport {
@@ -39,27 +34,14 @@ impl Ended for RestoreReport {
     }
 }
 
-/// What is kept of a run that is at its end.
-#[derive(Debug, Serialize, Deserialize)]
-struct Kept {
-    run: Run,
-    /// What was asked for.
-    request: String,
-    report: RestoreReport,
-}
-
 /// Begins the run's restore, or goes on with it; ends near the deadline. The same run again goes on, or is told what came of it.
 ///
 /// # Errors
 /// As [`prepare`] and [`carry_out`]. Where the same may succeed later, the run's state is kept.
 pub async fn restore_run(job: &RestoreJob, run: &Run, tools: &Tools) -> Result<Continued<RestoreReport>, Failure> {
     let way_back = folder_of_job(job)?;
-    let folder = run.folder(&way_back)?;
-    let kept = way_back.join(&format!(
-        "{}.report.json",
-        folder.file_name().replacen("backup", "restore", 1)
-    ));
-    let mut journal = match take_up(&tools.store, folder).await? {
+    let outcomes = Outcomes::of("restore", (run, job.fingerprint()), &tools.store, &way_back)?;
+    let mut journal = match take_up(&tools.store, run.folder(&way_back)?).await? {
         TakenUp::Ours(journal) => journal,
         TakenUp::Running => return Ok(Continued::Unfinished(Unfinished::running(run, &what(job)))),
         TakenUp::Nowhere => {
@@ -68,19 +50,12 @@ pub async fn restore_run(job: &RestoreJob, run: &Run, tools: &Tools) -> Result<C
             return Ok(Continued::Finished(Box::new(report)));
         }
     };
-    let answer = match finished_before(job, run, tools, &kept).await {
+    let answer = match outcomes.find().await {
         Ok(None) => Box::pin(part(job, run, tools, &mut journal)).await,
         Ok(Some(report)) => Ok(Continued::Finished(Box::new(report))),
         Err(failure) => Err(failure),
     };
-    if let Ok(Continued::Finished(report)) = &answer
-        && let Err(error) = keep(job, run, tools, (&kept, report)).await
-    {
-        tracing::warn!(%error, "the report could not be kept; the run's state still has it");
-        journal.pause().await;
-        return answer;
-    }
-    let_go(journal, &answer).await;
+    outcomes.let_go(journal, &answer).await;
     answer
 }
 
@@ -270,51 +245,6 @@ async fn take_lock(
     })
 }
 
-async fn finished_before(
-    job: &RestoreJob,
-    run: &Run,
-    tools: &Tools,
-    kept: &Location,
-) -> Result<Option<RestoreReport>, Failure> {
-    let text = match tools.store.load(kept).await {
-        Ok(Some((text, _))) => text,
-        // Who may not list is not told whether it is there.
-        Ok(None) | Err(StoreError::Denied { .. }) => return Ok(None),
-        Err(error) => return Err(error.into()),
-    };
-    let Ok(kept) = serde_json::from_slice::<Kept>(&text) else {
-        return Ok(None);
-    };
-    check_request(&kept.request, &job.fingerprint(), run)?;
-    Ok(Some(kept.report))
-}
-
-async fn keep(
-    job: &RestoreJob,
-    run: &Run,
-    tools: &Tools,
-    (kept, report): (&Location, &RestoreReport),
-) -> Result<(), StoreError> {
-    let content = Kept {
-        run: run.clone(),
-        request: job.fingerprint(),
-        report: report.clone(),
-    };
-    let text = serde_json::to_vec_pretty(&content).expect("a report has text keys only");
-    match tools.store.put(kept, Bytes::from(text), "application/json").await {
-        // It has been answered with it before.
-        Err(StoreError::Exists(_)) => Ok(()),
-        put => put,
-    }
-}
-
 fn what(job: &RestoreJob) -> String {
     format!("the restore into {}", job.policy.database)
-}
-
-/// How long ago that was.
-fn since(began: &str) -> Duration {
-    let began = OffsetDateTime::parse(began, &Rfc3339);
-    let took = began.map(|began| OffsetDateTime::now_utc() - began).ok();
-    took.and_then(|took| took.try_into().ok()).unwrap_or_default()
 }

@@ -101,6 +101,17 @@ impl Place {
         (documents, support::definitions(&catalog))
     }
 
+    /// The UUID of a collection; of a time series that of its buckets.
+    pub async fn uuid_of(&self, name: &str) -> Option<bson::Bson> {
+        let buckets = format!("system.buckets.{name}");
+        let listed = self
+            .run(doc! {"listCollections": 1, "filter": {"name": {"$in": [name, buckets]}}})
+            .await;
+        let first = listed.get_document("cursor").ok()?.get_array("firstBatch").ok()?;
+        let uuid = |listed: &bson::Bson| listed.as_document()?.get_document("info").ok()?.get("uuid").cloned();
+        first.iter().find_map(uuid)
+    }
+
     pub async fn names(&self) -> Vec<String> {
         let mut names = self.db().list_collection_names().await.expect("names");
         names.retain(|name| !name.starts_with("system."));

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use bson::doc;
+use mongotar::run::Deadline;
+use mongotar::store::Location;
 use serde_json::{Value, json};
 
 use super::run;
@@ -15,15 +17,22 @@ use crate::rig::{FunctionError, LambdaFunction};
 /// Enough for anything but a command that stands still.
 const ENOUGH: Duration = Duration::from_secs(60);
 
-/// Waits for nobody: what a dead invocation holds, it holds for 15 seconds.
-async fn let_the_runs_lease_run_out(failing: &Failing, folder: &mongotar::store::Location) {
+/// Waits for nobody: what a dead invocation holds, it holds for 15 seconds. `folder` is where runs have their state.
+pub async fn let_all_leases_run_out(failing: &Failing, folder: &Location) {
     let store = &failing.place.tools.store;
-    let location = folder.join("lease.json");
-    if let Some((text, _)) = store.load(&location).await.expect("an answer") {
-        let mut lease: Value = serde_json::from_slice(&text).expect("JSON");
-        lease["until"] = json!(0);
-        let text = lease.to_string().into_bytes();
-        store.save(&location, text.into()).await.expect("written");
+    let Location::Local(path) = folder else {
+        panic!("archives are on disk")
+    };
+    for run in std::fs::read_dir(path).into_iter().flatten().flatten() {
+        let location = Location::Local(run.path()).join("lease.json");
+        if let Some((text, _)) = store.load(&location).await.expect("an answer") {
+            let mut lease: Value = serde_json::from_slice(&text).expect("JSON");
+            lease["until"] = json!(0);
+            store
+                .save(&location, lease.to_string().into_bytes().into())
+                .await
+                .expect("written");
+        }
     }
 }
 
@@ -76,9 +85,7 @@ async fn killed_at(cases: &[(&str, i32)]) {
             ["running", "complete"].contains(&waiting["status"].as_str().expect("text")),
             "{at}: {waiting}"
         );
-        let folder = this.folder(&undo).expect("a folder");
-        let_the_runs_lease_run_out(&failing, &folder).await;
-        let_the_runs_lease_run_out(&failing, &snapshot_folder(&failing, &undo, &folder).await).await;
+        let_all_leases_run_out(&failing, &undo.join(".in-progress")).await;
         let report = invoke(&function, &event).await.expect(&at);
         assert_eq!(report["status"], "complete", "{at}: {report}");
         assert_eq!(place.state().await, wanted, "{at}: nothing of the dead one is left");
@@ -90,23 +97,6 @@ async fn killed_at(cases: &[(&str, i32)]) {
         );
         assert_eq!(invoke(&function, &event).await.expect(&at), report, "{at}");
     }
-}
-
-/// The folder of the way back's own run, as long as there is one.
-async fn snapshot_folder(
-    failing: &Failing,
-    undo: &mongotar::store::Location,
-    folder: &mongotar::store::Location,
-) -> mongotar::store::Location {
-    let mongotar::store::Location::Local(path) = undo.join(".in-progress") else {
-        panic!("archives are on disk")
-    };
-    let folders = std::fs::read_dir(path).into_iter().flatten().flatten();
-    let names = folders.map(|entry| entry.file_name().to_string_lossy().into_owned());
-    let other = names.into_iter().find(|name| *name != folder.file_name());
-    let _ = failing;
-    undo.join(".in-progress")
-        .join(&other.unwrap_or_else(|| "none".to_owned()))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -129,4 +119,65 @@ async fn killed_in_the_middle_of_the_commit() {
         ("renameCollection", 2),
     ])
     .await;
+}
+
+/// Documents in doubt: those that the dead invocation had sent after its last saved state. Beside they are sent again, a capped collection and a time series are begun anew.
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_in_the_middle_of_collections_that_were_half_loaded_before() {
+    let failing = Failing::start().await;
+    let place = &failing.place;
+    super::restore::fill(place).await;
+    let wanted = place.state().await;
+    let archive = place.archive().await;
+    let function = LambdaFunction::start(
+        std::path::Path::new(RESTORE),
+        [
+            ("MONGO_URI", failing.uri.as_str()),
+            ("MONGO_DB", place.database.as_str()),
+        ],
+    );
+    let hurried = mongotar::backup::Tools {
+        deadline: Deadline::within(Duration::ZERO, None),
+        ..place.tools.clone()
+    };
+    // What of the target says how far it is, and how many inserts later it dies.
+    for (until, skip) in [("mongotar.tmp.", 2), ("mongotar.tmp.", 5), ("series", 1)] {
+        super::restore::change(place).await;
+        let old_series = place.uuid_of("series").await;
+        let this = run();
+        let event = json!({
+            "archive": archive, "database": place.database, "replace_existing": true, "yes": true, "run": this, "snapshot": false,
+        });
+        let is_there = async || match until {
+            "series" => {
+                let series = place.uuid_of("series").await;
+                series.is_some() && series != old_series
+            }
+            prefix => place.names().await.iter().any(|name| name.starts_with(prefix)),
+        };
+        while !is_there().await {
+            let request = mongotar::restore::RestoreRequest::from_event(event.clone()).expect("a request");
+            let job = request
+                .into_job(&mongotar::config::Environment::default())
+                .expect("a job");
+            let answer = mongotar::restore::restore_run(&job, &this, &hurried)
+                .await
+                .expect("an answer");
+            assert_eq!(answer.status(), mongotar::backup::RunStatus::Continue);
+        }
+        let at = format!("insert {skip} after {until}");
+        let blocks = doc! {"blockConnection": true, "blockTimeMS": 600_000};
+        failing.arm(doc! {"skip": skip}, "insert", blocks).await;
+        let (killed, ()) = tokio::join!(
+            function.invoke(event.clone(), Duration::from_secs(6)),
+            failing.stands_still()
+        );
+        assert_eq!(killed.expect_err(&at).error_type, "Sandbox.Timedout", "{at}");
+        failing.end_what_stands_still().await;
+        failing.disarm().await;
+        let_all_leases_run_out(&failing, &place.to.join("pre-restore").join(".in-progress")).await;
+        let report = invoke(&function, &event).await.expect(&at);
+        assert_eq!(report["status"], "complete", "{at}: {report}");
+        assert_eq!(place.state().await, wanted, "{at}");
+    }
 }
