@@ -349,6 +349,12 @@ async fn finished_before(job: &BackupJob, run: &Run, tools: &Tools) -> Result<Op
             continue;
         };
         if manifest.run.as_deref() == Some(run.id.as_str()) {
+            if manifest.source.database != job.database {
+                return Err(Failure::invalid(format!(
+                    "the run {:?} has backed up {}, and not {}: give each request a run of its own",
+                    run.id, manifest.source.database, job.database
+                )));
+            }
             let object = manifest.name.object(manifest.compression);
             let listed = tools.store.list(&job.destination, &object).await?;
             let found = listed.into_iter().find(|found| found.location.file_name() == object);
