@@ -39,13 +39,11 @@ impl Answer for BackedUp {
     fn measured(&self, now: OffsetDateTime) -> Vec<(Option<&str>, Metrics)> {
         match self {
             Self::One(answer) => of_answer(answer, now).into_iter().collect(),
-            Self::Several(report) => {
-                let of_one = |report| match report {
-                    &DatabaseReport::Answer(ref answer) => of_answer(answer, now),
-                    DatabaseReport::Failed(failed) => Some((Some(failed.database.as_str()), Metrics::failed())),
-                };
-                report.databases.iter().filter_map(of_one).collect()
-            }
+            Self::Several(report) => report
+                .databases
+                .iter()
+                .filter_map(|report| of_database(report, now))
+                .collect(),
             Self::Databases(_) => Vec::new(),
         }
     }
@@ -71,6 +69,13 @@ impl Answer for BackedUp {
             }),
             _ => None,
         }
+    }
+}
+
+fn of_database(report: &DatabaseReport, now: OffsetDateTime) -> Option<(Option<&str>, Metrics)> {
+    match report {
+        DatabaseReport::Answer(answer) => of_answer(answer, now),
+        DatabaseReport::Failed(failed) => Some((Some(failed.database.as_str()), Metrics::failed())),
     }
 }
 

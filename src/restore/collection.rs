@@ -458,7 +458,7 @@ impl<'a> Run<'a> {
             Some(stream) => match loader.load(place, stream, going.clone()).await? {
                 Load::Paused => return Ok(None),
                 Load::Whole(loaded, sample) => {
-                    going.loaded = loaded;
+                    going.loaded = *loaded;
                     going.whole = true;
                     self.keep(place, row, &going).await?;
                     sample

@@ -56,7 +56,7 @@ pub(super) struct Loaded {
 #[derive(Debug)]
 pub(super) enum Load {
     /// All documents are in.
-    Whole(Loaded, Sample),
+    Whole(Box<Loaded>, Sample),
     /// The time was up.
     Paused,
 }
@@ -206,7 +206,7 @@ impl<'a> Loader<'a> {
         if begun_at > 0 {
             sample = self.sample_again().await?;
         }
-        Ok(Load::Whole(self.check_against_manifest(loaded)?, sample))
+        Ok(Load::Whole(Box::new(self.check_against_manifest(loaded)?), sample))
     }
 
     /// Waits until the server has answered for everything that was sent.

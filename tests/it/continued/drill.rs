@@ -17,7 +17,6 @@ use crate::handlers::RESTORE;
 use crate::restore::failpoints::Failing;
 use crate::restore::{numbered, place};
 use crate::rig::LambdaFunction;
-use crate::support;
 
 async fn part(tools: &Tools, event: Value, run: &Run) -> Result<Continued<DrillReport>, Failure> {
     let job = DrillRequest::from_event(event)?.into_job(&Environment::default())?;
