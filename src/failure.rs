@@ -49,6 +49,8 @@ pub enum FailureKind {
     SnapshotFailed,
     /// Another restore into the same database is running; nothing was changed.
     RestoreRunning,
+    /// A worker's share of a restore is not in; nothing was changed.
+    LoadMissing,
     /// Another invocation of the same run has taken over from this one, and goes on.
     RunTakenOver,
     /// The run was cancelled; what it began was undone.

@@ -21,7 +21,10 @@ use crate::continued::Continued;
 use crate::drill::{DrillReport, DrillRequest, drill_run};
 use crate::failure::Failure;
 use crate::progress::Progress;
-use crate::restore::{RestoreReport, RestoreRequest, prepare, restore_run};
+use crate::restore::{
+    Begun, LoadReport, LoadsReport, RestoreJob, RestoreReport, RestoreRequest, begin, finish, load, prepare,
+    restore_run,
+};
 use crate::run::{Deadline, Run};
 use crate::store::{Location, Store};
 use crate::verify::{VerifyReport, VerifyRequest, verify_run};
@@ -165,7 +168,35 @@ impl Function {
                 .await
                 .map(Restored::Archive),
             RestoreEvent::Drill(request) => self.drill(request, &run, deadline).await.map(Restored::Drill),
+            RestoreEvent::Begin(request) => {
+                let workers = request.workers.unwrap_or(DEFAULT_LANES);
+                let (job, tools) = self.restoring(request, deadline).await?;
+                match Box::pin(begin(&job, &run, workers, &tools)).await? {
+                    Begun::Loads(report) => Ok(Restored::Loads(report)),
+                    Begun::Answer(answer) => Ok(Restored::Archive(answer)),
+                }
+            }
+            RestoreEvent::Load(request) => {
+                let number = request
+                    .load
+                    .ok_or_else(|| Failure::invalid("\"load\": its number is missing"))?;
+                let (job, tools) = self.restoring(request, deadline).await?;
+                let report = Box::pin(load(&job, &run, number, &tools)).await?;
+                tracing::info!(load = number, status = ?report.status, documents = report.documents, "load ends");
+                Ok(Restored::Load(report))
+            }
+            RestoreEvent::Finish(request) => {
+                let (job, tools) = self.restoring(request, deadline).await?;
+                let answer = Box::pin(finish(&job, &run, &tools)).await?;
+                tracing::info!(status = ?answer.status(), "the restore of several workers ends");
+                Ok(Restored::Archive(answer))
+            }
         }
+    }
+
+    async fn restoring(&self, request: RestoreRequest, deadline: Deadline) -> Result<(RestoreJob, Tools), Failure> {
+        let job = request.into_job(&Box::pin(self.connection.environment()).await?)?;
+        Ok((job, self.tools(deadline).await?))
     }
 
     async fn drill(
@@ -241,6 +272,12 @@ pub enum RestoreEvent {
     Drill(DrillRequest),
     /// To prove that an archive is what was written.
     Verify(VerifyRequest),
+    /// To divide a restore among workers.
+    Begin(RestoreRequest),
+    /// To load one worker's share.
+    Load(RestoreRequest),
+    /// To finish what the workers have loaded.
+    Finish(RestoreRequest),
 }
 
 impl RestoreEvent {
@@ -254,8 +291,11 @@ impl RestoreEvent {
             None | Some("restore") => RestoreRequest::from_event(event).map(Self::Restore),
             Some("drill") => DrillRequest::from_event(event).map(Self::Drill),
             Some("verify") => VerifyRequest::from_event(event).map(Self::Verify),
+            Some("begin") => RestoreRequest::from_event(event).map(Self::Begin),
+            Some("load") => RestoreRequest::from_event(event).map(Self::Load),
+            Some("finish") => RestoreRequest::from_event(event).map(Self::Finish),
             Some(other) => Err(Failure::invalid(format!(
-                "the action {other:?} is not known: it is \"restore\" (or left out), \"verify\" or \"drill\""
+                "the action {other:?} is not known: it is \"restore\" (or left out), \"verify\", \"drill\", \"begin\", \"load\" or \"finish\""
             ))),
         }
     }
@@ -323,6 +363,10 @@ impl Listed {
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub enum Restored {
+    /// To `begin`: the shares.
+    Loads(LoadsReport),
+    /// To `load`.
+    Load(LoadReport),
     /// To a restore.
     Archive(Continued<RestoreReport>),
     /// To a drill.

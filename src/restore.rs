@@ -20,6 +20,7 @@ mod collection;
 mod commit;
 mod continued;
 mod create;
+mod fan_out;
 mod indexes;
 mod kept;
 mod leftovers;
@@ -40,8 +41,9 @@ use std::time::Instant;
 
 use collection::Stop;
 use commit::Committed;
-pub(crate) use continued::part;
 pub use continued::restore_run;
+pub(crate) use continued::{Until, part};
+pub use fan_out::{Begun, LoadReport, LoadsReport, begin, finish, load};
 pub(crate) use kept::Keeper;
 pub(crate) use load::not_what_was_promised;
 use lock::Lock;
@@ -114,7 +116,7 @@ async fn restore(prepared: Prepared, job: &RestoreJob, tools: &Tools, lock: &Loc
     let run = collection::Run::new(&prepared, job, tools, lock, None);
     let changed = change(&run).await.map_err(|stop| match stop {
         Stop::Failed(failure) => failure,
-        Stop::Paused => Failure::new(
+        Stop::Paused | Stop::Divided => Failure::new(
             FailureKind::Cancelled,
             "a restore that cannot be gone on with was paused: this is a bug",
         ),

@@ -19,7 +19,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 pub use deadline::Deadline;
-pub use journal::{Journal, Recorded, peek, remove_run};
+pub use journal::{Journal, Recorded, kept_beside, peek, remove_run};
 pub use lease::{Lease, Taken};
 
 use crate::archive::ArchiveName;

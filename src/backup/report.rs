@@ -31,6 +31,8 @@ pub enum RunStatus {
     Continue,
     /// Another invocation is at the same run: ask again later.
     Running,
+    /// Workers are to load what was divided among them.
+    Loading,
     /// What the run had begun was removed.
     Aborted,
 }

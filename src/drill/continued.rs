@@ -19,7 +19,7 @@ use crate::continued::{
 use crate::failure::{Failure, FailureKind};
 use crate::mongo::MongoError;
 use crate::open::{Source, open};
-use crate::restore::{RestoreReport, folder_for_choice, part as restore_part};
+use crate::restore::{RestoreReport, Until, folder_for_choice, part as restore_part};
 use crate::run::{Journal, Run, rfc3339, since};
 use crate::store::Location;
 use crate::verify::{Checked, Pace, VerifyReport};
@@ -128,12 +128,10 @@ async fn part(
                 tools.progress.step(format!("restoring into {}", scratch.name()));
                 match Box::pin(restore(job, run, tools, (&scratch, folder))).await? {
                     Step::Done(restored, inner) => {
-                        let stage = Stage::Dropping(Box::new(restored));
+                        let stage = Stage::Dropping(restored);
                         state.stage = stage.clone();
                         journal.write(&state, &[]).await?;
-                        if let Some(inner) = inner {
-                            inner.end().await;
-                        }
+                        inner.end().await;
                         stage
                     }
                     Step::Paused(unfinished) => {
@@ -196,7 +194,7 @@ async fn part(
 #[derive(Debug)]
 enum Step {
     /// It is at its end; its state goes when the drill knows.
-    Done(Restored, Option<Journal>),
+    Done(Box<Restored>, Journal),
     /// It is to go on.
     Paused(Option<Unfinished>),
 }
@@ -221,8 +219,8 @@ async fn restore(
             TakenUp::Running | TakenUp::Nowhere => return Ok(Step::Paused(None)),
         }
     };
-    match Box::pin(restore_part(&restore, &run, tools, &mut journal)).await {
-        Ok(Continued::Finished(report)) => Ok(Step::Done(Ok(*report), Some(journal))),
+    match Box::pin(restore_part(&restore, &run, tools, &mut journal, Until::Finished)).await {
+        Ok(Continued::Finished(report)) => Ok(Step::Done(Box::new(Ok(*report)), journal)),
         Ok(Continued::Unfinished(unfinished)) => {
             journal.pause().await;
             Ok(Step::Paused(Some(unfinished)))
@@ -232,7 +230,7 @@ async fn restore(
             journal.pause().await;
             Err(failure)
         }
-        Err(failure) => Ok(Step::Done(Err(failure), Some(journal))),
+        Err(failure) => Ok(Step::Done(Box::new(Err(failure)), journal)),
     }
 }
 

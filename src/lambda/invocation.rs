@@ -39,13 +39,11 @@ impl Answer for BackedUp {
     fn measured(&self, now: OffsetDateTime) -> Vec<(Option<&str>, Metrics)> {
         match self {
             Self::One(answer) => of_answer(answer, now).into_iter().collect(),
-            Self::Several(report) => {
-                let reports = report.databases.iter().filter_map(|report| match report {
-                    DatabaseReport::Answer(answer) => of_answer(answer, now),
-                    DatabaseReport::Failed(failed) => Some((Some(failed.database.as_str()), Metrics::failed())),
-                });
-                reports.collect()
-            }
+            Self::Several(report) => report
+                .databases
+                .iter()
+                .filter_map(|report| of_database(report, now))
+                .collect(),
             Self::Lane(report) if report.status == RunStatus::Continue => vec![(None, Metrics::continued())],
             Self::Databases(_) | Self::Planned(_) | Self::Lane(_) | Self::Aborted { .. } => Vec::new(),
         }
@@ -72,6 +70,13 @@ impl Answer for BackedUp {
             }),
             _ => None,
         }
+    }
+}
+
+fn of_database(report: &DatabaseReport, now: OffsetDateTime) -> Option<(Option<&str>, Metrics)> {
+    match report {
+        DatabaseReport::Answer(answer) => of_answer(answer, now),
+        DatabaseReport::Failed(failed) => Some((Some(failed.database.as_str()), Metrics::failed())),
     }
 }
 
@@ -102,6 +107,8 @@ impl Answer for Restored {
             // A scratch database has a new name each time.
             Self::Drill(Continued::Finished(report)) => vec![(None, Metrics::of_drill(report))],
             Self::Verified(Continued::Finished(report)) => vec![(None, Metrics::of_verification(report))],
+            Self::Load(report) if report.status == RunStatus::Continue => vec![(None, Metrics::continued())],
+            Self::Loads(_) | Self::Load(_) => Vec::new(),
             Self::Archive(Continued::Unfinished(unfinished))
             | Self::Drill(Continued::Unfinished(unfinished))
             | Self::Verified(Continued::Unfinished(unfinished)) => of_unfinished(unfinished),
@@ -119,7 +126,9 @@ impl Answer for Restored {
                 (folder_for(&report.archive.as_ref()?.parse::<Location>().ok()?), "drill")
             }
             Self::Verified(Continued::Finished(report)) => (folder_for(&report.archive.parse().ok()?), "verify"),
-            Self::Archive(Continued::Unfinished(_))
+            Self::Loads(_)
+            | Self::Load(_)
+            | Self::Archive(Continued::Unfinished(_))
             | Self::Drill(Continued::Unfinished(_))
             | Self::Verified(Continued::Unfinished(_)) => return None,
         };

@@ -1,12 +1,13 @@
 //! Archives of ours: read by extents, so that what is not asked for is not fetched.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
 use tokio::sync::{Semaphore, mpsc};
 
-use super::{ArchiveFile, Chunk, CollectionStream, ROOM, on_blocking_thread, room_for};
+use super::{ArchiveFile, Chunk, CollectionStream, Form, ROOM, on_blocking_thread, room_for};
 use crate::archive::{ArchiveError, Entry, Extent, Footer, Opened, Payload};
 use crate::digest::Hashing;
 use crate::extjson::{Decoder, Limits, Position};
@@ -51,7 +52,8 @@ impl ArchiveFile {
                 passed = documents;
                 let (file, opened) = (self.clone(), Arc::clone(&opened));
                 tokio::spawn(async move {
-                    file.chunks(opened, entry, first, hashing, chunks).await;
+                    let segments = first..entry.segments.len();
+                    file.chunks(opened, entry, segments, hashing, chunks).await;
                     drop(permit);
                 });
             }
@@ -66,16 +68,33 @@ impl ArchiveFile {
         }
     }
 
-    /// The segments of one entry from the `first` on, in their order, up to the first that fails.
+    /// The documents of some segments of one collection; `None` where an archive of ours has no such segments.
+    pub(crate) fn segments(&self, name: &str, hashing: Hashing, segments: Range<usize>) -> Option<CollectionStream> {
+        let Form::Native(opened) = &self.form else { return None };
+        let entry = Arc::new(opened.manifest.get(name)?.entry.clone()?);
+        let before = entry.segments.get(..segments.start)?;
+        let passed = before.iter().map(|segment| segment.documents).sum();
+        entry.segments.get(segments.clone())?;
+        let (chunks, receiver) = mpsc::channel(1);
+        let (file, opened) = (self.clone(), Arc::clone(opened));
+        tokio::spawn(async move { file.chunks(opened, entry, segments, hashing, chunks).await });
+        Some(CollectionStream {
+            name: name.to_owned(),
+            passed,
+            chunks: receiver,
+        })
+    }
+
+    /// Some segments of one entry, in their order, up to the first that fails.
     async fn chunks(
         &self,
         opened: Arc<Opened>,
         entry: Arc<Entry>,
-        first: usize,
+        segments: Range<usize>,
         hashing: Hashing,
         chunks: mpsc::Sender<Result<Chunk, Failure>>,
     ) {
-        let mut decoded = stream::iter(first..entry.segments.len())
+        let mut decoded = stream::iter(segments)
             .map(|index| self.chunk(Arc::clone(&opened), Arc::clone(&entry), index, hashing))
             .buffered(AHEAD);
         while let Some(chunk) = decoded.next().await {

@@ -39,6 +39,8 @@ pub(super) struct Run<'a> {
     pub(super) record: Option<&'a Record<'a>>,
     /// What temporary collections of this run are called, apart from a number.
     temporary: String,
+    /// Whether a worker that died may have put documents in.
+    pub(super) again: bool,
 }
 
 /// Why an invocation does not take a restore to its end.
@@ -46,6 +48,8 @@ pub(super) struct Run<'a> {
 pub(super) enum Stop {
     /// The time was up; the record has everything.
     Paused,
+    /// Workers are to go on.
+    Divided,
     /// It cannot go on here; another invocation may.
     Failed(Failure),
 }
@@ -116,6 +120,22 @@ impl<'a> Run<'a> {
             lock,
             record,
             temporary: record.map_or_else(fresh_temporary, |record| record.state().temporary.clone()),
+            again: record.is_some_and(|record| record.crashed),
+        }
+    }
+
+    /// For a worker, who loads a share and keeps no record.
+    pub(super) fn of_worker(
+        prepared: &'a Prepared,
+        job: &'a RestoreJob,
+        tools: &'a Tools,
+        lock: &'a Lock,
+        (temporary, again): (&str, bool),
+    ) -> Self {
+        Self {
+            temporary: temporary.to_owned(),
+            again,
+            ..Self::new(prepared, job, tools, lock, None)
         }
     }
 
@@ -381,7 +401,7 @@ impl<'a> Run<'a> {
         (place, row, outcome)
     }
 
-    fn temporary(&self, place: usize) -> String {
+    pub(super) fn temporary(&self, place: usize) -> String {
         format!("{}.{place}", self.temporary)
     }
 
@@ -413,7 +433,7 @@ impl<'a> Run<'a> {
     }
 
     /// Makes the collection as it is to be before the first document.
-    async fn begin(&self, place: usize, row: &Planned, name: &str) -> Result<Going, Failure> {
+    pub(super) async fn begin(&self, place: usize, row: &Planned, name: &str) -> Result<Going, Failure> {
         let (mongo, database) = (self.mongo(), self.database());
         if row.action == Action::Merge {
             let mut going = Going::default();
@@ -458,7 +478,7 @@ impl<'a> Run<'a> {
             Some(stream) => match loader.load(place, stream, going.clone()).await? {
                 Load::Paused => return Ok(None),
                 Load::Whole(loaded, sample) => {
-                    going.loaded = loaded;
+                    going.loaded = *loaded;
                     going.whole = true;
                     self.keep(place, row, &going).await?;
                     sample

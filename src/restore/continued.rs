@@ -18,7 +18,8 @@ use super::record::{Head, Record, Stage, State};
 use super::report::RestoreReport;
 use super::way_back::{folder_of_job, take_for};
 use super::{
-    Prepared, RestoreJob, carry_out, change, check_consent, leftovers, look_again, prepare, privileges, rehearsal,
+    Prepared, RestoreJob, carry_out, change, check_consent, fan_out, leftovers, look_again, prepare, privileges,
+    rehearsal,
 };
 use crate::backup::{RunStatus, Tools};
 use crate::continued::{Continued, Ended, Outcomes, TakenUp, Unfinished, check_request, is_worth_another_try, take_up};
@@ -39,6 +40,25 @@ impl Ended for RestoreReport {
 /// # Errors
 /// As [`prepare`] and [`carry_out`]. Where the same may succeed later, the run's state is kept.
 pub async fn restore_run(job: &RestoreJob, run: &Run, tools: &Tools) -> Result<Continued<RestoreReport>, Failure> {
+    restore_until(job, run, tools, Until::Finished).await
+}
+
+/// How far a run is to be taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Until {
+    /// To its end.
+    Finished,
+    /// To where so many workers can load; where there is nothing for them, to its end.
+    Divided(u32),
+}
+
+/// As [`restore_run`].
+pub(super) async fn restore_until(
+    job: &RestoreJob,
+    run: &Run,
+    tools: &Tools,
+    until: Until,
+) -> Result<Continued<RestoreReport>, Failure> {
     let way_back = folder_of_job(job)?;
     let outcomes = Outcomes::of("restore", (run, job.fingerprint()), &tools.store, &way_back)?;
     let mut journal = match take_up(&tools.store, run.folder(&way_back)?).await? {
@@ -51,7 +71,7 @@ pub async fn restore_run(job: &RestoreJob, run: &Run, tools: &Tools) -> Result<C
         }
     };
     let answer = match outcomes.find().await {
-        Ok(None) => Box::pin(part(job, run, tools, &mut journal)).await,
+        Ok(None) => Box::pin(part(job, run, tools, &mut journal, until)).await,
         Ok(Some(report)) => Ok(Continued::Finished(Box::new(report))),
         Err(failure) => Err(failure),
     };
@@ -65,6 +85,7 @@ pub(crate) async fn part(
     run: &Run,
     tools: &Tools,
     journal: &mut Journal,
+    until: Until,
 ) -> Result<Continued<RestoreReport>, Failure> {
     let recorded = journal.read::<State>().await?.map(|recorded| recorded.state);
     let resumed = recorded.is_some();
@@ -87,7 +108,7 @@ pub(crate) async fn part(
     tracing::info!(archive, invocation = invocations, "the restore goes on");
     let record = Record::new(journal, tools.deadline, state, resumed);
     let ended = match record.save().await {
-        Ok(()) => Box::pin(work(prepared, (job, run), tools, &lock, &record)).await,
+        Ok(()) => Box::pin(work(prepared, (job, run, until), tools, &lock, &record)).await,
         Err(failure) => Err(Stop::Failed(failure)),
     };
     match ended {
@@ -98,13 +119,16 @@ pub(crate) async fn part(
             saved?;
             Ok(Continued::Finished(Box::new(report)))
         }
-        Err(Stop::Paused) => {
+        Err(stop @ (Stop::Paused | Stop::Divided)) => {
             let saved = record.save_at_the_end().await;
             lock.leave().await;
             saved?;
             let done = format!("{} are in", count(record.documents(), "document"));
             let mut paused = Unfinished::paused(run, (&what(job), &done), &archive, invocations);
             paused.database = Some(job.policy.database.clone());
+            if matches!(stop, Stop::Divided) {
+                paused.status = RunStatus::Loading;
+            }
             Ok(Continued::Unfinished(paused))
         }
         // The lock is the same for the invocation that has taken over.
@@ -124,7 +148,7 @@ pub(crate) async fn part(
 /// Everything from the first look to the report, as far as it was not done before.
 async fn work(
     prepared: Prepared,
-    (job, run): (&RestoreJob, &Run),
+    (job, run, until): (&RestoreJob, &Run, Until),
     tools: &Tools,
     lock: &Lock,
     record: &Record<'_>,
@@ -146,6 +170,26 @@ async fn work(
         record.save().await?;
     }
     let restore = collection::Run::new(&prepared, job, tools, lock, Some(record));
+    match until {
+        Until::Divided(workers) if record.is_loading() => {
+            if record.loads().is_empty() {
+                let shares = fan_out::divide(&restore, workers).await?;
+                record.put_loads(shares);
+                record.save().await?;
+            }
+            if !record.loads().is_empty() {
+                return Err(Stop::Divided);
+            }
+        }
+        _ => {
+            if let Err(failure) = fan_out::gather(job, run, tools, &prepared, record).await {
+                if !is_worth_another_try(&failure) && failure.kind != FailureKind::RunTakenOver {
+                    fan_out::remove(&restore, &record.loads()).await;
+                }
+                return Err(failure.into());
+            }
+        }
+    }
     let changed = Box::pin(change(&restore)).await?;
     let snapshot = record.snapshot();
     Ok(RestoreReport::finished(
@@ -207,7 +251,7 @@ async fn revive(
 }
 
 /// Of another version of the archive other documents would follow those that are in.
-fn check_archive(archive: &ArchiveFile, head: &Head) -> Result<(), Failure> {
+pub(super) fn check_archive(archive: &ArchiveFile, head: &Head) -> Result<(), Failure> {
     match archive.contents().archive == head.plan.archive {
         true => Ok(()),
         false => Err(Failure::new(

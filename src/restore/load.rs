@@ -36,7 +36,7 @@ pub(super) struct Loaded {
     /// The digest of the archive's documents, as a server keeps them.
     pub(super) archive: Digest,
     /// The digest of what was read, as it stands in the archive.
-    read: Digest,
+    pub(super) read: Digest,
     /// How many documents had no `_id`, and were given one.
     pub(super) ids_given: u64,
     /// How many documents are in the collection now that were not.
@@ -56,7 +56,7 @@ pub(super) struct Loaded {
 #[derive(Debug)]
 pub(super) enum Load {
     /// All documents are in.
-    Whole(Loaded, Sample),
+    Whole(Box<Loaded>, Sample),
     /// The time was up.
     Paused,
 }
@@ -118,7 +118,7 @@ impl<'a> Loader<'a> {
                 },
                 repeatable: !timeseries,
                 batch_size: usize::try_from(run.job.batch_size).unwrap_or(usize::MAX),
-                again: repeatable && run.record.is_some_and(|record| record.crashed),
+                again: repeatable && run.again,
             }),
         }
     }
@@ -206,7 +206,45 @@ impl<'a> Loader<'a> {
         if begun_at > 0 {
             sample = self.sample_again().await?;
         }
-        Ok(Load::Whole(self.check_against_manifest(loaded)?, sample))
+        Ok(Load::Whole(Box::new(self.check_against_manifest(loaded)?), sample))
+    }
+
+    /// Takes a part of a collection's documents in, as a worker does.
+    pub(super) async fn load_part(&self, mut stream: CollectionStream) -> Result<Loaded, Failure> {
+        let mut loaded = Loaded::default();
+        let mut keeper = self.keeper().behind(stream.passed, 0);
+        let mut working: JoinSet<Result<Counted, MongoError>> = JoinSet::new();
+        let mut failure = None;
+        while let Some(chunk) = stream.chunks.recv().await {
+            let taken = match chunk {
+                Ok(chunk) => self.run.may_go_on().map(|()| chunk),
+                Err(error) => Err(error),
+            };
+            let chunk = match taken {
+                Ok(chunk) => chunk,
+                Err(error) => {
+                    failure = Some(error);
+                    break;
+                }
+            };
+            loaded.read.merge(&chunk.digest);
+            let chunk = keeper.keep(chunk);
+            loaded.archive.merge(&chunk.digest);
+            if working.len() >= self.goal.workers
+                && let Some(done) = working.join_next().await
+                && let Err(error) = loaded.count(&self.row.name, done)
+            {
+                failure = Some(error);
+                break;
+            }
+            working.spawn(put(Arc::clone(&self.goal), chunk).in_current_span());
+        }
+        let settled = self.settle(&mut working, &mut loaded).await;
+        loaded.ids_given = keeper.ids_given;
+        match failure {
+            Some(failure) => Err(failure),
+            None => settled.map(|()| loaded),
+        }
     }
 
     /// Waits until the server has answered for everything that was sent.
@@ -317,6 +355,18 @@ pub(super) struct Counted {
 }
 
 impl Loaded {
+    /// Adds what another worker has counted of the same collection.
+    pub(super) fn add(&mut self, other: &Self) {
+        self.archive.merge(&other.archive);
+        self.read.merge(&other.read);
+        self.ids_given += other.ids_given;
+        self.inserted += other.inserted;
+        self.rejected += other.rejected;
+        let room = NAMED.saturating_sub(self.rejections.len());
+        self.rejections.extend(other.rejections.iter().take(room).cloned());
+        self.repeated |= other.repeated;
+    }
+
     fn count(
         &mut self,
         collection: &str,

@@ -16,6 +16,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use serde::{Deserialize, Serialize};
 
 use super::collection::Outcome;
+use super::fan_out::Share;
 use super::load::Loaded;
 use super::report::{RestoreReport, SnapshotReport};
 use crate::backup::BackupReport;
@@ -55,6 +56,12 @@ pub(super) struct State {
     checks: BTreeMap<usize, Check>,
     /// Each collection that was begun, by its place in the plan.
     rows: BTreeMap<usize, Row>,
+    /// What workers are to load, where that was divided.
+    #[serde(default)]
+    loads: Vec<Share>,
+    /// Whether what they counted is in the rows.
+    #[serde(default)]
+    gathered: bool,
 }
 
 /// How far a run has come.
@@ -148,6 +155,16 @@ impl State {
             },
             checks: BTreeMap::new(),
             rows: BTreeMap::new(),
+            loads: Vec::new(),
+            gathered: false,
+        }
+    }
+
+    /// What workers have to load; nothing where they are done.
+    pub(super) fn loads(&self) -> &[Share] {
+        match self.gathered {
+            true => &[],
+            false => &self.loads,
         }
     }
 
@@ -244,6 +261,25 @@ impl<'a> Record<'a> {
     /// Whether nothing has been loaded.
     pub(super) fn is_preparing(&self) -> bool {
         matches!(self.state().stage, Stage::Preparing { .. })
+    }
+
+    /// Whether documents go in beside.
+    pub(super) fn is_loading(&self) -> bool {
+        matches!(self.state().stage, Stage::Loading { .. })
+    }
+
+    /// What workers have to load; nothing where they are done.
+    pub(super) fn loads(&self) -> Vec<Share> {
+        self.state().loads().to_vec()
+    }
+
+    pub(super) fn put_loads(&self, loads: Vec<Share>) {
+        self.state().loads = loads;
+        self.has_moved();
+    }
+
+    pub(super) fn put_gathered(&self) {
+        self.state().gathered = true;
     }
 
     pub(super) fn is_rehearsed(&self) -> bool {

@@ -78,6 +78,12 @@ pub struct RestoreRequest {
     /// How many documents the sample hash covers (default 100).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub verify_sample_size: Option<u32>,
+    /// Among how many workers the load is divided (action `begin`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub workers: Option<u32>,
+    /// Which of their shares this invocation loads (action `load`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub load: Option<u32>,
     /// Which run this event belongs to. The same run again goes on where the last invocation stopped, or finds what came of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub run: Option<Run>,

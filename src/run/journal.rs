@@ -92,10 +92,9 @@ impl Journal {
     /// # Errors
     /// Where they are not there, or not what was written.
     pub async fn kept(&mut self, name: &str) -> Result<Bytes, Failure> {
-        let location = self.folder.join(name);
-        let bytes = unsealed(&self.store, &location).await?;
+        let bytes = kept_beside(&self.store, &self.folder, name).await?;
         self.kept.insert(name.to_owned());
-        bytes.ok_or_else(|| StoreError::NotFound(location).into())
+        Ok(bytes)
     }
 
     /// Ends this invocation's part; the run goes on in another one.
@@ -142,6 +141,16 @@ pub async fn peek<S: DeserializeOwned>(store: &Store, folder: &Location) -> Resu
     })?;
     let bytes = content.slice((end + 1).min(content.len())..);
     Ok(Some(Recorded { state, bytes }))
+}
+
+/// Bytes that were kept beside a run's state, whoever is at it.
+///
+/// # Errors
+/// Where they are not there, or not what was written.
+pub async fn kept_beside(store: &Store, folder: &Location, name: &str) -> Result<Bytes, Failure> {
+    let location = folder.join(name);
+    let bytes = unsealed(store, &location).await?;
+    bytes.ok_or_else(|| StoreError::NotFound(location).into())
 }
 
 async fn unsealed(store: &Store, location: &Location) -> Result<Option<Bytes>, Failure> {

@@ -91,7 +91,7 @@ async fn part(
     let mut state = match recorded {
         Some(state) => State {
             invocations: state.invocations + 1,
-            ..state.is_of(&file)?
+            ..state.of_this(&file)?
         },
         None => State {
             request,
@@ -118,7 +118,7 @@ async fn part(
 
 impl State {
     /// What was found of another version of the archive says nothing about this one.
-    fn is_of(self, file: &ArchiveFile) -> Result<Self, Failure> {
+    fn of_this(self, file: &ArchiveFile) -> Result<Self, Failure> {
         match self.etag == file.object.etag {
             true => Ok(self),
             false => Err(Failure::new(

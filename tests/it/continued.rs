@@ -1,6 +1,7 @@
 //! Runs of the restore function in many invocations: what each leaves is enough for the next, whatever became of it.
 
 mod drill;
+mod fan_out;
 mod killed;
 mod restore;
 mod verify;

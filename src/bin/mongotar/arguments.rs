@@ -297,7 +297,7 @@ impl Restore {
             infer_timeseries: Some(!self.no_infer_timeseries),
             batch_size: Some(self.batch_size),
             verify_sample_size: Some(self.verify_sample_size),
-            run: None,
+            ..RestoreRequest::default()
         }
     }
 }

@@ -311,6 +311,8 @@ fn code(status: RunStatus) -> ExitCode {
     match status {
         RunStatus::Complete | RunStatus::Planned => ExitCode::SUCCESS,
         RunStatus::Partial => ExitCode::from(3),
-        RunStatus::Failed | RunStatus::Continue | RunStatus::Running | RunStatus::Aborted => ExitCode::FAILURE,
+        RunStatus::Failed | RunStatus::Continue | RunStatus::Running | RunStatus::Loading | RunStatus::Aborted => {
+            ExitCode::FAILURE
+        }
     }
 }

@@ -61,6 +61,7 @@ fn word(status: RunStatus) -> &'static str {
         RunStatus::Failed => "FAILED",
         RunStatus::Continue => "not finished",
         RunStatus::Running => "running",
+        RunStatus::Loading => "loading",
         RunStatus::Aborted => "aborted",
     }
 }
