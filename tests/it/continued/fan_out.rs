@@ -191,6 +191,8 @@ async fn a_share_that_is_missing_changes_nothing_and_lets_go_of_the_target() {
         .list_collection_names()
         .await
         .expect("names");
+    // What the server keeps of views stays, once there was one.
+    left.retain(|name| !name.starts_with("system."));
     left.sort_unstable();
     assert_eq!(left, ["extra", "one"]);
     let restored = restore_run(&scene.job, &Run::now("a new one"), &scene.tools)
