@@ -111,7 +111,7 @@ pub async fn backup_run(job: &BackupJob, run: &Run, tools: &Tools) -> Result<Bac
     let recorded = match journal.read::<State<Head>>().await {
         Ok(Some(recorded)) if !recorded.state.head.is_of(job) => {
             journal.pause().await;
-            return Err(of_another_request(run));
+            return Err(run.of_another_request());
         }
         Ok(Some(recorded)) if !matches!(recorded.state.stage, Stage::Writing(_) | Stage::Committing { .. }) => {
             journal.pause().await;
@@ -130,7 +130,7 @@ pub async fn backup_run(job: &BackupJob, run: &Run, tools: &Tools) -> Result<Bac
         Ok(BackupAnswer::Finished(_)) => journal.end().await,
         Ok(BackupAnswer::Unfinished(_)) => journal.pause().await,
         Err(failure) if failure.kind == FailureKind::RunTakenOver => {}
-        Err(failure) if is_worth_another_try(failure) => journal.pause().await,
+        Err(failure) if failure.is_worth_another_try() => journal.pause().await,
         Err(_) => journal.end().await,
     }
     answer
@@ -166,7 +166,7 @@ async fn go_on(
                     return finish(job, tools, &manifest, &archive).await;
                 }
                 // Nothing that is divided comes here: see above.
-                Stage::Planned(_) | Stage::Written(..) | Stage::Done(_) => return Err(of_another_request(run)),
+                Stage::Planned(_) | Stage::Written(..) | Stage::Done(_) => return Err(run.of_another_request()),
             }
         }
     };
@@ -189,7 +189,7 @@ async fn go_on(
             paused,
         ))),
         Err(failure) => {
-            if !is_worth_another_try(&failure) && failure.kind != FailureKind::RunTakenOver {
+            if !failure.is_worth_another_try() && failure.kind != FailureKind::RunTakenOver {
                 abort(upload, &failure).await;
             }
             Err(failure)
@@ -208,11 +208,6 @@ async fn finish(
     let report =
         BackupReport::new(manifest, archive, sidecar, since(&manifest.created)).kept(class(job, &manifest.name));
     Ok(BackupAnswer::Finished(Box::new(report)))
-}
-
-/// Whether the run may be taken up again after this: nothing was wrong with it as such.
-fn is_worth_another_try(failure: &Failure) -> bool {
-    matches!(failure.kind, FailureKind::Database | FailureKind::Store)
 }
 
 /// Takes a moment, and begins an upload with the first entry.
@@ -251,13 +246,6 @@ async fn begin(job: &BackupJob, tools: &Tools, run: Option<&Run>) -> Result<(Upl
             Err(failure)
         }
     }
-}
-
-fn of_another_request(run: &Run) -> Failure {
-    Failure::invalid(format!(
-        "the run {:?} was begun with another request: give each request a run of its own, or the first one again",
-        run.id
-    ))
 }
 
 /// What is decided when a backup begins, and holds in every invocation.
@@ -378,7 +366,7 @@ async fn finished_before(job: &BackupJob, run: &Run, tools: &Tools) -> Result<Op
         };
         if manifest.run.as_deref() == Some(run.id.as_str()) {
             if !was_asked_for(job, &manifest) {
-                return Err(of_another_request(run));
+                return Err(run.of_another_request());
             }
             let object = manifest.name.object(manifest.compression);
             let listed = tools.store.list(&job.destination, &object).await?;

@@ -126,27 +126,8 @@ pub(crate) async fn let_go<R>(journal: Journal, answer: &Result<Continued<R>, Fa
         Ok(Continued::Finished(_)) => journal.end().await,
         Ok(Continued::Unfinished(_)) => journal.pause().await,
         Err(failure) if failure.kind == FailureKind::RunTakenOver => {}
-        Err(failure) if is_worth_another_try(failure) => journal.pause().await,
+        Err(failure) if failure.is_worth_another_try() => journal.pause().await,
         Err(_) => journal.end().await,
-    }
-}
-
-/// Whether a run may be taken up again after this: nothing was wrong with it as such.
-pub(crate) fn is_worth_another_try(failure: &Failure) -> bool {
-    matches!(failure.kind, FailureKind::Database | FailureKind::Store)
-}
-
-/// The same run means the same request; if it does not, somebody has given two requests one id.
-///
-/// # Errors
-/// [`FailureKind::InvalidRequest`] where it is another one.
-pub(crate) fn check_request(recorded: &str, asked: &str, run: &Run) -> Result<(), Failure> {
-    match recorded == asked {
-        true => Ok(()),
-        false => Err(Failure::invalid(format!(
-            "the run {:?} was begun with another request: give each request a run of its own, or the first one again",
-            run.id
-        ))),
     }
 }
 
@@ -203,7 +184,7 @@ impl<'a> Outcomes<'a> {
         let Ok(kept) = serde_json::from_slice::<Kept<R>>(&text) else {
             return Ok(None);
         };
-        check_request(&kept.request, &self.request, self.run)?;
+        self.run.check_request(&kept.request, &self.request)?;
         Ok(Some(kept.report))
     }
 

@@ -87,6 +87,11 @@ impl Failure {
         Self::new(FailureKind::InvalidRequest, message)
     }
 
+    /// Whether the same may succeed when it is tried again: nothing was wrong with it as such. A run that ends so can be taken up again.
+    pub fn is_worth_another_try(&self) -> bool {
+        matches!(self.kind, FailureKind::Database | FailureKind::Store)
+    }
+
     /// The same failure, with where it happened.
     #[must_use]
     pub fn at(mut self, place: impl fmt::Display) -> Self {

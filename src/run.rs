@@ -77,6 +77,25 @@ impl Run {
         }
     }
 
+    /// The same run means the same request; if it does not, somebody has given two requests one id.
+    ///
+    /// # Errors
+    /// [`InvalidRequest`](crate::failure::FailureKind::InvalidRequest) where what is asked is not what is recorded.
+    pub fn check_request(&self, recorded: &str, asked: &str) -> Result<(), Failure> {
+        match recorded == asked {
+            true => Ok(()),
+            false => Err(self.of_another_request()),
+        }
+    }
+
+    /// What is said where two requests have one id.
+    pub fn of_another_request(&self) -> Failure {
+        Failure::invalid(format!(
+            "the run {:?} was begun with another request: give each request a run of its own, or the first one again",
+            self.id
+        ))
+    }
+
     /// Where its state is.
     ///
     /// # Errors

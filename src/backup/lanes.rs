@@ -18,7 +18,7 @@ use super::lane::{Begun, Keeper, Stage, State};
 use super::pipeline::Task;
 use super::{
     BackupAnswer, BackupJob, Head, PARTS_IN_FLIGHT, RunStatus, Tools, Totals, Unfinished, begin_upload,
-    demand_consistency, finish, finished_before, is_worth_another_try, nothing_there, select, write,
+    demand_consistency, finish, finished_before, nothing_there, select, write,
 };
 use crate::archive::{
     ArchiveWriter, Composer, EntryName, Exception, FrameEncoder, LaneContent, METADATA_ENTRY, Manifest, Payload, Piece,
@@ -127,7 +127,7 @@ pub async fn plan(job: &BackupJob, run: &Run, most: u32, tools: &Tools) -> Resul
         // Nothing was written that another step needs.
         Ok(PlanAnswer::Answer(_)) => journal.end().await,
         Ok(PlanAnswer::Planned(report)) if report.archive.is_none() => journal.end().await,
-        Err(failure) if !is_worth_another_try(failure) => journal.end().await,
+        Err(failure) if !failure.is_worth_another_try() => journal.end().await,
         _ => journal.pause().await,
     }
     planned
@@ -155,7 +155,7 @@ async fn plan_held(
         })
     };
     match journal.read::<State<Head>>().await? {
-        Some(recorded) if !recorded.state.head.is_of(job) => return Err(super::of_another_request(run)),
+        Some(recorded) if !recorded.state.head.is_of(job) => return Err(run.of_another_request()),
         Some(recorded) => {
             return Ok(match recorded.state.stage {
                 Stage::Planned(planned) => report(Some(planned.upload.location), planned.lanes.len()),
@@ -393,7 +393,7 @@ async fn compose_held(job: &BackupJob, run: &Run, tools: &Tools, journal: &Journ
             .ok_or_else(|| not_planned(run));
     };
     if !state.head.is_of(job) {
-        return Err(super::of_another_request(run));
+        return Err(run.of_another_request());
     }
     let mut head = state.head;
     head.invocations += 1;
@@ -551,7 +551,7 @@ async fn planned(job: &BackupJob, run: &Run, tools: &Tools) -> Result<(Head, Pla
     let recorded = peek::<State<Head>>(&tools.store, &folder).await?;
     let state = recorded.ok_or_else(|| not_planned(run))?.state;
     match state.stage {
-        _ if !state.head.is_of(job) => Err(super::of_another_request(run)),
+        _ if !state.head.is_of(job) => Err(run.of_another_request()),
         Stage::Planned(planned) => Ok((state.head, *planned)),
         _ => Err(not_planned(run)),
     }

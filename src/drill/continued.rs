@@ -13,9 +13,7 @@ use super::report::{DrillReport, Found};
 use super::request::DrillJob;
 use super::scratch::Scratch;
 use crate::backup::{RunStatus, Tools};
-use crate::continued::{
-    Continued, Ended, Outcomes, SAVED_EVERY, TakenUp, Unfinished, check_request, is_worth_another_try, take_up,
-};
+use crate::continued::{Continued, Ended, Outcomes, SAVED_EVERY, TakenUp, Unfinished, take_up};
 use crate::failure::{Failure, FailureKind};
 use crate::mongo::MongoError;
 use crate::open::{Source, open};
@@ -104,7 +102,7 @@ async fn part(
             stage: Stage::Restoring,
         },
         Some(state) => {
-            check_request(&state.request, &job.fingerprint(), run)?;
+            run.check_request(&state.request, &job.fingerprint())?;
             State {
                 invocations: state.invocations + 1,
                 ..state
@@ -226,7 +224,7 @@ async fn restore(
             Ok(Step::Paused(Some(unfinished)))
         }
         Err(failure) if failure.kind == FailureKind::RunTakenOver => Err(failure),
-        Err(failure) if is_worth_another_try(&failure) => {
+        Err(failure) if failure.is_worth_another_try() => {
             journal.pause().await;
             Err(failure)
         }

@@ -22,7 +22,7 @@ use super::{
     rehearsal,
 };
 use crate::backup::{RunStatus, Tools};
-use crate::continued::{Continued, Ended, Outcomes, TakenUp, Unfinished, check_request, is_worth_another_try, take_up};
+use crate::continued::{Continued, Ended, Outcomes, TakenUp, Unfinished, take_up};
 use crate::failure::{Failure, FailureKind};
 use crate::open::{ArchiveFile, Source, open};
 use crate::run::{Journal, Run, rfc3339, since};
@@ -92,7 +92,7 @@ pub(crate) async fn part(
     let (prepared, state) = match recorded {
         None => begin(job, tools, journal).await?,
         Some(state) => {
-            check_request(&state.request, &job.fingerprint(), run)?;
+            run.check_request(&state.request, &job.fingerprint())?;
             if let Stage::Finished(report) = state.stage {
                 // Unless that was done, and only its answer was lost.
                 if let Ok(lock) = Lock::go_on(job, run, &tools.mongo).await {
@@ -133,7 +133,7 @@ pub(crate) async fn part(
         }
         // The lock is the same for the invocation that has taken over.
         Err(Stop::Failed(failure)) if failure.kind == FailureKind::RunTakenOver => Err(failure),
-        Err(Stop::Failed(failure)) if is_worth_another_try(&failure) => {
+        Err(Stop::Failed(failure)) if failure.is_worth_another_try() => {
             let saved = record.save_if_possible().await;
             lock.leave().await;
             saved.and(Err(failure))
@@ -183,7 +183,7 @@ async fn work(
         }
         _ => {
             if let Err(failure) = fan_out::gather(job, run, tools, &prepared, record).await {
-                if !is_worth_another_try(&failure) && failure.kind != FailureKind::RunTakenOver {
+                if !failure.is_worth_another_try() && failure.kind != FailureKind::RunTakenOver {
                     fan_out::remove(&restore, &record.loads()).await;
                 }
                 return Err(failure.into());

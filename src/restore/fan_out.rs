@@ -23,7 +23,7 @@ use super::{Prepared, RestoreJob, RestoreReport};
 use crate::archive::Entry;
 use crate::backup::{RunStatus, Tools};
 use crate::catalog::Kind;
-use crate::continued::{Continued, TakenUp, check_request, is_worth_another_try, take_up};
+use crate::continued::{Continued, TakenUp, take_up};
 use crate::failure::{Failure, FailureKind};
 use crate::open::{Source, open};
 use crate::plan::{Action, Method, Planned};
@@ -285,7 +285,7 @@ pub async fn finish(job: &RestoreJob, run: &Run, tools: &Tools) -> Result<Contin
     let answer = restore_until(job, run, tools, Until::Finished).await;
     let ended = match &answer {
         Ok(Continued::Finished(_)) => true,
-        Err(failure) => !is_worth_another_try(failure) && failure.kind != FailureKind::RunTakenOver,
+        Err(failure) => !failure.is_worth_another_try() && failure.kind != FailureKind::RunTakenOver,
         Ok(Continued::Unfinished(_)) => false,
     };
     if ended {
@@ -382,7 +382,7 @@ async fn divided(job: &RestoreJob, run: &Run, folder: &Location, tools: &Tools) 
     };
     let recorded = peek::<State>(&tools.store, folder).await?;
     let state = recorded.ok_or_else(not_begun)?.state;
-    check_request(&state.request, &job.fingerprint(), run)?;
+    run.check_request(&state.request, &job.fingerprint())?;
     match state.stage {
         Stage::Loading { .. } if !state.loads().is_empty() => Ok(state),
         _ => Err(not_begun()),

@@ -9,7 +9,7 @@ use super::report::SnapshotReport;
 use super::{ArchiveChoice, Prepared, RestoreJob, WayBack};
 use crate::backup::{BackupAnswer, BackupJob, BackupReport, ConsistencyDemand, RunStatus, Tools, backup, backup_run};
 use crate::catalog::{Collection, Selection};
-use crate::continued::{SAVED_EVERY, is_worth_another_try};
+use crate::continued::SAVED_EVERY;
 use crate::failure::{Failure, FailureKind};
 use crate::open::open;
 use crate::plan::INTERNAL_PREFIX;
@@ -103,7 +103,7 @@ pub(super) async fn take_for(
 async fn back_up(snapshot: &BackupJob, run: &Run, tools: &Tools) -> Result<Option<BackupReport>, Failure> {
     loop {
         let answer = Box::pin(backup_run(snapshot, run, tools)).await;
-        let answer = answer.map_err(|failure| match is_worth_another_try(&failure) {
+        let answer = answer.map_err(|failure| match failure.is_worth_another_try() {
             true => failure,
             false => refused_of(&snapshot.database, &failure.to_string()),
         })?;

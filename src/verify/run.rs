@@ -6,7 +6,7 @@ use super::VerifyReport;
 use super::regions::{Checked, Pace};
 use super::request::VerifyJob;
 use crate::backup::RunStatus;
-use crate::continued::{Continued, Ended, SAVED_EVERY, TakenUp, Unfinished, check_request, let_go, take_up};
+use crate::continued::{Continued, Ended, SAVED_EVERY, TakenUp, Unfinished, let_go, take_up};
 use crate::failure::{Failure, FailureKind};
 use crate::open::{ArchiveFile, Source, open};
 use crate::progress::Progress;
@@ -77,7 +77,7 @@ async fn part(
     let recorded = journal.read::<State>().await?.map(|recorded| recorded.state);
     let location = match &recorded {
         Some(state) => {
-            check_request(&state.request, &request, run)?;
+            run.check_request(&state.request, &request)?;
             state.archive.parse()?
         }
         None => find_archive(&job.archive, store).await?,
