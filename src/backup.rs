@@ -6,8 +6,10 @@
 //!
 //! A collection that cannot be read does not stop the others: the archive is then `partial`, and says so in its manifest, in the report and in the entry's name.
 //!
-//! Memory is bounded by constants, not by data: see `pipeline`.
+//! Memory is bounded by constants, not by data: see `pipeline`. A backup that takes more than one invocation is [`backup_run`]; one that takes more than one worker is planned, written and
+//! composed by [`plan_lanes`], [`lane`](lane()) and [`compose`]. All of them write by the same `lane`.
 
+mod continued;
 mod cut;
 mod lane;
 mod lanes;
@@ -18,32 +20,32 @@ mod request;
 mod retention;
 mod segment;
 mod several;
+mod state;
 mod write;
 
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 use tokio_util::sync::CancellationToken;
 
-use lane::{Begun, Keeper, Lane, Stage, State};
+pub use continued::backup_run;
+use continued::{Head, finish, finished_before};
+use lane::Lane;
 pub use lanes::{LaneReport, LanesReport, PlanAnswer, abort as abort_run, compose, lane, plan as plan_lanes};
 pub use report::{BackupAnswer, BackupReport, CollectionReport, FailedCollection, RunStatus, Totals, Unfinished};
 pub use request::{BackupJob, BackupOrder, BackupRequest, ConsistencyDemand, DatabaseChoice, Databases};
 pub use retention::Retention;
 pub use several::{DatabaseReport, FailedDatabase, SeveralReport, backup_several, jobs};
+use state::{Begun, Stage, State};
 
-use crate::archive::{
-    ArchiveName, ArchiveWriter, Consistency, ConsistencyLevel, Entry, Extent, METADATA_ENTRY, Manifest,
-};
+use crate::archive::{ArchiveName, ArchiveWriter, Consistency, ConsistencyLevel, Extent, METADATA_ENTRY, Manifest};
 use crate::catalog::Catalog;
 use crate::failure::{Failure, FailureKind};
 use crate::mongo::{Moment, Mongo};
 use crate::progress::Progress;
-use crate::run::{Deadline, Journal, Lease, Recorded, Run, Taken, rfc3339};
+use crate::run::{Deadline, Run, rfc3339};
 use crate::store::{Location, Object, Store, StoreError, Upload};
 
 /// How many parts are on their way at a time: enough to hide S3's latency, and 8 MiB of memory each.
@@ -97,119 +99,6 @@ pub async fn backup(job: &BackupJob, tools: &Tools) -> Result<BackupReport, Fail
     }
 }
 
-/// Begins the run's backup, or goes on with it; ends near the deadline. The same run again goes on, or finds what came of it.
-///
-/// # Errors
-/// As [`backup`]. Where the same may succeed later, the run's state is kept.
-pub async fn backup_run(job: &BackupJob, run: &Run, tools: &Tools) -> Result<BackupAnswer, Failure> {
-    let folder = run.folder(&job.destination)?;
-    let lease = match Lease::take(&tools.store, &folder).await? {
-        Taken::Ours(lease) => lease,
-        Taken::Running => return Ok(BackupAnswer::Unfinished(Unfinished::running(run, job))),
-    };
-    let mut journal = Journal::new(&tools.store, folder, lease);
-    let recorded = match journal.read::<State<Head>>().await {
-        Ok(Some(recorded)) if !recorded.state.head.is_of(job) => {
-            journal.pause().await;
-            return Err(run.of_another_request());
-        }
-        Ok(Some(recorded)) if !matches!(recorded.state.stage, Stage::Writing(_) | Stage::Committing { .. }) => {
-            journal.pause().await;
-            return Err(Failure::invalid(format!(
-                "the run {:?} is divided into lanes: its steps are the actions \"lane\" and \"compose\", or \"abort\"",
-                run.id
-            )));
-        }
-        recorded => recorded,
-    };
-    let answer = match recorded {
-        Ok(recorded) => Box::pin(go_on(job, run, tools, &mut journal, recorded)).await,
-        Err(failure) => Err(failure),
-    };
-    match &answer {
-        Ok(BackupAnswer::Finished(_)) => journal.end().await,
-        Ok(BackupAnswer::Unfinished(_)) => journal.pause().await,
-        Err(failure) if failure.kind == FailureKind::RunTakenOver => {}
-        Err(failure) if failure.is_worth_another_try() => journal.pause().await,
-        Err(_) => journal.end().await,
-    }
-    answer
-}
-
-/// One invocation's part of a run.
-async fn go_on(
-    job: &BackupJob,
-    run: &Run,
-    tools: &Tools,
-    journal: &mut Journal,
-    recorded: Option<Recorded<State<Head>>>,
-) -> Result<BackupAnswer, Failure> {
-    let (mut upload, begun, head) = match recorded {
-        None => {
-            if let Some(report) = finished_before(job, run, tools).await? {
-                return Ok(BackupAnswer::Finished(Box::new(report)));
-            }
-            begin(job, tools, Some(run)).await?
-        }
-        Some(Recorded { state, bytes }) => {
-            let mut head = state.head;
-            head.invocations += 1;
-            match state.stage {
-                Stage::Writing(lane) => {
-                    let (upload, begun) = lane.revive(tools, journal, &bytes).await?;
-                    (upload, begun, head)
-                }
-                Stage::Committing { upload, manifest } => {
-                    let mut upload = tools.store.resume_upload(upload, PARTS_IN_FLIGHT).await?;
-                    journal.lease().confirm().await?;
-                    let archive = upload.commit().await?;
-                    return finish(job, tools, &manifest, &archive).await;
-                }
-                // Nothing that is divided comes here: see above.
-                Stage::Planned(_) | Stage::Written(..) | Stage::Done(_) => return Err(run.of_another_request()),
-            }
-        }
-    };
-    tracing::info!(archive = %head.name, invocation = head.invocations, "the run goes on");
-    let keeper = Keeper {
-        journal,
-        head: head.clone(),
-    };
-    let written = match begun.lane(job, tools, &mut upload, Some(keeper)) {
-        Ok(lane) => Box::pin(write_and_commit(lane, &head)).await,
-        Err(failure) => Err(failure),
-    };
-    match written {
-        Ok(Ok((manifest, archive))) => finish(job, tools, &manifest, &archive).await,
-        Ok(Err(paused)) => Ok(BackupAnswer::Unfinished(Unfinished::paused(
-            run,
-            job,
-            upload.location(),
-            head.invocations,
-            paused,
-        ))),
-        Err(failure) => {
-            if !failure.is_worth_another_try() && failure.kind != FailureKind::RunTakenOver {
-                abort(upload, &failure).await;
-            }
-            Err(failure)
-        }
-    }
-}
-
-/// What follows the commit.
-async fn finish(
-    job: &BackupJob,
-    tools: &Tools,
-    manifest: &Manifest,
-    archive: &Object,
-) -> Result<BackupAnswer, Failure> {
-    let sidecar = put_sidecar(job, tools, manifest).await;
-    let report =
-        BackupReport::new(manifest, archive, sidecar, since(&manifest.created)).kept(class(job, &manifest.name));
-    Ok(BackupAnswer::Finished(Box::new(report)))
-}
-
 /// Takes a moment, and begins an upload with the first entry.
 async fn begin(job: &BackupJob, tools: &Tools, run: Option<&Run>) -> Result<(Upload, Begun, Head), Failure> {
     let created = rfc3339(OffsetDateTime::now_utc());
@@ -245,28 +134,6 @@ async fn begin(job: &BackupJob, tools: &Tools, run: Option<&Run>) -> Result<(Upl
             abort(upload, &failure).await;
             Err(failure)
         }
-    }
-}
-
-/// What is decided when a backup begins, and holds in every invocation.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct Head {
-    /// What was asked for.
-    request: String,
-    run: Option<String>,
-    name: ArchiveName,
-    created: String,
-    moment: Moment,
-    /// The entry that was written first; where there are lanes, none was.
-    metadata: Option<Entry>,
-    /// How many there were, this one included.
-    invocations: u32,
-}
-
-impl Head {
-    /// The same event means the same request; if it does not, somebody has given two requests one id.
-    fn is_of(&self, job: &BackupJob) -> bool {
-        self.request == job.fingerprint()
     }
 }
 
@@ -351,42 +218,6 @@ async fn begin_upload(job: &BackupJob, tools: &Tools, run: Option<&Run>) -> Resu
             Err(error) => return Err(error.into()),
         }
     }
-}
-
-/// What came of this run when its event was delivered before: the manifests beside the archives say which run wrote them.
-async fn finished_before(job: &BackupJob, run: &Run, tools: &Tools) -> Result<Option<BackupReport>, Failure> {
-    for later in 0..=NAME_TRIES {
-        let name = ArchiveName::at(run.due()? + Duration::from_secs(later));
-        let location = job.destination.join(&name.sidecar());
-        let Some((text, _)) = tools.store.load(&location).await? else {
-            continue;
-        };
-        let Ok(manifest) = serde_json::from_slice::<Manifest>(&text) else {
-            continue;
-        };
-        if manifest.run.as_deref() == Some(run.id.as_str()) {
-            if !was_asked_for(job, &manifest) {
-                return Err(run.of_another_request());
-            }
-            let object = manifest.name.object(manifest.compression);
-            let listed = tools.store.list(&job.destination, &object).await?;
-            let found = listed.into_iter().find(|found| found.location.file_name() == object);
-            return Ok(found.map(|archive| {
-                let took = between(&manifest.created, &manifest.finished);
-                BackupReport::new(&manifest, &archive, Ok(location), took).kept(class(job, &manifest.name))
-            }));
-        }
-    }
-    Ok(None)
-}
-
-/// Whether an archive is what a job would make, as far as its manifest says.
-fn was_asked_for(job: &BackupJob, manifest: &Manifest) -> bool {
-    manifest.source.database == job.database
-        && manifest.selection == job.selection
-        && manifest.payload == job.payload
-        && manifest.pretty == job.pretty
-        && manifest.compression == job.compression
 }
 
 /// How long the archive of that name is to be kept: its name's time decides, so that a run that is continued does not change its mind.
@@ -503,15 +334,4 @@ fn consistency(moment: &Moment, exceptions: Vec<crate::archive::Exception>) -> C
         reason: moment.reason.clone(),
         exceptions,
     }
-}
-
-/// How long ago that was; nothing where it is no time.
-fn since(begun: &str) -> Duration {
-    between(begun, &rfc3339(OffsetDateTime::now_utc()))
-}
-
-fn between(begun: &str, ended: &str) -> Duration {
-    let parse = |text| OffsetDateTime::parse(text, &Rfc3339);
-    let took = parse(begun).and_then(|begun| Ok(parse(ended)? - begun));
-    took.ok().and_then(|took| took.try_into().ok()).unwrap_or_default()
 }

@@ -115,11 +115,16 @@ pub(crate) fn rfc3339(time: OffsetDateTime) -> String {
         .unwrap_or_default()
 }
 
-/// How long ago a time is that was written so; nothing where it is none, or still to come.
+/// How long ago that was; nothing where it is no time.
 pub(crate) fn since(began: &str) -> Duration {
-    let began = OffsetDateTime::parse(began, &Rfc3339);
-    let took = began.map(|began| OffsetDateTime::now_utc() - began).ok();
-    took.and_then(|took| took.try_into().ok()).unwrap_or_default()
+    between(began, &rfc3339(OffsetDateTime::now_utc()))
+}
+
+/// How long it took from one time to another; nothing where one of them is none.
+pub(crate) fn between(began: &str, ended: &str) -> Duration {
+    let parse = |text| OffsetDateTime::parse(text, &Rfc3339);
+    let took = parse(began).and_then(|began| Ok(parse(ended)? - began));
+    took.ok().and_then(|took| took.try_into().ok()).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -5,9 +5,10 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use time::OffsetDateTime;
 
-use super::lane::{Keeper, Lane, Pace};
+use super::lane::{Lane, Pace};
 use super::pipeline::{Pipeline, Reading, Task};
 use super::segment::EncoderPool;
+use super::state::Keeper;
 use super::{BackupJob, Head, Tools, consistency};
 use crate::archive::{
     Entry, EntryName, Exception, FORMAT_VERSION, Manifest, PartSchedule, Saved, SavedStatus, Source, Status,

@@ -1,0 +1,313 @@
+//! The third step: the store joins the lanes' objects, and the archive gets its manifest.
+
+use std::collections::HashMap;
+
+use time::OffsetDateTime;
+
+use super::super::state::{Stage, State};
+use super::super::{Head, PARTS_IN_FLIGHT, finish, finished_before, select, write};
+use super::{DATA, LaneDone, LaneHead, LanePlan, Planned, lane_folder, not_planned};
+use crate::archive::{
+    Composer, EntryName, Exception, FrameEncoder, METADATA_ENTRY, Manifest, Payload, Piece, Saved, SavedStatus, join,
+};
+use crate::backup::{BackupAnswer, BackupJob, Tools, Totals, Unfinished};
+use crate::failure::{Failure, FailureKind};
+use crate::run::{Journal, Lease, Recorded, Run, Taken, peek, remove_run, rfc3339};
+use crate::store::{Location, Object, Store};
+
+/// Joins the lanes, adds the manifest, and commits.
+///
+/// # Errors
+/// As [`backup_run`](super::backup_run), and where a lane is not at its end.
+pub async fn compose(job: &BackupJob, run: &Run, tools: &Tools) -> Result<BackupAnswer, Failure> {
+    let folder = run.folder(&job.destination)?;
+    let lease = match Lease::take(&tools.store, &folder).await? {
+        Taken::Ours(lease) => lease,
+        Taken::Running => return Ok(BackupAnswer::Unfinished(Unfinished::running(run, job))),
+    };
+    let journal = Journal::new(&tools.store, folder.clone(), lease);
+    let composed = Box::pin(compose_held(job, run, tools, &journal)).await;
+    match &composed {
+        Ok(BackupAnswer::Finished(report)) => {
+            for number in 0..report.lanes {
+                let lane = lane_folder(&folder, number);
+                if let Err(error) = remove_run(&tools.store, &lane).await {
+                    tracing::warn!(%error, "a lane could not be removed; the bucket's lifecycle rule will");
+                }
+            }
+            journal.end().await;
+        }
+        Err(failure) if failure.kind == FailureKind::RunTakenOver => {}
+        // What the lanes have written is not thrown away for a failure: `abort` does that.
+        _ => journal.pause().await,
+    }
+    composed
+}
+
+async fn compose_held(job: &BackupJob, run: &Run, tools: &Tools, journal: &Journal) -> Result<BackupAnswer, Failure> {
+    let Some(Recorded { state, .. }) = journal.read::<State<Head>>().await? else {
+        let finished = finished_before(job, run, tools).await?;
+        return finished
+            .map(|report| BackupAnswer::Finished(Box::new(report)))
+            .ok_or_else(|| not_planned(run));
+    };
+    if !state.head.is_of(job) {
+        return Err(run.of_another_request());
+    }
+    let mut head = state.head;
+    head.invocations += 1;
+    let mut planned = match state.stage {
+        Stage::Planned(planned) => *planned,
+        Stage::Committing { upload, manifest } => {
+            let mut upload = tools.store.resume_upload(upload, PARTS_IN_FLIGHT).await?;
+            journal.lease().confirm().await?;
+            let archive = upload.commit().await?;
+            return finish(job, tools, &manifest, &archive).await;
+        }
+        _ => return Err(not_planned(run)),
+    };
+    let lanes = done_lanes(job, run, tools, planned.lanes.len()).await?;
+    let finished = planned
+        .finished
+        .get_or_insert_with(|| rfc3339(OffsetDateTime::now_utc()))
+        .clone();
+    let (manifest, pieces) = layout(job, &head, &planned, &lanes, finished)?;
+
+    let mut upload = tools
+        .store
+        .resume_upload(planned.upload.clone(), PARTS_IN_FLIGHT)
+        .await?;
+    let folder = run.folder(&job.destination)?;
+    let sources = Sources::find(tools, &folder, &lanes).await?;
+    let mut moved = false;
+    for part in join(pieces) {
+        if upload.has(part.number) {
+            continue;
+        }
+        if tools.cancel.is_cancelled() {
+            return Err(super::super::cancelled());
+        }
+        journal.lease().check()?;
+        if moved && tools.deadline.is_near() {
+            planned.upload = upload.state().await?;
+            let stage = Stage::Planned(Box::new(planned));
+            journal.write(&State { head: &head, stage }, &[]).await?;
+            let totals = Totals::of(&manifest.collections);
+            let (location, invocations) = (upload.location().clone(), head.invocations);
+            return Ok(BackupAnswer::Unfinished(Unfinished::paused(
+                run,
+                job,
+                &location,
+                invocations,
+                totals,
+            )));
+        }
+        sources.send(part, &mut upload).await?;
+        moved = true;
+    }
+    let stage = Stage::Committing {
+        upload: upload.state().await?,
+        manifest: Box::new(manifest.clone()),
+    };
+    journal.write(&State { head, stage }, &[]).await?;
+    journal.lease().confirm().await?;
+    let archive = upload.commit().await?;
+    finish(job, tools, &manifest, &archive).await
+}
+
+/// The lanes' objects.
+struct Sources {
+    store: Store,
+    objects: HashMap<u32, Object>,
+}
+
+impl Sources {
+    async fn find(tools: &Tools, folder: &Location, lanes: &[LaneDone]) -> Result<Self, Failure> {
+        let mut objects = HashMap::new();
+        for (number, lane) in (0..).zip(lanes) {
+            if lane.content.bytes == 0 {
+                continue;
+            }
+            let object = tools.store.find(&lane_folder(folder, number).join(DATA)).await?;
+            if object.bytes != lane.content.bytes {
+                return Err(Failure::new(
+                    FailureKind::Store,
+                    format!("{} is not what was written: begin a new run", object.location),
+                ));
+            }
+            objects.insert(number, object);
+        }
+        Ok(Self {
+            store: tools.store.clone(),
+            objects,
+        })
+    }
+
+    fn object(&self, lane: u32) -> Result<&Object, Failure> {
+        self.objects
+            .get(&lane)
+            .ok_or_else(|| Failure::new(FailureKind::Store, format!("lane {lane} has no object")))
+    }
+
+    /// Copies what lies in one lane; puts together anything else.
+    async fn send(&self, part: crate::archive::JoinedPart, upload: &mut crate::store::Upload) -> Result<(), Failure> {
+        if let [Piece::Lane { lane, extent }] = part.pieces.as_slice() {
+            let (source, extent) = (self.object(*lane)?.clone(), *extent);
+            upload.copy(part.number, part.offset, &source, extent).await?;
+            return Ok(());
+        }
+        let mut bytes = Vec::new();
+        for piece in part.pieces {
+            match piece {
+                Piece::Bytes(made) => bytes.extend_from_slice(&made),
+                Piece::Lane { lane, extent } => {
+                    bytes.extend_from_slice(&self.store.read(self.object(lane)?, extent).await?);
+                }
+            }
+        }
+        let (number, offset) = (part.number, part.offset);
+        upload.send(crate::archive::Part { number, offset, bytes }).await?;
+        Ok(())
+    }
+}
+
+async fn done_lanes(job: &BackupJob, run: &Run, tools: &Tools, count: usize) -> Result<Vec<LaneDone>, Failure> {
+    let folder = run.folder(&job.destination)?;
+    let mut lanes = Vec::with_capacity(count);
+    for number in (0..).take(count) {
+        let state = peek::<State<LaneHead>>(&tools.store, &lane_folder(&folder, number)).await?;
+        match state.map(|recorded| recorded.state.stage) {
+            Some(Stage::Done(done)) => lanes.push(*done),
+            _ => {
+                return Err(Failure::invalid(format!(
+                    "lane {number} is not at its end: call the action \"lane\" for it until it answers \"complete\""
+                )));
+            }
+        }
+    }
+    Ok(lanes)
+}
+
+/// The archive of these lanes: its manifest, and its pieces.
+fn layout(
+    job: &BackupJob,
+    head: &Head,
+    planned: &Planned,
+    lanes: &[LaneDone],
+    finished: String,
+) -> Result<(Manifest, Vec<Piece>), Failure> {
+    let catalog = select(job, &head.moment)?;
+    let out_of_memory = |error: std::io::Error| write::out_of_memory(&error);
+    let mut small = FrameEncoder::new(job.compression).map_err(out_of_memory)?;
+    let mut composer = Composer::new(head.name.clone(), job.compression);
+    let metadata = composer
+        .entry(METADATA_ENTRY, &write::metadata_text(&catalog), &mut small)
+        .map_err(out_of_memory)?;
+
+    let mut found: HashMap<String, Saved> = HashMap::new();
+    let mut number = 0;
+    while let Some(plan) = planned.lanes.get(number) {
+        // The ranges of one collection follow one another.
+        let same = |other: &&LanePlan| other.range.is_some() && other.collections == plan.collections;
+        let ranges = planned.lanes[number..].iter().take_while(same).count();
+        let of = |index: usize| (u32::try_from(index).unwrap_or(u32::MAX), &lanes[index].content);
+        if ranges == 0 {
+            let entries = composer.lane(of(number).0, of(number).1);
+            let by_path: HashMap<String, _> = entries.into_iter().map(|entry| (entry.path.clone(), entry)).collect();
+            let placed = |entry: &Option<crate::archive::Entry>| {
+                entry.as_ref().and_then(|entry| by_path.get(&entry.path)).cloned()
+            };
+            for saved in &lanes[number].saved {
+                let saved = Saved {
+                    definition: placed(&saved.definition),
+                    entry: placed(&saved.entry),
+                    ..saved.clone()
+                };
+                found.insert(saved.name.clone(), saved);
+            }
+            number += 1;
+            continue;
+        }
+        let of_ranges = &lanes[number..number + ranges];
+        let mut saved = joined(of_ranges.iter().flat_map(|lane| &lane.saved)).ok_or_else(|| {
+            Failure::new(
+                FailureKind::Store,
+                format!("lane {number} says nothing of its collection"),
+            )
+        })?;
+        let name = EntryName::new(&saved.name, job.payload);
+        if let (Payload::Bson, Some(collection)) = (job.payload, catalog.get(&saved.name)) {
+            let text = write::mongodump_metadata(collection);
+            saved.definition = Some(
+                composer
+                    .entry(&name.definition(), &text, &mut small)
+                    .map_err(out_of_memory)?,
+            );
+        }
+        let file = match saved.status {
+            SavedStatus::Complete => name.whole(),
+            SavedStatus::Partial | SavedStatus::Failed => name.partial(),
+        };
+        let contents: Vec<_> = (number..number + ranges).map(of).collect();
+        saved.entry = Some(composer.split(&file, &contents));
+        found.insert(saved.name.clone(), saved);
+        number += ranges;
+    }
+    let mut collections = Vec::with_capacity(catalog.collections.len());
+    for collection in &catalog.collections {
+        let saved = match found.remove(&collection.name) {
+            Some(saved) => saved,
+            None => unread(job, head, collection, &mut composer, &mut small)?,
+        };
+        collections.push(saved);
+    }
+    let mut exceptions: Vec<Exception> = Vec::new();
+    for exception in lanes.iter().flat_map(|lane| &lane.exceptions) {
+        if !exceptions.iter().any(|known| known.collection == exception.collection) {
+            exceptions.push(exception.clone());
+        }
+    }
+    let mut manifest = write::manifest(job, head, catalog, metadata, collections, exceptions);
+    manifest.finished = finished;
+    manifest.lanes = u32::try_from(lanes.len()).ok();
+    let (pieces, _) = composer
+        .finish(&write::manifest_text(&manifest), &mut small)
+        .map_err(out_of_memory)?;
+    Ok((manifest, pieces))
+}
+
+/// A view, or a collection whose definition the server would not give: no lane reads these.
+fn unread(
+    job: &BackupJob,
+    head: &Head,
+    collection: &crate::catalog::Collection,
+    composer: &mut Composer,
+    small: &mut FrameEncoder,
+) -> Result<Saved, Failure> {
+    let mut saved = super::super::lane::blank(collection);
+    if let Some(reason) = head.moment.undefined.get(&collection.name) {
+        super::super::lane::fail(job, &mut saved, SavedStatus::Failed, reason.clone())?;
+    } else if job.payload == Payload::Bson {
+        let name = EntryName::new(&collection.name, Payload::Bson).definition();
+        let entry = composer.entry(&name, &write::mongodump_metadata(collection), small);
+        saved.definition = Some(entry.map_err(|error| write::out_of_memory(&error))?);
+    }
+    Ok(saved)
+}
+
+/// One collection of its ranges. It is whole where each of them is.
+fn joined<'a>(ranges: impl Iterator<Item = &'a Saved>) -> Option<Saved> {
+    ranges.cloned().reduce(|mut sum, range| {
+        let mut digest = sum.expected_digest();
+        digest.merge(&range.expected_digest());
+        sum.documents = digest.documents();
+        sum.bytes = digest.bytes();
+        sum.digest = digest.sum();
+        sum.wrapped += range.wrapped;
+        if range.status != SavedStatus::Complete || sum.status != SavedStatus::Complete {
+            sum.status = SavedStatus::Partial;
+            sum.error = sum.error.or(range.error);
+        }
+        sum
+    })
+}
