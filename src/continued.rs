@@ -127,6 +127,8 @@ pub(crate) async fn let_go<R>(journal: Journal, answer: &Result<Continued<R>, Fa
         Ok(Continued::Unfinished(_)) => journal.pause().await,
         Err(failure) if failure.kind == FailureKind::RunTakenOver => {}
         Err(failure) if failure.is_worth_another_try() => journal.pause().await,
+        // A wrong event must not end a run that another one has begun.
+        Err(_) if journal.has_refused() => journal.pause().await,
         Err(_) => journal.end().await,
     }
 }

@@ -102,7 +102,8 @@ async fn part(
             stage: Stage::Restoring,
         },
         Some(state) => {
-            run.check_request(&state.request, &job.fingerprint())?;
+            run.check_request(&state.request, &job.fingerprint())
+                .inspect_err(|_| journal.refuse())?;
             State {
                 invocations: state.invocations + 1,
                 ..state

@@ -133,6 +133,12 @@ async fn may_commit(run: &Run<'_>) -> Result<(), Failure> {
 /// Leaves the target as it is.
 async fn give_up(run: &Run<'_>, outcomes: &mut Outcomes, why: &str) -> Committed {
     remove_temporaries(run, outcomes).await;
+    if run.record.is_some() {
+        // Other invocations may have loaded what this one has not come to.
+        for (place, _) in run.rows().filter(|(_, row)| is_beside(row)) {
+            remove_temporary(run, &run.temporary(place)).await;
+        }
+    }
     let failed = || {
         Outcome::failed(Failure::new(
             FailureKind::Database,
@@ -313,10 +319,18 @@ async fn expiry(run: &Run<'_>, outcomes: &mut Outcomes) {
 /// Removes what was loaded beside and did not come into its place.
 async fn remove_temporaries(run: &Run<'_>, outcomes: &mut Outcomes) {
     for outcome in outcomes.values_mut() {
-        if let Some(temporary) = outcome.temporary.take()
-            && let Err(error) = drop_collection(run.mongo(), run.database(), &temporary).await
-        {
-            tracing::warn!(temporary, %error, "a temporary collection could not be removed: drop it by hand");
+        if let Some(temporary) = outcome.temporary.take() {
+            remove_temporary(run, &temporary).await;
         }
     }
+}
+
+async fn remove_temporary(run: &Run<'_>, temporary: &str) {
+    if let Err(error) = drop_collection(run.mongo(), run.database(), temporary).await {
+        tracing::warn!(temporary, %error, "a temporary collection could not be removed: drop it by hand");
+    }
+}
+
+fn is_beside(row: &Planned) -> bool {
+    matches!(row.method, Method::Aside | Method::AsideAfterDrop) && row.kind != Kind::View && row.action.restores()
 }

@@ -92,7 +92,8 @@ pub(crate) async fn part(
     let (prepared, state) = match recorded {
         None => begin(job, tools, journal).await?,
         Some(state) => {
-            run.check_request(&state.request, &job.fingerprint())?;
+            run.check_request(&state.request, &job.fingerprint())
+                .inspect_err(|_| journal.refuse())?;
             if let Stage::Finished(report) = state.stage {
                 // Unless that was done, and only its answer was lost.
                 if let Ok(lock) = Lock::go_on(job, run, &tools.mongo).await {
@@ -100,7 +101,19 @@ pub(crate) async fn part(
                 }
                 return Ok(Continued::Finished(report));
             }
-            revive(job, tools, journal, state).await?
+            match revive(job, tools, journal, state).await {
+                Ok(revived) => revived,
+                Err(failure) => {
+                    // A run that is at its end here keeps nobody else waiting.
+                    if !journal.has_refused()
+                        && !failure.is_worth_another_try()
+                        && let Ok(lock) = Lock::go_on(job, run, &tools.mongo).await
+                    {
+                        lock.release().await;
+                    }
+                    return Err(failure);
+                }
+            }
         }
     };
     let lock = take_lock(&prepared, job, run, tools, &state).await?;
@@ -114,9 +127,12 @@ pub(crate) async fn part(
     match ended {
         Ok(report) => {
             record.state().stage = Stage::Finished(Box::new(report.clone()));
-            let saved = record.save_at_the_end().await;
+            if let Err(failure) = record.save_at_the_end().await {
+                // The next invocation finds everything in its place, and says so; for that it needs the lock.
+                lock.leave().await;
+                return Err(failure);
+            }
             lock.release().await;
-            saved?;
             Ok(Continued::Finished(Box::new(report)))
         }
         Err(stop @ (Stop::Paused | Stop::Divided)) => {
@@ -232,7 +248,7 @@ async fn revive(
             format!("the run's plan cannot be read ({error}); it was written by another version. Begin a new run"),
         )
     })?;
-    check_consent(&head.plan, &job.consent)?;
+    check_consent(&head.plan, &job.consent).inspect_err(|_| journal.refuse())?;
     let location: Location = state.archive.parse()?;
     tools.progress.step(format!("opening {location}"));
     let source = Source {

@@ -283,13 +283,10 @@ async fn load_part(restore: &collection::Run<'_>, part: LoadPart) -> Result<Load
 /// As [`restore_run`](super::restore_run), and where a share is not at its end: nothing is changed then, and the run is at an end.
 pub async fn finish(job: &RestoreJob, run: &Run, tools: &Tools) -> Result<Continued<RestoreReport>, Failure> {
     let answer = restore_until(job, run, tools, Until::Finished).await;
-    let ended = match &answer {
-        Ok(Continued::Finished(_)) => true,
-        Err(failure) => !failure.is_worth_another_try() && failure.kind != FailureKind::RunTakenOver,
-        Ok(Continued::Unfinished(_)) => false,
-    };
-    if ended {
-        let folder = folder_of_run(job, run)?;
+    let folder = folder_of_run(job, run)?;
+    // Where the run is at its end, whatever that was, its state has gone.
+    let left = peek::<State>(&tools.store, &folder).await;
+    if left.is_ok_and(|left| left.is_none()) {
         for number in 0.. {
             let folder = load_folder(&folder, number);
             match tools.store.list(&folder, "").await {

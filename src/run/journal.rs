@@ -4,6 +4,7 @@
 //! the run does not go on from it.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -26,6 +27,8 @@ pub struct Journal {
     lease: Lease,
     /// Bytes that are kept beside the state already.
     kept: BTreeSet<String>,
+    /// Whether the run is another's than this invocation was asked for.
+    refused: AtomicBool,
 }
 
 /// A state as it was read.
@@ -45,6 +48,7 @@ impl Journal {
             folder,
             lease,
             kept: BTreeSet::new(),
+            refused: AtomicBool::new(false),
         }
     }
 
@@ -95,6 +99,16 @@ impl Journal {
         let bytes = kept_beside(&self.store, &self.folder, name).await?;
         self.kept.insert(name.to_owned());
         Ok(bytes)
+    }
+
+    /// What was asked for is refused: it is not what the run is about, which goes on all the same.
+    pub fn refuse(&self) {
+        self.refused.store(true, Ordering::Release);
+    }
+
+    /// Whether it was.
+    pub fn has_refused(&self) -> bool {
+        self.refused.load(Ordering::Acquire)
     }
 
     /// Ends this invocation's part; the run goes on in another one.

@@ -77,7 +77,8 @@ async fn part(
     let recorded = journal.read::<State>().await?.map(|recorded| recorded.state);
     let location = match &recorded {
         Some(state) => {
-            run.check_request(&state.request, &request)?;
+            run.check_request(&state.request, &request)
+                .inspect_err(|_| journal.refuse())?;
             state.archive.parse()?
         }
         None => find_archive(&job.archive, store).await?,

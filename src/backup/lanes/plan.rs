@@ -33,7 +33,8 @@ pub async fn plan(job: &BackupJob, run: &Run, most: u32, tools: &Tools) -> Resul
         // Nothing was written that another step needs.
         Ok(PlanAnswer::Answer(_)) => journal.end().await,
         Ok(PlanAnswer::Planned(report)) if report.archive.is_none() => journal.end().await,
-        Err(failure) if !failure.is_worth_another_try() => journal.end().await,
+        // A wrong event must not end a run that another one has begun.
+        Err(failure) if !failure.is_worth_another_try() && !journal.has_refused() => journal.end().await,
         _ => journal.pause().await,
     }
     planned
@@ -61,7 +62,10 @@ async fn plan_held(
         })
     };
     match journal.read::<State<Head>>().await? {
-        Some(recorded) if !recorded.state.head.is_of(job) => return Err(run.of_another_request()),
+        Some(recorded) if !recorded.state.head.is_of(job) => {
+            journal.refuse();
+            return Err(run.of_another_request());
+        }
         Some(recorded) => {
             return Ok(match recorded.state.stage {
                 Stage::Planned(planned) => report(Some(planned.upload.location), planned.lanes.len()),

@@ -228,6 +228,20 @@ async fn an_aborted_run_leaves_nothing_and_a_lane_that_is_missing_is_not_compose
     let refused = lane(&job, &run, 0, &scene.tools).await.expect_err("it is not planned");
     assert!(refused.to_string().contains("\"plan\""), "{refused}");
     let lanes = scene.lanes(&job, &run).await;
+    // A wrong event does not end the run that a right one has begun.
+    let wrong = BackupJob {
+        payload: Payload::Bson,
+        ..job.clone()
+    };
+    for refused in [
+        plan_lanes(&wrong, &run, 4, &scene.tools).await.err(),
+        lane(&wrong, &run, 0, &scene.tools).await.err(),
+        compose(&wrong, &run, &scene.tools).await.err(),
+        mongotar::backup::backup_run(&job, &run, &scene.tools).await.err(),
+    ] {
+        let refused = refused.expect("refused").to_string();
+        assert!(refused.starts_with("InvalidRequest: the run \"aborted\""), "{refused}");
+    }
     assert_eq!(scene.lanes(&job, &run).await, lanes);
     scene.write(&job, &run, 0).await;
     lane(&job, &run, 1, &scene.hurried).await.expect("an answer");

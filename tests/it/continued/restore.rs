@@ -167,6 +167,15 @@ async fn nobody_else_restores_between_two_invocations_and_two_of_one_run_exclude
         let answer = part(&tools, event.clone(), &this).await.expect("an answer");
         assert_eq!(answer.status(), RunStatus::Continue);
     }
+    // A wrong event ended the run that a right one had begun: its state went, and the documents that were in.
+    for (wrong, kind) in [
+        (json!({"keep_extra": true}), FailureKind::InvalidRequest),
+        (json!({"yes": false}), FailureKind::ConsentMissing),
+    ] {
+        let refused = part(&tools, with(&event, wrong), &this).await.expect_err("wrong");
+        assert_eq!(refused.kind, kind, "{refused}");
+    }
+    assert!(!in_progress(&tools, &place.to, &this).await.is_empty());
     let beside = place.internals().await;
     let refused = support::restore(&tools, event.clone())
         .await
@@ -227,4 +236,46 @@ async fn a_run_whose_lock_another_restore_has_had_meanwhile_says_so_and_changes_
     assert!(refused.message.contains("nothing had been changed"), "{refused}");
     assert_eq!(place.state().await, wanted);
     assert!(in_progress(&tools, &place.to, &this).await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_archive_that_was_replaced_meanwhile_is_not_gone_on_with() {
+    let (place, event, _) = prepared().await;
+    let scratch = crate::rig::ScratchDir::new("replaced");
+    let local = mongotar::store::Location::Local(scratch.path().to_owned());
+    let archive = support::back_up(&place.tools, &place.database, &local)
+        .await
+        .archive
+        .to_string();
+    let event = with(&event, json!({"archive": archive, "yes": true, "snapshot": false}));
+    let (tools, this) = (hurried().await, run());
+    while !place.names().await.iter().any(|name| name.starts_with("mongotar.tmp.")) {
+        part(&tools, event.clone(), &this).await.expect("an answer");
+    }
+    let before = crate::restore::data(place.state().await);
+    let mut bytes = std::fs::read(&archive).expect("the archive");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&archive, &bytes).expect("another one");
+    let refused = part(&tools, event.clone(), &this).await.expect_err("it is another one");
+    assert_eq!(refused.kind, FailureKind::ConsentStale, "{refused}");
+    assert!(in_progress(&tools, &local, &this).await.is_empty());
+    assert_eq!(crate::restore::data(place.state().await), before);
+    // Nobody else has to wait. What is damaged is found, and nothing is left beside.
+    let (failed, _) = to_its_end(async || {
+        part(
+            &tools,
+            event.clone(),
+            &Run {
+                id: format!("{}/2", this.id),
+                ..this.clone()
+            },
+        )
+        .await
+    })
+    .await
+    .expect("a report");
+    assert_eq!(failed.status, RunStatus::Failed, "{:?}", failed.verification);
+    assert_eq!(crate::restore::data(place.state().await), before);
+    assert!(place.internals().await.is_empty(), "{:?}", place.internals().await);
 }
