@@ -22,7 +22,7 @@ use crate::store::Object;
 /// Begins the run's backup, or goes on with it; ends near the deadline. The same run again goes on, or finds what came of it.
 ///
 /// # Errors
-/// As [`backup`]. Where the same may succeed later, the run's state is kept.
+/// As [`backup`](super::backup). Where the same may succeed later, the run's state is kept.
 pub async fn backup_run(job: &BackupJob, run: &Run, tools: &Tools) -> Result<BackupAnswer, Failure> {
     let folder = run.folder(&job.destination)?;
     let lease = match Lease::take(&tools.store, &folder).await? {

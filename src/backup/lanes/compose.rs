@@ -18,7 +18,7 @@ use crate::store::{Location, Object, Store};
 /// Joins the lanes, adds the manifest, and commits.
 ///
 /// # Errors
-/// As [`backup_run`](super::backup_run), and where a lane is not at its end.
+/// As [`backup_run`](crate::backup::backup_run), and where a lane is not at its end.
 pub async fn compose(job: &BackupJob, run: &Run, tools: &Tools) -> Result<BackupAnswer, Failure> {
     let folder = run.folder(&job.destination)?;
     let lease = match Lease::take(&tools.store, &folder).await? {

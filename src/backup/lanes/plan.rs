@@ -16,7 +16,7 @@ use crate::store::Location;
 /// Takes the moment and divides the work. The run's upload begins here, where there is more than one lane.
 ///
 /// # Errors
-/// As [`backup_run`](super::backup_run).
+/// As [`backup_run`](crate::backup::backup_run).
 pub async fn plan(job: &BackupJob, run: &Run, most: u32, tools: &Tools) -> Result<PlanAnswer, Failure> {
     let folder = run.folder(&job.destination)?;
     let lease = match Lease::take(&tools.store, &folder).await? {

@@ -16,7 +16,7 @@ use crate::store::{Location, Tags, UploadState};
 /// Writes one lane, or goes on with it.
 ///
 /// # Errors
-/// As [`backup_run`](super::backup_run), and where there is no such lane.
+/// As [`backup_run`](crate::backup::backup_run), and where there is no such lane.
 pub async fn lane(job: &BackupJob, run: &Run, number: u32, tools: &Tools) -> Result<LaneReport, Failure> {
     let folder = run.folder(&job.destination)?;
     let (head, planned) = planned(job, run, tools).await?;
