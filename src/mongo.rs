@@ -12,6 +12,7 @@ mod insert;
 mod moment;
 mod position;
 mod read;
+mod repeat;
 mod survey;
 mod uri;
 

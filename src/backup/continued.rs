@@ -49,6 +49,8 @@ pub async fn backup_run(job: &BackupJob, run: &Run, tools: &Tools) -> Result<Bac
         Err(failure) => Err(failure),
     };
     match &answer {
+        // By that copy the same event would find the archive: where it could not be written, the state stays, and the next delivery writes it.
+        Ok(BackupAnswer::Finished(report)) if report.manifest.is_none() => journal.pause().await,
         Ok(BackupAnswer::Finished(_)) => journal.end().await,
         Ok(BackupAnswer::Unfinished(_)) => journal.pause().await,
         Err(failure) if failure.kind == FailureKind::RunTakenOver => {}

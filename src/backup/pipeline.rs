@@ -14,7 +14,7 @@ use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
-use super::reader::Reader;
+use super::reader::{PATIENCE, Reader};
 use super::request::ConsistencyDemand;
 use super::segment::{EncodedSegment, EncoderPool};
 use crate::catalog::{Collection, Kind};
@@ -164,6 +164,7 @@ impl Pipeline {
                 turn: self.turn.subscribe(),
                 shared: self.shared.clone(),
                 sender,
+                patience: PATIENCE,
             };
             self.readers.spawn(reader.run());
             self.streams.push_back(receiver);

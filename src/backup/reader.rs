@@ -1,6 +1,7 @@
 //! Reading one collection: which way, at which time, and how it is handed on.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 
@@ -20,7 +21,14 @@ pub(super) struct Reader {
     pub(super) turn: watch::Receiver<usize>,
     pub(super) shared: Shared,
     pub(super) sender: mpsc::Sender<Piece>,
+    /// How often the connection may still break.
+    pub(super) patience: u32,
 }
+
+/// How often the connection may break while one collection is read. One that breaks closes all others of the driver, too.
+pub(super) const PATIENCE: u32 = 5;
+/// A connection that breaks says so at once; what takes longer is that no server can be found, and the driver has waited for one already.
+const AT_ONCE: Duration = Duration::from_secs(5);
 
 impl Reader {
     /// Reads to the end, to a failure, or until nobody wants to know.
@@ -35,7 +43,7 @@ impl Reader {
 
     async fn read(&mut self) -> Result<(), MongoError> {
         let mut memory = self.room_for_first().await;
-        let Some((mut batches, mut batch)) = self.open().await? else {
+        let Some((mut batches, mut batch)) = self.open_patiently().await? else {
             return Ok(());
         };
         loop {
@@ -57,10 +65,10 @@ impl Reader {
             memory = self.room_for_next().await;
             batch = match batches.next().await {
                 Some(Ok(batch)) => batch,
-                // The server's history has run out in the middle of it: on from here, without the snapshot.
-                Some(Err(error)) if is_out_of_window(&error) && self.can_leave_the_snapshot(place.as_ref()) => {
+                Some(Err(error)) if self.can_go_on_after(&error, place.as_ref()) => {
+                    tracing::warn!(%error, "reading goes on behind the last document that came");
                     self.task.from = place;
-                    match self.open().await? {
+                    match self.open_patiently().await? {
                         Some((opened, batch)) => {
                             batches = opened;
                             batch
@@ -74,9 +82,36 @@ impl Reader {
         }
     }
 
-    /// Whether the rest may be read as it is by now. Measurements have no place outside of a snapshot.
-    fn can_leave_the_snapshot(&self, place: Option<&Position>) -> bool {
-        self.reading.demand == ConsistencyDemand::Auto && matches!(place, Some(Position::Record(_) | Position::Id(_)))
+    /// Whether another cursor can go on where this one ended: because the server's history has run out, and the rest may be read as it is by now; or because the cursor is gone,
+    /// and the same moment can be read on.
+    fn can_go_on_after(&mut self, error: &MongoError, place: Option<&Position>) -> bool {
+        let Some(place) = place else { return false };
+        if is_out_of_window(error) {
+            // Measurements have no place outside of a snapshot.
+            return self.reading.demand == ConsistencyDemand::Auto && !matches!(place, Position::Skipped(_));
+        }
+        let is_gone = error.transient || error.is(code::CURSOR_NOT_FOUND);
+        is_gone && self.may_try_again()
+    }
+
+    fn may_try_again(&mut self) -> bool {
+        let may = self.patience > 0;
+        self.patience = self.patience.saturating_sub(1);
+        may
+    }
+
+    /// As [`Self::open`], again where the connection breaks.
+    async fn open_patiently(&mut self) -> Result<Option<(Batches, Batch)>, MongoError> {
+        loop {
+            let began = Instant::now();
+            match self.open().await {
+                Err(error) if error.transient && began.elapsed() < AT_ONCE && self.may_try_again() => {
+                    tracing::warn!(%error, "a collection is opened again");
+                    tokio::time::sleep(Duration::from_millis(200)).await;
+                }
+                opened => return opened,
+            }
+        }
     }
 
     /// Opens the cursor and takes its first reply, at a snapshot or, where that cannot be had, without one.

@@ -12,6 +12,8 @@ pub mod code {
     pub const AUTHENTICATION_FAILED: i32 = 18;
     /// There is no such collection or database.
     pub const NAMESPACE_NOT_FOUND: i32 = 26;
+    /// The cursor is gone: the server was restarted, or nobody asked for too long.
+    pub const CURSOR_NOT_FOUND: i32 = 43;
     /// The name is taken.
     pub const NAMESPACE_EXISTS: i32 = 48;
     /// A document that the validator refuses.

@@ -175,9 +175,9 @@ impl Mongo {
 
     async fn try_snapshot(&self, database: &str, collection: &str, time: ClusterTime) -> Result<(), MongoError> {
         let action = format!("reading {database}.{collection} at a snapshot");
-        let concern = doc! {"level": "snapshot", "atClusterTime": bson::Timestamp::from(time)};
-        let find = doc! {"find": collection, "limit": 1, "singleBatch": true, "projection": {"_id": 1}, "readConcern": concern};
-        self.command(database, find, &action).await.map(|_| ())
+        let concern = rawdoc! {"level": "snapshot", "atClusterTime": bson::Timestamp::from(time)};
+        let find = rawdoc! {"find": collection, "limit": 1, "singleBatch": true, "projection": {"_id": 1}, "readConcern": concern};
+        self.repeated(database, find, &action).await.0
     }
 }
 

@@ -1,16 +1,10 @@
 //! Creating a collection as it was: all options that can only be given at creation, in the server's own words.
 
-use std::time::{Duration, Instant};
-
 use bson::{RawArrayBuf, RawDocumentBuf, cstr};
 
 use crate::catalog::{Definition, Kind};
 use crate::mongo::{Mongo, MongoError, code};
 
-/// How often a command is sent when the connection breaks or the primary changes.
-const TRIES: u32 = 5;
-/// For how long. To find no server at all takes the driver a while by itself, and what has to be cleaned up may be many collections.
-const PATIENCE: Duration = Duration::from_secs(30);
 /// Options that `listCollections` of an old server reports and `create` of a new one refuses. Neither says anything about documents.
 const OBSOLETE: [&str; 2] = ["autoIndexId", "flags"];
 /// Documents expire when everything has been counted, not while it is loaded: see [`start_expiry`].
@@ -29,32 +23,13 @@ pub(super) async fn create(mongo: &Mongo, database: &str, name: &str, options: &
             command.append(key, value);
         }
     }
-    match repeated(mongo, database, command, &format!("creating {database}.{name}")).await {
+    match mongo
+        .repeated(database, command, &format!("creating {database}.{name}"))
+        .await
+    {
         // The first attempt made it, and only its answer was lost.
         (Err(error), 2..) if error.is(code::NAMESPACE_EXISTS) => Ok(()),
         (created, _) => created,
-    }
-}
-
-/// Sends a command that may be repeated, as often as the connection breaks or the primary changes; says how often it was sent. One broken connection
-/// fails whatever else is on its way at that moment, since the driver closes all of its connections then.
-pub(super) async fn repeated(
-    mongo: &Mongo,
-    database: &str,
-    command: RawDocumentBuf,
-    action: &str,
-) -> (Result<(), MongoError>, u32) {
-    let began = Instant::now();
-    let mut tries = 0;
-    loop {
-        tries += 1;
-        match mongo.raw_command(database, command.clone(), action).await {
-            Err(error) if error.transient && tries < TRIES && began.elapsed() < PATIENCE => {
-                tracing::warn!(%error, tries, "a command is repeated");
-                tokio::time::sleep(Duration::from_millis(100 << tries)).await;
-            }
-            answered => return (answered.map(|_| ()), tries),
-        }
     }
 }
 
@@ -79,7 +54,7 @@ pub(super) async fn start_expiry(
     command.append(cstr!("collMod"), name);
     command.append(cstr!("expireAfterSeconds"), seconds);
     let action = format!("setting the time to live of {database}.{name}");
-    repeated(mongo, database, command, &action).await.0
+    mongo.repeated(database, command, &action).await.0
 }
 
 /// Gives a view that is there another definition, at once: a reader finds the old one or the new one. A view's collation cannot be changed.
@@ -104,7 +79,7 @@ pub(super) async fn redefine_view(
         command.append(cstr!("pipeline"), RawArrayBuf::new());
     }
     let action = format!("redefining the view {database}.{name}");
-    repeated(mongo, database, command, &action).await.0
+    mongo.repeated(database, command, &action).await.0
 }
 
 /// Drops a collection or view.
@@ -115,7 +90,7 @@ pub(super) async fn drop_collection(mongo: &Mongo, database: &str, name: &str) -
     let mut command = RawDocumentBuf::new();
     command.append(cstr!("drop"), name);
     let action = format!("dropping {database}.{name}");
-    match repeated(mongo, database, command, &action).await.0 {
+    match mongo.repeated(database, command, &action).await.0 {
         Err(error) if error.is(code::NAMESPACE_NOT_FOUND) => Ok(()),
         dropped => dropped,
     }
@@ -148,7 +123,7 @@ pub(super) async fn rename(
     command.append(cstr!("to"), format!("{database}.{to}"));
     command.append(cstr!("dropTarget"), in_the_way == InTheWay::Replaced);
     let action = format!("renaming {database}.{from} to {to}");
-    match repeated(mongo, "admin", command, &action).await {
+    match mongo.repeated("admin", command, &action).await {
         (Err(error), 2..) if error.is(code::NAMESPACE_NOT_FOUND) => Ok(()),
         (renamed, _) => renamed,
     }

@@ -2,7 +2,6 @@
 
 use bson::{RawArrayBuf, RawBsonRef, RawDocumentBuf, cstr, rawdoc};
 
-use super::create::repeated;
 use crate::catalog::Definition;
 use crate::mongo::{Mongo, MongoError};
 
@@ -86,5 +85,5 @@ async fn create_indexes(
     command.append(cstr!("indexes"), definitions);
     let action = format!("building indexes of {database}.{collection}");
     // To build what is there already is nothing to do.
-    repeated(mongo, database, command, &action).await.0
+    mongo.repeated(database, command, &action).await.0
 }

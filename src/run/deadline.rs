@@ -38,11 +38,6 @@ impl Deadline {
         }
     }
 
-    /// Whether there is one.
-    pub fn is_set(&self) -> bool {
-        self.stop.is_some()
-    }
-
     /// Whether it is time to come to an end.
     pub fn is_near(&self) -> bool {
         self.stop.is_some_and(|stop| Instant::now() >= stop)
@@ -64,7 +59,7 @@ mod tests {
         assert_eq!(left(900), Some(870.0));
         assert_eq!(left(6), Some(4.0));
         assert!(Deadline::within(Duration::from_secs(9), Some(Duration::from_secs(30))).is_near());
-        assert!(!Deadline::never().is_near() && !Deadline::never().is_set());
+        assert!(!Deadline::never().is_near());
         assert!(Deadline::within(Duration::ZERO, None).is_near());
         assert!(Deadline::never().or_in(Duration::ZERO).is_near());
         assert!(

@@ -121,11 +121,12 @@ impl Journal {
         let Self {
             store, folder, lease, ..
         } = self;
+        // A renewal that comes late must not make the folder anew.
+        lease.stop_renewing().await;
         // The lease goes last, and as long as it is there nobody begins anew.
         if let Err(error) = remove_run(&store, &folder).await {
             tracing::warn!(%error, "what a run has left behind could not be removed; the bucket's lifecycle rule will");
         }
-        drop(lease);
     }
 }
 

@@ -149,6 +149,18 @@ impl Lease {
 
     /// Lets the lease run out now: the next invocation need not wait.
     pub async fn release(self) {
+        let shared = self.stop().await;
+        if let Err(error) = shared.renew(0).await {
+            tracing::warn!(%error, "the run's lease could not be given back: it runs out by itself");
+        }
+    }
+
+    /// Renews the lease no more. It is still ours until it runs out, for what is left to be done.
+    pub(super) async fn stop_renewing(self) {
+        self.stop().await;
+    }
+
+    async fn stop(self) -> Arc<Shared> {
         let Self {
             shared,
             heartbeat,
@@ -158,9 +170,7 @@ impl Lease {
         drop(_stop);
         let ended = heartbeat.await;
         debug_assert!(ended.is_ok(), "a heartbeat does not panic");
-        if let Err(error) = shared.renew(0).await {
-            tracing::warn!(%error, "the run's lease could not be given back: it runs out by itself");
-        }
+        shared
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod capped;
 mod continued;
+mod cut;
 mod denied;
 mod interference;
 mod lanes;

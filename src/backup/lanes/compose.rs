@@ -28,6 +28,8 @@ pub async fn compose(job: &BackupJob, run: &Run, tools: &Tools) -> Result<Backup
     let journal = Journal::new(&tools.store, folder.clone(), lease);
     let composed = Box::pin(compose_held(job, run, tools, &journal)).await;
     match &composed {
+        // By that copy the same event would find the archive: where it could not be written, the state stays, and the next delivery writes it.
+        Ok(BackupAnswer::Finished(report)) if report.manifest.is_none() => journal.pause().await,
         Ok(BackupAnswer::Finished(report)) => {
             for number in 0..report.lanes {
                 let lane = lane_folder(&folder, number);

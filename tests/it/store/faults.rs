@@ -1,8 +1,9 @@
 //! Backups to an S3 that fails: what can be mended is mended, and what cannot leaves nothing behind.
 
 use mongotar::archive::Compression;
-use mongotar::backup::{BackupJob, BackupReport, RunStatus, Tools, backup};
+use mongotar::backup::{BackupAnswer, BackupJob, BackupReport, RunStatus, Tools, backup, backup_run};
 use mongotar::failure::FailureKind;
+use mongotar::run::{Deadline, Run};
 use mongotar::store::Location;
 use mongotar::verify::verify;
 
@@ -117,6 +118,54 @@ async fn a_manifest_copy_that_cannot_be_written_is_a_warning() {
         report.warnings[0].contains("the manifest's copy"),
         "{:?}",
         report.warnings
+    );
+}
+
+/// A run is known by that copy when its event comes again: without it, there was a second archive.
+#[tokio::test]
+async fn the_same_event_writes_the_manifest_copy_that_is_missing_and_makes_no_second_archive() {
+    let rigged = rigged().await;
+    let run = Run::now(rig::unique_name("run"));
+    rigged
+        .proxy
+        .inject(Rule::on("PUT", ".manifest.json").then(Fault::Status(403)));
+    let mut archives = Vec::new();
+    for copied in [false, true, true] {
+        let answer = backup_run(&rigged.job, &run, &rigged.tools).await.expect("an answer");
+        let BackupAnswer::Finished(report) = answer else {
+            panic!("{answer:?}")
+        };
+        assert_eq!(report.manifest.is_some(), copied);
+        archives.push((report.archive, report.etag));
+        rigged.proxy.reset();
+    }
+    archives.dedup();
+    assert_eq!(archives.len(), 1, "{archives:?}");
+    assert_eq!(visible(&rigged.tools.store, &rigged.folder).await.len(), 2);
+}
+
+/// The answers to conditional writes get lost, too: who repeats one meets his own.
+#[tokio::test]
+async fn a_run_outlives_lost_answers_to_its_lease_and_its_state() {
+    let rigged = rigged().await;
+    for object in ["lease.json", "state-"] {
+        let lost = Rule::on("PUT", object).times(2);
+        rigged.proxy.inject(lost.then(Fault::CutAfterForwarding));
+    }
+    let tools = Tools {
+        deadline: Deadline::within(std::time::Duration::ZERO, None),
+        ..rigged.tools.clone()
+    };
+    let run = Run::now(rig::unique_name("run"));
+    let report = loop {
+        match backup_run(&rigged.job, &run, &tools).await.expect("an answer") {
+            BackupAnswer::Finished(report) => break report,
+            BackupAnswer::Unfinished(unfinished) => assert_eq!(unfinished.status, RunStatus::Continue),
+        }
+    };
+    assert_eq!(
+        (report.status, report.totals.documents),
+        (RunStatus::Complete, DOCUMENTS)
     );
 }
 

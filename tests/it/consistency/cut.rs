@@ -1,0 +1,108 @@
+//! Connections that break while documents are read, and cursors that are gone: the same moment is read on from where it was.
+
+use bson::{Bson, Document, bson, doc};
+use mongotar::archive::ConsistencyLevel;
+use mongotar::backup::{BackupReport, RunStatus, backup};
+use mongotar::store::Store;
+
+use crate::rig::{self, Mongod, ScratchDir};
+use crate::support::{self, insert, insert_mebibytes};
+
+/// The clients that shall meet failures.
+const VICTIM: &str = "victim";
+
+struct Cut {
+    mongod: Mongod,
+    folder: ScratchDir,
+}
+
+impl Cut {
+    /// With one collection of so many mebibytes, and some others.
+    async fn start(mebibytes: u64) -> Self {
+        let mongod = Mongod::builder().parameter("enableTestCommands", "1").start();
+        let client = mongod.client().await;
+        insert_mebibytes(&client, "shop", "large", mebibytes).await;
+        for name in ["after", "before"] {
+            insert(&client, "shop", name, vec![doc! {"_id": 1}]).await;
+        }
+        let create = doc! {"create": "measured", "timeseries": {"timeField": "t"}};
+        client.database("shop").run_command(create).await.expect("created");
+        let measured = |at: i64| {
+            let noise = bson::Binary {
+                subtype: bson::spec::BinarySubtype::Generic,
+                bytes: support::incompressible(at.unsigned_abs(), 1 << 20),
+            };
+            doc! {"t": bson::DateTime::from_millis(at * 1_000), "noise": noise}
+        };
+        for at in 0..20 {
+            insert(&client, "shop", "measured", vec![measured(at)]).await;
+        }
+        Self {
+            mongod,
+            folder: ScratchDir::new("cut"),
+        }
+    }
+
+    /// A backup during which commands of that name fail as told; gives how many did.
+    async fn backup(&self, command: &str, mode: Bson, fault: Document) -> (BackupReport, i64) {
+        let admin = self.mongod.client().await.database("admin");
+        let mut data = doc! {"failCommands": [command], "appName": VICTIM};
+        data.extend(fault);
+        let tools = support::tools_for(&format!("{}&appName={VICTIM}", self.mongod.uri()), Store::new()).await;
+        let set = doc! {"configureFailPoint": "failCommand", "mode": mode, "data": data};
+        let before = admin.run_command(set).await.expect("it is set");
+        let to = mongotar::store::Location::Local(self.folder.path().join(rig::unique_name("to")));
+        let report = backup(&support::job("shop", &to), &tools).await.expect("an archive");
+        let off = doc! {"configureFailPoint": "failCommand", "mode": "off"};
+        let after = admin.run_command(off).await.expect("it is off");
+        let count = |reply: &Document| {
+            reply
+                .get("count")
+                .and_then(|count| count.as_i64().or(count.as_i32().map(i64::from)))
+        };
+        let struck = count(&after).unwrap_or(0) - count(&before).unwrap_or(0);
+        let checked = mongotar::verify::verify(&tools.store, &report.archive, &tools.progress).await;
+        assert_eq!(checked.expect("it opens").status, report.status);
+        (report, struck)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_breaks_costs_no_document_and_no_moment() {
+    let cut = Cut::start(40).await;
+    let whole = cut.backup("ping", bson!("off"), doc! {}).await.0;
+    for (command, fault) in [
+        ("getMore", doc! {"closeConnection": true}),
+        ("getMore", doc! {"errorCode": 43}),
+        ("find", doc! {"closeConnection": true}),
+    ] {
+        let shown = format!("{command} {fault}");
+        let (report, struck) = cut.backup(command, bson!({"times": 2}), fault).await;
+        assert_eq!(struck, 2, "{shown}");
+        assert_eq!(report.status, RunStatus::Complete, "{shown}: {:?}", report.failed);
+        assert_eq!(report.consistency.level, ConsistencyLevel::Snapshot, "{shown}");
+        let digests = |of: &BackupReport| {
+            let of = of.collections.iter();
+            of.map(|saved| (saved.name.clone(), saved.documents, saved.digest))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(digests(&report), digests(&whole), "{shown}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_never_holds_makes_the_archive_partial() {
+    // Each opened cursor brings one reply of at most 16 MB before it breaks.
+    let cut = Cut::start(160).await;
+    let (report, struck) = cut
+        .backup("getMore", bson!({"times": 1_000}), doc! {"closeConnection": true})
+        .await;
+    assert!(struck > 1 && struck < 100, "{struck}");
+    assert_eq!(report.status, RunStatus::Partial);
+    let failed: Vec<(&str, bool)> = report
+        .failed
+        .iter()
+        .map(|failed| (failed.name.as_str(), failed.documents > 0))
+        .collect();
+    assert_eq!(failed, [("large", true)]);
+}
