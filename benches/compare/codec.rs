@@ -37,7 +37,7 @@ const LOOPS: [(&str, Loop); 6] = [
 
 pub fn run(scale: Scale) -> Record {
     let mut record = Record::begin("codec");
-    let megabytes = scale.bytes(60);
+    let megabytes = scale.amount(60);
     let corpora = [
         corpus("small (180 B)", &[Shape::Event], megabytes),
         corpus(
@@ -45,7 +45,7 @@ pub fn run(scale: Scale) -> Record {
             &[Shape::Order, Shape::User, Shape::Event, Shape::Reading],
             megabytes,
         ),
-        corpus("text (25 KB)", &[Shape::Article], megabytes),
+        corpus("text (56 KB)", &[Shape::Article], megabytes),
         corpus("binary (15 MB)", &[Shape::Blob], megabytes.max(15)),
     ];
     record.condition(
@@ -84,7 +84,7 @@ fn corpus(name: &'static str, shapes: &[Shape], megabytes: u64) -> Corpus {
     let each = megabytes * 1_000_000 / shapes.len() as u64;
     let mut chunks: Vec<Vec<Vec<u8>>> = Vec::new();
     for &shape in shapes {
-        let made = dataset::chunk(shape, 1, each).into_iter();
+        let made = dataset::chunk(shape, 1, (each / shape.typical_bytes()).max(1)).into_iter();
         chunks.push(made.map(|document| document.as_bytes().to_vec()).collect());
     }
     let documents: Vec<Vec<u8>> = chunks.concat();

@@ -12,47 +12,54 @@ use mongotar::mongo::{InsertBatch, Mongo, MongoUri, Order, Validation};
 pub use documents::Shape;
 use random::Random;
 
+use crate::Scale;
 use crate::rig::Mongod;
 
-/// What one insert command holds: enough for the server, little enough to make several at a time.
+/// What one insert command holds, bytes: enough for the server, little enough to make several at a time.
 const CHUNK: u64 = 4 << 20;
 const WORKERS: usize = 3;
 
-/// A collection: its name, what its documents look like, and how many bytes of them there are.
-#[derive(Clone, Copy, Debug)]
+/// A collection: its name, what its documents look like, and how many there are.
+#[derive(Clone, Debug)]
 pub struct Planned {
-    pub name: &'static str,
+    pub name: String,
     pub shape: Shape,
-    pub bytes: u64,
+    pub documents: u64,
 }
 
-/// The mixed database that backups and restores are measured on: one large collection and several smaller ones.
-pub fn mixed(bytes: u64) -> Vec<Planned> {
-    let part = |name, shape, percent| Planned {
-        name,
-        shape,
-        bytes: bytes / 100 * percent,
-    };
-    vec![
-        part("orders", Shape::Order, 60),
-        part("events", Shape::Event, 17),
-        part("users", Shape::User, 12),
-        part("articles", Shape::Article, 6),
-        part("readings", Shape::Reading, 5),
-    ]
-}
-
-/// Documents of one shape, at least so many bytes: chunk `number` of a collection.
-pub fn chunk(shape: Shape, number: u64, bytes: u64) -> Vec<RawDocumentBuf> {
-    let mut random = Random::new(number);
-    let mut documents = Vec::new();
-    let mut made = 0;
-    while made < bytes {
-        let document = shape.document(&mut random, number, documents.len() as u64);
-        made += document.as_bytes().len() as u64;
-        documents.push(document);
+impl Planned {
+    pub fn new(name: impl Into<String>, shape: Shape, documents: u64) -> Self {
+        Self {
+            name: name.into(),
+            shape,
+            documents,
+        }
     }
-    documents
+
+    /// About so many bytes.
+    pub fn of_size(name: impl Into<String>, shape: Shape, bytes: u64) -> Self {
+        Self::new(name, shape, bytes / shape.typical_bytes())
+    }
+}
+
+/// The mixed database that backups and restores are measured on: 0.9 GB when it is full.
+pub fn mixed(scale: Scale) -> Vec<Planned> {
+    let mut planned = vec![
+        Planned::new("events", Shape::Event, scale.amount(2_000_000)),
+        Planned::new("orders", Shape::Order, scale.amount(300_000)),
+        Planned::new("articles", Shape::Article, scale.amount(2_000)),
+        Planned::new("readings", Shape::Reading, scale.amount(500_000)),
+    ];
+    planned.extend((0..30).map(|number| Planned::new(format!("tiny_{number:02}"), Shape::User, 10)));
+    planned
+}
+
+/// So many documents of one shape: chunk `number` of a collection.
+pub fn chunk(shape: Shape, number: u64, documents: u64) -> Vec<RawDocumentBuf> {
+    let mut random = Random::new(number);
+    (0..documents)
+        .map(|index| shape.document(&mut random, number, index))
+        .collect()
 }
 
 /// Fills a database; gives the bytes of BSON that it holds.
@@ -64,16 +71,16 @@ pub async fn fill(mongod: &Mongod, database: &str, collections: &[Planned]) -> u
     let mut total = 0;
     for planned in collections {
         if planned.shape == Shape::Reading {
-            let series = doc! {"create": planned.name, "timeseries": {"timeField": "ts", "metaField": "meta", "granularity": "seconds"}};
+            let series = doc! {"create": &planned.name, "timeseries": {"timeField": "ts", "metaField": "meta", "granularity": "seconds"}};
             client
                 .database(database)
                 .run_command(series)
                 .await
                 .expect("a time series");
         }
-        total += fill_collection(&mongo, database, *planned).await;
+        total += fill_collection(&mongo, database, planned).await;
         if planned.shape == Shape::Order {
-            let indexes = doc! {"createIndexes": planned.name, "indexes": [
+            let indexes = doc! {"createIndexes": &planned.name, "indexes": [
                 {"key": {"user": 1, "placed": -1}, "name": "user_placed"},
                 {"key": {"status": 1}, "name": "status"},
             ]};
@@ -83,12 +90,13 @@ pub async fn fill(mongod: &Mongod, database: &str, collections: &[Planned]) -> u
     total
 }
 
-async fn fill_collection(mongo: &Mongo, database: &str, planned: Planned) -> u64 {
-    let chunks = planned.bytes.div_ceil(CHUNK);
+async fn fill_collection(mongo: &Mongo, database: &str, planned: &Planned) -> u64 {
+    let each = (CHUNK / planned.shape.typical_bytes()).max(1);
+    let chunks = planned.documents.div_ceil(each);
     let next = Arc::new(AtomicU64::new(0));
     let mut workers = tokio::task::JoinSet::new();
     for _ in 0..WORKERS {
-        let (mongo, database, next) = (mongo.clone(), database.to_owned(), Arc::clone(&next));
+        let (mongo, database, planned, next) = (mongo.clone(), database.to_owned(), planned.clone(), Arc::clone(&next));
         workers.spawn(async move {
             let mut made = 0;
             loop {
@@ -96,11 +104,12 @@ async fn fill_collection(mongo: &Mongo, database: &str, planned: Planned) -> u64
                 if number >= chunks {
                     return made;
                 }
-                let bytes = CHUNK.min(planned.bytes - number * CHUNK);
-                let batch = tokio::task::spawn_blocking(move || batch(planned.shape, number, bytes)).await;
+                let documents = each.min(planned.documents - number * each);
+                let shape = planned.shape;
+                let batch = tokio::task::spawn_blocking(move || batch(shape, number, documents)).await;
                 let batch = batch.expect("documents are made");
                 let inserted = mongo
-                    .insert(&database, planned.name, &batch, Order::Free, Validation::Enforced)
+                    .insert(&database, &planned.name, &batch, Order::Free, Validation::Enforced)
                     .await
                     .expect("an insert");
                 assert_eq!(inserted.inserted, batch.len() as u64, "the server refuses documents");
@@ -113,9 +122,9 @@ async fn fill_collection(mongo: &Mongo, database: &str, planned: Planned) -> u64
     workers.join_all().await.into_iter().sum()
 }
 
-fn batch(shape: Shape, number: u64, bytes: u64) -> InsertBatch {
+fn batch(shape: Shape, number: u64, documents: u64) -> InsertBatch {
     let mut batch = InsertBatch::default();
-    for document in chunk(shape, number, bytes) {
+    for document in chunk(shape, number, documents) {
         batch.push(document.as_bytes());
     }
     batch

@@ -4,8 +4,10 @@
 //! when a target is missed. `--quick` works on a tenth of the data, once, and keeps no record. What the numbers mean is in `benches/README.md`.
 
 mod backup;
+mod child;
 mod codec;
 mod dataset;
+mod discard;
 mod machine;
 mod measure;
 mod memory;
@@ -40,7 +42,8 @@ enum Scale {
 }
 
 impl Scale {
-    fn bytes(self, full: u64) -> u64 {
+    /// How many of what there is.
+    fn amount(self, full: u64) -> u64 {
         match self {
             Self::Full => full,
             Self::Quick => full / 10,
@@ -56,16 +59,21 @@ impl Scale {
 }
 
 fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let Some((child::CHILD, rest)) = arguments.split_first().map(|(first, rest)| (first.as_str(), rest)) {
+        return child::run(rest);
+    }
     let mut scale = Scale::Full;
     let mut chosen = Vec::new();
-    for argument in std::env::args().skip(1) {
+    for argument in arguments {
         match argument.as_str() {
             // Cargo's own.
             "--bench" => {}
+            "serve" => return serve(),
             "--quick" => scale = Scale::Quick,
             mode if MODES.iter().any(|(name, _)| *name == mode) => chosen.push(mode.to_owned()),
             other => {
-                eprintln!("unknown argument {other:?}: use backup, restore, memory, codec, --quick");
+                eprintln!("unknown argument {other:?}: use backup, restore, memory, codec, serve, --quick");
                 return ExitCode::from(2);
             }
         }
@@ -82,4 +90,21 @@ fn main() -> ExitCode {
         }
     }
     if reached { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Servers with the database of all comparisons, for a profiler: prints how to reach them, until the standard input ends.
+fn serve() -> ExitCode {
+    let servers = servers::Servers::start();
+    let planned = dataset::mixed(Scale::Full);
+    servers
+        .runtime
+        .block_on(dataset::fill(&servers.mongod, "shop", &planned));
+    servers.settle();
+    let command = servers.mongotar(&["backup"], "shop");
+    for (name, value) in command.get_envs() {
+        println!("export {}='{}'", name.display(), value.unwrap_or_default().display());
+    }
+    println!("export MONGOD_PID={}", servers.mongod.pid());
+    let _ = std::io::stdin().read_line(&mut String::new());
+    ExitCode::SUCCESS
 }

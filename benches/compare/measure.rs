@@ -44,27 +44,33 @@ pub struct Series {
 }
 
 impl Series {
+    pub fn new(name: impl Into<String>, bytes: u64) -> Self {
+        Self {
+            name: name.into(),
+            bytes,
+            samples: Vec::new(),
+        }
+    }
+
     /// Measures `run` some times.
     pub fn take(name: &str, bytes: u64, repetitions: usize, mut run: impl FnMut() -> Sample) -> Self {
-        let samples = (0..repetitions)
-            .map(|_| {
-                let sample = run();
-                eprintln!(
-                    "  {name}: {:.2} s, CPU {:.2} s, mongod {:.2} s, elsewhere {:.2} s, peak {:.0} MB",
-                    sample.wall,
-                    sample.cpu,
-                    sample.mongod,
-                    sample.elsewhere,
-                    sample.peak as f64 / 1e6
-                );
-                sample
-            })
-            .collect();
-        Self {
-            name: name.to_owned(),
-            bytes,
-            samples,
-        }
+        let mut series = Self::new(name, bytes);
+        (0..repetitions).for_each(|_| series.add(run()));
+        series
+    }
+
+    /// One more run.
+    pub fn add(&mut self, sample: Sample) {
+        eprintln!(
+            "  {}: {:.2} s, CPU {:.2} s, mongod {:.2} s, elsewhere {:.2} s, peak {:.0} MB",
+            self.name,
+            sample.wall,
+            sample.cpu,
+            sample.mongod,
+            sample.elsewhere,
+            sample.peak as f64 / 1e6
+        );
+        self.samples.push(sample);
     }
 
     pub fn median(&self, of: impl Fn(&Sample) -> f64) -> f64 {
@@ -84,6 +90,20 @@ impl Series {
         let samples: Vec<Value> = self.samples.iter().map(Sample::json).collect();
         json!({"name": self.name, "bson_bytes": self.bytes, "median_wall_s": self.wall(), "runs": samples})
     }
+}
+
+/// What is measured: a name, and how it is run once.
+pub type Variant<'a> = (String, Box<dyn FnMut() -> Sample + 'a>);
+
+/// Measures several things in turns, so that what disturbs the machine for a while disturbs all of them.
+pub fn interleaved(rounds: usize, bytes: u64, mut variants: Vec<Variant<'_>>) -> Vec<Series> {
+    let mut series: Vec<Series> = variants.iter().map(|(name, _)| Series::new(name, bytes)).collect();
+    for _ in 0..rounds {
+        for (series, (_, run)) in series.iter_mut().zip(&mut variants) {
+            series.add(run());
+        }
+    }
+    series
 }
 
 pub fn median(mut values: Vec<f64>) -> f64 {

@@ -15,12 +15,9 @@ pub fn run(scale: Scale) -> Record {
     let servers = Servers::start();
     servers.describe(&mut record);
     let fill = |database: &str, shape, bytes| {
-        let planned = Planned {
-            name: "only",
-            shape,
-            bytes: scale.bytes(bytes),
-        };
-        eprintln!("filling {database}: {} MB", planned.bytes / 1_000_000);
+        let bytes = scale.amount(bytes);
+        let planned = Planned::of_size("only", shape, bytes);
+        eprintln!("filling {database}: {} MB", bytes / 1_000_000);
         let bytes = servers
             .runtime
             .block_on(dataset::fill(&servers.mongod, database, &[planned]));

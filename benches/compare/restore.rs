@@ -15,11 +15,11 @@ pub fn run(scale: Scale) -> Record {
     let mut record = Record::begin("restore");
     let servers = Servers::start();
     servers.describe(&mut record);
-    let bytes = scale.bytes(1_000_000_000);
-    eprintln!("filling {} MB", bytes / 1_000_000);
+    eprintln!("filling {SOURCE}");
+    let planned = dataset::mixed(scale);
     servers
         .runtime
-        .block_on(dataset::fill(&servers.mongod, SOURCE, &dataset::mixed(bytes)));
+        .block_on(dataset::fill(&servers.mongod, SOURCE, &planned));
 
     let mut series = Vec::new();
     let (_, report) = servers.run(&["backup"], SOURCE);

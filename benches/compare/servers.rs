@@ -23,7 +23,7 @@ pub struct Servers {
 impl Servers {
     pub fn start() -> Self {
         let runtime = Runtime::new().expect("a runtime");
-        let mongod = Mongod::replica_set();
+        let mongod = Mongod::builder().cache_gb("2").start();
         let s3 = S3::start();
         let bucket = runtime.block_on(s3.fresh_bucket("bench"));
         Self {
@@ -90,7 +90,7 @@ impl Servers {
         record.condition(
             "servers",
             format!(
-                "mongod {version} (replica set of one, cache 0.5 GB) and SeaweedFS as S3, on the same machine: \
+                "mongod {version} (replica set of one, cache 2 GB) and SeaweedFS as S3, on the same machine: \
                  its CPU time is part of \"elsewhere\""
             ),
         );

@@ -45,6 +45,7 @@ impl Mongod {
             topology: Topology::ReplicaSet,
             access: Access::Open,
             arguments: Vec::new(),
+            cache_gb: "0.5",
         }
     }
 

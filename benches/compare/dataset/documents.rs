@@ -15,7 +15,7 @@ pub enum Shape {
     Event,
     /// About 500 bytes.
     User,
-    /// Some 10 to 40 KB, mostly text.
+    /// Some 40 to 70 KB, mostly text.
     Article,
     /// A measurement of a time series: about 120 bytes, mostly doubles.
     Reading,
@@ -27,6 +27,18 @@ pub enum Shape {
 const EPOCH: i64 = 1_767_225_600_000;
 
 impl Shape {
+    /// About how large a document is, bytes.
+    pub fn typical_bytes(self) -> u64 {
+        match self {
+            Self::Order => 1_000,
+            Self::Event => 180,
+            Self::User => 500,
+            Self::Article => 56_000,
+            Self::Reading => 120,
+            Self::Blob => 15_000_000,
+        }
+    }
+
     /// Document `index` of chunk `number`.
     pub fn document(self, random: &mut Random, number: u64, index: u64) -> RawDocumentBuf {
         match self {
@@ -138,7 +150,7 @@ fn user(random: &mut Random, number: u64, index: u64) -> RawDocumentBuf {
 }
 
 fn article(random: &mut Random, number: u64, index: u64) -> RawDocumentBuf {
-    let (title, length) = (random.words(6), 1_500 + random.below(4_500));
+    let (title, length) = (random.words(6), 6_000 + random.below(4_000));
     rawdoc! {
         "_id": id(number, index),
         "title": title,

@@ -28,6 +28,7 @@ pub struct MongodBuilder {
     pub(super) topology: Topology,
     pub(super) access: Access,
     pub(super) arguments: Vec<String>,
+    pub(super) cache_gb: &'static str,
 }
 
 impl MongodBuilder {
@@ -48,7 +49,13 @@ impl MongodBuilder {
         self.argument("--setParameter").argument(&format!("{name}={value}"))
     }
 
-    /// Any further command line argument. It comes last, so it rules over the rig's own.
+    /// How much of the data it keeps in memory, GB; half of one unless told otherwise.
+    pub fn cache_gb(mut self, gigabytes: &'static str) -> Self {
+        self.cache_gb = gigabytes;
+        self
+    }
+
+    /// Any further command line argument.
     pub fn argument(mut self, argument: &str) -> Self {
         self.arguments.push(argument.to_owned());
         self
@@ -89,7 +96,7 @@ impl MongodBuilder {
             "127.0.0.1",
             "--nounixsocket",
             "--wiredTigerCacheSizeGB",
-            "0.5",
+            self.cache_gb,
         ]
         .map(str::to_owned)
         .into();

@@ -1,0 +1,98 @@
+//! This program once more, as one that is measured: what can only be had with the library, and not with `mongotar`.
+
+use std::process::{Command, ExitCode};
+use std::sync::Arc;
+
+use mongotar::backup::{BackupJob, ConsistencyDemand, Tools, backup};
+use mongotar::catalog::Selection;
+use mongotar::mongo::{Mongo, MongoUri, ReadAt};
+use mongotar::progress::Progress;
+use mongotar::run::Deadline;
+use mongotar::store::Store;
+use tokio::task::JoinSet;
+
+use crate::discard;
+
+/// The argument by which a child is known.
+pub const CHILD: &str = "--child";
+
+/// A backup whose bytes are thrown away.
+pub fn discarding_backup(uri: &str, database: &str, payload: &str, compression: &str) -> Command {
+    command(&["backup", uri, database, payload, compression])
+}
+
+/// All documents of a database taken from the server, in several collections at a time, and nothing done with them.
+pub fn drain(uri: &str, database: &str) -> Command {
+    command(&["drain", uri, database])
+}
+
+fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(std::env::current_exe().expect("this program has a path"));
+    command.arg(CHILD).args(arguments);
+    command
+}
+
+/// What a child does.
+pub fn run(arguments: &[String]) -> ExitCode {
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    // The runtime of `mongotar`.
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    runtime.block_on(async {
+        match arguments[..] {
+            ["backup", uri, database, payload, compression] => back_up(uri, database, payload, compression).await,
+            ["drain", uri, database] => drained(uri, database).await,
+            _ => panic!("unknown child {arguments:?}"),
+        }
+    });
+    ExitCode::SUCCESS
+}
+
+async fn connect(uri: &str) -> Mongo {
+    let connected = Mongo::connect(&MongoUri::new(uri)).await;
+    connected.expect("the rig's mongod answers")
+}
+
+async fn back_up(uri: &str, database: &str, payload: &str, compression: &str) {
+    let job = BackupJob {
+        database: database.to_owned(),
+        destination: "s3://discarded/".parse().expect("a location"),
+        selection: Selection::default(),
+        payload: payload.parse().expect("a payload"),
+        compression: compression.parse().expect("a compression"),
+        pretty: false,
+        consistency: ConsistencyDemand::Auto,
+        retention: None,
+    };
+    let tools = Tools {
+        mongo: connect(uri).await,
+        store: Store::with_client(discard::client()),
+        progress: Arc::new(Progress::default()),
+        cancel: tokio_util::sync::CancellationToken::new(),
+        deadline: Deadline::never(),
+    };
+    let report = backup(&job, &tools).await.expect("a backup");
+    println!("{}", serde_json::to_string(&report).expect("a report is JSON"));
+}
+
+async fn drained(uri: &str, database: &str) {
+    let mongo = connect(uri).await;
+    let catalog = mongo.survey(database).await.expect("a catalog");
+    let mut reading = JoinSet::new();
+    for collection in catalog.collections {
+        if reading.len() >= 4 {
+            reading.join_next().await;
+        }
+        let (mongo, database) = (mongo.clone(), database.to_owned());
+        reading.spawn(async move {
+            let mut batches = mongo
+                .read(&database, &collection.name, ReadAt::Local)
+                .await
+                .expect("a cursor");
+            while let Some(batch) = batches.next().await {
+                std::hint::black_box(batch.expect("a batch"));
+            }
+        });
+    }
+    reading.join_all().await;
+    println!("{{}}");
+}
