@@ -9,6 +9,7 @@
 //! Memory is bounded by constants, not by data: see `pipeline`. A backup that takes more than one invocation is [`backup_run`]; one that takes more than one worker is planned, written and
 //! composed by [`plan_lanes`], [`lane`](lane()) and [`compose`]. All of them write by the same `lane`.
 
+mod allowance;
 mod continued;
 mod cut;
 mod lane;
@@ -45,11 +46,13 @@ use crate::catalog::Catalog;
 use crate::failure::{Failure, FailureKind};
 use crate::mongo::{Moment, Mongo};
 use crate::progress::Progress;
-use crate::run::{Deadline, Run, rfc3339};
+use crate::run::{Deadline, Memory, Run, rfc3339};
 use crate::store::{Location, Object, Store, StoreError, Upload};
 
-/// How many parts are on their way at a time: enough to hide S3's latency, and 8 MiB of memory each.
-const PARTS_IN_FLIGHT: usize = 4;
+/// How many parts are on their way at a time: enough to hide S3's latency.
+const PARTS_IN_FLIGHT: usize = 5;
+/// How much of the memory budget they may take, in hundredths.
+const PARTS_SHARE: u64 = 26;
 /// How often a name that is taken is replaced by that of the next second.
 const NAME_TRIES: u64 = 5;
 
@@ -66,6 +69,15 @@ pub struct Tools {
     pub cancel: CancellationToken,
     /// Asked between segments; a run that can be gone on with pauses when it is near.
     pub deadline: Deadline,
+    /// How much may be held at a time.
+    pub memory: Memory,
+}
+
+impl Tools {
+    /// An upload that keeps to its share of the memory.
+    fn paced(&self, upload: Upload) -> Upload {
+        upload.within(self.memory.share(PARTS_SHARE))
+    }
 }
 
 /// Backs a database up, from the beginning to the end.
@@ -109,7 +121,7 @@ async fn begin(job: &BackupJob, tools: &Tools, run: Option<&Run>) -> Result<(Upl
     }
     let catalog = select(job, &moment)?;
     let (name, mut upload) = begin_upload(job, tools, run).await?;
-    let archive = ArchiveWriter::new(name.clone(), job.compression, write::schedule(&catalog));
+    let archive = ArchiveWriter::new(name.clone(), job.compression, write::schedule(&catalog, tools.memory));
     let first = async {
         let mut lane = Begun::new(archive).lane::<()>(job, tools, &mut upload, None)?;
         let metadata = lane
@@ -207,7 +219,7 @@ async fn begin_upload(job: &BackupJob, tools: &Tools, run: Option<&Run>) -> Resu
             false => tagged(job, tools, &name).upload(&location, PARTS_IN_FLIGHT).await,
         };
         match upload {
-            Ok(upload) => return Ok((name, upload)),
+            Ok(upload) => return Ok((name, tools.paced(upload))),
             // Another backup began within the same second; the next second is free.
             Err(StoreError::Exists(_)) if tries < NAME_TRIES => {
                 tries += 1;

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::failure::{Failure, FailureKind};
 use crate::mongo::MongoUri;
+use crate::run::Memory;
 use crate::secrets::Secrets;
 
 /// Settings that a request can leave out.
@@ -27,6 +28,10 @@ pub struct Environment {
     pub retention: Option<String>,
     /// `MONGOTAR_DEADLINE_MARGIN`: how many seconds before its deadline a function begins to end.
     pub deadline_margin: Option<String>,
+    /// `MONGOTAR_MEMORY`: how much memory a run may take, MB.
+    pub memory: Option<String>,
+    /// `AWS_LAMBDA_FUNCTION_MEMORY_SIZE`: how much the function has that this runs in, MB.
+    pub function_memory: Option<String>,
 }
 
 impl Environment {
@@ -46,6 +51,8 @@ impl Environment {
             destination: set("MONGOTAR_TO"),
             retention: set("MONGOTAR_RETENTION"),
             deadline_margin: set("MONGOTAR_DEADLINE_MARGIN"),
+            memory: set("MONGOTAR_MEMORY"),
+            function_memory: set("AWS_LAMBDA_FUNCTION_MEMORY_SIZE"),
         }
     }
 
@@ -82,6 +89,20 @@ impl Environment {
             ))
         })?;
         Ok(Some(Duration::from_secs(seconds)))
+    }
+
+    /// How much memory a run may take: what was asked for, else what the function has, else what keeps the cores of this machine busy.
+    ///
+    /// # Errors
+    /// [`FailureKind::InvalidRequest`] for what is no budget, or too small a one.
+    pub fn memory(&self) -> Result<Memory, Failure> {
+        let function = self.function_memory.as_ref().and_then(|text| text.parse().ok());
+        match (&self.memory, function) {
+            (Some(text), _) => Memory::parse(text)
+                .map_err(|failure| Failure::invalid(format!("MONGOTAR_MEMORY, --memory: {}", failure.message))),
+            (None, Some(megabytes)) => Ok(Memory::of_function(megabytes)),
+            (None, None) => Ok(Memory::default()),
+        }
     }
 
     /// The connection string.
@@ -209,6 +230,16 @@ mod tests {
         let one = environment(&[("MONGO_URI", "mongodb://h/shop")]);
         let same = one.with_secret(&Secrets::default()).await.expect("nothing to read");
         assert_eq!(same.database.as_deref(), Some("shop"));
+    }
+
+    #[test]
+    fn memory_is_what_was_asked_for_or_what_there_is() {
+        let memory = |variables: &[(&str, &str)]| environment(variables).memory().map(Memory::bytes);
+        let function = ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256");
+        assert_eq!(memory(&[]).ok(), Some(Memory::default().bytes()));
+        assert_eq!(memory(&[function]).ok(), Some(Memory::of_function(256).bytes()));
+        assert_eq!(memory(&[function, ("MONGOTAR_MEMORY", "100")]).ok(), Some(100_000_000));
+        assert!(memory(&[("MONGOTAR_MEMORY", "12")]).is_err_and(|failure| failure.message.contains("MONGOTAR_MEMORY")));
     }
 
     #[test]

@@ -259,6 +259,7 @@ impl Function {
             progress: Arc::new(Progress::default()),
             cancel: CancellationToken::new(),
             deadline,
+            memory: self.connection.configured().memory()?,
         })
     }
 }

@@ -23,6 +23,6 @@ pub use ids::{IdList, id_alone};
 pub use insert::{InsertBatch, InsertOutcome, Order, Rejected, Validation, id_text};
 pub use moment::{Moment, ReadAt};
 pub use position::{Bound, IdRange, Position, Scan, ScanOrder};
-pub use read::Batches;
+pub use read::{Batches, Trail};
 pub use survey::VANISHED;
 pub use uri::MongoUri;

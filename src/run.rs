@@ -11,6 +11,7 @@
 mod deadline;
 mod journal;
 mod lease;
+mod memory;
 
 use std::time::Duration;
 
@@ -21,6 +22,7 @@ use time::format_description::well_known::Rfc3339;
 pub use deadline::Deadline;
 pub use journal::{Journal, Recorded, kept_beside, peek, remove_run};
 pub use lease::{Lease, Taken};
+pub use memory::Memory;
 
 use crate::archive::ArchiveName;
 use crate::failure::Failure;

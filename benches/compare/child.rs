@@ -7,7 +7,7 @@ use mongotar::backup::{BackupJob, ConsistencyDemand, Tools, backup};
 use mongotar::catalog::Selection;
 use mongotar::mongo::{Mongo, MongoUri, ReadAt};
 use mongotar::progress::Progress;
-use mongotar::run::Deadline;
+use mongotar::run::{Deadline, Memory};
 use mongotar::store::Store;
 use tokio::task::JoinSet;
 
@@ -69,6 +69,7 @@ async fn back_up(uri: &str, database: &str, payload: &str, compression: &str) {
         progress: Arc::new(Progress::default()),
         cancel: tokio_util::sync::CancellationToken::new(),
         deadline: Deadline::never(),
+        memory: Memory::default(),
     };
     let report = backup(&job, &tools).await.expect("a backup");
     println!("{}", serde_json::to_string(&report).expect("a report is JSON"));

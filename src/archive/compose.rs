@@ -86,10 +86,9 @@ impl Composer {
     /// Adds a small entry that is no lane's.
     ///
     /// # Errors
-    /// As [`FrameEncoder::write`].
+    /// As [`FrameEncoder::encode`].
     pub fn entry(&mut self, file: &str, content: &[u8], encoder: &mut FrameEncoder) -> std::io::Result<Entry> {
-        encoder.write(content)?;
-        let frame = encoder.finish()?;
+        let frame = encoder.encode(&mut content.to_vec())?;
         let path = self.name.entry(file);
         let header = self.header(&path, frame.decoded_bytes);
         let segment = Segment {
@@ -158,10 +157,9 @@ impl Composer {
     /// Appends the manifest, the tar's end and the footer; gives the archive's pieces and its length.
     ///
     /// # Errors
-    /// As [`FrameEncoder::write`].
+    /// As [`FrameEncoder::encode`].
     pub fn finish(mut self, manifest: &[u8], encoder: &mut FrameEncoder) -> std::io::Result<(Vec<Piece>, u64)> {
-        encoder.write(manifest)?;
-        let frame = encoder.finish()?;
+        let frame = encoder.encode(&mut manifest.to_vec())?;
         let (mut trailer, footer) = Tail {
             path: self.name.entry(MANIFEST_ENTRY),
             compression: self.compression,
@@ -269,8 +267,7 @@ mod tests {
         fn entry(&mut self, file: &str, segments: &[Vec<u8>]) -> Entry {
             self.writer.begin(&[file]);
             for segment in segments {
-                self.encoder.write(segment).expect("memory");
-                let frame = self.encoder.finish().expect("memory");
+                let frame = self.encoder.encode(&mut segment.clone()).expect("memory");
                 self.writer.segment(&frame, 1);
                 // Another invocation goes on in the middle of it.
                 while let Some(part) = self.writer.next_part() {

@@ -36,7 +36,16 @@ impl Default for PartSchedule {
 impl PartSchedule {
     /// The schedule with the smallest parts that holds `bytes`, with as much room again in case the estimate is low.
     pub fn for_estimate(bytes: u64) -> Self {
-        let mut schedule = Self::default();
+        Self::default().at_least(bytes)
+    }
+
+    /// As [`Self::for_estimate`], from S3's smallest parts on: they take less memory, and more requests.
+    pub fn small_for_estimate(bytes: u64) -> Self {
+        Self { base: MIN_PART_BYTES }.at_least(bytes)
+    }
+
+    fn at_least(self, bytes: u64) -> Self {
+        let mut schedule = self;
         while schedule.capacity() / 2 < bytes && schedule.base < MAX_PART_BYTES {
             schedule.base = (schedule.base * 2).min(MAX_PART_BYTES);
         }

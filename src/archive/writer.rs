@@ -223,10 +223,9 @@ impl ArchiveWriter {
     /// Writes a small entry whole.
     ///
     /// # Errors
-    /// As [`FrameEncoder::write`].
+    /// As [`FrameEncoder::encode`].
     pub fn entry(&mut self, file: &str, content: &[u8], encoder: &mut FrameEncoder) -> std::io::Result<Entry> {
-        encoder.write(content)?;
-        let frame = encoder.finish()?;
+        let frame = encoder.encode(&mut content.to_vec())?;
         self.begin(&[file]);
         self.segment(&frame, 0);
         Ok(self.end(file))
@@ -250,10 +249,9 @@ impl ArchiveWriter {
     /// Appends the manifest, the tar's end and the footer; returns the last parts and the object's length.
     ///
     /// # Errors
-    /// As [`FrameEncoder::write`].
+    /// As [`FrameEncoder::encode`].
     pub fn finish(mut self, manifest: &[u8], encoder: &mut FrameEncoder) -> std::io::Result<(Vec<Part>, u64)> {
-        encoder.write(manifest)?;
-        let frame = encoder.finish()?;
+        let frame = encoder.encode(&mut manifest.to_vec())?;
 
         let (trailer, footer) = Tail {
             path: self.name.entry(MANIFEST_ENTRY),

@@ -4,37 +4,33 @@
 //! in order by the one who writes the archive. Back-pressure runs the other way: the upload takes a part when it has room, the writer a segment
 //! when it is that segment's turn, and a reader asks for the next reply when there is room for it.
 //!
-//! **The budget.** A reply is at most 16 MiB. The collection whose turn it is may hold two of them ([`CURRENT`]): one being encoded, one on its way. The next
-//! few collections may together hold one more ([`AHEAD`]), so that a thousand small ones do not each pay a round trip. A reply is paid for until the last segment made of
-//! it is laid out, so the encoded segments are bounded with it. The two allowances are separate, so the ones waiting can never starve the one that everybody waits for.
+//! **The budget.** A collection's replies are asked for one ahead of what is done with them, and paid for out of an [`Allowance`]: before a reply is asked for with what it may come to, then with
+//! what it came to, and once it is encoded with what the segment takes until it is laid out. The collection whose turn it is has one allowance. Those after it share another, so that a
+//! thousand small ones do not each pay a round trip and the server has something to do while a cursor of it waits; the two are separate, so the ones waiting can never starve the
+//! one that everybody waits for.
+//!
+//! **Replies are small**, one segment each: a server fills a reply, then sends it, so the smaller it is the more of both, and of what happens to it here, goes on at the same time; and memory of that
+//! size is had again without asking the kernel. Replies of 2 MiB are a fifth faster than those of 8, those of 1 MiB slower again (`docs/PERFORMANCE.md`).
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
+use super::allowance::Allowance;
 use super::reader::{PATIENCE, Reader};
 use super::request::ConsistencyDemand;
 use super::segment::{EncodedSegment, EncoderPool};
 use crate::catalog::{Collection, Kind};
 use crate::digest::Hashing;
 use crate::mongo::{IdRange, Mongo, MongoError, Position, ReadAt};
+use crate::run::Memory;
 
-/// How many bytes of BSON go into one segment: enough for a good ratio, little enough for memory and for reading one back.
-pub(super) const SEGMENT_BYTES: u64 = 4 << 20;
-/// A reply, with the server's own fields.
-pub(super) const REPLY: usize = 17 << 20;
-/// The reply that is asked for: two segments. Full ones of 16 MiB are no faster, and leave holes in the allocator's memory that add up to a hundred MB.
-pub(super) const AIM: u64 = 2 * SEGMENT_BYTES;
-/// What the current collection may hold.
-const CURRENT: usize = 2 * REPLY;
-/// What the collections after it may hold together.
-const AHEAD: usize = REPLY;
 /// How many collections are read ahead.
 const LOOKAHEAD: usize = 32;
-/// Semaphores count in KiB.
-pub(super) const UNIT: usize = 1 << 10;
+/// How many segments of one collection may wait. Memory limits them long before.
+const WAITING: usize = 256;
 
 /// What a reader tells the writer, in order.
 #[derive(Debug)]
@@ -81,11 +77,10 @@ impl Task {
     }
 }
 
-/// A segment that is being encoded, and the memory it stands for.
+/// A segment that is being encoded.
 #[derive(Debug)]
 pub(super) struct Pending {
     pub(super) encoding: JoinHandle<Result<EncodedSegment, MongoError>>,
-    pub(super) _memory: Arc<OwnedSemaphorePermit>,
 }
 
 impl Pending {
@@ -123,31 +118,19 @@ pub(super) struct Pipeline {
     readers: JoinSet<()>,
     reading: Reading,
     turn: watch::Sender<usize>,
-    shared: Shared,
-}
-
-#[derive(Clone, Debug)]
-pub(super) struct Shared {
-    pub(super) current: Arc<Semaphore>,
-    pub(super) ahead: Arc<Semaphore>,
-    pub(super) workers: Arc<Semaphore>,
+    allowance: Allowance,
 }
 
 impl Pipeline {
     /// Begins to read. Every collection must have documents: no views.
-    pub(super) fn start(reading: Reading, tasks: Vec<Task>) -> Self {
-        let workers = std::thread::available_parallelism().map_or(1, usize::from);
+    pub(super) fn start(reading: Reading, tasks: Vec<Task>, memory: Memory) -> Self {
         Self {
             waiting: tasks.into_iter().enumerate().collect(),
             streams: VecDeque::new(),
             readers: JoinSet::new(),
             reading,
             turn: watch::Sender::new(0),
-            shared: Shared {
-                current: Arc::new(Semaphore::new(CURRENT / UNIT)),
-                ahead: Arc::new(Semaphore::new(AHEAD / UNIT)),
-                workers: Arc::new(Semaphore::new(workers)),
-            },
+            allowance: Allowance::of(memory),
         }
     }
 
@@ -156,13 +139,11 @@ impl Pipeline {
         while self.streams.len() < LOOKAHEAD
             && let Some((index, task)) = self.waiting.pop_front()
         {
-            let (sender, receiver) = mpsc::channel(CURRENT / SEGMENT_BYTES as usize);
+            let (sender, receiver) = mpsc::channel(WAITING);
             let reader = Reader {
-                index,
                 task,
                 reading: self.reading.clone(),
-                turn: self.turn.subscribe(),
-                shared: self.shared.clone(),
+                room: self.allowance.room(index, self.turn.subscribe()),
                 sender,
                 patience: PATIENCE,
             };
@@ -180,14 +161,6 @@ impl Pipeline {
         self.turn.send_replace(usize::MAX);
         while self.readers.join_next().await.is_some() {}
     }
-}
-
-pub(super) async fn acquire(semaphore: &Arc<Semaphore>, units: usize) -> OwnedSemaphorePermit {
-    let units = u32::try_from(units.max(1)).expect("allowances are far below 4 TiB");
-    Arc::clone(semaphore)
-        .acquire_many_owned(units)
-        .await
-        .expect("no semaphore of the pipeline is ever closed")
 }
 
 /// What of a collection's documents is hashed: a server may reorder the top-level fields of measurements.

@@ -3,23 +3,21 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::task::JoinHandle;
 
-use super::pipeline::{
-    AIM, Behind, Pending, Piece, REPLY, Reading, SEGMENT_BYTES, Shared, Task, UNIT, acquire, hashing,
-};
+use super::allowance::{Room, give_back, part_of};
+use super::pipeline::{Behind, Pending, Piece, Reading, Task, hashing};
 use super::request::ConsistencyDemand;
-use crate::catalog::Kind;
-use crate::mongo::{Batch, Batches, MongoError, Position, ReadAt, Scan, ScanOrder, Slice, code};
+use crate::catalog::{Collection, Kind};
+use crate::mongo::{Batch, Batches, MongoError, Position, ReadAt, Scan, ScanOrder, Trail, code};
 
 /// Reads one collection.
 #[derive(Debug)]
 pub(super) struct Reader {
-    pub(super) index: usize,
     pub(super) task: Task,
     pub(super) reading: Reading,
-    pub(super) turn: watch::Receiver<usize>,
-    pub(super) shared: Shared,
+    pub(super) room: Room,
     pub(super) sender: mpsc::Sender<Piece>,
     /// How often the connection may still break.
     pub(super) patience: u32,
@@ -42,42 +40,43 @@ impl Reader {
     }
 
     async fn read(&mut self) -> Result<(), MongoError> {
-        let mut memory = self.room_for_first().await;
-        let Some((mut batches, mut batch)) = self.open_patiently().await? else {
-            return Ok(());
-        };
         loop {
-            let surplus = (memory.num_permits() * UNIT).saturating_sub(batch.reply_bytes()) / UNIT;
-            drop(memory.split(surplus));
-            let slices = batch.slices(SEGMENT_BYTES)?;
-            let documents = slices.iter().map(|slice| slice.documents).sum();
-            let behind = match batches.position_behind(&batch, documents) {
-                Some(position) => Behind::Place(position),
-                None => Behind::Nothing,
-            };
-            let place = match &behind {
-                Behind::Place(place) => Some(place.clone()),
-                Behind::More | Behind::Nothing => None,
-            };
-            if !self.hand_on(batch, slices, memory, behind).await {
+            let memory = self.room.first(&self.task.collection).await;
+            let Some((batches, first)) = self.open_patiently().await? else {
                 return Ok(());
+            };
+            let trail = batches.trail();
+            let mut replies = Replies::fetch(batches, self.room.clone(), self.task.collection.clone());
+            let taken = self.take_all((first, memory), trail, &mut replies).await;
+            replies.stop().await;
+            let Some((error, place)) = taken? else {
+                return Ok(());
+            };
+            if !self.can_go_on_after(&error, place.as_ref()) {
+                return Err(error);
             }
-            memory = self.room_for_next().await;
-            batch = match batches.next().await {
-                Some(Ok(batch)) => batch,
-                Some(Err(error)) if self.can_go_on_after(&error, place.as_ref()) => {
-                    tracing::warn!(%error, "reading goes on behind the last document that came");
-                    self.task.from = place;
-                    match self.open_patiently().await? {
-                        Some((opened, batch)) => {
-                            batches = opened;
-                            batch
-                        }
-                        None => return Ok(()),
-                    }
-                }
-                Some(Err(error)) => return Err(error),
-                None => return Ok(()),
+            tracing::warn!(%error, "reading goes on behind the last document that came");
+            self.task.from = place;
+        }
+    }
+
+    /// Hands all replies on, until there are no more, or nobody wants to know; or until one cannot be had, which is given with the place behind the last that could.
+    async fn take_all(
+        &self,
+        first: (Batch, OwnedSemaphorePermit),
+        mut trail: Trail,
+        replies: &mut Replies,
+    ) -> Result<Option<(MongoError, Option<Position>)>, MongoError> {
+        let (mut batch, mut memory) = first;
+        loop {
+            let place = trail.behind(&batch)?;
+            if !self.hand_on(batch, memory, place.clone()).await? {
+                return Ok(None);
+            }
+            (batch, memory) = match replies.next().await {
+                Ok(Some(next)) => next,
+                Ok(None) => return Ok(None),
+                Err(error) => return Ok(Some((error, place))),
             };
         }
     }
@@ -178,8 +177,9 @@ impl Reader {
             after: self.task.from.as_ref(),
             range: self.task.range.as_ref(),
         };
+        let documents = self.room.documents_per_reply(&self.task.collection);
         let mut batches = mongo
-            .scan(self.documents_per_reply(), database, &self.task.collection.name, &scan)
+            .scan(documents, database, &self.task.collection.name, &scan)
             .await?;
         match batches.next().await {
             Some(batch) => Ok(Some((batches, batch?))),
@@ -210,73 +210,91 @@ impl Reader {
         })
     }
 
-    /// How many documents make a reply of the size that is aimed at, by what the server says of their number and size.
-    fn documents_per_reply(&self) -> u32 {
-        let average = match (self.task.collection.bytes, self.task.collection.documents) {
-            (Some(bytes), Some(documents)) => bytes / documents.max(1),
-            _ => 0,
-        };
-        u32::try_from(AIM / average.max(1)).unwrap_or(u32::MAX)
-    }
-
-    /// Has the slices of a reply encoded, a segment each. False when nobody wants them any more.
+    /// Has a reply encoded, in a segment or a few. False when nobody wants them any more.
     async fn hand_on(
         &self,
         batch: Batch,
-        slices: Vec<Slice>,
-        memory: OwnedSemaphorePermit,
-        mut behind: Behind,
-    ) -> bool {
+        mut memory: OwnedSemaphorePermit,
+        place: Option<Position>,
+    ) -> Result<bool, MongoError> {
+        give_back(&mut memory, batch.reply_bytes());
+        let slices = batch.slices(self.room.segment())?;
         let batch = Arc::new(batch);
-        let memory = Arc::new(memory);
         let hashing = hashing(self.task.collection.kind);
         let last = slices.len().saturating_sub(1);
         for (index, slice) in slices.into_iter().enumerate() {
-            let worker = acquire(&self.shared.workers, 1).await;
+            let worker = self.room.worker().await;
             let (batch, encoders) = (Arc::clone(&batch), Arc::clone(&self.reading.encoders));
+            let mut share = match index == last {
+                true => part_of(&mut memory, usize::MAX),
+                false => part_of(&mut memory, slice.bytes()),
+            };
             let encoding = tokio::task::spawn_blocking(move || {
-                let encoded = encoders.encode(&batch, &slice, hashing);
-                drop(worker);
-                encoded
+                let mut segment = encoders.encode(&batch, &slice, hashing)?;
+                drop((batch, worker));
+                give_back(&mut share, segment.frame.stored.len());
+                segment.memory = Some(share);
+                Ok(segment)
             });
-            let pending = Pending {
-                encoding,
-                _memory: Arc::clone(&memory),
+            let behind = match (index == last, &place) {
+                (false, _) => Behind::More,
+                (true, Some(place)) => Behind::Place(place.clone()),
+                (true, None) => Behind::Nothing,
             };
-            let behind = match index == last {
-                true => std::mem::replace(&mut behind, Behind::Nothing),
-                false => Behind::More,
-            };
-            if self.sender.send(Piece::Segment(pending, behind)).await.is_err() {
-                return false;
+            let piece = Piece::Segment(Pending { encoding }, behind);
+            if self.sender.send(piece).await.is_err() {
+                return Ok(false);
             }
         }
-        true
+        Ok(true)
     }
+}
 
-    /// Room for the first reply: out of the allowance for those ahead, or, when it is this collection's turn, out of its own.
-    async fn room_for_first(&mut self) -> OwnedSemaphorePermit {
-        // What the server says of its size, with room for growth: most collections of most databases are far smaller than a reply.
-        let estimate = self.task.collection.bytes.map_or(REPLY, |bytes| {
-            usize::try_from(bytes).unwrap_or(REPLY).saturating_mul(2) + (64 << 10)
+/// A reply, and the room that was taken for it; none at the end.
+type Reply = Result<Option<(Batch, OwnedSemaphorePermit)>, MongoError>;
+
+/// The replies of a cursor, each asked for as soon as the one before it has come and there is room, and not only when something was done with that.
+struct Replies {
+    come: mpsc::Receiver<Reply>,
+    fetching: JoinHandle<()>,
+}
+
+impl Replies {
+    fn fetch(mut batches: Batches, mut room: Room, collection: Collection) -> Self {
+        let (sender, come) = mpsc::channel(1);
+        let fetching = tokio::spawn(async move {
+            loop {
+                let memory = room.next(&collection).await;
+                // No driver call is cut short, but none is made that nobody waits for.
+                if sender.is_closed() {
+                    return;
+                }
+                let reply = batches.next().await.transpose();
+                let last = !matches!(reply, Ok(Some(_)));
+                let reply = reply.map(|reply| reply.map(|batch| (batch, memory)));
+                if sender.send(reply).await.is_err() || last {
+                    return;
+                }
+            }
         });
-        let units = estimate.min(REPLY) / UNIT;
-        let (ahead, current) = (Arc::clone(&self.shared.ahead), Arc::clone(&self.shared.current));
-        tokio::select! {
-            permit = acquire(&ahead, units) => permit,
-            () = self.its_turn() => acquire(&current, units).await,
-        }
+        Self { come, fetching }
     }
 
-    async fn room_for_next(&mut self) -> OwnedSemaphorePermit {
-        self.its_turn().await;
-        acquire(&self.shared.current, REPLY / UNIT).await
+    async fn next(&mut self) -> Reply {
+        // Silence is not the end.
+        self.come.recv().await.unwrap_or_else(|| {
+            Err(MongoError::unexpected(
+                "reading a cursor",
+                "its task ended before it came to the cursor's end: this is a bug, please report it",
+            ))
+        })
     }
 
-    async fn its_turn(&mut self) {
-        let index = self.index;
-        // An error means that the pipeline is gone; the next send then ends this reader.
-        let _ = self.turn.wait_for(|&turn| turn >= index).await;
+    /// Waits until no driver call is on its way.
+    async fn stop(self) {
+        drop(self.come);
+        // One that panicked has come to its end, too.
+        let _ = self.fetching.await;
     }
 }
 

@@ -1,18 +1,18 @@
 //! From a slice of a batch to a stored segment: the hot loop of a backup.
 //!
-//! Documents are hashed and encoded one after the other into a buffer that stays in the CPU's cache and is handed to the compressor when it is full. No
-//! allocation is made for a document, and no copy but into that buffer.
+//! Documents are hashed and encoded one after the other into a buffer, which is compressed as a whole, or, uncompressed, is the segment. No allocation is made for a document, and no copy
+//! but into that buffer.
 
 use std::io;
 use std::sync::{Arc, Mutex};
+
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::archive::{Compression, FrameEncoder, Payload, StoredFrame};
 use crate::digest::{Digest, DocumentHasher, Hashing};
 use crate::extjson::{Carried, Encoder, Style};
 use crate::mongo::{Batch, MongoError, Slice};
 
-/// The text is compressed in pieces of about this size, which fit the second-level cache.
-const PIECE: usize = 256 << 10;
 /// Documents larger than this are not spread over lines (FORMAT 4): indentation could make them many times as large.
 const MAX_PRETTY: usize = 1 << 20;
 
@@ -23,6 +23,8 @@ pub(super) struct EncodedSegment {
     pub(super) documents: u64,
     pub(super) wrapped: u64,
     pub(super) digest: Digest,
+    /// The room that it takes.
+    pub(super) memory: Option<OwnedSemaphorePermit>,
 }
 
 /// Encodes segments; keeps its buffers and the compressor's state.
@@ -38,9 +40,10 @@ struct SegmentEncoder {
 impl SegmentEncoder {
     fn encode(&mut self, batch: &Batch, slice: &Slice, hashing: Hashing) -> Result<EncodedSegment, MongoError> {
         let mut hasher = DocumentHasher::new(hashing);
-        let mut wrapped = 0;
+        let (mut documents, mut wrapped) = (0, 0);
         for document in batch.documents(slice) {
             let document = document?;
+            documents += 1;
             hasher.add_document(document);
             match self.payload {
                 Payload::Bson => self.text.extend_from_slice(document),
@@ -54,25 +57,17 @@ impl SegmentEncoder {
                     }
                 }
             }
-            if self.text.len() >= PIECE {
-                self.compress()?;
-            }
         }
-        self.compress()?;
         Ok(EncodedSegment {
-            frame: self.frame.finish().map_err(|error| out_of_memory(&error))?,
-            documents: slice.documents,
+            frame: self
+                .frame
+                .encode(&mut self.text)
+                .map_err(|error| out_of_memory(&error))?,
+            documents,
             wrapped,
             digest: hasher.digest(),
+            memory: None,
         })
-    }
-
-    fn compress(&mut self) -> Result<(), MongoError> {
-        let written = self.frame.write(&self.text);
-        self.text.clear();
-        // A single huge document must not keep its text's memory for the rest of the run.
-        self.text.shrink_to(4 * PIECE);
-        written.map_err(|error| out_of_memory(&error))
     }
 }
 
@@ -114,7 +109,7 @@ impl EncoderPool {
                 compact: Encoder::new(Style::Compact),
                 pretty: (self.style == Style::Pretty).then(|| Encoder::new(Style::Pretty)),
                 frame: FrameEncoder::new(self.compression).map_err(|error| out_of_memory(&error))?,
-                text: Vec::with_capacity(2 * PIECE),
+                text: Vec::new(),
             },
         };
         let encoded = encoder.encode(batch, slice, hashing);

@@ -113,7 +113,7 @@ impl LaneState {
                 "the run's state and the bytes kept beside it do not belong together: begin a new run",
             )
         })?;
-        let upload = tools.store.resume_upload(self.upload, PARTS_IN_FLIGHT).await?;
+        let upload = tools.paced(tools.store.resume_upload(self.upload, PARTS_IN_FLIGHT).await?);
         let begun = Begun {
             archive,
             progress: self.progress,

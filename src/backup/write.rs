@@ -17,8 +17,11 @@ use crate::catalog::{Catalog, Collection, Definition, Kind};
 use crate::extjson::Style;
 use crate::failure::{Failure, FailureKind};
 use crate::mongo::{Moment, ReadAt, VANISHED};
-use crate::run::rfc3339;
+use crate::run::{Memory, rfc3339};
 use crate::store::Upload;
+
+/// From which memory budget on the parts of an archive are of the usual size.
+const ROOMY: u64 = 128_000_000;
 
 /// Reads and writes what is left of a lane's collections; false where the deadline came first, and the state is saved.
 pub(super) async fn read<H: Serialize>(
@@ -28,7 +31,11 @@ pub(super) async fn read<H: Serialize>(
     tasks: Vec<Task>,
 ) -> Result<bool, Failure> {
     let resumable = lane.keeper.is_some();
-    let mut pipeline = Pipeline::start(reading(lane.job, lane.tools, moment, resumable), tasks);
+    let mut pipeline = Pipeline::start(
+        reading(lane.job, lane.tools, moment, resumable),
+        tasks,
+        lane.tools.memory,
+    );
     let read = lane.collections(catalog, &moment.undefined, &mut pipeline).await;
     pipeline.stop().await;
     if read? == Pace::Paused {
@@ -91,14 +98,17 @@ pub(super) async fn finish<'a, H>(
 }
 
 /// The size that an archive of these collections may come to, to choose its parts by.
-pub(super) fn schedule(catalog: &Catalog) -> PartSchedule {
+pub(super) fn schedule(catalog: &Catalog, memory: Memory) -> PartSchedule {
     let estimate = catalog
         .collections
         .iter()
         .filter_map(|collection| collection.bytes)
         .sum();
     // Text is larger than BSON, compression smaller; twice the estimate is on the safe side of both.
-    PartSchedule::for_estimate(estimate)
+    match memory.bytes() >= ROOMY {
+        true => PartSchedule::for_estimate(estimate),
+        false => PartSchedule::small_for_estimate(estimate),
+    }
 }
 
 /// The manifest as it stands in the archive and beside it.

@@ -20,12 +20,13 @@ pub struct Batch {
 
 /// A run of documents within a batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Slice {
-    elements: Range<usize>,
-    /// How many documents.
-    pub documents: u64,
-    /// Their size as BSON.
-    pub bytes: u64,
+pub struct Slice(Range<usize>);
+
+impl Slice {
+    /// How many bytes of the reply it takes; its documents are a little less.
+    pub fn bytes(&self) -> usize {
+        self.0.len()
+    }
 }
 
 impl Batch {
@@ -55,38 +56,34 @@ impl Batch {
         is_place.then(|| token.to_owned())
     }
 
-    /// Cuts the batch into slices of whole documents, of about `target` bytes each and at least one document.
+    /// How many documents there are. They are walked for that.
     ///
     /// # Errors
     /// Where the reply is not a sequence of documents.
-    pub fn slices(&self, target: u64) -> Result<Vec<Slice>, MongoError> {
+    pub fn count(&self) -> Result<u64, MongoError> {
+        self.all_documents()
+            .try_fold(0, |count, document| document.map(|_| count + 1))
+    }
+
+    /// Cuts the batch into slices of whole documents, of about `target` bytes each and at least one document. A reply that is not much larger than that is one slice, and is not walked.
+    ///
+    /// # Errors
+    /// Where the reply is not a sequence of documents.
+    pub fn slices(&self, target: usize) -> Result<Vec<Slice>, MongoError> {
+        if self.elements.len() <= target + target / 2 {
+            let whole = Slice(self.elements.clone());
+            return Ok(if whole.0.is_empty() { Vec::new() } else { vec![whole] });
+        }
         let mut slices = Vec::new();
         let mut start = self.elements.start;
-        let (mut documents, mut bytes) = (0, 0);
-        let mut walk = Documents {
-            elements: self.bytes(&self.elements),
-            at: 0,
-        };
+        let mut walk = self.all_documents();
         while let Some(document) = walk.next() {
-            let length = document?.len() as u64;
-            documents += 1;
-            bytes += length;
-            if bytes >= target {
-                let end = self.elements.start + walk.at;
-                slices.push(Slice {
-                    elements: start..end,
-                    documents,
-                    bytes,
-                });
-                (start, documents, bytes) = (end, 0, 0);
+            document?;
+            let end = self.elements.start + walk.at;
+            if end - start >= target || end == self.elements.end {
+                slices.push(Slice(start..end));
+                start = end;
             }
-        }
-        if documents > 0 {
-            slices.push(Slice {
-                elements: start..self.elements.end,
-                documents,
-                bytes,
-            });
         }
         Ok(slices)
     }
@@ -94,7 +91,7 @@ impl Batch {
     /// The documents of a slice that this batch gave.
     pub fn documents(&self, slice: &Slice) -> Documents<'_> {
         Documents {
-            elements: self.bytes(&slice.elements),
+            elements: self.bytes(&slice.0),
             at: 0,
         }
     }

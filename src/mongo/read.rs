@@ -19,6 +19,26 @@ pub struct Batches {
     read: u64,
 }
 
+/// How far the replies of a cursor have come.
+#[derive(Clone, Debug)]
+pub struct Trail {
+    order: ScanOrder,
+    read: u64,
+}
+
+impl Trail {
+    /// Where reading can go on behind a reply. To be asked once for each reply, in order.
+    ///
+    /// # Errors
+    /// Where the reply is not a sequence of documents.
+    pub fn behind(&mut self, batch: &Batch) -> Result<Option<Position>, MongoError> {
+        if self.order == ScanOrder::Unpacked {
+            self.read += batch.count()?;
+        }
+        Ok(Position::behind(batch, self.order, self.read))
+    }
+}
+
 impl std::fmt::Debug for Batches {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Batches")
@@ -166,10 +186,12 @@ impl Batches {
         )
     }
 
-    /// Where reading can go on behind a reply that [`next`](Self::next) gave and that holds so many documents. To be asked once for each reply, in order.
-    pub fn position_behind(&mut self, batch: &Batch, documents: u64) -> Option<Position> {
-        self.read += documents;
-        Position::behind(batch, self.order, self.read)
+    /// What follows the replies, to say where reading can go on behind each.
+    pub fn trail(&self) -> Trail {
+        Trail {
+            order: self.order,
+            read: self.read,
+        }
     }
 }
 

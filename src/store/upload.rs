@@ -40,6 +40,9 @@ pub struct Upload {
     sink: Sink,
     in_flight: JoinSet<Result<Receipt, StoreError>>,
     limit: usize,
+    /// How many bytes may be on their way, and how many are, each part with its number.
+    room: u64,
+    on_their_way: Vec<(u32, u64)>,
     receipts: Vec<Receipt>,
 }
 
@@ -49,8 +52,17 @@ impl Upload {
             sink,
             in_flight: JoinSet::new(),
             limit: limit.max(1),
+            room: u64::MAX,
+            on_their_way: Vec::new(),
             receipts: Vec::new(),
         }
+    }
+
+    /// The same, with no more bytes on their way than that; but always one part, however large.
+    #[must_use]
+    pub fn within(mut self, room: u64) -> Self {
+        self.room = room;
+        self
     }
 
     pub(super) fn with_receipts(mut self, receipts: Vec<Receipt>) -> Self {
@@ -84,14 +96,16 @@ impl Upload {
         }
     }
 
-    /// Sends a part, when fewer than the limit are on their way. Awaiting this is the back-pressure that bounds memory.
+    /// Sends a part, when there is room for it and fewer than the limit are on their way. Awaiting this is the back-pressure that bounds memory.
     ///
     /// # Errors
     /// The first failure of any part.
     pub async fn send(&mut self, part: Part) -> Result<(), StoreError> {
-        while self.in_flight.len() >= self.limit {
+        let length = part.bytes.len() as u64;
+        while self.in_flight.len() >= self.limit || !self.has_room_for(length) {
             self.settle_one().await?;
         }
+        self.on_their_way.push((part.number, length));
         let sink = self.sink.clone();
         self.in_flight.spawn(async move {
             match sink {
@@ -161,9 +175,17 @@ impl Upload {
         }
     }
 
+    fn has_room_for(&self, length: u64) -> bool {
+        let taken: u64 = self.on_their_way.iter().map(|(_, bytes)| bytes).sum();
+        taken == 0 || taken.saturating_add(length) <= self.room
+    }
+
     async fn settle_one(&mut self) -> Result<(), StoreError> {
         match self.in_flight.join_next().await {
-            Some(Ok(Ok(receipt))) => self.receipts.push(receipt),
+            Some(Ok(Ok(receipt))) => {
+                self.on_their_way.retain(|(number, _)| *number != receipt.number);
+                self.receipts.push(receipt);
+            }
             Some(Ok(Err(error))) => return Err(error),
             Some(Err(error)) => {
                 return Err(StoreError::Failed {

@@ -13,7 +13,7 @@ use mongotar::failure::Failure;
 use mongotar::mongo::{Mongo, MongoUri};
 use mongotar::progress::Progress;
 use mongotar::restore::{RestoreReport, RestoreRequest, carry_out, prepare};
-use mongotar::run::Deadline;
+use mongotar::run::{Deadline, Memory};
 use mongotar::store::{Location, Store};
 use tokio_util::sync::CancellationToken;
 
@@ -38,6 +38,7 @@ pub async fn tools_for(uri: &str, store: Store) -> Tools {
         progress: Arc::new(Progress::default()),
         cancel: CancellationToken::new(),
         deadline: Deadline::never(),
+        memory: Memory::default(),
     }
 }
 

@@ -77,7 +77,12 @@ async fn write_lane(
         }
         None => {
             let upload = of_state(tools).upload(&folder.join(DATA), PARTS_IN_FLIGHT).await?;
-            let archive = ArchiveWriter::lane(head.name.clone(), job.compression, write::schedule(&catalog));
+            let upload = tools.paced(upload);
+            let archive = ArchiveWriter::lane(
+                head.name.clone(),
+                job.compression,
+                write::schedule(&catalog, tools.memory),
+            );
             (upload, Begun::new(archive), LaneHead { invocations: 1 })
         }
     };

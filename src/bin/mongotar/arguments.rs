@@ -55,6 +55,10 @@ pub struct Connection {
     /// The database; else MONGO_DB, else the one that the connection string names. A backup takes several with commas between them, or '*' for all, into a folder each.
     #[arg(long, value_name = "NAME")]
     pub mongo_db: Option<String>,
+    /// How much memory the run may take, in MB; else MONGOTAR_MEMORY, else what keeps the cores of this machine busy (190 for two). At least 64. A document of several
+    /// MB, or a part of an archive of more than 56 GB, takes what it takes.
+    #[arg(long, value_name = "MB")]
+    pub memory: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -183,6 +187,9 @@ pub struct Drill {
     /// The connection string; MONGO_URI in the environment or in .env is the safer place for it.
     #[arg(long, value_name = "URI")]
     pub mongo_uri: Option<String>,
+    /// How much memory it may take, in MB; else MONGOTAR_MEMORY. At least 64.
+    #[arg(long, value_name = "MB")]
+    pub memory: Option<String>,
     /// The archive: s3://bucket/prefix/backup_….tar.zst or a path; else the newest in --latest, else the newest in MONGOTAR_TO.
     #[arg(conflicts_with = "latest")]
     pub archive: Option<String>,

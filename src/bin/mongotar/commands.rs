@@ -138,6 +138,7 @@ async fn run_drill(arguments: &Drill, json: bool) -> Result<ExitCode, Failure> {
     let environment = environment(&Connection {
         mongo_uri: arguments.mongo_uri.clone(),
         mongo_db: None,
+        memory: arguments.memory.clone(),
     })
     .await?;
     let job = arguments.request().into_job(&environment)?;
@@ -261,6 +262,7 @@ async fn environment(connection: &Connection) -> Result<Environment, Failure> {
         environment.uri = Some(uri);
         environment.uri_secret = None;
     }
+    environment.memory = connection.memory.clone().or(environment.memory);
     environment.with_secret(&Secrets::default()).await
 }
 
@@ -272,6 +274,7 @@ async fn tools(environment: &Environment) -> Result<Tools, Failure> {
         progress: Arc::new(Progress::default()),
         cancel: CancellationToken::new(),
         deadline: Deadline::never(),
+        memory: environment.memory()?,
     };
     let cancel = tools.cancel.clone();
     tokio::spawn(async move {

@@ -97,12 +97,14 @@ impl Forge {
         archive.begin(&[&file, &format!("{file}.partial")]);
         for documents in segments {
             let mut hasher = DocumentHasher::new(Hashing::Raw);
+            let mut content = Vec::new();
             for document in documents {
                 let bson = bson::serialize_to_vec(document).expect("BSON");
                 hasher.add_document(&bson);
-                frames.write(&self.content(&bson)).expect("memory");
+                content.extend(self.content(&bson));
             }
-            archive.segment(&frames.finish().expect("memory"), documents.len() as u64);
+            let frame = frames.encode(&mut content).expect("memory");
+            archive.segment(&frame, documents.len() as u64);
             digest.merge(&hasher.digest());
         }
         Saved {

@@ -45,8 +45,7 @@ fn write(path: &Path, compression: Compression, frame: &StoredFrame, times: u64)
 
 fn zeros(compression: Compression, bytes: usize) -> StoredFrame {
     let mut frames = FrameEncoder::new(compression).expect("a codec");
-    frames.write(&vec![0; bytes]).expect("memory");
-    frames.finish().expect("memory")
+    frames.encode(&mut vec![0; bytes]).expect("memory")
 }
 
 /// Above 8 GiB a size no longer fits eleven octal digits; it is written in base-256, and every reader must step over so much content.

@@ -1,0 +1,105 @@
+//! How much memory a run may take: one number, out of which everything that is held follows.
+//!
+//! What a backup or a restore holds at a time does not depend on how large the database is, but on how far its stages may run ahead of each other. So each stage gets a share of the
+//! budget ([`Memory::share`]), and what is left is for the program itself, its connections, and the allocator's slack. `tests/it/memory.rs` holds the sum against what the kernel counts.
+//!
+//! Two things cost what they cost, whatever the budget: one document (16 MiB at most, up to seven times as much as text), and a part of an archive of more than 56 GB, since S3 takes no more than
+//! 10,000 of them ([`PartSchedule`](crate::archive::PartSchedule)).
+
+use crate::failure::Failure;
+
+/// The program, its connections, its threads' stacks, and what the allocator holds in vain.
+const OWN: u64 = 40_000_000;
+/// A megabyte.
+const MB: u64 = 1_000_000;
+
+/// The most that a run may take, as the kernel counts it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Memory(u64);
+
+impl Memory {
+    /// The least that can be worked with, in bytes.
+    pub const LEAST: u64 = 64 * MB;
+
+    /// A budget of so many bytes.
+    ///
+    /// # Errors
+    /// [`InvalidRequest`](crate::failure::FailureKind::InvalidRequest) below [`Self::LEAST`].
+    pub fn of(bytes: u64) -> Result<Self, Failure> {
+        if bytes < Self::LEAST {
+            return Err(Failure::invalid(format!(
+                "a memory budget of {} MB is too small: give at least {}",
+                bytes / MB,
+                Self::LEAST / MB
+            )));
+        }
+        Ok(Self(bytes))
+    }
+
+    /// The budget that was asked for, as a number of megabytes.
+    ///
+    /// # Errors
+    /// [`InvalidRequest`](crate::failure::FailureKind::InvalidRequest) where it is no such number, or too small.
+    pub fn parse(text: &str) -> Result<Self, Failure> {
+        let megabytes: Option<u64> = text.trim().parse().ok();
+        match megabytes.and_then(|megabytes| megabytes.checked_mul(MB)) {
+            Some(bytes) => Self::of(bytes),
+            None => Err(Failure::invalid(format!(
+                "{text:?} is no memory budget: give a whole number of megabytes, {} or more",
+                Self::LEAST / MB
+            ))),
+        }
+    }
+
+    /// What a function that has so many megabytes can give.
+    pub fn of_function(megabytes: u64) -> Self {
+        // A function is killed at its limit, and the runtime is in it, too.
+        let most = (megabytes * MB / 10 * 7).max(Self::LEAST);
+        Self(Self::default().0.min(most))
+    }
+
+    /// The whole of it, in bytes.
+    pub fn bytes(self) -> u64 {
+        self.0
+    }
+
+    /// So many hundredths of what is to be shared out, in bytes.
+    pub(crate) fn share(self, hundredths: u64) -> u64 {
+        (self.0 - OWN) / 100 * hundredths
+    }
+}
+
+impl Default for Memory {
+    /// Enough for two cores to be busy, and 30 MB for each core more.
+    fn default() -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from) as u64;
+        Self(MB * (190 + 30 * cores.saturating_sub(2)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_budget_is_a_number_of_megabytes_and_large_enough() {
+        let parse = |text| {
+            Memory::parse(text)
+                .map(Memory::bytes)
+                .map_err(|failure| failure.message)
+        };
+        assert_eq!(parse("64"), Ok(Memory::LEAST));
+        assert_eq!(parse(" 500 "), Ok(500_000_000));
+        for wrong in ["63", "0", "", "1.5", "64 MiB", "-64", "99999999999999999999"] {
+            let message = parse(wrong).expect_err(wrong);
+            assert!(message.contains("64"), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_function_gives_what_it_has_and_no_more_than_is_of_use() {
+        assert_eq!(Memory::of_function(128).bytes(), 89_000_000 / MB * MB + 600_000);
+        assert_eq!(Memory::of_function(10_240), Memory::default());
+        assert_eq!(Memory::of_function(0).bytes(), Memory::LEAST);
+    }
+}
