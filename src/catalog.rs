@@ -63,7 +63,19 @@ pub struct Collection {
     pub bytes: Option<u64>,
 }
 
+/// A measurement of a time series, in bytes: the server counts buckets, and not what is in them.
+const MEASUREMENT: u64 = 128;
+
 impl Collection {
+    /// How large a document is on the average, in bytes, as far as the server says; at least 1.
+    pub fn average_bytes(&self) -> u64 {
+        match (self.kind, self.bytes, self.documents) {
+            (Kind::Timeseries, ..) => MEASUREMENT,
+            (_, Some(bytes), Some(documents)) => (bytes / documents.max(1)).max(1),
+            _ => 1,
+        }
+    }
+
     /// Whether the collection was created with `capped: true`. Snapshot reads refuse these, and their order counts.
     pub fn is_capped(&self) -> bool {
         self.options.get_bool("capped").unwrap_or(false)

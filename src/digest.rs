@@ -64,6 +64,11 @@ impl Digest {
         self.bytes
     }
 
+    /// How many bytes a document has on the average; 0 where there are none.
+    pub fn average(&self) -> u64 {
+        self.bytes.checked_div(self.documents).unwrap_or(0)
+    }
+
     fn add_hash(&mut self, hash: u128, bytes: usize) {
         self.sum.0 = self.sum.0.wrapping_add(hash);
         self.documents += 1;

@@ -34,6 +34,7 @@ pub mod plan;
 pub mod progress;
 pub mod restore;
 pub mod run;
+pub mod runtime;
 #[cfg(test)]
 mod schemas;
 pub mod secrets;

@@ -22,6 +22,7 @@ use crate::archive::{
 use crate::digest::Hashing;
 use crate::failure::{Failure, FailureKind};
 use crate::plan::{ArchiveIdentity, Contents, Coverage};
+use crate::run::Memory;
 use crate::store::{Location, Object, Store};
 
 pub use chunk::Chunk;
@@ -29,13 +30,23 @@ pub use chunk::Chunk;
 /// The first read of an archive's end: footer and, of all but large archives, the manifest with it.
 const SUFFIX: u64 = 256 << 10;
 
-/// How much of an archive's documents is on its way at a time, in [`room_for`] collections.
-pub(crate) const ROOM: usize = 8;
+/// How many collections' documents are on their way at a time, where memory is not scarce.
+const ROOM: u64 = 8;
+/// What a small collection takes on its way: its segment, its text, and what is sent to a server, in bytes.
+const SMALL: u64 = 8 << 20;
+/// How much of the memory budget small collections may take together, and the segments of a large one, in hundredths.
+const SMALL_SHARE: u64 = 50;
+const SEGMENTS_SHARE: u64 = 40;
 
-/// How much of that a collection of so many bytes of BSON takes. Small ones share it, since each costs more round trips than bytes; a large one takes all
+/// How much of an archive's documents is on its way at a time, in [`room_for`] collections.
+pub(crate) fn room(memory: Memory) -> usize {
+    usize::try_from((memory.share(SMALL_SHARE) / SMALL).clamp(1, ROOM)).unwrap_or(1)
+}
+
+/// How much of that [`room`] a collection of so many bytes of BSON takes. Small ones share it, since each costs more round trips than bytes; a large one takes all
 /// of it, since its segments are many at a time by themselves. So several collections at once need no more memory than a large one.
-pub(crate) fn room_for(bytes: u64) -> usize {
-    usize::try_from(bytes >> 20).map_or(ROOM, |mebibytes| (mebibytes + 1).min(ROOM))
+pub(crate) fn room_for(bytes: u64, room: usize) -> usize {
+    usize::try_from(bytes >> 20).map_or(room, |mebibytes| (mebibytes + 1).min(room))
 }
 
 /// Which archive, and which database of it: a dump of others can hold several.
@@ -64,6 +75,8 @@ pub struct ArchiveFile {
     pub object: Object,
     /// What kind of archive it is.
     pub form: Form,
+    /// How much of it may be on its way at a time.
+    memory: Memory,
 }
 
 /// Who wrote an archive.
@@ -123,6 +136,7 @@ pub async fn open(store: &Store, source: impl Into<Source<'_>>) -> Result<Archiv
         store: store.clone(),
         object,
         form,
+        memory: Memory::default(),
     })
 }
 
@@ -168,6 +182,13 @@ async fn on_blocking_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send +
 }
 
 impl ArchiveFile {
+    /// The same, read within a memory budget.
+    #[must_use]
+    pub fn within(mut self, memory: Memory) -> Self {
+        self.memory = memory;
+        self
+    }
+
     /// Its manifest, where it has one.
     pub fn manifest(&self) -> Option<&Manifest> {
         match &self.form {

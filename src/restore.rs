@@ -84,7 +84,7 @@ pub async fn prepare(job: &RestoreJob, tools: &Tools) -> Result<Prepared, Failur
         location: &location,
         database: job.source_database.as_deref(),
     };
-    let archive = open(&tools.store, source).await?;
+    let archive = open(&tools.store, source).await?.within(tools.memory);
     let target = tools.mongo.survey(&job.policy.database).await?;
     let mut plan = plan(&archive.contents(), &target, &job.policy)
         .map_err(|conflicts| Failure::new(FailureKind::PlanConflicts, conflicts.to_string()))?;

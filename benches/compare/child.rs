@@ -28,15 +28,15 @@ pub fn drain(uri: &str, database: &str) -> Command {
 
 fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(std::env::current_exe().expect("this program has a path"));
-    command.arg(CHILD).args(arguments);
+    // As `mongotar` has it.
+    command.arg(CHILD).args(arguments).env("MALLOC_ARENA_MAX", "1");
     command
 }
 
 /// What a child does.
 pub fn run(arguments: &[String]) -> ExitCode {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    // The runtime of `mongotar`.
-    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let runtime = mongotar::runtime::runtime().expect("a runtime");
     runtime.block_on(async {
         match arguments[..] {
             ["backup", uri, database, payload, compression] => back_up(uri, database, payload, compression).await,
@@ -69,7 +69,8 @@ async fn back_up(uri: &str, database: &str, payload: &str, compression: &str) {
         progress: Arc::new(Progress::default()),
         cancel: tokio_util::sync::CancellationToken::new(),
         deadline: Deadline::never(),
-        memory: Memory::default(),
+        memory: std::env::var("MONGOTAR_MEMORY")
+            .map_or_else(|_| Memory::default(), |text| Memory::parse(&text).expect("a budget")),
     };
     let report = backup(&job, &tools).await.expect("a backup");
     println!("{}", serde_json::to_string(&report).expect("a report is JSON"));
@@ -86,7 +87,7 @@ async fn drained(uri: &str, database: &str) {
         let (mongo, database) = (mongo.clone(), database.to_owned());
         reading.spawn(async move {
             let mut batches = mongo
-                .read(&database, &collection.name, ReadAt::Local)
+                .read(&database, &collection.name, ReadAt::Local, 1)
                 .await
                 .expect("a cursor");
             while let Some(batch) = batches.next().await {

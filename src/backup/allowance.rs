@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
-use crate::catalog::{Collection, Kind};
+use crate::archive::{Compression, Payload};
+use crate::catalog::Collection;
 use crate::run::Memory;
 
 /// The BSON of a segment, and of a reply, in bytes, where memory is not scarce: enough for a good ratio, little enough to read one back.
@@ -13,22 +14,23 @@ const SEGMENT: u64 = 2 << 20;
 const LEAST_SEGMENT: u64 = 512 << 10;
 /// The longest reply there is, with the server's own fields.
 const LONGEST_REPLY: u64 = 17 << 20;
-/// A measurement of a time series: the server counts buckets, and not what is in them.
-const MEASUREMENT: u64 = 128;
 /// What encoding a segment takes beside the segment: its text, and what the codec may write. Text is about twice as long as BSON.
 const ENCODING: u64 = 5;
 /// Semaphores count in KiB.
 const UNIT: u64 = 1 << 10;
 
+/// What those ahead have together where memory is scarce. Half of what there is more goes to them.
+const LEAST_AHEAD: u64 = 4 << 20;
 /// Shares of the memory budget, in hundredths.
 const CURRENT: u64 = 14;
-const AHEAD: u64 = 50;
 const WORKERS: u64 = 22;
 
 /// The allowances of all readers.
 #[derive(Clone, Debug)]
 pub(super) struct Allowance {
     segment: u64,
+    /// What a byte of BSON costs until it is laid out.
+    cost: u64,
     current: Pool,
     ahead: Pool,
     workers: Arc<Semaphore>,
@@ -61,14 +63,19 @@ impl Pool {
 }
 
 impl Allowance {
-    pub(super) fn of(memory: Memory) -> Self {
+    pub(super) fn of(memory: Memory, form: (Payload, Compression)) -> Self {
         let segment = memory.share(1).clamp(LEAST_SEGMENT, SEGMENT);
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let affordable = usize::try_from(memory.share(WORKERS) / (ENCODING * segment)).unwrap_or(usize::MAX);
         Self {
             segment,
+            cost: match form {
+                // Beside its text, which is about twice as long and stays.
+                (Payload::Jsonl, Compression::None) => 3,
+                _ => 1,
+            },
             current: Pool::of(memory.share(CURRENT)),
-            ahead: Pool::of(memory.share(AHEAD)),
+            ahead: Pool::of(LEAST_AHEAD + memory.bytes().saturating_sub(Memory::LEAST) / 2),
             workers: Arc::new(Semaphore::new(affordable.clamp(1, cores))),
         }
     }
@@ -99,7 +106,7 @@ impl Room {
 
     /// How many documents make a reply of one segment, by what the server says of their number and size.
     pub(super) fn documents_per_reply(&self, collection: &Collection) -> u32 {
-        u32::try_from(self.allowance.segment / average(collection)).unwrap_or(u32::MAX)
+        u32::try_from(self.allowance.segment / collection.average_bytes()).unwrap_or(u32::MAX)
     }
 
     /// Room for the first reply: of most collections of most databases it is all there is.
@@ -118,6 +125,11 @@ impl Room {
         self.take(bytes).await
     }
 
+    /// What a reply of so many bytes costs.
+    pub(super) fn cost(&self, bytes: usize) -> usize {
+        bytes.saturating_mul(usize::try_from(self.allowance.cost).unwrap_or(1))
+    }
+
     /// Waits until an encoder is free.
     pub(super) async fn worker(&self) -> OwnedSemaphorePermit {
         Arc::clone(&self.allowance.workers)
@@ -128,8 +140,8 @@ impl Room {
 
     /// What a reply may come to: documents are not all alike.
     fn reply(&self, collection: &Collection) -> u64 {
-        let expected = self.allowance.segment.max(average(collection));
-        (expected + expected / 4).min(LONGEST_REPLY)
+        let expected = self.allowance.segment.max(collection.average_bytes());
+        (expected + expected / 4).min(LONGEST_REPLY) * self.allowance.cost
     }
 
     /// Out of the allowance for those ahead, or, when it is this collection's turn, out of its own.
@@ -146,15 +158,6 @@ impl Room {
         let index = self.index;
         // An error means that the pipeline is gone; the next send then ends this reader.
         let _ = self.turn.wait_for(|&turn| turn >= index).await;
-    }
-}
-
-/// How large the documents of a collection are on the average, in bytes.
-fn average(collection: &Collection) -> u64 {
-    match (collection.kind, collection.bytes, collection.documents) {
-        (Kind::Timeseries, ..) => MEASUREMENT,
-        (_, Some(bytes), Some(documents)) => (bytes / documents.max(1)).max(1),
-        _ => 1,
     }
 }
 

@@ -124,13 +124,14 @@ pub(super) struct Pipeline {
 impl Pipeline {
     /// Begins to read. Every collection must have documents: no views.
     pub(super) fn start(reading: Reading, tasks: Vec<Task>, memory: Memory) -> Self {
+        let form = reading.encoders.form();
         Self {
             waiting: tasks.into_iter().enumerate().collect(),
             streams: VecDeque::new(),
             readers: JoinSet::new(),
             reading,
             turn: watch::Sender::new(0),
-            allowance: Allowance::of(memory),
+            allowance: Allowance::of(memory, form),
         }
     }
 

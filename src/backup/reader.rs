@@ -217,7 +217,7 @@ impl Reader {
         mut memory: OwnedSemaphorePermit,
         place: Option<Position>,
     ) -> Result<bool, MongoError> {
-        give_back(&mut memory, batch.reply_bytes());
+        give_back(&mut memory, self.room.cost(batch.reply_bytes()));
         let slices = batch.slices(self.room.segment())?;
         let batch = Arc::new(batch);
         let hashing = hashing(self.task.collection.kind);
@@ -227,7 +227,7 @@ impl Reader {
             let (batch, encoders) = (Arc::clone(&batch), Arc::clone(&self.reading.encoders));
             let mut share = match index == last {
                 true => part_of(&mut memory, usize::MAX),
-                false => part_of(&mut memory, slice.bytes()),
+                false => part_of(&mut memory, self.room.cost(slice.bytes())),
             };
             let encoding = tokio::task::spawn_blocking(move || {
                 let mut segment = encoders.encode(&batch, &slice, hashing)?;

@@ -99,6 +99,11 @@ impl EncoderPool {
         })
     }
 
+    /// What it makes of documents.
+    pub(super) fn form(&self) -> (Payload, Compression) {
+        (self.payload, self.compression)
+    }
+
     /// Encodes a segment on the calling thread.
     pub(super) fn encode(&self, batch: &Batch, slice: &Slice, hashing: Hashing) -> Result<EncodedSegment, MongoError> {
         let idle = self.idle.lock().ok().and_then(|mut idle| idle.pop());

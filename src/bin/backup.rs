@@ -4,13 +4,15 @@ use std::sync::Arc;
 
 use lambda_runtime::{Error, service_fn};
 use mongotar::lambda::Function;
+use mongotar::runtime::runtime;
 
-#[tokio::main]
-async fn main() -> Result<(), Error> {
-    let function = Arc::new(Function::start().await);
-    lambda_runtime::run(service_fn(move |event| {
-        let function = Arc::clone(&function);
-        async move { function.answer_backup(event).await }
-    }))
-    .await
+fn main() -> Result<(), Error> {
+    runtime()?.block_on(async {
+        let function = Arc::new(Function::start().await);
+        lambda_runtime::run(service_fn(move |event| {
+            let function = Arc::clone(&function);
+            async move { function.answer_backup(event).await }
+        }))
+        .await
+    })
 }

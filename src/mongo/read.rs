@@ -8,6 +8,8 @@ use super::{Batch, Bound, IdList, Mongo, MongoError, Position, ReadAt, Scan, Sca
 
 /// More documents than a reply of 16 MiB can hold of any but the smallest: the server then fills its replies.
 const FIRST_BATCH: u32 = 100_000;
+/// The reply that is aimed at, in bytes: of 2 MiB, the server's work and the client's go on at the same time (`docs/PERFORMANCE.md`).
+const AIM: u64 = 2 << 20;
 
 /// The replies of one cursor, in natural order.
 pub struct Batches {
@@ -48,12 +50,19 @@ impl std::fmt::Debug for Batches {
 }
 
 impl Mongo {
-    /// Opens a cursor over all documents of a collection or the measurements of a time series.
+    /// Opens a cursor over all documents of a collection or the measurements of a time series. Documents of about so many bytes are expected, to choose how many make a reply.
     ///
     /// # Errors
     /// What the server answered; [`super::code::SNAPSHOT_UNAVAILABLE`] where the collection cannot be read at that time.
-    pub async fn read(&self, database: &str, collection: &str, at: ReadAt) -> Result<Batches, MongoError> {
-        self.scan(FIRST_BATCH, database, collection, &Scan::whole(at)).await
+    pub async fn read(
+        &self,
+        database: &str,
+        collection: &str,
+        at: ReadAt,
+        average: u64,
+    ) -> Result<Batches, MongoError> {
+        let documents = u32::try_from(AIM / average.max(1)).unwrap_or(u32::MAX);
+        self.scan(documents, database, collection, &Scan::whole(at)).await
     }
 
     /// Opens a cursor over what a scan describes, with at most so many documents in a reply.

@@ -7,15 +7,12 @@ use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
 use tokio::sync::{Semaphore, mpsc};
 
-use super::{ArchiveFile, Chunk, CollectionStream, Form, ROOM, on_blocking_thread, room_for};
-use crate::archive::{ArchiveError, Entry, Extent, Footer, Opened, Payload};
+use super::{ArchiveFile, Chunk, CollectionStream, Form, SEGMENTS_SHARE, on_blocking_thread, room, room_for};
+use crate::archive::{ArchiveError, Entry, Extent, Footer, Opened, Payload, Segment};
 use crate::digest::Hashing;
 use crate::extjson::{Decoder, Limits, Position};
 use crate::failure::Failure;
 use crate::store::{Object, Store};
-
-/// How many segments are fetched and decoded ahead.
-const AHEAD: usize = 4;
 
 /// The trailer, out of what has been read already or by a read of its own.
 pub(super) async fn trailer(store: &Store, object: &Object, footer: &Footer, suffix: &Bytes) -> Result<Bytes, Failure> {
@@ -37,12 +34,13 @@ impl ArchiveFile {
         wanted: Vec<(String, Hashing, u64)>,
         sender: mpsc::Sender<CollectionStream>,
     ) {
-        let room = Arc::new(Semaphore::new(ROOM));
+        let most = room(self.memory);
+        let room = Arc::new(Semaphore::new(most));
         for (name, hashing, behind) in wanted {
             let Some(saved) = opened.manifest.get(&name) else {
                 continue;
             };
-            let needed = u32::try_from(room_for(saved.bytes)).unwrap_or(1);
+            let needed = u32::try_from(room_for(saved.bytes, most)).unwrap_or(1);
             let permit = Arc::clone(&room).acquire_many_owned(needed).await;
             let (chunks, receiver) = mpsc::channel(1);
             let entry = saved.entry.clone().map(Arc::new);
@@ -94,15 +92,31 @@ impl ArchiveFile {
         hashing: Hashing,
         chunks: mpsc::Sender<Result<Chunk, Failure>>,
     ) {
+        let ahead = self.ahead(&entry);
         let mut decoded = stream::iter(segments)
             .map(|index| self.chunk(Arc::clone(&opened), Arc::clone(&entry), index, hashing))
-            .buffered(AHEAD);
+            .buffered(ahead);
         while let Some(chunk) = decoded.next().await {
             let failed = chunk.is_err();
             if chunks.send(chunk).await.is_err() || failed {
                 break;
             }
         }
+    }
+
+    /// How many segments of an entry are fetched and decoded ahead: some more than there are cores, to hide the store's latency, where memory is not scarce.
+    pub(crate) fn ahead(&self, entry: &Entry) -> usize {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        // Its stored bytes, its text, and the documents, which are shorter.
+        let taken = |segment: &Segment| {
+            segment
+                .extent
+                .length
+                .saturating_add(segment.decoded_bytes.saturating_mul(2))
+        };
+        let largest = entry.segments.iter().map(taken).max().unwrap_or(1).max(1);
+        let affordable = usize::try_from(self.memory.share(SEGMENTS_SHARE) / largest).unwrap_or(usize::MAX);
+        affordable.clamp(1, cores + 4)
     }
 
     /// Fetches, checks and decodes one segment.

@@ -21,7 +21,7 @@ use crate::continued::SAVED_EVERY;
 use crate::digest::{Digest, Hashing};
 use crate::failure::Failure;
 use crate::mongo::{Mongo, MongoError};
-use crate::open::{CollectionStream, ROOM, room_for};
+use crate::open::{CollectionStream, room, room_for};
 use crate::plan::{Action, Method, Planned, TEMPORARY_PREFIX};
 
 /// How many documents that a validator would refuse are named; all are counted.
@@ -353,15 +353,16 @@ impl<'a> Run<'a> {
         let mut working = FuturesUnordered::new();
         // What has come and has no room yet.
         let mut next: Option<(usize, &'a Planned, CollectionStream)> = None;
-        let mut room = ROOM;
+        let most = room(self.tools.memory);
+        let mut room = most;
         loop {
-            if let Some((place, row, stream)) = next.take_if(|(_, row, _)| room >= room_for(row.bytes)) {
-                room -= room_for(row.bytes);
+            if let Some((place, row, stream)) = next.take_if(|(_, row, _)| room >= room_for(row.bytes, most)) {
+                room -= room_for(row.bytes, most);
                 working.push(self.one(place, row, Some(stream)));
             }
             tokio::select! {
                 Some((place, row, outcome)) = working.next(), if !working.is_empty() => {
-                    room += room_for(row.bytes);
+                    room += room_for(row.bytes, most);
                     // What has been begun is taken to its end, since a driver call must not be dropped half-way; nothing more is begun.
                     if done(place, outcome, &mut outcomes) {
                         ended = true;
@@ -507,7 +508,7 @@ impl<'a> Run<'a> {
         let loaded = going.loaded;
         let read = match row.action {
             Action::Merge => loader.read_back_merged(&loaded).await?,
-            _ => read_back(mongo, database, name, hashing(row)).await?,
+            _ => read_back(mongo, (database, name), hashing(row), loaded.archive.average()).await?,
         };
         let (validator_violations, violating) = violations(mongo, database, name, self.options_in_force(row))
             .await?

@@ -255,7 +255,7 @@ async fn revive(
         location: &location,
         database: job.source_database.as_deref(),
     };
-    let archive = open(&tools.store, source).await?;
+    let archive = open(&tools.store, source).await?.within(tools.memory);
     check_archive(&archive, &head)?;
     state.invocations += 1;
     let prepared = Prepared {

@@ -400,7 +400,7 @@ async fn prepared_again(job: &RestoreJob, run: &Run, tools: &Tools, state: &Stat
         location: &location,
         database: job.source_database.as_deref(),
     };
-    let archive = open(&tools.store, source).await?;
+    let archive = open(&tools.store, source).await?.within(tools.memory);
     check_archive(&archive, &head)?;
     Ok(Prepared {
         archive,

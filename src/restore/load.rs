@@ -23,8 +23,12 @@ use crate::mongo::{IdList, InsertBatch, MongoError, Order, Rejected, Validation,
 use crate::open::{Chunk, CollectionStream};
 use crate::plan::{Action, Method, Planned, Validators};
 
-/// Inserts on their way into one collection: one more than keeps a server core busy.
-const WORKERS: usize = 4;
+/// Inserts on their way into one collection, where memory is not scarce: what keeps the cores of a small server busy.
+const WORKERS: u64 = 4;
+/// What one takes: the documents of a segment, the command made of them, and what the driver makes of that, in bytes.
+const WORKER: u64 = 8 << 20;
+/// How much of the memory budget they may take, in hundredths.
+const WORKERS_SHARE: u64 = 40;
 /// How many refused documents of a collection are named in the report, which has to stay readable; all are counted, and all are named in the log.
 const NAMED: usize = 1_000;
 /// How often a batch is sent when the connection breaks or the primary changes.
@@ -110,7 +114,12 @@ impl<'a> Loader<'a> {
                     true => Order::Kept,
                     false => Order::Free,
                 },
-                workers: if capped { 1 } else { WORKERS },
+                workers: match capped {
+                    true => 1,
+                    false => {
+                        usize::try_from((run.tools.memory.share(WORKERS_SHARE) / WORKER).clamp(1, WORKERS)).unwrap_or(1)
+                    }
+                },
                 validation: match run.job.policy.validators {
                     // Buckets must never be written past their own validator.
                     Validators::Bypass if !timeseries => Validation::Bypassed,
@@ -296,7 +305,7 @@ impl<'a> Loader<'a> {
             ..
         } = &*self.goal;
         let hashing = hashing(self.row);
-        let all = read_back(&tools.mongo, database, collection, hashing).await?;
+        let all = read_back(&tools.mongo, (database, collection), hashing, loaded.archive.average()).await?;
         if all == loaded.archive {
             return Ok(all);
         }

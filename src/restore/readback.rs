@@ -6,24 +6,24 @@ use crate::catalog::Topology;
 use crate::digest::{Digest, DocumentHasher, Hashing};
 use crate::mongo::{Batch, Batches, IdList, Mongo, MongoError, ReadAt};
 
-/// How many replies are hashed at a time.
-const IN_HAND: usize = 4;
+/// How many replies are hashed while the next is asked for. Hashing is far quicker than any server.
+const IN_HAND: usize = 1;
 
-/// The digest of every document that a collection has, as the majority of the replica set has it.
+/// The digest of every document that a collection has, as the majority of the replica set has it. Documents of about so many bytes are expected.
 ///
 /// # Errors
 /// What the server answered.
 pub async fn read_back(
     mongo: &Mongo,
-    database: &str,
-    collection: &str,
+    (database, collection): (&str, &str),
     hashing: Hashing,
+    average: u64,
 ) -> Result<Digest, MongoError> {
     let at = match mongo.server().topology {
         Topology::Standalone => ReadAt::Local,
         Topology::ReplicaSet | Topology::Sharded => ReadAt::Majority,
     };
-    let batches = mongo.read(database, collection, at).await?;
+    let batches = mongo.read(database, collection, at, average).await?;
     hash_all(batches, hashing).await
 }
 

@@ -17,7 +17,7 @@ use chosen::Chosen;
 pub use report::{AgainstReport, ComparedCollection, Comparison, Side};
 
 use crate::backup::{Tools, cancelled};
-use crate::catalog::{Catalog, Kind, Selection, is_system};
+use crate::catalog::{Catalog, Collection, Kind, Selection, is_system};
 use crate::digest::{Digest, Hashing};
 use crate::failure::{Failure, FailureKind};
 use crate::open::{ArchiveFile, CollectionStream, Source, open};
@@ -49,7 +49,7 @@ pub async fn against(job: &AgainstJob, tools: &Tools) -> Result<AgainstReport, F
         location: &job.archive,
         database: job.source_database.as_deref(),
     };
-    let file = open(&tools.store, source).await?;
+    let file = open(&tools.store, source).await?.within(tools.memory);
     let contents = file.contents();
     let live = tools.mongo.survey(&job.database).await?;
     check_selection(job, &contents, &live)?;
@@ -176,7 +176,7 @@ impl Run<'_> {
         let there = chosen.present.filter(|present| present.kind != Kind::View);
         let database = async {
             match there {
-                Some(_) => self.read_database(name, chosen.hashing).await.map(Some),
+                Some(present) => self.read_database(present, chosen.hashing).await.map(Some),
                 None => Ok(None),
             }
         };
@@ -222,8 +222,9 @@ impl Run<'_> {
     }
 
     /// The database's documents; the inner error is what the server refused, which stops none of the other collections.
-    async fn read_database(&self, name: &str, hashing: Hashing) -> Result<Result<Digest, String>, Failure> {
-        match read_back(&self.tools.mongo, &self.job.database, name, hashing).await {
+    async fn read_database(&self, present: &Collection, hashing: Hashing) -> Result<Result<Digest, String>, Failure> {
+        let name = (self.job.database.as_str(), present.name.as_str());
+        match read_back(&self.tools.mongo, name, hashing, present.average_bytes()).await {
             Ok(digest) => Ok(Ok(digest)),
             Err(error) if error.code.is_some() && !error.transient => Ok(Err(error.to_string())),
             Err(error) => Err(error.into()),
@@ -252,7 +253,7 @@ impl Run<'_> {
                     Kind::Timeseries => Hashing::SortedFields,
                     _ => Hashing::Raw,
                 };
-                match self.read_database(name, hashing).await? {
+                match self.read_database(present, hashing).await? {
                     Ok(digest) => extra.database = Some(digest.into()),
                     Err(refusal) => extra.differences.push(refusal),
                 }

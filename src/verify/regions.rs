@@ -14,9 +14,6 @@ use crate::open::{ArchiveFile, Form};
 use crate::progress::Progress;
 use crate::run::Deadline;
 
-/// How many regions are fetched at a time.
-const AHEAD: usize = 8;
-
 /// How far the check of an archive has come.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Checked {
@@ -128,7 +125,7 @@ impl Checked {
                 let entry = Arc::new(entry.clone());
                 let mut chunks = stream::iter(open.segments..entry.segments.len())
                     .map(|index| file.chunk(Arc::clone(opened), Arc::clone(&entry), index, saved.hashing))
-                    .buffered(AHEAD);
+                    .buffered(file.ahead(&entry));
                 while let Some(chunk) = chunks.next().await {
                     self.report.segments += 1;
                     open.segments += 1;

@@ -10,7 +10,7 @@ const LAYERS: [&[&str]; 5] = [
     // The rim.
     &["mongo", "store", "secrets"],
     // What operations share.
-    &["failure", "progress", "config", "run", "open"],
+    &["failure", "progress", "config", "run", "runtime", "open"],
     // Operations.
     &["backup", "continued", "restore", "verify", "drill", "inspect", "counts"],
     // Shells.

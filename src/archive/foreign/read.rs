@@ -10,7 +10,7 @@ use super::{ForeignError, Reading, Survey};
 use crate::archive::SavedStatus;
 
 /// Documents are handed out when this many bytes have come together.
-const CHUNK: usize = 4 << 20;
+const CHUNK: usize = 2 << 20;
 
 /// A run of whole documents of one collection.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,7 +19,7 @@ pub struct Chunk<'a> {
     pub collection: &'a str,
     /// How many documents.
     pub documents: u64,
-    /// Their raw BSON, one behind the other: about 4 MiB, or one document.
+    /// Their raw BSON, one behind the other: about 2 MiB, or one document.
     pub bson: Vec<u8>,
 }
 

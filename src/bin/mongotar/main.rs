@@ -19,6 +19,7 @@ use mongotar::failure::{Failure, FailureKind};
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
+    mongotar::runtime::with_one_arena();
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => return failed::usage(&error),
@@ -38,7 +39,7 @@ fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .init();
-    let runtime = tokio::runtime::Runtime::new()
+    let runtime = mongotar::runtime::runtime()
         .map_err(|error| Failure::new(FailureKind::Store, format!("the runtime cannot start: {error}")))?;
     let ended = runtime.block_on(Box::pin(commands::run(arguments)));
     // A thread that still waits for an answer at the terminal must not keep an interrupted run from ending.

@@ -181,7 +181,7 @@ async fn twenty_invocations_and_a_writer_give_the_archive_of_one_moment() {
             let mut batches = scene
                 .tools
                 .mongo
-                .read(&scene.database, &saved.name, ReadAt::Snapshot(time))
+                .read(&scene.database, &saved.name, ReadAt::Snapshot(time), 100)
                 .await
                 .expect("the moment can still be read");
             while let Some(batch) = batches.next().await {

@@ -1,0 +1,46 @@
+//! The threads that all programs run on, and where their memory comes from.
+
+use std::io;
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
+
+use tokio::runtime::{Builder, Runtime};
+
+/// How many threads besides one for each core may do work that takes a core or waits for a disk. Two at least are needed: who reads a foreign archive from a disk waits, in one, for the other.
+const SPARE: usize = 3;
+
+/// A runtime with as many threads as there is use for.
+///
+/// Left to itself, a runtime makes a thread for every segment that is encoded or decoded while another is. What each of them has ever allocated stays with it, and
+/// work goes to all of them by turns, so that a few buffers become dozens.
+///
+/// # Errors
+/// Where the system gives no threads.
+pub fn runtime() -> io::Result<Runtime> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    Builder::new_multi_thread()
+        .enable_all()
+        .max_blocking_threads(cores + SPARE)
+        .build()
+}
+
+/// The C library's own setting for how many arenas it allocates from.
+const ARENAS: &str = "MALLOC_ARENA_MAX";
+
+/// Has this program begin anew, as the same process, with all threads allocating from one arena; unless that is so, or set otherwise. To be called before anything else.
+///
+/// The GNU C library gives each thread an arena of its own, and buffers that go from thread to thread leave holes in all of them: of 90 MB that a restore took within a budget of
+/// 64, 22 were in use. From one arena it takes 57, and is as fast (`docs/PERFORMANCE.md`). The library reads the setting once, before a program's first line; functions have it in their
+/// template.
+pub fn with_one_arena() {
+    if !cfg!(all(target_os = "linux", target_env = "gnu")) || std::env::var_os(ARENAS).is_some() {
+        return;
+    }
+    let mut arguments = std::env::args_os();
+    let mut again = Command::new("/proc/self/exe");
+    if let Some(name) = arguments.next() {
+        again.arg0(name);
+    }
+    // It only comes back where that cannot be had, and then all is well but for the memory.
+    let _ = again.args(arguments).env(ARENAS, "1").exec();
+}
