@@ -28,7 +28,7 @@ impl Parser<'_, '_> {
                 if pattern.contains(&0) || options.contains(&0) {
                     return Err(Fault::new(at, "a regular expression cannot hold the character NUL"));
                 }
-                regex(&pattern, options, out);
+                regex(&pattern, &options, out);
                 return Ok(0x0B);
             }
             (TypeKey::Binary, 0x02 | 0x10 | 0x12, 0x02) => {

@@ -26,7 +26,7 @@ impl Parser<'_, '_> {
                     return Ok(None);
                 };
                 out.truncate(start);
-                regex(&pattern, options, out);
+                regex(&pattern, &options, out);
                 // Its closing brace is what showed that it is one.
                 return Ok(Some(0x0B));
             }
@@ -83,11 +83,7 @@ impl Parser<'_, '_> {
                 0x11
             }
             TypeKey::RegularExpression => {
-                let [mut pattern, mut options] = [Vec::new(), Vec::new()];
-                self.fields(["pattern", "options"], |parser, field| {
-                    parser.cstring(if field == 0 { &mut pattern } else { &mut options })
-                })?;
-                regex(&pattern, options, out);
+                self.regular_expression(out)?;
                 0x0B
             }
             TypeKey::DbPointer => {
@@ -137,6 +133,27 @@ impl Parser<'_, '_> {
             _ => return Err(self.lexer.unexpected("'}'")),
         }
         Ok(Some(kind))
+    }
+
+    /// Takes pattern and options straight to where they belong.
+    fn regular_expression(&mut self, out: &mut Vec<u8>) -> Parse<()> {
+        let start = out.len();
+        // Where each of them begins.
+        let mut at = [start; 2];
+        self.fields(["pattern", "options"], |parser, field| {
+            at[field] = out.len();
+            parser.cstring(out)?;
+            if field == 1 {
+                sort_options(out, at[1]);
+            }
+            out.push(0);
+            Ok(())
+        })?;
+        let [pattern, options] = at;
+        if options < pattern {
+            out[start..].rotate_left(pattern - options);
+        }
+        Ok(())
     }
 
     fn binary(&mut self, out: &mut Vec<u8>) -> Parse<()> {
@@ -244,9 +261,9 @@ impl Parser<'_, '_> {
 
     /// Takes a string that may not hold NUL.
     pub(super) fn cstring(&mut self, out: &mut Vec<u8>) -> Parse<()> {
-        let at = self.lexer.at;
+        let (at, start) = (self.lexer.at, out.len());
         self.lexer.string(out, "a string")?;
-        match memchr::memchr(0, out) {
+        match memchr::memchr(0, &out[start..]) {
             Some(_) => Err(Fault::new(at, "a regular expression cannot hold the character NUL")),
             None => Ok(()),
         }
@@ -305,16 +322,34 @@ pub(super) fn parse<T: std::str::FromStr>(text: &[u8]) -> Option<T> {
     std::str::from_utf8(text).ok()?.parse().ok()
 }
 
-/// Appends a regular expression; BSON wants its options sorted.
-pub(super) fn regex(pattern: &[u8], mut options: Vec<u8>, out: &mut Vec<u8>) {
-    if let Ok(text) = std::str::from_utf8(&options) {
+/// Appends a regular expression.
+pub(super) fn regex(pattern: &[u8], options: &[u8], out: &mut Vec<u8>) {
+    out.extend_from_slice(pattern);
+    out.push(0);
+    let start = out.len();
+    out.extend_from_slice(options);
+    sort_options(out, start);
+    out.push(0);
+}
+
+/// Sorts the options of a regular expression that were written from `start` on, each once: BSON wants them so.
+fn sort_options(out: &mut Vec<u8>, start: usize) {
+    if out[start..].is_ascii() {
+        out[start..].sort_unstable();
+        let mut kept = start;
+        for at in start..out.len() {
+            if kept == start || out[at] != out[kept - 1] {
+                out[kept] = out[at];
+                kept += 1;
+            }
+        }
+        out.truncate(kept);
+    } else if let Ok(text) = std::str::from_utf8(&out[start..]) {
         let mut letters: Vec<char> = text.chars().collect();
         letters.sort_unstable();
         letters.dedup();
-        options = letters.into_iter().collect::<String>().into_bytes();
+        let sorted: String = letters.into_iter().collect();
+        out.truncate(start);
+        out.extend_from_slice(sorted.as_bytes());
     }
-    out.extend_from_slice(pattern);
-    out.push(0);
-    out.extend_from_slice(&options);
-    out.push(0);
 }

@@ -12,6 +12,11 @@ use crate::catalog::{Server, Topology};
 /// How long to look for a server before saying that there is none.
 const SERVER_SELECTION: Duration = Duration::from_secs(15);
 
+/// How many connections there may be, and how many may be set up at a time, where the connection string does not say. They are made as they are needed: a thousand small
+/// collections, each a few round trips, would wait for the driver's 10.
+const CONNECTIONS: u32 = 64;
+const CONNECTING: u32 = 8;
+
 /// A connection to a deployment and what is known of it.
 #[derive(Clone, Debug)]
 pub struct Mongo {
@@ -31,6 +36,8 @@ impl Mongo {
         let mut options = ClientOptions::parse(uri.expose()).await.map_err(failed)?;
         options.app_name.get_or_insert_with(|| "mongotar".to_owned());
         options.server_selection_timeout.get_or_insert(SERVER_SELECTION);
+        options.max_pool_size.get_or_insert(CONNECTIONS);
+        options.max_connecting.get_or_insert(CONNECTING);
         let selection = options.selection_criteria.clone();
         let addresses = options.hosts.iter().map(ToString::to_string).collect();
         let client = Client::with_options(options).map_err(failed)?;

@@ -9,7 +9,7 @@ use super::{Mongo, MongoError, code};
 use crate::catalog::{Catalog, Collection, Definition, Disk, Kind, Topology, is_system};
 
 /// How many collections are asked about at a time.
-const AT_ONCE: usize = 16;
+const AT_ONCE: usize = 32;
 /// Where the server keeps the documents of a time series.
 const BUCKETS: &str = "system.buckets.";
 /// What is said of a collection that was read too late.
@@ -184,13 +184,18 @@ impl Mongo {
         if collection.kind == Kind::View {
             return Ok((collection, None));
         }
-        match self.indexes(database, &collection.name).await {
+        let estimated = async {
+            match sizes {
+                Sizes::Estimated => self.estimates(database, &collection).await,
+                Sizes::LeftOut => (None, None),
+            }
+        };
+        let (indexes, estimated) = tokio::join!(self.indexes(database, &collection.name), estimated);
+        (collection.documents, collection.bytes) = estimated;
+        match indexes {
             Ok(indexes) => collection.indexes = indexes,
             Err(error) if error.code.is_some() && !error.transient => return Ok((collection, Some(error))),
             Err(error) => return Err(error),
-        }
-        if sizes == Sizes::Estimated {
-            (collection.documents, collection.bytes) = self.estimates(database, &collection).await;
         }
         Ok((collection, None))
     }
@@ -212,12 +217,18 @@ impl Mongo {
 
     /// How much the server believes to be there. Estimates only steer and inform, so a server that does not say is no error.
     async fn estimates(&self, database: &str, collection: &Collection) -> (Option<u64>, Option<u64>) {
+        let action = "estimating a collection's size";
+        // What a server knows without looking; `collStats` takes it 25 times as long.
+        if collection.kind == Kind::Collection {
+            let command = doc! {"dataSize": format!("{database}.{}", collection.name), "estimate": true};
+            if let Ok(size) = self.command(database, command, action).await
+                && let (Some(documents), Some(bytes)) = (number(&size, "numObjects"), number(&size, "size"))
+            {
+                return (Some(documents), Some(bytes));
+            }
+        }
         let stats = self
-            .command(
-                database,
-                doc! {"collStats": &collection.name},
-                "estimating a collection's size",
-            )
+            .command(database, doc! {"collStats": &collection.name}, action)
             .await
             .unwrap_or_default();
         let bytes = number(&stats, "size");
