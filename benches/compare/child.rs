@@ -26,6 +26,11 @@ pub fn drain(uri: &str, database: &str) -> Command {
     command(&["drain", uri, database])
 }
 
+/// What a backup asks before it reads: definitions and sizes.
+pub fn catalog(uri: &str, database: &str) -> Command {
+    command(&["catalog", uri, database])
+}
+
 fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(std::env::current_exe().expect("this program has a path"));
     // As `mongotar` has it.
@@ -41,6 +46,10 @@ pub fn run(arguments: &[String]) -> ExitCode {
         match arguments[..] {
             ["backup", uri, database, payload, compression] => back_up(uri, database, payload, compression).await,
             ["drain", uri, database] => drained(uri, database).await,
+            ["catalog", uri, database] => {
+                let mongo = connect(uri).await;
+                std::hint::black_box(mongo.survey(database).await.expect("a catalog"));
+            }
             _ => panic!("unknown child {arguments:?}"),
         }
     });

@@ -1,6 +1,6 @@
 //! What the inner loops do in a second of CPU time, on one thread, without a server.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mongotar::archive::{Compression, FrameEncoder};
 use mongotar::digest::{DocumentHasher, Hashing};
@@ -67,6 +67,7 @@ pub fn run(scale: Scale) -> Record {
         }
         rows.push(row);
     }
+    cores(&corpora[1], scale, &mut record);
     let mut sizes = vec!["size of the text, BSON = 1".to_owned()];
     sizes.extend(
         corpora
@@ -79,6 +80,39 @@ pub fn run(scale: Scale) -> Record {
         .collect();
     record.table("MB of BSON per CPU-second", &columns, rows);
     record
+}
+
+/// How much more two threads do in the same time than one.
+fn cores(corpus: &Corpus, scale: Scale, record: &mut Record) {
+    const DEMANDED: f64 = 1.6;
+    let speed = |threads: usize| {
+        let speeds = (0..scale.repetitions(7)).map(|_| {
+            let started = Instant::now();
+            std::thread::scope(|scope| {
+                (0..threads).for_each(|_| drop(scope.spawn(|| zstd(corpus))));
+            });
+            (corpus.bytes * threads) as f64 / 1e6 / started.elapsed().as_secs_f64()
+        });
+        median(speeds.collect())
+    };
+    let (one, two) = (speed(1), speed(2));
+    let row =
+        |threads: &str, speed: f64| vec![threads.to_owned(), format!("{speed:.0}"), format!("{:.2}", speed / one)];
+    let rows = vec![row("1", one), row("2", two)];
+    let columns = ["threads", "BSON MB/s of wall time", "× one"];
+    record.table(
+        "Digest, encode and zstd frames on several cores, mixed documents",
+        &columns,
+        rows,
+    );
+    record.value(json!({"name": "cores", "one_mb_per_s": one, "two_mb_per_s": two}));
+    record.target(
+        two >= DEMANDED * one,
+        format!(
+            "two threads do {:.2} times what one does; {DEMANDED} are demanded",
+            two / one
+        ),
+    );
 }
 
 fn corpus(name: &'static str, shapes: &[Shape], megabytes: u64) -> Corpus {

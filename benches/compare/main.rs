@@ -1,4 +1,4 @@
-//! Comparisons on real servers: `cargo bench --bench compare -- [backup] [restore] [memory] [codec] [--quick]`.
+//! Comparisons on real servers: `cargo bench --bench compare -- [backup] [restore] [memory] [many] [codec] [start] [--quick]`.
 //!
 //! Each mode sets up what it needs, prints its tables, and writes a record into `benches/runs/`; without a mode all of them run. The program fails
 //! when a target is missed. `--quick` works on a tenth of the data, once, and keeps no record. What the numbers mean is in `benches/README.md`.
@@ -7,14 +7,17 @@ mod backup;
 mod child;
 mod codec;
 mod dataset;
+mod delay;
 mod discard;
 mod machine;
+mod many;
 mod measure;
 mod memory;
 mod programs;
 mod record;
 mod restore;
 mod servers;
+mod start;
 
 #[path = "../../tests/rig/mod.rs"]
 mod rig;
@@ -25,11 +28,13 @@ use record::Record;
 
 type Mode = fn(Scale) -> Record;
 
-const MODES: [(&str, Mode); 4] = [
+const MODES: [(&str, Mode); 6] = [
     ("codec", codec::run),
     ("backup", backup::run),
     ("restore", restore::run),
     ("memory", memory::run),
+    ("many", many::run),
+    ("start", start::run),
 ];
 
 /// How much is measured.
@@ -73,7 +78,9 @@ fn main() -> ExitCode {
             "--quick" => scale = Scale::Quick,
             mode if MODES.iter().any(|(name, _)| *name == mode) => chosen.push(mode.to_owned()),
             other => {
-                eprintln!("unknown argument {other:?}: use backup, restore, memory, codec, serve, --quick");
+                eprintln!(
+                    "unknown argument {other:?}: use backup, restore, memory, many, codec, start, serve, --quick"
+                );
                 return ExitCode::from(2);
             }
         }

@@ -10,6 +10,8 @@ use crate::servers::Servers;
 
 const SOURCE: &str = "shop";
 const TARGET: &str = "shop_restored";
+/// What is demanded of a restore with verification, over the time of one without: as much as of a load alone.
+const LIMIT: f64 = 0.6;
 
 pub fn run(scale: Scale) -> Record {
     let mut record = Record::begin("restore");
@@ -39,6 +41,13 @@ pub fn run(scale: Scale) -> Record {
         servers.run(&["restore", &archive, "--yes", "--no-snapshot"], TARGET).0
     }));
     series.extend(mongorestore(&servers, scale, bytes, &mut record));
+    if let [ours, theirs] = &series[..] {
+        let ratio = ours.wall() / theirs.wall();
+        record.target(
+            ratio <= LIMIT,
+            format!("with verification it takes {ratio:.2} of the time of {}; {LIMIT} are allowed", theirs.name),
+        );
+    }
     record.costs("Restores of the same database", &series);
     record
 }

@@ -10,11 +10,17 @@ use mongotar::store::Location;
 use crate::rig::{self, ScratchDir};
 use crate::support::{bucket, incompressible};
 
-/// In kB, as the kernel counts.
+/// In kB, as the kernel counts: for documents as large as they may be.
 const LIMIT: u64 = 256 << 10;
+/// What two cores are given by default, and the least there is, in MB.
+const BUDGETS: [u64; 2] = [190, 64];
 
 /// Makes `seeds * copies` documents out of a few on the server itself, which is far quicker than sending them.
 async fn fill(database: &str, seeds: u32, bytes: usize, copies: i32) {
+    fill_as(database, "many", seeds, bytes, copies).await;
+}
+
+async fn fill_as(database: &str, name: &str, seeds: u32, bytes: usize, copies: i32) {
     let client = rig::shared_replica_set().client().await;
     let database = client.database(database);
     let seed = database.collection::<bson::Document>("seed");
@@ -29,7 +35,7 @@ async fn fill(database: &str, seeds: u32, bytes: usize, copies: i32) {
         doc! {"$set": {"copy": {"$range": [0, copies]}}},
         doc! {"$unwind": "$copy"},
         doc! {"$project": {"_id": 0}},
-        doc! {"$out": "many"},
+        doc! {"$out": name},
     ];
     let out = seed.aggregate(copies).await.expect("copied");
     let _: Vec<bson::Document> = out.try_collect().await.expect("no results");
@@ -54,9 +60,17 @@ async fn peak(child: &mut Child) -> u64 {
 }
 
 async fn stays_within_the_limit(database: &str, folder: &Location) {
+    let arguments = ["backup", "--mongo-db", database, "--to", &folder.to_string()];
+    let peak = peak_of(&arguments).await;
+    assert!((1..LIMIT).contains(&peak), "{folder}: {} MB", peak >> 10);
+}
+
+/// The peak of a run that must succeed, in kB.
+async fn peak_of(arguments: &[&str]) -> u64 {
     let scratch = ScratchDir::new("memory");
     let mut child = Command::new(env!("CARGO_BIN_EXE_mongotar"))
-        .args(["backup", "--mongo-db", database, "--to", &folder.to_string(), "--json"])
+        .args(arguments)
+        .arg("--json")
         .env_clear()
         .envs(rig::shared_s3().env())
         .env("MONGO_URI", rig::shared_replica_set().uri())
@@ -66,8 +80,8 @@ async fn stays_within_the_limit(database: &str, folder: &Location) {
         .spawn()
         .expect("the program starts");
     let peak = peak(&mut child).await;
-    println!("{folder}: {} MB at most", peak >> 10);
-    assert!((1..LIMIT).contains(&peak), "{folder}: {} MB", peak >> 10);
+    println!("{arguments:?}: {} MB at most", peak >> 10);
+    peak
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -86,4 +100,36 @@ async fn many_small_documents_take_bounded_memory() {
     let scratch = ScratchDir::new("small");
     stays_within_the_limit(&database, &Location::Local(scratch.path().to_owned())).await;
     stays_within_the_limit(&database, &bucket().await).await;
+}
+
+/// Every form, several collections one after the other, and back.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_budget_is_kept_to_by_backups_and_restores() {
+    let database = rig::fresh_database_name("it");
+    for name in ["first", "second", "third"] {
+        fill_as(&database, name, 100, 900, 600).await;
+    }
+    let folder = bucket().await.to_string();
+    for budget in BUDGETS {
+        let memory = budget.to_string();
+        let within = |peak: u64| (1..=budget * 1_000_000 / 1024).contains(&peak);
+        for (payload, compression) in [("jsonl", "zstd"), ("jsonl", "none"), ("bson", "gzip"), ("bson", "none")] {
+            let form = ["--payload", payload, "--compression", compression];
+            let common = ["backup", "--mongo-db", &database, "--to", &folder, "--memory", &memory];
+            let peak = peak_of(&[&common[..], &form].concat()).await;
+            assert!(within(peak), "{form:?} takes {peak} kB of {budget} MB");
+        }
+        let target = rig::fresh_database_name("it");
+        let restore = [
+            "restore",
+            "--latest",
+            &folder,
+            "--mongo-db",
+            &target,
+            "--memory",
+            &memory,
+        ];
+        let peak = peak_of(&[&restore[..], &["--yes", "--no-snapshot"]].concat()).await;
+        assert!(within(peak), "a restore takes {peak} kB of {budget} MB");
+    }
 }

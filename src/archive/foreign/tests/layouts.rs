@@ -271,7 +271,7 @@ fn our_own_archive_by_a_scan() {
 
 #[test]
 fn chunks_are_bounded_and_the_sink_decides() {
-    let line = format!("{{\"x\": \"{}\"}}\n", "x".repeat(1 << 20));
+    let line = format!("{{\"x\": \"{}\"}}\n", "x".repeat(1 << 19));
     let tar = Tar::new()
         .file("a.jsonl", line.repeat(9))
         .file("b.jsonl", ORDERS)
@@ -284,7 +284,7 @@ fn chunks_are_bounded_and_the_sink_decides() {
     let calls = |answer: Flow| {
         let mut calls = Vec::new();
         read_documents(&tar[..], &survey, |chunk| {
-            assert!(chunk.bson.len() <= 5 << 20);
+            assert!(chunk.bson.len() <= 2 << 20);
             calls.push((chunk.collection.to_owned(), chunk.documents));
             answer
         })
