@@ -54,7 +54,15 @@ pub fn run(scale: Scale) -> Record {
     }));
     for (payload, compression) in [("jsonl", "zstd"), ("jsonl", "none"), ("bson", "none")] {
         let name = format!("backup of 2 GB within 64 MB, {payload} + {compression}");
-        let arguments = ["backup", "--payload", payload, "--compression", compression, "--memory", "64"];
+        let arguments = [
+            "backup",
+            "--payload",
+            payload,
+            "--compression",
+            compression,
+            "--memory",
+            "64",
+        ];
         scarce.push(Series::take(&name, bytes, 1, || servers.run(&arguments, "two").0));
     }
     servers.drop_database("two");

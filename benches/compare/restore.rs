@@ -45,7 +45,10 @@ pub fn run(scale: Scale) -> Record {
         let ratio = ours.wall() / theirs.wall();
         record.target(
             ratio <= LIMIT,
-            format!("with verification it takes {ratio:.2} of the time of {}; {LIMIT} are allowed", theirs.name),
+            format!(
+                "with verification it takes {ratio:.2} of the time of {}; {LIMIT} are allowed",
+                theirs.name
+            ),
         );
     }
     record.costs("Restores of the same database", &series);
