@@ -32,11 +32,11 @@ mod tail;
 mod tar_header;
 mod writer;
 
+pub(crate) use crate::digest::hex_sum;
 pub use compose::{Composer, LaneContent, LaneEntry, Piece};
 pub use footer::{FOOTER_SUFFIX, Footer};
 pub use frame::{Compression, FrameEncoder, MAX_SEGMENT_BYTES, StoredFrame};
 pub use join::{JoinedPart, join};
-pub(crate) use manifest::hex_sum;
 pub use manifest::{
     ClusterTime, Consistency, ConsistencyLevel, Entry, Exception, Extent, FORMAT_VERSION, Manifest, Payload, Region,
     Saved, SavedStatus, Segment, Source, Status,

@@ -9,6 +9,7 @@
 //! Memory is bounded by constants, not by data: see `pipeline`. A backup that takes more than one invocation is [`backup_run`]; one that takes more than one worker is planned, written and
 //! composed by [`plan_lanes`], [`lane`](lane()) and [`compose`]. All of them write by the same `lane`.
 
+mod abreast;
 mod allowance;
 mod continued;
 mod cut;

@@ -10,7 +10,6 @@ use lambda_runtime::{Diagnostic, LambdaEvent};
 use serde::Serialize;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
-use tracing_subscriber::EnvFilter;
 
 use crate::backup::{
     BackupAnswer, BackupJob, BackupRequest, DatabaseChoice, LaneReport, LanesReport, PlanAnswer, RunStatus,
@@ -20,6 +19,7 @@ use crate::config::{Environment, read_action};
 use crate::continued::Continued;
 use crate::drill::{DrillReport, DrillRequest, drill_run};
 use crate::failure::Failure;
+use crate::logging;
 use crate::progress::Progress;
 use crate::restore::{
     Begun, LoadReport, LoadsReport, RestoreJob, RestoreReport, RestoreRequest, begin, finish, load, prepare,
@@ -48,20 +48,12 @@ impl Function {
     /// Sets up logging and the S3 client, in the init phase. The database is connected to with the first event, so that a database that is away is an error with a name
     /// and no crash in a loop.
     pub async fn start() -> Self {
-        let filter =
-            EnvFilter::try_from_env("MONGOTAR_LOG").unwrap_or_else(|_| EnvFilter::new("info,aws=warn,hyper=warn"));
-        // The runtime repeats every failure in a form of its own, without the run that it belongs to.
-        let filter = match "lambda_runtime::layers::panic=off".parse() {
-            Ok(directive) => filter.add_directive(directive),
-            Err(_) => filter,
-        };
-        // A second subscriber is refused; the first one then stays.
-        let _ = tracing_subscriber::fmt()
+        let layer = tracing_subscriber::fmt::layer()
             .json()
-            .with_env_filter(filter)
             .with_current_span(true)
-            .with_span_list(false)
-            .try_init();
+            .with_span_list(false);
+        // The runtime repeats every failure in a form of its own, without the run that it belongs to.
+        logging::start(layer, "info,aws=warn,hyper=warn", &["lambda_runtime::layers::panic"]);
         let store = Store::new();
         store.warm_up().await;
         Self {

@@ -14,19 +14,20 @@
 #![warn(missing_docs, unreachable_pub, missing_debug_implementations)]
 #![forbid(unsafe_code)]
 
+use mongotar_codec::elements;
+pub use mongotar_codec::{digest, extjson};
+
 pub mod archive;
 pub mod backup;
 pub mod catalog;
 pub mod config;
 pub mod continued;
 pub mod counts;
-pub mod digest;
 pub mod drill;
-mod elements;
-pub mod extjson;
 pub mod failure;
 pub mod inspect;
 pub mod lambda;
+pub mod logging;
 pub mod metrics;
 pub mod mongo;
 pub mod open;

@@ -12,6 +12,7 @@ mod insert;
 mod moment;
 mod position;
 mod read;
+mod records;
 mod repeat;
 mod survey;
 mod uri;
@@ -24,5 +25,6 @@ pub use insert::{InsertBatch, InsertOutcome, Order, Rejected, Validation, id_tex
 pub use moment::{Moment, ReadAt};
 pub use position::{Bound, IdRange, Position, Scan, ScanOrder};
 pub use read::{Batches, Trail};
+pub use records::Edge;
 pub use survey::VANISHED;
 pub use uri::MongoUri;

@@ -246,7 +246,7 @@ pub struct Saved {
     #[serde(default)]
     pub wrapped: u64,
     /// The fingerprint of the documents.
-    #[serde(with = "hex_sum")]
+    #[serde(with = "crate::digest::hex_sum")]
     pub digest: Sum,
     /// What the fingerprint is made of.
     #[serde(with = "hashing")]
@@ -400,21 +400,6 @@ mod hex_hash {
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<blake3::Hash, D::Error> {
         blake3::Hash::from_hex(String::deserialize(deserializer)?).map_err(de::Error::custom)
-    }
-}
-
-/// A digest's sum as 32 hex digits, most significant first.
-pub(crate) mod hex_sum {
-    use serde::{Deserialize as _, Deserializer, Serializer, de};
-
-    use crate::digest::Sum;
-
-    pub(crate) fn serialize<S: Serializer>(sum: &Sum, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(sum)
-    }
-
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Sum, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
     }
 }
 

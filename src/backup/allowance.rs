@@ -19,8 +19,12 @@ const ENCODING: u64 = 5;
 /// Semaphores count in KiB.
 const UNIT: u64 = 1 << 10;
 
-/// What those ahead have together where memory is scarce. Half of what there is more goes to them.
-const LEAST_AHEAD: u64 = 4 << 20;
+/// What those ahead have together where memory is scarce. A sixth of what there is more goes to them.
+const LEAST_AHEAD: u64 = 2 << 20;
+/// How many cursors read one collection at the most.
+const MOST_ABREAST: usize = 4;
+/// How many segments a stretch has at the most, and at the least: shorter ones are not worth a cursor.
+const STRETCH: std::ops::RangeInclusive<u64> = 4..=16;
 /// Shares of the memory budget, in hundredths.
 const CURRENT: u64 = 14;
 const WORKERS: u64 = 22;
@@ -32,7 +36,10 @@ pub(super) struct Allowance {
     /// What a byte of BSON costs until it is laid out.
     cost: u64,
     current: Pool,
+    /// For what one collection's cursors read beside the foremost of them.
+    beside: Pool,
     ahead: Pool,
+    abreast: usize,
     workers: Arc<Semaphore>,
 }
 
@@ -66,6 +73,7 @@ impl Allowance {
     pub(super) fn of(memory: Memory, form: (Payload, Compression)) -> Self {
         let segment = memory.share(1).clamp(LEAST_SEGMENT, SEGMENT);
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let surplus = memory.bytes().saturating_sub(Memory::LEAST);
         let affordable = usize::try_from(memory.share(WORKERS) / (ENCODING * segment)).unwrap_or(usize::MAX);
         Self {
             segment,
@@ -75,7 +83,9 @@ impl Allowance {
                 _ => 1,
             },
             current: Pool::of(memory.share(CURRENT)),
-            ahead: Pool::of(LEAST_AHEAD + memory.bytes().saturating_sub(Memory::LEAST) / 2),
+            beside: Pool::of(surplus / 3),
+            ahead: Pool::of(LEAST_AHEAD + surplus / 6),
+            abreast: cores.clamp(1, MOST_ABREAST),
             workers: Arc::new(Semaphore::new(affordable.clamp(1, cores))),
         }
     }
@@ -85,6 +95,7 @@ impl Allowance {
         Room {
             index,
             turn,
+            stretch: None,
             allowance: self.clone(),
         }
     }
@@ -95,10 +106,37 @@ impl Allowance {
 pub(super) struct Room {
     index: usize,
     turn: watch::Receiver<usize>,
+    /// Which of the collection's stretches, and the one that is handed on.
+    stretch: Option<(usize, watch::Receiver<usize>)>,
     allowance: Allowance,
 }
 
 impl Room {
+    /// How many cursors may read the collection.
+    pub(super) fn abreast(&self) -> usize {
+        self.allowance.abreast
+    }
+
+    /// How many documents are to be in a stretch, so that those beside the foremost one fit into memory; `None` where it is too scarce for that.
+    pub(super) fn documents_per_stretch(&self, collection: &Collection) -> Option<u64> {
+        let Allowance { beside, segment, .. } = &self.allowance;
+        let others = (self.allowance.abreast as u64)
+            .checked_sub(1)
+            .filter(|&others| others > 0)?;
+        // A reply is paid for with a quarter more.
+        let segments = beside.units * UNIT / others / (segment + segment / 4) / self.allowance.cost;
+        (segments >= *STRETCH.start())
+            .then(|| segments.min(*STRETCH.end()) * u64::from(self.documents_per_reply(collection)))
+    }
+
+    /// The room of the cursor that reads a stretch of the collection.
+    pub(super) fn of_stretch(&self, index: usize, turn: watch::Receiver<usize>) -> Self {
+        Self {
+            stretch: Some((index, turn)),
+            ..self.clone()
+        }
+    }
+
     /// How much BSON is to go into a segment.
     pub(super) fn segment(&self) -> usize {
         usize::try_from(self.allowance.segment).unwrap_or(usize::MAX)
@@ -144,21 +182,37 @@ impl Room {
         (expected + expected / 4).min(LONGEST_REPLY) * self.allowance.cost
     }
 
-    /// Out of the allowance for those ahead, or, when it is this collection's turn, out of its own.
+    /// As the collection's foremost cursor does, or, when it is the collection's turn, out of the allowance for the others.
     async fn take(&mut self, bytes: u64) -> OwnedSemaphorePermit {
-        let (ahead, current) = (self.allowance.ahead.clone(), self.allowance.current.clone());
+        if let Some((stretch, foremost)) = &mut self.stretch {
+            let beside = &self.allowance.beside;
+            tokio::select! {
+                biased;
+                () = comes_to(foremost, *stretch) => {}
+                permit = async {
+                    comes_to(&mut self.turn, self.index).await;
+                    beside.take(bytes).await
+                } => return permit,
+            }
+        }
+        self.take_as_foremost(bytes).await
+    }
+
+    /// Out of the allowance for those ahead, or, when it is this collection's turn, out of its own.
+    async fn take_as_foremost(&mut self, bytes: u64) -> OwnedSemaphorePermit {
+        let Allowance { ahead, current, .. } = &self.allowance;
         tokio::select! {
             biased;
-            () = self.its_turn() => current.take(bytes).await,
+            () = comes_to(&mut self.turn, self.index) => current.take(bytes).await,
             permit = ahead.take(bytes) => permit,
         }
     }
+}
 
-    async fn its_turn(&mut self) {
-        let index = self.index;
-        // An error means that the pipeline is gone; the next send then ends this reader.
-        let _ = self.turn.wait_for(|&turn| turn >= index).await;
-    }
+/// Waits for a turn.
+async fn comes_to(turn: &mut watch::Receiver<usize>, index: usize) {
+    // An error means that the pipeline is gone; the next send then ends this reader.
+    let _ = turn.wait_for(|&turn| turn >= index).await;
 }
 
 /// Gives back what of a permit is more than so many bytes need.

@@ -5,9 +5,9 @@
 //! when it is that segment's turn, and a reader asks for the next reply when there is room for it.
 //!
 //! **The budget.** A collection's replies are asked for one ahead of what is done with them, and paid for out of an [`Allowance`]: before a reply is asked for with what it may come to, then with
-//! what it came to, and once it is encoded with what the segment takes until it is laid out. The collection whose turn it is has one allowance. Those after it share another, so that a
-//! thousand small ones do not each pay a round trip and the server has something to do while a cursor of it waits; the two are separate, so the ones waiting can never starve the
-//! one that everybody waits for.
+//! what it came to, and once it is encoded with what the segment takes until it is laid out. The collection whose turn it is has one allowance, and, where several cursors read it
+//! ([`abreast`](super::abreast)), another for those beside the foremost. Those after it share a third, so that a thousand small ones do not each pay a round trip and the server has something to
+//! do while a cursor of it waits. The three are separate, so the ones waiting can never starve the one that everybody waits for.
 //!
 //! **Replies are small**, one segment each: a server fills a reply, then sends it, so the smaller it is the more of both, and of what happens to it here, goes on at the same time; and memory of that
 //! size is had again without asking the kernel. Replies of 2 MiB are a fifth faster than those of 8, those of 1 MiB slower again (`docs/PERFORMANCE.md`).
@@ -147,6 +147,7 @@ impl Pipeline {
                 room: self.allowance.room(index, self.turn.subscribe()),
                 sender,
                 patience: PATIENCE,
+                until: None,
             };
             self.readers.spawn(reader.run());
             self.streams.push_back(receiver);

@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::task::JoinHandle;
 
+use super::abreast::Stretches;
 use super::allowance::{Room, give_back, part_of};
 use super::pipeline::{Behind, Pending, Piece, Reading, Task, hashing};
 use super::request::ConsistencyDemand;
 use crate::catalog::{Collection, Kind};
-use crate::mongo::{Batch, Batches, MongoError, Position, ReadAt, Scan, ScanOrder, Trail, code};
+use crate::mongo::{Batch, Batches, Edge, MongoError, Position, ReadAt, Scan, ScanOrder, Trail, code};
 
 /// Reads one collection.
 #[derive(Debug)]
@@ -21,6 +22,8 @@ pub(super) struct Reader {
     pub(super) sender: mpsc::Sender<Piece>,
     /// How often the connection may still break.
     pub(super) patience: u32,
+    /// The boundary that it reads up to; none means the collection's end.
+    pub(super) until: Option<Edge>,
 }
 
 /// How often the connection may break while one collection is read. One that breaks closes all others of the driver, too.
@@ -29,9 +32,23 @@ pub(super) const PATIENCE: u32 = 5;
 const AT_ONCE: Duration = Duration::from_secs(5);
 
 impl Reader {
-    /// Reads to the end, to a failure, or until nobody wants to know.
+    /// Reads to the end, to a failure, or until nobody wants to know, with as many cursors as are of use.
     pub(super) async fn run(mut self) {
-        let last = match self.read().await {
+        let ended = match Stretches::of(&self).await {
+            Some(stretches) => stretches.read(&self).await,
+            None => self.read().await,
+        };
+        self.say_how_it(ended).await;
+    }
+
+    /// As [`Self::run`], with one cursor.
+    pub(super) async fn run_alone(mut self) {
+        let ended = self.read().await;
+        self.say_how_it(ended).await;
+    }
+
+    async fn say_how_it(&self, ended: Result<(), MongoError>) {
+        let last = match ended {
             Ok(()) => Piece::End,
             Err(error) => Piece::Failed(error),
         };
@@ -43,14 +60,16 @@ impl Reader {
         loop {
             let memory = self.room.first(&self.task.collection).await;
             let Some((batches, first)) = self.open_patiently().await? else {
-                return Ok(());
+                return self.at_the_end();
             };
             let trail = batches.trail();
             let mut replies = Replies::fetch(batches, self.room.clone(), self.task.collection.clone());
             let taken = self.take_all((first, memory), trail, &mut replies).await;
             replies.stop().await;
-            let Some((error, place)) = taken? else {
-                return Ok(());
+            let (error, place) = match taken? {
+                Taken::Enough => return Ok(()),
+                Taken::All => return self.at_the_end(),
+                Taken::Until(place, error) => (error, place),
             };
             if !self.can_go_on_after(&error, place.as_ref()) {
                 return Err(error);
@@ -60,24 +79,42 @@ impl Reader {
         }
     }
 
-    /// Hands all replies on, until there are no more, or nobody wants to know; or until one cannot be had, which is given with the place behind the last that could.
+    /// Hands all replies on, up to the boundary or the end.
     async fn take_all(
         &self,
         first: (Batch, OwnedSemaphorePermit),
         mut trail: Trail,
         replies: &mut Replies,
-    ) -> Result<Option<(MongoError, Option<Position>)>, MongoError> {
+    ) -> Result<Taken, MongoError> {
         let (mut batch, mut memory) = first;
         loop {
-            let place = trail.behind(&batch)?;
-            if !self.hand_on(batch, memory, place.clone()).await? {
-                return Ok(None);
+            let mut place = trail.behind(&batch)?;
+            let is_reached = match &self.until {
+                Some(edge) => edge.is_reached(&mut batch, &mut place)?,
+                None => false,
+            };
+            if !self.hand_on(batch, memory, place.clone()).await? || is_reached {
+                return Ok(Taken::Enough);
             }
             (batch, memory) = match replies.next().await {
                 Ok(Some(next)) => next,
-                Ok(None) => return Ok(None),
-                Err(error) => return Ok(Some((error, place))),
+                Ok(None) => return Ok(Taken::All),
+                Err(error) => return Ok(Taken::Until(place, error)),
             };
+        }
+    }
+
+    /// The collection's end is no good end before the boundary, behind which another cursor reads.
+    fn at_the_end(&self) -> Result<(), MongoError> {
+        match &self.until {
+            None => Ok(()),
+            Some(edge) => Err(MongoError::unexpected(
+                format!("reading {}", self.task.collection.name),
+                format!(
+                    "a cursor came to its end before record {}, which was there",
+                    edge.record()
+                ),
+            )),
         }
     }
 
@@ -113,7 +150,7 @@ impl Reader {
         }
     }
 
-    /// Opens the cursor and takes its first reply, at a snapshot or, where that cannot be had, without one.
+    /// Opens the cursor and takes its first reply, at a snapshot or, where that cannot be had, without one: then to the collection's end, since without a snapshot there are no boundaries.
     async fn open(&mut self) -> Result<Option<(Batches, Batch)>, MongoError> {
         let (at, reason) = match self.reading.at {
             ReadAt::Snapshot(_) if self.task.collection.is_capped() => (
@@ -135,7 +172,10 @@ impl Reader {
                 let reason = format!("the snapshot could no longer be read: {}{since}", error.reason);
                 match self.reading.demand {
                     ConsistencyDemand::Require => return Err(error),
-                    ConsistencyDemand::Auto => (self.first(fallback).await, Some(reason)),
+                    ConsistencyDemand::Auto => {
+                        self.until = None;
+                        (self.first(fallback).await, Some(reason))
+                    }
                 }
             }
             opened => (opened, reason),
@@ -158,7 +198,12 @@ impl Reader {
         let order = self.order(at)?;
         match self.first_in(order, at).await {
             // `mongos` and servers of others know no resume tokens.
-            Err(error) if order == ScanOrder::Record && self.task.from.is_none() && is_refusal(&error) => {
+            Err(error)
+                if order == ScanOrder::Record
+                    && self.task.from.is_none()
+                    && self.until.is_none()
+                    && is_refusal(&error) =>
+            {
                 let order = match self.task.collection.is_capped() {
                     true => ScanOrder::Natural,
                     false => ScanOrder::Id,
@@ -176,6 +221,7 @@ impl Reader {
             order,
             after: self.task.from.as_ref(),
             range: self.task.range.as_ref(),
+            limit: self.until.as_ref().map(|edge| self.most_before(edge)),
         };
         let documents = self.room.documents_per_reply(&self.task.collection);
         let mut batches = mongo
@@ -187,8 +233,14 @@ impl Reader {
         }
     }
 
+    /// How many documents there can be up to a boundary: no more than numbers, and exactly as many where none was ever deleted. Nothing is then read in vain.
+    fn most_before(&self, edge: &Edge) -> i64 {
+        let behind = self.task.from.as_ref().and_then(Position::record).unwrap_or(0);
+        edge.record().saturating_sub(behind).max(1)
+    }
+
     /// The order in which the collection is read, so that another invocation can go on.
-    fn order(&self, at: ReadAt) -> Result<ScanOrder, MongoError> {
+    pub(super) fn order(&self, at: ReadAt) -> Result<ScanOrder, MongoError> {
         let snapshot = matches!(at, ReadAt::Snapshot(_));
         let measurements = self.task.collection.kind == Kind::Timeseries;
         Ok(match &self.task.from {
@@ -248,6 +300,16 @@ impl Reader {
         }
         Ok(true)
     }
+}
+
+/// How far the replies of a cursor were handed on.
+enum Taken {
+    /// As far as was wanted, or as anybody listens.
+    Enough,
+    /// Up to the cursor's end.
+    All,
+    /// Up to this place; then one could not be had.
+    Until(Option<Position>, MongoError),
 }
 
 /// A reply, and the room that was taken for it; none at the end.

@@ -9,6 +9,7 @@ use bson::{RawBsonRef, RawDocumentBuf};
 use mongodb::raw_batch_cursor::RawBatch;
 
 use super::MongoError;
+use super::ids::is_same_id;
 
 /// One reply of a cursor, with its documents.
 #[derive(Clone, Debug)]
@@ -54,6 +55,23 @@ impl Batch {
         // Nothing was read: there is no place yet.
         let is_place = !matches!(token.get("$recordId"), Ok(Some(RawBsonRef::Null)));
         is_place.then(|| token.to_owned())
+    }
+
+    /// Takes off the document with the same `_id` as another, and all behind it; false where there is none.
+    ///
+    /// # Errors
+    /// Where the reply is not a sequence of documents.
+    pub(super) fn cut_before(&mut self, next: &[u8]) -> Result<bool, MongoError> {
+        let mut walk = self.all_documents();
+        let mut before = 0;
+        while let Some(document) = walk.next() {
+            if is_same_id(document?, next) {
+                self.elements.end = self.elements.start + before;
+                return Ok(true);
+            }
+            before = walk.at;
+        }
+        Ok(false)
     }
 
     /// How many documents there are. They are walked for that.

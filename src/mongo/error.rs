@@ -20,6 +20,8 @@ pub mod code {
     pub const DOCUMENT_VALIDATION_FAILURE: i32 = 121;
     /// This server cannot read at a snapshot (a standalone).
     pub const ILLEGAL_OPERATION_NOT_REPLICA_SET: i32 = 123;
+    /// What is to be gone on from is not there.
+    pub const KEY_NOT_FOUND: i32 = 211;
     /// The snapshot is older than the server's history.
     pub const SNAPSHOT_TOO_OLD: i32 = 239;
     /// This collection cannot be read at that time.

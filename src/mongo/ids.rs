@@ -70,6 +70,14 @@ pub fn id_alone(document: &[u8], key: &str) -> Option<RawDocumentBuf> {
     RawDocumentBuf::from_bytes(one_field(id.kind, key, &document[id.value..id.end])).ok()
 }
 
+/// Whether two documents have the same `_id`, byte for byte.
+pub(super) fn is_same_id(one: &[u8], other: &[u8]) -> bool {
+    match (id_of(one), id_of(other)) {
+        (Some(a), Some(b)) => (a.kind, &one[a.value..a.end]) == (b.kind, &other[b.value..b.end]),
+        _ => false,
+    }
+}
+
 fn id_of(document: &[u8]) -> Option<Element<'_>> {
     Elements::of(document)
         .map_while(Result::ok)

@@ -84,6 +84,19 @@ impl Position {
         }
     }
 
+    /// The place behind the record with this number.
+    pub(super) fn behind_record(record: i64) -> Self {
+        Self::Record(Raw(bson::rawdoc! {"$recordId": record}))
+    }
+
+    /// The number of the record that it lies behind, where there is one.
+    pub fn record(&self) -> Option<i64> {
+        match self {
+            Self::Record(Raw(token)) => token.get_i64("$recordId").ok(),
+            Self::Id(_) | Self::Skipped(_) => None,
+        }
+    }
+
     /// The order in which it is a place.
     pub fn order(&self) -> ScanOrder {
         match self {
@@ -105,6 +118,8 @@ pub struct Scan<'a> {
     pub after: Option<&'a Position>,
     /// Which documents, where it is not all of them. Only by `_id`.
     pub range: Option<&'a IdRange>,
+    /// How many documents at the most, where that is known.
+    pub limit: Option<i64>,
 }
 
 impl Scan<'_> {
@@ -115,6 +130,7 @@ impl Scan<'_> {
             order: ScanOrder::Natural,
             after: None,
             range: None,
+            limit: None,
         }
     }
 
@@ -122,6 +138,9 @@ impl Scan<'_> {
     pub(super) fn describe(&self, find: &mut RawDocumentBuf) {
         if let Some(filter) = self.filter() {
             find.append(cstr!("filter"), filter);
+        }
+        if let Some(limit) = self.limit {
+            find.append(cstr!("limit"), limit);
         }
         match self.order {
             ScanOrder::Record => {
@@ -218,6 +237,7 @@ mod tests {
             order: ScanOrder::Id,
             after,
             range: Some(&range),
+            limit: None,
         };
         let mut find = RawDocumentBuf::new();
         scan(Some(&after)).describe(&mut find);

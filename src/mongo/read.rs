@@ -84,7 +84,27 @@ impl Mongo {
         if let Some(concern) = scan.at.read_concern() {
             find.append(bson::cstr!("readConcern"), concern);
         }
-        let namespace = format!("{database}.{collection}");
+        let batches = self
+            .open(database, format!("{database}.{collection}"), find, documents)
+            .await?;
+        Ok(Batches {
+            order: scan.order,
+            read: match scan.after {
+                Some(&Position::Skipped(documents)) => documents,
+                _ => 0,
+            },
+            ..batches
+        })
+    }
+
+    /// Opens the cursor of a `find` at a server that may be read from, with at most so many documents in a reply.
+    pub(super) async fn open(
+        &self,
+        database: &str,
+        namespace: String,
+        find: RawDocumentBuf,
+        documents: u32,
+    ) -> Result<Batches, MongoError> {
         let db = self.database(database);
         let mut command = db.run_raw_cursor_command(find).batch_size(documents);
         if let Some(selection) = self.read_selection() {
@@ -92,14 +112,7 @@ impl Mongo {
         }
         let opened = command.batch().await;
         let cursor = opened.map_err(|error| self.error(format!("reading {namespace}"), &error))?;
-        Ok(Batches {
-            order: scan.order,
-            read: match scan.after {
-                Some(&Position::Skipped(documents)) => documents,
-                _ => 0,
-            },
-            ..self.batches(namespace, cursor)
-        })
+        Ok(self.batches(namespace, cursor))
     }
 
     /// Opens a cursor over the documents whose `_id` is one of `ids`, in no particular order.

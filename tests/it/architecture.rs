@@ -10,12 +10,15 @@ const LAYERS: [&[&str]; 5] = [
     // The rim.
     &["mongo", "store", "secrets"],
     // What operations share.
-    &["failure", "progress", "config", "run", "runtime", "open"],
+    &["failure", "progress", "config", "run", "runtime", "logging", "open"],
     // Operations.
     &["backup", "continued", "restore", "verify", "drill", "inspect", "counts"],
     // Shells.
     &["metrics", "lambda", "schemas"],
 ];
+
+/// Those that are a package of their own, compiled for speed.
+const CODEC: [&str; 3] = ["elements", "extjson", "digest"];
 
 /// What the pure modules must not know.
 const IMPURE: [&str; 9] = [
@@ -31,7 +34,11 @@ const IMPURE: [&str; 9] = [
 ];
 
 fn files_of(module: &str) -> Vec<PathBuf> {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let package = match CODEC.contains(&module) {
+        true => "codec/src",
+        false => "src",
+    };
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(package);
     let mut files = vec![source.join(format!("{module}.rs"))];
     let mut folders = vec![source.join(module)];
     while let Some(folder) = folders.pop() {

@@ -1,5 +1,6 @@
 //! What moment an archive shows, and what it says when it is not one: with writers, with collections that come and go, with servers that cannot do it or die.
 
+mod abreast;
 mod capped;
 mod continued;
 mod cut;

@@ -56,6 +56,7 @@ fn every_test_that_the_table_names_is_there() {
     let mut found = 0;
     for name in names {
         let (folder, path) = match name.strip_prefix("lib: ") {
+            Some(path) if path.starts_with("extjson") => ("codec/src", path),
             Some(path) => ("src", path),
             None => ("tests/it", name),
         };

@@ -16,7 +16,6 @@ use std::process::ExitCode;
 use arguments::Arguments;
 use clap::Parser as _;
 use mongotar::failure::{Failure, FailureKind};
-use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
     mongotar::runtime::with_one_arena();
@@ -34,11 +33,8 @@ fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Err(error) if !error.not_found() => return Err(failed::dotenv(&error)),
         _ => {}
     }
-    let filter = EnvFilter::try_from_env("MONGOTAR_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .init();
+    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    mongotar::logging::start(layer, "warn", &[]);
     let runtime = mongotar::runtime::runtime()
         .map_err(|error| Failure::new(FailureKind::Store, format!("the runtime cannot start: {error}")))?;
     let ended = runtime.block_on(Box::pin(commands::run(arguments)));

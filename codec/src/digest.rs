@@ -21,7 +21,7 @@ use crate::elements::Elements;
 /// The fingerprint of a set of documents. The default is that of no documents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub struct Digest {
-    #[serde(with = "crate::archive::hex_sum")]
+    #[serde(with = "hex_sum")]
     sum: Sum,
     documents: u64,
     bytes: u64,
@@ -177,6 +177,29 @@ impl DocumentHasher {
         }
         self.sorted.push(0);
         true
+    }
+}
+
+/// For fields that hold a [`Sum`]: as 32 hex digits, most significant first (`#[serde(with = "hex_sum")]`).
+pub mod hex_sum {
+    use serde::{Deserialize as _, Deserializer, Serializer, de};
+
+    use super::Sum;
+
+    /// Writes it as text.
+    ///
+    /// # Errors
+    /// The serializer's.
+    pub fn serialize<S: Serializer>(sum: &Sum, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(sum)
+    }
+
+    /// Reads it from text.
+    ///
+    /// # Errors
+    /// Where the text is not 32 hex digits.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Sum, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
     }
 }
 

@@ -5,26 +5,26 @@
 
 /// One element: its key, and where its bytes (type, key, NUL, value) lie in the document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Element<'a> {
+pub struct Element<'a> {
     /// The BSON type byte.
-    pub(crate) kind: u8,
+    pub kind: u8,
     /// The key, without its NUL.
-    pub(crate) key: &'a [u8],
+    pub key: &'a [u8],
     /// Offset of the type byte.
-    pub(crate) start: usize,
+    pub start: usize,
     /// Offset of the value's first byte.
-    pub(crate) value: usize,
+    pub value: usize,
     /// Offset after the value's last byte.
-    pub(crate) end: usize,
+    pub end: usize,
 }
 
 /// The walk ended on bytes that are no element.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Malformed;
+pub struct Malformed;
 
 /// The elements of one document, in order. After an error the walk is over.
 #[derive(Debug, Clone)]
-pub(crate) struct Elements<'a> {
+pub struct Elements<'a> {
     document: &'a [u8],
     at: usize,
 }
@@ -32,7 +32,7 @@ pub(crate) struct Elements<'a> {
 impl<'a> Elements<'a> {
     /// The elements of `document`, which includes its length prefix and its final NUL. The prefix is not looked at: the
     /// slice's own length rules.
-    pub(crate) fn of(document: &'a [u8]) -> Self {
+    pub fn of(document: &'a [u8]) -> Self {
         Self { document, at: 4 }
     }
 

@@ -1,0 +1,196 @@
+//! A large collection read by several cursors abreast, and handed on in its own order.
+//!
+//! One cursor gives some 300 MB/s of small documents, whatever is done with them: a server fills no reply while it sends another. So at a snapshot a large collection is cut, at records,
+//! into **stretches** of a few megabytes. While the foremost is handed on, the next is read by a cursor of its own into memory that is set aside for that
+//! ([`allowance`](super::allowance)); both come to their ends at about the same time, and the next two follow. Pieces, their order and the places from which another invocation goes
+//! on are the same as with one cursor.
+//!
+//! **Where stretches end** is decided as they begin, by the density of the collection's record numbers; what is to be a boundary must be a record, and where one was deleted the ones behind it
+//! are tried. Whatever speaks against boundaries (a clustered collection, `mongos`, another vendor's server, too few numbers still in use) means one cursor, no failure. A cursor that had to leave
+//! the snapshot reads on to the collection's end, and what was read of later stretches is dropped.
+
+use std::collections::VecDeque;
+
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+
+use super::pipeline::Piece;
+use super::reader::Reader;
+use crate::catalog::Collection;
+use crate::mongo::{Edge, Mongo, MongoError, Position, ReadAt, ScanOrder, code};
+
+/// How many of a collection's record numbers may be out of use for each that is not: where there are more, a stretch cannot be told from numbers.
+const SPARSEST: u64 = 1;
+/// How many numbers, each twice as far off as the one before, are tried for a boundary.
+const TRIES: u32 = 12;
+/// How many pieces of a stretch may wait. Memory limits them long before.
+const WAITING: usize = 256;
+
+/// The stretches of a collection, as they are cut.
+pub(super) struct Stretches {
+    mongo: Mongo,
+    database: String,
+    collection: Collection,
+    at: ReadAt,
+    /// How many numbers a stretch takes.
+    step: i64,
+    last: i64,
+    next: Option<Start>,
+}
+
+/// Where a stretch begins.
+struct Start {
+    from: Option<Position>,
+    /// The number before its first record.
+    record: i64,
+}
+
+/// From one boundary to the next, or to the collection's end.
+struct Stretch {
+    from: Option<Position>,
+    until: Option<Edge>,
+}
+
+/// What became of a stretch.
+enum Ended {
+    Whole,
+    /// It was read to the collection's end, outside of the snapshot.
+    WithAllBehindIt,
+    /// Nobody wants to know.
+    Unwanted,
+}
+
+impl Stretches {
+    /// How the collection of a reader is cut; `None` where one cursor is as good.
+    pub(super) async fn of(reader: &Reader) -> Option<Self> {
+        let (reading, task) = (&reader.reading, &reader.task);
+        let is_at_snapshot = matches!(reading.at, ReadAt::Snapshot(_)) && !task.collection.is_capped();
+        if !is_at_snapshot || !matches!(reader.order(reading.at), Ok(ScanOrder::Record)) {
+            return None;
+        }
+        let documents = task.collection.documents?;
+        let wanted = reader.room.documents_per_stretch(&task.collection)?;
+        if documents / 2 < wanted {
+            return None;
+        }
+        let (first, last) = reading
+            .mongo
+            .records(&reading.database, &task.collection.name, reading.at)
+            .await
+            .ok()??;
+        let numbers = u64::try_from(last.checked_sub(first)?).ok()? + 1;
+        if numbers / (SPARSEST + 1) > documents {
+            return None;
+        }
+        let step = u128::from(wanted) * u128::from(numbers) / u128::from(documents.max(1));
+        let from = task.from.clone();
+        let record = from.as_ref().map_or(Some(first - 1), Position::record)?;
+        Some(Self {
+            mongo: reading.mongo.clone(),
+            database: reading.database.clone(),
+            collection: task.collection.clone(),
+            at: reading.at,
+            step: i64::try_from(step).ok()?.max(1),
+            last,
+            next: Some(Start { from, record }),
+        })
+    }
+
+    /// Reads all of them, some abreast, and hands them on one after the other.
+    pub(super) async fn read(mut self, reader: &Reader) -> Result<(), MongoError> {
+        let turn = watch::Sender::new(0);
+        let mut readers = JoinSet::new();
+        let mut streams = VecDeque::new();
+        let mut begun = 0;
+        let ended = loop {
+            while streams.len() < reader.room.abreast()
+                && let Some(stretch) = self.cut().await
+            {
+                let (sender, pieces) = mpsc::channel(WAITING);
+                let mut of_stretch = Reader {
+                    task: reader.task.clone(),
+                    reading: reader.reading.clone(),
+                    room: reader.room.of_stretch(begun, turn.subscribe()),
+                    sender,
+                    patience: reader.patience,
+                    until: stretch.until,
+                };
+                of_stretch.task.from = stretch.from;
+                readers.spawn(of_stretch.run_alone());
+                streams.push_back((begun, pieces));
+                begun += 1;
+            }
+            let Some((index, pieces)) = streams.pop_front() else {
+                break Ok(());
+            };
+            turn.send_replace(index);
+            match hand_on(pieces, &reader.sender).await {
+                Ok(Ended::Whole) => {}
+                Ok(Ended::WithAllBehindIt | Ended::Unwanted) => break Ok(()),
+                Err(error) => break Err(error),
+            }
+        };
+        // No driver call is cut short.
+        drop(streams);
+        turn.send_replace(usize::MAX);
+        while readers.join_next().await.is_some() {}
+        ended
+    }
+
+    /// The next stretch.
+    async fn cut(&mut self) -> Option<Stretch> {
+        let Start { from, record } = self.next.take()?;
+        let until = self.edge(record.saturating_add(self.step)).await;
+        self.next = until.as_ref().map(|edge| Start {
+            from: Some(edge.position()),
+            record: edge.record(),
+        });
+        Some(Stretch { from, until })
+    }
+
+    /// A boundary behind a record or one of those after it; `None` where the rest is better read as one.
+    async fn edge(&self, wanted: i64) -> Option<Edge> {
+        for distance in (0..TRIES).map(|exponent| (1_i64 << exponent) - 1) {
+            let record = wanted.saturating_add(distance);
+            if record.saturating_add(self.step / 2) > self.last {
+                return None;
+            }
+            match self
+                .mongo
+                .edge(&self.database, &self.collection.name, self.at, record)
+                .await
+            {
+                Ok(edge) => return edge,
+                Err(error) if error.is(code::KEY_NOT_FOUND) => {}
+                // What is wrong with the server or the way to it, a cursor finds out, too, and can deal with.
+                Err(_) => return None,
+            }
+        }
+        None
+    }
+}
+
+/// Hands a stretch on as a part of its collection.
+async fn hand_on(mut pieces: mpsc::Receiver<Piece>, to: &mpsc::Sender<Piece>) -> Result<Ended, MongoError> {
+    let mut ended = Ended::Whole;
+    loop {
+        let piece = match pieces.recv().await {
+            Some(Piece::End) => return Ok(ended),
+            Some(Piece::Failed(error)) => return Err(error),
+            Some(piece) => piece,
+            // Silence is not the end.
+            None => {
+                return Err(MongoError::unexpected(
+                    "reading a part of a collection",
+                    "its task ended before it came to the end: this is a bug, please report it",
+                ));
+            }
+        };
+        if matches!(piece, Piece::Exception(_)) {
+            ended = Ended::WithAllBehindIt;
+        }
+        if to.send(piece).await.is_err() {
+            return Ok(Ended::Unwanted);
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! Boundaries within a collection, by the server's own numbers for its records.
+//!
+//! A collection that is not clustered has a number for each record, which grows with each insertion; a scan in natural order goes by it, and a resume token is that number
+//! ([`Position::Record`]). At a snapshot neither records nor numbers change, so there a record is a boundary between two scans: the first one ends with it, the second one resumes behind it.
+//!
+//! Documents do not tell their record. Where a reply goes beyond a boundary, the first document that is too much is known by its `_id`.
+
+use bson::raw::CStr;
+use bson::{RawDocumentBuf, cstr, rawdoc};
+
+use super::{Batch, Mongo, MongoError, Position, ReadAt};
+
+/// A boundary behind one of a collection's records.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Edge {
+    record: i64,
+    /// The document behind it, of which the `_id` is enough.
+    next: RawDocumentBuf,
+}
+
+impl Edge {
+    /// The last record before it.
+    pub fn record(&self) -> i64 {
+        self.record
+    }
+
+    /// The place behind it.
+    pub fn position(&self) -> Position {
+        Position::behind_record(self.record)
+    }
+
+    /// Whether a scan came here with a reply, whose end is at `place`. What of the reply lies beyond is taken off.
+    ///
+    /// # Errors
+    /// Where the reply goes beyond without the document that lies there: it is not of the scan that the boundary was made for.
+    pub fn is_reached(&self, batch: &mut Batch, place: &mut Option<Position>) -> Result<bool, MongoError> {
+        let Some(record) = place.as_ref().and_then(Position::record) else {
+            return Ok(false);
+        };
+        if record > self.record {
+            if !batch.cut_before(self.next.as_bytes())? {
+                return Err(MongoError::unexpected(
+                    "reading a part of a collection",
+                    format!(
+                        "a reply goes from before record {} to {record} and holds none behind it",
+                        self.record
+                    ),
+                ));
+            }
+            *place = Some(self.position());
+        }
+        Ok(record >= self.record)
+    }
+}
+
+impl Mongo {
+    /// The first and the last record of a collection at a snapshot; `None` where it has no documents, or no numbers for them.
+    ///
+    /// # Errors
+    /// What the server answered.
+    pub async fn records(
+        &self,
+        database: &str,
+        collection: &str,
+        at: ReadAt,
+    ) -> Result<Option<(i64, i64)>, MongoError> {
+        let outermost = async |direction: i32| {
+            let find = rawdoc! {"hint": {"$natural": direction}, "showRecordId": true};
+            let found = self.find_one_id(database, collection, at, find).await?;
+            Ok(found.and_then(|document| document.get_i64("$recordId").ok()))
+        };
+        let (first, last) = tokio::try_join!(outermost(1), outermost(-1))?;
+        Ok(first.zip(last))
+    }
+
+    /// The boundary behind a record at a snapshot; `None` where no record lies behind it.
+    ///
+    /// # Errors
+    /// What the server answered; [`KEY_NOT_FOUND`](super::code::KEY_NOT_FOUND) where there is no such record.
+    pub async fn edge(
+        &self,
+        database: &str,
+        collection: &str,
+        at: ReadAt,
+        record: i64,
+    ) -> Result<Option<Edge>, MongoError> {
+        let find = rawdoc! {
+            "hint": {"$natural": 1},
+            "$_requestResumeToken": true,
+            "$_resumeAfter": {"$recordId": record},
+        };
+        let found = self.find_one_id(database, collection, at, find).await?;
+        Ok(found.map(|next| Edge { record, next }))
+    }
+
+    /// The `_id` of the first document that is found.
+    async fn find_one_id(
+        &self,
+        database: &str,
+        collection: &str,
+        at: ReadAt,
+        how: RawDocumentBuf,
+    ) -> Result<Option<RawDocumentBuf>, MongoError> {
+        let namespace = format!("{database}.{collection}");
+        let mut find = rawdoc! {"find": collection, "limit": 1, "singleBatch": true, "projection": {"_id": 1}};
+        for element in how.iter_elements().flatten() {
+            let key: &CStr = element.key();
+            if let Ok(value) = element.value() {
+                find.append(key, value);
+            }
+        }
+        if let Some(concern) = at.read_concern() {
+            find.append(cstr!("readConcern"), concern);
+        }
+        let mut found = self.open(database, namespace, find, 1).await?;
+        let Some(reply) = found.next().await else {
+            return Ok(None);
+        };
+        let reply = reply?;
+        let Some(document) = reply.all_documents().next() else {
+            return Ok(None);
+        };
+        let document = RawDocumentBuf::from_bytes(document?.to_vec());
+        document
+            .map(Some)
+            .map_err(|error| MongoError::unexpected("looking for a boundary", error.to_string()))
+    }
+}
