@@ -6,7 +6,7 @@ mod invocation;
 
 use std::sync::Arc;
 
-use lambda_runtime::{Diagnostic, LambdaEvent};
+use lambda_runtime::{Diagnostic, Error, LambdaEvent, service_fn};
 use serde::Serialize;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
@@ -26,6 +26,7 @@ use crate::restore::{
     restore_run,
 };
 use crate::run::{Deadline, Run};
+use crate::runtime::runtime;
 use crate::store::{Location, Store};
 use crate::verify::{VerifyReport, VerifyRequest, verify_run};
 use connection::Connection;
@@ -36,6 +37,38 @@ pub use invocation::Answer;
 
 /// How many workers may write an archive, where the event does not say.
 const DEFAULT_LANES: u32 = 8;
+
+/// Answers the events of the backup function, until the execution environment ends.
+///
+/// Here and not in the program, since what waits for a future is what it is compiled with: all of it as the library is, for size.
+///
+/// # Errors
+/// Where the runtime cannot start, or its interface does not answer.
+pub fn serve_backups() -> Result<(), Error> {
+    runtime()?.block_on(async {
+        let function = Arc::new(Function::start().await);
+        lambda_runtime::run(service_fn(move |event| {
+            let function = Arc::clone(&function);
+            async move { function.answer_backup(event).await }
+        }))
+        .await
+    })
+}
+
+/// As [`serve_backups`], those of the restore function.
+///
+/// # Errors
+/// As there.
+pub fn serve_restores() -> Result<(), Error> {
+    runtime()?.block_on(async {
+        let function = Arc::new(Function::start().await);
+        lambda_runtime::run(service_fn(move |event| {
+            let function = Arc::clone(&function);
+            async move { function.answer_restore(event).await }
+        }))
+        .await
+    })
+}
 
 /// One function's execution environment.
 #[derive(Debug, Default)]

@@ -76,7 +76,7 @@ fn commit() -> String {
     let git = |arguments: &[&str]| {
         let output = Command::new("git")
             .args(arguments)
-            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
             .output();
         output.ok().filter(|output| output.status.success())
     };

@@ -115,7 +115,7 @@ fn build_functions() -> Functions {
         cargo.arg("--release");
     }
     let built = cargo
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
         .status()
         .expect("cargo can be started");
     assert!(built.success(), "the functions could not be built");

@@ -19,12 +19,12 @@ const ENCODING: u64 = 5;
 /// Semaphores count in KiB.
 const UNIT: u64 = 1 << 10;
 
-/// What those ahead have together where memory is scarce. A sixth of what there is more goes to them.
+/// What those ahead have together where memory is scarce. A third of what there is more goes to them.
 const LEAST_AHEAD: u64 = 2 << 20;
 /// How many cursors read one collection at the most.
 const MOST_ABREAST: usize = 4;
 /// How many segments a stretch has at the most, and at the least: shorter ones are not worth a cursor.
-const STRETCH: std::ops::RangeInclusive<u64> = 4..=16;
+const STRETCH: std::ops::RangeInclusive<u64> = 4..=8;
 /// Shares of the memory budget, in hundredths.
 const CURRENT: u64 = 14;
 const WORKERS: u64 = 22;
@@ -83,8 +83,8 @@ impl Allowance {
                 _ => 1,
             },
             current: Pool::of(memory.share(CURRENT)),
-            beside: Pool::of(surplus / 3),
-            ahead: Pool::of(LEAST_AHEAD + surplus / 6),
+            beside: Pool::of(surplus / 6),
+            ahead: Pool::of(LEAST_AHEAD + surplus / 3),
             abreast: cores.clamp(1, MOST_ABREAST),
             workers: Arc::new(Semaphore::new(affordable.clamp(1, cores))),
         }

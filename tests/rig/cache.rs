@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// `<target directory>/rig`, where the target directory is `CARGO_TARGET_DIR` or `target` beside `Cargo.toml`.
 fn directory() -> PathBuf {
-    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let package = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
     let target = env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
     package.join(target).join("rig")
 }

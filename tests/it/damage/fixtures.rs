@@ -14,7 +14,7 @@ use mongotar::verify::{VerifyReport, verify};
 use super::forge::{Forge, Part, parts};
 
 fn folder() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/damaged")
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).join("tests/fixtures/damaged")
 }
 
 async fn verified(name: &str) -> Result<VerifyReport, Failure> {

@@ -21,7 +21,7 @@ use crate::rig::{ScratchDir, fresh_database_name, shared_replica_set};
 use crate::support::{insert, job, restore, tools_for};
 
 fn folder() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden/v1.0")
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).join("tests/golden/v1.0")
 }
 
 fn golden(compression: Compression, payload: Payload) -> Location {

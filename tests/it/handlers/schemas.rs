@@ -8,7 +8,10 @@ use crate::support;
 
 /// A schema of `infra/schemas`, in which an object of a result has no fields but the documented ones: readers may meet more, but not from this version.
 fn published(name: &str) -> Validator {
-    let file = format!("{}/infra/schemas/{name}.schema.json", env!("CARGO_MANIFEST_DIR"));
+    let file = format!(
+        "{}/infra/schemas/{name}.schema.json",
+        concat!(env!("CARGO_MANIFEST_DIR"), "/..")
+    );
     let schema = std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("{file}: {error}"));
     let mut schema: Value = serde_json::from_str(&schema).expect("JSON");
     forbid_more(&mut schema);

@@ -12,7 +12,7 @@ pub struct Template {
 
 /// A file of the project.
 pub fn file(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).join(name)
 }
 
 /// The text of a file of the project.

@@ -32,7 +32,7 @@ impl Drop for Up {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_command_brings_up_everything_and_ctrl_c_takes_it_down() {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("infra/local/up");
+    let script = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).join("infra/local/up");
     let mut up = Up(Command::new(script)
         .stdout(Stdio::piped())
         .spawn()

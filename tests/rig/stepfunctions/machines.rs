@@ -16,7 +16,8 @@ pub struct StateMachines {
 impl StateMachines {
     /// The definition of one of them, with its substitutions open.
     pub fn definition(name: &str) -> String {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("infra/statemachines/{name}.asl.json"));
+        let path =
+            Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).join(format!("infra/statemachines/{name}.asl.json"));
         std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
     }
 }
