@@ -35,8 +35,10 @@ use invocation::Invocation;
 pub use carrier::Place;
 pub use invocation::Answer;
 
-/// How many workers may write an archive, where the event does not say.
+/// How many workers may write an archive or load one, where the event does not say.
 const DEFAULT_LANES: u32 = 8;
+/// How many at the most: an account has no more concurrent invocations, unless it asked for them.
+const MOST_LANES: u32 = 1_000;
 
 /// Answers the events of the backup function, until the execution environment ends.
 ///
@@ -140,7 +142,7 @@ impl Function {
             None | Some("backup") => {}
             Some("databases") => return Ok(BackedUp::Databases(Listed::of(&jobs(&order, &tools).await?))),
             Some("plan") => {
-                let (job, most) = (order.single()?, lanes.unwrap_or(DEFAULT_LANES));
+                let (job, most) = (order.single()?, how_many("lanes", lanes)?);
                 let answer = Box::pin(plan_lanes(&job, &run, most, &tools)).await?;
                 return Ok(match answer {
                     PlanAnswer::Answer(answer) => BackedUp::One(answer),
@@ -194,7 +196,7 @@ impl Function {
                 .map(Restored::Archive),
             RestoreEvent::Drill(request) => self.drill(request, &run, deadline).await.map(Restored::Drill),
             RestoreEvent::Begin(request) => {
-                let workers = request.workers.unwrap_or(DEFAULT_LANES);
+                let workers = how_many("workers", request.workers)?;
                 let (job, tools) = self.restoring(request, deadline).await?;
                 match Box::pin(begin(&job, &run, workers, &tools)).await? {
                     Begun::Loads(report) => Ok(Restored::Loads(report)),
@@ -418,4 +420,32 @@ impl From<Failure> for Diagnostic {
 fn answer(report: impl Serialize) -> Result<Value, Failure> {
     serde_json::to_value(report)
         .map_err(|error| Failure::invalid(format!("the report cannot be written as JSON: {error}")))
+}
+
+/// How many workers are asked for.
+///
+/// # Errors
+/// Where it is none, or more than there can be.
+fn how_many(field: &str, asked: Option<u32>) -> Result<u32, Failure> {
+    match asked.unwrap_or(DEFAULT_LANES) {
+        some @ 1..=MOST_LANES => Ok(some),
+        other => Err(Failure::invalid(format!(
+            "{field} is {other}: give a number from 1 to {MOST_LANES}"
+        ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_is_one_worker_at_least_and_there_are_not_too_many() {
+        assert_eq!(how_many("lanes", None).ok(), Some(DEFAULT_LANES));
+        assert_eq!(how_many("lanes", Some(MOST_LANES)).ok(), Some(MOST_LANES));
+        for asked in [0, MOST_LANES + 1, u32::MAX] {
+            let refused = how_many("workers", Some(asked)).expect_err("refused");
+            assert!(refused.message.contains("from 1 to 1000"), "{}", refused.message);
+        }
+    }
 }

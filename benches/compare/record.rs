@@ -139,7 +139,8 @@ impl Record {
 
     /// Writes both files, named by date and mode, and gives the page's path.
     pub fn save(&self) -> PathBuf {
-        let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).join("benches/runs");
+        let programs = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let folder = programs.with_file_name("benches").join("runs");
         fs::create_dir_all(&folder).expect("benches/runs can be made");
         let date = self.machine.date.replace(' ', "_").replace(':', "");
         let page = folder.join(format!("{date}_{}.md", self.mode));

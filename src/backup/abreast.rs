@@ -70,9 +70,11 @@ impl Stretches {
         }
         let documents = task.collection.documents?;
         let wanted = reader.room.documents_per_stretch(&task.collection)?;
-        if documents / 2 < wanted {
+        let is_one_stretch = documents / 2 < wanted;
+        if is_one_stretch {
             return None;
         }
+        // What is wrong with the server or the way to it, a cursor finds out, too, and can deal with.
         let (first, last) = reading
             .mongo
             .records(&reading.database, &task.collection.name, reading.at)
@@ -162,7 +164,7 @@ impl Stretches {
             {
                 Ok(edge) => return edge,
                 Err(error) if error.is(code::KEY_NOT_FOUND) => {}
-                // What is wrong with the server or the way to it, a cursor finds out, too, and can deal with.
+                // As in `of`.
                 Err(_) => return None,
             }
         }
