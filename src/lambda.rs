@@ -47,14 +47,7 @@ const MOST_LANES: u32 = 1_000;
 /// # Errors
 /// Where the runtime cannot start, or its interface does not answer.
 pub fn serve_backups() -> Result<(), Error> {
-    runtime()?.block_on(async {
-        let function = Arc::new(Function::start().await);
-        lambda_runtime::run(service_fn(move |event| {
-            let function = Arc::clone(&function);
-            async move { function.answer_backup(event).await }
-        }))
-        .await
-    })
+    serve(|function, event| async move { function.answer_backup(event).await })
 }
 
 /// As [`serve_backups`], those of the restore function.
@@ -62,13 +55,16 @@ pub fn serve_backups() -> Result<(), Error> {
 /// # Errors
 /// As there.
 pub fn serve_restores() -> Result<(), Error> {
+    serve(|function, event| async move { function.answer_restore(event).await })
+}
+
+fn serve<A>(answer: impl Fn(Arc<Function>, LambdaEvent<Value>) -> A) -> Result<(), Error>
+where
+    A: Future<Output = Result<Value, Failure>>,
+{
     runtime()?.block_on(async {
         let function = Arc::new(Function::start().await);
-        lambda_runtime::run(service_fn(move |event| {
-            let function = Arc::clone(&function);
-            async move { function.answer_restore(event).await }
-        }))
-        .await
+        lambda_runtime::run(service_fn(|event| answer(Arc::clone(&function), event))).await
     })
 }
 
