@@ -34,6 +34,10 @@ const AT_ONCE: Duration = Duration::from_secs(5);
 impl Reader {
     /// Reads to the end, to a failure, or until nobody wants to know, with as many cursors as are of use.
     pub(super) async fn run(mut self) {
+        // What was begun at one member is gone on with there.
+        if let Some(member) = self.task.from.as_ref().and_then(Position::member) {
+            self.reading.mongo = self.reading.mongo.reading_from(member);
+        }
         let ended = match Stretches::of(&self).await {
             Some(stretches) => stretches.read(&self).await,
             None => self.read().await,
@@ -136,7 +140,7 @@ impl Reader {
         may
     }
 
-    /// As [`Self::open`], again where the connection breaks.
+    /// As [`Self::open`], again where the connection breaks; from another member of the replica set where the one that was read from is gone and nothing was read yet.
     async fn open_patiently(&mut self) -> Result<Option<(Batches, Batch)>, MongoError> {
         loop {
             let began = Instant::now();
@@ -145,8 +149,25 @@ impl Reader {
                     tracing::warn!(%error, "a collection is opened again");
                     tokio::time::sleep(Duration::from_millis(200)).await;
                 }
+                Err(error) if error.transient && self.turns_to_another_member().await => {
+                    tracing::warn!(%error, "a collection is read from another member of the replica set");
+                }
                 opened => return opened,
             }
+        }
+    }
+
+    async fn turns_to_another_member(&mut self) -> bool {
+        if self.task.from.is_some() || self.until.is_some() {
+            return false;
+        }
+        let mongo = &self.reading.mongo;
+        match mongo.member_to_read().await {
+            Ok(Some(member)) if mongo.member().is_some_and(|gone| **gone != *member) => {
+                self.reading.mongo = mongo.reading_from(&member);
+                true
+            }
+            _ => false,
         }
     }
 

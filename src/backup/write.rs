@@ -32,7 +32,7 @@ pub(super) async fn read<H: Serialize>(
 ) -> Result<bool, Failure> {
     let resumable = lane.keeper.is_some();
     let mut pipeline = Pipeline::start(
-        reading(lane.job, lane.tools, moment, resumable),
+        reading(lane.job, lane.tools, moment, resumable).await?,
         tasks,
         lane.tools.memory,
     );
@@ -118,17 +118,18 @@ pub(super) fn manifest_text(manifest: &Manifest) -> Vec<u8> {
     text
 }
 
-fn reading(job: &BackupJob, tools: &Tools, moment: &Moment, resumable: bool) -> Reading {
+async fn reading(job: &BackupJob, tools: &Tools, moment: &Moment, resumable: bool) -> Result<Reading, Failure> {
     let style = if job.pretty { Style::Pretty } else { Style::Compact };
-    Reading {
-        mongo: tools.mongo.clone(),
+    let member = tools.mongo.member_to_read().await?;
+    Ok(Reading {
+        mongo: member.map_or_else(|| tools.mongo.clone(), |member| tools.mongo.reading_from(&member)),
         database: job.database.clone(),
         at: moment.time.map_or(moment.fallback(), ReadAt::Snapshot),
         fallback: moment.fallback(),
         demand: job.consistency,
         resumable,
         encoders: EncoderPool::new(job.payload, job.compression, style),
-    }
+    })
 }
 
 /// Entries for the collections that gave no documents, unless they are gone: then nobody can tell whether they had some.

@@ -1,5 +1,6 @@
 //! One client for a deployment, made once per process.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bson::{Document, RawDocumentBuf, doc};
@@ -23,7 +24,12 @@ pub struct Mongo {
     client: Client,
     uri: MongoUri,
     server: Server,
+    /// The read preference of the connection string.
     selection: Option<SelectionCriteria>,
+    /// Whether the connection string names one server, which is to be asked whatever it is.
+    direct: bool,
+    /// The only member of the replica set that may be read from.
+    member: Option<Arc<str>>,
 }
 
 impl Mongo {
@@ -39,6 +45,7 @@ impl Mongo {
         options.max_pool_size.get_or_insert(CONNECTIONS);
         options.max_connecting.get_or_insert(CONNECTING);
         let selection = options.selection_criteria.clone();
+        let direct = options.direct_connection == Some(true);
         let addresses = options.hosts.iter().map(ToString::to_string).collect();
         let client = Client::with_options(options).map_err(failed)?;
         let admin = client.database("admin");
@@ -60,6 +67,8 @@ impl Mongo {
                 hosts: members(&hello).unwrap_or_else(|| sorted(addresses)),
             },
             selection,
+            direct,
+            member: None,
         })
     }
 
@@ -72,9 +81,47 @@ impl Mongo {
         self.client.database(name)
     }
 
-    /// The read preference of the connection string.
+    /// Where cursors are opened.
     pub(super) fn read_selection(&self) -> Option<SelectionCriteria> {
-        self.selection.clone()
+        let Some(member) = self.member.clone() else {
+            return self.selection.clone();
+        };
+        Some(SelectionCriteria::Predicate(Arc::new(move |server| {
+            server.address().to_string().eq_ignore_ascii_case(&member)
+        })))
+    }
+
+    /// The member of the replica set that answers reads by the connection string's read preference at the moment. `None` where there is none to choose: of one server, or behind `mongos`.
+    ///
+    /// # Errors
+    /// What the server answered.
+    pub async fn member_to_read(&self) -> Result<Option<String>, MongoError> {
+        if self.direct || self.server.topology != Topology::ReplicaSet {
+            return Ok(None);
+        }
+        let admin = self.client.database("admin");
+        let mut hello = admin.run_command(doc! {"hello": 1});
+        if let Some(selection) = self.selection.clone() {
+            hello = hello.selection_criteria(selection);
+        }
+        let hello = hello
+            .await
+            .map_err(|error| self.error("choosing a member to read from", &error))?;
+        Ok(hello.get_str("me").ok().map(str::to_owned))
+    }
+
+    /// The same connection, with cursors at one member only. Each member has numbers of its own for its records, so what was begun by them can be gone on with there and nowhere else.
+    #[must_use]
+    pub fn reading_from(&self, member: &str) -> Self {
+        Self {
+            member: Some(member.into()),
+            ..self.clone()
+        }
+    }
+
+    /// The only member that is read from.
+    pub fn member(&self) -> Option<&Arc<str>> {
+        self.member.as_ref()
     }
 
     /// Runs a command on the primary. `action` names it in errors, with the namespace.

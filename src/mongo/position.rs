@@ -4,10 +4,12 @@
 //!
 //! * **behind a record**: a scan in natural order gives a resume token with each reply (`$_requestResumeToken`, `$_resumeAfter`; the server's own initial sync
 //!   works so). It costs nothing and keeps the order of capped collections. At a snapshot it holds even if that record was deleted meanwhile; without one it does not.
-//!   It is undocumented, and `mongos` and others refuse it;
+//!   It is undocumented, and `mongos` and others refuse it. The numbers are those of one member of a replica set, so such a place names its member;
 //! * **behind an `_id`**: a scan of the `_id` index, which costs the server about twice as much. It holds whatever is deleted or inserted. The comparison is that of
 //!   `$expr`, which, unlike a plain `$gt`, goes on across the types of mixed `_id`s, `MaxKey` included;
 //! * **behind so many documents**: the measurements of a time series have neither. At a snapshot they come in the same order every time, and only there.
+
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -21,12 +23,21 @@ use super::{Batch, ReadAt};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Position {
-    /// Behind the record that this token of the server's stands for.
-    Record(Raw),
+    /// Behind the record that a token of the server's stands for.
+    Record(RecordPlace),
     /// Behind the document with this `_id`.
     Id(Bound),
     /// Behind so many documents.
     Skipped(u64),
+}
+
+/// A record's place, at the member of the replica set that has it there: each member has numbers of its own for its records.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RecordPlace {
+    token: Raw,
+    /// `host:port`; none where there is only one server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    member: Option<Arc<str>>,
 }
 
 /// In which order a collection is read, and so how reading goes on.
@@ -44,7 +55,7 @@ pub enum ScanOrder {
 
 /// BSON as it came, in JSON as base64: a server holds what no text does.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Raw(RawDocumentBuf);
+pub(super) struct Raw(RawDocumentBuf);
 
 /// An `_id` as a bound.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -72,9 +83,9 @@ impl Bound {
 
 impl Position {
     /// The place behind everything of a reply, of which `read` documents came so far, this reply's included.
-    pub(super) fn behind(batch: &Batch, order: ScanOrder, read: u64) -> Option<Self> {
+    pub(super) fn behind(batch: &Batch, order: ScanOrder, read: u64, member: Option<&Arc<str>>) -> Option<Self> {
         match order {
-            ScanOrder::Record => batch.resume_token().map(Raw).map(Self::Record),
+            ScanOrder::Record => batch.resume_token().map(|token| Self::of_record(token, member)),
             ScanOrder::Id => {
                 let last = batch.all_documents().last()?.ok()?;
                 Bound::of(last).map(Self::Id)
@@ -85,14 +96,29 @@ impl Position {
     }
 
     /// The place behind the record with this number.
-    pub(super) fn behind_record(record: i64) -> Self {
-        Self::Record(Raw(bson::rawdoc! {"$recordId": record}))
+    pub(super) fn behind_record(record: i64, member: Option<&Arc<str>>) -> Self {
+        Self::of_record(bson::rawdoc! {"$recordId": record}, member)
+    }
+
+    fn of_record(token: RawDocumentBuf, member: Option<&Arc<str>>) -> Self {
+        Self::Record(RecordPlace {
+            token: Raw(token),
+            member: member.cloned(),
+        })
     }
 
     /// The number of the record that it lies behind, where there is one.
     pub fn record(&self) -> Option<i64> {
         match self {
-            Self::Record(Raw(token)) => token.get_i64("$recordId").ok(),
+            Self::Record(place) => place.token.0.get_i64("$recordId").ok(),
+            Self::Id(_) | Self::Skipped(_) => None,
+        }
+    }
+
+    /// The only member of the replica set at which it is a place.
+    pub fn member(&self) -> Option<&Arc<str>> {
+        match self {
+            Self::Record(place) => place.member.as_ref(),
             Self::Id(_) | Self::Skipped(_) => None,
         }
     }
@@ -146,8 +172,8 @@ impl Scan<'_> {
             ScanOrder::Record => {
                 find.append(cstr!("hint"), bson::rawdoc! {"$natural": 1});
                 find.append(cstr!("$_requestResumeToken"), true);
-                if let Some(Position::Record(Raw(token))) = self.after {
-                    find.append(cstr!("$_resumeAfter"), token.clone());
+                if let Some(Position::Record(place)) = self.after {
+                    find.append(cstr!("$_resumeAfter"), place.token.0.clone());
                 }
             }
             ScanOrder::Id => {
@@ -259,7 +285,8 @@ mod tests {
     #[test]
     fn a_place_survives_as_json() {
         let places = [
-            Position::Record(Raw(rawdoc! {"$recordId": 9_i64})),
+            Position::behind_record(9, None),
+            Position::behind_record(9, Some(&"db1.example:27017".into())),
             Position::Id(bound(rawdoc! {"b": 1, "a": bson::RawBson::MaxKey})),
             Position::Skipped(12),
         ];

@@ -1,5 +1,7 @@
 //! Reading a collection from its beginning to its end.
 
+use std::sync::Arc;
+
 use bson::{RawDocumentBuf, doc};
 use futures_util::StreamExt as _;
 use mongodb::raw_batch_cursor::RawBatchCursor;
@@ -26,6 +28,7 @@ pub struct Batches {
 pub struct Trail {
     order: ScanOrder,
     read: u64,
+    member: Option<Arc<str>>,
 }
 
 impl Trail {
@@ -37,7 +40,7 @@ impl Trail {
         if self.order == ScanOrder::Unpacked {
             self.read += batch.count()?;
         }
-        Ok(Position::behind(batch, self.order, self.read))
+        Ok(Position::behind(batch, self.order, self.read, self.member.as_ref()))
     }
 }
 
@@ -213,6 +216,7 @@ impl Batches {
         Trail {
             order: self.order,
             read: self.read,
+            member: self.mongo.member().cloned(),
         }
     }
 }

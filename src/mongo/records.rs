@@ -5,6 +5,8 @@
 //!
 //! Documents do not tell their record. Where a reply goes beyond a boundary, the first document that is too much is known by its `_id`.
 
+use std::sync::Arc;
+
 use bson::raw::CStr;
 use bson::{RawDocumentBuf, cstr, rawdoc};
 
@@ -14,6 +16,7 @@ use super::{Batch, Mongo, MongoError, Position, ReadAt};
 #[derive(Clone, Debug, PartialEq)]
 pub struct Edge {
     record: i64,
+    member: Option<Arc<str>>,
     /// The document behind it, of which the `_id` is enough.
     next: RawDocumentBuf,
 }
@@ -26,7 +29,7 @@ impl Edge {
 
     /// The place behind it.
     pub fn position(&self) -> Position {
-        Position::behind_record(self.record)
+        Position::behind_record(self.record, self.member.as_ref())
     }
 
     /// Whether a scan came here with a reply, whose end is at `place`. What of the reply lies beyond is taken off.
@@ -90,7 +93,8 @@ impl Mongo {
             "$_resumeAfter": {"$recordId": record},
         };
         let found = self.find_one_id(database, collection, at, find).await?;
-        Ok(found.map(|next| Edge { record, next }))
+        let member = self.member().cloned();
+        Ok(found.map(|next| Edge { record, member, next }))
     }
 
     /// The `_id` of the first document that is found.

@@ -7,6 +7,7 @@ mod cut;
 mod denied;
 mod interference;
 mod lanes;
+mod members;
 mod moment;
 mod secrets;
 mod server_gone;

@@ -200,6 +200,26 @@ impl Mongod {
         }
     }
 
+    /// Takes another server into this one's replica set.
+    fn add(&self, member: &Self) {
+        let reply = self.command(self.direct_uri(), doc! {"replSetGetConfig": 1});
+        let mut config = reply.get_document("config").expect("a configuration").clone();
+        let version = config.get_i32("version").expect("a number");
+        config.insert("version", version + 1);
+        let host = format!("127.0.0.1:{}", member.port);
+        let members = config.get_array_mut("members").expect("members");
+        members.push(doc! {"_id": 1, "host": host, "priority": 0, "votes": 0}.into());
+        self.command(self.direct_uri(), doc! {"replSetReconfig": config});
+        let deadline = Instant::now() + START_LIMIT;
+        while !member
+            .command(member.direct_uri(), doc! {"hello": 1})
+            .get_bool("secondary")
+            .unwrap_or(false)
+        {
+            member.check(deadline, "does not become a secondary");
+        }
+    }
+
     fn wait_until_writable(&self) {
         let deadline = Instant::now() + START_LIMIT;
         while !self

@@ -73,6 +73,17 @@ impl MongodBuilder {
         panic!("five ports in a row were taken between the check and the start of mongod");
     }
 
+    /// Starts the server as another member of a replica set, that never becomes its primary, and waits until it has all of the data.
+    pub fn join(self, primary: &Mongod) -> Mongod {
+        for _ in 0..5 {
+            if let Some(member) = self.start_on(free_port()) {
+                primary.add(&member);
+                return member;
+            }
+        }
+        panic!("five ports in a row were taken between the check and the start of mongod");
+    }
+
     /// `None` when somebody took the port in between.
     fn start_on(&self, port: u16) -> Option<Mongod> {
         let scratch = ScratchDir::new("mongod");
