@@ -8,7 +8,7 @@ use mongotar::restore::{ArchiveChoice, RestoreRequest};
 
 /// MongoDB backups as one standard tar, in S3 or a folder, that come back proven equal.
 #[derive(Debug, Parser)]
-#[command(version, about, max_term_width = 110)]
+#[command(name = "mongotar", version, about, max_term_width = 110)]
 pub struct Arguments {
     #[command(subcommand)]
     pub command: Command,
@@ -306,5 +306,16 @@ impl Restore {
             verify_sample_size: Some(self.verify_sample_size),
             ..RestoreRequest::default()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_program_has_its_own_name_and_not_its_packages() {
+        assert_eq!(Arguments::command().get_name(), "mongotar");
     }
 }
