@@ -76,6 +76,12 @@ impl Collection {
         }
     }
 
+    /// Whether no two documents have the same `_id`. Collections of old servers, and those made with
+    /// `autoIndexId: false`, may lack the index that sees to it.
+    pub fn has_unique_ids(&self) -> bool {
+        self.indexes.iter().any(|index| index.get_str("name") == Some("_id_"))
+    }
+
     /// Whether the collection was created with `capped: true`. Snapshot reads refuse these, and their order counts.
     pub fn is_capped(&self) -> bool {
         self.options.get_bool("capped").unwrap_or(false)
@@ -169,6 +175,8 @@ pub fn is_system(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use bson::rawdoc;
+
     use super::*;
 
     #[test]
@@ -182,5 +190,22 @@ mod tests {
         assert_eq!(server("6.0.5").version_numbers(), (6, 0, 5));
         assert_eq!(server("8.3.0-rc1").version_numbers(), (8, 3, 0));
         assert_eq!(server("").version_numbers(), (0, 0, 0));
+    }
+
+    #[test]
+    fn ids_are_unique_where_an_index_sees_to_it() {
+        let with = |indexes| Collection {
+            name: "a".to_owned(),
+            kind: Kind::Collection,
+            options: Definition::default(),
+            uuid: None,
+            indexes,
+            documents: None,
+            bytes: None,
+        };
+        let index = |name: &str| Definition::new(rawdoc! {"key": {"_id": 1}, "name": name});
+        assert!(with(vec![index("b_1"), index("_id_")]).has_unique_ids());
+        assert!(!with(vec![index("b_1")]).has_unique_ids());
+        assert!(!with(Vec::new()).has_unique_ids());
     }
 }

@@ -65,7 +65,9 @@ impl Stretches {
     pub(super) async fn of(reader: &Reader) -> Option<Self> {
         let (reading, task) = (&reader.reading, &reader.task);
         let is_at_snapshot = matches!(reading.at, ReadAt::Snapshot(_)) && !task.collection.is_capped();
-        if !is_at_snapshot || !matches!(reader.order(reading.at), Ok(ScanOrder::Record)) {
+        let goes_by_records = matches!(reader.order(reading.at), Ok(ScanOrder::Record));
+        // A boundary is found by an `_id`, which must be that of one document.
+        if !is_at_snapshot || !goes_by_records || !task.collection.has_unique_ids() {
             return None;
         }
         let documents = task.collection.documents?;

@@ -124,9 +124,11 @@ impl Room {
             .checked_sub(1)
             .filter(|&others| others > 0)?;
         // A reply is paid for with a quarter more.
-        let segments = beside.units * UNIT / others / (segment + segment / 4) / self.allowance.cost;
-        (segments >= *STRETCH.start())
-            .then(|| segments.min(*STRETCH.end()) * u64::from(self.documents_per_reply(collection)))
+        let affordable = beside.units * UNIT / others / (segment + segment / 4) / self.allowance.cost;
+        let segments = affordable.min(*STRETCH.end());
+        // Where a document takes more than a segment, a stretch has fewer documents than that.
+        let documents = segments * segment / collection.average_bytes();
+        (segments >= *STRETCH.start() && documents >= *STRETCH.start()).then_some(documents)
     }
 
     /// The room of the cursor that reads a stretch of the collection.
@@ -226,4 +228,52 @@ pub(super) fn give_back(permit: &mut OwnedSemaphorePermit, bytes: usize) {
 pub(super) fn part_of(permit: &mut OwnedSemaphorePermit, bytes: usize) -> OwnedSemaphorePermit {
     let units = (bytes / UNIT as usize).min(permit.num_permits());
     permit.split(units).expect("no more than there is")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::{Definition, Kind};
+
+    fn collection(average: u64) -> Collection {
+        Collection {
+            name: "a".to_owned(),
+            kind: Kind::Collection,
+            options: Definition::default(),
+            uuid: None,
+            indexes: Vec::new(),
+            documents: Some(1_000),
+            bytes: Some(average * 1_000),
+        }
+    }
+
+    #[test]
+    fn a_stretch_is_some_segments_long_or_there_is_none() {
+        let room = |megabytes: u64, compression| {
+            let memory = Memory::of(megabytes * 1_000_000).expect("enough");
+            let allowance = Allowance {
+                abreast: 2,
+                ..Allowance::of(memory, (Payload::Jsonl, compression))
+            };
+            allowance.room(0, watch::channel(0).1)
+        };
+        let roomy = room(250, Compression::Zstd);
+        let small = roomy.documents_per_stretch(&collection(1_024)).expect("memory for it");
+        assert_eq!(small, 8 * (roomy.segment() as u64) / 1_024);
+        assert_eq!(roomy.documents_per_stretch(&collection(3 << 20)), Some(5));
+        assert_eq!(
+            roomy.documents_per_stretch(&collection(15 << 20)),
+            None,
+            "each as long as a stretch"
+        );
+        assert_eq!(
+            room(64, Compression::Zstd).documents_per_stretch(&collection(1_024)),
+            None
+        );
+        assert_eq!(
+            room(190, Compression::None).documents_per_stretch(&collection(1_024)),
+            None,
+            "text is held, too"
+        );
+    }
 }
