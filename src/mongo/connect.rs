@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bson::{Document, RawDocumentBuf, doc};
-use mongodb::options::{ClientOptions, SelectionCriteria};
+use mongodb::options::{ClientOptions, SelectionCriteria, ServerAddress};
 use mongodb::{Client, Database};
 
 use super::{MongoError, MongoUri};
@@ -83,11 +83,13 @@ impl Mongo {
 
     /// Where cursors are opened.
     pub(super) fn read_selection(&self) -> Option<SelectionCriteria> {
-        let Some(member) = self.member.clone() else {
+        let Some(member) = self.member.as_deref() else {
             return self.selection.clone();
         };
+        // The driver writes the addresses of members as they write them themselves.
+        let (name, address) = (member.to_owned(), ServerAddress::parse(member).ok());
         Some(SelectionCriteria::Predicate(Arc::new(move |server| {
-            server.address().to_string().eq_ignore_ascii_case(&member)
+            address.as_ref() == Some(server.address()) || server.address().to_string().eq_ignore_ascii_case(&name)
         })))
     }
 
