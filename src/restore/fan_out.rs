@@ -187,8 +187,18 @@ pub async fn load(job: &RestoreJob, run: &Run, number: u32, tools: &Tools) -> Re
         load: number,
         documents,
     };
-    let TakenUp::Ours(journal) = take_up(&tools.store, load_folder(&folder, number)).await? else {
-        return Ok(report(RunStatus::Running, 0));
+    let journal = match take_up(&tools.store, load_folder(&folder, number)).await? {
+        TakenUp::Ours(journal) => journal,
+        TakenUp::Running => return Ok(report(RunStatus::Running, 0)),
+        // The others wait for what it says.
+        TakenUp::Nowhere => {
+            return Err(Failure::new(
+                FailureKind::Store,
+                format!(
+                    "{folder}: nothing can be written there, so nobody would learn what load {number} came to: allow s3:PutObject"
+                ),
+            ));
+        }
     };
     let recorded = journal.read::<LoadState>().await;
     let loaded = match recorded {
