@@ -53,7 +53,7 @@ pub fn run(scale: Scale) -> Record {
     record.condition(
         "database",
         format!(
-            "{:.0} MB of BSON, {} documents, {} collections: events (180 B), orders (1 KB), articles (56 KB), readings as a time series, 30 tiny ones",
+            "{:.0} MB of BSON, {} documents, {} collections: events (180 B), orders (1.1 KB), articles (56 KB), readings as a time series, 30 tiny ones",
             bytes as f64 / 1e6,
             report["totals"]["documents"],
             report["totals"]["collections"]

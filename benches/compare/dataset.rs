@@ -119,7 +119,15 @@ async fn fill_collection(mongo: &Mongo, database: &str, planned: &Planned) -> u6
             }
         });
     }
-    workers.join_all().await.into_iter().sum()
+    let made: u64 = workers.join_all().await.into_iter().sum();
+    let (mean, typical) = (made / planned.documents, planned.shape.typical_bytes());
+    let few = planned.documents < 1_000;
+    assert!(
+        few || mean.abs_diff(typical) <= typical / 10,
+        "{}: {mean} bytes each, and not {typical}",
+        planned.name
+    );
+    made
 }
 
 fn batch(shape: Shape, number: u64, documents: u64) -> InsertBatch {

@@ -27,7 +27,7 @@ pub fn run(scale: Scale) -> Record {
     };
     record.condition(
         "database",
-        "one collection of orders (1 KB each), and one of documents of 15 MB that cannot be compressed",
+        "one collection of orders (1.1 KB each), and one of documents of 15 MB that cannot be compressed",
     );
 
     let mut two = Vec::new();

@@ -9,7 +9,7 @@ use super::Random;
 /// A kind of document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shape {
-    /// About 1 KB: nested documents, an array of documents, many types.
+    /// About 1.1 KB: nested documents, an array of documents, many types.
     Order,
     /// About 180 bytes, flat.
     Event,
@@ -30,7 +30,7 @@ impl Shape {
     /// About how large a document is, bytes.
     pub fn typical_bytes(self) -> u64 {
         match self {
-            Self::Order => 1_000,
+            Self::Order => 1_100,
             Self::Event => 180,
             Self::User => 500,
             Self::Article => 56_000,
@@ -98,7 +98,7 @@ fn order(random: &mut Random, number: u64, index: u64) -> RawDocumentBuf {
     }
     let customer = random.below(200_000);
     let status = random.pick(&["paid", "sent", "open", "returned"]);
-    let note = random.below(30);
+    let note = random.below(46);
     rawdoc! {
         "_id": id(number, index),
         "number": i64::try_from(number * 1_000_000 + index).expect("below an i64"),
@@ -120,7 +120,9 @@ fn event(random: &mut Random, number: u64, index: u64) -> RawDocumentBuf {
         "at": date(random),
         "kind": random.pick(&["view", "click", "basket", "search"]),
         "user": id(random.below(50), random.below(4_000)),
+        "session": binary(random.bytes(16), BinarySubtype::Uuid),
         "page": random.word(),
+        "referrer": random.word(),
         "milliseconds": random.int(30_000),
         "score": random.double(1.0),
         "mobile": random.below(2) == 0,
