@@ -127,7 +127,9 @@ impl Upload {
         let (sink, source) = (self.sink.clone(), source.clone());
         self.in_flight.spawn(async move {
             match (sink, &source.location) {
-                (Sink::S3(upload), Location::S3 { bucket, key }) => upload.copy(number, (bucket, key), extent).await,
+                (Sink::S3(upload), Location::S3 { bucket, key }) => {
+                    upload.copy(number, (bucket, key, &source.etag), extent).await
+                }
                 (Sink::Local(file), Location::Local(path)) => {
                     let bytes = local::read(path, &source.etag, extent).await?.to_vec();
                     file.send(Part { number, offset, bytes }).await

@@ -109,6 +109,7 @@ contract! {
     an_upload_to_a_name_that_is_taken_does_not_begin
     of_two_uploads_to_one_name_the_second_does_not_begin
     an_aborted_upload_leaves_nothing
+    a_part_is_copied_of_the_object_that_was_found_or_not_at_all
     put_does_not_overwrite
     an_extent_is_read_exactly_and_never_past_the_end
     an_object_that_was_replaced_is_not_read
@@ -191,6 +192,31 @@ async fn an_aborted_upload_leaves_nothing(place: Place) {
     assert_eq!(visible(&place.store, &place.folder).await, [""; 0]);
     let again = place.store.upload(&goal, 3).await.expect("the name is free again");
     again.abort().await.expect("aborted");
+}
+
+async fn a_part_is_copied_of_the_object_that_was_found_or_not_at_all(place: Place) {
+    place.put("source", b"one two three").await.expect("put");
+    let source = place
+        .store
+        .find(&place.folder.join("source"))
+        .await
+        .expect("it is there");
+    let two = Extent { offset: 4, length: 3 };
+    let mut upload = place.store.upload(&place.folder.join("a"), 2).await.expect("begun");
+    upload.copy(1, 0, &source, two).await.expect("begun");
+    upload.commit().await.expect("committed");
+    assert_eq!(place.content("a").await, "two");
+
+    place.replace("source", b"ONE TWO THREE").await;
+    let mut upload = place.store.upload(&place.folder.join("b"), 2).await.expect("begun");
+    upload.copy(1, 0, &source, two).await.expect("begun");
+    let error = upload.commit().await.expect_err("refused");
+    assert!(
+        matches!(&error, StoreError::Changed(at) if *at == source.location),
+        "{error}"
+    );
+    upload.abort().await.expect("aborted");
+    assert_eq!(unfinished(&place.folder).await, [""; 0]);
 }
 
 async fn put_does_not_overwrite(place: Place) {
