@@ -3,8 +3,6 @@
 //! Each is a [run](crate::run). An invocation takes it up, does its part from the state that the last one left, and lets go of it again; near its deadline it answers
 //! `continue`, and the same event goes on. How far each of the three can pause, and what it has to remember, is its own matter.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -14,9 +12,6 @@ use crate::failure::{Failure, FailureKind};
 use crate::run::{Journal, Lease, Run, Taken};
 use crate::store::{Location, Store, StoreError};
 use crate::wording::count;
-
-/// How often a state is saved though nothing asks for it: what a crash costs at the most.
-pub(crate) const SAVED_EVERY: Duration = Duration::from_secs(20);
 
 /// What an invocation has to say of a run.
 #[derive(Clone, Debug, Serialize)]

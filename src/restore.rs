@@ -16,17 +16,20 @@
 //! A collection whose documents did not all arrive, or whose indexes could not all be built, does not replace one that is there; nothing is dropped when anything went wrong. The report
 //! is `complete` only if everything that was planned is there and equal.
 
+mod check;
 mod collection;
 mod commit;
 mod continued;
 mod create;
 mod fan_out;
 mod indexes;
+mod insert;
 mod kept;
 mod leftovers;
 mod load;
 mod lock;
 mod merge;
+mod outcome;
 mod privileges;
 mod readback;
 mod record;

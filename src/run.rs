@@ -30,6 +30,8 @@ use crate::store::Location;
 
 /// The folder below a destination in which runs keep their state.
 pub const IN_PROGRESS: &str = ".in-progress";
+/// How often a state is saved though nothing asks for it: what a crash costs at the most.
+pub(crate) const SAVED_EVERY: Duration = Duration::from_secs(20);
 /// How many digits of an id's hash tell two runs of the same second apart.
 const ID_DIGITS: usize = 12;
 

@@ -4,7 +4,7 @@
 //! [`LaneState`]: which parts were sent, the bytes that were not yet, the part that waits for its entry's header, what was counted so far, and the place in the collection.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde::Serialize;
 
@@ -16,10 +16,8 @@ use crate::catalog::{Catalog, Collection, Kind};
 use crate::digest::Digest;
 use crate::failure::{Failure, FailureKind};
 use crate::mongo::{IdRange, MongoError};
+use crate::run::SAVED_EVERY;
 use crate::store::Upload;
-
-/// How often the state is saved though nothing asks for it: what a crash costs at the most.
-const SAVED_EVERY: Duration = Duration::from_secs(20);
 
 /// How a lane came to a stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

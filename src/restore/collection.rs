@@ -1,24 +1,19 @@
 //! One collection's way: created, loaded, indexed, read back. And which of them go beside, which in place.
 
-use std::collections::BTreeMap;
-use std::time::Instant;
-
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
-use serde::{Deserialize, Serialize};
 
 use super::create::{create, drop_collection};
 use super::indexes::{self, Which};
-use super::load::{Load, Loaded, Loader, is_repeatable, not_what_was_promised};
+use super::load::{Load, Loader, is_repeatable};
 use super::lock::Lock;
+use super::outcome::{Outcome, Outcomes};
 use super::readback::read_back;
-use super::record::{Check, Going, Record};
-use super::sample::SampleHashes;
+use super::record::{Going, Record};
 use super::{Prepared, RestoreJob};
 use crate::backup::{Tools, cancelled};
 use crate::catalog::{Definition, Kind};
-use crate::continued::SAVED_EVERY;
-use crate::digest::{Digest, Hashing};
+use crate::digest::Hashing;
 use crate::failure::Failure;
 use crate::mongo::{Mongo, MongoError};
 use crate::open::{CollectionStream, room, room_for};
@@ -57,51 +52,6 @@ pub(super) enum Stop {
 impl From<Failure> for Stop {
     fn from(failure: Failure) -> Self {
         Self::Failed(failure)
-    }
-}
-
-/// What became of one planned collection.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub(super) struct Outcome {
-    /// What the load counted.
-    pub(super) loaded: Loaded,
-    /// What the database has of it.
-    pub(super) database: Option<Digest>,
-    /// What the sample came to. Taken before the commit: after it documents may expire.
-    pub(super) sample: Option<SampleHashes>,
-    /// Indexes that could not be built, and why.
-    pub(super) failed_indexes: Vec<(String, MongoError)>,
-    /// Where it was loaded beside; gone after the commit.
-    pub(super) temporary: Option<String>,
-    /// What went wrong; the collection is then not what was planned.
-    pub(super) error: Option<Failure>,
-    /// How many documents the collection's validator would refuse.
-    pub(super) validator_violations: Option<u64>,
-    /// The `_id`s of some of them.
-    pub(super) violating: Vec<String>,
-}
-
-/// What became of each planned collection, by its place in the plan.
-pub(super) type Outcomes = BTreeMap<usize, Outcome>;
-
-impl Outcome {
-    pub(super) fn failed(error: impl Into<Failure>) -> Self {
-        Self {
-            error: Some(error.into()),
-            ..Self::default()
-        }
-    }
-
-    /// Whether it may take the place of another collection: every document and index of the archive is there.
-    pub(super) fn may_replace(&self) -> bool {
-        self.documents_are_equal()
-            && self.failed_indexes.is_empty()
-            && self.sample.as_ref().is_none_or(SampleHashes::are_equal)
-    }
-
-    /// Whether every document of the archive is in the database, and was read back as it is there.
-    pub(super) fn documents_are_equal(&self) -> bool {
-        self.error.is_none() && self.loaded.rejected == 0 && self.database == Some(self.loaded.archive)
     }
 }
 
@@ -216,73 +166,6 @@ impl<'a> Run<'a> {
         Ok(outcomes)
     }
 
-    /// What is loaded beside is checked by loading it. What is changed in place would be half changed by the time at which damage shows, so it is
-    /// read twice. (An archive of others has been read through already, to survey it.) Only failures are returned.
-    async fn check_in_place(&self) -> Result<Outcomes, Stop> {
-        let in_place = |row: &Planned| row.method == Method::InPlace && row.kind != Kind::View;
-        let mut broken = Outcomes::new();
-        if self.prepared.archive.manifest().is_none() {
-            return Ok(broken);
-        }
-        let mut rows: Vec<(usize, &Planned)> = self.chosen(in_place);
-        rows.retain(|(place, _)| !self.check_of(*place).whole);
-        let wanted = rows
-            .iter()
-            .filter_map(|(place, row)| Some((row.source.clone()?, hashing(row), self.check_of(*place).passed)));
-        let mut streams = self.prepared.archive.documents_behind(wanted.collect());
-        while let Some(mut stream) = streams.recv().await {
-            let Some((place, row)) = of_source(&rows, &stream.name) else {
-                continue;
-            };
-            self.tools.progress.step(format!("checking {}", row.name));
-            let (mut check, mut saved_at) = (self.check_of(place), Instant::now());
-            let checked = loop {
-                if self.tools.cancel.is_cancelled() {
-                    break Err(cancelled());
-                }
-                match stream.chunks.recv().await {
-                    Some(Ok(chunk)) => {
-                        check.read.merge(&chunk.digest);
-                        check.passed += chunk.digest.documents();
-                        self.put_check(place, check);
-                        self.end_if_late()?;
-                        if let Some(record) = self.record.filter(|_| saved_at.elapsed() >= SAVED_EVERY) {
-                            record.save_if_possible().await?;
-                            saved_at = Instant::now();
-                        }
-                    }
-                    Some(Err(failure)) => break Err(failure),
-                    None => {
-                        break match row.expected_digest() {
-                            Some(expected) if expected != check.read => {
-                                Err(not_what_was_promised(&check.read, &expected))
-                            }
-                            _ => Ok(()),
-                        };
-                    }
-                }
-            };
-            if let Err(failure) = checked {
-                broken.insert(place, Outcome::failed(failure.at(&row.name)));
-                break;
-            }
-            check.whole = true;
-            self.put_check(place, check);
-        }
-        Ok(broken)
-    }
-
-    fn check_of(&self, place: usize) -> Check {
-        self.record.map_or_else(Check::default, |record| record.check_of(place))
-    }
-
-    fn put_check(&self, place: usize, check: Check) {
-        if let Some(record) = self.record {
-            record.put_check(place, check);
-            record.has_moved();
-        }
-    }
-
     /// Between two steps that are repeated by no other invocation.
     pub(super) fn end_if_late(&self) -> Result<(), Stop> {
         match self.must_pause() {
@@ -291,7 +174,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn chosen(&self, chosen: impl Fn(&Planned) -> bool) -> Vec<(usize, &'a Planned)> {
+    pub(super) fn chosen(&self, chosen: impl Fn(&Planned) -> bool) -> Vec<(usize, &'a Planned)> {
         self.rows()
             .filter(|(_, row)| row.action.restores() && chosen(row))
             .collect()
@@ -551,7 +434,8 @@ pub(super) enum AfterFailure {
     GoOn,
 }
 
-fn of_source<'a>(rows: &[(usize, &'a Planned)], source: &str) -> Option<(usize, &'a Planned)> {
+/// The row that is filled from that collection of the archive.
+pub(super) fn of_source<'a>(rows: &[(usize, &'a Planned)], source: &str) -> Option<(usize, &'a Planned)> {
     rows.iter()
         .find(|(_, row)| row.source.as_deref() == Some(source))
         .copied()

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use futures_util::{StreamExt as _, stream};
 
-use super::collection::{AfterFailure, Outcome, Outcomes, Run, Stop};
+use super::collection::{AfterFailure, Run, Stop};
 use super::create::{InTheWay, create, drop_collection, redefine_view, rename, start_expiry};
 use super::indexes::{self, Which};
+use super::outcome::{Outcome, Outcomes};
 use super::record::Record;
 use crate::catalog::{Catalog, Definition, Kind};
 use crate::failure::{Failure, FailureKind};

@@ -10,6 +10,7 @@
 
 use std::collections::BTreeMap;
 
+use futures_util::{StreamExt as _, stream};
 use serde::{Deserialize, Serialize};
 
 use super::collection::{self, hashing};
@@ -32,6 +33,8 @@ use crate::store::Location;
 
 /// How many segments make a part: some hundred MiB, loaded in seconds.
 const SEGMENTS: usize = 32;
+/// How many collections are made at a time.
+const AT_A_TIME: usize = 8;
 
 /// A run of segments of one collection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -130,14 +133,19 @@ pub(super) async fn divide(run: &collection::Run<'_>, workers: u32) -> Result<Ve
         // An archive of others is read from its beginning to its end.
         return Ok(Vec::new());
     };
+    let dividable = run.rows().filter(|(_, row)| can_be_divided(run, row));
+    let chosen: Vec<(usize, &Planned, &Entry)> = dividable
+        .filter_map(|(place, row)| Some((place, row, manifest.get(row.source.as_ref()?)?.entry.as_ref()?)))
+        .collect();
+    let begun = chosen.iter().map(|&(place, row, _)| async move {
+        run.may_go_on()?;
+        run.begin(place, row, &run.temporary(place)).await
+    });
+    // What has been begun is taken to its end, since a driver call must not be dropped half-way.
+    let begun: Vec<Result<Going, Failure>> = stream::iter(begun).buffer_unordered(AT_A_TIME).collect().await;
+    begun.into_iter().collect::<Result<Vec<_>, Failure>>()?;
     let mut shares: Vec<(u64, Share)> = vec![(0, Vec::new()); usize::try_from(workers).unwrap_or(1)];
-    for (place, row) in run.rows().filter(|(_, row)| can_be_divided(run, row)) {
-        let entry = row
-            .source
-            .as_ref()
-            .and_then(|source| manifest.get(source)?.entry.as_ref());
-        let Some(entry) = entry else { continue };
-        run.begin(place, row, &run.temporary(place)).await?;
+    for (place, _, entry) in chosen {
         for (first, segments, bytes) in parts(entry) {
             if let Some(least) = shares.iter_mut().min_by_key(|(bytes, _)| *bytes) {
                 least.0 += bytes;

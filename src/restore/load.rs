@@ -8,20 +8,19 @@ use tokio::task::JoinSet;
 use tracing::Instrument as _;
 
 use super::collection::{Run, hashing};
+use super::insert::{Counted, Goal, put};
 use super::kept::Keeper;
-use super::merge::{MergeCounts, merge};
+use super::merge::MergeCounts;
 use super::readback::{read_back, read_back_ids};
 use super::record::Going;
 use super::report::RejectedDocument;
 use super::sample::Sample;
-use crate::backup::Tools;
-use crate::continued::SAVED_EVERY;
 use crate::digest::Digest;
-use crate::elements::Elements;
 use crate::failure::Failure;
-use crate::mongo::{IdList, InsertBatch, MongoError, Order, Rejected, Validation, id_text};
+use crate::mongo::{IdList, MongoError, Order, Validation};
 use crate::open::{Chunk, CollectionStream};
 use crate::plan::{Action, Method, Planned, Validators};
+use crate::run::SAVED_EVERY;
 
 /// Inserts on their way into one collection, where memory is not scarce: what keeps the cores of a small server busy.
 const WORKERS: u64 = 4;
@@ -31,8 +30,6 @@ const WORKER: u64 = 8 << 20;
 const WORKERS_SHARE: u64 = 40;
 /// How many refused documents of a collection are named in the report, which has to stay readable; all are counted, and all are named in the log.
 const NAMED: usize = 1_000;
-/// How often a batch is sent when the connection breaks or the primary changes.
-const TRIES: u32 = 5;
 
 /// What a load counted.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -70,23 +67,6 @@ pub(super) struct Loader<'a> {
     run: &'a Run<'a>,
     row: &'a Planned,
     goal: Arc<Goal>,
-}
-
-/// Where documents go, and how.
-#[derive(Debug)]
-struct Goal {
-    tools: Tools,
-    database: String,
-    collection: String,
-    action: Action,
-    order: Order,
-    workers: usize,
-    validation: Validation,
-    /// Measurements have no unique `_id`: what was sent twice would be there twice.
-    repeatable: bool,
-    batch_size: usize,
-    /// Whether documents may be there that an invocation that died has put in.
-    again: bool,
 }
 
 /// Whether documents can be sent twice and are there once, in no other order.
@@ -138,135 +118,93 @@ impl<'a> Loader<'a> {
     }
 
     /// Takes a collection's documents to their end, from where `going` is; or pauses near the deadline, with what was done in the record.
-    pub(super) async fn load(&self, place: usize, mut stream: CollectionStream, going: Going) -> Result<Load, Failure> {
-        let record = self.run.record;
-        let Going {
-            mut loaded,
-            passed: begun_at,
-            ..
-        } = going;
+    pub(super) async fn load(&self, place: usize, stream: CollectionStream, going: Going) -> Result<Load, Failure> {
         let mut sample = self.sample();
-        let mut keeper = self.keeper().behind(begun_at, loaded.ids_given);
-        let mut left_out = begun_at.saturating_sub(stream.passed);
-        let mut working: JoinSet<Result<Counted, MongoError>> = JoinSet::new();
-        let (mut failure, mut paused, mut saved_at) = (None, false, Instant::now());
-        while let Some(chunk) = stream.chunks.recv().await {
-            let chunk = match chunk {
-                Ok(chunk) => chunk,
-                Err(error) => {
-                    failure = Some(error);
-                    break;
-                }
-            };
-            let documents = chunk.digest.documents();
-            let behind = chunk.behind(left_out, hashing(self.row));
-            left_out = left_out.saturating_sub(documents);
-            let Some(chunk) = behind else { continue };
-            // What is loaded beside can be left at any time; what is changed in place has been begun, and is taken to its end.
-            if self.row.method != Method::InPlace
-                && let Err(ended) = self.run.may_go_on()
-            {
-                failure = Some(ended);
-                break;
+        let begun_at = going.passed;
+        let mut flow = self.flow(begun_at, going.loaded);
+        let taken = self.take(place, stream, begun_at, (&mut flow, &mut sample)).await;
+        let settled = flow.settle().await;
+        if !taken.and_then(|whole| settled.map(|()| whole))? {
+            if let Some(record) = self.run.record {
+                record.put_going(place, flow.so_far());
             }
-            if let Some(record) = record {
-                paused = record.must_pause();
-                if paused {
-                    break;
-                }
-                if saved_at.elapsed() >= SAVED_EVERY {
-                    if let Err(error) = self.settle(&mut working, &mut loaded).await {
-                        failure = Some(error);
-                        break;
-                    }
-                    record.put_going(place, so_far(&loaded, &keeper));
-                    if let Err(error) = record.save_if_possible().await {
-                        failure = Some(error);
-                        break;
-                    }
-                    saved_at = Instant::now();
-                }
-                record.has_moved();
-            }
-            loaded.read.merge(&chunk.digest);
-            let chunk = keeper.keep(chunk);
-            loaded.archive.merge(&chunk.digest);
-            sample.take(chunk.documents());
-            if working.len() >= self.goal.workers
-                && let Some(done) = working.join_next().await
-                && let Err(error) = loaded.count(&self.row.name, done)
-            {
-                failure = Some(error);
-                break;
-            }
-            working.spawn(put(Arc::clone(&self.goal), chunk).in_current_span());
-        }
-        if let Err(error) = self.settle(&mut working, &mut loaded).await {
-            failure.get_or_insert(error);
-        }
-        loaded.ids_given = keeper.ids_given;
-        if let Some(failure) = failure {
-            return Err(failure);
-        }
-        if let Some(record) = record.filter(|_| paused) {
-            record.put_going(place, so_far(&loaded, &keeper));
             return Ok(Load::Paused);
         }
         if begun_at > 0 {
             sample = self.sample_again().await?;
         }
-        Ok(Load::Whole(Box::new(self.check_against_manifest(loaded)?), sample))
+        Ok(Load::Whole(
+            Box::new(self.check_against_manifest(flow.so_far().loaded)?),
+            sample,
+        ))
+    }
+
+    /// Whether everything was sent; else the time was up.
+    async fn take(
+        &self,
+        place: usize,
+        mut stream: CollectionStream,
+        begun_at: u64,
+        (flow, sample): (&mut Flow<'_>, &mut Sample),
+    ) -> Result<bool, Failure> {
+        let mut left_out = begun_at.saturating_sub(stream.passed);
+        let mut saved_at = Instant::now();
+        while let Some(chunk) = stream.chunks.recv().await {
+            let chunk = chunk?;
+            let documents = chunk.digest.documents();
+            let behind = chunk.behind(left_out, hashing(self.row));
+            left_out = left_out.saturating_sub(documents);
+            let Some(chunk) = behind else { continue };
+            // What is loaded beside can be left at any time; what is changed in place has been begun, and is taken to its end.
+            if self.row.method != Method::InPlace {
+                self.run.may_go_on()?;
+            }
+            if let Some(record) = self.run.record {
+                if record.must_pause() {
+                    return Ok(false);
+                }
+                if saved_at.elapsed() >= SAVED_EVERY {
+                    flow.settle().await?;
+                    record.put_going(place, flow.so_far());
+                    record.save_if_possible().await?;
+                    saved_at = Instant::now();
+                }
+                record.has_moved();
+            }
+            let chunk = flow.keep(chunk);
+            sample.take(chunk.documents());
+            flow.send(chunk).await?;
+        }
+        Ok(true)
     }
 
     /// Takes a part of a collection's documents in, as a worker does.
-    pub(super) async fn load_part(&self, mut stream: CollectionStream) -> Result<Loaded, Failure> {
-        let mut loaded = Loaded::default();
-        let mut keeper = self.keeper().behind(stream.passed, 0);
-        let mut working: JoinSet<Result<Counted, MongoError>> = JoinSet::new();
-        let mut failure = None;
-        while let Some(chunk) = stream.chunks.recv().await {
-            let taken = match chunk {
-                Ok(chunk) => self.run.may_go_on().map(|()| chunk),
-                Err(error) => Err(error),
-            };
-            let chunk = match taken {
-                Ok(chunk) => chunk,
-                Err(error) => {
-                    failure = Some(error);
-                    break;
-                }
-            };
-            loaded.read.merge(&chunk.digest);
-            let chunk = keeper.keep(chunk);
-            loaded.archive.merge(&chunk.digest);
-            if working.len() >= self.goal.workers
-                && let Some(done) = working.join_next().await
-                && let Err(error) = loaded.count(&self.row.name, done)
-            {
-                failure = Some(error);
-                break;
-            }
-            working.spawn(put(Arc::clone(&self.goal), chunk).in_current_span());
-        }
-        let settled = self.settle(&mut working, &mut loaded).await;
-        loaded.ids_given = keeper.ids_given;
-        match failure {
-            Some(failure) => Err(failure),
-            None => settled.map(|()| loaded),
-        }
+    pub(super) async fn load_part(&self, stream: CollectionStream) -> Result<Loaded, Failure> {
+        let mut flow = self.flow(stream.passed, Loaded::default());
+        let taken = self.take_part(stream, &mut flow).await;
+        let settled = flow.settle().await;
+        taken.and(settled).map(|()| flow.so_far().loaded)
     }
 
-    /// Waits until the server has answered for everything that was sent.
-    async fn settle(
-        &self,
-        working: &mut JoinSet<Result<Counted, MongoError>>,
-        loaded: &mut Loaded,
-    ) -> Result<(), Failure> {
-        let mut settled = Ok(());
-        while let Some(done) = working.join_next().await {
-            settled = settled.and(loaded.count(&self.row.name, done));
+    async fn take_part(&self, mut stream: CollectionStream, flow: &mut Flow<'_>) -> Result<(), Failure> {
+        while let Some(chunk) = stream.chunks.recv().await {
+            let chunk = chunk?;
+            self.run.may_go_on()?;
+            let chunk = flow.keep(chunk);
+            flow.send(chunk).await?;
         }
-        settled
+        Ok(())
+    }
+
+    /// For documents behind so many, of which so much is known.
+    fn flow(&self, passed: u64, loaded: Loaded) -> Flow<'a> {
+        Flow {
+            row: self.row,
+            goal: Arc::clone(&self.goal),
+            keeper: self.keeper().behind(passed, loaded.ids_given),
+            loaded,
+            working: JoinSet::new(),
+        }
     }
 
     fn sample(&self) -> Sample {
@@ -331,15 +269,54 @@ impl<'a> Loader<'a> {
     }
 }
 
-/// What is known of a collection whose documents were all answered for up to here.
-fn so_far(loaded: &Loaded, keeper: &Keeper<'_>) -> Going {
-    Going {
-        passed: keeper.passed(),
-        loaded: Loaded {
-            ids_given: keeper.ids_given,
-            ..loaded.clone()
-        },
-        ..Going::default()
+/// Documents on their way into one collection.
+struct Flow<'a> {
+    row: &'a Planned,
+    goal: Arc<Goal>,
+    keeper: Keeper<'a>,
+    loaded: Loaded,
+    working: JoinSet<Result<Counted, MongoError>>,
+}
+
+impl Flow<'_> {
+    /// A chunk as the server will keep it.
+    fn keep(&mut self, chunk: Chunk) -> Chunk {
+        self.loaded.read.merge(&chunk.digest);
+        let kept = self.keeper.keep(chunk);
+        self.loaded.archive.merge(&kept.digest);
+        kept
+    }
+
+    /// Sends a chunk off as soon as there is room for it.
+    async fn send(&mut self, chunk: Chunk) -> Result<(), Failure> {
+        if self.working.len() >= self.goal.workers
+            && let Some(done) = self.working.join_next().await
+        {
+            self.loaded.count(&self.row.name, done)?;
+        }
+        self.working.spawn(put(Arc::clone(&self.goal), chunk).in_current_span());
+        Ok(())
+    }
+
+    /// Waits until the server has answered for everything that was sent.
+    async fn settle(&mut self) -> Result<(), Failure> {
+        let mut settled = Ok(());
+        while let Some(done) = self.working.join_next().await {
+            settled = settled.and(self.loaded.count(&self.row.name, done));
+        }
+        settled
+    }
+
+    /// What is known when everything that was sent has been answered for.
+    fn so_far(&self) -> Going {
+        Going {
+            passed: self.keeper.passed(),
+            loaded: Loaded {
+                ids_given: self.keeper.ids_given,
+                ..self.loaded.clone()
+            },
+            ..Going::default()
+        }
     }
 }
 
@@ -353,14 +330,6 @@ pub(crate) fn not_what_was_promised(read: &Digest, expected: &Digest) -> Failure
             expected.documents(),
         ),
     )
-}
-
-/// What one chunk came to.
-#[derive(Debug, Default)]
-pub(super) struct Counted {
-    pub(super) inserted: u64,
-    pub(super) merged: MergeCounts,
-    pub(super) rejected: Vec<RejectedDocument>,
 }
 
 impl Loaded {
@@ -402,136 +371,5 @@ impl Loaded {
         let room = NAMED.saturating_sub(self.rejections.len());
         self.rejections.extend(counted.rejected.into_iter().take(room));
         Ok(())
-    }
-}
-
-/// Puts a chunk's documents into the collection.
-async fn put(goal: Arc<Goal>, chunk: Chunk) -> Result<Counted, MongoError> {
-    let mut counted = Counted::default();
-    let mut batch = InsertBatch::default();
-    for document in chunk.documents() {
-        if batch.len() >= goal.batch_size || !batch.has_room(document.len()) {
-            insert(&goal, &batch, &mut counted).await?;
-            batch.clear();
-        }
-        batch.push(document);
-    }
-    if !batch.is_empty() {
-        insert(&goal, &batch, &mut counted).await?;
-    }
-    goal.tools.progress.add(chunk.digest.documents(), chunk.digest.bytes());
-    Ok(counted)
-}
-
-async fn insert(goal: &Goal, batch: &InsertBatch, counted: &mut Counted) -> Result<(), MongoError> {
-    let Goal {
-        tools,
-        database,
-        collection,
-        ..
-    } = goal;
-    let mut tries = 0;
-    let outcome = loop {
-        tries += 1;
-        match tools
-            .mongo
-            .insert(database, collection, batch, goal.order, goal.validation)
-            .await
-        {
-            Err(error) if error.transient && goal.repeatable && tries < TRIES => {
-                tracing::warn!(%error, tries, "an insert is repeated");
-                tokio::time::sleep(std::time::Duration::from_millis(200 << tries)).await;
-            }
-            other => break other?,
-        }
-    };
-    counted.inserted += outcome.inserted;
-    let (present, refused): (Vec<Rejected>, Vec<Rejected>) = outcome
-        .rejected
-        .into_iter()
-        .partition(|rejected| rejected.is_duplicate() && (goal.action == Action::Merge || tries > 1 || goal.again));
-    counted
-        .rejected
-        .extend(refused.iter().map(|refused| named(batch, refused)));
-    if !tools.mongo.keeps_empty_timestamps() && goal.action != Action::Merge {
-        // What an attempt whose answer was lost has put in may still be without its repair.
-        for document in present.iter().map(|present| batch.document(present.index)) {
-            if has_empty_timestamp(document) {
-                tools
-                    .mongo
-                    .replace(database, collection, document, goal.validation)
-                    .await?;
-            }
-        }
-    }
-    if !present.is_empty() {
-        merge(
-            &tools.mongo,
-            (database, collection),
-            batch,
-            &present,
-            goal.validation,
-            goal.action,
-            counted,
-        )
-        .await?;
-    }
-    if !tools.mongo.keeps_empty_timestamps() && goal.repeatable {
-        let inserted = |index: usize| {
-            [&refused, &present]
-                .iter()
-                .all(|others| others.iter().all(|other| other.index != index))
-        };
-        restore_empty_timestamps(goal, batch, inserted).await?;
-    }
-    Ok(())
-}
-
-/// A refused document as it is reported.
-pub(super) fn named(batch: &InsertBatch, refused: &Rejected) -> RejectedDocument {
-    RejectedDocument {
-        id: id_text(batch.document(refused.index)).unwrap_or_else(|| "(no _id)".to_owned()),
-        code: refused.code,
-        message: refused.message.clone(),
-    }
-}
-
-/// An older server puts the present time in the place of a top-level `Timestamp(0,0)` when it inserts; an update by pipeline leaves it alone.
-async fn restore_empty_timestamps(
-    goal: &Goal,
-    batch: &InsertBatch,
-    inserted: impl Fn(usize) -> bool,
-) -> Result<(), MongoError> {
-    for index in 0..batch.len() {
-        let document = batch.document(index);
-        if has_empty_timestamp(document) && inserted(index) {
-            goal.tools
-                .mongo
-                .replace(&goal.database, &goal.collection, document, goal.validation)
-                .await?;
-        }
-    }
-    Ok(())
-}
-
-fn has_empty_timestamp(document: &[u8]) -> bool {
-    const TIMESTAMP: u8 = 0x11;
-    Elements::of(document).map_while(Result::ok).any(|element| {
-        element.kind == TIMESTAMP && element.key != b"_id" && document[element.value..element.end] == [0; 8]
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use bson::{Timestamp, doc};
-
-    #[test]
-    fn only_top_level_empty_timestamps_need_repair() {
-        let empty = Timestamp { time: 0, increment: 0 };
-        let full = Timestamp { time: 1, increment: 0 };
-        let found = |document: bson::Document| has_empty_timestamp(&bson::serialize_to_vec(&document).expect("BSON"));
-        assert!(found(doc! {"_id": 1, "a": "x", "ts": empty}));
-        assert!(!found(doc! {"_id": empty, "ts": full, "sub": {"ts": empty}}));
     }
 }

@@ -15,9 +15,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-use super::collection::Outcome;
 use super::fan_out::Share;
 use super::load::Loaded;
+use super::outcome::Outcome;
 use super::report::{RestoreReport, SnapshotReport};
 use crate::backup::BackupReport;
 use crate::catalog::Catalog;

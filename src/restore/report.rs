@@ -5,9 +5,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::collection::{Outcome, Outcomes, Run};
+use super::collection::Run;
 use super::commit::Committed;
 pub use super::merge::MergeCounts;
+use super::outcome::{Outcome, Outcomes};
 use super::sample::SampleHashes;
 use super::{Prepared, summary};
 use crate::archive::{ConsistencyLevel, Status, hex_sum};

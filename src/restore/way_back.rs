@@ -9,11 +9,10 @@ use super::report::SnapshotReport;
 use super::{ArchiveChoice, Prepared, RestoreJob, WayBack};
 use crate::backup::{BackupAnswer, BackupJob, BackupReport, ConsistencyDemand, RunStatus, Tools, backup, backup_run};
 use crate::catalog::{Collection, Selection};
-use crate::continued::SAVED_EVERY;
 use crate::failure::{Failure, FailureKind};
 use crate::open::open;
 use crate::plan::INTERNAL_PREFIX;
-use crate::run::Run;
+use crate::run::{Run, SAVED_EVERY};
 use crate::store::Location;
 use crate::verify::{Checked, Pace, VerifyReport, verify};
 

@@ -6,12 +6,12 @@ use super::VerifyReport;
 use super::regions::{Checked, Pace};
 use super::request::VerifyJob;
 use crate::backup::RunStatus;
-use crate::continued::{Continued, Ended, SAVED_EVERY, TakenUp, Unfinished, let_go, take_up};
+use crate::continued::{Continued, Ended, TakenUp, Unfinished, let_go, take_up};
 use crate::failure::{Failure, FailureKind};
 use crate::open::{ArchiveFile, Source, open};
 use crate::progress::Progress;
 use crate::restore::{find_archive, folder_for_choice};
-use crate::run::{Deadline, Journal, Run};
+use crate::run::{Deadline, Journal, Run, SAVED_EVERY};
 use crate::store::Store;
 use crate::wording::count;
 

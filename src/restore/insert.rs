@@ -1,0 +1,171 @@
+//! The documents of a chunk as inserts: sent again where the connection breaks, and every refusal accounted for.
+
+use std::sync::Arc;
+
+use super::merge::{MergeCounts, merge};
+use super::report::RejectedDocument;
+use crate::backup::Tools;
+use crate::elements::Elements;
+use crate::mongo::{InsertBatch, MongoError, Order, Rejected, Validation, id_text};
+use crate::open::Chunk;
+use crate::plan::Action;
+
+/// How often a batch is sent when the connection breaks or the primary changes.
+const TRIES: u32 = 5;
+
+/// Where documents go, and how.
+#[derive(Debug)]
+pub(super) struct Goal {
+    pub(super) tools: Tools,
+    pub(super) database: String,
+    pub(super) collection: String,
+    pub(super) action: Action,
+    pub(super) order: Order,
+    /// How many chunks are on their way at a time.
+    pub(super) workers: usize,
+    pub(super) validation: Validation,
+    /// Measurements have no unique `_id`: what was sent twice would be there twice.
+    pub(super) repeatable: bool,
+    pub(super) batch_size: usize,
+    /// Whether documents may be there that an invocation that died has put in.
+    pub(super) again: bool,
+}
+
+/// What one chunk came to.
+#[derive(Debug, Default)]
+pub(super) struct Counted {
+    pub(super) inserted: u64,
+    pub(super) merged: MergeCounts,
+    pub(super) rejected: Vec<RejectedDocument>,
+}
+
+/// Puts a chunk's documents into the collection.
+pub(super) async fn put(goal: Arc<Goal>, chunk: Chunk) -> Result<Counted, MongoError> {
+    let mut counted = Counted::default();
+    let mut batch = InsertBatch::default();
+    for document in chunk.documents() {
+        if batch.len() >= goal.batch_size || !batch.has_room(document.len()) {
+            insert(&goal, &batch, &mut counted).await?;
+            batch.clear();
+        }
+        batch.push(document);
+    }
+    if !batch.is_empty() {
+        insert(&goal, &batch, &mut counted).await?;
+    }
+    goal.tools.progress.add(chunk.digest.documents(), chunk.digest.bytes());
+    Ok(counted)
+}
+
+async fn insert(goal: &Goal, batch: &InsertBatch, counted: &mut Counted) -> Result<(), MongoError> {
+    let Goal {
+        tools,
+        database,
+        collection,
+        ..
+    } = goal;
+    let mut tries = 0;
+    let outcome = loop {
+        tries += 1;
+        match tools
+            .mongo
+            .insert(database, collection, batch, goal.order, goal.validation)
+            .await
+        {
+            Err(error) if error.transient && goal.repeatable && tries < TRIES => {
+                tracing::warn!(%error, tries, "an insert is repeated");
+                tokio::time::sleep(std::time::Duration::from_millis(200 << tries)).await;
+            }
+            other => break other?,
+        }
+    };
+    counted.inserted += outcome.inserted;
+    let (present, refused): (Vec<Rejected>, Vec<Rejected>) = outcome
+        .rejected
+        .into_iter()
+        .partition(|rejected| rejected.is_duplicate() && (goal.action == Action::Merge || tries > 1 || goal.again));
+    counted
+        .rejected
+        .extend(refused.iter().map(|refused| named(batch, refused)));
+    if !tools.mongo.keeps_empty_timestamps() && goal.action != Action::Merge {
+        // What an attempt whose answer was lost has put in may still be without its repair.
+        for document in present.iter().map(|present| batch.document(present.index)) {
+            if has_empty_timestamp(document) {
+                tools
+                    .mongo
+                    .replace(database, collection, document, goal.validation)
+                    .await?;
+            }
+        }
+    }
+    if !present.is_empty() {
+        merge(
+            &tools.mongo,
+            (database, collection),
+            batch,
+            &present,
+            goal.validation,
+            goal.action,
+            counted,
+        )
+        .await?;
+    }
+    if !tools.mongo.keeps_empty_timestamps() && goal.repeatable {
+        let inserted = |index: usize| {
+            [&refused, &present]
+                .iter()
+                .all(|others| others.iter().all(|other| other.index != index))
+        };
+        restore_empty_timestamps(goal, batch, inserted).await?;
+    }
+    Ok(())
+}
+
+/// A refused document as it is reported.
+pub(super) fn named(batch: &InsertBatch, refused: &Rejected) -> RejectedDocument {
+    RejectedDocument {
+        id: id_text(batch.document(refused.index)).unwrap_or_else(|| "(no _id)".to_owned()),
+        code: refused.code,
+        message: refused.message.clone(),
+    }
+}
+
+/// An older server puts the present time in the place of a top-level `Timestamp(0,0)` when it inserts; an update by pipeline leaves it alone.
+async fn restore_empty_timestamps(
+    goal: &Goal,
+    batch: &InsertBatch,
+    inserted: impl Fn(usize) -> bool,
+) -> Result<(), MongoError> {
+    for index in 0..batch.len() {
+        let document = batch.document(index);
+        if has_empty_timestamp(document) && inserted(index) {
+            goal.tools
+                .mongo
+                .replace(&goal.database, &goal.collection, document, goal.validation)
+                .await?;
+        }
+    }
+    Ok(())
+}
+
+fn has_empty_timestamp(document: &[u8]) -> bool {
+    const TIMESTAMP: u8 = 0x11;
+    Elements::of(document).map_while(Result::ok).any(|element| {
+        element.kind == TIMESTAMP && element.key != b"_id" && document[element.value..element.end] == [0; 8]
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bson::{Timestamp, doc};
+
+    #[test]
+    fn only_top_level_empty_timestamps_need_repair() {
+        let empty = Timestamp { time: 0, increment: 0 };
+        let full = Timestamp { time: 1, increment: 0 };
+        let found = |document: bson::Document| has_empty_timestamp(&bson::serialize_to_vec(&document).expect("BSON"));
+        assert!(found(doc! {"_id": 1, "a": "x", "ts": empty}));
+        assert!(!found(doc! {"_id": empty, "ts": full, "sub": {"ts": empty}}));
+    }
+}
