@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use bson::{Bson, Document, doc};
 use mongotar::archive::{Compression, ConsistencyLevel, Payload, SavedStatus};
@@ -72,7 +73,7 @@ impl Scene {
     /// Invocation after invocation, each of which has no time at all, until there is an archive.
     async fn to_the_end(&self, job: &BackupJob, run: &Run) -> (BackupReport, u32) {
         let tools = Tools {
-            deadline: Deadline::within(std::time::Duration::ZERO, None),
+            deadline: Deadline::within(Duration::ZERO, None),
             ..self.tools.clone()
         };
         let mut invocations = 0;
@@ -95,7 +96,10 @@ fn first_round() -> i64 {
     WRITERS.fetch_add(100_000, Ordering::Relaxed)
 }
 
-/// Writes into everything as fast as it can: changes, deletes and puts back what is being read.
+/// How often a large document is rewritten. As fast as the server takes them would be gigabytes of oplog and history.
+const LARGE_EVERY: Duration = Duration::from_millis(100);
+
+/// Writes into everything: changes, deletes and puts back what is being read.
 fn writer(scene: &Scene) -> (Arc<AtomicBool>, tokio::task::JoinHandle<()>) {
     let stop = Arc::new(AtomicBool::new(false));
     let (database, client, stopped) = (scene.database.clone(), scene.client.clone(), Arc::clone(&stop));
@@ -103,14 +107,18 @@ fn writer(scene: &Scene) -> (Arc<AtomicBool>, tokio::task::JoinHandle<()>) {
         let db = client.database(&database);
         // Another one each time: what was inserted before is still there.
         let mut round = first_round();
+        let mut large_at = Instant::now();
         while !stopped.load(Ordering::Relaxed) {
             round += 1;
             let large = db.collection::<Document>("large");
             // Whichever of them it is behind which the reading goes on.
-            let one = large.find_one_and_delete(doc! {}).await.expect("a write");
-            if let Some(mut one) = one {
-                one.insert("round", round);
-                large.insert_one(one).await.expect("a write");
+            if Instant::now() >= large_at {
+                large_at += LARGE_EVERY;
+                let one = large.find_one_and_delete(doc! {}).await.expect("a write");
+                if let Some(mut one) = one {
+                    one.insert("round", round);
+                    large.insert_one(one).await.expect("a write");
+                }
             }
             for name in ["clustered", "small 1", "small 2"] {
                 let collection = db.collection::<Document>(name);
@@ -219,7 +227,7 @@ async fn a_collection_that_is_dropped_between_two_invocations_is_not_taken_for_r
     let job = support::job(&scene.database, &folder);
     let run = Run::now("dropped");
     let tools = Tools {
-        deadline: Deadline::within(std::time::Duration::ZERO, None),
+        deadline: Deadline::within(Duration::ZERO, None),
         ..scene.tools.clone()
     };
     // Far enough to be in the middle of it.
@@ -264,7 +272,7 @@ async fn a_run_with_another_request_is_refused_and_goes_on_with_its_own() {
     let job = support::job(&scene.database, &folder);
     let run = Run::now("mine");
     let tools = Tools {
-        deadline: Deadline::within(std::time::Duration::ZERO, None),
+        deadline: Deadline::within(Duration::ZERO, None),
         ..scene.tools.clone()
     };
     let first = backup_run(&job, &run, &tools).await.expect("an answer");
@@ -303,7 +311,7 @@ async fn when_the_history_has_run_out_between_two_invocations_the_manifest_says_
     let job = support::job("shop", &folder);
     let run = Run::now("too old");
     let tools = Tools {
-        deadline: Deadline::within(std::time::Duration::ZERO, None),
+        deadline: Deadline::within(Duration::ZERO, None),
         ..support::tools_for(
             &mongod.uri(),
             mongotar::store::Store::with_client(rig::shared_s3().client().await),

@@ -44,6 +44,12 @@ async fn fill_as(database: &str, name: &str, seeds: u32, bytes: usize, copies: i
     seed.drop().await.expect("dropped");
 }
 
+/// Gives the disk back.
+async fn forget(database: &str) {
+    let client = rig::shared_replica_set().client().await;
+    client.database(database).drop().await.expect("dropped");
+}
+
 /// The program's peak resident memory, in kB, looked at until it ends; as if its code were that of the shipped program.
 async fn peak(child: &mut Child) -> u64 {
     let status = format!("/proc/{}/status", child.id());
@@ -97,6 +103,7 @@ async fn large_documents_take_bounded_memory() {
     let scratch = ScratchDir::new("large");
     stays_within_the_limit(&database, &Location::Local(scratch.path().to_owned())).await;
     stays_within_the_limit(&database, &bucket().await).await;
+    forget(&database).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -106,6 +113,7 @@ async fn many_small_documents_take_bounded_memory() {
     let scratch = ScratchDir::new("small");
     stays_within_the_limit(&database, &Location::Local(scratch.path().to_owned())).await;
     stays_within_the_limit(&database, &bucket().await).await;
+    forget(&database).await;
 }
 
 /// Every form, several collections one after the other, and back.
@@ -137,5 +145,7 @@ async fn a_budget_is_kept_to_by_backups_and_restores() {
         ];
         let peak = peak_of(&[&restore[..], &["--yes", "--no-snapshot"]].concat()).await;
         assert!(within(peak), "a restore takes {peak} kB of {budget} MB");
+        forget(&target).await;
     }
+    forget(&database).await;
 }

@@ -49,6 +49,8 @@ impl S3 {
         arguments.extend(["-master.telemetry=false", "-s3.port.iceberg=0", "-s3.port.lance=0"].map(str::to_owned));
         // Explicit, since "auto" is free disk space / volume size: a dozen buckets would use that up.
         arguments.extend(["-master.volumeSizeLimitMB=1024", "-volume.max=10000"].map(str::to_owned));
+        // By default a hundredth of the disk, whatever its size; with less than that free nothing is taken any more.
+        arguments.push("-volume.minFreeSpace=64MiB".to_owned());
         let own = |name: &str| folder.join(name).display().to_string();
         arguments.push(format!("-dir={}", own("")));
         arguments.push(format!("-s3.config={}", own("s3.json")));
