@@ -97,7 +97,7 @@ fn first_round() -> i64 {
 }
 
 /// How often a large document is rewritten. As fast as the server takes them would be gigabytes of oplog and history.
-const LARGE_EVERY: Duration = Duration::from_millis(100);
+const LARGE_EVERY: Duration = Duration::from_millis(400);
 
 /// Writes into everything: changes, deletes and puts back what is being read.
 fn writer(scene: &Scene) -> (Arc<AtomicBool>, tokio::task::JoinHandle<()>) {
