@@ -10,6 +10,8 @@ use crate::support::{self, insert, insert_mebibytes};
 
 /// The clients that shall meet failures.
 const VICTIM: &str = "victim";
+/// How many cursors read one collection at the most.
+const MOST_ABREAST: i64 = 4;
 
 struct Cut {
     mongod: Mongod,
@@ -78,8 +80,8 @@ async fn a_connection_that_breaks_costs_no_document_and_no_moment() {
     ] {
         let shown = format!("{command} {fault}");
         let (report, struck) = cut.backup(command, bson!({"times": 2}), fault).await;
-        // Where two cursors ask at the same time, the server may count down past zero.
-        assert!(struck >= 2, "{shown}: {struck}");
+        // Where cursors ask at the same time, the server's countdown lets one for each of them through.
+        assert!((2..2 + MOST_ABREAST).contains(&struck), "{shown}: {struck}");
         assert_eq!(report.status, RunStatus::Complete, "{shown}: {:?}", report.failed);
         assert_eq!(report.consistency.level, ConsistencyLevel::Snapshot, "{shown}");
         let digests = |of: &BackupReport| {
