@@ -99,6 +99,16 @@ pub(crate) enum TakenUp {
     Nowhere,
 }
 
+/// Where a run is one that only its state can be gone on with, and [`Nowhere`](TakenUp::Nowhere) is where it would be.
+pub(crate) fn must_be_kept(folder: &Location, what: &str) -> Failure {
+    Failure::new(
+        FailureKind::Store,
+        format!(
+            "{folder}: nothing can be written there, so nobody would learn what {what} came to: allow s3:PutObject"
+        ),
+    )
+}
+
 /// Takes a run up whose state is in that folder.
 ///
 /// # Errors

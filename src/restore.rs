@@ -38,6 +38,7 @@ mod report;
 mod request;
 mod sample;
 mod summary;
+mod violations;
 mod way_back;
 
 use std::time::Instant;

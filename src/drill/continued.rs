@@ -13,7 +13,7 @@ use super::report::{DrillReport, Found};
 use super::request::DrillJob;
 use super::scratch::Scratch;
 use crate::backup::{RunStatus, Tools};
-use crate::continued::{Continued, Ended, Outcomes, TakenUp, Unfinished, take_up};
+use crate::continued::{Continued, Ended, Outcomes, TakenUp, Unfinished, must_be_kept, take_up};
 use crate::failure::{Failure, FailureKind};
 use crate::mongo::MongoError;
 use crate::open::{Source, open};
@@ -210,12 +210,14 @@ async fn restore(
         id: format!("{}/restore", run.id),
         time: run.time.clone(),
     };
+    let state = run.folder(folder)?;
     let mut journal = loop {
-        match take_up(&tools.store, run.folder(folder)?).await? {
+        match take_up(&tools.store, state.clone()).await? {
             TakenUp::Ours(journal) => break journal,
             // A dead invocation's: the drill is ours, so nobody else is at it.
             TakenUp::Running if !tools.deadline.is_near() => tokio::time::sleep(Duration::from_secs(1)).await,
-            TakenUp::Running | TakenUp::Nowhere => return Ok(Step::Paused(None)),
+            TakenUp::Running => return Ok(Step::Paused(None)),
+            TakenUp::Nowhere => return Err(must_be_kept(&state, "its restore")),
         }
     };
     match Box::pin(restore_part(&restore, &run, tools, &mut journal, Until::Finished)).await {

@@ -10,17 +10,16 @@ use super::lock::Lock;
 use super::outcome::{Outcome, Outcomes};
 use super::readback::read_back;
 use super::record::{Going, Record};
+use super::violations::violations;
 use super::{Prepared, RestoreJob};
 use crate::backup::{Tools, cancelled};
 use crate::catalog::{Definition, Kind};
 use crate::digest::Hashing;
 use crate::failure::Failure;
-use crate::mongo::{Mongo, MongoError};
+use crate::mongo::Mongo;
 use crate::open::{CollectionStream, room, room_for};
 use crate::plan::{Action, Method, Planned, TEMPORARY_PREFIX};
 
-/// How many documents that a validator would refuse are named; all are counted.
-const NAMED: u32 = 20;
 /// A collection of so many bytes is worth a state of its own.
 const LARGE: u64 = 64 << 20;
 
@@ -444,25 +443,4 @@ pub(super) fn of_source<'a>(rows: &[(usize, &'a Planned)], source: &str) -> Opti
 /// What of a row's documents is hashed.
 pub(super) fn hashing(row: &Planned) -> Hashing {
     row.fingerprint.map_or(Hashing::Raw, |fingerprint| fingerprint.hashing)
-}
-
-/// How many documents the collection's own validator would refuse today, and the `_id`s of some.
-async fn violations(
-    mongo: &Mongo,
-    database: &str,
-    name: &str,
-    options: &Definition,
-) -> Result<Option<(u64, Vec<String>)>, MongoError> {
-    let Some(validator) = options
-        .get_document("validator")
-        .filter(|validator| !validator.is_empty())
-    else {
-        return Ok(None);
-    };
-    let count = mongo.count_violations(database, name, validator).await?;
-    let some = match count {
-        0 => Vec::new(),
-        _ => mongo.some_violations(database, name, validator, NAMED).await?,
-    };
-    Ok(Some((count, some)))
 }

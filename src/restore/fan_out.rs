@@ -24,7 +24,7 @@ use super::{Prepared, RestoreJob, RestoreReport};
 use crate::archive::Entry;
 use crate::backup::{RunStatus, Tools};
 use crate::catalog::Kind;
-use crate::continued::{Continued, TakenUp, take_up};
+use crate::continued::{Continued, TakenUp, must_be_kept, take_up};
 use crate::failure::{Failure, FailureKind};
 use crate::open::{Source, open};
 use crate::plan::{Action, Method, Planned};
@@ -199,14 +199,7 @@ pub async fn load(job: &RestoreJob, run: &Run, number: u32, tools: &Tools) -> Re
         TakenUp::Ours(journal) => journal,
         TakenUp::Running => return Ok(report(RunStatus::Running, 0)),
         // The others wait for what it says.
-        TakenUp::Nowhere => {
-            return Err(Failure::new(
-                FailureKind::Store,
-                format!(
-                    "{folder}: nothing can be written there, so nobody would learn what load {number} came to: allow s3:PutObject"
-                ),
-            ));
-        }
+        TakenUp::Nowhere => return Err(must_be_kept(&folder, &format!("load {number}"))),
     };
     let recorded = journal.read::<LoadState>().await;
     let loaded = match recorded {

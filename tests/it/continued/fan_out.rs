@@ -203,3 +203,30 @@ async fn a_share_that_is_missing_changes_nothing_and_lets_go_of_the_target() {
     };
     scene.check(&report).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_can_write_nothing_says_so_and_harms_nothing() {
+    let scene = scene().await;
+    let run = Run::now("denied");
+    let loads = scene.begin(&run).await;
+    let proxy = rig::Proxy::start(rig::shared_s3().endpoint());
+    proxy.inject(
+        rig::Rule::on("PUT", "load-00000")
+            .times(usize::MAX)
+            .then(rig::Fault::Status(403)),
+    );
+    let denied = support::tools_for(&rig::shared_replica_set().uri(), support::store_through(&proxy)).await;
+    let refused = load(&scene.job, &run, 0, &denied)
+        .await
+        .expect_err("nobody would learn of it");
+    let shown = refused.to_string();
+    assert!(
+        shown.starts_with("Store") && shown.contains("allow s3:PutObject"),
+        "{shown}"
+    );
+    for number in loads {
+        scene.load(&run, number).await;
+    }
+    let report = scene.finish(&run).await;
+    scene.check(&report).await;
+}
