@@ -4,7 +4,9 @@
 //! ([`Batch`]), a write sends an `insert` command whose documents were put together by the caller ([`InsertBatch`]). A driver call is always
 //! awaited to its end: the driver's futures must not be dropped half-way (its README, "cancellation"), so deadlines are asked between calls.
 
+mod answer;
 mod batch;
+mod concern;
 mod connect;
 mod error;
 mod ids;
@@ -26,5 +28,6 @@ pub use moment::{Moment, ReadAt};
 pub use position::{Bound, IdRange, Position, Scan, ScanOrder};
 pub use read::{Batches, Trail};
 pub use records::Edge;
+pub use repeat::Attempts;
 pub use survey::VANISHED;
 pub use uri::MongoUri;

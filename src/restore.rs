@@ -8,7 +8,7 @@
 //! 3. a way back: a backup of the target, verified, unless the caller waived it; then what a dead restore left beside goes;
 //! 4. what will be changed in place is read through and checked: a damaged archive must be found out before the first change;
 //! 5. regular collections are loaded *beside*, under temporary names, indexed, and read back; nothing that is there has changed yet;
-//! 6. the commit, if the lock is still held: what was proven equal is renamed into place, what cannot be renamed is done in place, then views and drops;
+//! 6. the commit, if the lock is still held: what was proven equal is renamed into place, what cannot be renamed is done in place; it is proven that this is what stands there now; then views and drops;
 //! 7. what only now may act: time-to-live.
 //!
 //! [`restore_run`] does the same in as many invocations as it takes.
@@ -31,6 +31,7 @@ mod lock;
 mod merge;
 mod outcome;
 mod privileges;
+mod proof;
 mod readback;
 mod record;
 mod rehearsal;
@@ -89,7 +90,7 @@ pub async fn prepare(job: &RestoreJob, tools: &Tools) -> Result<Prepared, Failur
         database: job.source_database.as_deref(),
     };
     let archive = open(&tools.store, source).await?.within(tools.memory);
-    let target = tools.mongo.survey(&job.policy.database).await?;
+    let target = tools.mongo.on_primary().survey(&job.policy.database).await?;
     let mut plan = plan(&archive.contents(), &target, &job.policy)
         .map_err(|conflicts| Failure::new(FailureKind::PlanConflicts, conflicts.to_string()))?;
     plan.warnings.extend(archive.warnings());
@@ -138,7 +139,7 @@ async fn change(run: &collection::Run<'_>) -> Result<(Committed, Verification), 
 
 /// The target as it is now that nobody else restores into it; it must be what was planned for.
 async fn look_again(prepared: &Prepared, job: &RestoreJob, tools: &Tools) -> Result<Catalog, Failure> {
-    let target = tools.mongo.survey(&job.policy.database).await?;
+    let target = tools.mongo.on_primary().survey(&job.policy.database).await?;
     let now = plan(&prepared.archive.contents(), &target, &job.policy);
     match now.is_ok_and(|now| now.confirm == prepared.plan.confirm) {
         true => Ok(target),

@@ -381,9 +381,9 @@ impl Replies {
     }
 }
 
-/// Whether the snapshot cannot be read for its age, and not for a fault.
+/// Whether the snapshot cannot be read for its age, or because this server has none, and not for a fault.
 fn is_out_of_window(error: &MongoError) -> bool {
-    error.is(code::SNAPSHOT_TOO_OLD) || error.is(code::SNAPSHOT_UNAVAILABLE)
+    error.is(code::SNAPSHOT_TOO_OLD) || error.is(code::SNAPSHOT_UNAVAILABLE) || error.has_no_snapshots()
 }
 
 /// Whether the server understood, and said no to what was asked.

@@ -10,6 +10,7 @@ use mongodb::raw_batch_cursor::RawBatch;
 
 use super::MongoError;
 use super::ids::is_same_id;
+use crate::archive::ClusterTime;
 
 /// One reply of a cursor, with its documents.
 #[derive(Clone, Debug)]
@@ -46,6 +47,12 @@ impl Batch {
     /// The reply's length, which is what holding it costs.
     pub fn reply_bytes(&self) -> usize {
         self.reply.as_raw_document().as_bytes().len()
+    }
+
+    /// At which cluster time the server says that it reads: in the first reply of a cursor that is at a snapshot.
+    pub(super) fn at_cluster_time(&self) -> Option<ClusterTime> {
+        let cursor = self.reply.as_raw_document().get_document("cursor").ok()?;
+        cursor.get_timestamp("atClusterTime").ok().map(ClusterTime::from)
     }
 
     /// What the server says a scan can go on from behind this reply.

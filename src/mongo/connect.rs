@@ -4,11 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bson::{Document, RawDocumentBuf, doc};
-use mongodb::options::{ClientOptions, SelectionCriteria, ServerAddress};
+use mongodb::options::{ClientOptions, ConnectionString, SelectionCriteria, ServerAddress};
 use mongodb::{Client, Database};
 
-use super::{MongoError, MongoUri};
+use super::answer::{self, Asked, SILENCE};
+use super::concern::{Concern, WriteErrors, failure_in};
+use super::{MongoError, MongoUri, ReadAt};
 use crate::catalog::{Server, Topology};
+use crate::progress::Progress;
 
 /// How long to look for a server before saying that there is none.
 const SERVER_SELECTION: Duration = Duration::from_secs(15);
@@ -30,6 +33,12 @@ pub struct Mongo {
     direct: bool,
     /// The only member of the replica set that may be read from.
     member: Option<Arc<str>>,
+    /// What writes are asked to reach.
+    concern: Arc<Concern>,
+    /// For how long a server may say nothing.
+    pub(super) silence: Duration,
+    /// Where it is said what is being waited for.
+    pub(super) progress: Option<Arc<Progress>>,
 }
 
 impl Mongo {
@@ -39,13 +48,16 @@ impl Mongo {
     /// Where the string is wrong, no server answers, or the credentials are refused.
     pub async fn connect(uri: &MongoUri) -> Result<Self, MongoError> {
         let failed = |error: mongodb::error::Error| MongoError::new(format!("connecting to {uri}"), &error, uri);
-        let mut options = ClientOptions::parse(uri.expose()).await.map_err(failed)?;
+        let parsed = ConnectionString::parse(uri.expose()).map_err(failed)?;
+        let silence = silence(&parsed);
+        let mut options = ClientOptions::parse(parsed).await.map_err(failed)?;
         options.app_name.get_or_insert_with(|| "mongotar".to_owned());
         options.server_selection_timeout.get_or_insert(SERVER_SELECTION);
         options.max_pool_size.get_or_insert(CONNECTIONS);
         options.max_connecting.get_or_insert(CONNECTING);
         let selection = options.selection_criteria.clone();
         let direct = options.direct_connection == Some(true);
+        let concern = Arc::new(Concern::of(options.write_concern.as_ref()));
         let addresses = options.hosts.iter().map(ToString::to_string).collect();
         let client = Client::with_options(options).map_err(failed)?;
         let admin = client.database("admin");
@@ -69,6 +81,9 @@ impl Mongo {
             selection,
             direct,
             member: None,
+            concern,
+            silence,
+            progress: None,
         })
     }
 
@@ -126,29 +141,93 @@ impl Mongo {
         self.member.as_ref()
     }
 
-    /// Runs a command on the primary. `action` names it in errors, with the namespace.
+    /// The same connection, with everything asked of the primary: what proves a write must not come from a member that is behind.
+    #[must_use]
+    pub fn on_primary(&self) -> Self {
+        Self {
+            selection: None,
+            member: None,
+            ..self.clone()
+        }
+    }
+
+    /// The same connection, which says there what it waits for.
+    #[must_use]
+    pub fn telling(self, progress: &Arc<Progress>) -> Self {
+        Self {
+            progress: Some(Arc::clone(progress)),
+            ..self
+        }
+    }
+
+    /// How documents are read that prove something: as the majority has them, where there is one.
+    pub fn proving(&self) -> ReadAt {
+        match self.server.topology {
+            Topology::Standalone => ReadAt::Local,
+            Topology::ReplicaSet | Topology::Sharded => ReadAt::Majority,
+        }
+    }
+
+    /// How many members an index build waits for: as many as a write does. `None` where no such number can be given: a single server, or one before 4.4.
+    pub fn index_quorum(&self) -> Option<&bson::Bson> {
+        let knows = self.server.topology != Topology::Standalone && self.server.version_numbers() >= (4, 4, 0);
+        knows.then(|| self.concern.quorum())
+    }
+
+    /// Whether an acknowledged write has reached the majority, so that a read that proves something sees it at once.
+    pub fn writes_reach_majority(&self) -> bool {
+        self.server.topology == Topology::Standalone || self.concern.is_majority()
+    }
+
+    /// The write concern of the connection.
+    pub(super) fn concern(&self) -> &Concern {
+        &self.concern
+    }
+
+    /// Runs a command on the primary. `action` names it in errors, with the namespace. A command that changes something has the connection's write concern.
     ///
     /// # Errors
-    /// What the server answered.
+    /// What the server answered, `writeConcernError` and `writeErrors` included.
     pub async fn command(&self, database: &str, command: Document, action: &str) -> Result<Document, MongoError> {
-        self.database(database)
-            .run_command(command)
-            .await
-            .map_err(|error| self.error(action, &error))
+        let command =
+            RawDocumentBuf::try_from(&command).map_err(|error| MongoError::unexpected(action, error.to_string()))?;
+        self.raw_command(database, command, action).await
     }
 
     /// As [`Self::command`], for a command in raw BSON, whose fields keep their order and exact types.
     ///
     /// # Errors
-    /// What the server answered.
+    /// As there.
     pub async fn raw_command(
         &self,
         database: &str,
         command: RawDocumentBuf,
         action: &str,
     ) -> Result<Document, MongoError> {
-        let answered = self.database(database).run_raw_command(command).await;
-        answered.or_else(|error| self.readable(action, &error))
+        self.send(database, command, action, WriteErrors::Fatal).await
+    }
+
+    pub(super) async fn send(
+        &self,
+        database: &str,
+        mut command: RawDocumentBuf,
+        action: &str,
+        errors: WriteErrors,
+    ) -> Result<Document, MongoError> {
+        self.concern.add_to(&mut command);
+        answer::limit(&mut command, self.silence);
+        let asked = Asked::of(database, &command, action);
+        let database = self.database(database);
+        let call = async move { database.run_raw_command(command).await };
+        let answered = self.answered(None, &asked, call).await?;
+        let reply = answered.or_else(|error| self.readable(action, &error))?;
+        match failure_in(&reply, action, errors) {
+            None => Ok(reply),
+            Some(error) => Err(MongoError {
+                reason: self.uri.redact(&error.reason),
+                ..error
+            }),
+        }
     }
 
     /// A reply can quote what no decoder takes: a duplicate key that is no UTF-8, say. The driver then reports that it could not read it, but it is
@@ -173,6 +252,18 @@ impl Mongo {
     pub(super) fn error(&self, action: impl Into<String>, error: &mongodb::error::Error) -> MongoError {
         MongoError::new(action, error, &self.uri)
     }
+}
+
+/// The connection string's `socketTimeoutMS`; 0 means no limit in other drivers, and here the usual one.
+#[expect(
+    deprecated,
+    reason = "the driver takes no heed of it; here it is the limit of a call"
+)]
+fn silence(parsed: &ConnectionString) -> Duration {
+    parsed
+        .socket_timeout
+        .filter(|limit| !limit.is_zero())
+        .unwrap_or(SILENCE)
 }
 
 /// The members as the replica set's configuration names them, which is the same whichever of them answers.

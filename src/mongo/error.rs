@@ -18,6 +18,14 @@ pub mod code {
     pub const NAMESPACE_EXISTS: i32 = 48;
     /// A document that the validator refuses.
     pub const DOCUMENT_VALIDATION_FAILURE: i32 = 121;
+    /// Azure's and FerretDB's engine does not know what was asked.
+    pub const COMMAND_NOT_SUPPORTED: i32 = 115;
+    /// Amazon DocumentDB does not know what was asked.
+    pub const FEATURE_NOT_SUPPORTED: i32 = 303;
+    /// No server's: a read at a snapshot was answered, but not with the time of a snapshot.
+    pub const NOT_AT_THE_SNAPSHOT: i32 = -1;
+    /// An option that this command does not know.
+    pub const INVALID_OPTIONS: i32 = 72;
     /// This server cannot read at a snapshot (a standalone).
     pub const ILLEGAL_OPERATION_NOT_REPLICA_SET: i32 = 123;
     /// What is to be gone on from is not there.
@@ -71,15 +79,30 @@ impl MongoError {
             ErrorKind::Io(_) | ErrorKind::ConnectionPoolCleared { .. } | ErrorKind::ServerSelection { .. }
         ) || error.contains_label(mongodb::error::RETRYABLE_WRITE_ERROR)
             || error.contains_label("RetryableError")
-            || matches!(
-                code,
-                Some(6 | 7 | 89 | 91 | 189 | 262 | 9001 | 10107 | 11600 | 11602 | 13435 | 13436)
-            );
+            || code.is_some_and(is_passing);
         Self {
             reason: uri.redact(&reason),
             action,
             code,
             transient,
+        }
+    }
+
+    /// What a server answered, by its code.
+    pub(super) fn answered(action: impl Into<String>, reason: impl Into<String>, code: Option<i32>) -> Self {
+        Self {
+            action: action.into(),
+            reason: reason.into(),
+            code,
+            transient: code.is_some_and(is_passing),
+        }
+    }
+
+    /// A server that keeps the connection open and says nothing.
+    pub(super) fn silent(action: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self {
+            transient: true,
+            ..Self::unexpected(action, reason)
         }
     }
 
@@ -93,8 +116,28 @@ impl MongoError {
         }
     }
 
+    /// Whether the engine has no reads at a snapshot, whatever the time: it refuses them, or answers as if it had not been asked for one.
+    pub fn has_no_snapshots(&self) -> bool {
+        [
+            code::INVALID_OPTIONS,
+            code::COMMAND_NOT_SUPPORTED,
+            code::FEATURE_NOT_SUPPORTED,
+            code::NOT_AT_THE_SNAPSHOT,
+        ]
+        .iter()
+        .any(|&code| self.is(code))
+    }
+
     /// Whether the server answered with that code.
     pub fn is(&self, code: i32) -> bool {
         self.code == Some(code)
     }
+}
+
+/// Whether what a code stands for passes by itself: a change of primary, a shutdown, a network between servers, a server under load, members that are slow to confirm.
+fn is_passing(code: i32) -> bool {
+    matches!(
+        code,
+        6 | 7 | 50 | 64 | 89 | 91 | 189 | 262 | 9001 | 10107 | 11600 | 11602 | 13435 | 13436
+    )
 }

@@ -5,6 +5,7 @@
 
 use bson::{Document, RawDocumentBuf, doc};
 
+use super::concern::WriteErrors;
 use super::{Mongo, MongoError, code, id_alone};
 use crate::catalog::Definition;
 
@@ -179,8 +180,11 @@ impl Mongo {
         validation: Validation,
     ) -> Result<InsertOutcome, MongoError> {
         let action = format!("inserting into {database}.{collection}");
-        let fields = fields(collection, order, validation, self.server().version_numbers());
-        let reply = self.raw_command(database, batch.command(&fields)?, &action).await?;
+        let mut fields = fields(collection, order, validation, self.server().version_numbers());
+        // Behind the documents, it would cost a copy of them.
+        fields.insert("writeConcern", self.concern().to_document());
+        let command = batch.command(&fields)?;
+        let reply = self.send(database, command, &action, WriteErrors::Returned).await?;
         let inserted = reply
             .get_i32("n")
             .map_err(|error| MongoError::unexpected(&action, error.to_string()))?;
@@ -232,17 +236,6 @@ impl Mongo {
             command.append(bson::cstr!("bypassDocumentValidation"), true);
         }
         let reply = self.raw_command(database, command, &action).await?;
-        if let Some(error) = reply
-            .get_array("writeErrors")
-            .ok()
-            .and_then(|errors| errors.first()?.as_document())
-        {
-            let refused = rejected(error);
-            return Err(MongoError {
-                code: Some(refused.code),
-                ..MongoError::unexpected(action, refused.message)
-            });
-        }
         match reply.get_i32("n") {
             Ok(1) => Ok(()),
             _ => Err(MongoError::unexpected(action, "the document to replace is not there")),

@@ -6,11 +6,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bson::{RawDocumentBuf, doc, rawdoc};
+use bson::{RawDocumentBuf, cstr, doc, rawdoc};
 use serde::{Deserialize, Serialize};
 
 use super::survey::{Described, Listed};
-use super::{Mongo, MongoError, VANISHED, code};
+use super::{Attempts, Mongo, MongoError, VANISHED, code};
 use crate::archive::ClusterTime;
 use crate::catalog::{Catalog, Kind, Topology};
 
@@ -174,10 +174,22 @@ impl Mongo {
     }
 
     async fn try_snapshot(&self, database: &str, collection: &str, time: ClusterTime) -> Result<(), MongoError> {
-        let action = format!("reading {database}.{collection} at a snapshot");
-        let concern = rawdoc! {"level": "snapshot", "atClusterTime": bson::Timestamp::from(time)};
-        let find = rawdoc! {"find": collection, "limit": 1, "singleBatch": true, "projection": {"_id": 1}, "readConcern": concern};
-        self.repeated(database, find, &action).await.0
+        let at = ReadAt::Snapshot(time);
+        let mut find = rawdoc! {"find": collection, "limit": 1, "singleBatch": true, "projection": {"_id": 1}};
+        if let Some(concern) = at.read_concern() {
+            find.append(cstr!("readConcern"), concern);
+        }
+        let mut attempts = Attempts::new();
+        loop {
+            let tried = match self.open((database, collection), find.clone(), at, 1).await {
+                Ok(mut found) => found.next().await.transpose().map(|_| ()),
+                Err(error) => Err(error),
+            };
+            match tried {
+                Err(error) if attempts.again_after(&error).await => {}
+                tried => return tried,
+            }
+        }
     }
 }
 
@@ -193,11 +205,5 @@ enum Probe {
 
 /// Whether the answer means that this deployment has no snapshot reads, so that a fallback is due.
 fn is_no_snapshot(error: &MongoError) -> bool {
-    [
-        code::ILLEGAL_OPERATION_NOT_REPLICA_SET,
-        code::SNAPSHOT_TOO_OLD,
-        72, // InvalidOptions: read concern snapshot is not known for this command.
-    ]
-    .iter()
-    .any(|&code| error.is(code))
+    error.is(code::ILLEGAL_OPERATION_NOT_REPLICA_SET) || error.is(code::SNAPSHOT_TOO_OLD) || error.has_no_snapshots()
 }

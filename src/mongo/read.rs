@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use bson::{RawDocumentBuf, doc};
 use futures_util::StreamExt as _;
+use mongodb::options::SelectionCriteria;
 use mongodb::raw_batch_cursor::RawBatchCursor;
 
-use super::{Batch, Bound, IdList, Mongo, MongoError, Position, ReadAt, Scan, ScanOrder, id_text};
+use super::answer::Asked;
+use super::{Batch, Bound, IdList, Mongo, MongoError, Position, ReadAt, Scan, ScanOrder, code, id_text};
 
 /// More documents than a reply of 16 MiB can hold of any but the smallest: the server then fills its replies.
 const FIRST_BATCH: u32 = 100_000;
@@ -17,7 +19,12 @@ const AIM: u64 = 2 << 20;
 pub struct Batches {
     mongo: Mongo,
     namespace: String,
-    cursor: RawBatchCursor,
+    /// Gone where it failed.
+    cursor: Option<RawBatchCursor>,
+    selection: Option<SelectionCriteria>,
+    asked: Asked,
+    /// At which snapshot its first reply must say that it is.
+    at: ReadAt,
     order: ScanOrder,
     /// How many documents lie before the reply that comes next.
     read: u64,
@@ -87,9 +94,7 @@ impl Mongo {
         if let Some(concern) = scan.at.read_concern() {
             find.append(bson::cstr!("readConcern"), concern);
         }
-        let batches = self
-            .open(database, format!("{database}.{collection}"), find, documents)
-            .await?;
+        let batches = self.open((database, collection), find, scan.at, documents).await?;
         Ok(Batches {
             order: scan.order,
             read: match scan.after {
@@ -100,50 +105,63 @@ impl Mongo {
         })
     }
 
-    /// Opens the cursor of a `find` at a server that may be read from, with at most so many documents in a reply.
+    /// Opens the cursor of a command, which has its read concern, at a server that may be read from, with at most so many documents in a reply.
     pub(super) async fn open(
         &self,
-        database: &str,
-        namespace: String,
-        find: RawDocumentBuf,
+        (database, collection): (&str, &str),
+        command: RawDocumentBuf,
+        at: ReadAt,
         documents: u32,
     ) -> Result<Batches, MongoError> {
-        let db = self.database(database);
-        let mut command = db.run_raw_cursor_command(find).batch_size(documents);
-        if let Some(selection) = self.read_selection() {
-            command = command.selection_criteria(selection);
-        }
-        let opened = command.batch().await;
-        let cursor = opened.map_err(|error| self.error(format!("reading {namespace}"), &error))?;
-        Ok(self.batches(namespace, cursor))
+        let namespace = format!("{database}.{collection}");
+        let action = format!("reading {namespace}");
+        let asked = Asked::of(database, &command, &action);
+        let selection = self.read_selection();
+        let (db, chosen) = (self.database(database), selection.clone());
+        let call = async move {
+            let mut command = db.run_raw_cursor_command(command).batch_size(documents);
+            if let Some(chosen) = chosen {
+                command = command.selection_criteria(chosen);
+            }
+            command.batch().await
+        };
+        let opened = self.answered(selection.as_ref(), &asked, call).await?;
+        let cursor = opened.map_err(|error| self.error(action, &error))?;
+        Ok(Batches {
+            mongo: self.clone(),
+            namespace,
+            cursor: Some(cursor),
+            selection,
+            asked: asked.more(),
+            at,
+            order: ScanOrder::Natural,
+            read: 0,
+        })
     }
 
-    /// Opens a cursor over the documents whose `_id` is one of `ids`, in no particular order.
+    /// Opens a cursor over the documents whose `_id` is one of `ids`, in no particular order, as they prove something.
     ///
     /// # Errors
     /// What the server answered.
     pub async fn read_ids(&self, database: &str, collection: &str, ids: &IdList) -> Result<Batches, MongoError> {
-        let namespace = format!("{database}.{collection}");
-        let filter = ids
-            .filter()
-            .ok_or_else(|| MongoError::unexpected(format!("reading {namespace}"), "a lookup cannot be put together"))?;
+        let filter = ids.filter().ok_or_else(|| {
+            let action = format!("reading {database}.{collection}");
+            MongoError::unexpected(action, "a lookup cannot be put together")
+        })?;
         let mut find = RawDocumentBuf::new();
         find.append(bson::cstr!("find"), collection);
         find.append(bson::cstr!("filter"), filter);
         find.append(bson::cstr!("batchSize"), i64::from(FIRST_BATCH));
-        let opened = self.database(database).run_raw_cursor_command(find).batch().await;
-        let cursor = opened.map_err(|error| self.error(format!("reading {namespace}"), &error))?;
-        Ok(self.batches(namespace, cursor))
+        self.open_proving((database, collection), find).await
     }
 
-    fn batches(&self, namespace: String, cursor: RawBatchCursor) -> Batches {
-        Batches {
-            mongo: self.clone(),
-            namespace,
-            cursor,
-            order: ScanOrder::Natural,
-            read: 0,
+    /// Opens the cursor of a command as [`Self::proving`] says.
+    async fn open_proving(&self, namespace: (&str, &str), mut command: RawDocumentBuf) -> Result<Batches, MongoError> {
+        let at = self.proving();
+        if let Some(concern) = at.read_concern() {
+            command.append(bson::cstr!("readConcern"), concern);
         }
+        self.open(namespace, command, at, FIRST_BATCH).await
     }
 }
 
@@ -174,14 +192,9 @@ impl Mongo {
             bson::cstr!("cursor"),
             bson::rawdoc! {"batchSize": i64::from(FIRST_BATCH)},
         );
-        let db = self.database(database);
-        let mut command = db.run_raw_cursor_command(command);
-        if let Some(selection) = self.read_selection() {
-            command = command.selection_criteria(selection);
-        }
-        let opened = command.batch().await;
-        let cursor = opened.map_err(|error| self.error(action, &error))?;
-        let mut found = self.batches(format!("{database}.{collection}"), cursor);
+        let mut found = self
+            .open((database, collection), command, ReadAt::Local, FIRST_BATCH)
+            .await?;
         let mut ids: Vec<Bound> = Vec::new();
         while let Some(reply) = found.next().await {
             for document in reply?.all_documents() {
@@ -203,12 +216,41 @@ impl Batches {
     /// # Errors
     /// What the server answered, or that the connection broke.
     pub async fn next(&mut self) -> Option<Result<Batch, MongoError>> {
-        let reply = self.cursor.next().await?;
-        Some(
-            reply
-                .map_err(|error| self.mongo.error(format!("reading {}", self.namespace), &error))
-                .and_then(Batch::new),
-        )
+        let mut cursor = self.cursor.take()?;
+        let call = async move {
+            let reply = cursor.next().await;
+            (cursor, reply)
+        };
+        let answered = self.mongo.answered(self.selection.as_ref(), &self.asked, call).await;
+        let (cursor, reply) = match answered {
+            Ok(answered) => answered,
+            Err(error) => return Some(Err(error)),
+        };
+        self.cursor = Some(cursor);
+        let batch = reply?
+            .map_err(|error| self.mongo.error(format!("reading {}", self.namespace), &error))
+            .and_then(Batch::new);
+        Some(batch.and_then(|batch| self.at_the_snapshot(batch)))
+    }
+
+    /// A snapshot is one only where the server says so: an engine that does not know the read concern, or something between that takes it away, answers with what is there at the moment.
+    fn at_the_snapshot(&mut self, first: Batch) -> Result<Batch, MongoError> {
+        let at = std::mem::replace(&mut self.at, ReadAt::Local);
+        match (at, first.at_cluster_time()) {
+            (ReadAt::Snapshot(wanted), Some(given)) if given == wanted => Ok(first),
+            (ReadAt::Snapshot(_), given) => {
+                self.cursor = None;
+                let said = match given {
+                    Some(_) => "the server reads at another time than it was asked to",
+                    None => "the server was asked for a snapshot and does not say that it reads at one",
+                };
+                Err(MongoError {
+                    code: Some(code::NOT_AT_THE_SNAPSHOT),
+                    ..MongoError::unexpected(format!("reading {}", self.namespace), said)
+                })
+            }
+            _ => Ok(first),
+        }
     }
 
     /// What follows the replies, to say where reading can go on behind each.
@@ -247,6 +289,9 @@ impl Mongo {
         command.append(bson::cstr!("aggregate"), collection);
         command.append(bson::cstr!("pipeline"), pipeline);
         command.append(bson::cstr!("cursor"), RawDocumentBuf::new());
+        if let Some(concern) = self.proving().read_concern() {
+            command.append(bson::cstr!("readConcern"), concern);
+        }
         let reply = self.raw_command(database, command, &action).await?;
         let counted = reply
             .get_document("cursor")
@@ -271,16 +316,13 @@ impl Mongo {
         validator: &bson::RawDocument,
         limit: u32,
     ) -> Result<Vec<String>, MongoError> {
-        let namespace = format!("{database}.{collection}");
         let mut find = RawDocumentBuf::new();
         find.append(bson::cstr!("find"), collection);
         find.append(bson::cstr!("filter"), violating(validator));
         find.append(bson::cstr!("projection"), bson::rawdoc! {"_id": 1});
         find.append(bson::cstr!("limit"), i64::from(limit));
         find.append(bson::cstr!("singleBatch"), true);
-        let opened = self.database(database).run_raw_cursor_command(find).batch().await;
-        let cursor = opened.map_err(|error| self.error(format!("reading {namespace}"), &error))?;
-        let mut found = self.batches(namespace, cursor);
+        let mut found = self.open_proving((database, collection), find).await?;
         let mut ids = Vec::new();
         while let Some(reply) = found.next().await {
             for document in reply?.all_documents() {

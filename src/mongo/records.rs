@@ -105,7 +105,6 @@ impl Mongo {
         at: ReadAt,
         how: RawDocumentBuf,
     ) -> Result<Option<RawDocumentBuf>, MongoError> {
-        let namespace = format!("{database}.{collection}");
         let mut find = rawdoc! {"find": collection, "limit": 1, "singleBatch": true, "projection": {"_id": 1}};
         for element in how.iter_elements().flatten() {
             let key: &CStr = element.key();
@@ -116,7 +115,7 @@ impl Mongo {
         if let Some(concern) = at.read_concern() {
             find.append(cstr!("readConcern"), concern);
         }
-        let mut found = self.open(database, namespace, find, 1).await?;
+        let mut found = self.open((database, collection), find, at, 1).await?;
         let Some(reply) = found.next().await else {
             return Ok(None);
         };

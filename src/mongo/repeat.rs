@@ -13,6 +13,46 @@ const TRIES: u32 = 5;
 /// For how long. To find no server at all takes the driver a while by itself, and what has to be cleaned up may be many collections.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// The attempts at one command.
+#[derive(Debug)]
+pub struct Attempts {
+    began: Instant,
+    made: u32,
+}
+
+impl Attempts {
+    /// Before the first one.
+    pub fn new() -> Self {
+        Self {
+            began: Instant::now(),
+            made: 0,
+        }
+    }
+
+    /// How many there were.
+    pub fn made(&self) -> u32 {
+        self.made
+    }
+
+    /// Counts one that failed, and waits before the next; false where there is none.
+    pub async fn again_after(&mut self, error: &MongoError) -> bool {
+        self.made += 1;
+        if !error.transient || self.made >= TRIES || self.began.elapsed() >= PATIENCE {
+            return false;
+        }
+        let tries = self.made;
+        tracing::warn!(%error, tries, "a command is repeated");
+        tokio::time::sleep(Duration::from_millis(100 << tries)).await;
+        true
+    }
+}
+
+impl Default for Attempts {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Mongo {
     /// Sends a command that may be repeated, as often as the connection breaks or the primary changes; says how often it was sent.
     pub async fn repeated(
@@ -21,16 +61,12 @@ impl Mongo {
         command: RawDocumentBuf,
         action: &str,
     ) -> (Result<(), MongoError>, u32) {
-        let began = Instant::now();
-        let mut tries = 0;
+        let mut attempts = Attempts::new();
         loop {
-            tries += 1;
             match self.raw_command(database, command.clone(), action).await {
-                Err(error) if error.transient && tries < TRIES && began.elapsed() < PATIENCE => {
-                    tracing::warn!(%error, tries, "a command is repeated");
-                    tokio::time::sleep(Duration::from_millis(100 << tries)).await;
-                }
-                answered => return (answered.map(|_| ()), tries),
+                Err(error) if attempts.again_after(&error).await => {}
+                Err(error) => return (Err(error), attempts.made()),
+                Ok(_) => return (Ok(()), attempts.made() + 1),
             }
         }
     }

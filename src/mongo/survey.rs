@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use bson::{Document, RawDocumentBuf, doc};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
-use super::{Mongo, MongoError, code};
+use super::answer::{Asked, limit};
+use super::{Mongo, MongoError, ReadAt, code};
 use crate::catalog::{Catalog, Collection, Definition, Disk, Kind, Topology, is_system};
 
 /// How many collections are asked about at a time.
@@ -128,6 +129,48 @@ impl Mongo {
         }
         found.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(found)
+    }
+
+    /// The names of a database, views left out, and what they stand for: of a time series it is the UUID of its buckets.
+    ///
+    /// # Errors
+    /// What the server answered.
+    pub async fn uuids(&self, database: &str) -> Result<BTreeMap<String, Option<String>>, MongoError> {
+        let listed = self.list_collections(database).await?.into_iter();
+        let with_documents = listed.filter(|listed| listed.kind != Kind::View);
+        Ok(with_documents.map(|listed| (listed.name, listed.uuid)).collect())
+    }
+
+    /// How many documents a collection has, as the server knows without looking. A time series has no such number.
+    ///
+    /// # Errors
+    /// What the server answered.
+    pub async fn quick_count(&self, database: &str, collection: &str) -> Result<u64, MongoError> {
+        let action = format!("counting the documents of {database}.{collection}");
+        let reply = self.command(database, doc! {"count": collection}, &action).await?;
+        number(&reply, "n").ok_or_else(|| MongoError::unexpected(action, "the answer has no number"))
+    }
+
+    /// How many documents a collection has, counted one by one.
+    ///
+    /// # Errors
+    /// What the server answered.
+    pub async fn exact_count(&self, database: &str, collection: &str) -> Result<u64, MongoError> {
+        let action = format!("counting the documents of {database}.{collection}");
+        let mut command = doc! {
+            "aggregate": collection,
+            "pipeline": [{"$group": {"_id": null, "n": {"$sum": 1}}}],
+            "cursor": {},
+        };
+        if self.proving() == ReadAt::Majority {
+            command.insert("readConcern", doc! {"level": "majority"});
+        }
+        let counted = self.collect(database, command, &action).await?;
+        let row = counted.first().map(|row| Document::try_from(row.as_ref()));
+        match row.transpose() {
+            Ok(row) => Ok(row.and_then(|row| number(&row, "n")).unwrap_or(0)),
+            Err(error) => Err(MongoError::unexpected(action, error.to_string())),
+        }
     }
 
     /// Makes sure that a name still stands for the collection that was surveyed. Asked *after* a cursor was opened: UUIDs do not come back, so the
@@ -266,17 +309,26 @@ impl Mongo {
         command: Document,
         action: &str,
     ) -> Result<Vec<RawDocumentBuf>, MongoError> {
-        let db = self.database(database);
-        let mut run = db.run_cursor_command(command);
-        if let Some(selection) = self.read_selection() {
-            run = run.selection_criteria(selection);
-        }
-        let mut cursor = run.await.map_err(|error| self.error(action, &error))?;
-        let mut found = Vec::new();
-        while cursor.advance().await.map_err(|error| self.error(action, &error))? {
-            found.push(cursor.current().to_owned());
-        }
-        Ok(found)
+        let mut command =
+            RawDocumentBuf::try_from(&command).map_err(|error| MongoError::unexpected(action, error.to_string()))?;
+        limit(&mut command, self.silence);
+        let asked = Asked::of(database, &command, action);
+        let selection = self.read_selection();
+        let (db, chosen) = (self.database(database), selection.clone());
+        let call = async move {
+            let mut run = db.run_raw_cursor_command(command);
+            if let Some(chosen) = chosen {
+                run = run.selection_criteria(chosen);
+            }
+            let mut cursor = run.await?;
+            let mut found = Vec::new();
+            while cursor.advance().await? {
+                found.push(cursor.current().to_owned());
+            }
+            Ok(found)
+        };
+        let answered = self.answered(selection.as_ref(), &asked, call).await?;
+        answered.map_err(|error: mongodb::error::Error| self.error(action, &error))
     }
 }
 

@@ -28,6 +28,8 @@ pub(super) struct Run<'a> {
     pub(super) prepared: &'a Prepared,
     pub(super) job: &'a RestoreJob,
     pub(super) tools: &'a Tools,
+    /// The target, asked at its primary.
+    mongo: Mongo,
     pub(super) lock: &'a Lock,
     /// Where it is written how far it has come, where it can be gone on with.
     pub(super) record: Option<&'a Record<'a>>,
@@ -66,6 +68,7 @@ impl<'a> Run<'a> {
             prepared,
             job,
             tools,
+            mongo: tools.mongo.on_primary(),
             lock,
             record,
             temporary: record.map_or_else(fresh_temporary, |record| record.state().temporary.clone()),
@@ -114,7 +117,15 @@ impl<'a> Run<'a> {
     }
 
     pub(super) fn mongo(&self) -> &Mongo {
-        &self.tools.mongo
+        &self.mongo
+    }
+
+    /// Lets the majority catch up with what has been written, where the connection string asks for less: what is read to prove something is read as the majority has it.
+    pub(super) async fn settle(&self) -> Result<(), Failure> {
+        match self.mongo.writes_reach_majority() {
+            true => Ok(()),
+            false => self.lock.confirm().await,
+        }
     }
 
     pub(super) fn database(&self) -> &str {
@@ -131,6 +142,12 @@ impl<'a> Run<'a> {
                 .map_or(&row.options, |present| &present.options),
             _ => &row.options,
         }
+    }
+
+    /// Whether the target has documents under the name of a row.
+    pub(super) fn replaces_documents(&self, row: &Planned) -> bool {
+        let present = self.prepared.target.get(&row.name);
+        present.is_some_and(|present| present.kind != Kind::View)
     }
 
     /// The plan's rows with their places.
@@ -388,6 +405,12 @@ impl<'a> Run<'a> {
         };
         self.tools.progress.step(format!("reading {} back", row.name));
         let loaded = going.loaded;
+        self.settle().await?;
+        let uuid = match row.method {
+            Method::InPlace => mongo.uuids(database).await?.remove(name).flatten(),
+            // Of what is loaded beside they are asked for all at once.
+            _ => None,
+        };
         let read = match row.action {
             Action::Merge => loader.read_back_merged(&loaded).await?,
             _ => read_back(mongo, (database, name), hashing(row), loaded.archive.average()).await?,
@@ -402,6 +425,7 @@ impl<'a> Run<'a> {
             database: Some(read),
             sample: sample.compare(mongo, database, name).await?,
             failed_indexes,
+            uuid,
             ..Outcome::default()
         }))
     }

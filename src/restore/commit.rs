@@ -8,6 +8,7 @@ use super::collection::{AfterFailure, Run, Stop};
 use super::create::{InTheWay, create, drop_collection, redefine_view, rename, start_expiry};
 use super::indexes::{self, Which};
 use super::outcome::{Outcome, Outcomes};
+use super::proof::prove;
 use super::record::Record;
 use crate::catalog::{Catalog, Definition, Kind};
 use crate::failure::{Failure, FailureKind};
@@ -30,21 +31,17 @@ pub(super) enum Committed {
 /// Where a load failed as such (the archive is damaged, the connection is gone), the lock was lost, or the very first change is refused, nothing is committed:
 /// the target is what it was.
 ///
+/// What takes something away comes last, and only where everything before it was [proven](super::proof): a collection that takes the place of a view or a time series, which the server does
+/// not rename over, views that take the place of documents, drops.
+///
 /// A commit that an earlier invocation has begun is gone on with: whatever of it is done already is recognised.
 pub(super) async fn commit(run: &Run<'_>, outcomes: &mut Outcomes) -> Result<Committed, Stop> {
     run.is_ours()?;
     let begun = run.record.and_then(Record::committing);
     let now = match &begun {
         None => {
-            if outcomes.values().any(|outcome| outcome.error.is_some()) {
-                return Ok(give_up(run, outcomes, "another collection could not be loaded").await);
-            }
-            if let Err(failure) = may_commit(run).await {
-                run.is_ours()?;
-                return Ok(give_up(run, outcomes, &failure.to_string()).await);
-            }
-            if let Some(record) = run.record {
-                record.begin_commit(temporaries(run, outcomes).await?).await?;
+            if let Err(why) = begin(run, outcomes).await? {
+                return Ok(give_up(run, outcomes, &why).await);
             }
             None
         }
@@ -60,52 +57,116 @@ pub(super) async fn commit(run: &Run<'_>, outcomes: &mut Outcomes) -> Result<Com
         }
     };
     run.tools.progress.step("committing");
-    let mut waiting = outcomes.iter_mut();
-    let mut first = Placed::Kept;
-    // The first goes alone: where it is refused, nothing has changed.
-    while begun.is_none()
-        && first == Placed::Kept
-        && let Some((place, outcome)) = waiting.next()
-    {
-        first = into_place(run, &run.prepared.plan.collections[*place], outcome).await;
+    let mut changed = begun.is_some();
+    if put_into_place(run, outcomes, Method::Aside, &mut changed).await == Placed::No {
+        return Ok(give_up(run, outcomes, FIRST_REFUSED).await);
     }
-    // The others several at a time: each waits for the replica set, and the shorter this phase, the better.
-    let others: Vec<_> = waiting.collect();
-    if first == Placed::No {
-        drop(others);
-        return Ok(give_up(run, outcomes, "the first collection could not be put into its place").await);
+    let in_place = |row: &Planned| row.kind != Kind::View && row.method == Method::InPlace;
+    changed |= !run.chosen(in_place).is_empty();
+    outcomes.append(&mut run.load_all(AfterFailure::GoOn, in_place).await?);
+    run.tools.progress.step("proving what was put into its place");
+    let mut good = prove(run, outcomes).await;
+    if good && put_into_place(run, outcomes, Method::AsideAfterDrop, &mut changed).await == Placed::No {
+        return Ok(give_up(run, outcomes, FIRST_REFUSED).await);
     }
-    stream::iter(others)
-        .for_each_concurrent(AT_ONCE, |(place, outcome)| async move {
-            into_place(run, &run.prepared.plan.collections[*place], outcome).await;
-        })
-        .await;
-    outcomes.append(
-        &mut run
-            .load_all(AfterFailure::GoOn, |planned| {
-                planned.kind != Kind::View && planned.method == Method::InPlace
-            })
-            .await?,
-    );
-    views(run, outcomes, now.as_ref()).await;
-    drops(run, outcomes, now.as_ref()).await;
+    let waiting = outcomes.values_mut().filter(|outcome| outcome.temporary.is_some());
+    for outcome in waiting.filter(|outcome| outcome.error.is_none()) {
+        good = false;
+        outcome.error = Some(held_back("not put into its place"));
+    }
+    good = good && (!has(run, Method::AsideAfterDrop) || prove(run, outcomes).await);
+    views(run, outcomes, now.as_ref(), good).await;
+    drops(run, outcomes, now.as_ref(), good).await;
     expiry(run, outcomes).await;
     run.is_ours()?;
     remove_temporaries(run, outcomes).await;
     Ok(Committed::Something)
 }
 
+const FIRST_REFUSED: &str = "the first collection could not be put into its place";
+
+/// Everything before the first change: a cancelled run ends here, and so does one whose lock another restore has taken over. Why nothing may be changed is told.
+async fn begin(run: &Run<'_>, outcomes: &mut Outcomes) -> Result<Result<(), String>, Failure> {
+    if outcomes.values().any(|outcome| outcome.error.is_some()) {
+        return Ok(Err("another collection could not be loaded".to_owned()));
+    }
+    let ready = async {
+        run.may_go_on()?;
+        run.lock.confirm().await?;
+        temporaries(run, outcomes).await
+    };
+    let uuids = match ready.await {
+        Ok(uuids) => uuids,
+        Err(failure) => {
+            run.is_ours()?;
+            return Ok(Err(failure.to_string()));
+        }
+    };
+    for (place, uuid) in &uuids {
+        if let Some(outcome) = outcomes.get_mut(place) {
+            outcome.uuid = Some(uuid.clone());
+        }
+    }
+    if let Some(record) = run.record {
+        record.begin_commit(uuids).await?;
+    }
+    Ok(Ok(()))
+}
+
 /// The UUIDs of what was loaded beside, by place.
 async fn temporaries(run: &Run<'_>, outcomes: &Outcomes) -> Result<BTreeMap<usize, String>, Failure> {
-    let now = run.mongo().survey_definitions(run.database()).await?;
-    let uuid =
-        |(place, outcome): (&usize, &Outcome)| Some((*place, now.get(outcome.temporary.as_ref()?)?.uuid.clone()?));
-    Ok(outcomes.iter().filter_map(uuid).collect())
+    let now = run.mongo().uuids(run.database()).await?;
+    let mut uuids = BTreeMap::new();
+    for (place, outcome) in outcomes {
+        let Some(temporary) = &outcome.temporary else { continue };
+        let there = now.get(temporary).ok_or_else(|| {
+            let name = &run.prepared.plan.collections[*place].name;
+            Failure::new(
+                FailureKind::Database,
+                format!("{temporary}, into which {name} was loaded, is gone: somebody has dropped it. Restore again"),
+            )
+        })?;
+        uuids.extend(there.clone().map(|uuid| (*place, uuid)));
+    }
+    Ok(uuids)
+}
+
+/// Renames what was loaded beside and is placed by `method`. Refused is only the very first change of all, so that nothing has changed.
+async fn put_into_place(run: &Run<'_>, outcomes: &mut Outcomes, method: Method, changed: &mut bool) -> Placed {
+    let rows = &run.prepared.plan.collections;
+    let mut waiting = outcomes.iter_mut().filter(|(place, _)| rows[**place].method == method);
+    // The first goes alone: where it is refused, nothing has changed.
+    while !*changed && let Some((place, outcome)) = waiting.next() {
+        match into_place(run, &rows[*place], outcome).await {
+            Placed::No => return Placed::No,
+            Placed::Yes => *changed = true,
+            Placed::Kept => {}
+        }
+    }
+    // The others several at a time: each waits for the replica set, and the shorter this phase, the better.
+    stream::iter(waiting.collect::<Vec<_>>())
+        .for_each_concurrent(AT_ONCE, |(place, outcome)| async move {
+            into_place(run, &rows[*place], outcome).await;
+        })
+        .await;
+    Placed::Yes
+}
+
+fn has(run: &Run<'_>, method: Method) -> bool {
+    run.rows().any(|(_, row)| row.method == method && row.action.restores())
+}
+
+fn held_back(what: &str) -> Failure {
+    Failure::new(
+        FailureKind::Database,
+        format!("{what}, because the restore is not complete"),
+    )
 }
 
 /// What an earlier invocation has renamed into its place is not there under its temporary name any more.
 fn recognise(run: &Run<'_>, outcomes: &mut Outcomes, uuids: &BTreeMap<usize, String>, now: &Catalog) {
     for (place, outcome) in outcomes.iter_mut() {
+        outcome.uuid = outcome.uuid.take().or_else(|| uuids.get(place).cloned());
         let Some(temporary) = outcome.temporary.as_ref().filter(|name| now.get(name).is_none()) else {
             continue;
         };
@@ -123,12 +184,6 @@ fn recognise(run: &Run<'_>, outcomes: &mut Outcomes, uuids: &BTreeMap<usize, Str
         }
         outcome.temporary = None;
     }
-}
-
-/// The last look before the first change: a cancelled run ends here, and so does one whose lock another restore has taken over.
-async fn may_commit(run: &Run<'_>) -> Result<(), Failure> {
-    run.may_go_on()?;
-    run.lock.confirm().await
 }
 
 /// Leaves the target as it is.
@@ -189,7 +244,8 @@ async fn into_place(run: &Run<'_>, planned: &Planned, outcome: &mut Outcome) -> 
         Action::Replace => InTheWay::Replaced,
         _ => InTheWay::Refused,
     };
-    match rename(run.mongo(), run.database(), &temporary, &planned.name, in_the_way).await {
+    let (names, uuid) = ((&*temporary, &*planned.name), outcome.uuid.as_deref());
+    match rename(run.mongo(), run.database(), names, in_the_way, uuid).await {
         Ok(()) => {
             outcome.temporary = None;
             Placed::Yes
@@ -226,7 +282,9 @@ fn why_kept(planned: &Planned, outcome: &Outcome) -> String {
 /// Creates views, those first that others read from.
 ///
 /// `now` is what an earlier invocation has left; a view that it made is looked at as one that was there.
-async fn views(run: &Run<'_>, outcomes: &mut Outcomes, now: Option<&Catalog>) {
+///
+/// One that takes the place of documents is made only where everything before it is `good`.
+async fn views(run: &Run<'_>, outcomes: &mut Outcomes, now: Option<&Catalog>, good: bool) {
     for (place, planned) in run
         .rows()
         .filter(|(_, planned)| planned.kind == Kind::View && planned.action.restores())
@@ -248,6 +306,9 @@ async fn views(run: &Run<'_>, outcomes: &mut Outcomes, now: Option<&Catalog>) {
                     redefine_view(run.mongo(), run.database(), &planned.name, &planned.options).await?;
                     return Ok(());
                 }
+                if present.kind != Kind::View && !good {
+                    return Err(held_back("the collection that has the name was kept"));
+                }
                 drop_collection(run.mongo(), run.database(), &planned.name).await?;
             }
             create(run.mongo(), run.database(), &planned.name, &planned.options).await?;
@@ -267,11 +328,8 @@ fn same_collation(a: &Definition, b: &Definition) -> bool {
 }
 
 /// Drops what only the target has, unless anything went wrong before.
-async fn drops(run: &Run<'_>, outcomes: &mut Outcomes, now: Option<&Catalog>) {
-    let mut good = run.lock.check().is_ok()
-        && outcomes
-            .values()
-            .all(|outcome| outcome.error.is_none() && outcome.loaded.rejected == 0);
+async fn drops(run: &Run<'_>, outcomes: &mut Outcomes, now: Option<&Catalog>, good: bool) {
+    let mut good = good && run.lock.check().is_ok() && outcomes.values().all(|outcome| outcome.error.is_none());
     for (place, planned) in run.rows().filter(|(_, planned)| planned.action == Action::Drop) {
         // One that has come since an earlier invocation dropped what had the name is nobody's to drop.
         let uuid = |catalog: &Catalog| catalog.get(&planned.name).and_then(|there| there.uuid.clone());
@@ -283,10 +341,7 @@ async fn drops(run: &Run<'_>, outcomes: &mut Outcomes, now: Option<&Catalog>) {
                 .await
                 .map_or_else(Outcome::failed, |()| Outcome::default())
         } else {
-            Outcome::failed(Failure::new(
-                FailureKind::Database,
-                "not dropped, because the restore is not complete",
-            ))
+            Outcome::failed(held_back("not dropped"))
         };
         good &= outcome.error.is_none();
         outcomes.insert(place, outcome);

@@ -3,7 +3,7 @@
 use bson::{RawArrayBuf, RawDocumentBuf, cstr};
 
 use crate::catalog::{Definition, Kind};
-use crate::mongo::{Mongo, MongoError, code};
+use crate::mongo::{Attempts, Mongo, MongoError, code};
 
 /// Options that `listCollections` of an old server reports and `create` of a new one refuses. Neither says anything about documents.
 const OBSOLETE: [&str; 2] = ["autoIndexId", "flags"];
@@ -31,6 +31,17 @@ pub(super) async fn create(mongo: &Mongo, database: &str, name: &str, options: &
         (Err(error), 2..) if error.is(code::NAMESPACE_EXISTS) => Ok(()),
         (created, _) => created,
     }
+}
+
+/// The options without time to live.
+pub(super) fn without_expiry(options: &Definition) -> Definition {
+    let mut kept = RawDocumentBuf::new();
+    for (key, value) in options.as_raw().iter().flatten() {
+        if key.as_str() != EXPIRY {
+            kept.append(key, value);
+        }
+    }
+    Definition::new(kept)
 }
 
 /// Lets the documents of a time series or clustered collection expire again, as its options say.
@@ -107,24 +118,53 @@ pub(super) enum InTheWay {
 
 /// Gives a collection another name.
 ///
-/// It is repeated where its answer was lost: whether a collection was changed must not be a guess. One that has gone by then was renamed by the first attempt.
+/// Where its answer was lost, or says that it may be undone, it is looked up whether `to` is the collection with this `uuid` before it is tried again: whether a collection was changed must not
+/// be a guess. That the name has gone says nothing: a server that was cut off may have renamed it and taken that back.
 ///
 /// # Errors
 /// What the server answered.
 pub(super) async fn rename(
     mongo: &Mongo,
     database: &str,
-    from: &str,
-    to: &str,
+    (from, to): (&str, &str),
     in_the_way: InTheWay,
+    uuid: Option<&str>,
 ) -> Result<(), MongoError> {
     let mut command = RawDocumentBuf::new();
     command.append(cstr!("renameCollection"), format!("{database}.{from}"));
     command.append(cstr!("to"), format!("{database}.{to}"));
     command.append(cstr!("dropTarget"), in_the_way == InTheWay::Replaced);
     let action = format!("renaming {database}.{from} to {to}");
-    match mongo.repeated("admin", command, &action).await {
-        (Err(error), 2..) if error.is(code::NAMESPACE_NOT_FOUND) => Ok(()),
-        (renamed, _) => renamed,
+    let mut attempts = Attempts::new();
+    loop {
+        let Err(error) = mongo.raw_command("admin", command.clone(), &action).await else {
+            return Ok(());
+        };
+        let was_in_doubt = attempts.made() > 0;
+        let again = attempts.again_after(&error).await;
+        if (again || was_in_doubt || error.transient)
+            && is_renamed(mongo, database, (from, to), uuid).await.is_ok_and(|is| is)
+        {
+            return Ok(());
+        }
+        if !again {
+            return Err(error);
+        }
     }
+}
+
+/// Whether a rename was carried out, as far as the server can say.
+async fn is_renamed(
+    mongo: &Mongo,
+    database: &str,
+    (from, to): (&str, &str),
+    uuid: Option<&str>,
+) -> Result<bool, MongoError> {
+    let now = mongo.uuids(database).await?;
+    let there = now.get(to);
+    Ok(match uuid {
+        Some(_) => there.is_some_and(|there| there.as_deref() == uuid),
+        // A server that gives no UUIDs.
+        None => there.is_some() && !now.contains_key(from),
+    })
 }

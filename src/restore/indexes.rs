@@ -1,6 +1,6 @@
 //! Building indexes as they were. One that fails does not lose the others.
 
-use bson::{RawArrayBuf, RawBsonRef, RawDocumentBuf, cstr, rawdoc};
+use bson::{RawArrayBuf, RawBson, RawBsonRef, RawDocumentBuf, cstr, rawdoc};
 
 use crate::catalog::Definition;
 use crate::mongo::{Mongo, MongoError};
@@ -45,7 +45,8 @@ fn comes_with_the_collection(index: &Definition) -> bool {
     index.get_str("name") == Some("_id_") || index.get_bool("clustered") == Some(true)
 }
 
-fn is_expiring(index: &Definition) -> bool {
+/// Whether documents expire by it.
+pub(super) fn is_expiring(index: &Definition) -> bool {
     matches!(index.as_raw().get("expireAfterSeconds"), Ok(Some(_)))
 }
 
@@ -83,6 +84,13 @@ async fn create_indexes(
     let mut command = RawDocumentBuf::new();
     command.append(cstr!("createIndexes"), collection);
     command.append(cstr!("indexes"), definitions);
+    // A server waits for every voting member unless it is told otherwise: for one that is down, until it is back.
+    if let Some(quorum) = mongo
+        .index_quorum()
+        .and_then(|quorum| RawBson::try_from(quorum.clone()).ok())
+    {
+        command.append(cstr!("commitQuorum"), quorum);
+    }
     let action = format!("building indexes of {database}.{collection}");
     // To build what is there already is nothing to do.
     mongo.repeated(database, command, &action).await.0

@@ -85,7 +85,10 @@ impl<'a> Loader<'a> {
             run,
             row,
             goal: Arc::new(Goal {
-                tools: run.tools.clone(),
+                tools: crate::backup::Tools {
+                    mongo: run.mongo().clone(),
+                    ..run.tools.clone()
+                },
                 database: run.database().to_owned(),
                 collection: name.to_owned(),
                 action: row.action,

@@ -21,6 +21,9 @@ pub(super) struct Outcome {
     pub(super) sample: Option<SampleHashes>,
     /// Indexes that could not be built, and why.
     pub(super) failed_indexes: Vec<(String, MongoError)>,
+    /// The UUID of the collection that was read back and proven. Under its final name there must be no other.
+    #[serde(default)]
+    pub(super) uuid: Option<String>,
     /// Where it was loaded beside; gone after the commit.
     pub(super) temporary: Option<String>,
     /// What went wrong; the collection is then not what was planned.

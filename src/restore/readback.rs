@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::catalog::Topology;
 use crate::digest::{Digest, DocumentHasher, Hashing};
-use crate::mongo::{Batch, Batches, IdList, Mongo, MongoError, ReadAt};
+use crate::mongo::{Batch, Batches, IdList, Mongo, MongoError};
 
 /// How many replies are hashed while the next is asked for. Hashing is far quicker than any server.
 const IN_HAND: usize = 1;
@@ -19,11 +18,7 @@ pub async fn read_back(
     hashing: Hashing,
     average: u64,
 ) -> Result<Digest, MongoError> {
-    let at = match mongo.server().topology {
-        Topology::Standalone => ReadAt::Local,
-        Topology::ReplicaSet | Topology::Sharded => ReadAt::Majority,
-    };
-    let batches = mongo.read(database, collection, at, average).await?;
+    let batches = mongo.read(database, collection, mongo.proving(), average).await?;
     hash_all(batches, hashing).await
 }
 

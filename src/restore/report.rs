@@ -7,6 +7,8 @@ use serde_json::Value;
 
 use super::collection::Run;
 use super::commit::Committed;
+use super::create::without_expiry;
+use super::indexes::is_expiring;
 pub use super::merge::MergeCounts;
 use super::outcome::{Outcome, Outcomes};
 use super::sample::SampleHashes;
@@ -15,6 +17,7 @@ use crate::archive::{ConsistencyLevel, Status, hex_sum};
 use crate::backup::RunStatus;
 use crate::catalog::{Catalog, Collection, Definition, Kind};
 use crate::digest::Sum;
+use crate::failure::Failure;
 use crate::plan::{Action, Diff, Planned, RestorePlan};
 use crate::store::Location;
 
@@ -222,7 +225,7 @@ impl RestoreReport {
 /// Compares what is there with what was to be there.
 pub(super) async fn verify(run: &Run<'_>, mut outcomes: Outcomes, committed: Committed) -> Verification {
     run.tools.progress.step("verifying");
-    let surveyed = run.mongo().survey_definitions(run.database()).await;
+    let surveyed = survey(run, committed).await;
     let mut collections = Vec::new();
     for (place, planned) in run.rows().filter(|(_, planned)| planned.action != Action::Skip) {
         let outcome = outcomes.remove(&place).unwrap_or_else(|| {
@@ -231,7 +234,7 @@ pub(super) async fn verify(run: &Run<'_>, mut outcomes: Outcomes, committed: Com
                 "not begun, because of an earlier failure",
             ))
         });
-        let repeated = outcome.loaded.repeated;
+        let (repeated, uuid) = (outcome.loaded.repeated, outcome.uuid.clone());
         let mut verified = of_outcome(planned, outcome);
         let before = run.prepared.target.get(&planned.name);
         match &surveyed {
@@ -244,7 +247,12 @@ pub(super) async fn verify(run: &Run<'_>, mut outcomes: Outcomes, committed: Com
             verified.changed = Changed::Unknown;
         }
         match &surveyed {
-            Ok(now) => compare(planned, now, &mut verified),
+            Ok(now) => {
+                compare(planned, now, Expiry::Begun, &mut verified);
+                if committed == Committed::Something {
+                    check_identity(planned, uuid.as_deref(), now, &mut verified);
+                }
+            }
             Err(error) => verified.fail(error.to_string()),
         }
         collections.push(verified);
@@ -253,6 +261,43 @@ pub(super) async fn verify(run: &Run<'_>, mut outcomes: Outcomes, committed: Com
         equal: collections.iter().all(|collection| collection.equal),
         collections,
     }
+}
+
+/// The target as it is, when a majority has what was done: whatever one member says alone may be undone.
+async fn survey(run: &Run<'_>, committed: Committed) -> Result<Catalog, Failure> {
+    if committed == Committed::Something {
+        run.lock.confirm().await?;
+    }
+    Ok(run.mongo().survey_definitions(run.database()).await?)
+}
+
+/// The name must stand for the very collection whose documents were proven.
+fn check_identity(planned: &Planned, uuid: Option<&str>, now: &Catalog, verified: &mut VerifiedCollection) {
+    let (Some(proven), Some(present)) = (uuid, now.get(&planned.name)) else {
+        return;
+    };
+    if present.uuid.as_deref() != Some(proven) {
+        verified.fail(format!(
+            "{} is another collection than the one that was loaded and proven: restore again",
+            planned.name
+        ));
+    }
+}
+
+/// Whether time-to-live is in force already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Expiry {
+    /// It is set last of all.
+    ToCome,
+    /// It is.
+    Begun,
+}
+
+/// Whether a collection is there as it was planned: documents, options and indexes.
+pub(super) fn is_as_planned(planned: &Planned, outcome: &Outcome, now: &Catalog, expiry: Expiry) -> bool {
+    let mut verified = of_outcome(planned, outcome.clone());
+    compare(planned, now, expiry, &mut verified);
+    verified.equal
 }
 
 impl VerifiedCollection {
@@ -335,7 +380,7 @@ fn changed(before: Option<&Collection>, now: Option<&Collection>, verified: &Ver
 }
 
 /// Adds what differs in definitions.
-fn compare(planned: &Planned, now: &Catalog, verified: &mut VerifiedCollection) {
+fn compare(planned: &Planned, now: &Catalog, expiry: Expiry, verified: &mut VerifiedCollection) {
     let present = now.get(&planned.name);
     let Some(present) = present.filter(|_| planned.action != Action::Drop) else {
         let is_as_planned = present.is_none() == (planned.action == Action::Drop);
@@ -350,14 +395,14 @@ fn compare(planned: &Planned, now: &Catalog, verified: &mut VerifiedCollection) 
     };
     if planned.action == Action::Merge && planned.kind != Kind::View {
         // What the target had beside the archive stays; what the archive has must be there.
-        let diff = Diff::of_indexes(&without_own(&planned.indexes), &present.indexes);
+        let diff = Diff::of_indexes(&expected_indexes(planned, expiry), &present.indexes);
         verified.index_diff = Diff {
             removed: Vec::new(),
             ..diff
         };
     } else {
-        verified.options_diff = Diff::of_options(&planned.options, &present.options);
-        verified.index_diff = Diff::of_indexes(&without_own(&planned.indexes), &without_own(&present.indexes));
+        verified.options_diff = Diff::of_options(&expected_options(planned, expiry), &present.options);
+        verified.index_diff = Diff::of_indexes(&expected_indexes(planned, expiry), &without_own(&present.indexes));
     }
     if present.kind != planned.kind && planned.action != Action::Merge {
         verified.fail(format!(
@@ -366,6 +411,19 @@ fn compare(planned: &Planned, now: &Catalog, verified: &mut VerifiedCollection) 
         ));
     }
     verified.equal &= verified.options_diff.is_empty() && verified.index_diff.is_empty();
+}
+
+fn expected_indexes(planned: &Planned, expiry: Expiry) -> Vec<Definition> {
+    let mut expected = without_own(&planned.indexes);
+    expected.retain(|index| expiry == Expiry::Begun || !is_expiring(index));
+    expected
+}
+
+fn expected_options(planned: &Planned, expiry: Expiry) -> Definition {
+    match expiry {
+        Expiry::Begun => planned.options.clone(),
+        Expiry::ToCome => without_expiry(&planned.options),
+    }
 }
 
 /// Indexes without those that come with a collection.

@@ -11,6 +11,7 @@ mod merge;
 mod one_at_a_time;
 mod rehearsal;
 mod replace;
+pub mod rollback;
 mod scale;
 mod snapshot;
 mod space;

@@ -3,6 +3,8 @@
 //! | piece | what it is |
 //! |---|---|
 //! | [`Mongod`] | a real `mongod`: replica set or standalone, with or without authentication |
+//! | [`Members`] | three of them as one replica set, whose primary can be cut off and made to roll back |
+//! | [`Wire`] | a relay before a `mongod` that sees, changes or swallows commands |
 //! | [`S3`] | a SeaweedFS server speaking S3 |
 //! | [`Proxy`] | a reverse proxy before an S3 endpoint that counts requests and bytes, and injects faults |
 //! | [`LambdaFunction`] | a bootstrap binary behind the Lambda Runtime API |
@@ -44,13 +46,14 @@ mod s3;
 mod scratch;
 mod secrets;
 mod stepfunctions;
+mod wire;
 
 #[cfg(test)]
 mod selftest;
 
 pub use lambda::{FunctionError, LambdaBuilder, LambdaFunction};
 pub use libarchive::{libarchive_extract, libarchive_list};
-pub use mongod::{Mongod, MongodBuilder, shared_replica_set};
+pub use mongod::{CutOff, Members, Mongod, MongodBuilder, shared_replica_set};
 pub use names::{fresh_database_name, unique_name};
 pub use proxy::{Exchange, Fault, Proxy, Rule};
 pub use python::{Python, python};
@@ -61,3 +64,4 @@ pub use stepfunctions::{
     Ended, Execution, Function, Notification, Scripted, StateMachines, StepFunctions, Topic, Waits,
     shared_step_functions,
 };
+pub use wire::{Passage, Wire, WireCommand};

@@ -1,8 +1,10 @@
 //! A real `mongod` in a temporary directory.
 
 mod builder;
+mod members;
 
 pub use builder::MongodBuilder;
+pub use members::{CutOff, Members};
 
 use super::background::block_on;
 use super::names::random_hex;
@@ -215,6 +217,25 @@ impl Mongod {
 
     fn wait_until_writable(&self) {
         self.wait_until("isWritablePrimary");
+    }
+
+    /// Whether the server says so of itself; not where it does not answer.
+    fn says(&self, state: &str) -> bool {
+        let uri = format!(
+            "{}&serverSelectionTimeoutMS=2000&connectTimeoutMS=2000",
+            self.direct_uri()
+        );
+        let asked = block_on(async move {
+            let asked = tokio::spawn(async move {
+                let client = Client::with_uri_str(uri).await?;
+                client.database("admin").run_command(doc! {"hello": 1}).await
+            });
+            tokio::time::timeout(Duration::from_secs(3), asked).await
+        });
+        match asked {
+            Ok(Ok(Ok(hello))) => hello.get_bool(state).unwrap_or(false),
+            _ => false,
+        }
     }
 
     /// Until the server says so of itself.

@@ -75,9 +75,15 @@ impl MongodBuilder {
 
     /// Starts the server as another member of a replica set, that never becomes its primary, and waits until it has all of the data.
     pub fn join(self, primary: &Mongod) -> Mongod {
+        let member = self.start_alone();
+        primary.add(&member);
+        member
+    }
+
+    /// Starts the server as one that belongs to no replica set yet.
+    pub(super) fn start_alone(&self) -> Mongod {
         for _ in 0..5 {
             if let Some(member) = self.start_on(free_port()) {
-                primary.add(&member);
                 return member;
             }
         }
