@@ -87,9 +87,9 @@ impl Tools {
 /// Where there is no archive now. A collection that failed is not an error: the report's status is then `partial`.
 pub async fn backup(job: &BackupJob, tools: &Tools) -> Result<BackupReport, Failure> {
     let started = Instant::now();
-    let (mut upload, begun, head) = begin(job, tools, None).await?;
+    let (mut upload, begun, head) = Box::pin(begin(job, tools, None)).await?;
     let written = match begun.lane(job, tools, &mut upload, None) {
-        Ok(lane) => write_and_commit(lane, &head).await,
+        Ok(lane) => Box::pin(write_and_commit(lane, &head)).await,
         Err(failure) => Err(failure),
     };
     let committed = written.and_then(|written| {
@@ -261,7 +261,7 @@ async fn write_and_commit(
     let catalog = select(lane.job, &head.moment)?;
     let tools = lane.tools;
     let tasks = lane.progress.tasks(&catalog, &head.moment.undefined);
-    if !write::read(&mut lane, &head.moment, &catalog, tasks).await? {
+    if !Box::pin(write::read(&mut lane, &head.moment, &catalog, tasks)).await? {
         return Ok(Err(lane.progress.totals()));
     }
     let metadata = head.metadata.clone().ok_or_else(|| {
@@ -272,7 +272,7 @@ async fn write_and_commit(
     })?;
     let done = std::mem::take(&mut lane.progress);
     let manifest = write::manifest(lane.job, head, catalog, metadata, done.saved, done.exceptions);
-    let (upload, keeper) = write::finish(lane, &manifest).await?;
+    let (upload, keeper) = Box::pin(write::finish(lane, &manifest)).await?;
     if let Some(keeper) = keeper {
         let stage = Stage::Committing {
             upload: upload.state().await?,

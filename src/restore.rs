@@ -107,7 +107,7 @@ pub async fn carry_out(prepared: Prepared, job: &RestoreJob, tools: &Tools) -> R
     privileges::check(&prepared, job, &tools.mongo).await?;
     let lock = Lock::take(&prepared, job, None, &tools.mongo).await?;
     let restored = Box::pin(restore(prepared, job, tools, &lock)).await;
-    lock.release().await;
+    Box::pin(lock.release()).await;
     restored
 }
 
@@ -116,10 +116,10 @@ async fn restore(prepared: Prepared, job: &RestoreJob, tools: &Tools, lock: &Loc
     let started = Instant::now();
     let target = look_again(&prepared, job, tools).await?;
     rehearsal::rehearse(&prepared, job, tools).await?;
-    let snapshot = way_back::take(&prepared, job, tools).await?;
+    let snapshot = Box::pin(way_back::take(&prepared, job, tools)).await?;
     leftovers::remove(&target, tools).await;
     let run = collection::Run::new(&prepared, job, tools, lock, None);
-    let changed = change(&run).await.map_err(|stop| match stop {
+    let changed = Box::pin(change(&run)).await.map_err(|stop| match stop {
         Stop::Failed(failure) => failure,
         Stop::Paused | Stop::Divided => Failure::new(
             FailureKind::Cancelled,

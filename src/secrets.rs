@@ -65,8 +65,8 @@ impl Secrets {
     /// # Errors
     /// Where it cannot be read, or is none.
     pub async fn connection_string(&self, id: &str) -> Result<MongoUri, SecretError> {
-        let client = self.client.get_or_init(|| client_for(id)).await;
-        let answered = client.get_secret_value().secret_id(id).send().await;
+        let client = self.client.get_or_init(|| Box::pin(client_for(id))).await;
+        let answered = Box::pin(client.get_secret_value().secret_id(id).send()).await;
         let value = answered.map_err(|error| {
             let id = id.to_owned();
             match error.as_service_error().and_then(|service| service.code()) {

@@ -107,7 +107,7 @@ impl Store {
     }
 
     async fn client(&self) -> &aws_sdk_s3::Client {
-        self.s3.get_or_init(s3::client_from_environment).await
+        self.s3.get_or_init(|| Box::pin(s3::client_from_environment())).await
     }
 
     /// Finds an object.
@@ -116,7 +116,7 @@ impl Store {
     /// [`StoreError::NotFound`], or what prevented the look.
     pub async fn find(&self, location: &Location) -> Result<Object, StoreError> {
         match location {
-            Location::S3 { bucket, key } => s3::find(self.client().await, bucket, key).await,
+            Location::S3 { bucket, key } => Box::pin(s3::find(self.client().await, bucket, key)).await,
             Location::Local(path) => local::find(path).await,
         }
     }
@@ -142,7 +142,9 @@ impl Store {
             });
         }
         match &object.location {
-            Location::S3 { bucket, key } => s3::read(self.client().await, bucket, key, &object.etag, extent).await,
+            Location::S3 { bucket, key } => {
+                Box::pin(s3::read(self.client().await, bucket, key, &object.etag, extent)).await
+            }
             Location::Local(path) => local::read(path, &object.etag, extent).await,
         }
     }
@@ -153,7 +155,7 @@ impl Store {
     /// As [`Self::read`], for the first bytes; later ones are errors of the reader.
     pub async fn stream(&self, object: &Object) -> Result<Box<dyn AsyncRead + Send + Unpin>, StoreError> {
         match &object.location {
-            Location::S3 { bucket, key } => s3::stream(self.client().await, bucket, key, &object.etag).await,
+            Location::S3 { bucket, key } => Box::pin(s3::stream(self.client().await, bucket, key, &object.etag)).await,
             Location::Local(path) => local::stream(path, &object.etag).await,
         }
     }
@@ -164,7 +166,7 @@ impl Store {
     /// What prevented the listing. A folder that is not there is empty.
     pub async fn list(&self, folder: &Location, name_prefix: &str) -> Result<Vec<Object>, StoreError> {
         match folder {
-            Location::S3 { bucket, key } => s3::list(self.client().await, bucket, key, name_prefix).await,
+            Location::S3 { bucket, key } => Box::pin(s3::list(self.client().await, bucket, key, name_prefix)).await,
             Location::Local(path) => local::list(path, name_prefix).await,
         }
     }
@@ -176,7 +178,15 @@ impl Store {
     pub async fn put(&self, location: &Location, bytes: Bytes, content_type: &'static str) -> Result<(), StoreError> {
         match location {
             Location::S3 { bucket, key } => {
-                s3::put(self.client().await, bucket, key, bytes, content_type, &self.tags).await
+                Box::pin(s3::put(
+                    self.client().await,
+                    bucket,
+                    key,
+                    bytes,
+                    content_type,
+                    &self.tags,
+                ))
+                .await
             }
             Location::Local(path) => local::put(path, bytes).await,
         }
@@ -190,7 +200,7 @@ impl Store {
         self.refuse_existing(location).await?;
         let sink = match location {
             Location::S3 { bucket, key } => {
-                upload::Sink::S3(s3::Multipart::begin(self.client().await, bucket, key, &self.tags).await?)
+                upload::Sink::S3(Box::pin(s3::Multipart::begin(self.client().await, bucket, key, &self.tags)).await?)
             }
             Location::Local(path) => upload::Sink::Local(local::Temporary::begin(path, local::Claim::Name).await?),
         };
@@ -223,7 +233,7 @@ impl Store {
     /// What prevented it; that it is not there is none.
     pub async fn load(&self, location: &Location) -> Result<Option<(Bytes, String)>, StoreError> {
         match location {
-            Location::S3 { bucket, key } => s3::state::load(self.client().await, bucket, key).await,
+            Location::S3 { bucket, key } => Box::pin(s3::state::load(self.client().await, bucket, key)).await,
             Location::Local(path) => local::state::load(path).await,
         }
     }
@@ -234,7 +244,7 @@ impl Store {
     /// What prevented it.
     pub async fn save(&self, location: &Location, bytes: Bytes) -> Result<(), StoreError> {
         match location {
-            Location::S3 { bucket, key } => s3::state::save(self.client().await, bucket, key, bytes).await,
+            Location::S3 { bucket, key } => Box::pin(s3::state::save(self.client().await, bucket, key, bytes)).await,
             Location::Local(path) => local::state::save(path, bytes).await,
         }
     }
@@ -245,7 +255,9 @@ impl Store {
     /// [`StoreError::Exists`] where somebody was faster.
     pub async fn swap(&self, location: &Location, bytes: Bytes, expected: Option<&str>) -> Result<String, StoreError> {
         match location {
-            Location::S3 { bucket, key } => s3::state::swap(self.client().await, bucket, key, bytes, expected).await,
+            Location::S3 { bucket, key } => {
+                Box::pin(s3::state::swap(self.client().await, bucket, key, bytes, expected)).await
+            }
             Location::Local(path) => local::state::swap(path, bytes, expected).await,
         }
     }
@@ -256,7 +268,7 @@ impl Store {
     /// What prevented it; that it is not there is none.
     pub async fn remove(&self, location: &Location) -> Result<(), StoreError> {
         match location {
-            Location::S3 { bucket, key } => s3::state::remove(self.client().await, bucket, key).await,
+            Location::S3 { bucket, key } => Box::pin(s3::state::remove(self.client().await, bucket, key)).await,
             Location::Local(path) => local::state::remove(path).await,
         }
     }

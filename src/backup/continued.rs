@@ -73,14 +73,14 @@ async fn go_on(
             if let Some(report) = finished_before(job, run, tools).await? {
                 return Ok(BackupAnswer::Finished(Box::new(report)));
             }
-            begin(job, tools, Some(run)).await?
+            Box::pin(begin(job, tools, Some(run))).await?
         }
         Some(Recorded { state, bytes }) => {
             let mut head = state.head;
             head.invocations += 1;
             match state.stage {
                 Stage::Writing(lane) => {
-                    let (upload, begun) = lane.revive(tools, journal, &bytes).await?;
+                    let (upload, begun) = Box::pin(lane.revive(tools, journal, &bytes)).await?;
                     (upload, begun, head)
                 }
                 Stage::Committing { upload, manifest } => {

@@ -144,7 +144,7 @@ impl Reader {
     async fn open_patiently(&mut self) -> Result<Option<(Batches, Batch)>, MongoError> {
         loop {
             let began = Instant::now();
-            match self.open().await {
+            match Box::pin(self.open()).await {
                 Err(error) if error.transient && began.elapsed() < AT_ONCE && self.may_try_again() => {
                     tracing::warn!(%error, "a collection is opened again");
                     tokio::time::sleep(Duration::from_millis(200)).await;

@@ -90,7 +90,7 @@ pub(crate) async fn part(
     let recorded = journal.read::<State>().await?.map(|recorded| recorded.state);
     let resumed = recorded.is_some();
     let (prepared, state) = match recorded {
-        None => begin(job, tools, journal).await?,
+        None => Box::pin(begin(job, tools, journal)).await?,
         Some(state) => {
             run.check_request(&state.request, &job.fingerprint())
                 .inspect_err(|_| journal.refuse())?;
@@ -101,7 +101,7 @@ pub(crate) async fn part(
                 }
                 return Ok(Continued::Finished(report));
             }
-            match revive(job, tools, journal, state).await {
+            match Box::pin(revive(job, tools, journal, state)).await {
                 Ok(revived) => revived,
                 Err(failure) => {
                     // A run that is at its end here keeps nobody else waiting.

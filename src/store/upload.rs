@@ -109,7 +109,7 @@ impl Upload {
         let sink = self.sink.clone();
         self.in_flight.spawn(async move {
             match sink {
-                Sink::S3(upload) => upload.send(part).await,
+                Sink::S3(upload) => Box::pin(upload.send(part)).await,
                 Sink::Local(file) => file.send(part).await,
             }
         });
@@ -128,7 +128,7 @@ impl Upload {
         self.in_flight.spawn(async move {
             match (sink, &source.location) {
                 (Sink::S3(upload), Location::S3 { bucket, key }) => {
-                    upload.copy(number, (bucket, key, &source.etag), extent).await
+                    Box::pin(upload.copy(number, (bucket, key, &source.etag), extent)).await
                 }
                 (Sink::Local(file), Location::Local(path)) => {
                     let bytes = local::read(path, &source.etag, extent).await?.to_vec();
@@ -159,7 +159,7 @@ impl Upload {
         }
         self.receipts.sort_by_key(|receipt| receipt.number);
         match &self.sink {
-            Sink::S3(upload) => upload.commit(&self.receipts).await,
+            Sink::S3(upload) => Box::pin(upload.commit(&self.receipts)).await,
             Sink::Local(file) => file.commit(&self.receipts).await,
         }
     }
@@ -172,7 +172,7 @@ impl Upload {
         // A part that arrives after the abort would stay behind unseen, so all are awaited; their own errors no longer matter.
         while self.in_flight.join_next().await.is_some() {}
         match &self.sink {
-            Sink::S3(upload) => upload.abort().await,
+            Sink::S3(upload) => Box::pin(upload.abort()).await,
             Sink::Local(file) => file.abort().await,
         }
     }

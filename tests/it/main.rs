@@ -9,6 +9,7 @@ mod damage;
 mod drill;
 mod fidelity;
 mod foreign;
+mod futures;
 mod handlers;
 mod infra;
 mod restore;

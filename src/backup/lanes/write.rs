@@ -64,7 +64,7 @@ async fn write_lane(
             };
             match state.stage {
                 Stage::Writing(lane) => {
-                    let (upload, begun) = lane.revive(tools, journal, &bytes).await?;
+                    let (upload, begun) = Box::pin(lane.revive(tools, journal, &bytes)).await?;
                     (upload, begun, lane_head)
                 }
                 Stage::Written(upload, done) => {
@@ -99,7 +99,7 @@ async fn write_lane(
         range: share.range.clone(),
         ..task
     });
-    if !write::read(&mut lane, &head.moment, &catalog, tasks.collect()).await? {
+    if !Box::pin(write::read(&mut lane, &head.moment, &catalog, tasks.collect())).await? {
         return Ok(Err(lane.progress.totals()));
     }
     let progress = std::mem::take(&mut lane.progress);
