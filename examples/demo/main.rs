@@ -1,4 +1,4 @@
-//! The main job, on real servers: `cargo run --release --example demo`.
+//! The main job, on real servers: `cargo run --example demo`.
 //!
 //! A shop's database on a real MongoDB replica set is backed up by the backup function, started as AWS Lambda starts it by a schedule, straight into a
 //! multipart upload to a real S3 API; then the restore function plans a restore into another database, carries it out with the plan's consent token,
@@ -23,7 +23,7 @@ fn main() -> ExitCode {
     // The rig blocks while it starts servers, so it is not called on a runtime's thread.
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     step("Building the two functions");
-    let functions = build_functions();
+    let functions = functions();
     step("Starting MongoDB (a replica set) and an S3 server on free ports; the first time they are downloaded");
     let mongod = rig::Mongod::replica_set();
     let s3 = rig::S3::start();
@@ -91,14 +91,24 @@ struct Functions {
     restore: PathBuf,
 }
 
-/// Builds the functions' binaries in the profile of this example, beside it.
-fn build_functions() -> Functions {
+/// Builds the functions beside this example, in its profile. The rig may be told to take others: `MONGOTAR_PROGRAMS`.
+fn functions() -> Functions {
     let example = std::env::current_exe().expect("the path of this program");
     let folder = example
         .ancestors()
         .nth(2)
         .expect("target/<profile>/examples/demo")
         .to_owned();
+    if std::env::var_os(rig::PROGRAMS).is_none() {
+        build(folder.ends_with("release"));
+    }
+    Functions {
+        backup: rig::program(folder.join("backup")),
+        restore: rig::program(folder.join("restore")),
+    }
+}
+
+fn build(release: bool) {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     // With the example itself, which is there already: so the dependencies are those that have just been built for it, and not built anew with other features.
     cargo.args([
@@ -111,7 +121,7 @@ fn build_functions() -> Functions {
         "--example",
         "demo",
     ]);
-    if folder.ends_with("release") {
+    if release {
         cargo.arg("--release");
     }
     let built = cargo
@@ -119,10 +129,6 @@ fn build_functions() -> Functions {
         .status()
         .expect("cargo can be started");
     assert!(built.success(), "the functions could not be built");
-    Functions {
-        backup: folder.join("backup"),
-        restore: folder.join("restore"),
-    }
 }
 
 /// What EventBridge sends to the target of a schedule.

@@ -70,7 +70,7 @@ impl Shell {
 
     /// The command, ready to be run, with nothing on its standard input.
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_mongotar"));
+        let mut command = Command::new(rig::program(env!("CARGO_BIN_EXE_mongotar")));
         command
             .args(arguments)
             .env_clear()
@@ -86,7 +86,7 @@ impl Shell {
 
     /// Runs a line as a shell would, which finds `mongotar` on its path.
     pub fn shell(&self, line: &str) -> Said {
-        let program = PathBuf::from(env!("CARGO_BIN_EXE_mongotar"));
+        let program = rig::program(env!("CARGO_BIN_EXE_mongotar"));
         let folder = program
             .parent()
             .expect("a program is in a folder")

@@ -11,7 +11,6 @@ mod schemas;
 mod secret;
 mod warm;
 
-use std::path::Path;
 use std::time::Duration;
 
 use bson::{Document, doc};
@@ -83,7 +82,7 @@ impl Shop {
 
     /// A function in that environment, changed by `more`: the last value of a name rules, and an empty one is none.
     pub fn function(&self, binary: &str, more: &[(&str, &str)]) -> LambdaFunction {
-        LambdaFunction::builder(Path::new(binary))
+        LambdaFunction::builder(&rig::program(binary))
             .env(self.env())
             .env(more.iter().copied())
             .start()

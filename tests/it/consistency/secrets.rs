@@ -20,7 +20,7 @@ fn holds(bytes: &[u8], secret: &str) -> bool {
 }
 
 fn back_up(uri: &str, scratch: &ScratchDir) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_mongotar"))
+    Command::new(crate::rig::program(env!("CARGO_BIN_EXE_mongotar")))
         .args([
             "backup",
             "--json",

@@ -1,6 +1,5 @@
 //! A drill in many invocations: the scratch database is found again, and goes at the end.
 
-use std::path::Path;
 use std::time::Duration;
 
 use bson::doc;
@@ -97,7 +96,7 @@ async fn a_drill_that_was_killed_goes_on_and_drops_what_the_dead_one_made() {
     place.insert("b", numbered(0..50, "archived")).await;
     let archive = place.archive().await;
     let function = LambdaFunction::start(
-        Path::new(RESTORE),
+        &crate::rig::program(RESTORE),
         [
             ("MONGO_URI", failing.uri.as_str()),
             ("MONGO_DB", place.database.as_str()),

@@ -50,7 +50,7 @@ async fn killed_at(cases: &[(&str, i32)]) {
         place.state().await
     };
     let function = LambdaFunction::start(
-        std::path::Path::new(RESTORE),
+        &crate::rig::program(RESTORE),
         [
             ("MONGO_URI", failing.uri.as_str()),
             ("MONGO_DB", place.database.as_str()),
@@ -130,7 +130,7 @@ async fn killed_in_the_middle_of_collections_that_were_half_loaded_before() {
     let wanted = place.state().await;
     let archive = place.archive().await;
     let function = LambdaFunction::start(
-        std::path::Path::new(RESTORE),
+        &crate::rig::program(RESTORE),
         [
             ("MONGO_URI", failing.uri.as_str()),
             ("MONGO_DB", place.database.as_str()),

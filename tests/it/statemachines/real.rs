@@ -1,6 +1,5 @@
 //! The state machines with the real functions, a real database and a real S3.
 
-use std::path::Path;
 
 use serde_json::{Value, json};
 
@@ -20,10 +19,10 @@ struct Deployed {
 async fn deployed() -> Deployed {
     let (shop, engine) = (shop().await, rig::shared_step_functions());
     let backup = engine
-        .function(&rig::unique_name("backup"), Path::new(BACKUP), shop.env())
+        .function(&rig::unique_name("backup"), &rig::program(BACKUP), shop.env())
         .await;
     let restore = engine
-        .function(&rig::unique_name("restore"), Path::new(RESTORE), shop.env())
+        .function(&rig::unique_name("restore"), &rig::program(RESTORE), shop.env())
         .await;
     let topic = engine.topic(&rig::unique_name("mongotar")).await;
     let machines = engine

@@ -74,7 +74,7 @@ async fn a_killed_backup_leaves_nothing_that_can_be_seen() {
     let endless = Rule::on("PUT", "partNumber=").nth(2).times(usize::MAX);
     proxy.inject(endless.then(Fault::Delay(Duration::from_secs(600))));
     let scratch = ScratchDir::new("killed");
-    let mut child = Command::new(env!("CARGO_BIN_EXE_mongotar"))
+    let mut child = Command::new(crate::rig::program(env!("CARGO_BIN_EXE_mongotar")))
         .args([
             "backup",
             "--mongo-db",

@@ -74,7 +74,7 @@ async fn stays_within_the_limit(database: &str, folder: &Location) {
 /// The peak of a run that must succeed, in kB.
 async fn peak_of(arguments: &[&str]) -> u64 {
     let scratch = ScratchDir::new("memory");
-    let mut child = Command::new(env!("CARGO_BIN_EXE_mongotar"))
+    let mut child = Command::new(rig::program(env!("CARGO_BIN_EXE_mongotar")))
         .args(arguments)
         .arg("--json")
         .env_clear()
