@@ -2,6 +2,7 @@
 
 mod carrier;
 mod connection;
+mod event;
 mod invocation;
 
 use std::sync::Arc;
@@ -30,9 +31,11 @@ use crate::runtime::runtime;
 use crate::store::{Location, Store};
 use crate::verify::{VerifyReport, VerifyRequest, verify_run};
 use connection::Connection;
+use event::has_no_dry_run;
 use invocation::Invocation;
 
 pub use carrier::Place;
+pub use event::RestoreEvent;
 pub use invocation::Answer;
 
 /// How many workers may write an archive or load one, where the event does not say.
@@ -130,6 +133,7 @@ impl Function {
     /// As [`backup_run`], and what is wrong with the event.
     pub async fn backup(&self, event: Value, run: Run, deadline: Deadline) -> Result<BackedUp, Failure> {
         let (action, request) = read_action(event)?;
+        has_no_dry_run(&request, "a backup changes no database")?;
         let request = BackupRequest::from_event(request)?;
         let (lanes, lane_number) = (request.lanes, request.lane);
         let order = request.into_order(&Box::pin(self.connection.environment()).await?)?;
@@ -186,6 +190,7 @@ impl Function {
     pub async fn restore(&self, event: Value, run: Run, deadline: Deadline) -> Result<Restored, Failure> {
         match RestoreEvent::read(event)? {
             RestoreEvent::Verify(request) => self.verify(request, &run, deadline).await.map(Restored::Verified),
+            RestoreEvent::Plan(request) => self.plan(request, deadline).await.map(Restored::Archive),
             RestoreEvent::Restore(request) => self
                 .restore_archive(request, &run, deadline)
                 .await
@@ -222,6 +227,14 @@ impl Function {
         Ok((job, self.tools(deadline).await?))
     }
 
+    /// Looks and plans. No run is begun, so that nothing has to be kept of it.
+    async fn plan(&self, request: RestoreRequest, deadline: Deadline) -> Result<Continued<RestoreReport>, Failure> {
+        let (job, tools) = self.restoring(request, deadline).await?;
+        let prepared = Box::pin(prepare(&job, &tools)).await?;
+        tracing::info!(archive = %prepared.archive.object.location, database = job.policy.database, confirm = %prepared.plan.confirm, "planned");
+        Ok(Continued::Finished(Box::new(RestoreReport::planned(prepared))))
+    }
+
     async fn drill(
         &self,
         request: DrillRequest,
@@ -246,14 +259,7 @@ impl Function {
         run: &Run,
         deadline: Deadline,
     ) -> Result<Continued<RestoreReport>, Failure> {
-        let dry_run = request.dry_run;
-        let job = request.into_job(&Box::pin(self.connection.environment()).await?)?;
-        let tools = self.tools(deadline).await?;
-        if dry_run {
-            let prepared = Box::pin(prepare(&job, &tools)).await?;
-            tracing::info!(archive = %prepared.archive.object.location, database = job.policy.database, confirm = %prepared.plan.confirm, "planned");
-            return Ok(Continued::Finished(Box::new(RestoreReport::planned(prepared))));
-        }
+        let (job, tools) = self.restoring(request, deadline).await?;
         let restored = Box::pin(restore_run(&job, run, &tools)).await?;
         match &restored {
             Continued::Finished(report) => tracing::info!(status = ?report.status, "restore ends"),
@@ -284,44 +290,6 @@ impl Function {
             deadline,
             memory: self.connection.configured().memory()?,
         })
-    }
-}
-
-/// What the restore function is asked for: `"action"` says which, and `restore` is meant where it is left out.
-#[derive(Clone, Debug, PartialEq)]
-pub enum RestoreEvent {
-    /// To restore, or to plan it.
-    Restore(RestoreRequest),
-    /// To prove that an archive restores.
-    Drill(DrillRequest),
-    /// To prove that an archive is what was written.
-    Verify(VerifyRequest),
-    /// To divide a restore among workers.
-    Begin(RestoreRequest),
-    /// To load one worker's share.
-    Load(RestoreRequest),
-    /// To finish what the workers have loaded.
-    Finish(RestoreRequest),
-}
-
-impl RestoreEvent {
-    /// Reads an event: a request, or an EventBridge event whose `detail` is one.
-    ///
-    /// # Errors
-    /// [`InvalidRequest`](crate::failure::FailureKind::InvalidRequest), with the name of the field or action that is not known.
-    pub fn read(event: Value) -> Result<Self, Failure> {
-        let (action, event) = read_action(event)?;
-        match action.as_deref() {
-            None | Some("restore") => RestoreRequest::from_event(event).map(Self::Restore),
-            Some("drill") => DrillRequest::from_event(event).map(Self::Drill),
-            Some("verify") => VerifyRequest::from_event(event).map(Self::Verify),
-            Some("begin") => RestoreRequest::from_event(event).map(Self::Begin),
-            Some("load") => RestoreRequest::from_event(event).map(Self::Load),
-            Some("finish") => RestoreRequest::from_event(event).map(Self::Finish),
-            Some(other) => Err(Failure::invalid(format!(
-                "the action {other:?} is not known: it is \"restore\" (or left out), \"verify\", \"drill\", \"begin\", \"load\" or \"finish\""
-            ))),
-        }
     }
 }
 

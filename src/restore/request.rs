@@ -161,7 +161,7 @@ impl RestoreRequest {
         read_request(event, "restore")
     }
 
-    /// Fills in what is left out. `dry_run` is the caller's to obey: by not calling [`carry_out`](super::carry_out).
+    /// Fills in what is left out. A job knows no `dry_run`: the caller obeys it by calling nothing but [`prepare`](super::prepare).
     ///
     /// # Errors
     /// [`FailureKind::ConfigurationMissing`] or [`FailureKind::InvalidRequest`].

@@ -2,6 +2,7 @@
 
 mod backup;
 mod continued;
+mod dry_run;
 mod large;
 mod logs;
 mod metrics;

@@ -1,0 +1,83 @@
+//! Which event it is, of those that the restore function takes, and whether it may change anything.
+
+use serde_json::Value;
+
+use crate::config::read_action;
+use crate::drill::DrillRequest;
+use crate::failure::Failure;
+use crate::restore::RestoreRequest;
+use crate::verify::VerifyRequest;
+
+/// What the restore function is asked for: `"action"` says which, and `restore` is meant where it is left out.
+#[derive(Clone, Debug, PartialEq)]
+pub enum RestoreEvent {
+    /// To say what a restore would do (`dry_run` of `restore` and `begin`).
+    Plan(RestoreRequest),
+    /// To restore.
+    Restore(RestoreRequest),
+    /// To prove that an archive restores.
+    Drill(DrillRequest),
+    /// To prove that an archive is what was written.
+    Verify(VerifyRequest),
+    /// To divide a restore among workers.
+    Begin(RestoreRequest),
+    /// To load one worker's share.
+    Load(RestoreRequest),
+    /// To finish what the workers have loaded.
+    Finish(RestoreRequest),
+}
+
+impl RestoreEvent {
+    /// Reads an event: a request, or an EventBridge event whose `detail` is one. Its `dry_run` is decided here: no other event than [`Self::Plan`] has it.
+    ///
+    /// # Errors
+    /// [`InvalidRequest`](crate::failure::FailureKind::InvalidRequest), with the name of the field or action that is not known.
+    pub fn read(event: Value) -> Result<Self, Failure> {
+        let (action, event) = read_action(event)?;
+        let planned_or = |meant: fn(RestoreRequest) -> Self, event| {
+            let request = RestoreRequest::from_event(event)?;
+            Ok(match request.dry_run {
+                true => Self::Plan(request),
+                false => meant(request),
+            })
+        };
+        let of_workers = |meant: fn(RestoreRequest) -> Self, action: &str, event| {
+            let request = RestoreRequest::from_event(event)?;
+            match request.dry_run {
+                true => Err(Failure::invalid(format!(
+                    "\"dry_run\": the action {action:?} goes on with what was begun, and has no plan to show. Nothing was changed: \
+                     leave \"dry_run\" out, or send it with the action \"begin\" or \"restore\""
+                ))),
+                false => Ok(meant(request)),
+            }
+        };
+        match action.as_deref() {
+            None | Some("restore") => planned_or(Self::Restore, event),
+            Some("drill") => {
+                has_no_dry_run(&event, "a drill restores into a scratch database and drops it")?;
+                DrillRequest::from_event(event).map(Self::Drill)
+            }
+            Some("verify") => {
+                has_no_dry_run(&event, "a verification only reads")?;
+                VerifyRequest::from_event(event).map(Self::Verify)
+            }
+            Some("begin") => planned_or(Self::Begin, event),
+            Some("load") => of_workers(Self::Load, "load", event),
+            Some("finish") => of_workers(Self::Finish, "finish", event),
+            Some(other) => Err(Failure::invalid(format!(
+                "the action {other:?} is not known: it is \"restore\" (or left out), \"verify\", \"drill\", \"begin\", \"load\" or \"finish\""
+            ))),
+        }
+    }
+}
+
+/// Refuses `dry_run` where there is no plan that could be the answer; an event that asks for one is never carried out instead.
+pub(super) fn has_no_dry_run(request: &Value, why: &str) -> Result<(), Failure> {
+    match request.get("dry_run") {
+        None => Ok(()),
+        Some(_) => Err(Failure::invalid(format!(
+            "\"dry_run\": {why}, so there is no plan to show. Nothing was done: leave \"dry_run\" out. \
+             The actions \"restore\" and \"begin\" of the restore function have it"
+        ))),
+    }
+}
