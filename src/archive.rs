@@ -18,6 +18,7 @@
 pub mod format {}
 
 mod compose;
+mod coverage;
 mod crc;
 mod footer;
 pub mod foreign;
@@ -34,6 +35,7 @@ mod writer;
 
 pub(crate) use crate::digest::hex_sum;
 pub use compose::{Composer, LaneContent, LaneEntry, Piece};
+pub use coverage::Coverage;
 pub use footer::{FOOTER_SUFFIX, Footer};
 pub use frame::{Compression, FrameEncoder, MAX_SEGMENT_BYTES, StoredFrame};
 pub use join::{JoinedPart, join};

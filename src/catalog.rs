@@ -10,6 +10,7 @@
 
 mod definition;
 mod selection;
+mod system;
 
 use std::fmt;
 
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 pub use definition::Definition;
 pub use selection::Selection;
+pub use system::{Belongs, LeftOut, belongs, is_system, left_out};
 
 /// What kind of thing a name in a database stands for (`type` in `listCollections`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -165,12 +167,6 @@ impl Catalog {
             .ok()
             .map(|at| &self.collections[at])
     }
-}
-
-/// Whether a name belongs to the server itself: views' definitions, time-series buckets, the profiler's output.
-/// These are never read, written or dropped directly.
-pub fn is_system(name: &str) -> bool {
-    name.starts_with("system.")
 }
 
 #[cfg(test)]

@@ -234,7 +234,7 @@ impl ArchiveFile {
                     },
                     status: survey.status(),
                     database: survey.database.clone(),
-                    coverage: survey.incomplete.clone().map_or(Coverage::Whole, Coverage::Part),
+                    coverage: survey.coverage.clone(),
                     collections: survey.collections.clone(),
                     signals: survey.signals.clone(),
                 }

@@ -11,6 +11,7 @@
 //!
 //! - drop a collection that the archive names, whatever became of its backup;
 //! - drop anything when only a part of the archive was asked for, or when the archive may not name everything that its database had;
+//! - drop anything for an archive that does not say that it is whole ([`Coverage`]), unless that is asked for ([`Extra::DropMissing`]);
 //! - touch the server's own collections (`system.`), or mongotar's ([`INTERNAL_PREFIX`]);
 //! - replace or fill a collection from one that was not saved whole.
 //!
@@ -38,10 +39,11 @@ mod space;
 mod tests;
 mod views;
 
+pub use crate::archive::Coverage;
 pub use crate::catalog::Selection;
 pub use conflicts::{Conflict, Conflicts};
 pub use consent::{NotAToken, Part, Token};
-pub use contents::{ArchiveIdentity, Contents, Coverage};
+pub use contents::{ArchiveIdentity, Contents};
 pub use diff::Diff;
 pub use infer::{Inferred, Signal};
 pub(crate) use names::check_database;

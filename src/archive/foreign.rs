@@ -4,22 +4,27 @@
 //!
 //! - the archives of the scripts that mongotar replaces: `backup_…/{collection}.jsonl`, perhaps with `collections_metadata.json` in one of its three
 //!   shapes and with `system.buckets.{name}.jsonl`; legacy, relaxed and canonical Extended JSON, one document a line or spread over lines;
-//! - a folder of `mongodump`: `…/{database}/{collection}.bson` and `.metadata.json`, each perhaps with `.gz`;
-//! - loose files of `mongoexport`, `{collection}.json` or `.jsonl`, `--jsonArray` included;
+//! - a folder of `mongodump`: `…/{database}/{collection}.bson` and `.metadata.json`, each perhaps with `.gz` or `.zst`;
+//! - loose files of `mongoexport`, `{collection}.json`, `.jsonl` or `.ndjson`, `--jsonArray` included;
 //! - our own archives, when footer and manifest are lost and only a scan is left.
 //!
 //! [`survey()`] goes through the tar once and says what there is, in the terms of a manifest; [`read_documents`] goes through it again and hands out the
 //! documents. Everything is untrusted: sizes are bounded, paths are names and never used on a file system, and nothing is silently short. A broken
-//! collection does not spoil the others (its [`SavedStatus`] says so); a broken tar is an error.
+//! collection does not spoil the others (its [`SavedStatus`] says so); a broken tar is an error. Every member that is not read is named, with what that means:
+//! only a source that says that it is whole, and is understood whole, has a [`Coverage`] that lets a restore drop anything.
 //!
 //! Not done: unpacking the buckets of time series in a dump of `mongodump`; replaying its oplog; users and roles.
 
+mod aside;
 mod documents;
 mod error;
+mod gunzip;
 mod member;
 mod metadata;
 mod parts;
+mod promise;
 mod read;
+mod refuse;
 mod resolve;
 mod signals;
 mod survey;
@@ -29,10 +34,11 @@ mod walk;
 
 use std::collections::BTreeMap;
 
-use super::{Saved, SavedStatus, Status};
+use super::{Coverage, Saved, SavedStatus, Status};
 use member::{Form, Packing};
 
 pub use error::ForeignError;
+pub(crate) use gunzip::Gunzip;
 pub use read::{Chunk, Flow, read_documents};
 pub use signals::{Seen, Signals};
 pub use survey::survey;
@@ -66,8 +72,10 @@ pub struct Survey {
     pub collections: Vec<Saved>,
     /// What speaks for time series.
     pub signals: Signals,
-    /// Why the tar may not have everything that was packed; `None` where it ended as a tar should.
+    /// Why data may be missing: the tar did not end as a tar should, or a member was not read.
     pub incomplete: Option<String>,
+    /// Whether what is not in it was not in the database either.
+    pub coverage: Coverage,
     /// What a person should know.
     pub warnings: Vec<String>,
     /// Hex BLAKE3 of all the above but the warnings: the same for the same tar and the same choice.

@@ -1,17 +1,16 @@
 //! Archives that others wrote: read from end to end, once to survey them and once more for their documents.
 
-use std::io;
+use std::io::{self, Read};
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 
-use async_compression::tokio::bufread::{GzipDecoder, ZstdDecoder};
-use tokio::io::{AsyncRead, BufReader, ReadBuf};
+use tokio::io::{AsyncRead, ReadBuf};
 use tokio::sync::mpsc;
 use tokio_util::io::SyncIoBridge;
 
 use super::{ArchiveFile, Chunk, CollectionStream, Form, on_blocking_thread};
-use crate::archive::foreign::{self, Choice, Flow, ForeignError, Survey};
+use crate::archive::foreign::{self, Choice, Flow, ForeignError, Gunzip, Survey};
 use crate::archive::{Compression, sniff};
 use crate::digest::Hashing;
 use crate::failure::{Failure, FailureKind};
@@ -21,8 +20,8 @@ use crate::store::{Object, Store, StoreError};
 pub(super) async fn survey(store: &Store, object: &Object, head: &[u8], choice: Choice) -> Result<Form, Failure> {
     let compression = sniff(head);
     let trouble = StoreTrouble::default();
-    let reader = decompressed(store, object, compression, trouble.clone()).await?;
-    let survey = on_blocking_thread(move || foreign::survey(SyncIoBridge::new(reader), &choice))
+    let stored = stored(store, object, trouble.clone()).await?;
+    let survey = on_blocking_thread(move || foreign::survey(decompressed(stored, compression)?, &choice))
         .await?
         .map_err(|error| failure(&error, &trouble).at(&object.location))?;
     Ok(Form::Foreign(Arc::new(survey), compression))
@@ -36,6 +35,7 @@ fn failure(error: &ForeignError, trouble: &StoreTrouble) -> Failure {
         ForeignError::ChooseDatabase { .. } => {
             return Failure::invalid(format!("{error}. Name one with source_database (--source-database)"));
         }
+        ForeignError::Refused(_) => FailureKind::ArchiveUnsupported,
         ForeignError::NoCollections { .. } => FailureKind::InvalidRequest,
         // What does not decompress is an error of reading, too.
         ForeignError::Read { .. } | ForeignError::Damaged { .. } | ForeignError::Twice { .. } => {
@@ -66,28 +66,23 @@ impl AsyncRead for Stored {
     }
 }
 
-type Reader = Box<dyn AsyncRead + Send + Unpin>;
-
-async fn decompressed(
-    store: &Store,
-    object: &Object,
-    compression: Compression,
-    trouble: StoreTrouble,
-) -> Result<Reader, StoreError> {
+/// The stored bytes, for a blocking thread.
+async fn stored(store: &Store, object: &Object, trouble: StoreTrouble) -> Result<SyncIoBridge<Stored>, StoreError> {
     let inner = store.stream(object).await?;
-    let stored = BufReader::with_capacity(1 << 20, Stored { inner, trouble });
+    Ok(SyncIoBridge::new(Stored { inner, trouble }))
+}
+
+/// What is in them. Only on a blocking thread.
+fn decompressed(stored: SyncIoBridge<Stored>, compression: Compression) -> Result<Box<dyn Read>, ForeignError> {
+    let stored = io::BufReader::with_capacity(1 << 20, stored);
     Ok(match compression {
         Compression::None => Box::new(stored),
-        Compression::Gzip => {
-            let mut decoder = GzipDecoder::new(stored);
-            decoder.multiple_members(true);
-            Box::new(decoder)
-        }
-        Compression::Zstd => {
-            let mut decoder = ZstdDecoder::new(stored);
-            decoder.multiple_members(true);
-            Box::new(decoder)
-        }
+        Compression::Gzip => Box::new(Gunzip::new(stored)),
+        Compression::Zstd => Box::new(zstd::Decoder::with_buffer(stored).map_err(|error| ForeignError::Read {
+            entry: None,
+            offset: 0,
+            error,
+        })?),
     })
 }
 
@@ -101,14 +96,15 @@ impl ArchiveFile {
     ) {
         let mut rest = wanted.clone();
         let trouble = StoreTrouble::default();
-        let reader = match decompressed(&self.store, &self.object, compression, trouble.clone()).await {
-            Ok(reader) => reader,
+        let stored = match stored(&self.store, &self.object, trouble.clone()).await {
+            Ok(stored) => stored,
             Err(error) => return fail_next(&sender, &wanted, error.into()).await,
         };
         let (names, mut named) = mpsc::channel::<(String, Result<Chunk, Failure>)>(2);
         let location = self.object.location.clone();
         let read = tokio::task::spawn_blocking(move || {
-            let read = foreign::read_documents(SyncIoBridge::new(reader), &survey, |chunk| {
+            let tar = decompressed(stored, compression).map_err(|error| failure(&error, &trouble))?;
+            let read = foreign::read_documents(tar, &survey, |chunk| {
                 let Some((name, hashing)) = wanted.iter().find(|(wanted, _)| wanted == chunk.collection) else {
                     return Flow::SkipEntry;
                 };

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::archive::foreign::Signals;
-use crate::archive::{Saved, Status};
+use crate::archive::{Coverage, Saved, Status};
 
 /// What an archive holds, native or foreign alike.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,13 +35,4 @@ pub struct ArchiveIdentity {
     pub etag: Option<String>,
     /// Hex BLAKE3 of the manifest, or of the survey of a foreign archive.
     pub manifest: String,
-}
-
-/// Whether a collection's absence from the archive means that the database did not have it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Coverage {
-    /// Every collection of the database is named in it, those included on which the backup failed.
-    Whole,
-    /// Some are not, for this reason (a selective backup, a truncated tar). Then nothing counts as extra, and nothing is dropped.
-    Part(String),
 }

@@ -84,9 +84,11 @@ pub enum Existing {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Extra {
-    /// It is dropped, so that the database becomes what was backed up.
+    /// It is dropped where the archive says that it is whole, so that the database becomes what was backed up. Else it stays.
     #[default]
     Drop,
+    /// It is dropped also where the archive does not say that it is whole, such as a dump of `mongodump`. Never where something of the archive was not read.
+    DropMissing,
     /// It stays.
     Keep,
 }

@@ -91,7 +91,12 @@ fn check_collisions(contents: &Contents, policy: &Policy, conflicts: &mut Vec<Co
 
 /// An archive without a single collection would empty the target. If that is meant, it is quicker done by hand.
 fn check_emptiness(contents: &Contents, target: &Catalog, policy: &Policy, conflicts: &mut Vec<Conflict>) {
-    let drops = policy.extra == Extra::Drop && !policy.is_selective() && contents.coverage == Coverage::Whole;
+    let asked_for = match &contents.coverage {
+        Coverage::Whole => policy.extra != Extra::Keep,
+        Coverage::Unsaid(_) => policy.extra == Extra::DropMissing,
+        Coverage::Part(_) => false,
+    };
+    let drops = asked_for && !policy.is_selective();
     if contents.collections.is_empty() && drops && !target.collections.is_empty() {
         conflicts.push(Conflict::general(
             "the archive holds no collection at all, and everything on the target would be dropped",
@@ -125,15 +130,46 @@ fn quoted(names: &[&str]) -> String {
     quoted.join(", ")
 }
 
+/// What is dropped, or not, where the archive does not say that it is whole; and why a drop that was asked for is not done.
+fn on_coverage(contents: &Contents, policy: &Policy) -> Vec<String> {
+    let asked_for = policy.extra == Extra::DropMissing;
+    let mut warnings = Vec::new();
+    match &contents.coverage {
+        Coverage::Whole => {}
+        Coverage::Unsaid(reason) => {
+            let then = match asked_for {
+                _ if policy.is_selective() => "",
+                true => {
+                    ": what only the target has is dropped all the same, since drop_missing (--drop-missing) asks for it"
+                }
+                false => ": what only the target has stays; drop_missing (--drop-missing) asks for dropping it",
+            };
+            warnings.push(format!("the archive does not claim to be whole ({reason}){then}"));
+        }
+        Coverage::Part(reason) => {
+            let although = if asked_for {
+                ", although drop_missing (--drop-missing) asks for it"
+            } else {
+                ""
+            };
+            warnings.push(format!("the archive may not name everything that its database had ({reason}): nothing counts as extra, nothing is dropped{although}"));
+        }
+    }
+    if asked_for && policy.is_selective() {
+        warnings.push(
+            "drop_missing (--drop-missing) has no effect: only a part of the archive is restored, or under other names, and then nothing is dropped".to_owned(),
+        );
+    }
+    warnings
+}
+
 /// What a person should know before consenting, apart from single collections.
 pub(super) fn warnings(contents: &Contents, target: &Catalog, policy: &Policy) -> Vec<String> {
     let mut warnings = Vec::new();
     if contents.status == Status::Partial {
         warnings.push("the archive is partial: not everything that was to be saved is in it".to_owned());
     }
-    if let Coverage::Part(reason) = &contents.coverage {
-        warnings.push(format!("the archive may not name everything that its database had ({reason}): nothing counts as extra, nothing is dropped"));
-    }
+    warnings.extend(on_coverage(contents, policy));
     for glob in policy.selection.idle_excludes(&names(contents)) {
         warnings.push(format!("nothing in the archive matches the excluded {glob:?}"));
     }

@@ -267,7 +267,17 @@ pub(super) fn of_extras(rows: &[Planned], contents: &Contents, target: &Catalog,
                     "not in the archive, which may not name everything that its database had ({reason})"
                 ))
             } else {
-                Decision::new(Action::Drop, Method::None, "not in the archive")
+                match (&contents.coverage, policy.extra) {
+                    (Coverage::Unsaid(_), Extra::DropMissing) => Decision::new(
+                        Action::Drop,
+                        Method::None,
+                        "not in the archive, which does not claim to be whole; drop_missing asks for the drop",
+                    ),
+                    (Coverage::Unsaid(_), _) => Decision::skip(
+                        "not in the archive, which does not claim to be whole: it stays, unless drop_missing (--drop-missing) asks for the drop",
+                    ),
+                    _ => Decision::new(Action::Drop, Method::None, "not in the archive"),
+                }
             };
             let lost = (decision.action == Action::Drop).then(|| match present.kind {
                 Kind::View => "its definition is lost".to_owned(),

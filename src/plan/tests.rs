@@ -96,6 +96,67 @@ fn an_archive_that_may_be_incomplete_drops_nothing() {
 }
 
 #[test]
+fn an_archive_that_does_not_claim_to_be_whole_drops_only_what_is_asked_for() {
+    let archive = Contents {
+        coverage: Coverage::Unsaid("a dump".to_owned()),
+        ..contents([saved("a")])
+    };
+    let target = catalog([collection("x")]);
+    let kept = plan(&archive, &target, &Policy::new("shop")).expect("a plan");
+    assert_eq!(kept.to_drop, Vec::<String>::new());
+    let row = kept.get("x").expect("a row");
+    assert!(
+        row.action == Action::Skip && row.reason.contains("--drop-missing"),
+        "{row:?}"
+    );
+    assert!(
+        kept.warnings[0].contains("does not claim to be whole (a dump)"),
+        "{:?}",
+        kept.warnings
+    );
+
+    let asked = Policy {
+        extra: Extra::DropMissing,
+        ..Policy::new("shop")
+    };
+    let dropped = plan(&archive, &target, &asked).expect("a plan");
+    assert_eq!(dropped.to_drop, ["x"]);
+    assert_ne!(dropped.confirm, kept.confirm, "consent to the one is none to the other");
+    assert!(
+        conflicts(
+            &Contents {
+                collections: Vec::new(),
+                ..archive.clone()
+            },
+            &target,
+            &asked
+        )
+        .contains("everything on the target")
+    );
+
+    // What was asked for is not done, and that is said.
+    let selective = Policy {
+        extra: Extra::DropMissing,
+        ..including(&["a"])
+    };
+    let torn = Contents {
+        coverage: Coverage::Part("users.csv is not read".to_owned()),
+        ..archive.clone()
+    };
+    for (archive, policy, why) in [
+        (&archive, &selective, "has no effect"),
+        (&torn, &asked, "users.csv is not read"),
+    ] {
+        let plan = plan(archive, &target, policy).expect("a plan");
+        assert_eq!(plan.to_drop, Vec::<String>::new());
+        let said = |warning: &String| warning.contains("drop_missing") && warning.contains(why);
+        assert!(plan.warnings.iter().any(said), "{:?}", plan.warnings);
+    }
+    let whole = plan(&contents([saved("a")]), &target, &asked).expect("a plan");
+    assert_eq!(whole.to_drop, ["x"]);
+}
+
+#[test]
 fn an_empty_archive_does_not_empty_a_database() {
     let text = conflicts(&contents([]), &catalog([collection("x")]), &Policy::new("shop"));
     assert!(text.contains("everything on the target would be dropped"), "{text}");
@@ -244,7 +305,7 @@ fn leftovers_and_system_collections_are_no_data() {
         collection("system.views"),
     ]);
     let plan = plan(
-        &contents([saved("a"), saved("system.js")]),
+        &contents([saved("a"), saved("system.profile")]),
         &target,
         &Policy::new("shop"),
     )
@@ -255,7 +316,7 @@ fn leftovers_and_system_collections_are_no_data() {
             .iter()
             .any(|warning| warning.contains("1 temporary collections"))
     );
-    assert_eq!(plan.get("system.js").map(|row| row.action), Some(Action::Skip));
+    assert_eq!(plan.get("system.profile").map(|row| row.action), Some(Action::Skip));
 }
 
 #[test]

@@ -63,6 +63,9 @@ pub struct RestoreRequest {
     pub replace_existing: bool,
     /// Collections that only the target has stay.
     pub keep_extra: bool,
+    /// Collections that only the target has are dropped also where the archive does not say that it is whole (a dump of `mongodump`, files of `mongoexport`). Not
+    /// together with `keep_extra`; nothing is dropped where only a part is restored, or where something of the archive was not read.
+    pub drop_missing: bool,
     /// Whether the target is backed up first (default true).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub snapshot: Option<bool>,
@@ -200,7 +203,16 @@ impl RestoreRequest {
                 } else {
                     Existing::Merge
                 },
-                extra: if self.keep_extra { Extra::Keep } else { Extra::Drop },
+                extra: match (self.keep_extra, self.drop_missing) {
+                    (false, false) => Extra::Drop,
+                    (false, true) => Extra::DropMissing,
+                    (true, false) => Extra::Keep,
+                    (true, true) => {
+                        return Err(Failure::invalid(
+                            "keep_extra (--keep-extra) and drop_missing (--drop-missing) contradict each other: give one of them",
+                        ));
+                    }
+                },
                 validators: if self.force {
                     Validators::Bypass
                 } else {

@@ -122,6 +122,11 @@ fn warnings(job: &AgainstJob, file: &ArchiveFile, contents: &Contents, live: &Ca
             "the archive may not name everything that its database had ({reason}): what it was not to have does not count as extra"
         ));
     }
+    if let Coverage::Unsaid(reason) = &contents.coverage {
+        warnings.push(format!(
+            "the archive does not claim to be whole ({reason}): what it does not have counts as extra all the same"
+        ));
+    }
     for glob in job.selection.idle_excludes(&names(contents, live)) {
         warnings.push(format!("nothing matches the excluded {glob:?}"));
     }
@@ -234,7 +239,8 @@ impl Run<'_> {
     /// What only the database has. A backup of a selection says nothing of what it was not to have, and a torn archive of nothing beyond its end.
     async fn extras(&self, file: &ArchiveFile, contents: &Contents) -> Result<Vec<ComparedCollection>, Failure> {
         let would_be_there = |name: &str| match (&contents.coverage, file.manifest()) {
-            (Coverage::Whole, _) => true,
+            // What a dump of some collections does not have is no drift, but nobody can tell: it is reported.
+            (Coverage::Whole | Coverage::Unsaid(_), _) => true,
             (Coverage::Part(_), Some(manifest)) => manifest.selection.selects(name),
             (Coverage::Part(_), None) => false,
         };

@@ -1,10 +1,9 @@
 //! The documents of one entry, one after the other, as raw BSON.
 
-use std::io::{self, Read};
+use std::io::{self, BufReader, Cursor, Read};
 use std::ops::ControlFlow;
 
-use flate2::read::MultiGzDecoder;
-
+use super::gunzip::Gunzip;
 use super::member::{Form, Packing};
 use crate::elements::Elements;
 use crate::extjson::{Decoder, Limits, Splitter};
@@ -12,23 +11,45 @@ use crate::extjson::{Decoder, Limits, Splitter};
 /// How much of a text is taken at a time.
 const PIECE: usize = 256 << 10;
 
-/// Calls `take` with each document. Documents before a fault have been handed out when it is found.
+/// An entry's content, decompressed.
+pub(super) fn unpacked<'a>(packing: Packing, content: &'a mut dyn Read) -> Box<dyn Read + 'a> {
+    match packing {
+        Packing::Plain => Box::new(content),
+        Packing::Gzip => Box::new(Gunzip::new(BufReader::with_capacity(PIECE, content))),
+        Packing::Zstd => match zstd::Decoder::new(content) {
+            Ok(decoder) => Box::new(decoder),
+            Err(error) => Box::new(Broken(Some(error))),
+        },
+    }
+}
+
+/// Looks at the first bytes; gives them, and the content as if they had not been read. A fault that it meets is met again.
+pub(super) fn peek<'a>(mut content: Box<dyn Read + 'a>, most: usize) -> (Vec<u8>, Box<dyn Read + 'a>) {
+    let mut head = Vec::new();
+    let again = |head: &Vec<u8>| Cursor::new(head.clone());
+    match read_up_to(&mut content, most, &mut head) {
+        Ok(_) => (head.clone(), Box::new(again(&head).chain(content))),
+        Err(error) => (head.clone(), Box::new(again(&head).chain(Broken(Some(error))))),
+    }
+}
+
+/// A content that cannot be read.
+struct Broken(Option<io::Error>);
+
+impl Read for Broken {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        Err(self
+            .0
+            .take()
+            .unwrap_or_else(|| io::Error::other("the content cannot be read")))
+    }
+}
+
+/// Calls `take` with each document of a decompressed content. Documents before a fault have been handed out when it is found.
 ///
 /// # Errors
 /// Where and why an entry's content cannot be read, as half a sentence: line and byte for JSON, document and byte for BSON.
 pub(super) fn each_document(
-    form: Form,
-    packing: Packing,
-    content: &mut dyn Read,
-    take: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
-) -> Result<(), String> {
-    match packing {
-        Packing::Plain => each_plain(form, content, take),
-        Packing::Gzip => each_plain(form, &mut MultiGzDecoder::new(content), take),
-    }
-}
-
-fn each_plain(
     form: Form,
     content: &mut dyn Read,
     take: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
@@ -105,17 +126,13 @@ fn each_bson(content: &mut dyn Read, take: &mut dyn FnMut(&[u8]) -> ControlFlow<
     }
 }
 
-/// Reads a small entry whole.
+/// Reads a small decompressed content whole.
 ///
 /// # Errors
 /// As [`each_document`]; also where the content is longer than `most`.
-pub(super) fn read_whole(packing: Packing, content: &mut dyn Read, most: usize) -> Result<Vec<u8>, String> {
+pub(super) fn read_whole(content: &mut dyn Read, most: usize) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
-    let count = match packing {
-        Packing::Plain => read_up_to(content, most + 1, &mut bytes),
-        Packing::Gzip => read_up_to(&mut MultiGzDecoder::new(content), most + 1, &mut bytes),
-    };
-    match count.map_err(|error| error.to_string())? {
+    match read_up_to(content, most + 1, &mut bytes).map_err(|error| error.to_string())? {
         count if count > most => Err(format!("it has more than {most} bytes")),
         _ => Ok(bytes),
     }
@@ -142,7 +159,7 @@ mod tests {
 
     fn read(form: Form, mut content: &[u8]) -> (Vec<Vec<u8>>, Result<(), String>) {
         let mut documents = Vec::new();
-        let result = each_document(form, Packing::Plain, &mut content, &mut |document| {
+        let result = each_document(form, &mut content, &mut |document| {
             documents.push(document.to_vec());
             ControlFlow::Continue(())
         });
@@ -179,8 +196,23 @@ mod tests {
 
     #[test]
     fn a_small_entry_stays_small() {
-        assert_eq!(read_whole(Packing::Plain, &mut &b"abc"[..], 3), Ok(b"abc".to_vec()));
-        assert!(read_whole(Packing::Plain, &mut &b"abcd"[..], 3).is_err());
-        assert!(read_whole(Packing::Gzip, &mut &b"abcd"[..], 3).is_err());
+        assert_eq!(read_whole(&mut &b"abc"[..], 3), Ok(b"abc".to_vec()));
+        assert!(read_whole(&mut &b"abcd"[..], 3).is_err());
+        for packing in [Packing::Gzip, Packing::Zstd] {
+            assert!(read_whole(&mut unpacked(packing, &mut &b"abcd"[..]), 3).is_err());
+        }
+    }
+
+    #[test]
+    fn a_look_at_the_first_bytes_takes_none_away() {
+        let mut content = &b"abcdef"[..];
+        let (head, mut rest) = peek(unpacked(Packing::Plain, &mut content), 3);
+        assert_eq!(
+            (head.as_slice(), read_whole(&mut rest, 9)),
+            (&b"abc"[..], Ok(b"abcdef".to_vec()))
+        );
+        let mut broken = &b"not gzip at all"[..];
+        let (head, mut rest) = peek(unpacked(Packing::Gzip, &mut broken), 3);
+        assert!(head.is_empty() && read_whole(&mut rest, 9).is_err(), "met again");
     }
 }

@@ -27,15 +27,18 @@ pub enum ForeignError {
         /// What is wrong.
         reason: String,
     },
+    /// It is something else than an archive of documents; the text says what, and what to do.
+    #[error("{0}")]
+    Refused(String),
     /// It is a tar, but nothing in it is a collection.
     #[error(
-        "no entry of the tar is a collection: expected {{collection}}.jsonl, .json or .bson (gzipped or not), in the tar or in one folder of it; \
-         it has {entries} entries{}", example.as_deref().map(|path| format!(", the first is {path:?}")).unwrap_or_default()
+        "no entry of the tar is a collection: expected {{collection}}.jsonl, .json, .ndjson or .bson (perhaps with .gz or .zst behind), in the tar or in one folder \
+         of it; it has {entries} entries{}", example.as_deref().map(|example| format!(", the first is {example}")).unwrap_or_default()
     )]
     NoCollections {
         /// How many entries there are.
         entries: u64,
-        /// The first of them.
+        /// The first of them, and why it is left out.
         example: Option<String>,
     },
     /// It holds several databases (or several backups), and one must be chosen; or the one that was chosen is not there.

@@ -1,5 +1,6 @@
-//! What an entry is, by its name alone.
+//! What an entry is, by its name. Where the name alone does not tell, its first bytes do: a collection can be called `manifest`.
 
+use super::aside::Aside;
 use crate::archive::name::unescape;
 use crate::archive::{MANIFEST_ENTRY, METADATA_ENTRY, Payload};
 
@@ -12,11 +13,12 @@ pub(super) enum Form {
     Bson,
 }
 
-/// Whether an entry's content is gzipped by itself.
+/// Whether an entry's content is compressed by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Packing {
     Plain,
     Gzip,
+    Zstd,
 }
 
 /// What an entry is.
@@ -32,10 +34,8 @@ pub(super) enum Role {
     Manifest,
     /// What `mongodump` says about itself.
     Prelude,
-    /// Nothing that belongs to a backup.
-    Foreign,
-    /// What might be a collection, under a path that no backup program writes.
-    Suspicious,
+    /// Nothing that is read.
+    Aside(Aside),
 }
 
 /// An entry, by its path.
@@ -55,14 +55,15 @@ impl Member {
             .filter(|step| !step.is_empty() && *step != ".")
             .collect();
         let file = steps.pop().unwrap_or_default();
-        let (plain, packing) = match file.strip_suffix(".gz") {
-            Some(plain) => (plain, Packing::Gzip),
-            None => (file, Packing::Plain),
+        let (plain, packing) = match (file.strip_suffix(".gz"), file.strip_suffix(".zst")) {
+            (Some(plain), _) => (plain, Packing::Gzip),
+            (_, Some(plain)) => (plain, Packing::Zstd),
+            _ => (file, Packing::Plain),
         };
-        let mut role = role_of(plain);
+        let mut role = role_of(plain).unwrap_or_else(|| Role::Aside(Aside::of_name(file)));
         let leaves = path.starts_with('/') || steps.contains(&"..");
-        if leaves && !matches!(role, Role::Foreign | Role::Prelude) {
-            role = Role::Suspicious;
+        if leaves && !matches!(role, Role::Aside(_)) {
+            role = Role::Aside(Aside::Outside);
         }
         Self {
             folder: steps.join("/"),
@@ -72,38 +73,74 @@ impl Member {
     }
 }
 
-fn role_of(file: &str) -> Role {
-    // AppleDouble files, which tar on a Mac adds: `._orders.jsonl` is no collection.
-    if file.starts_with("._") {
-        return Role::Foreign;
-    }
-    match file {
-        METADATA_ENTRY => return Role::AllDefinitions,
-        MANIFEST_ENTRY => return Role::Manifest,
-        "prelude.json" => return Role::Prelude,
-        _ => {}
-    }
-    let documents = |stem: &str, form, whole| Role::Documents {
+fn documents(stem: &str, form: Form, whole: bool) -> Role {
+    Role::Documents {
         stem: stem.to_owned(),
         form,
         whole,
-    };
+    }
+}
+
+fn role_of(file: &str) -> Option<Role> {
+    // AppleDouble files, which tar on a Mac adds: `._orders.jsonl` is no collection.
+    if file.starts_with("._") {
+        return None;
+    }
+    match file {
+        METADATA_ENTRY => return Some(Role::AllDefinitions),
+        MANIFEST_ENTRY => return Some(Role::Manifest),
+        "prelude.json" => return Some(Role::Prelude),
+        _ => {}
+    }
     if let Some(stem) = file.strip_suffix(".metadata.json") {
-        return Role::Definition { stem: stem.to_owned() };
+        return Some(Role::Definition { stem: stem.to_owned() });
     }
-    if let Some(stem) = file.strip_suffix(".bson") {
-        return documents(stem, Form::Bson, true);
+    let endings = [
+        (".bson", Form::Bson, true),
+        (".jsonl", Form::Json, true),
+        (".ndjson", Form::Json, true),
+        (".json", Form::Json, true),
+        (".jsonl.partial", Form::Json, false),
+        (".bson.partial", Form::Bson, false),
+    ];
+    endings
+        .into_iter()
+        .find_map(|(ending, form, whole)| Some(documents(file.strip_suffix(ending)?, form, whole)))
+}
+
+impl Role {
+    /// The same, when the first bytes of the content are known: what is only called like a manifest, a prelude or a definition holds documents.
+    pub(super) fn with_head(self, head: &[u8]) -> Self {
+        match self {
+            Self::Manifest if first_key(head) != Some("format") => documents("manifest", Form::Json, true),
+            Self::Prelude if !matches!(first_key(head), Some("ServerVersion" | "ToolVersion")) => {
+                documents("prelude", Form::Json, true)
+            }
+            // A server puts it first in every document, and no definition has it.
+            Self::Definition { stem } if first_key(head) == Some("_id") => {
+                documents(&format!("{stem}.metadata"), Form::Json, true)
+            }
+            Self::Documents {
+                stem, form: Form::Bson, ..
+            } if stem == "oplog" && is_oplog(head) => Self::Aside(Aside::Oplog),
+            other => other,
+        }
     }
-    if let Some(stem) = file.strip_suffix(".jsonl").or_else(|| file.strip_suffix(".json")) {
-        return documents(stem, Form::Json, true);
-    }
-    if let Some(stem) = file.strip_suffix(".jsonl.partial") {
-        return documents(stem, Form::Json, false);
-    }
-    if let Some(stem) = file.strip_suffix(".bson.partial") {
-        return documents(stem, Form::Bson, false);
-    }
-    Role::Foreign
+}
+
+/// The first key of a JSON object, where it is a plain one.
+fn first_key(head: &[u8]) -> Option<&str> {
+    let text = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head).trim_ascii_start();
+    let key = text.strip_prefix(b"{")?.trim_ascii_start().strip_prefix(b"\"")?;
+    let end = memchr::memchr(b'"', key)?;
+    std::str::from_utf8(&key[..end]).ok()
+}
+
+/// Whether BSON begins with an entry of an oplog: an operation of one letter on a namespace. A document of a collection begins with its `_id`.
+fn is_oplog(head: &[u8]) -> bool {
+    let has = |element: &[u8]| memchr::memmem::find(head, element).is_some();
+    let begins_with_id = head.get(5..).is_some_and(|element| element.starts_with(b"_id\0"));
+    !begins_with_id && has(b"\x02op\0\x02\0\0\0") && has(b"\x02ns\0")
 }
 
 /// The collection that a stem stands for when nothing but the escaping is known.
@@ -120,14 +157,6 @@ pub(super) fn unescaped(stem: &str, form: Form) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn documents(stem: &str, form: Form, whole: bool) -> Role {
-        Role::Documents {
-            stem: stem.to_owned(),
-            form,
-            whole,
-        }
-    }
 
     #[test]
     fn roles() {
@@ -159,11 +188,14 @@ mod tests {
             ),
             ("b/collections_metadata.json", "b", Role::AllDefinitions, Packing::Plain),
             ("b/manifest.json", "b", Role::Manifest, Packing::Plain),
-            ("b/._orders.jsonl", "b", Role::Foreign, Packing::Plain),
-            ("README", "", Role::Foreign, Packing::Plain),
-            ("", "", Role::Foreign, Packing::Plain),
-            ("../orders.jsonl", "..", Role::Suspicious, Packing::Plain),
-            ("/b/orders.jsonl", "b", Role::Suspicious, Packing::Plain),
+            ("b/x.bson.zst", "b", documents("x", Form::Bson, true), Packing::Zstd),
+            ("b/x.ndjson.gz", "b", documents("x", Form::Json, true), Packing::Gzip),
+            ("b/._orders.jsonl", "b", Role::Aside(Aside::Attributes), Packing::Plain),
+            ("README", "", Role::Aside(Aside::Note), Packing::Plain),
+            ("b/x.csv.gz", "b", Role::Aside(Aside::Separated), Packing::Gzip),
+            ("", "", Role::Aside(Aside::Unknown), Packing::Plain),
+            ("../orders.jsonl", "..", Role::Aside(Aside::Outside), Packing::Plain),
+            ("/b/orders.jsonl", "b", Role::Aside(Aside::Outside), Packing::Plain),
         ] {
             assert_eq!(
                 Member::of_path(path),
@@ -175,5 +207,27 @@ mod tests {
                 "{path}"
             );
         }
+    }
+
+    #[test]
+    fn what_only_has_the_name_of_something_else_holds_documents() {
+        let role = |path: &str, head: &[u8]| Member::of_path(path).role.with_head(head);
+        let json = |stem: &str| documents(stem, Form::Json, true);
+        let exported = b"{\"_id\":1,\"a\":1}\n";
+        assert_eq!(role("manifest.json", exported), json("manifest"));
+        assert_eq!(role("manifest.json", b"{\n  \"format\": \"mongotar\""), Role::Manifest);
+        assert_eq!(role("prelude.json", exported), json("prelude"));
+        assert_eq!(role("prelude.json", b"{\"ServerVersion\":\"6.0.5\""), Role::Prelude);
+        assert_eq!(role("x.metadata.json", exported), json("x.metadata"));
+        let definition = Role::Definition { stem: "x".to_owned() };
+        assert_eq!(role("x.metadata.json", b"{\"options\":{}"), definition);
+        assert_eq!(role("oplog.json", exported), json("oplog"));
+        let entry = bson::rawdoc! {"op": "i", "ns": "shop.a", "ui": 1, "o": {}, "ts": bson::Timestamp { time: 1, increment: 1 }};
+        assert_eq!(role("oplog.bson", entry.as_bytes()), Role::Aside(Aside::Oplog));
+        let order = bson::rawdoc! {"_id": 1, "ns": "x"};
+        assert_eq!(
+            role("oplog.bson", order.as_bytes()),
+            documents("oplog", Form::Bson, true)
+        );
     }
 }

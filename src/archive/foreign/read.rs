@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::io::Read;
 use std::ops::ControlFlow;
 
-use super::documents::each_document;
+use super::documents::{each_document, unpacked};
 use super::walk::{EntryKind, walk};
 use super::{ForeignError, Reading, Survey};
 use crate::archive::SavedStatus;
@@ -87,7 +87,8 @@ fn read_entry(
 ) -> Result<Flow, ForeignError> {
     let (mut chunk, mut in_chunk, mut documents) = (Vec::new(), 0, 0);
     let mut flow = Flow::Continue;
-    let result = each_document(reading.form, reading.packing, content, &mut |document| {
+    let mut content = unpacked(reading.packing, content);
+    let result = each_document(reading.form, &mut content, &mut |document| {
         if !chunk.is_empty() && chunk.len() + document.len() > CHUNK {
             let chunk = Chunk {
                 collection: &reading.collection,

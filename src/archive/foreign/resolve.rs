@@ -2,13 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::aside::Bearing;
 use super::member::{Form, unescaped};
 use super::metadata::Described;
 use super::parts::Parts;
-use super::survey::{Folder, Found, is_chosen};
+use super::promise::coverage;
+use super::survey::{Content, File, Folder, Found, SetAside, is_chosen};
 use super::{Choice, ForeignError, Layout, Signals, Survey};
-use crate::archive::{EntryName, Payload, SavedStatus, Status};
+use crate::archive::{Coverage, EntryName, Payload, SavedStatus, Status};
 use crate::catalog::is_system;
+
+/// How many members that are not read are named for each reason.
+const MAX_NAMED: usize = 20;
 
 /// Databases that every dump of a whole server has, and nobody restores by accident.
 const SERVER_DATABASES: [&str; 3] = ["admin", "config", "local"];
@@ -18,9 +23,18 @@ const SERVER_DATABASES: [&str; 3] = ["admin", "config", "local"];
 /// # Errors
 /// Where there is no collection, no single folder that is meant, or one collection twice.
 pub(super) fn resolve(mut found: Found, choice: &Choice) -> Result<Survey, ForeignError> {
-    set_oplogs_aside(&mut found);
+    leave_empty_oplogs_out(&mut found);
     let (path, folder) = choose(&mut found, choice)?;
+    let more = note_set_aside(&mut found, &path, choice);
     let layout = layout(&path, &folder);
+    // What our own backup could not read to its end is understood: it is named, and nobody takes it for whole.
+    let unfinished = |file: &&File| file.path.ends_with(".partial");
+    for file in folder.files.iter().filter(|file| !unfinished(file)) {
+        if let Content::Read { fault: Some(_), .. } | Content::Unusable(_) = file.content {
+            let reason = || format!("{:?} cannot be read whole", file.path);
+            found.incomplete.get_or_insert_with(reason);
+        }
+    }
     let names = Names::of(&folder, layout);
     let mut parts: BTreeMap<String, Parts> = BTreeMap::new();
     for (stem, form) in &folder.buckets {
@@ -34,6 +48,14 @@ pub(super) fn resolve(mut found: Found, choice: &Choice) -> Result<Survey, Forei
     let knows_indexes = definitions(&folder, &names)
         .iter()
         .any(|(_, described)| described.has_indexes);
+    let described: BTreeSet<&str> = parts.keys().map(String::as_str).collect();
+    let files: Vec<String> = folder
+        .files
+        .iter()
+        .map(|file| names.of_stem(&file.stem, file.form))
+        .collect();
+    let all = files.iter().map(String::as_str).chain(described).collect();
+    let said = coverage(layout, &path, &folder.files, folder.manifest.as_ref(), &all);
     for file in folder.files {
         let name = names.of_stem(&file.stem, file.form);
         let part = parts.entry(name.clone()).or_default();
@@ -74,12 +96,17 @@ pub(super) fn resolve(mut found: Found, choice: &Choice) -> Result<Survey, Forei
         .next()
         .filter(|name| layout == Layout::Mongodump && !name.is_empty())
         .map(str::to_owned);
+    let coverage = match found.incomplete.clone().or(more) {
+        Some(reason) => Coverage::Part(reason),
+        None => said,
+    };
     let mut survey = Survey {
         layout,
         database,
         collections,
         signals,
         incomplete: found.incomplete,
+        coverage,
         warnings,
         digest: String::new(),
         status: if whole { Status::Complete } else { Status::Partial },
@@ -89,34 +116,65 @@ pub(super) fn resolve(mut found: Found, choice: &Choice) -> Result<Survey, Forei
     Ok(survey)
 }
 
-/// `mongodump --oplog` puts the oplog beside the folders of the databases.
-fn set_oplogs_aside(found: &mut Found) {
+/// `mongodump --oplog` puts the oplog beside the folders of the databases; where nothing was changed during the dump, it is empty.
+fn leave_empty_oplogs_out(found: &mut Found) {
     let paths: Vec<String> = found.folders.keys().cloned().collect();
     for (path, folder) in &mut found.folders {
-        let has_below = paths
-            .iter()
-            .any(|other| other != path && (path.is_empty() || other.starts_with(&format!("{path}/"))));
-        if has_below {
-            let before = folder.files.len();
-            folder
-                .files
-                .retain(|file| !(file.stem == "oplog" && file.form == Form::Bson));
-            if folder.files.len() < before {
-                let warning =
-                    "the dump's oplog is not replayed: the collections are as of the times at which each was read";
-                found.warnings.push(warning.to_owned());
-            }
+        let is_below = |other: &String| other != path && (path.is_empty() || other.starts_with(&format!("{path}/")));
+        if paths.iter().any(is_below) {
+            let is_oplog = |file: &File| file.stem == "oplog" && file.form == Form::Bson && file.size == 0;
+            folder.files.retain(|file| !is_oplog(file));
         }
     }
 }
 
-fn choose(found: &mut Found, choice: &Choice) -> Result<(String, Folder), ForeignError> {
-    let is_empty = |folder: &Folder| {
-        folder.files.is_empty()
-            && folder.buckets.is_empty()
-            && folder.definitions.is_empty()
-            && folder.all_definitions.is_none()
+/// Names what is not read, and says what may be missing. The answer is why there may be more collections, where no data is missing.
+fn note_set_aside(found: &mut Found, chosen: &str, choice: &Choice) -> Option<String> {
+    let is_within = |inner: &str, outer: &str| {
+        outer.is_empty() || inner == outer || inner.strip_prefix(outer).is_some_and(|rest| rest.starts_with('/'))
     };
+    let of_another = |folder: &str| {
+        let known = found.folders.get(folder).is_some_and(|folder| !is_empty(folder));
+        known || choice.database.is_some() || is_of_server(folder)
+    };
+    let mut more = None;
+    let mut by_reason: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for set_aside in &found.aside {
+        let (folder, why) = (set_aside.folder.as_str(), set_aside.aside.why());
+        let concerns = is_within(folder, chosen) || is_within(chosen, folder) || !of_another(folder);
+        let reason = || format!("{:?} is not read: {why}", set_aside.path);
+        match set_aside.aside.bearing() {
+            Bearing::MayBeData if concerns => drop(found.incomplete.get_or_insert_with(reason)),
+            Bearing::MayNameMore if concerns => drop(more.get_or_insert_with(reason)),
+            _ => {}
+        }
+        by_reason.entry(why).or_default().push(format!("{:?}", set_aside.path));
+    }
+    for (why, paths) in by_reason {
+        let (named, rest) = paths.split_at(paths.len().min(MAX_NAMED));
+        let and_more = match rest.len() {
+            0 => String::new(),
+            rest => format!(" and {rest} more"),
+        };
+        found
+            .warnings
+            .push(format!("not read: {}{and_more}: {why}", named.join(", ")));
+    }
+    more
+}
+
+fn is_of_server(folder: &str) -> bool {
+    SERVER_DATABASES.contains(&folder.rsplit('/').next().unwrap_or_default())
+}
+
+fn is_empty(folder: &Folder) -> bool {
+    folder.files.is_empty()
+        && folder.buckets.is_empty()
+        && folder.definitions.is_empty()
+        && folder.all_definitions.is_none()
+}
+
+fn choose(found: &mut Found, choice: &Choice) -> Result<(String, Folder), ForeignError> {
     let mut candidates: Vec<&String> = found
         .folders
         .iter()
@@ -126,7 +184,7 @@ fn choose(found: &mut Found, choice: &Choice) -> Result<(String, Folder), Foreig
     if candidates.is_empty() {
         return Err(ForeignError::NoCollections {
             entries: found.entries,
-            example: found.first.clone(),
+            example: example(found),
         });
     }
     let shown = |path: &&String| {
@@ -149,8 +207,7 @@ fn choose(found: &mut Found, choice: &Choice) -> Result<(String, Folder), Foreig
             }
         }
         None if candidates.len() > 1 => {
-            let of_server = |path: &String| SERVER_DATABASES.contains(&path.rsplit('/').next().unwrap_or_default());
-            candidates.retain(|path| !of_server(path));
+            candidates.retain(|path| !is_of_server(path));
         }
         None => {}
     }
@@ -172,9 +229,16 @@ fn choose(found: &mut Found, choice: &Choice) -> Result<(String, Folder), Foreig
     Ok((path, folder))
 }
 
+/// The member that is most likely what was meant to be restored.
+fn example(found: &Found) -> Option<String> {
+    let may_be = |set_aside: &&SetAside| set_aside.aside.bearing() == Bearing::MayBeData;
+    let first = found.aside.iter().find(may_be).or(found.aside.first())?;
+    Some(format!("{:?} ({})", first.path, first.aside.why()))
+}
+
 fn layout(path: &str, folder: &Folder) -> Layout {
     let all = folder.all_definitions.as_deref();
-    if folder.has_manifest || all.is_some_and(|all| all.iter().any(|(_, described)| described.has_indexes)) {
+    if folder.manifest.is_some() || all.is_some_and(|all| all.iter().any(|(_, described)| described.has_indexes)) {
         Layout::Mongotar
     } else if !folder.definitions.is_empty() || folder.files.iter().any(|file| file.form == Form::Bson) {
         Layout::Mongodump
@@ -266,6 +330,7 @@ fn digest(survey: &Survey) -> String {
         &survey.database,
         &survey.collections,
         &survey.incomplete,
+        format!("{:?}", survey.coverage),
         survey.signals.metadata,
         seen,
         entries,

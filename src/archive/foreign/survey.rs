@@ -6,13 +6,15 @@ use std::ops::ControlFlow;
 
 use bson::RawDocumentBuf;
 
-use super::documents::{each_document, read_whole};
+use super::aside::Aside;
+use super::documents::{each_document, peek, read_whole, unpacked};
 use super::member::{Form, Member, Packing, Role};
 use super::metadata::{self, Described};
+use super::promise::Promise;
+use super::refuse::{self, Other};
 use super::resolve::resolve;
 use super::walk::{Ending, EntryKind, Header, walk};
 use super::{Choice, ForeignError, Survey};
-use crate::catalog::is_system;
 use crate::digest::{Digest, DocumentHasher, Hashing};
 
 /// The largest entry with definitions that is read.
@@ -21,15 +23,17 @@ const MAX_METADATA_BYTES: usize = 64 << 20;
 const MAX_MEMBERS: usize = 100_000;
 /// How much memory the sample of one collection may take. The first document is kept whatever its size.
 const MAX_SAMPLE_BYTES: usize = 256 << 10;
-/// How many ignored entries are named.
-const MAX_NAMED: usize = 20;
 
 /// Goes through the whole tar once.
 ///
 /// # Errors
 /// [`ForeignError`] where the tar is broken, holds no collection or more than one database. What is wrong with one collection alone is in its row.
-pub fn survey(tar: impl Read, choice: &Choice) -> Result<Survey, ForeignError> {
+pub fn survey(mut tar: impl Read, choice: &Choice) -> Result<Survey, ForeignError> {
     let mut found = Found::default();
+    let (head, tar) = peek(Box::new(&mut tar), refuse::HEAD);
+    if let Some(other) = Other::of_file(&head) {
+        return Err(other.refusal());
+    }
     let ending = walk(tar, |header, content| {
         found.add(header, content, choice)?;
         Ok(ControlFlow::Continue(()))
@@ -43,12 +47,19 @@ pub fn survey(tar: impl Read, choice: &Choice) -> Result<Survey, ForeignError> {
 pub(super) struct Found {
     pub(super) folders: BTreeMap<String, Folder>,
     pub(super) entries: u64,
-    pub(super) first: Option<String>,
+    pub(super) aside: Vec<SetAside>,
     pub(super) warnings: Vec<String>,
     /// Why something may be missing.
     pub(super) incomplete: Option<String>,
     members: usize,
-    ignored: usize,
+}
+
+/// A member that is not read.
+#[derive(Debug)]
+pub(super) struct SetAside {
+    pub(super) folder: String,
+    pub(super) path: String,
+    pub(super) aside: Aside,
 }
 
 /// What the first pass gathers of one folder.
@@ -62,7 +73,8 @@ pub(super) struct Folder {
     pub(super) all_definitions: Option<Vec<(String, Described)>>,
     /// An entry with definitions that could not be read.
     pub(super) unreadable: bool,
-    pub(super) has_manifest: bool,
+    /// What a manifest of ours says.
+    pub(super) manifest: Option<Promise>,
     definition_paths: BTreeMap<String, String>,
 }
 
@@ -141,68 +153,74 @@ impl Found {
         if header.kind == EntryKind::Silent {
             return Ok(());
         }
-        let path = match &header.path {
-            Ok(path) => path,
-            Err(shown) => {
-                self.suspect(shown, "its name is not UTF-8");
-                return Ok(());
-            }
-        };
-        self.first.get_or_insert_with(|| path.clone());
-        let member = Member::of_path(path);
-        match &member.role {
-            Role::Foreign => {
-                self.ignore(path, "it is no part of a backup");
-                return Ok(());
-            }
-            Role::Suspicious => {
-                self.suspect(path, "its path leaves the archive's folder");
-                return Ok(());
-            }
-            Role::Prelude => return Ok(()),
-            _ => {}
-        }
         self.members += 1;
         if self.members > MAX_MEMBERS {
             return Err(damaged(header, format!("it is one of more than {MAX_MEMBERS} entries")));
         }
-        let chosen = choice
-            .database
-            .as_deref()
-            .is_none_or(|name| is_chosen(&member.folder, name));
+        let path = match &header.path {
+            Ok(path) => path,
+            Err(shown) => {
+                self.set_aside("", shown, Aside::NotUtf8);
+                return Ok(());
+            }
+        };
+        refuse::data_files(path)?;
+        let member = Member::of_path(path);
+        if let Role::Aside(aside) = &member.role {
+            let (head, _) = peek(Box::new(content), refuse::HEAD);
+            let told = Other::of_file(&head).filter(|_| *aside == Aside::Unknown && member.packing == Packing::Plain);
+            self.set_aside(&member.folder, path, told.map_or(aside.clone(), Other::aside));
+            return Ok(());
+        }
+        let (head, mut content) = peek(unpacked(member.packing, content), refuse::HEAD);
+        let role = member.role.with_head(&head);
+        if path.ends_with("storage.bson") && refuse::is_storage_metadata(&head) {
+            return Err(refuse::of_data_files(path));
+        }
+        let aside = match &role {
+            Role::Aside(aside) => Some(aside.clone()),
+            Role::Documents { stem, .. } => Aside::of_collection(stem),
+            _ if header.kind == EntryKind::Other => Some(Aside::Link),
+            _ => None,
+        };
+        if let Some(aside) = aside {
+            self.set_aside(&member.folder, path, aside);
+            return Ok(());
+        }
         let folder = self.folders.entry(member.folder.clone()).or_default();
-        match member.role {
+        match role {
             Role::Documents { stem, form, whole } => {
                 if let Some(of) = stem.strip_prefix("system.buckets.") {
                     folder.buckets.push((of.to_owned(), form));
-                } else if stem == "system.views" {
-                    self.ignore(path, "without other definitions, the views that it defines are taken for the collections that they show");
-                } else if is_system(&stem) {
-                    self.ignore(path, "it belongs to the server, not to the data");
-                } else {
-                    let content = if header.kind == EntryKind::Other {
-                        Content::Unusable(
-                            "its entry in the tar is a link or a special file, without content".to_owned(),
-                        )
-                    } else if !chosen {
-                        Content::Unread
-                    } else {
-                        read(form, member.packing, content, whole, path, choice.sample)
-                    };
-                    folder.files.push(File {
-                        path: path.clone(),
-                        stem,
-                        form,
-                        packing: member.packing,
-                        size: header.size,
-                        content,
-                    });
+                    return Ok(());
                 }
+                let chosen = choice.database.as_deref();
+                let content = if header.kind == EntryKind::Other {
+                    Content::Unusable("its entry in the tar is a link or a special file, without content".to_owned())
+                } else if chosen.is_some_and(|name| !is_chosen(&member.folder, name)) {
+                    Content::Unread
+                } else {
+                    read(form, &mut content, whole, path, choice.sample)
+                };
+                folder.files.push(File {
+                    path: path.clone(),
+                    stem,
+                    form,
+                    packing: member.packing,
+                    size: header.size,
+                    content,
+                });
             }
-            _ if header.kind == EntryKind::Other => self.suspect(path, "it is a link or a special file"),
-            Role::Manifest => folder.has_manifest = true,
+            Role::Manifest => {
+                let text = read_whole(&mut content, MAX_METADATA_BYTES);
+                let promise = text.and_then(|text| Promise::of_manifest(&text));
+                folder.manifest = Some(promise.unwrap_or_else(|reason| {
+                    self.warnings.push(format!("{path} cannot be read: {reason}"));
+                    Promise::Nothing("its manifest cannot be read")
+                }));
+            }
             Role::AllDefinitions => {
-                let text = read_whole(member.packing, content, MAX_METADATA_BYTES);
+                let text = read_whole(&mut content, MAX_METADATA_BYTES);
                 folder.define_once("", path, header)?;
                 match text.and_then(|text| metadata::all(&text)) {
                     Ok(definitions) => folder.all_definitions = Some(definitions),
@@ -210,25 +228,16 @@ impl Found {
                 }
             }
             Role::Definition { stem } => {
-                let text = read_whole(member.packing, content, MAX_METADATA_BYTES);
+                let text = read_whole(&mut content, MAX_METADATA_BYTES);
                 folder.define_once(&stem, path, header)?;
-                match text.and_then(|text| metadata::one(&text)) {
-                    Ok(definition) => {
-                        folder.definitions.insert(stem, definition);
-                    }
-                    Err(reason) => {
-                        let fault = Some(format!("its definition {path} cannot be read: {reason}"));
-                        folder.definitions.insert(
-                            stem,
-                            Described {
-                                fault,
-                                ..Described::default()
-                            },
-                        );
-                    }
-                }
+                let definition = text.and_then(|text| metadata::one(&text));
+                let definition = definition.unwrap_or_else(|reason| Described {
+                    fault: Some(format!("its definition {path} cannot be read: {reason}")),
+                    ..Described::default()
+                });
+                folder.definitions.insert(stem, definition);
             }
-            Role::Prelude | Role::Foreign | Role::Suspicious => {}
+            Role::Prelude | Role::Aside(_) => {}
         }
         Ok(())
     }
@@ -240,28 +249,18 @@ impl Found {
         self.warnings.push(format!(
             "{path} cannot be read ({reason}): options, validators and types of the collections are unknown"
         ));
+        self.incomplete.get_or_insert_with(|| format!("{path} cannot be read"));
     }
 
-    /// Leaves out something that is no data.
-    fn ignore(&mut self, path: &str, why: &str) {
-        self.ignored += 1;
-        if self.ignored <= MAX_NAMED {
-            self.warnings.push(format!("{path:?} is ignored: {why}"));
-        }
-    }
-
-    /// Leaves out something that may have been data.
-    fn suspect(&mut self, path: &str, why: &str) {
-        self.ignore(path, why);
-        self.incomplete
-            .get_or_insert_with(|| format!("the entry {path:?} was ignored: {why}"));
+    fn set_aside(&mut self, folder: &str, path: &str, aside: Aside) {
+        self.aside.push(SetAside {
+            folder: folder.to_owned(),
+            path: path.to_owned(),
+            aside,
+        });
     }
 
     fn note_ending(&mut self, ending: &Ending) {
-        if self.ignored > MAX_NAMED {
-            self.warnings
-                .push(format!("{} more entries are ignored", self.ignored - MAX_NAMED));
-        }
         let cut = match ending {
             Ending::Marked | Ending::Stopped => return,
             Ending::HalfMarked => {
@@ -291,9 +290,9 @@ impl Folder {
     }
 }
 
-fn read(form: Form, packing: Packing, content: &mut dyn Read, whole: bool, path: &str, sample: usize) -> Content {
+fn read(form: Form, content: &mut dyn Read, whole: bool, path: &str, sample: usize) -> Content {
     let mut tally = Box::new(Tally::new(sample));
-    let result = each_document(form, packing, content, &mut |document| {
+    let result = each_document(form, content, &mut |document| {
         tally.add(document);
         ControlFlow::Continue(())
     });

@@ -137,6 +137,10 @@ pub struct Restore {
     /// Keep collections that are not in the archive.
     #[arg(long)]
     pub keep_extra: bool,
+    /// Drop collections that are not in the archive even if it does not claim to be whole, such as a dump of mongodump. Without this, only mongotar's own archives of
+    /// a whole database (and those of the scripts before it) drop anything.
+    #[arg(long)]
+    pub drop_missing: bool,
     /// Do not take collections without metadata for time series.
     #[arg(long)]
     pub no_infer_timeseries: bool,
@@ -299,6 +303,7 @@ impl Restore {
             force: self.force,
             replace_existing: self.replace_existing,
             keep_extra: self.keep_extra,
+            drop_missing: self.drop_missing,
             snapshot: Some(!self.no_snapshot),
             snapshot_to: self.snapshot_to.clone(),
             infer_timeseries: Some(!self.no_infer_timeseries),

@@ -7,7 +7,17 @@ use proptest::prelude::*;
 use super::*;
 use crate::plan::names::is_reserved;
 
-const NAMES: [&str; 8] = ["a", "b", "c", "d", "e", "f", "system.js", "mongotar.tmp.1"];
+const NAMES: [&str; 9] = [
+    "a",
+    "b",
+    "c",
+    "d",
+    "e",
+    "f",
+    "system.js",
+    "system.profile",
+    "mongotar.tmp.1",
+];
 
 fn names() -> impl Strategy<Value = BTreeSet<&'static str>> {
     prop::sample::subsequence(&NAMES, 0..=NAMES.len()).prop_map(|names| names.into_iter().collect())
@@ -58,7 +68,7 @@ fn policy() -> impl Strategy<Value = Policy> {
         0..2,
     );
     let existing = prop::sample::select(vec![Existing::Merge, Existing::Replace]);
-    let extra = prop::sample::select(vec![Extra::Drop, Extra::Drop, Extra::Keep]);
+    let extra = prop::sample::select(vec![Extra::Drop, Extra::Drop, Extra::Keep, Extra::DropMissing]);
     (globs(), globs(), renames, existing, extra).prop_map(|(include, exclude, renames, existing, extra)| {
         let owned = |globs: Vec<&str>| globs.into_iter().map(str::to_owned).collect();
         let rename = |(from, to): (&str, &str)| Rename {
@@ -78,12 +88,21 @@ fn policy() -> impl Strategy<Value = Policy> {
     })
 }
 
+fn coverage() -> impl Strategy<Value = Coverage> {
+    let part = Coverage::Part("cut".to_owned());
+    prop::sample::select(vec![Coverage::Whole, Coverage::Unsaid("a dump".to_owned()), part])
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
 
     #[test]
-    fn every_plan(archive in archived(), target in present(), policy in policy(), whole: bool) {
-        let coverage = if whole { Coverage::Whole } else { Coverage::Part("cut".to_owned()) };
+    fn every_plan(archive in archived(), target in present(), policy in policy(), coverage in coverage()) {
+        let may_drop = match coverage {
+            Coverage::Whole => policy.extra != Extra::Keep,
+            Coverage::Unsaid(_) => policy.extra == Extra::DropMissing,
+            Coverage::Part(_) => false,
+        };
         let archive = Contents { coverage, ..contents(archive) };
         let Ok(plan) = plan(&archive, &target, &policy) else {
             prop_assert!(!plan(&archive, &target, &policy).expect_err("deterministic").0.is_empty());
@@ -96,7 +115,7 @@ proptest! {
             prop_assert!(!archived.contains(name.as_str()), "{} is in the archive", name);
             prop_assert!(target.get(name).is_some() && !is_reserved(name));
         }
-        if policy.is_selective() || policy.extra == Extra::Keep || !whole {
+        if policy.is_selective() || !may_drop {
             prop_assert!(plan.to_drop.is_empty());
         }
 

@@ -238,6 +238,40 @@ fn what_is_no_backup_is_said_to_be_none() {
     assert!(survey(&[b'x'; 10240][..], &Choice::default()).is_err());
 }
 
+#[test]
+fn what_can_never_be_restored_is_refused_by_what_it_is() {
+    let storage = raw(&[bson::doc! { "storage": { "engine": "wiredTiger", "options": {} } }]);
+    for tar in [
+        Tar::new().file("db/storage.bson", &storage).file("db/WiredTiger", "x"),
+        Tar::new().file("db/collection-0-1.wt", "x"),
+        Tar::new()
+            .file("db/orders.bson", raw(&orders()))
+            .file("db/journal/WiredTigerLog.0000000001", "x"),
+    ] {
+        let error = tar.error();
+        assert!(
+            error.contains("data file of a server") && error.contains("--dbpath"),
+            "{error}"
+        );
+    }
+    for (head, what) in [
+        (&b"PK\x03\x04\x14"[..], "zip"),
+        (b"Salted__abcdefgh", "openssl"),
+        (b"\x6d\xe2\x99\x81", "mongodump"),
+    ] {
+        let error = survey(head, &Choice::default()).expect_err(what);
+        assert!(
+            matches!(&error, ForeignError::Refused(text) if text.contains(what)),
+            "{error}"
+        );
+    }
+    let error = Tar::new().file("orders.json.gpg", b"\x85\x02\x0c\x03").error();
+    assert!(
+        error.contains("orders.json.gpg") && error.contains("encrypted with gpg"),
+        "{error}"
+    );
+}
+
 proptest! {
     #[test]
     fn flipped_bytes_never_panic(at in 0..8192_usize, value: u8, length in 0..8192_usize) {

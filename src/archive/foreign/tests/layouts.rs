@@ -158,8 +158,14 @@ fn a_dump_of_mongodump() {
         "indexes":[{"v":{"$numberInt":"2"},"key":{"_id":{"$numberInt":"1"}},"name":"_id_","ns":"shop.a/b"}]}"#;
     let timeseries = r#"{"options":{"timeseries":{"timeField":"ts"}},"type":"timeseries","collectionName":"readings"}"#;
     let tar = Tar::new()
-        .file("dump/prelude.json.gz", gzip("{}"))
-        .file("dump/oplog.bson", raw(&orders()))
+        .file(
+            "dump/prelude.json.gz",
+            gzip(r#"{"ServerVersion":"6.0.5","ToolVersion":"100.9.0"}"#),
+        )
+        .file(
+            "dump/oplog.bson",
+            raw(&[doc! { "op": "n", "ns": "", "o": {}, "ts": bson::Timestamp { time: 1, increment: 1 } }]),
+        )
         .file("dump/shop/a%2Fb+%C3%BC.bson.gz", gzip(raw(&orders())))
         .file("dump/shop/a%2Fb+%C3%BC.metadata.json.gz", gzip(orders_definition))
         .file(&format!("dump/shop/{}", cut.whole()), raw(&orders()))
@@ -248,17 +254,21 @@ fn our_own_archive_by_a_scan() {
     let metadata = format!(
         r#"{{"a/b": {{"type": "collection", "uuid": "0a", "options": {{}}, "indexes": []}}, "{long}": {{"type": "collection", "options": {{}}, "indexes": []}}}}"#
     );
+    let manifest = format!(
+        r#"{{"format": "mongotar", "collections": [{{"name": "a/b"}}, {{"name": "half"}}, {{"name": "{long}"}}]}}"#
+    );
     let mut tar = Tar::new()
         .file("backup_1/collections_metadata.json", metadata)
         .file(&format!("backup_1/{}", file("a/b")), ORDERS)
         .file(&format!("backup_1/{}", file(&long)), ORDERS)
         .file("backup_1/half.jsonl.partial", ORDERS)
-        .file("backup_1/manifest.json", "{}")
+        .file("backup_1/manifest.json", manifest)
         .bytes();
     tar.extend_from_slice(b"MONGOTAR");
     tar.extend([1; 504]);
     let survey = survey(&tar[..], &Choice::default()).expect("a survey");
     assert_eq!((survey.layout, survey.incomplete.as_deref()), (Layout::Mongotar, None));
+    assert_eq!(survey.coverage, Coverage::Whole, "the manifest names all of them");
     assert_eq!(survey.names(), ["a/b", "half", &long]);
     let half = survey.get("half");
     assert_eq!((half.status, half.documents), (SavedStatus::Partial, 2));
@@ -298,4 +308,112 @@ fn chunks_are_bounded_and_the_sink_decides() {
     );
     assert_eq!(calls(Flow::SkipEntry), [call("a", 3), call("b", 2)]);
     assert_eq!(calls(Flow::Stop), [call("a", 3)]);
+}
+
+#[test]
+fn only_who_says_so_is_whole() {
+    let coverage = |entries: &[(&str, &str)]| {
+        let tar = entries
+            .iter()
+            .fold(Tar::new(), |tar, (path, content)| tar.file(path, content));
+        tar.survey().coverage
+    };
+    let bson = String::from_utf8(raw(&[doc! { "_id": 1 }])).expect("ASCII");
+    let manifest = |rest: &str| format!(r#"{{"format": "mongotar", "collections": [{{"name": "a"}}]{rest}}}"#);
+    for whole in [
+        &[("backup_20250926_073727/a.jsonl", ORDERS)][..],
+        &[
+            ("./old/backup_20250926_073727/a.jsonl", ORDERS),
+            ("./old/backup_20250926_073727/._a.jsonl", "x"),
+        ],
+        &[("backup_1/a.jsonl", ORDERS), ("backup_1/manifest.json", &manifest(""))],
+    ] {
+        assert_eq!(coverage(whole), Coverage::Whole, "{whole:?}");
+    }
+    for unsaid in [
+        &[("dump/shop/a.bson", bson.as_str())][..],
+        &[("a.json", ORDERS)],
+        &[("backup_1/a.jsonl", ORDERS)],
+        &[("backup_20250926_073727/a.json", ORDERS)],
+        &[("backup_20250926_073727/a.bson", bson.as_str())],
+    ] {
+        assert!(matches!(coverage(unsaid), Coverage::Unsaid(_)), "{unsaid:?}");
+    }
+    let selected = manifest(r#", "selection": {"include": ["a"], "exclude": []}"#);
+    let more = manifest("").replace("[{", r#"[{"name": "b"}, {"#);
+    for part in [
+        &[
+            ("backup_20250926_073727/a.jsonl", ORDERS),
+            ("backup_20250926_073727/manifest.json", &selected),
+        ][..],
+        &[
+            ("backup_20250926_073727/a.jsonl", ORDERS),
+            ("backup_20250926_073727/manifest.json", &more),
+        ],
+        &[
+            ("backup_20250926_073727/a.jsonl", ORDERS),
+            ("backup_20250926_073727/b.csv", "_id\n1\n"),
+        ],
+        &[("backup_20250926_073727/a.jsonl", ORDERS), ("notes.txt", "")],
+        &[
+            ("backup_20250926_073727/a.jsonl", ORDERS),
+            ("backup_20250926_073727/b.jsonl", "{"),
+        ],
+        &[("dump/shop/a.bson", bson.as_str()), ("dump/more/a.csv", "_id\n1\n")],
+    ] {
+        assert!(matches!(coverage(part), Coverage::Part(_)), "{part:?}");
+    }
+}
+
+#[test]
+fn files_that_are_only_called_like_something_else_are_collections() {
+    let survey = Tar::new()
+        .file("orders.json", ORDERS)
+        .file("manifest.json", ORDERS)
+        .file("prelude.json", ORDERS)
+        .file("oplog.json", ORDERS)
+        .file("x.metadata.json", ORDERS)
+        .file("storage.bson", raw(&orders()))
+        .survey();
+    assert_eq!(
+        survey.names(),
+        ["manifest", "oplog", "orders", "prelude", "storage", "x.metadata"]
+    );
+    assert!(
+        survey.collections.iter().all(|saved| saved.documents == 2),
+        "{:?}",
+        survey.collections
+    );
+    assert_eq!(survey.status(), Status::Complete);
+}
+
+#[test]
+fn what_is_not_read_is_named_and_makes_the_archive_partial() {
+    let zstd = |content: &[u8]| zstd::encode_all(content, 1).expect("memory");
+    let tar = Tar::new()
+        .file("orders.ndjson", ORDERS)
+        .file("items.bson.zst", zstd(&raw(&orders())))
+        .file("tags.json.gz", [gzip(ORDERS), vec![0; 512]].concat())
+        .file("users.csv", "_id,a\n1,2\n")
+        .file("notes.json.bz2", b"BZh91AY&SY")
+        .file("secret.json.age", "age-encryption.org/v1\n")
+        .file("._orders.ndjson", "x")
+        .bytes();
+    let survey = survey(&tar[..], &Choice::default()).expect("a survey");
+    assert_eq!(survey.names(), ["items", "orders", "tags"]);
+    assert_eq!((survey.status(), survey.get("items").documents), (Status::Partial, 2));
+    for (path, why) in [
+        ("users.csv", "CSV"),
+        ("notes.json.bz2", "bzip2"),
+        ("secret.json.age", "encrypted with age"),
+        ("._orders.ndjson", "no data"),
+    ] {
+        let named = |warning: &String| warning.contains(path) && warning.contains(why);
+        assert!(survey.warnings.iter().any(named), "{path}: {:?}", survey.warnings);
+    }
+    assert_eq!(
+        documents(&tar, &survey)["tags"],
+        raw(&orders()),
+        "also in the second pass"
+    );
 }

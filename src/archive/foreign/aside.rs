@@ -1,0 +1,165 @@
+//! What of a tar is not read: why, and what that means for a restore. Every decision stands in [`Aside`].
+
+use crate::catalog::{Belongs, belongs};
+
+/// What leaving a member out means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Bearing {
+    /// It never holds data: the archive is as whole without it.
+    NoData,
+    /// It may name collections that nothing else names: nothing is dropped.
+    MayNameMore,
+    /// It may hold data: the archive is partial, and nothing is dropped.
+    MayBeData,
+}
+
+/// A member that is not read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Aside {
+    /// `._orders.jsonl`, which tar on a Mac adds; `.DS_Store` and the like.
+    Attributes,
+    /// A text for people, or a checksum.
+    Note,
+    /// What `mongodump --oplog` puts beside the folders of the databases.
+    Oplog,
+    /// A collection of the server's own.
+    System(&'static str),
+    /// `$admin.system.users`, `.roles`, `.version`: what `mongodump --dumpDbUsersAndRoles` adds.
+    UsersAndRoles,
+    /// `system.views`, where nothing else says which names are views.
+    Views,
+    /// Comma- or tab-separated values.
+    Separated,
+    /// Compressed in a way that is not read.
+    Compressed(&'static str),
+    /// Encrypted, or packed once more.
+    Packed { what: &'static str, way_out: &'static str },
+    /// Its name is not UTF-8.
+    NotUtf8,
+    /// Its path leaves the archive's folder.
+    Outside,
+    /// A link or a special file.
+    Link,
+    /// Anything else.
+    Unknown,
+}
+
+impl Aside {
+    pub(super) fn bearing(&self) -> Bearing {
+        match self {
+            Self::Attributes | Self::Note | Self::System(_) | Self::UsersAndRoles | Self::Views => Bearing::NoData,
+            // A collection that was created during the dump can be in the oplog alone.
+            Self::Oplog => Bearing::MayNameMore,
+            Self::Separated
+            | Self::Compressed(_)
+            | Self::Packed { .. }
+            | Self::NotUtf8
+            | Self::Outside
+            | Self::Link
+            | Self::Unknown => Bearing::MayBeData,
+        }
+    }
+
+    /// Why, as the rest of a sentence that begins with the member's path.
+    pub(super) fn why(&self) -> String {
+        match self {
+            Self::Attributes => "no data: a desktop's own file".to_owned(),
+            Self::Note => "no data: a text for people, or a checksum".to_owned(),
+            Self::Oplog => {
+                "the oplog is not replayed: each collection is as of the time at which it was read".to_owned()
+            }
+            Self::System(why) => format!("not data: {why}"),
+            Self::UsersAndRoles => "users and roles are not restored".to_owned(),
+            Self::Views => {
+                "without other definitions, the views that it defines are taken for the collections that they show"
+                    .to_owned()
+            }
+            Self::Separated => {
+                "CSV and TSV are not read, since they do not keep types: export it as JSON, or import it with mongoimport"
+                    .to_owned()
+            }
+            Self::Compressed(how) => format!("{how} is not read: decompress it, and pack it again"),
+            Self::Packed { what, way_out } => format!("it is {what}: {way_out}"),
+            Self::NotUtf8 => "its name is not UTF-8".to_owned(),
+            Self::Outside => "its path leaves the archive's folder".to_owned(),
+            Self::Link => "it is a link or a special file".to_owned(),
+            Self::Unknown => {
+                "its ending is not one that is read: .jsonl, .json, .ndjson or .bson, perhaps with .gz or .zst behind"
+                    .to_owned()
+            }
+        }
+    }
+
+    /// A member whose name is not that of a collection's file.
+    pub(super) fn of_name(file: &str) -> Self {
+        let lower = file.to_ascii_lowercase();
+        let ends = |endings: &[&str]| endings.iter().any(|ending| lower.ends_with(ending));
+        let stem = lower.split('.').next().unwrap_or_default();
+        match () {
+            () if lower.starts_with("._") || [".ds_store", "thumbs.db", "desktop.ini"].contains(&lower.as_str()) => {
+                Self::Attributes
+            }
+            () if ends(&[".md5", ".sha1", ".sha256", ".sha512"]) || ["md5sums", "sha256sums"].contains(&stem) => {
+                Self::Note
+            }
+            () if ["readme", "license", "licence"].contains(&stem) => Self::Note,
+            () if ends(&[".csv", ".tsv", ".csv.gz", ".tsv.gz", ".csv.zst", ".tsv.zst"]) => Self::Separated,
+            () if ends(&[".bz2"]) => Self::Compressed("bzip2"),
+            () if ends(&[".xz"]) => Self::Compressed("xz"),
+            () if ends(&[".lz4"]) => Self::Compressed("lz4"),
+            () => Self::Unknown,
+        }
+    }
+
+    /// A collection's file that is none of the database's own, by the collection's name; `None` where it is.
+    pub(super) fn of_collection(stem: &str) -> Option<Self> {
+        if stem.starts_with("$admin.system.") {
+            return Some(Self::UsersAndRoles);
+        }
+        if stem == "system.views" {
+            return Some(Self::Views);
+        }
+        match belongs(stem) {
+            Belongs::Data | Belongs::Through(_) => None,
+            Belongs::Server(why) => Some(Self::System(why)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_has_a_decision() {
+        for (file, aside) in [
+            ("._orders.jsonl", Aside::Attributes),
+            (".DS_Store", Aside::Attributes),
+            ("README", Aside::Note),
+            ("README.md", Aside::Note),
+            ("orders.jsonl.sha256", Aside::Note),
+            ("users.csv", Aside::Separated),
+            ("users.TSV.gz", Aside::Separated),
+            ("notes.json.bz2", Aside::Compressed("bzip2")),
+            ("notes.txt", Aside::Unknown),
+            ("", Aside::Unknown),
+        ] {
+            assert_eq!(Aside::of_name(file), aside, "{file}");
+        }
+        for (stem, bearing) in [
+            ("orders", None),
+            ("system.js", None),
+            ("system.buckets.readings", None),
+            ("system.views", Some(Bearing::NoData)),
+            ("system.profile", Some(Bearing::NoData)),
+            ("system.tomorrow", Some(Bearing::NoData)),
+            ("$admin.system.users", Some(Bearing::NoData)),
+        ] {
+            assert_eq!(
+                Aside::of_collection(stem).map(|aside| aside.bearing()),
+                bearing,
+                "{stem}"
+            );
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! What is no archive of documents at all, told by what it is: other containers, encrypted files, and the data files of a server.
+
+use super::ForeignError;
+use super::aside::Aside;
+
+/// How many bytes tell.
+pub(super) const HEAD: usize = 512;
+
+/// Something else than a tar or documents, and what to do about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Other {
+    what: &'static str,
+    way_out: &'static str,
+}
+
+const UNPACK: &str = "unpack it, and pack its files as a tar (perhaps .tar.gz or .tar.zst)";
+const DECOMPRESS: &str = "decompress it, or compress it as .gz or .zst";
+const DECRYPT: &str = "decrypt it first";
+const RESTORE_ELSEWHERE: &str = "restore it with mongorestore --archive, or dump into a folder and pack that as a tar";
+
+/// What a file begins with, what it then is, and what to do.
+const BEGINNINGS: [(&[u8], &str, &str); 15] = [
+    (b"PK\x03\x04", "a zip archive", UNPACK),
+    (b"PK\x05\x06", "an empty zip archive", UNPACK),
+    (b"7z\xbc\xaf\x27\x1c", "a 7z archive", UNPACK),
+    (b"Rar!\x1a\x07", "a rar archive", UNPACK),
+    (b"\xfd7zXZ\0", "compressed with xz", DECOMPRESS),
+    (b"\x04\x22\x4d\x18", "compressed with lz4", DECOMPRESS),
+    (b"\x1f\x8b", "gzip within gzip or zstd", "decompress it once"),
+    (b"\x28\xb5\x2f\xfd", "zstd within zstd or gzip", "decompress it once"),
+    (b"age-encryption.org/", "encrypted with age", DECRYPT),
+    (b"-----BEGIN AGE ENCRYPTED FILE", "encrypted with age", DECRYPT),
+    (b"-----BEGIN PGP MESSAGE", "encrypted with gpg", DECRYPT),
+    (b"Salted__", "encrypted with openssl", DECRYPT),
+    (b"U2FsdGVkX1", "encrypted with openssl", DECRYPT),
+    (
+        b"\x6d\xe2\x99\x81",
+        "an archive file of mongodump (--archive)",
+        RESTORE_ELSEWHERE,
+    ),
+    (b"SQLite format 3\0", "a database of SQLite", "choose another archive"),
+];
+
+impl Other {
+    /// By the first bytes of a file, decompressed where that is known.
+    pub(super) fn of_file(head: &[u8]) -> Option<Self> {
+        // The first entry of a tar may be called anything.
+        if head.get(257..262) == Some(b"ustar") {
+            return None;
+        }
+        let other = |what, way_out| Some(Self { what, way_out });
+        // The digit is the level.
+        if head.len() >= 10 && head.starts_with(b"BZh") && head[4..10] == *b"1AY&SY" {
+            return other("compressed with bzip2", DECOMPRESS);
+        }
+        if is_gpg(head) {
+            return other("encrypted with gpg", DECRYPT);
+        }
+        let found = BEGINNINGS.iter().find(|(beginning, ..)| head.starts_with(beginning))?;
+        other(found.1, found.2)
+    }
+
+    /// As the reason why a member is left out.
+    pub(super) fn aside(self) -> Aside {
+        Aside::Packed {
+            what: self.what,
+            way_out: self.way_out,
+        }
+    }
+
+    /// As the reason why the whole is refused.
+    pub(super) fn refusal(self) -> ForeignError {
+        ForeignError::Refused(format!("it is {}: {}", self.what, self.way_out))
+    }
+}
+
+/// The packets with which an encrypted message begins (RFC 9580, 4.2 and 5): a session key for a public key (version 3) or for a passphrase (version 4).
+fn is_gpg(head: &[u8]) -> bool {
+    match *head {
+        [0x84, _, 3, ..] | [0x85, _, _, 3, ..] | [0x86, _, _, _, _, 3, ..] | [0xc1, _, 3, ..] | [0xc1, _, _, 3, ..] => {
+            true
+        }
+        [0x8c, 4..=64, 4, ..] | [0xc3, 4..=64, 4, ..] => true,
+        _ => false,
+    }
+}
+
+/// Refuses a tar of the files in which a server keeps its data; by the name of one.
+///
+/// # Errors
+/// Where it is one.
+pub(super) fn data_files(path: &str) -> Result<(), ForeignError> {
+    let file = path.rsplit('/').next().unwrap_or_default();
+    let servers = file.ends_with(".wt")
+        || file == "mongod.lock"
+        || file == "WiredTiger"
+        || ["WiredTiger.", "WiredTigerLog.", "WiredTigerPreplog."]
+            .iter()
+            .any(|start| file.starts_with(start));
+    match servers {
+        true => Err(of_data_files(path)),
+        false => Ok(()),
+    }
+}
+
+/// Whether `storage.bson` is a server's own: which engine it runs on. A collection may be called so, too.
+pub(super) fn is_storage_metadata(head: &[u8]) -> bool {
+    let length = head.first_chunk().map_or(0, |length| i32::from_le_bytes(*length));
+    let document = usize::try_from(length).ok().and_then(|length| head.get(..length));
+    let document = document.and_then(|bytes| bson::RawDocument::from_bytes(bytes).ok());
+    document.is_some_and(|document| {
+        let storage = document.get_document("storage");
+        storage.is_ok_and(|storage| storage.get_str("engine").is_ok())
+    })
+}
+
+pub(super) fn of_data_files(path: &str) -> ForeignError {
+    ForeignError::Refused(format!(
+        "{path:?} is a data file of a server, which only a server can read: start a mongod of the same version on these files (--dbpath), and back that up"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_told_by_what_they_are() {
+        for (head, what) in [
+            (&b"PK\x03\x04\x14\0"[..], "zip"),
+            (b"\xfd7zXZ\0\0\x04", "xz"),
+            (b"BZh91AY&SYrQ", "bzip2"),
+            (b"BZh11AY&SYrQ", "bzip2"),
+            (b"age-encryption.org/v1\n", "age"),
+            (b"\x85\x02\x0c\x03abc", "gpg"),
+            (b"\x8c\x0d\x04\x09\x03\x02", "gpg"),
+            (b"\xc3\x04\x04\x03\x00\x01", "gpg"),
+            (b"Salted__abcdefgh", "openssl"),
+            (b"\x6d\xe2\x99\x81\x01", "mongodump"),
+        ] {
+            let error = Other::of_file(head).expect(what).refusal().to_string();
+            assert!(error.contains(what), "{what}: {error}");
+        }
+        for head in [
+            &b""[..],
+            b"{\"_id\": 1}",
+            b"\x0e\0\0\0\x10_id\0\x01\0\0\0\0",
+            b"backup_1/",
+        ] {
+            assert_eq!(Other::of_file(head), None, "{head:?}");
+        }
+        let mut tar = tar::Header::new_gnu();
+        tar.set_path("Salted__peanuts.json").expect("short");
+        assert_eq!(
+            Other::of_file(tar.as_bytes()),
+            None,
+            "a tar whose first entry is called so"
+        );
+    }
+
+    #[test]
+    fn the_files_of_a_server_are_told_by_their_names() {
+        for path in [
+            "db/WiredTiger",
+            "db/WiredTiger.turtle",
+            "db/_mdb_catalog.wt",
+            "db/collection-0--123.wt",
+            "db/journal/WiredTigerLog.0000000001",
+            "mongod.lock",
+        ] {
+            assert!(data_files(path).is_err(), "{path}");
+        }
+        for path in ["shop/wt.bson", "shop/WiredTigers.bson", "shop/orders.bson"] {
+            assert!(data_files(path).is_ok(), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_collection_may_be_called_storage() {
+        let of = |document: bson::RawDocumentBuf| is_storage_metadata(document.as_bytes());
+        assert!(of(bson::rawdoc! {"storage": {"engine": "wiredTiger", "options": {}}}));
+        assert!(!of(bson::rawdoc! {"_id": 1, "storage": "cellar"}));
+        assert!(!is_storage_metadata(b"") && !is_storage_metadata(&[255, 255, 255, 127]));
+    }
+}

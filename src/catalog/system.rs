@@ -1,0 +1,103 @@
+//! Names that begin with `system.`: whose they are. Every decision stands in [`belongs`].
+
+use serde::{Deserialize, Serialize};
+
+/// Whose a collection is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Belongs {
+    /// The database's own data: saved, restored and compared.
+    Data,
+    /// It shows through something that is saved, which the text names. Never read, written or dropped directly.
+    Through(&'static str),
+    /// The server's, and why: left out and named. Never written or dropped.
+    Server(&'static str),
+}
+
+/// A collection of the database that an archive leaves out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct LeftOut {
+    /// Its name.
+    pub name: String,
+    /// Why it is left out.
+    pub reason: String,
+}
+
+/// Whose the collection of that name is.
+pub fn belongs(name: &str) -> Belongs {
+    let Some(rest) = name.strip_prefix("system.") else {
+        return Belongs::Data;
+    };
+    match rest {
+        // Stored functions, as people wrote them; mongodump keeps them, too.
+        "js" => Belongs::Data,
+        "views" => Belongs::Through("the views themselves"),
+        _ if rest.starts_with("buckets.") => Belongs::Through("the time series"),
+        "profile" => Belongs::Server("the server's profiler writes it"),
+        "indexes" | "namespaces" => Belongs::Server("servers before 3.0 kept their own lists in it"),
+        "users" | "roles" | "version" | "new_users" | "backup_users" => {
+            Belongs::Server("the server keeps users and roles in it")
+        }
+        "keys" | "sessions" | "preimages" | "healthlog" | "replset" => Belongs::Server("the server runs on it"),
+        _ if rest.starts_with("resharding.") || rest.starts_with("drop.") => {
+            Belongs::Server("the server keeps it while it reshards or drops a collection")
+        }
+        _ => Belongs::Server("the server's name, and not one that this program knows"),
+    }
+}
+
+/// Whether a name is outside of every backup and restore: the server's own, or what shows through something else.
+pub fn is_system(name: &str) -> bool {
+    belongs(name) != Belongs::Data
+}
+
+/// Those of `names` that an archive leaves out, with the reasons, sorted.
+pub fn left_out<'a>(names: impl IntoIterator<Item = &'a str>) -> Vec<LeftOut> {
+    let servers = names.into_iter().filter_map(|name| match belongs(name) {
+        Belongs::Server(reason) => Some(LeftOut {
+            name: name.to_owned(),
+            reason: reason.to_owned(),
+        }),
+        Belongs::Data | Belongs::Through(_) => None,
+    });
+    let mut left_out: Vec<LeftOut> = servers.collect();
+    left_out.sort_by(|a, b| a.name.cmp(&b.name));
+    left_out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stored_functions_are_data_and_the_rest_is_not() {
+        for (name, is_data) in [
+            ("orders", true),
+            ("systematic", true),
+            ("a.system.js", true),
+            ("system.js", true),
+            ("system.js2", false),
+            ("system.views", false),
+            ("system.buckets.readings", false),
+            ("system.profile", false),
+            ("system.", false),
+            ("system.tomorrow", false),
+        ] {
+            assert_eq!(!is_system(name), is_data, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_shows_elsewhere_is_not_left_out() {
+        let names = [
+            "system.views",
+            "system.tomorrow",
+            "orders",
+            "system.js",
+            "system.profile",
+        ];
+        let left_out = left_out(names);
+        let names: Vec<&str> = left_out.iter().map(|left| left.name.as_str()).collect();
+        assert_eq!(names, ["system.profile", "system.tomorrow"]);
+    }
+}
