@@ -48,8 +48,8 @@ impl Mongo {
     /// Where the string is wrong, no server answers, or the credentials are refused.
     pub async fn connect(uri: &MongoUri) -> Result<Self, MongoError> {
         let failed = |error: mongodb::error::Error| MongoError::new(format!("connecting to {uri}"), &error, uri);
-        let parsed = ConnectionString::parse(uri.expose()).map_err(failed)?;
-        let silence = silence(&parsed);
+        let mut parsed = ConnectionString::parse(uri.expose()).map_err(failed)?;
+        let silence = silence(&mut parsed);
         let mut options = ClientOptions::parse(parsed).await.map_err(failed)?;
         options.app_name.get_or_insert_with(|| "mongotar".to_owned());
         options.server_selection_timeout.get_or_insert(SERVER_SELECTION);
@@ -255,15 +255,10 @@ impl Mongo {
 }
 
 /// The connection string's `socketTimeoutMS`; 0 means no limit in other drivers, and here the usual one.
-#[expect(
-    deprecated,
-    reason = "the driver takes no heed of it; here it is the limit of a call"
-)]
-fn silence(parsed: &ConnectionString) -> Duration {
-    parsed
-        .socket_timeout
-        .filter(|limit| !limit.is_zero())
-        .unwrap_or(SILENCE)
+#[expect(deprecated, reason = "the driver refuses it; here it is the limit of a call")]
+fn silence(parsed: &mut ConnectionString) -> Duration {
+    let limit = parsed.socket_timeout.take();
+    limit.filter(|limit| !limit.is_zero()).unwrap_or(SILENCE)
 }
 
 /// The members as the replica set's configuration names them, which is the same whichever of them answers.

@@ -2,6 +2,7 @@
 
 mod abreast;
 mod capped;
+mod claims;
 mod continued;
 mod cut;
 mod denied;

@@ -39,12 +39,16 @@ pub enum Passage {
     Instead(Document),
     /// The server does not get it, and the client no answer. The connection stays open.
     Swallowed,
+    /// The server does not get it, and the client this answer.
+    Answered(Document),
     /// The server gets it; when the client has its answer, or there will be none, this is done.
     ThroughAndThen(Box<dyn FnOnce() + Send>),
 }
 
 type Decide = dyn Fn(&WireCommand) -> Passage + Send + Sync;
 type Pending = Arc<Mutex<HashMap<i32, Box<dyn FnOnce() + Send>>>>;
+/// Two may answer.
+type Client = Arc<tokio::sync::Mutex<OwnedWriteHalf>>;
 /// What members call themselves, and what their relays are called.
 type Names = HashMap<String, String>;
 
@@ -104,12 +108,23 @@ async fn relay(client: TcpStream, to: u16, decide: Arc<Decide>, names: Arc<Names
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
     let pending = Pending::default();
-    let answers = background().spawn(answers(from_server, to_client, Arc::clone(&pending), names));
-    commands(from_client, to_server, &pending, decide).await;
+    let to_client = Client::new(tokio::sync::Mutex::new(to_client));
+    let answers = background().spawn(answers(
+        from_server,
+        Arc::clone(&to_client),
+        Arc::clone(&pending),
+        names,
+    ));
+    commands(from_client, (to_server, to_client), &pending, decide).await;
     let _ = answers.await; // it ends with the server's connection
 }
 
-async fn commands(mut client: OwnedReadHalf, mut server: OwnedWriteHalf, pending: &Pending, decide: Arc<Decide>) {
+async fn commands(
+    mut client: OwnedReadHalf,
+    (mut server, to_client): (OwnedWriteHalf, Client),
+    pending: &Pending,
+    decide: Arc<Decide>,
+) {
     while let Some(mut message) = read(&mut client).await {
         if let Some(command) = command_in(&message) {
             let decide = Arc::clone(&decide);
@@ -118,6 +133,13 @@ async fn commands(mut client: OwnedReadHalf, mut server: OwnedWriteHalf, pending
                 Passage::Through => {}
                 Passage::Instead(other) => message = with_body(&message, &other),
                 Passage::Swallowed => continue,
+                Passage::Answered(reply) => {
+                    let reply = answer_to(&message, &reply);
+                    if to_client.lock().await.write_all(&reply).await.is_err() {
+                        return;
+                    }
+                    continue;
+                }
                 Passage::ThroughAndThen(then) => {
                     let id = number(&message, 4);
                     pending.lock().unwrap_or_else(PoisonError::into_inner).insert(id, then);
@@ -130,11 +152,11 @@ async fn commands(mut client: OwnedReadHalf, mut server: OwnedWriteHalf, pending
     }
 }
 
-async fn answers(mut server: OwnedReadHalf, mut client: OwnedWriteHalf, pending: Pending, names: Arc<Names>) {
+async fn answers(mut server: OwnedReadHalf, client: Client, pending: Pending, names: Arc<Names>) {
     while let Some(message) = read(&mut server).await {
         let answered = number(&message, 8);
         let message = with_names(message, &names);
-        let passed = client.write_all(&message).await;
+        let passed = client.lock().await.write_all(&message).await;
         let then = pending.lock().unwrap_or_else(PoisonError::into_inner).remove(&answered);
         if let Some(then) = then {
             tokio::task::spawn_blocking(then);
@@ -204,6 +226,14 @@ fn with_body(message: &[u8], other: &Document) -> Vec<u8> {
     let length = i32::try_from(changed.len()).expect("a message");
     changed[..4].copy_from_slice(&length.to_le_bytes());
     changed
+}
+
+/// An answer of our own.
+fn answer_to(message: &[u8], reply: &Document) -> Vec<u8> {
+    let empty = [0, 0, 0, 0, 0, 0, 0, 0].as_slice();
+    let (id, opcode) = (&message[4..8], OP_MSG.to_le_bytes());
+    let head = [empty, id, &opcode, &[0, 0, 0, 0, 0], &[5, 0, 0, 0, 0]].concat();
+    with_body(&head, reply)
 }
 
 /// A member names the others, which a client must find by way of their relays.

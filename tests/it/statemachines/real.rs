@@ -1,6 +1,5 @@
 //! The state machines with the real functions, a real database and a real S3.
 
-
 use serde_json::{Value, json};
 
 use crate::handlers::{BACKUP, RESTORE, Shop, shop, text};

@@ -1,0 +1,117 @@
+//! A snapshot is claimed only where the server says that it gave one.
+
+use bson::doc;
+use mongotar::archive::ConsistencyLevel;
+use mongotar::backup::{BackupJob, BackupReport, ConsistencyDemand, RunStatus, backup};
+use mongotar::failure::{Failure, FailureKind};
+use mongotar::store::{Location, Store};
+
+use crate::rig::{Passage, ScratchDir, Wire, WireCommand, fresh_database_name, shared_replica_set};
+use crate::support;
+
+/// Backs three collections up through a relay.
+async fn through(
+    decide: impl Fn(&WireCommand) -> Passage + Send + Sync + 'static,
+    demand: ConsistencyDemand,
+) -> Result<BackupReport, Failure> {
+    let client = shared_replica_set().client().await;
+    let database = fresh_database_name("claims");
+    for collection in ["a", "b", "c"] {
+        support::insert(
+            &client,
+            &database,
+            collection,
+            (0..10).map(|n| doc! {"_id": n}).collect(),
+        )
+        .await;
+    }
+    let wire = Wire::start(shared_replica_set().port(), decide);
+    let folder = ScratchDir::new("claims");
+    let job = BackupJob {
+        consistency: demand,
+        ..support::job(&database, &Location::Local(folder.path().join("to")))
+    };
+    let tools = support::tools_for(&wire.uri(), Store::new()).await;
+    backup(&job, &tools).await
+}
+
+/// As an engine that ignores what it does not know, or a gateway that takes it away.
+fn without_read_concern(command: &WireCommand) -> Passage {
+    let mut body = command.body.clone();
+    match command.name == "find" && body.remove("readConcern").is_some() {
+        true => Passage::Instead(body),
+        false => Passage::Through,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_read_concern_that_nobody_heeds_is_no_snapshot() {
+    let report = through(without_read_concern, ConsistencyDemand::Auto)
+        .await
+        .expect("an archive");
+    assert_eq!(report.status, RunStatus::Complete, "{}", report.summary);
+    assert_eq!(report.consistency.level, ConsistencyLevel::None);
+    assert_eq!(report.totals.documents, 30);
+    let shown = serde_json::to_string(&report.consistency).expect("JSON");
+    assert!(shown.contains("does not say that it reads at one"), "{shown}");
+    let refused = through(without_read_concern, ConsistencyDemand::Require)
+        .await
+        .expect_err("none was given");
+    assert_eq!(refused.kind, FailureKind::ConsistencyNotReached, "{refused}");
+}
+
+/// What the probe was given, the collections need not be.
+#[tokio::test(flavor = "multi_thread")]
+async fn each_cursor_must_say_at_which_time_it_reads() {
+    let at_work = tokio::runtime::Handle::current();
+    let other_time = move |command: &WireCommand| {
+        let mut body = command.body.clone();
+        let is_scan = command.name == "find" && command.target() == "b" && !body.contains_key("limit");
+        let Some(concern) = body
+            .get_mut("readConcern")
+            .and_then(|c| c.as_document_mut())
+            .filter(|_| is_scan)
+        else {
+            return Passage::Through;
+        };
+        concern.remove("atClusterTime");
+        // The time of the moment is another one as soon as something has been written.
+        at_work.block_on(async {
+            let client = shared_replica_set().client().await;
+            support::insert(&client, &fresh_database_name("later"), "a", vec![doc! {"_id": 1}]).await;
+        });
+        Passage::Instead(body)
+    };
+    let report = through(other_time, ConsistencyDemand::Auto).await.expect("an archive");
+    assert_eq!(
+        report.consistency.level,
+        ConsistencyLevel::Mixed,
+        "{:?}",
+        report.consistency
+    );
+    let exceptions = serde_json::to_string(&report.consistency).expect("JSON");
+    assert!(
+        exceptions.contains("\"b\"") && exceptions.contains("another time"),
+        "{exceptions}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_engine_that_refuses_snapshots_is_backed_up_without() {
+    for code in [303, 115, 72] {
+        let refusing = move |command: &WireCommand| {
+            let level = command
+                .body
+                .get_document("readConcern")
+                .and_then(|concern| concern.get_str("level"));
+            match level.is_ok_and(|level| level == "snapshot") {
+                true => Passage::Answered(doc! {"ok": 0.0, "code": code, "errmsg": "Feature not supported: snapshot"}),
+                false => Passage::Through,
+            }
+        };
+        let report = through(refusing, ConsistencyDemand::Auto).await.expect("an archive");
+        assert_eq!(report.status, RunStatus::Complete, "{code}");
+        assert_eq!(report.consistency.level, ConsistencyLevel::None, "{code}");
+        assert_eq!(report.totals.documents, 30, "{code}");
+    }
+}

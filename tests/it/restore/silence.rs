@@ -1,0 +1,107 @@
+//! Servers that keep the connection open and say nothing.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bson::doc;
+use mongotar::backup::RunStatus;
+use mongotar::store::Store;
+use serde_json::json;
+
+use super::failpoints::Failing;
+use super::{Place, numbered, place};
+use crate::rig::{Passage, Wire, shared_replica_set, shared_s3};
+use crate::support;
+
+async fn archived() -> (Place, String) {
+    let place = place().await;
+    place.insert("orders", numbered(0..20, "saved")).await;
+    place
+        .run(doc! {"createIndexes": "orders", "indexes": [{"key": {"text": 1}, "name": "text_1"}]})
+        .await;
+    let archive = place.archive().await;
+    place.insert("orders", numbered(20..25, "since")).await;
+    (place, archive)
+}
+
+/// With a connection string that waits for half a second instead of a minute.
+async fn through(place: &mut Place, wire: &Wire) {
+    let uri = format!("{}&socketTimeoutMS=500", wire.uri());
+    place.tools = support::tools_for(&uri, Store::with_client(shared_s3().client().await)).await;
+}
+
+/// Before, each of these hung for as long as the connection was open.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_that_is_never_answered_ends_the_restore_and_not_its_patience() {
+    for silent in ["insert", "find", "renameCollection", "createIndexes", "listIndexes"] {
+        let (mut place, archive) = archived().await;
+        let struck = Arc::new(AtomicBool::new(false));
+        let striking = Arc::clone(&struck);
+        let wire = Wire::start(shared_replica_set().port(), move |command| {
+            match command.name == silent {
+                true => {
+                    striking.store(true, Ordering::Release);
+                    Passage::Swallowed
+                }
+                false => Passage::Through,
+            }
+        });
+        through(&mut place, &wire).await;
+        let event = json!({"replace_existing": true, "snapshot": false});
+        let said = match place.restore(&archive, event).await {
+            Ok(report) => {
+                assert_ne!(report.status, RunStatus::Complete, "{silent}");
+                serde_json::to_string(&report).expect("JSON")
+            }
+            Err(failure) => failure.to_string(),
+        };
+        assert!(struck.load(Ordering::Acquire), "no {silent} was sent");
+        assert!(said.contains("has said nothing for"), "{silent}: {said}");
+        place.tools = support::tools().await;
+        let report = place.restore(&archive, json!({"replace_existing": true})).await;
+        let status = report.expect("a report").status;
+        assert_eq!(status, RunStatus::Complete, "the same again after {silent}");
+    }
+}
+
+/// Not even the question what it is doing is answered.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_answers_nothing_any_more_is_given_up() {
+    let (mut place, archive) = archived().await;
+    let silent = AtomicBool::new(false);
+    let wire = Wire::start(shared_replica_set().port(), move |command| {
+        if command.name == "insert" {
+            silent.store(true, Ordering::Release);
+        }
+        match silent.load(Ordering::Acquire) {
+            true => Passage::Swallowed,
+            false => Passage::Through,
+        }
+    });
+    through(&mut place, &wire).await;
+    let event = json!({"replace_existing": true, "snapshot": false});
+    let failed = place.restore(&archive, event).await;
+    let said = failed.map_or_else(|failure| failure.to_string(), |report| report.summary);
+    assert!(!said.contains("equal"), "{said}");
+}
+
+/// An index build takes as long as it takes.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_at_work_is_waited_for() {
+    let failing = Failing::start().await;
+    let place = &failing.place;
+    place.insert("orders", numbered(0..20, "saved")).await;
+    place
+        .run(doc! {"createIndexes": "orders", "indexes": [{"key": {"text": 1}, "name": "text_1"}]})
+        .await;
+    let archive = place.archive().await;
+    place.db().drop().await.expect("dropped");
+    let slow = doc! {"blockConnection": true, "blockTimeMS": 3_000};
+    failing.arm(doc! {"times": 2}, "createIndexes", slow).await;
+    let uri = format!("{}&socketTimeoutMS=500", failing.uri);
+    let tools = support::tools_for(&uri, Store::new()).await;
+    let event = json!({"archive": archive, "database": place.database});
+    let report = support::restore(&tools, event).await.expect("a report");
+    assert_eq!(report.status, RunStatus::Complete, "{}", report.summary);
+    assert!(failing.disarm().await > 0, "nothing was slow");
+}
