@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 pub use definition::Definition;
 pub use selection::Selection;
-pub use system::{Belongs, LeftOut, belongs, is_system, left_out};
+pub use system::{Belongs, LeftOut, STORED_FUNCTIONS, belongs, is_system, left_out};
 
 /// What kind of thing a name in a database stands for (`type` in `listCollections`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -136,8 +136,11 @@ pub struct Catalog {
     pub database: String,
     /// The server it was read from.
     pub server: Server,
-    /// Everything that a backup covers: no `system.` collection, sorted by name.
+    /// Everything that a backup covers, sorted by name: the data, by [`belongs`].
     pub collections: Vec<Collection>,
+    /// What it leaves out: the server's own.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub left_out: Vec<LeftOut>,
     /// The file system under it; `None` where the server does not say (Atlas, `mongos`), or was not asked.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub disk: Option<Disk>,

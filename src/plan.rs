@@ -12,7 +12,8 @@
 //! - drop a collection that the archive names, whatever became of its backup;
 //! - drop anything when only a part of the archive was asked for, or when the archive may not name everything that its database had;
 //! - drop anything for an archive that does not say that it is whole ([`Coverage`]), unless that is asked for ([`Extra::DropMissing`]);
-//! - touch the server's own collections (`system.`), or mongotar's ([`INTERNAL_PREFIX`]);
+//! - touch the server's own collections (`system.`; [`belongs`](crate::catalog::belongs) says which), or mongotar's ([`INTERNAL_PREFIX`]);
+//! - drop stored functions (`system.js`), which archives of earlier versions lack;
 //! - replace or fill a collection from one that was not saved whole.
 //!
 //! Not promised: that the counts of a live target still hold, or that the server accepts every option, index and view. That only the server knows, and

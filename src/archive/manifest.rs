@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 
 use super::{ArchiveName, Compression};
-use crate::catalog::{Definition, Kind, Selection, Server};
+use crate::catalog::{Definition, Kind, LeftOut, Selection, Server};
 use crate::digest::{Digest, Hashing, Sum};
 
 /// The version that is written. Readers accept every minor version of the same major one.
@@ -54,6 +54,9 @@ pub struct Manifest {
     pub metadata: Entry,
     /// Every collection, time series and view that was asked for, sorted by name.
     pub collections: Vec<Saved>,
+    /// Collections of the server's own that every backup leaves out, sorted by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<LeftOut>,
 }
 
 impl Manifest {

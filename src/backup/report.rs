@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 
 use super::{BackupJob, Retention};
 use crate::archive::{Compression, Consistency, ConsistencyLevel, Manifest, Payload, Saved, SavedStatus, Status};
-use crate::catalog::Kind;
+use crate::catalog::{Kind, LeftOut};
 use crate::digest::Sum;
 use crate::run::{Run, rfc3339};
 use crate::store::{Location, Object};
@@ -153,6 +153,9 @@ pub struct BackupReport {
     pub collections: Vec<CollectionReport>,
     /// Those that are not whole.
     pub failed: Vec<FailedCollection>,
+    /// Collections of the server's own, such as `system.profile`, that every backup leaves out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<LeftOut>,
     /// The sums.
     pub totals: Totals,
     /// When it began and ended, RFC 3339, UTC.
@@ -278,6 +281,7 @@ impl BackupReport {
             failed: manifest.collections.iter().filter_map(failed).collect(),
             totals: Totals::of(&manifest.collections),
             collections: manifest.collections.iter().map(collection).collect(),
+            left_out: manifest.left_out.clone(),
             started: manifest.created.clone(),
             finished: manifest.finished.clone(),
             seconds: took.as_secs_f64(),

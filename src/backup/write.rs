@@ -77,6 +77,7 @@ pub(super) fn manifest(
         consistency: consistency(&head.moment, exceptions),
         metadata,
         collections,
+        left_out: catalog.left_out,
     }
 }
 

@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+/// Functions that are stored in a database. To a server they are a collection like any other, but for one thing: it refuses to drop it or to rename another over it.
+pub const STORED_FUNCTIONS: &str = "system.js";
+
 /// Whose a collection is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Belongs {
@@ -25,12 +28,14 @@ pub struct LeftOut {
 
 /// Whose the collection of that name is.
 pub fn belongs(name: &str) -> Belongs {
+    if name == STORED_FUNCTIONS {
+        // As people wrote them; mongodump keeps them, too.
+        return Belongs::Data;
+    }
     let Some(rest) = name.strip_prefix("system.") else {
         return Belongs::Data;
     };
     match rest {
-        // Stored functions, as people wrote them; mongodump keeps them, too.
-        "js" => Belongs::Data,
         "views" => Belongs::Through("the views themselves"),
         _ if rest.starts_with("buckets.") => Belongs::Through("the time series"),
         "profile" => Belongs::Server("the server's profiler writes it"),

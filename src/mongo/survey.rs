@@ -7,7 +7,9 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::answer::{Asked, limit};
 use super::{Mongo, MongoError, ReadAt, code};
-use crate::catalog::{Catalog, Collection, Definition, Disk, Kind, Topology, is_system};
+use crate::catalog::{
+    Catalog, Collection, Definition, Disk, Kind, LeftOut, STORED_FUNCTIONS, Topology, is_system, left_out,
+};
 
 /// How many collections are asked about at a time.
 const AT_ONCE: usize = 32;
@@ -61,7 +63,9 @@ impl Mongo {
         let listed = self.list_collections(database).await?;
         let Described { mut catalog, refused } = self.describe_with(database, listed, sizes).await?;
         for (name, error) in refused {
-            if !error.is(code::NAMESPACE_NOT_FOUND) {
+            // A right to all collections is none to stored functions. Who has none to them leaves them alone.
+            let out_of_sight = name == STORED_FUNCTIONS && error.is(code::UNAUTHORIZED);
+            if !out_of_sight && !error.is(code::NAMESPACE_NOT_FOUND) {
                 return Err(error);
             }
             catalog.collections.retain(|collection| collection.name != name);
@@ -98,6 +102,7 @@ impl Mongo {
                 database: database.to_owned(),
                 server: self.server().clone(),
                 collections,
+                left_out: self.left_out(database).await?,
                 disk: None,
             },
             refused,
@@ -107,6 +112,15 @@ impl Mongo {
     /// The collections of a database without their indexes, sorted by name, the server's own left out.
     pub(super) async fn list_collections(&self, database: &str) -> Result<Vec<Listed>, MongoError> {
         self.list_matching(database, doc! {}).await
+    }
+
+    /// What no backup takes: the server's own.
+    async fn left_out(&self, database: &str) -> Result<Vec<LeftOut>, MongoError> {
+        let action = format!("listing the collections of {database} that are the server's own");
+        let filter = doc! {"name": {"$regex": r"^system\."}};
+        let command = doc! {"listCollections": 1, "nameOnly": true, "filter": filter, "cursor": {"batchSize": 10_000}};
+        let listed = self.collect(database, command, &action).await?;
+        Ok(left_out(listed.iter().filter_map(|entry| entry.get_str("name").ok())))
     }
 
     async fn list_matching(&self, database: &str, filter: Document) -> Result<Vec<Listed>, MongoError> {

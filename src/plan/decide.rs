@@ -5,7 +5,7 @@
 
 use super::conflicts::Conflict;
 use super::{Action, Existing, Method};
-use crate::catalog::{Catalog, Collection, Definition, Kind, Topology};
+use crate::catalog::{Catalog, Collection, Definition, Kind, STORED_FUNCTIONS, Topology};
 
 const REPLACE_WAY_OUT: &str = "replace the existing collection, exclude it, or restore it under another name";
 
@@ -86,6 +86,11 @@ fn replace(wanted: Wanted<'_>, present: &Collection, topology: Topology) -> Deci
         };
     }
     match present.kind {
+        Kind::Collection if wanted.name == STORED_FUNCTIONS => Decision::new(
+            Action::Replace,
+            Method::AsideAfterDrop,
+            "loaded beside under a temporary name; the stored functions present are removed first, since the server does not rename over them",
+        ),
         Kind::Collection if is_encrypted(&present.options) => in_place("the server does not rename over an encrypted collection"),
         Kind::Collection if topology == Topology::Sharded => {
             in_place("on a sharded cluster the name may be sharded, and a collection renamed over it would not be").with_warning(

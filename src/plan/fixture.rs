@@ -71,6 +71,7 @@ pub(super) fn catalog(collections: impl IntoIterator<Item = Collection>) -> Cata
             hosts: vec!["db.example:27017".to_owned()],
         },
         collections,
+        left_out: Vec::new(),
         disk: None,
     }
 }

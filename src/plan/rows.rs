@@ -10,7 +10,7 @@ use super::{
     Action, Contents, Coverage, Diff, Extra, Fingerprint, Inferred, Method, Planned, Policy, Signal, Validators,
 };
 use crate::archive::{Saved, SavedStatus};
-use crate::catalog::{Catalog, Collection, Definition, Kind};
+use crate::catalog::{Catalog, Collection, Definition, Kind, STORED_FUNCTIONS};
 use crate::digest::Hashing;
 
 /// One row for each collection of the archive.
@@ -260,6 +260,8 @@ pub(super) fn of_extras(rows: &[Planned], contents: &Contents, target: &Catalog,
                     true => "the archive's collection of that name is restored under another",
                     false => "only a part of the archive is restored, or under other names: nothing is dropped",
                 })
+            } else if present.name == STORED_FUNCTIONS {
+                Decision::skip("not in the archive, which may have been made before stored functions were saved: they are never dropped")
             } else if policy.extra == Extra::Keep {
                 Decision::skip("not in the archive; extra collections are kept")
             } else if let Coverage::Part(reason) = &contents.coverage {

@@ -1,9 +1,11 @@
 //! Creating a collection as it was: all options that can only be given at creation, in the server's own words.
 
+use bson::oid::ObjectId;
 use bson::{RawArrayBuf, RawDocumentBuf, cstr};
 
-use crate::catalog::{Definition, Kind};
+use crate::catalog::{Definition, Kind, STORED_FUNCTIONS};
 use crate::mongo::{Attempts, Mongo, MongoError, code};
+use crate::plan::TEMPORARY_PREFIX;
 
 /// Options that `listCollections` of an old server reports and `create` of a new one refuses. Neither says anything about documents.
 const OBSOLETE: [&str; 2] = ["autoIndexId", "flags"];
@@ -98,6 +100,19 @@ pub(super) async fn redefine_view(
 /// # Errors
 /// What the server answered.
 pub(super) async fn drop_collection(mongo: &Mongo, database: &str, name: &str) -> Result<(), MongoError> {
+    let beside;
+    let name = match name {
+        // A server refuses to drop stored functions, and lets them be renamed.
+        STORED_FUNCTIONS => {
+            beside = format!("{TEMPORARY_PREFIX}dropped.{}", ObjectId::new());
+            match rename(mongo, database, name, &beside, InTheWay::Refused).await {
+                Err(error) if error.is(code::NAMESPACE_NOT_FOUND) => return Ok(()),
+                renamed => renamed?,
+            }
+            &beside
+        }
+        name => name,
+    };
     let mut command = RawDocumentBuf::new();
     command.append(cstr!("drop"), name);
     let action = format!("dropping {database}.{name}");

@@ -30,11 +30,13 @@
 //! | 15 truncation, a missing entry | `damage::truncated`, `foreign::damage::a_truncated_tar_is_refused_with_the_entry_at_which_it_ends` |
 //! | 15 names with newlines, slashes and the rest | `fidelity::collections::every_name_that_the_server_takes_comes_back` |
 //! | 15 a target that is not what was planned | `restore::consent::the_right_token_is_consent_and_a_token_for_another_target_is_stale` |
+//! | stored functions, and what the server keeps for itself | `fidelity::functions::stored_functions_are_saved_restored_and_compared`, `fidelity::functions::what_is_the_server_s_own_is_named_in_report_manifest_and_show` |
 //! | all of them in one database | `fidelity::everything` |
 
 mod collections;
 mod documents;
 mod everything;
+mod functions;
 mod harness;
 mod indexes;
 mod named_documents;

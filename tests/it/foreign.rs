@@ -4,6 +4,7 @@
 //! `int32`; nor does **legacy**. Neither loses a value: what comes back is equal for the server, and may be of a narrower type. That is the exporter's loss, made when the archive was written.
 
 mod ancestor;
+mod claims;
 mod damage;
 mod dump;
 mod timeseries;

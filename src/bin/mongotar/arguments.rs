@@ -137,8 +137,8 @@ pub struct Restore {
     /// Keep collections that are not in the archive.
     #[arg(long)]
     pub keep_extra: bool,
-    /// Drop collections that are not in the archive even if it does not claim to be whole, such as a dump of mongodump. Without this, only mongotar's own archives of
-    /// a whole database (and those of the scripts before it) drop anything.
+    /// Drop collections that are not in the archive, even if it does not say that it is whole, as a dump of mongodump. Without this, only mongotar's own archives of a
+    /// whole database (and those of the scripts before it) drop anything.
     #[arg(long)]
     pub drop_missing: bool,
     /// Do not take collections without metadata for time series.

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use mongotar::archive::SavedStatus;
 use mongotar::backup::{BackupAnswer, BackupReport, DatabaseReport, RunStatus, SeveralReport};
+use mongotar::catalog::LeftOut;
 use mongotar::inspect::{Listed, Shown};
 use mongotar::plan::Action;
 use mongotar::restore::{Changed, MergeCounts, RestoreReport, VerifiedCollection};
@@ -114,6 +115,7 @@ pub fn backup(report: &BackupReport) -> String {
     for failed in &report.failed {
         let _ = writeln!(out, "! {}: {}", failed.name, failed.error);
     }
+    left_out(&report.left_out, &mut out);
     for exception in &report.consistency.exceptions {
         let _ = writeln!(
             out,
@@ -137,6 +139,12 @@ pub fn backup(report: &BackupReport) -> String {
         report.archive
     );
     out
+}
+
+fn left_out(left_out: &[LeftOut], out: &mut String) {
+    for LeftOut { name, reason } in left_out {
+        let _ = writeln!(out, "! {} is left out: {reason}", row(&[name]).concat());
+    }
 }
 
 pub fn restore(report: &RestoreReport) -> String {
@@ -403,5 +411,13 @@ pub fn show(shown: &Shown) -> String {
         ]));
     }
     out.push_str(&table(&rows));
+    match shown {
+        Shown::Native(manifest) => left_out(&manifest.left_out, &mut out),
+        Shown::Foreign(foreign) => {
+            for warning in &foreign.warnings {
+                let _ = writeln!(out, "! {warning}");
+            }
+        }
+    }
     out
 }

@@ -49,6 +49,18 @@ async fn replace_existing_replaces_what_would_be_merged_into() {
 }
 
 #[tokio::test]
+async fn drop_missing_drops_what_an_archive_without_that_claim_leaves_alone() {
+    let (shell, database, _) = archived().await;
+    python_tar(&shell, "export.tar", &json!({"orders.json": "{\"_id\": 1}\n"}));
+    restored(&shell, 0, "export.tar", &[]);
+    assert_eq!(collections(&database).await, ["orders", "users"]);
+    let refused = restored(&shell, 2, "export.tar", &["--drop-missing", "--keep-extra"]);
+    assert_eq!(refused["error_type"], "InvalidRequest", "{refused}");
+    restored(&shell, 0, "export.tar", &["--drop-missing"]);
+    assert_eq!(collections(&database).await, ["orders"]);
+}
+
+#[tokio::test]
 async fn keep_extra_keeps_what_would_be_dropped() {
     let (shell, database, archive) = archived().await;
     let client = rig::shared_replica_set().client().await;

@@ -169,6 +169,7 @@ impl Forge {
             },
             metadata,
             collections,
+            left_out: Vec::new(),
         }
     }
 }

@@ -46,7 +46,10 @@ async fn documents_options_and_indexes_of_a_dump_come_back() {
                 name("dump/shop/a%2Fb+c.metadata.json"),
                 pack(br#"{"options":{},"indexes":[],"collectionName":"a/b c"}"#),
             ),
-            ("dump/shop/prelude.json".to_owned(), b"{}".to_vec()),
+            (
+                "dump/shop/prelude.json".to_owned(),
+                br#"{"ServerVersion":"6.0.5"}"#.to_vec(),
+            ),
         ];
         let entries: Vec<(&str, &[u8])> = entries
             .iter()
