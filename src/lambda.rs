@@ -282,10 +282,11 @@ impl Function {
     }
 
     async fn tools(&self, deadline: Deadline) -> Result<Tools, Failure> {
+        let progress = Arc::new(Progress::default());
         Ok(Tools {
-            mongo: Box::pin(self.connection.mongo()).await?,
+            mongo: Box::pin(self.connection.mongo()).await?.telling(&progress),
             store: self.store.clone(),
-            progress: Arc::new(Progress::default()),
+            progress,
             cancel: CancellationToken::new(),
             deadline,
             memory: self.connection.configured().memory()?,

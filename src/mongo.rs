@@ -23,6 +23,7 @@ pub use batch::{Batch, Documents, Slice};
 pub use connect::Mongo;
 pub use error::{MongoError, code};
 pub use ids::{IdList, id_alone};
+pub(crate) use insert::MAX_BATCH_BYTES;
 pub use insert::{InsertBatch, InsertOutcome, Order, Rejected, Validation, id_text};
 pub use moment::{Moment, ReadAt};
 pub use position::{Bound, IdRange, Position, Scan, ScanOrder};

@@ -13,7 +13,7 @@ mod native;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use crate::archive::foreign::{Choice, Signals, Survey};
 use crate::archive::{
@@ -22,7 +22,7 @@ use crate::archive::{
 use crate::digest::Hashing;
 use crate::failure::{Failure, FailureKind};
 use crate::plan::{ArchiveIdentity, Contents, Coverage};
-use crate::run::Memory;
+use crate::run::{Memory, Pool};
 use crate::store::{Location, Object, Store};
 
 pub use chunk::Chunk;
@@ -37,6 +37,10 @@ const SMALL: u64 = 8 << 20;
 /// How much of the memory budget small collections may take together, and the segments of a large one, in hundredths.
 const SMALL_SHARE: u64 = 50;
 const SEGMENTS_SHARE: u64 = 40;
+/// A segment that decodes to more than so many bytes holds a large document. Of two collections that have such segments, one is read when the other is done.
+const LARGE: u64 = 8 << 20;
+/// The longest document that a server holds.
+const LONGEST_DOCUMENT: u64 = (16 << 20) + (16 << 10);
 
 /// How much of an archive's documents is on its way at a time, in [`room_for`] collections.
 pub(crate) fn room(memory: Memory) -> usize {
@@ -97,6 +101,15 @@ pub struct CollectionStream {
     pub passed: u64,
     /// Its documents; ends after the first error.
     pub chunks: mpsc::Receiver<Result<Chunk, Failure>>,
+    /// Where its documents are large: until this is dropped, no other collection of the archive is read.
+    alone: Option<Arc<OwnedSemaphorePermit>>,
+}
+
+impl CollectionStream {
+    /// What keeps other collections from being read while this one is worked on, though its documents have been read.
+    pub(crate) fn alone(&self) -> Option<Arc<OwnedSemaphorePermit>> {
+        self.alone.clone()
+    }
 }
 
 /// Opens an archive. A foreign one is read through to its end.
@@ -187,6 +200,11 @@ impl ArchiveFile {
     pub fn within(mut self, memory: Memory) -> Self {
         self.memory = memory;
         self
+    }
+
+    /// What the documents of one collection may take, from their segment to the server's answer.
+    fn pool(&self) -> Pool {
+        Pool::of(self.memory.share(SEGMENTS_SHARE))
     }
 
     /// Its manifest, where it has one.

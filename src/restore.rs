@@ -38,6 +38,7 @@ mod rehearsal;
 mod report;
 mod request;
 mod sample;
+mod stride;
 mod summary;
 mod violations;
 mod way_back;

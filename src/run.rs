@@ -12,6 +12,7 @@ mod deadline;
 mod journal;
 mod lease;
 mod memory;
+mod pool;
 
 use std::time::Duration;
 
@@ -23,6 +24,7 @@ pub use deadline::Deadline;
 pub use journal::{Journal, Recorded, kept_beside, peek, remove_run};
 pub use lease::{Lease, Taken};
 pub use memory::Memory;
+pub(crate) use pool::{POOL_UNIT, Pool, give_back};
 
 use crate::archive::ArchiveName;
 use crate::failure::Failure;
@@ -32,6 +34,8 @@ use crate::store::Location;
 pub const IN_PROGRESS: &str = ".in-progress";
 /// How often a state is saved though nothing asks for it: what a crash costs at the most.
 pub(crate) const SAVED_EVERY: Duration = Duration::from_secs(20);
+/// How long the longest wait is in which nobody asks whether it is time to pause.
+pub(crate) const AT_LEAST_EVERY: Duration = Duration::from_secs(1);
 /// How many digits of an id's hash tell two runs of the same second apart.
 const ID_DIGITS: usize = 12;
 

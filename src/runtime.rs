@@ -24,16 +24,23 @@ pub fn runtime() -> io::Result<Runtime> {
         .build()
 }
 
-/// The C library's own setting for how many arenas it allocates from.
-const ARENAS: &str = "MALLOC_ARENA_MAX";
+/// The C library's own settings: from how many arenas it allocates; from what length on a buffer is mapped by itself, and goes back to the system when it is freed; how much that is free at the end of
+/// an arena is kept.
+const ALLOCATOR: [(&str, &str); 3] = [
+    ("MALLOC_ARENA_MAX", "1"),
+    ("MALLOC_MMAP_THRESHOLD_", "8388608"),
+    ("MALLOC_TRIM_THRESHOLD_", "16777216"),
+];
 
-/// Has this program begin anew, as the same process, with all threads allocating from one arena; unless that is so, or set otherwise. To be called before anything else.
+/// Has this program begin anew, as the same process, with all threads allocating from one arena, and large buffers from none; unless that is so, or set otherwise. To be called before anything else.
 ///
 /// The GNU C library gives each thread an arena of its own, and buffers that go from thread to thread leave holes in all of them: of 90 MB that a restore took within a budget of
-/// 64, 22 were in use. From one arena it takes 57, and is as fast (`docs/PERFORMANCE.md`). The library reads the setting once, before a program's first line; functions have it in their
-/// template.
+/// 64, 22 were in use. From one arena it takes 57, and is as fast (`docs/PERFORMANCE.md`). The buffers of documents of 15 MB leave holes of their size even there, since the library learns from the first
+/// of them to take those that follow from the arena. It reads the settings once, before a program's first line; functions have them in their template.
 pub fn with_one_arena() {
-    if !cfg!(all(target_os = "linux", target_env = "gnu")) || std::env::var_os(ARENAS).is_some() {
+    let unset = ALLOCATOR.iter().filter(|(name, _)| std::env::var_os(name).is_none());
+    let unset: Vec<&(&str, &str)> = unset.collect();
+    if !cfg!(all(target_os = "linux", target_env = "gnu")) || unset.is_empty() {
         return;
     }
     let mut arguments = std::env::args_os();
@@ -42,5 +49,5 @@ pub fn with_one_arena() {
         again.arg0(name);
     }
     // It only comes back where that cannot be had, and then all is well but for the memory.
-    let _ = again.args(arguments).env(ARENAS, "1").exec();
+    let _ = again.args(arguments).envs(unset.into_iter().copied()).exec();
 }

@@ -106,8 +106,11 @@ async fn fill_collection(mongo: &Mongo, database: &str, planned: &Planned) -> u6
                 }
                 let documents = each.min(planned.documents - number * each);
                 let shape = planned.shape;
-                let batch = tokio::task::spawn_blocking(move || batch(shape, number, documents)).await;
-                let batch = batch.expect("documents are made");
+                let made_of = move || chunk(shape, number, documents).into_iter().collect::<Vec<_>>();
+                let chunk = tokio::task::spawn_blocking(made_of).await;
+                let chunk = chunk.expect("documents are made");
+                let mut batch = InsertBatch::default();
+                chunk.iter().for_each(|document| batch.push(document.as_bytes()));
                 let inserted = mongo
                     .insert(&database, &planned.name, &batch, Order::Free, Validation::Enforced)
                     .await
@@ -128,12 +131,4 @@ async fn fill_collection(mongo: &Mongo, database: &str, planned: &Planned) -> u6
         planned.name
     );
     made
-}
-
-fn batch(shape: Shape, number: u64, documents: u64) -> InsertBatch {
-    let mut batch = InsertBatch::default();
-    for document in chunk(shape, number, documents) {
-        batch.push(document.as_bytes());
-    }
-    batch
 }

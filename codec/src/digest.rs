@@ -49,6 +49,16 @@ impl Digest {
         self.bytes += other.bytes;
     }
 
+    /// The digest of what is left when the documents that `other` stands for, which must be among them, are taken away.
+    #[must_use]
+    pub fn without(&self, other: &Self) -> Self {
+        Self {
+            sum: Sum(self.sum.0.wrapping_sub(other.sum.0)),
+            documents: self.documents.saturating_sub(other.documents),
+            bytes: self.bytes.saturating_sub(other.bytes),
+        }
+    }
+
     /// The sum of the documents' hashes.
     pub fn sum(&self) -> Sum {
         self.sum

@@ -274,15 +274,24 @@ pub(super) fn decode_frame(
     out.clear();
     match compression {
         Compression::None => {
-            if stored.len() != expected {
-                return Err(format!("holds {} bytes where {expected} were written", stored.len()));
-            }
+            check_content(stored, decoded_bytes)?;
             out.extend_from_slice(stored);
         }
         Compression::Gzip => inflate(stored, expected, out)?,
         Compression::Zstd => unzstd(stored, expected, out)?,
     }
     Ok(())
+}
+
+/// What is not compressed is as long as it was.
+pub(super) fn check_content(stored: &[u8], decoded_bytes: u64) -> Result<(), String> {
+    match stored.len() as u64 == decoded_bytes {
+        true => Ok(()),
+        false => Err(format!(
+            "holds {} bytes where {decoded_bytes} were written",
+            stored.len()
+        )),
+    }
 }
 
 fn inflate(stored: &[u8], expected: usize, out: &mut Vec<u8>) -> Result<(), String> {

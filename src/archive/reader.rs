@@ -2,10 +2,11 @@
 
 use std::collections::HashSet;
 
+use bytes::Bytes;
 use thiserror::Error;
 
-use super::frame::{MAX_GLUE_BYTES, MAX_SEGMENT_BYTES, decode_frame, max_stored};
-use super::{ArchiveName, Entry, Extent, Footer, Manifest, Segment};
+use super::frame::{MAX_GLUE_BYTES, MAX_SEGMENT_BYTES, check_content, decode_frame, max_stored};
+use super::{ArchiveName, Compression, Entry, Extent, Footer, Manifest, Segment};
 
 /// Why an archive cannot be trusted, or read.
 #[derive(Debug, Error, Clone, PartialEq, Eq)]
@@ -111,6 +112,23 @@ impl Opened {
         check_segment(segment, stored)
             .and_then(|()| decode_frame(self.manifest.compression, stored, segment.decoded_bytes, out))
             .map_err(|reason| Self::segment_error(entry, index, reason))
+    }
+
+    /// The same, of bytes that are not needed otherwise: where nothing is compressed, they are the content.
+    ///
+    /// # Errors
+    /// As [`Self::decode`].
+    pub fn content(&self, entry: &Entry, index: usize, stored: Bytes) -> Result<Bytes, ArchiveError> {
+        let segment = &entry.segments[index];
+        if self.manifest.compression == Compression::None {
+            return check_segment(segment, &stored)
+                .and_then(|()| check_content(&stored, segment.decoded_bytes))
+                .map(|()| stored)
+                .map_err(|reason| Self::segment_error(entry, index, reason));
+        }
+        let mut content = Vec::new();
+        self.decode(entry, index, &stored, &mut content)?;
+        Ok(content.into())
     }
 
     /// The error that names segment `index` of `entry`.

@@ -6,7 +6,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use crate::archive::{Compression, Payload};
 use crate::catalog::Collection;
-use crate::run::Memory;
+use crate::run::{Memory, POOL_UNIT as UNIT, Pool};
 
 /// The BSON of a segment, and of a reply, in bytes, where memory is not scarce: enough for a good ratio, little enough to read one back.
 const SEGMENT: u64 = 2 << 20;
@@ -16,8 +16,6 @@ const LEAST_SEGMENT: u64 = 512 << 10;
 const LONGEST_REPLY: u64 = 17 << 20;
 /// What encoding a segment takes beside the segment: its text, and what the codec may write. Text is about twice as long as BSON.
 const ENCODING: u64 = 5;
-/// Semaphores count in KiB.
-const UNIT: u64 = 1 << 10;
 
 /// What those ahead have together where memory is scarce. A third of what there is more goes to them.
 const LEAST_AHEAD: u64 = 2 << 20;
@@ -41,32 +39,6 @@ pub(super) struct Allowance {
     ahead: Pool,
     abreast: usize,
     workers: Arc<Semaphore>,
-}
-
-#[derive(Clone, Debug)]
-struct Pool {
-    free: Arc<Semaphore>,
-    units: u64,
-}
-
-impl Pool {
-    fn of(bytes: u64) -> Self {
-        let units = bytes.div_ceil(UNIT).max(1);
-        let permits = usize::try_from(units).unwrap_or(Semaphore::MAX_PERMITS);
-        Self {
-            free: Arc::new(Semaphore::new(permits.min(Semaphore::MAX_PERMITS))),
-            units,
-        }
-    }
-
-    /// Waits for so many bytes, or for all there are where there are fewer: what is larger than the pool is held alone.
-    async fn take(&self, bytes: u64) -> OwnedSemaphorePermit {
-        let units = u32::try_from(bytes.div_ceil(UNIT).clamp(1, self.units)).unwrap_or(u32::MAX);
-        Arc::clone(&self.free)
-            .acquire_many_owned(units)
-            .await
-            .expect("no semaphore of the pipeline is ever closed")
-    }
 }
 
 impl Allowance {
@@ -124,7 +96,7 @@ impl Room {
             .checked_sub(1)
             .filter(|&others| others > 0)?;
         // A reply is paid for with a quarter more.
-        let affordable = beside.units * UNIT / others / (segment + segment / 4) / self.allowance.cost;
+        let affordable = beside.bytes() / others / (segment + segment / 4) / self.allowance.cost;
         let segments = affordable.min(*STRETCH.end());
         // Where a document takes more than a segment, a stretch has fewer documents than that.
         let documents = segments * segment / collection.average_bytes();
@@ -215,13 +187,6 @@ impl Room {
 async fn comes_to(turn: &mut watch::Receiver<usize>, index: usize) {
     // An error means that the pipeline is gone; the next send then ends this reader.
     let _ = turn.wait_for(|&turn| turn >= index).await;
-}
-
-/// Gives back what of a permit is more than so many bytes need.
-pub(super) fn give_back(permit: &mut OwnedSemaphorePermit, bytes: usize) {
-    let needed = (bytes as u64).div_ceil(UNIT).max(1);
-    let surplus = (permit.num_permits() as u64).saturating_sub(needed);
-    drop(permit.split(usize::try_from(surplus).unwrap_or(0)));
 }
 
 /// Takes so many bytes' worth out of a permit; what is there, where that is less.

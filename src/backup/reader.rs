@@ -7,11 +7,12 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::task::JoinHandle;
 
 use super::abreast::Stretches;
-use super::allowance::{Room, give_back, part_of};
+use super::allowance::{Room, part_of};
 use super::pipeline::{Behind, Pending, Piece, Reading, Task, hashing};
 use super::request::ConsistencyDemand;
 use crate::catalog::{Collection, Kind};
 use crate::mongo::{Batch, Batches, Edge, MongoError, Position, ReadAt, Scan, ScanOrder, Trail, code};
+use crate::run::give_back;
 
 /// Reads one collection.
 #[derive(Debug)]

@@ -10,15 +10,14 @@ use super::{Mongo, MongoError, code, id_alone};
 use crate::catalog::Definition;
 
 /// The documents of one command: 16 MiB is what the server takes in one command document, which one document may fill alone.
-const MAX_BATCH_BYTES: usize = 16 << 20;
+pub(crate) const MAX_BATCH_BYTES: usize = 16 << 20;
 
-/// Documents on their way into one `insert` command.
+/// Documents on their way into one `insert` command, which is what copies them.
 #[derive(Clone, Debug, Default)]
-pub struct InsertBatch {
-    /// The array's elements: type, index, NUL, document.
-    elements: Vec<u8>,
-    /// Where each document begins in `elements`.
-    starts: Vec<usize>,
+pub struct InsertBatch<'a> {
+    documents: Vec<&'a [u8]>,
+    /// What they take in a command, with type, index and NUL before each.
+    bytes: usize,
 }
 
 /// What became of a batch. `inserted + rejected.len()` is the number of documents in it.
@@ -41,42 +40,36 @@ pub struct Rejected {
     pub message: String,
 }
 
-impl InsertBatch {
+impl<'a> InsertBatch<'a> {
     /// Whether a document of that size still fits beside the others.
     pub fn has_room(&self, document_bytes: usize) -> bool {
-        self.starts.is_empty() || self.elements.len() + document_bytes + 16 <= MAX_BATCH_BYTES
+        self.documents.is_empty() || self.bytes + document_bytes + 16 <= MAX_BATCH_BYTES
     }
 
     /// Adds a document's raw BSON.
-    pub fn push(&mut self, document: &[u8]) {
-        self.elements.push(3);
-        self.elements
-            .extend_from_slice(itoa::Buffer::new().format(self.starts.len()).as_bytes());
-        self.elements.push(0);
-        self.starts.push(self.elements.len());
-        self.elements.extend_from_slice(document);
+    pub fn push(&mut self, document: &'a [u8]) {
+        self.bytes += 2 + itoa::Buffer::new().format(self.documents.len()).len() + document.len();
+        self.documents.push(document);
     }
 
     /// How many documents there are.
     pub fn len(&self) -> usize {
-        self.starts.len()
+        self.documents.len()
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.starts.is_empty()
+        self.documents.is_empty()
     }
 
     /// How many bytes they take.
     pub fn bytes(&self) -> usize {
-        self.elements.len()
+        self.bytes
     }
 
     /// The raw BSON of a document.
-    pub fn document(&self, index: usize) -> &[u8] {
-        let start = self.starts[index];
-        let length: [u8; 4] = self.elements[start..start + 4].try_into().unwrap_or_default();
-        &self.elements[start..start + u32::from_le_bytes(length) as usize]
+    pub fn document(&self, index: usize) -> &'a [u8] {
+        self.documents[index]
     }
 
     /// A batch of the documents that are chosen by their index, in their order.
@@ -88,26 +81,31 @@ impl InsertBatch {
         only
     }
 
-    /// Forgets the documents, and keeps the memory.
+    /// Forgets the documents.
     pub fn clear(&mut self) {
-        self.elements.clear();
-        self.starts.clear();
+        self.documents.clear();
+        self.bytes = 0;
     }
 
     /// The command, with `fields` before the documents.
     fn command(&self, fields: &Document) -> Result<RawDocumentBuf, MongoError> {
         let invalid = |error: String| MongoError::unexpected("putting an insert command together", error);
         let head = bson::serialize_to_vec(fields).map_err(|error| invalid(error.to_string()))?;
-        let mut bytes = Vec::with_capacity(head.len() + self.elements.len() + 32);
+        let mut bytes = Vec::with_capacity(head.len() + self.bytes + 32);
         bytes.extend_from_slice(&head[..head.len() - 1]);
         bytes.extend_from_slice(b"\x04documents\0");
-        let array = self.elements.len() + 5;
+        let array = self.bytes + 5;
         bytes.extend_from_slice(
             &u32::try_from(array)
                 .map_err(|error| invalid(error.to_string()))?
                 .to_le_bytes(),
         );
-        bytes.extend_from_slice(&self.elements);
+        for (index, document) in self.documents.iter().enumerate() {
+            bytes.push(3);
+            bytes.extend_from_slice(itoa::Buffer::new().format(index).as_bytes());
+            bytes.push(0);
+            bytes.extend_from_slice(document);
+        }
         bytes.extend_from_slice(&[0, 0]);
         let total = u32::try_from(bytes.len()).map_err(|error| invalid(error.to_string()))?;
         bytes[..4].copy_from_slice(&total.to_le_bytes());
@@ -149,7 +147,7 @@ impl Mongo {
         &self,
         database: &str,
         collection: &str,
-        batch: &InsertBatch,
+        batch: &InsertBatch<'_>,
         order: Order,
         validation: Validation,
     ) -> Result<InsertOutcome, MongoError> {
@@ -175,7 +173,7 @@ impl Mongo {
         &self,
         database: &str,
         collection: &str,
-        batch: &InsertBatch,
+        batch: &InsertBatch<'_>,
         order: Order,
         validation: Validation,
     ) -> Result<InsertOutcome, MongoError> {

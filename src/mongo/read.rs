@@ -15,6 +15,13 @@ const FIRST_BATCH: u32 = 100_000;
 /// The reply that is aimed at, in bytes: of 2 MiB, the server's work and the client's go on at the same time (`docs/PERFORMANCE.md`).
 const AIM: u64 = 2 << 20;
 
+/// How many documents of about so many bytes make a reply that is aimed at.
+fn per_reply(average: u64) -> u32 {
+    u32::try_from(AIM / average.max(1))
+        .unwrap_or(u32::MAX)
+        .clamp(1, FIRST_BATCH)
+}
+
 /// The replies of one cursor, in natural order.
 pub struct Batches {
     mongo: Mongo,
@@ -71,8 +78,8 @@ impl Mongo {
         at: ReadAt,
         average: u64,
     ) -> Result<Batches, MongoError> {
-        let documents = u32::try_from(AIM / average.max(1)).unwrap_or(u32::MAX);
-        self.scan(documents, database, collection, &Scan::whole(at)).await
+        self.scan(per_reply(average), database, collection, &Scan::whole(at))
+            .await
     }
 
     /// Opens a cursor over what a scan describes, with at most so many documents in a reply.
@@ -139,29 +146,41 @@ impl Mongo {
         })
     }
 
-    /// Opens a cursor over the documents whose `_id` is one of `ids`, in no particular order, as they prove something.
+    /// Opens a cursor over the documents whose `_id` is one of `ids`, in no particular order, as they prove something. Documents of about so many bytes are expected.
     ///
     /// # Errors
     /// What the server answered.
-    pub async fn read_ids(&self, database: &str, collection: &str, ids: &IdList) -> Result<Batches, MongoError> {
+    pub async fn read_ids(
+        &self,
+        database: &str,
+        collection: &str,
+        ids: &IdList,
+        average: u64,
+    ) -> Result<Batches, MongoError> {
         let filter = ids.filter().ok_or_else(|| {
             let action = format!("reading {database}.{collection}");
             MongoError::unexpected(action, "a lookup cannot be put together")
         })?;
+        let documents = per_reply(average);
         let mut find = RawDocumentBuf::new();
         find.append(bson::cstr!("find"), collection);
         find.append(bson::cstr!("filter"), filter);
-        find.append(bson::cstr!("batchSize"), i64::from(FIRST_BATCH));
-        self.open_proving((database, collection), find).await
+        find.append(bson::cstr!("batchSize"), i64::from(documents));
+        self.open_proving((database, collection), find, documents).await
     }
 
     /// Opens the cursor of a command as [`Self::proving`] says.
-    async fn open_proving(&self, namespace: (&str, &str), mut command: RawDocumentBuf) -> Result<Batches, MongoError> {
+    async fn open_proving(
+        &self,
+        namespace: (&str, &str),
+        mut command: RawDocumentBuf,
+        documents: u32,
+    ) -> Result<Batches, MongoError> {
         let at = self.proving();
         if let Some(concern) = at.read_concern() {
             command.append(bson::cstr!("readConcern"), concern);
         }
-        self.open(namespace, command, at, FIRST_BATCH).await
+        self.open(namespace, command, at, documents).await
     }
 }
 
@@ -322,7 +341,7 @@ impl Mongo {
         find.append(bson::cstr!("projection"), bson::rawdoc! {"_id": 1});
         find.append(bson::cstr!("limit"), i64::from(limit));
         find.append(bson::cstr!("singleBatch"), true);
-        let mut found = self.open_proving((database, collection), find).await?;
+        let mut found = self.open_proving((database, collection), find, FIRST_BATCH).await?;
         let mut ids = Vec::new();
         while let Some(reply) = found.next().await {
             for document in reply?.all_documents() {

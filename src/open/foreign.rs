@@ -102,13 +102,17 @@ impl ArchiveFile {
         };
         let (names, mut named) = mpsc::channel::<(String, Result<Chunk, Failure>)>(2);
         let location = self.object.location.clone();
+        let (pool, runtime) = (self.pool(), tokio::runtime::Handle::current());
         let read = tokio::task::spawn_blocking(move || {
             let tar = decompressed(stored, compression).map_err(|error| failure(&error, &trouble))?;
             let read = foreign::read_documents(tar, &survey, |chunk| {
                 let Some((name, hashing)) = wanted.iter().find(|(wanted, _)| wanted == chunk.collection) else {
                     return Flow::SkipEntry;
                 };
-                match names.blocking_send((name.clone(), Ok(Chunk::new(chunk.bson, *hashing)))) {
+                // Held from here on; those before it are on their way to the server, or wait for their turn.
+                let memory = runtime.block_on(pool.take(chunk.bson.len() as u64));
+                let chunk = Chunk::new(chunk.bson.into(), *hashing).holding(memory);
+                match names.blocking_send((name.clone(), Ok(chunk))) {
                     Ok(()) => Flow::Continue,
                     Err(_) => Flow::Stop,
                 }
@@ -124,6 +128,7 @@ impl ArchiveFile {
                     name: name.clone(),
                     passed: 0,
                     chunks: receiver,
+                    alone: None,
                 };
                 if sender.send(stream).await.is_err() {
                     return;
@@ -155,6 +160,7 @@ impl ArchiveFile {
                     name,
                     passed: 0,
                     chunks,
+                    alone: None,
                 })
                 .await
                 .is_err()
@@ -175,6 +181,7 @@ async fn fail_next(sender: &mpsc::Sender<CollectionStream>, rest: &[(String, Has
         name: name.clone(),
         passed: 0,
         chunks: receiver,
+        alone: None,
     };
     let _ = sender.send(stream).await;
 }

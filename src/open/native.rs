@@ -4,14 +4,15 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures_util::{StreamExt as _, stream};
+use futures_util::{Stream, StreamExt as _, stream};
 use tokio::sync::{Semaphore, mpsc};
 
-use super::{ArchiveFile, Chunk, CollectionStream, Form, SEGMENTS_SHARE, on_blocking_thread, room, room_for};
-use crate::archive::{ArchiveError, Entry, Extent, Footer, Opened, Payload, Segment};
+use super::{ArchiveFile, Chunk, CollectionStream, Form, LARGE, LONGEST_DOCUMENT, on_blocking_thread, room, room_for};
+use crate::archive::{ArchiveError, Compression, Entry, Extent, Footer, Opened, Payload, Segment};
 use crate::digest::Hashing;
 use crate::extjson::{Decoder, Limits, Position};
 use crate::failure::Failure;
+use crate::run::{Pool, give_back};
 use crate::store::{Object, Store};
 
 /// The trailer, out of what has been read already or by a read of its own.
@@ -42,12 +43,15 @@ impl ArchiveFile {
             };
             let needed = u32::try_from(room_for(saved.bytes, most)).unwrap_or(1);
             let permit = Arc::clone(&room).acquire_many_owned(needed).await;
+            let permit = permit.ok().map(Arc::new);
             let (chunks, receiver) = mpsc::channel(1);
             let entry = saved.entry.clone().map(Arc::new);
-            let mut passed = 0;
+            let (mut passed, mut alone) = (0, None);
             if let Some(entry) = entry {
                 let (first, documents) = segments_within(&entry, behind);
                 passed = documents;
+                let is_large = |segment: &Segment| segment.decoded_bytes > LARGE;
+                alone = permit.clone().filter(|_| entry.segments.iter().any(is_large));
                 let (file, opened) = (self.clone(), Arc::clone(&opened));
                 tokio::spawn(async move {
                     let segments = first..entry.segments.len();
@@ -59,6 +63,7 @@ impl ArchiveFile {
                 name,
                 passed,
                 chunks: receiver,
+                alone,
             };
             if sender.send(stream).await.is_err() {
                 return;
@@ -80,6 +85,7 @@ impl ArchiveFile {
             name: name.to_owned(),
             passed,
             chunks: receiver,
+            alone: None,
         })
     }
 
@@ -92,10 +98,8 @@ impl ArchiveFile {
         hashing: Hashing,
         chunks: mpsc::Sender<Result<Chunk, Failure>>,
     ) {
-        let ahead = self.ahead(&entry);
-        let mut decoded = stream::iter(segments)
-            .map(|index| self.chunk(Arc::clone(&opened), Arc::clone(&entry), index, hashing))
-            .buffered(ahead);
+        let decoded = self.chunks_of((&opened, entry), segments, hashing);
+        let mut decoded = std::pin::pin!(decoded);
         while let Some(chunk) = decoded.next().await {
             let failed = chunk.is_err();
             if chunks.send(chunk).await.is_err() || failed {
@@ -104,34 +108,36 @@ impl ArchiveFile {
         }
     }
 
-    /// How many segments of an entry are fetched and decoded ahead: some more than there are cores, to hide the store's latency, where memory is not scarce.
-    pub(crate) fn ahead(&self, entry: &Entry) -> usize {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        // Its stored bytes, its text, and the documents, which are shorter.
-        let taken = |segment: &Segment| {
-            segment
-                .extent
-                .length
-                .saturating_add(segment.decoded_bytes.saturating_mul(2))
-        };
-        let largest = entry.segments.iter().map(taken).max().unwrap_or(1).max(1);
-        let affordable = usize::try_from(self.memory.share(SEGMENTS_SHARE) / largest).unwrap_or(usize::MAX);
-        affordable.clamp(1, cores + 4)
+    /// The documents of a region's segments, one chunk for each, read ahead as far as memory and cores allow. What fails does not keep the others from being read.
+    pub(crate) fn chunks_of<'a>(
+        &'a self,
+        (opened, entry): (&'a Arc<Opened>, Arc<Entry>),
+        segments: Range<usize>,
+        hashing: Hashing,
+    ) -> impl Stream<Item = Result<Chunk, Failure>> + 'a {
+        let pool = self.pool();
+        stream::iter(segments)
+            .map(move |index| self.chunk((Arc::clone(opened), Arc::clone(&entry)), index, hashing, pool.clone()))
+            .buffered(ahead())
     }
 
-    /// Fetches, checks and decodes one segment.
-    pub(crate) async fn chunk(
+    /// Fetches, checks and decodes one segment. Its memory is counted from before it is fetched.
+    async fn chunk(
         &self,
-        opened: Arc<Opened>,
-        entry: Arc<Entry>,
+        (opened, entry): (Arc<Opened>, Arc<Entry>),
         index: usize,
         hashing: Hashing,
+        pool: Pool,
     ) -> Result<Chunk, Failure> {
-        let stored = self.store.read(&self.object, entry.segments[index].extent).await?;
+        let segment = &entry.segments[index];
+        let mut memory = pool.take(needed(&opened, segment)).await;
+        let stored = self.store.read(&self.object, segment.extent).await?;
         let location = self.object.location.clone();
-        on_blocking_thread(move || decode(&opened, &entry, index, &stored, hashing))
+        let chunk = on_blocking_thread(move || decode(&opened, &entry, index, stored, hashing))
             .await?
-            .map_err(|error| Failure::from(error).at(location))
+            .map_err(|error| Failure::from(error).at(location))?;
+        give_back(&mut memory, chunk.bson.len());
+        Ok(chunk.holding(memory))
     }
 
     /// Reads bytes of the object.
@@ -170,20 +176,52 @@ fn segments_within(entry: &Entry, documents: u64) -> (usize, u64) {
     (entry.segments.len(), passed)
 }
 
+/// How many segments are fetched and decoded ahead, where memory is not scarce: some more than there are cores, to hide the store's latency.
+fn ahead() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from) + 4
+}
+
+/// What a segment takes at the most until it is documents: its stored bytes and its content, and then its content and the documents.
+fn needed(opened: &Opened, segment: &Segment) -> u64 {
+    let content = segment.decoded_bytes;
+    let stored = match opened.manifest.compression {
+        // Its very bytes are the content.
+        Compression::None => 0,
+        Compression::Gzip | Compression::Zstd => segment.extent.length,
+    };
+    let documents = match opened.manifest.payload {
+        // Its very bytes are the documents.
+        Payload::Bson => 0,
+        Payload::Jsonl => longest(segment),
+    };
+    content.saturating_add(stored.max(documents))
+}
+
+/// What a segment's documents come to at the most: they are shorter than their text, and none is longer than a server allows.
+fn longest(segment: &Segment) -> u64 {
+    let allowed = segment.documents.saturating_mul(LONGEST_DOCUMENT);
+    segment.decoded_bytes.min(allowed)
+}
+
 /// From a segment's stored bytes to its documents.
 fn decode(
     opened: &Opened,
     entry: &Entry,
     index: usize,
-    stored: &[u8],
+    stored: Bytes,
     hashing: Hashing,
 ) -> Result<Chunk, ArchiveError> {
-    let mut content = Vec::new();
-    opened.decode(entry, index, stored, &mut content)?;
+    let content = opened.content(entry, index, stored)?;
     let bson = match opened.manifest.payload {
         Payload::Bson => content,
         Payload::Jsonl => {
-            let mut bson = Vec::with_capacity(content.len() / 2);
+            // Of small documents half as much as their text is enough; of a large one no more is ever moved.
+            let segment = &entry.segments[index];
+            let room = match segment.decoded_bytes > LARGE {
+                true => usize::try_from(longest(segment)).unwrap_or(0),
+                false => content.len() / 2,
+            };
+            let mut bson = Vec::with_capacity(room);
             let mut decoder = Decoder::new(Limits::default());
             let mut position = Position::default();
             while decoder
@@ -191,7 +229,7 @@ fn decode(
                 .map_err(|error| Opened::segment_error(entry, index, format!("is not Extended JSON: {error}")))?
             {
             }
-            bson
+            Bytes::from(bson)
         }
     };
     let chunk = Chunk::new(bson, hashing);

@@ -1,5 +1,7 @@
 //! One collection's way: created, loaded, indexed, read back. And which of them go beside, which in place.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 
@@ -37,6 +39,8 @@ pub(super) struct Run<'a> {
     temporary: String,
     /// Whether a worker that died may have put documents in.
     pub(super) again: bool,
+    /// Of a worker, who keeps no record: whether it has come any further.
+    worker: Option<AtomicBool>,
 }
 
 /// Why an invocation does not take a restore to its end.
@@ -73,6 +77,7 @@ impl<'a> Run<'a> {
             record,
             temporary: record.map_or_else(fresh_temporary, |record| record.state().temporary.clone()),
             again: record.is_some_and(|record| record.crashed),
+            worker: None,
         }
     }
 
@@ -87,6 +92,7 @@ impl<'a> Run<'a> {
         Self {
             temporary: temporary.to_owned(),
             again,
+            worker: Some(AtomicBool::new(false)),
             ..Self::new(prepared, job, tools, lock, None)
         }
     }
@@ -113,7 +119,18 @@ impl<'a> Run<'a> {
 
     /// Whether this invocation is to end.
     pub(super) fn must_pause(&self) -> bool {
-        self.record.is_some_and(Record::must_pause)
+        let worker = self.worker.as_ref().is_some_and(|moved| moved.load(Ordering::Acquire));
+        (worker && self.tools.deadline.is_near()) || self.record.is_some_and(Record::must_pause)
+    }
+
+    /// Something was done that need not be done again.
+    pub(super) fn has_moved(&self) {
+        if let Some(moved) = &self.worker {
+            moved.store(true, Ordering::Release);
+        }
+        if let Some(record) = self.record {
+            record.has_moved();
+        }
     }
 
     pub(super) fn mongo(&self) -> &Mongo {
@@ -312,6 +329,7 @@ impl<'a> Run<'a> {
         };
         let name = temporary.clone().unwrap_or_else(|| row.name.clone());
         self.tools.progress.step(format!("restoring {}", row.name));
+        let _alone = stream.as_ref().and_then(CollectionStream::alone);
         let mut outcome = match self.fill((place, row), &name, stream).await {
             Ok(outcome) => outcome?,
             Err(failure) => Outcome::failed(failure.at(&row.name)),

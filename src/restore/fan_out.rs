@@ -5,7 +5,7 @@
 //! 3. [`finish`] is the restore that goes on from there: what the workers counted becomes its state, and then it loads what cannot be divided, builds indexes, reads everything
 //!    back, compares, and commits. Where a share is missing it changes nothing, removes what was loaded, and lets go of the target.
 //!
-//! A share is a list of **parts**, runs of segments of one collection. A worker pauses between two parts. One that dies is followed by one that repeats the part it was in: a document that is there already,
+//! A share is a list of **parts**, runs of segments of one collection. A worker pauses within a part, too. One that dies is followed by one that repeats the part it was in: a document that is there already,
 //! and is the same, counts as inserted. So only collections are divided whose documents have a unique `_id` and no order; capped ones, time series and what is merged are [`finish`]'s.
 
 use std::collections::BTreeMap;
@@ -91,13 +91,21 @@ pub struct LoadReport {
 struct LoadState {
     /// What each part that is done counted, by its place in the share.
     done: BTreeMap<usize, Loaded>,
+    /// The part that is half done, and how far.
+    #[serde(default)]
+    going: Option<(usize, Going)>,
     /// Whether nothing was done after it was written.
     clean: bool,
 }
 
 impl LoadState {
     fn documents(&self) -> u64 {
-        self.done.values().map(|loaded| loaded.read.documents()).sum()
+        let going = self.going.iter().map(|(_, going)| &going.loaded);
+        self.done
+            .values()
+            .chain(going)
+            .map(|loaded| loaded.read.documents())
+            .sum()
     }
 }
 
@@ -239,18 +247,21 @@ async fn load_share(
     done.clean = false;
     let mut ended = journal.write(&done, &[]).await;
     let restore = collection::Run::of_worker(&prepared, job, tools, &lock, (&state.temporary, again));
-    let mut moved = false;
     for (index, part) in share.iter().enumerate() {
         if ended.is_err() || done.done.contains_key(&index) {
             continue;
         }
-        if moved && tools.deadline.is_near() {
+        if restore.must_pause() {
             break;
         }
-        ended = match load_part(&restore, *part).await {
-            Ok(loaded) => {
-                done.done.insert(index, loaded);
-                moved = true;
+        let going = done.going.take().filter(|(of, _)| *of == index);
+        ended = match load_part(&restore, *part, going.map(|(_, going)| going)).await {
+            Ok((going, whole)) => {
+                restore.has_moved();
+                match whole {
+                    true => drop(done.done.insert(index, going.loaded)),
+                    false => done.going = Some((index, going)),
+                }
                 journal.lease().check()
             }
             Err(failure) => Err(failure),
@@ -266,7 +277,12 @@ async fn load_share(
     ended.map(|()| done)
 }
 
-async fn load_part(restore: &collection::Run<'_>, part: LoadPart) -> Result<Loaded, Failure> {
+/// Loads a part, or goes on with it; says how far that went, and whether that is the end of it.
+async fn load_part(
+    restore: &collection::Run<'_>,
+    part: LoadPart,
+    going: Option<Going>,
+) -> Result<(Going, bool), Failure> {
     restore.may_go_on()?;
     let (_, row) = restore
         .rows()
@@ -281,9 +297,13 @@ async fn load_part(restore: &collection::Run<'_>, part: LoadPart) -> Result<Load
             format!("{source}: the archive has no such segments"),
         )
     })?;
+    let going = going.unwrap_or_else(|| Going {
+        passed: stream.passed,
+        ..Going::default()
+    });
     let name = restore.temporary(part.place);
     Loader::new(restore, row, &name)
-        .load_part(stream)
+        .load_part(stream, going)
         .await
         .map_err(|failure| failure.at(&row.name))
 }

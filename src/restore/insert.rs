@@ -1,17 +1,22 @@
 //! The documents of a chunk as inserts: sent again where the connection breaks, and every refusal accounted for.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::merge::{MergeCounts, merge};
 use super::report::RejectedDocument;
 use crate::backup::Tools;
 use crate::elements::Elements;
-use crate::mongo::{InsertBatch, MongoError, Order, Rejected, Validation, id_text};
+use crate::mongo::{InsertBatch, MAX_BATCH_BYTES, MongoError, Order, Rejected, Validation, id_text};
 use crate::open::Chunk;
 use crate::plan::Action;
+use crate::run::Pool;
 
 /// How often a batch is sent when the connection breaks or the primary changes.
 const TRIES: u32 = 5;
+
+/// What a batch takes on its way, in its own length: the command that is made of it, the driver's copy of that, and the message. What is there already, or is put in the place of that, takes no more.
+const COPIES: u64 = 3;
 
 /// Where documents go, and how.
 #[derive(Debug)]
@@ -21,8 +26,9 @@ pub(super) struct Goal {
     pub(super) collection: String,
     pub(super) action: Action,
     pub(super) order: Order,
-    /// How many chunks are on their way at a time.
+    /// How many pieces are on their way at a time, and what they take together.
     pub(super) workers: usize,
+    pub(super) sending: Pool,
     pub(super) validation: Validation,
     /// Measurements have no unique `_id`: what was sent twice would be there twice.
     pub(super) repeatable: bool,
@@ -31,9 +37,12 @@ pub(super) struct Goal {
     pub(super) again: bool,
 }
 
-/// What one chunk came to.
+/// What one piece came to.
 #[derive(Debug, Default)]
 pub(super) struct Counted {
+    /// How many documents it had, and how long they took.
+    pub(super) documents: u64,
+    pub(super) took: Duration,
     pub(super) inserted: u64,
     pub(super) merged: MergeCounts,
     pub(super) rejected: Vec<RejectedDocument>,
@@ -41,7 +50,11 @@ pub(super) struct Counted {
 
 /// Puts a chunk's documents into the collection.
 pub(super) async fn put(goal: Arc<Goal>, chunk: Chunk) -> Result<Counted, MongoError> {
-    let mut counted = Counted::default();
+    let began = Instant::now();
+    let mut counted = Counted {
+        documents: chunk.digest.documents(),
+        ..Counted::default()
+    };
     let mut batch = InsertBatch::default();
     for document in chunk.documents() {
         if batch.len() >= goal.batch_size || !batch.has_room(document.len()) {
@@ -54,10 +67,16 @@ pub(super) async fn put(goal: Arc<Goal>, chunk: Chunk) -> Result<Counted, MongoE
         insert(&goal, &batch, &mut counted).await?;
     }
     goal.tools.progress.add(chunk.digest.documents(), chunk.digest.bytes());
+    counted.took = began.elapsed();
     Ok(counted)
 }
 
-async fn insert(goal: &Goal, batch: &InsertBatch, counted: &mut Counted) -> Result<(), MongoError> {
+/// What it takes to put a piece in, beside the piece.
+pub(super) fn cost(piece: &Chunk) -> u64 {
+    COPIES * piece.bson.len().min(MAX_BATCH_BYTES) as u64
+}
+
+async fn insert(goal: &Goal, batch: &InsertBatch<'_>, counted: &mut Counted) -> Result<(), MongoError> {
     let Goal {
         tools,
         database,
@@ -74,7 +93,7 @@ async fn insert(goal: &Goal, batch: &InsertBatch, counted: &mut Counted) -> Resu
         {
             Err(error) if error.transient && goal.repeatable && tries < TRIES => {
                 tracing::warn!(%error, tries, "an insert is repeated");
-                tokio::time::sleep(std::time::Duration::from_millis(200 << tries)).await;
+                tokio::time::sleep(Duration::from_millis(200 << tries)).await;
             }
             other => break other?,
         }
@@ -122,7 +141,7 @@ async fn insert(goal: &Goal, batch: &InsertBatch, counted: &mut Counted) -> Resu
 }
 
 /// A refused document as it is reported.
-pub(super) fn named(batch: &InsertBatch, refused: &Rejected) -> RejectedDocument {
+pub(super) fn named(batch: &InsertBatch<'_>, refused: &Rejected) -> RejectedDocument {
     RejectedDocument {
         id: id_text(batch.document(refused.index)).unwrap_or_else(|| "(no _id)".to_owned()),
         code: refused.code,
@@ -133,7 +152,7 @@ pub(super) fn named(batch: &InsertBatch, refused: &Rejected) -> RejectedDocument
 /// An older server puts the present time in the place of a top-level `Timestamp(0,0)` when it inserts; an update by pipeline leaves it alone.
 async fn restore_empty_timestamps(
     goal: &Goal,
-    batch: &InsertBatch,
+    batch: &InsertBatch<'_>,
     inserted: impl Fn(usize) -> bool,
 ) -> Result<(), MongoError> {
     for index in 0..batch.len() {

@@ -80,7 +80,7 @@ impl<'a> Keeper<'a> {
             self.passed += 1;
         }
         match rewritten {
-            Some(bson) => Chunk::new(bson, self.hashing),
+            Some(bson) => chunk.rewritten(bson, self.hashing),
             None => chunk,
         }
     }

@@ -5,26 +5,28 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 use tracing::Instrument as _;
 
 use super::collection::{Run, hashing};
-use super::insert::{Counted, Goal, put};
+use super::insert::{Counted, Goal, cost, put};
 use super::kept::Keeper;
 use super::merge::MergeCounts;
 use super::readback::{read_back, read_back_ids};
-use super::record::Going;
+use super::record::{Going, Record};
 use super::report::RejectedDocument;
 use super::sample::Sample;
+use super::stride::Stride;
 use crate::digest::Digest;
 use crate::failure::Failure;
 use crate::mongo::{IdList, MongoError, Order, Validation};
 use crate::open::{Chunk, CollectionStream};
 use crate::plan::{Action, Method, Planned, Validators};
-use crate::run::SAVED_EVERY;
+use crate::run::{AT_LEAST_EVERY, Pool, SAVED_EVERY};
 
 /// Inserts on their way into one collection, where memory is not scarce: what keeps the cores of a small server busy.
 const WORKERS: u64 = 4;
-/// What one takes: the documents of a segment, the command made of them, and what the driver makes of that, in bytes.
+/// What one takes, in bytes, where documents are small: the command made of a segment's, and what the driver makes of that.
 const WORKER: u64 = 8 << 20;
 /// How much of the memory budget they may take, in hundredths.
 const WORKERS_SHARE: u64 = 40;
@@ -103,6 +105,7 @@ impl<'a> Loader<'a> {
                         usize::try_from((run.tools.memory.share(WORKERS_SHARE) / WORKER).clamp(1, WORKERS)).unwrap_or(1)
                     }
                 },
+                sending: Pool::of(run.tools.memory.share(WORKERS_SHARE)),
                 validation: match run.job.policy.validators {
                     // Buckets must never be written past their own validator.
                     Validators::Bypass if !timeseries => Validation::Bypassed,
@@ -125,7 +128,8 @@ impl<'a> Loader<'a> {
         let mut sample = self.sample();
         let begun_at = going.passed;
         let mut flow = self.flow(begun_at, going.loaded);
-        let taken = self.take(place, stream, begun_at, (&mut flow, &mut sample)).await;
+        let saved = self.run.record.map(|record| (place, record));
+        let taken = self.take(saved, stream, begun_at, (&mut flow, &mut sample)).await;
         let settled = flow.settle().await;
         if !taken.and_then(|whole| settled.map(|()| whole))? {
             if let Some(record) = self.run.record {
@@ -145,58 +149,67 @@ impl<'a> Loader<'a> {
     /// Whether everything was sent; else the time was up.
     async fn take(
         &self,
-        place: usize,
+        saved: Option<(usize, &Record<'_>)>,
         mut stream: CollectionStream,
         begun_at: u64,
         (flow, sample): (&mut Flow<'_>, &mut Sample),
     ) -> Result<bool, Failure> {
         let mut left_out = begun_at.saturating_sub(stream.passed);
         let mut saved_at = Instant::now();
-        while let Some(chunk) = stream.chunks.recv().await {
-            let chunk = chunk?;
+        loop {
+            let Ok(next) = timeout(AT_LEAST_EVERY, stream.chunks.recv()).await else {
+                self.may_go_on()?;
+                if self.run.must_pause() {
+                    return Ok(false);
+                }
+                continue;
+            };
+            let Some(chunk) = next.transpose()? else {
+                return Ok(true);
+            };
             let documents = chunk.digest.documents();
             let behind = chunk.behind(left_out, hashing(self.row));
             left_out = left_out.saturating_sub(documents);
             let Some(chunk) = behind else { continue };
-            // What is loaded beside can be left at any time; what is changed in place has been begun, and is taken to its end.
-            if self.row.method != Method::InPlace {
-                self.run.may_go_on()?;
-            }
-            if let Some(record) = self.run.record {
-                if record.must_pause() {
+            let mut pieces = chunk.pieces(hashing(self.row));
+            while let Some(piece) = pieces.next(flow.stride.documents()) {
+                self.may_go_on()?;
+                if self.run.must_pause() {
                     return Ok(false);
                 }
-                if saved_at.elapsed() >= SAVED_EVERY {
+                if let Some((place, record)) = saved
+                    && saved_at.elapsed() >= SAVED_EVERY
+                {
                     flow.settle().await?;
                     record.put_going(place, flow.so_far());
                     record.save_if_possible().await?;
                     saved_at = Instant::now();
                 }
-                record.has_moved();
+                self.run.has_moved();
+                let piece = flow.keep(piece);
+                sample.take(piece.documents());
+                flow.send(piece).await?;
             }
-            let chunk = flow.keep(chunk);
-            sample.take(chunk.documents());
-            flow.send(chunk).await?;
         }
-        Ok(true)
     }
 
-    /// Takes a part of a collection's documents in, as a worker does.
-    pub(super) async fn load_part(&self, stream: CollectionStream) -> Result<Loaded, Failure> {
-        let mut flow = self.flow(stream.passed, Loaded::default());
-        let taken = self.take_part(stream, &mut flow).await;
+    /// What is loaded beside can be left at any time; what is changed in place has been begun, and is taken to its end.
+    fn may_go_on(&self) -> Result<(), Failure> {
+        match self.row.method {
+            Method::InPlace => Ok(()),
+            _ => self.run.may_go_on(),
+        }
+    }
+
+    /// Takes a part of a collection's documents in, as a worker does, from where `going` is; says whether that is all of them, or the time was up.
+    pub(super) async fn load_part(&self, stream: CollectionStream, going: Going) -> Result<(Going, bool), Failure> {
+        let begun_at = going.passed;
+        let mut flow = self.flow(begun_at, going.loaded);
+        let nothing = &mut Sample::new(0, hashing(self.row));
+        let taken = self.take(None, stream, begun_at, (&mut flow, nothing)).await;
         let settled = flow.settle().await;
-        taken.and(settled).map(|()| flow.so_far().loaded)
-    }
-
-    async fn take_part(&self, mut stream: CollectionStream, flow: &mut Flow<'_>) -> Result<(), Failure> {
-        while let Some(chunk) = stream.chunks.recv().await {
-            let chunk = chunk?;
-            self.run.may_go_on()?;
-            let chunk = flow.keep(chunk);
-            flow.send(chunk).await?;
-        }
-        Ok(())
+        let whole = taken.and_then(|whole| settled.map(|()| whole))?;
+        Ok((flow.so_far(), whole))
     }
 
     /// For documents behind so many, of which so much is known.
@@ -206,6 +219,10 @@ impl<'a> Loader<'a> {
             goal: Arc::clone(&self.goal),
             keeper: self.keeper().behind(passed, loaded.ids_given),
             loaded,
+            stride: match self.row.action {
+                Action::Merge => Stride::MERGES,
+                _ => Stride::INSERTS,
+            },
             working: JoinSet::new(),
         }
     }
@@ -252,6 +269,7 @@ impl<'a> Loader<'a> {
         }
         let source = self.row.source.clone().unwrap_or_default();
         let mut streams = self.run.prepared.archive.documents(vec![(source, hashing)]);
+        let average = loaded.archive.average();
         let mut sum = Digest::default();
         let mut keeper = self.keeper();
         while let Some(mut stream) = streams.recv().await {
@@ -260,17 +278,20 @@ impl<'a> Loader<'a> {
                 let mut ids = IdList::default();
                 for document in chunk.documents() {
                     if ids.len() >= self.goal.batch_size || ids.is_full() {
-                        sum.merge(&read_back_ids(&tools.mongo, database, collection, &ids, hashing).await?);
+                        sum.merge(&read_back_ids(&tools.mongo, database, collection, (&ids, average), hashing).await?);
                         ids = IdList::default();
                     }
                     ids.push(document);
                 }
-                sum.merge(&read_back_ids(&tools.mongo, database, collection, &ids, hashing).await?);
+                sum.merge(&read_back_ids(&tools.mongo, database, collection, (&ids, average), hashing).await?);
             }
         }
         Ok(sum)
     }
 }
+
+/// What came of a piece.
+type Done = Result<Result<Counted, MongoError>, tokio::task::JoinError>;
 
 /// Documents on their way into one collection.
 struct Flow<'a> {
@@ -278,6 +299,7 @@ struct Flow<'a> {
     goal: Arc<Goal>,
     keeper: Keeper<'a>,
     loaded: Loaded,
+    stride: Stride,
     working: JoinSet<Result<Counted, MongoError>>,
 }
 
@@ -290,22 +312,36 @@ impl Flow<'_> {
         kept
     }
 
-    /// Sends a chunk off as soon as there is room for it.
-    async fn send(&mut self, chunk: Chunk) -> Result<(), Failure> {
+    /// Sends a piece off as soon as there is room for it.
+    async fn send(&mut self, piece: Chunk) -> Result<(), Failure> {
         if self.working.len() >= self.goal.workers
             && let Some(done) = self.working.join_next().await
         {
-            self.loaded.count(&self.row.name, done)?;
+            self.count(done)?;
         }
-        self.working.spawn(put(Arc::clone(&self.goal), chunk).in_current_span());
+        let memory = self.goal.sending.take(cost(&piece)).await;
+        let put = put(Arc::clone(&self.goal), piece);
+        let put = async move {
+            let counted = put.await;
+            drop(memory);
+            counted
+        };
+        self.working.spawn(put.in_current_span());
         Ok(())
+    }
+
+    fn count(&mut self, done: Done) -> Result<(), Failure> {
+        if let Ok(Ok(counted)) = &done {
+            self.stride.learn(counted.documents, counted.took);
+        }
+        self.loaded.count(&self.row.name, done)
     }
 
     /// Waits until the server has answered for everything that was sent.
     async fn settle(&mut self) -> Result<(), Failure> {
         let mut settled = Ok(());
         while let Some(done) = self.working.join_next().await {
-            settled = settled.and(self.loaded.count(&self.row.name, done));
+            settled = settled.and(self.count(done));
         }
         settled
     }
@@ -348,11 +384,7 @@ impl Loaded {
         self.repeated |= other.repeated;
     }
 
-    fn count(
-        &mut self,
-        collection: &str,
-        done: Result<Result<Counted, MongoError>, tokio::task::JoinError>,
-    ) -> Result<(), Failure> {
+    fn count(&mut self, collection: &str, done: Done) -> Result<(), Failure> {
         let counted = done.map_err(|error| {
             Failure::new(
                 crate::failure::FailureKind::Database,

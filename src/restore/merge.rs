@@ -20,43 +20,48 @@ pub struct MergeCounts {
 
 /// Settles the documents of a batch whose `_id`, or another unique key, was there already.
 ///
+/// Documents that are there are compared as they come, and not kept: they can be longer than those of the archive, and many.
+///
 /// In a merge a different document is replaced. In a load into a collection of our own, a document that is there can only be one that an insert brought whose
 /// answer was lost, so it counts as inserted if it is the same, and is refused if it is not.
 pub(super) async fn merge(
     mongo: &Mongo,
     (database, collection): (&str, &str),
-    batch: &InsertBatch,
+    batch: &InsertBatch<'_>,
     duplicates: &[Rejected],
     validation: Validation,
     action: Action,
     counted: &mut Counted,
 ) -> Result<(), MongoError> {
-    let ours = duplicates.iter().map(|duplicate| batch.document(duplicate.index));
-    let mut theirs = present(mongo, (database, collection), IdList::of(ours)).await?;
-    for duplicate in duplicates {
-        let document = batch.document(duplicate.index);
-        let there = match theirs.remove(&key(document)) {
+    let ours: Vec<&[u8]> = duplicates
+        .iter()
+        .map(|duplicate| batch.document(duplicate.index))
+        .collect();
+    let theirs = look_up(mongo, (database, collection), &ours).await?;
+    for ((duplicate, document), there) in duplicates.iter().zip(ours).zip(theirs) {
+        let there = match there {
             Some(there) => Some(there),
             None => equal_id(mongo, (database, collection), document).await?,
         };
         match there {
-            Some(there) if there == document => match action {
+            Some(There::Same) => match action {
                 Action::Merge => counted.merged.unchanged += 1,
                 _ => counted.inserted += 1,
             },
-            Some(_) if action == Action::Merge => match mongo.replace(database, collection, document, validation).await
-            {
-                Ok(()) => counted.merged.replaced += 1,
-                Err(error) if is_refusal(&error) => counted.rejected.push(named(
-                    batch,
-                    &Rejected {
-                        index: duplicate.index,
-                        code: error.code.unwrap_or(0),
-                        message: error.reason,
-                    },
-                )),
-                Err(error) => return Err(error),
-            },
+            Some(There::Other) if action == Action::Merge => {
+                match mongo.replace(database, collection, document, validation).await {
+                    Ok(()) => counted.merged.replaced += 1,
+                    Err(error) if is_refusal(&error) => counted.rejected.push(named(
+                        batch,
+                        &Rejected {
+                            index: duplicate.index,
+                            code: error.code.unwrap_or(0),
+                            message: error.reason,
+                        },
+                    )),
+                    Err(error) => return Err(error),
+                }
+            }
             // Another unique key is taken, or a document of another origin has this `_id`.
             _ => counted.rejected.push(named(batch, duplicate)),
         }
@@ -64,37 +69,66 @@ pub(super) async fn merge(
     Ok(())
 }
 
-/// The document whose `_id` the server holds to be equal, though its bytes are others: 5 and 5.0, or by the collection's collation "a" and "A".
+/// What the database has under an `_id`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum There {
+    /// The same document.
+    Same,
+    /// Another one.
+    Other,
+}
+
+impl There {
+    fn of(theirs: &[u8], ours: &[u8]) -> Self {
+        match theirs == ours {
+            true => Self::Same,
+            false => Self::Other,
+        }
+    }
+}
+
+/// What is there under the `_id` that the server holds to be equal, though its bytes are others: 5 and 5.0, or by the collection's collation "a" and "A".
 async fn equal_id(
     mongo: &Mongo,
     (database, collection): (&str, &str),
     document: &[u8],
-) -> Result<Option<Vec<u8>>, MongoError> {
+) -> Result<Option<There>, MongoError> {
     let ids = IdList::of(std::iter::once(document));
-    let mut found = mongo.read_ids(database, collection, &ids).await?;
+    let mut found = mongo
+        .read_ids(database, collection, &ids, document.len() as u64)
+        .await?;
     while let Some(reply) = found.next().await {
-        if let Some(document) = reply?.all_documents().next() {
-            return Ok(Some(document?.to_vec()));
+        if let Some(theirs) = reply?.all_documents().next() {
+            return Ok(Some(There::of(theirs?, document)));
         }
     }
     Ok(None)
 }
 
-/// The documents with these `_id`s, by [`key`].
-async fn present(
+/// What is there under the `_id` of each document, byte for byte; nothing for the second of two that have the same.
+async fn look_up(
     mongo: &Mongo,
     (database, collection): (&str, &str),
-    ids: IdList,
-) -> Result<HashMap<Vec<u8>, Vec<u8>>, MongoError> {
-    let mut theirs = HashMap::new();
-    let mut found = mongo.read_ids(database, collection, &ids).await?;
+    ours: &[&[u8]],
+) -> Result<Vec<Option<There>>, MongoError> {
+    let mut places = HashMap::new();
+    for (place, document) in ours.iter().enumerate() {
+        places.entry(key(document)).or_insert(place);
+    }
+    let mut there = vec![None; ours.len()];
+    let bytes: usize = ours.iter().map(|document| document.len()).sum();
+    let average = (bytes / ours.len().max(1)) as u64;
+    let ids = IdList::of(ours.iter().copied());
+    let mut found = mongo.read_ids(database, collection, &ids, average).await?;
     while let Some(reply) = found.next().await {
-        for document in reply?.all_documents() {
-            let document = document?;
-            theirs.insert(key(document), document.to_vec());
+        for theirs in reply?.all_documents() {
+            let theirs = theirs?;
+            if let Some(place) = places.remove(&key(theirs)) {
+                there[place] = Some(There::of(theirs, ours[place]));
+            }
         }
     }
-    Ok(theirs)
+    Ok(there)
 }
 
 /// Whether it is this one document that the server does not take, for whatever reason.

@@ -30,10 +30,10 @@ pub(super) async fn read_back_ids(
     mongo: &Mongo,
     database: &str,
     collection: &str,
-    ids: &IdList,
+    (ids, average): (&IdList, u64),
     hashing: Hashing,
 ) -> Result<Digest, MongoError> {
-    hash_all(mongo.read_ids(database, collection, ids).await?, hashing).await
+    hash_all(mongo.read_ids(database, collection, ids, average).await?, hashing).await
 }
 
 async fn hash_all(mut batches: Batches, hashing: Hashing) -> Result<Digest, MongoError> {

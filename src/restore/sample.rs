@@ -75,7 +75,9 @@ impl Sample {
             return Ok(None);
         }
         let mut found = Digest::default();
-        let mut batches = mongo.read_ids(database, collection, &self.ids).await?;
+        let mut batches = mongo
+            .read_ids(database, collection, &self.ids, self.digest.average())
+            .await?;
         while let Some(batch) = batches.next().await {
             for document in batch?.all_documents() {
                 let one = digest_of(document?, self.hashing);

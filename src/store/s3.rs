@@ -76,6 +76,15 @@ pub(super) async fn find(client: &Client, bucket: &str, key: &str) -> Result<Obj
     })
 }
 
+/// A body of an expected length, which is not held twice.
+async fn body(mut body: ByteStream, length: u64) -> Result<Bytes, aws_sdk_s3::primitives::ByteStreamError> {
+    let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or(0));
+    while let Some(next) = body.try_next().await? {
+        bytes.extend_from_slice(&next);
+    }
+    Ok(bytes.into())
+}
+
 pub(super) async fn read(
     client: &Client,
     bucket: &str,
@@ -98,9 +107,8 @@ pub(super) async fn read(
             .map_err(|error| failed(bucket, key, ACTION, &error))?;
         tries += 1;
         // The library retries a request, not a body that breaks off half-way.
-        let reason = match response.body.collect().await {
-            Ok(body) => {
-                let bytes = body.into_bytes();
+        let reason = match body(response.body, extent.length).await {
+            Ok(bytes) => {
                 if bytes.len() as u64 == extent.length {
                     return Ok(bytes);
                 }

@@ -1,9 +1,11 @@
 //! The regions that a manifest lists, one after the other; between two segments a check can pause, and goes on from what it has found so far.
 
+use std::pin::pin;
 use std::sync::Arc;
 
-use futures_util::{StreamExt as _, stream};
+use futures_util::StreamExt as _;
 use serde::{Deserialize, Serialize};
+use tokio::time::timeout;
 
 use super::{VerifyReport, checked, summary};
 use crate::archive::{Entry, Extent, Opened, Status};
@@ -12,7 +14,7 @@ use crate::digest::Digest;
 use crate::failure::Failure;
 use crate::open::{ArchiveFile, Form};
 use crate::progress::Progress;
-use crate::run::Deadline;
+use crate::run::{AT_LEAST_EVERY, Deadline};
 
 /// How far the check of an archive has come.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -123,10 +125,20 @@ impl Checked {
             };
             if let Some(entry) = &saved.entry {
                 let entry = Arc::new(entry.clone());
-                let mut chunks = stream::iter(open.segments..entry.segments.len())
-                    .map(|index| file.chunk(Arc::clone(opened), Arc::clone(&entry), index, saved.hashing))
-                    .buffered(file.ahead(&entry));
-                while let Some(chunk) = chunks.next().await {
+                let left = open.segments..entry.segments.len();
+                let mut chunks = pin!(file.chunks_of((opened, Arc::clone(&entry)), left, saved.hashing));
+                let mut moved = false;
+                loop {
+                    let Ok(next) = timeout(AT_LEAST_EVERY, chunks.next()).await else {
+                        // The store is slow. What has been found is not lost to the deadline for that.
+                        if moved && until.is_near() {
+                            self.open = Some(open);
+                            return Pace::Paused;
+                        }
+                        continue;
+                    };
+                    let Some(chunk) = next else { break };
+                    moved = true;
                     self.report.segments += 1;
                     open.segments += 1;
                     match chunk {

@@ -268,10 +268,11 @@ async fn environment(connection: &Connection) -> Result<Environment, Failure> {
 
 /// Connects; an interrupt cancels the run, which then undoes what it began.
 async fn tools(environment: &Environment) -> Result<Tools, Failure> {
+    let progress = Arc::new(Progress::default());
     let tools = Tools {
-        mongo: Mongo::connect(environment.uri()?).await?,
+        mongo: Mongo::connect(environment.uri()?).await?.telling(&progress),
         store: Store::new(),
-        progress: Arc::new(Progress::default()),
+        progress,
         cancel: CancellationToken::new(),
         deadline: Deadline::never(),
         memory: environment.memory()?,

@@ -93,7 +93,7 @@ pub async fn put(tools: &Tools, database: &str, collection: &str, documents: &[V
     put_batch(tools, database, collection, &batch).await;
 }
 
-async fn put_batch(tools: &Tools, database: &str, collection: &str, batch: &InsertBatch) {
+async fn put_batch(tools: &Tools, database: &str, collection: &str, batch: &InsertBatch<'_>) {
     let outcome = tools
         .mongo
         .insert(database, collection, batch, Order::Kept, Validation::Bypassed)

@@ -42,6 +42,11 @@ async fn fill_as(database: &str, name: &str, seeds: u32, bytes: usize, copies: i
     seed.drop().await.expect("dropped");
 }
 
+/// As large as they get, in two forms: bytes, whose text is a third longer, and numbers, whose text is several times as long.
+async fn fill_with_large(database: &str) {
+    fill_as(database, "bytes", 2, 15 << 20, 15).await;
+}
+
 /// Gives the disk back.
 async fn forget(database: &str) {
     let client = rig::shared_replica_set().client().await;
@@ -141,5 +146,42 @@ async fn a_budget_is_kept_to_by_backups_and_restores() {
         assert!(within(peak), "a restore takes {peak} kB of {budget} MB");
         forget(&target).await;
     }
+    forget(&database).await;
+}
+
+/// Thirty documents of 15 MB killed a function: each was held five times for each of four inserts, whatever the budget.
+#[tokio::test(flavor = "multi_thread")]
+async fn restores_and_merges_of_the_largest_documents_keep_to_the_default_budget() {
+    let database = rig::fresh_database_name("it");
+    fill_with_large(&database).await;
+    let folder = bucket().await.to_string();
+    peak_of(&["backup", "--mongo-db", &database, "--to", &folder]).await;
+    let target = rig::fresh_database_name("it");
+    let memory = BUDGETS[0].to_string();
+    let restore = [
+        "restore",
+        "--latest",
+        &folder,
+        "--mongo-db",
+        &target,
+        "--memory",
+        &memory,
+        "--yes",
+        "--no-snapshot",
+    ];
+    let limit = BUDGETS[0] * 1_000_000 / 1024;
+    let restored = peak_of(&restore).await;
+    assert!((1..=limit).contains(&restored), "a restore takes {restored} kB");
+    // Every other one is replaced.
+    let client = rig::shared_replica_set().client().await;
+    let there = client.database(&target).collection::<bson::Document>("bytes");
+    let odd = doc! {"copy": {"$mod": [2, 1]}};
+    there
+        .update_many(odd, doc! {"$set": {"more": 1}})
+        .await
+        .expect("changed");
+    let merged = peak_of(&restore).await;
+    assert!((1..=limit).contains(&merged), "a merge takes {merged} kB");
+    forget(&target).await;
     forget(&database).await;
 }
