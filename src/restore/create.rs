@@ -105,7 +105,7 @@ pub(super) async fn drop_collection(mongo: &Mongo, database: &str, name: &str) -
         // A server refuses to drop stored functions, and lets them be renamed.
         STORED_FUNCTIONS => {
             beside = format!("{TEMPORARY_PREFIX}dropped.{}", ObjectId::new());
-            match rename(mongo, database, name, &beside, InTheWay::Refused).await {
+            match rename(mongo, database, (name, &beside), InTheWay::Refused, None).await {
                 Err(error) if error.is(code::NAMESPACE_NOT_FOUND) => return Ok(()),
                 renamed => renamed?,
             }
