@@ -13,7 +13,7 @@ mod merge;
 mod one_at_a_time;
 mod rehearsal;
 mod replace;
-pub mod rollback;
+mod rollback;
 mod scale;
 mod silence;
 mod snapshot;
