@@ -16,8 +16,8 @@ mod too_old;
 
 use std::collections::BTreeMap;
 use std::io::Read as _;
-use std::time::Duration;
 
+use bson::doc;
 use mongotar::archive::{Compression, Manifest};
 use mongotar::backup::{BackupJob, BackupReport, Tools, backup};
 use mongotar::failure::Failure;
@@ -25,12 +25,12 @@ use mongotar::open::open;
 use mongotar::store::Location;
 
 use crate::rig::{self, Fault, Mongod, Proxy, Rule};
-use crate::support::{bucket, eventually, insert_mebibytes, job, store_through, tools_for};
+use crate::support::{bucket, eventually, eventually_so, insert_mebibytes, job, store_through, tools_for};
 
 /// A backup that stands still while its first collection, `a_large`, is being read, until somebody has done something to the database.
 struct Halted {
     /// The store leads through it.
-    _proxy: Proxy,
+    proxy: Proxy,
     tools: Tools,
     job: BackupJob,
 }
@@ -39,23 +39,22 @@ struct Halted {
 const MEBIBYTES: u64 = 96;
 
 impl Halted {
-    /// `pause` is how long the first parts take.
-    async fn new(mongod: &Mongod, database: &str, pause: Duration) -> Self {
+    async fn new(mongod: &Mongod, database: &str) -> Self {
         insert_mebibytes(&mongod.client().await, database, "a_large", MEBIBYTES).await;
         let proxy = Proxy::start(rig::shared_s3().endpoint());
-        let slow = Rule::on("PUT", "partNumber=").times(4);
-        proxy.inject(slow.then(Fault::Delay(pause)));
+        let parts = Rule::on("PUT", "partNumber=").times(usize::MAX);
+        proxy.inject(parts.then(Fault::Hold));
         let mut job = job(database, &bucket().await);
         job.compression = Compression::None;
         let uri = format!("{}&serverSelectionTimeoutMS=2000", mongod.uri());
         Self {
             tools: tools_for(&uri, store_through(&proxy)).await,
-            _proxy: proxy,
+            proxy,
             job,
         }
     }
 
-    /// Runs the backup; `act` runs when the first documents have been read.
+    /// Runs the backup; `act` runs when the first documents have been read, and no part is through before it has ended.
     async fn run(&self, act: impl Future<Output = ()>) -> Result<BackupReport, Failure> {
         let running = tokio::spawn({
             let (job, tools) = (self.job.clone(), self.tools.clone());
@@ -63,6 +62,7 @@ impl Halted {
         });
         eventually("documents are read", || self.tools.progress.now().0 > 0).await;
         act.await;
+        self.proxy.release();
         running.await.expect("no panic")
     }
 
@@ -76,6 +76,30 @@ impl Halted {
         let file = open(&self.tools.store, archive).await.expect("it can be opened");
         file.manifest().expect("it is ours").clone()
     }
+}
+
+/// Lets the server forget what it remembers: reads at any moment up to now are refused as too old when this returns. Until then it remembers as long as it
+/// does by itself, so that a busy machine cannot lose a moment too soon.
+async fn forget(client: &mongodb::Client) {
+    let window = doc! {"setParameter": 1, "minSnapshotHistoryWindowInSeconds": 1};
+    let admin = client.database("admin");
+    admin.run_command(window).await.expect("the window can be set");
+    let noise = client.database("noise");
+    let write = async || {
+        let written = noise.collection("noise").insert_one(doc! {}).await;
+        written.expect("inserted");
+    };
+    write().await;
+    let ping = noise.run_command(doc! {"ping": 1}).await.expect("an answer");
+    let now = ping.get_timestamp("operationTime").expect("a replica set tells");
+    // The history moves on only while somebody writes. When it has forgotten a later moment, it has the earlier ones.
+    eventually_so("the history moves on", async || {
+        write().await;
+        let find = doc! {"find": "noise", "readConcern": {"level": "snapshot", "atClusterTime": now}};
+        let read = noise.run_command(find).await;
+        read.is_err_and(|error| error.to_string().contains("SnapshotTooOld"))
+    })
+    .await;
 }
 
 /// Names of collections before which the backup of a large one does not read ahead to those after.

@@ -25,7 +25,7 @@ pub const BACKUP: &str = env!("CARGO_BIN_EXE_backup");
 pub const RESTORE: &str = env!("CARGO_BIN_EXE_restore");
 
 /// What AWS gives a function at the most would be 900 seconds; nothing here takes a tenth of it.
-const TIMEOUT: Duration = Duration::from_secs(90);
+const TIMEOUT: Duration = Duration::from_secs(900);
 
 /// A database with `orders` and `users`, and a folder for its archives.
 pub struct Shop {

@@ -10,6 +10,7 @@ mod runtime_api;
 mod sandbox;
 
 use super::background::background;
+use super::process::Process;
 use sandbox::Sandbox;
 use serde_json::{Value, json};
 use std::fmt;
@@ -93,6 +94,7 @@ impl LambdaBuilder {
         LambdaFunction {
             settings: Arc::new(self),
             sandbox: Arc::default(),
+            busy: Arc::default(),
             logs: Arc::default(),
         }
     }
@@ -109,6 +111,8 @@ type Logs = Arc<Mutex<Vec<String>>>;
 pub struct LambdaFunction {
     settings: Arc<LambdaBuilder>,
     sandbox: Arc<tokio::sync::Mutex<Option<Sandbox>>>,
+    /// The process that is at an invocation.
+    busy: Arc<Mutex<Option<Arc<Process>>>>,
     logs: Logs,
 }
 
@@ -146,19 +150,31 @@ impl LambdaFunction {
             event.len()
         );
         let (settings, sandbox, logs) = (self.settings.clone(), self.sandbox.clone(), self.logs.clone());
+        let busy = self.busy.clone();
         let invocation = background().spawn(async move {
             let mut slot = sandbox.lock().await;
             if slot.as_ref().is_none_or(|warm| !warm.is_alive()) {
                 *slot = Some(Sandbox::start(&settings, &logs));
             }
             let warm = slot.as_mut().expect("it has just been filled");
+            *busy.lock().unwrap_or_else(PoisonError::into_inner) = Some(warm.process());
             let (answer, fate) = warm.invoke(event, timeout).await;
+            *busy.lock().unwrap_or_else(PoisonError::into_inner) = None;
             if fate == sandbox::Fate::Ended {
                 *slot = None;
             }
             answer
         });
         invocation.await.expect("an invocation reports failures as values")
+    }
+
+    /// Kills the process that is at an invocation (SIGKILL); says whether there is one. The invocation fails with `Runtime.ExitError`, and the next one starts another process.
+    pub fn kill(&self) -> bool {
+        let busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        busy.is_some_and(|process| {
+            process.kill();
+            true
+        })
     }
 
     /// The process id of the warm process, if there is one and it is idle.

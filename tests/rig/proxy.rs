@@ -26,6 +26,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::net::TcpStream;
+use tokio::sync::watch;
 
 #[derive(Debug)]
 struct Shared {
@@ -33,6 +34,8 @@ struct Shared {
     records: Mutex<Vec<Arc<Record>>>,
     rules: Rules,
     latency: Mutex<Duration>,
+    /// Whether what is held may go on.
+    released: watch::Sender<bool>,
 }
 
 /// A proxy on a free port of 127.0.0.1.
@@ -54,6 +57,7 @@ impl Proxy {
             records: Mutex::default(),
             rules: Rules::default(),
             latency: Mutex::default(),
+            released: watch::Sender::new(false),
         });
         let serving = shared.clone();
         let server = HttpServer::start(move |request| serving.clone().forward(request));
@@ -70,6 +74,11 @@ impl Proxy {
         self.shared.rules.add(rule);
     }
 
+    /// Lets requests go on that are held, and holds none from now on.
+    pub fn release(&self) {
+        self.shared.released.send_replace(true);
+    }
+
     /// Delays every request from now on.
     pub fn set_latency(&self, latency: Duration) {
         *self.shared.latency.lock().unwrap_or_else(PoisonError::into_inner) = latency;
@@ -78,6 +87,7 @@ impl Proxy {
     /// Forgets all rules, the latency and everything counted.
     pub fn reset(&self) {
         self.shared.rules.clear();
+        self.shared.released.send_replace(false);
         self.set_latency(Duration::ZERO);
         self.shared
             .records
@@ -146,6 +156,10 @@ impl Shared {
             Some(Fault::Status(code)) => return refuse(request, &record, code).await,
             Some(Fault::CutBeforeForwarding) => return Err("cut before forwarding, as told".into()),
             Some(Fault::Delay(delay)) => tokio::time::sleep(delay).await,
+            Some(Fault::Hold) => {
+                let mut released = self.released.subscribe();
+                let _ = released.wait_for(|released| *released).await; // an error means that the proxy has gone
+            }
             Some(Fault::CutAnswerAfter(bytes)) => allowed = bytes,
             Some(Fault::CutAfterForwarding | Fault::FlipAnswer) | None => {}
         }

@@ -1,7 +1,6 @@
 //! At a terminal: progress, the question before a restore, and an interrupt.
 
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use serde_json::json;
 
@@ -135,9 +134,9 @@ async fn ctrl_c_during_a_backup_leaves_nothing_behind_and_ends_with_1() {
     let client = rig::shared_replica_set().client().await;
     support::insert_mebibytes(&client, &database, "large", 24).await;
     let proxy = Proxy::start(rig::shared_s3().endpoint());
-    // Every part takes its time, so that the interrupt meets the backup half-way.
-    let slow = Rule::on("PUT", "partNumber=").times(usize::MAX);
-    proxy.inject(slow.then(Fault::Delay(Duration::from_secs(1))));
+    // No part is through before the interrupt, so that it meets the backup half-way.
+    let parts = Rule::on("PUT", "partNumber=").times(usize::MAX);
+    proxy.inject(parts.then(Fault::Hold));
     let mut shell = Shell::new().set("MONGO_DB", &database);
     for (name, value) in rig::shared_s3().env_at(&proxy.endpoint()) {
         shell = shell.set(&name, &value);
@@ -151,6 +150,7 @@ async fn ctrl_c_during_a_backup_leaves_nothing_behind_and_ends_with_1() {
         .expect("the program starts");
     support::eventually("a part is on its way", || proxy.count("PUT", "partNumber=") > 0).await;
     interrupt(&child);
+    proxy.release();
     let said = said(child.wait_with_output().expect("it ends")).expect(1);
     assert_eq!(said.json()["error_type"], "Cancelled");
     assert!(said.err.contains("interrupted"), "{}", said.err);

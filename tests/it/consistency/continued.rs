@@ -293,9 +293,7 @@ async fn a_run_with_another_request_is_refused_and_goes_on_with_its_own() {
 /// Most invocations of a large database come after the server has forgotten the moment at which the first began.
 #[tokio::test(flavor = "multi_thread")]
 async fn when_the_history_has_run_out_between_two_invocations_the_manifest_says_for_which_collections() {
-    let mongod = rig::Mongod::builder()
-        .parameter("minSnapshotHistoryWindowInSeconds", "1")
-        .start();
+    let mongod = rig::Mongod::replica_set();
     let client = mongod.client().await;
     for at in 0..6_i64 {
         let bytes = bson::Binary {
@@ -326,22 +324,7 @@ async fn when_the_history_has_run_out_between_two_invocations_the_manifest_says_
             BackupAnswer::Finished(report) => panic!("too soon: {report:?}"),
         }
     }
-    // The history moves on only while somebody writes. When it has forgotten a later moment, it has that one.
-    let later = client
-        .database("shop")
-        .run_command(doc! {"ping": 1})
-        .await
-        .expect("a time");
-    let later = later.get_timestamp("operationTime").expect("a replica set tells");
-    support::eventually_so("the history moves on", async || {
-        let noise = client.database("noise").collection::<Document>("noise");
-        noise.insert_one(doc! {}).await.expect("inserted");
-        let concern = doc! {"level": "snapshot", "atClusterTime": later};
-        let find = doc! {"find": "a early", "readConcern": concern};
-        let read = client.database("shop").run_command(find).await;
-        read.is_err_and(|error| error.to_string().contains("SnapshotTooOld"))
-    })
-    .await;
+    super::forget(&client).await;
     // What is written now is of a later moment.
     let large = client.database("shop").collection::<Document>("b large");
     large.insert_one(doc! {"_id": 100_i64}).await.expect("inserted");

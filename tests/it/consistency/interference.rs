@@ -2,8 +2,6 @@
 //!
 //! At a cluster time, a collection that was dropped later gives no documents and no error: the trap of snapshot reads.
 
-use std::time::Duration;
-
 use bson::{Document, doc};
 use mongodb::Database;
 use mongodb::options::TimeseriesOptions;
@@ -15,7 +13,6 @@ use super::{Halted, many};
 use crate::rig::{self, Mongod};
 use crate::support::{insert, unfinished, visible};
 
-const PAUSE: Duration = Duration::from_secs(4);
 /// What is done to each is in its name.
 const INTERFERED: [&str; 5] = [
     "z_dropped",
@@ -79,7 +76,7 @@ async fn what_went_away_is_reported_failed(mongod: &Mongod, level: ConsistencyLe
     let name = rig::fresh_database_name("it");
     let database = client.database(&name);
     fill(&database).await;
-    let halted = Halted::new(mongod, &name, PAUSE).await;
+    let halted = Halted::new(mongod, &name).await;
     let interfered = async {
         interfere(&database, &client.database("admin")).await;
         halted.expect_no_progress();
@@ -130,7 +127,7 @@ async fn a_demanded_moment_is_not_reached_when_a_collection_went_away() {
     for collection in many().chain(["z_dropped".to_owned()]) {
         insert(&client, &name, &collection, vec![doc! {"_id": 1}]).await;
     }
-    let mut halted = Halted::new(mongod, &name, PAUSE).await;
+    let mut halted = Halted::new(mongod, &name).await;
     halted.job.consistency = ConsistencyDemand::Require;
     let dropped = async {
         let dropped = database.collection::<Document>("z_dropped").drop().await;
@@ -149,7 +146,7 @@ async fn what_is_created_during_the_backup_is_not_in_it_and_is_no_error() {
     let mongod = rig::shared_replica_set();
     let client = mongod.client().await;
     let name = rig::fresh_database_name("it");
-    let halted = Halted::new(mongod, &name, PAUSE).await;
+    let halted = Halted::new(mongod, &name).await;
     let created = async {
         insert(&client, &name, "b_created", vec![doc! {"_id": 1}]).await;
         halted.expect_no_progress();

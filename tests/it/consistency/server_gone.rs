@@ -1,7 +1,5 @@
 //! A server that dies in the middle.
 
-use std::time::Duration;
-
 use bson::doc;
 use mongotar::archive::SavedStatus;
 use mongotar::backup::RunStatus;
@@ -21,7 +19,7 @@ async fn a_server_that_dies_leaves_a_partial_archive_of_what_was_read() {
         .create_collection("z_empty")
         .await
         .expect("created");
-    let halted = Halted::new(&mongod, "shop", Duration::from_secs(3)).await;
+    let halted = Halted::new(&mongod, "shop").await;
     // `a_before` is through before the first documents of `a_large` are.
     let report = halted
         .run(async {

@@ -14,8 +14,19 @@ use crate::restore::data;
 use crate::restore::failpoints::Failing;
 use crate::rig::{FunctionError, LambdaFunction};
 
-/// Enough for anything but a command that stands still.
-const ENOUGH: Duration = Duration::from_secs(60);
+/// What AWS gives a function at the most.
+const ENOUGH: Duration = Duration::from_secs(900);
+
+/// Sends an event, kills the function where the armed command stands still, and takes the failpoint away.
+pub async fn kill_at_the_failpoint(failing: &Failing, function: &LambdaFunction, event: &Value) {
+    let (killed, ()) = tokio::join!(invoke(function, event), async {
+        failing.stands_still().await;
+        assert!(function.kill(), "it is at an invocation");
+    });
+    assert_eq!(killed.expect_err("it was killed").error_type, "Runtime.ExitError");
+    failing.end_what_stands_still().await;
+    failing.disarm().await;
+}
 
 /// Waits for nobody: what a dead invocation holds, it holds for 15 seconds. `folder` is where runs have their state.
 pub async fn let_all_leases_run_out(failing: &Failing, folder: &Location) {
@@ -68,14 +79,7 @@ async fn killed_at(cases: &[(&str, i32)]) {
         });
         let blocks = doc! {"blockConnection": true, "blockTimeMS": 600_000};
         failing.arm(doc! {"skip": skip}, command, blocks).await;
-        // An invocation past its time is killed with its process.
-        let (killed, ()) = tokio::join!(
-            function.invoke(event.clone(), Duration::from_secs(6)),
-            failing.stands_still()
-        );
-        assert_eq!(killed.expect_err(&at).error_type, "Sandbox.Timedout", "{at}");
-        failing.end_what_stands_still().await;
-        failing.disarm().await;
+        kill_at_the_failpoint(&failing, &function, &event).await;
         if command != "renameCollection" && command != "drop" {
             assert_eq!(data(place.state().await), before, "killed at {at}");
         }
@@ -168,13 +172,7 @@ async fn killed_in_the_middle_of_collections_that_were_half_loaded_before() {
         let at = format!("insert {skip} after {until}");
         let blocks = doc! {"blockConnection": true, "blockTimeMS": 600_000};
         failing.arm(doc! {"skip": skip}, "insert", blocks).await;
-        let (killed, ()) = tokio::join!(
-            function.invoke(event.clone(), Duration::from_secs(6)),
-            failing.stands_still()
-        );
-        assert_eq!(killed.expect_err(&at).error_type, "Sandbox.Timedout", "{at}");
-        failing.end_what_stands_still().await;
-        failing.disarm().await;
+        kill_at_the_failpoint(&failing, &function, &event).await;
         let_all_leases_run_out(&failing, &place.to.join("pre-restore").join(".in-progress")).await;
         let report = invoke(&function, &event).await.expect(&at);
         assert_eq!(report["status"], "complete", "{at}: {report}");

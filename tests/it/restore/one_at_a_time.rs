@@ -48,15 +48,15 @@ impl Scene {
         )
     }
 
-    /// Lets whoever reads the archive's documents through the proxy wait: opening the archive takes some reads, and those behind them are delayed.
-    fn hold_the_documents(&self, delay: Duration, times: usize) {
+    /// Lets whoever reads the archive's documents through the proxy wait until it releases them: opening the archive takes some reads, and those behind them are held.
+    fn hold_the_documents(&self) {
         // The whole path: a snapshot of the same second has the same name in another folder.
         let name = self.archive.trim_start_matches("s3://");
         self.shell.json(0, &["plan", &self.archive, "--replace-existing"]);
         let opening = self.proxy.count("GET", name);
         self.proxy.reset();
-        let rule = rig::Rule::on("GET", name).nth(opening + 1).times(times);
-        self.proxy.inject(rule.then(rig::Fault::Delay(delay)));
+        let rule = rig::Rule::on("GET", name).nth(opening + 1).times(usize::MAX);
+        self.proxy.inject(rule.then(rig::Fault::Hold));
     }
 
     /// Until a restore holds the lock and loads beside.
@@ -87,7 +87,7 @@ async fn a_second_restore_refuses_while_the_first_lives_and_takes_over_when_it_i
     let scene = scene().await;
     let place = &scene.place;
     let before = super::data(place.state().await);
-    scene.hold_the_documents(Duration::from_secs(600), usize::MAX);
+    scene.hold_the_documents();
     let first = scene.process();
     scene.one_is_loading().await;
     let beside = place.internals().await;
@@ -143,21 +143,21 @@ async fn a_second_restore_refuses_while_the_first_lives_and_takes_over_when_it_i
 async fn a_lock_is_renewed_for_as_long_as_its_holder_works() {
     let scene = scene().await;
     // Long enough for a busy machine not to lose two renewals.
-    let lease = Duration::from_secs(5);
-    scene.hold_the_documents(lease * 5 / 2, 1);
+    let lease = Duration::from_secs(15);
+    scene.hold_the_documents();
     let slow = support::tools_for(&rig::shared_replica_set().uri(), support::store_through(&scene.proxy)).await;
     let event = scene.event.clone();
     let first = tokio::spawn(async move { restore_with_lease(&slow, &event, lease).await });
     scene.one_is_loading().await;
-    let mut refused = 0;
-    while !first.is_finished() {
-        match restore_with_lease(&scene.place.tools, &scene.event, lease).await {
-            Err(failure) if failure.kind == FailureKind::RestoreRunning => refused += 1,
-            // It may end between the look and the second restore, which then finds another target than it planned for, or restores once more.
-            _ => break,
-        }
-    }
-    assert!(refused > 0);
+    let expiry = async || {
+        let lock = scene.lock().await.expect("a lock");
+        *lock.get_datetime("expiresAt").expect("a time")
+    };
+    let taken = expiry().await;
+    support::eventually_so("the lock is renewed", async || expiry().await > taken).await;
+    let refused = restore_with_lease(&scene.place.tools, &scene.event, lease).await;
+    assert_eq!(refused.expect_err("refused").kind, FailureKind::RestoreRunning);
+    scene.proxy.release();
     let report = first.await.expect("no panic").expect("a report");
     assert_eq!(report.status, RunStatus::Complete, "{:?}", report.verification);
 }
@@ -166,7 +166,7 @@ async fn a_lock_is_renewed_for_as_long_as_its_holder_works() {
 async fn a_restore_that_stood_still_while_another_took_over_changes_nothing() {
     let scene = scene().await;
     let place = &scene.place;
-    scene.hold_the_documents(Duration::from_secs(5), 1);
+    scene.hold_the_documents();
     let frozen = scene.process();
     scene.one_is_loading().await;
     frozen.signal("STOP");
@@ -177,6 +177,7 @@ async fn a_restore_that_stood_still_while_another_took_over_changes_nothing() {
     assert_eq!(report.status, RunStatus::Complete, "{:?}", report.verification);
     place.insert("c", numbered(500..501, "written since")).await;
     let after = place.state().await;
+    scene.proxy.release();
     frozen.signal("CONT");
     let (code, said) = tokio::task::spawn_blocking(move || frozen.ended())
         .await
@@ -195,7 +196,7 @@ async fn a_lock_that_somebody_else_took_is_noticed_before_the_commit_and_left_to
     let scene = scene().await;
     let place = &scene.place;
     let before = place.state().await;
-    scene.hold_the_documents(Duration::from_secs(3), 1);
+    scene.hold_the_documents();
     let slow = support::tools_for(&rig::shared_replica_set().uri(), support::store_through(&scene.proxy)).await;
     let event = scene.event.clone();
     // With this lease no heartbeat tells it.
@@ -205,6 +206,7 @@ async fn a_lock_that_somebody_else_took_is_noticed_before_the_commit_and_left_to
     let other = doc! {"$set": {"owner": "somebody else"}};
     let locks = place.db().collection::<Document>("mongotar.lock");
     locks.update_one(doc! {"_id": "restore"}, other).await.expect("taken");
+    scene.proxy.release();
     let report = first.await.expect("no panic").expect("a report");
     assert_eq!(report.status, RunStatus::Failed, "{:?}", report.verification);
     let lock = scene.lock().await.expect("it is not the first one's to release");

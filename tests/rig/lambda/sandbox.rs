@@ -7,7 +7,7 @@ use serde_json::Value;
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 use tokio::sync::mpsc::{self, UnboundedReceiver};
@@ -26,7 +26,7 @@ pub enum Fate {
 
 #[derive(Debug)]
 pub struct Sandbox {
-    process: Option<Process>,
+    process: Option<Arc<Process>>,
     api: RuntimeApi,
     readers: Vec<JoinHandle<()>>,
     invocations: u64,
@@ -63,7 +63,7 @@ impl Sandbox {
             .spawn_captured();
         let readers = vec![collect_lines(out, logs), collect_lines(err, logs)];
         Sandbox {
-            process: Some(process),
+            process: Some(Arc::new(process)),
             api,
             readers,
             invocations: 0,
@@ -135,15 +135,17 @@ impl Sandbox {
         }
     }
 
-    fn process(&self) -> &Process {
-        self.process.as_ref().expect("it is taken only on drop")
+    pub fn process(&self) -> Arc<Process> {
+        Arc::clone(self.process.as_ref().expect("it is taken only on drop"))
     }
 }
 
 impl Drop for Sandbox {
     /// Kills the process group and reads its logs to their end.
     fn drop(&mut self) {
-        drop(self.process.take());
+        if let Some(process) = self.process.take() {
+            process.kill();
+        }
         for reader in self.readers.drain(..) {
             let _ = reader.join();
         }

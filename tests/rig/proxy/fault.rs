@@ -18,6 +18,8 @@ pub enum Fault {
     FlipAnswer,
     /// It is forwarded after this time.
     Delay(Duration),
+    /// It is forwarded when the test releases it: `Proxy::release`.
+    Hold,
 }
 
 /// A fault and the requests it strikes: `Rule::on("PUT", "partNumber=3").nth(2).then(Fault::Status(503))`.
