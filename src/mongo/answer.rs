@@ -124,7 +124,7 @@ impl Mongo {
         asked: &Asked,
         call: impl Future<Output = T> + Send + 'static,
     ) -> Result<T, MongoError> {
-        let mut call = tokio::spawn(call.in_current_span());
+        let mut call = self.calls.spawn(call.in_current_span());
         let (mut waited, mut missed) = (0, 0);
         loop {
             match tokio::time::timeout(self.silence, &mut call).await {
@@ -179,7 +179,7 @@ impl Mongo {
 
     async fn doing(&self, selection: Option<&SelectionCriteria>, asked: &Asked) -> Doing {
         let (admin, selection) = (self.database("admin"), selection.cloned());
-        let mut question = tokio::spawn(
+        let mut question = self.calls.spawn(
             async move {
                 let mut command = admin.run_command(doc! {"currentOp": 1, "$ownOps": true, "active": true});
                 if let Some(selection) = selection {

@@ -7,6 +7,8 @@ use bson::{Document, RawDocumentBuf, doc};
 use mongodb::options::{ClientOptions, ConnectionString, SelectionCriteria, ServerAddress};
 use mongodb::{Client, Database};
 
+use tokio_util::task::TaskTracker;
+
 use super::answer::{self, Asked, SILENCE};
 use super::concern::{Concern, WriteErrors, failure_in};
 use super::{MongoError, MongoUri, ReadAt};
@@ -20,6 +22,8 @@ const SERVER_SELECTION: Duration = Duration::from_secs(15);
 /// collections, each a few round trips, would wait for the driver's 10.
 const CONNECTIONS: u32 = 64;
 const CONNECTING: u32 = 8;
+/// For how long the end of a connection is waited for.
+const ENDING: Duration = Duration::from_secs(5);
 
 /// A connection to a deployment and what is known of it.
 #[derive(Clone, Debug)]
@@ -35,6 +39,8 @@ pub struct Mongo {
     member: Option<Arc<str>>,
     /// What writes are asked to reach.
     concern: Arc<Concern>,
+    /// The driver's calls that are on their way.
+    pub(super) calls: TaskTracker,
     /// For how long a server may say nothing.
     pub(super) silence: Duration,
     /// Where it is said what is being waited for.
@@ -82,9 +88,22 @@ impl Mongo {
             direct,
             member: None,
             concern,
+            calls: TaskTracker::new(),
             silence,
             progress: None,
         })
+    }
+
+    /// Ends the connection, of which this and all others are copies. What is on its way is waited for, but no longer than a moment.
+    pub async fn shut_down(self) {
+        self.calls.close();
+        let ended = async {
+            self.calls.wait().await;
+            self.client.shutdown().await;
+        };
+        if tokio::time::timeout(ENDING, ended).await.is_err() {
+            tracing::debug!("the driver did not come to its end");
+        }
     }
 
     /// What answered.

@@ -1,10 +1,11 @@
 //! Local folders: written under a temporary name beside the goal, synced, then linked to the name, which fails where the name is taken.
 
 pub(super) mod state;
+mod unfinished;
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -107,7 +108,7 @@ pub(super) async fn put(path: &Path, bytes: Bytes) -> Result<(), StoreError> {
 /// Whether the temporary name also keeps others from writing the same file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Claim {
-    /// One writer at a time. What a killed writer left behind keeps the name taken: for names that are never used twice, as archives' are.
+    /// One writer at a time: for names that are never used twice, as archives' are.
     Name,
     /// The first to finish wins.
     Nothing,
@@ -136,12 +137,11 @@ impl Temporary {
                 .file_name()
                 .map(|name| name.to_string_lossy().into_owned())
                 .unwrap_or_default();
+            if claim == Claim::Name {
+                unfinished::sweep(&folder);
+            }
             let temporary = folder.join(temporary_name(&name, claim));
-            let file = fs::OpenOptions::new()
-                .write(true)
-                .create_new(true)
-                .mode(MODE)
-                .open(&temporary)?;
+            let file = unfinished::create(&temporary)?;
             Ok(Self {
                 file: Arc::new(file),
                 temporary,
@@ -157,7 +157,7 @@ impl Temporary {
         let goal = goal.to_owned();
         blocking(&goal.clone(), "going on with the unfinished", move || {
             Ok(Self {
-                file: Arc::new(fs::OpenOptions::new().write(true).open(&temporary)?),
+                file: Arc::new(unfinished::take_over(&temporary)?),
                 temporary,
                 location: Location::Local(goal.clone()),
                 goal,

@@ -1,7 +1,7 @@
 //! Each command: put the job together, call the library, print what it says.
 
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mongotar::backup::{BackupOrder, DatabaseChoice, RunStatus, Tools, backup, backup_several};
 use mongotar::catalog::Selection;
@@ -27,10 +27,27 @@ use crate::arguments::{
 };
 use crate::counts_to::{Output, counted};
 use crate::show_progress::Shown;
-use crate::{ask, text};
+use crate::{ask, signals, text};
+
+/// The connections that were made.
+static OPEN: Mutex<Vec<Mongo>> = Mutex::new(Vec::new());
+
+fn open() -> MutexGuard<'static, Vec<Mongo>> {
+    OPEN.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Runs the command; the exit code says how it ended.
 pub async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
+    let ended = chosen(arguments).await;
+    // Before the runtime goes: a driver's task that outlives its pool panics.
+    let connections = std::mem::take(&mut *open());
+    for connection in connections {
+        connection.shut_down().await;
+    }
+    ended
+}
+
+async fn chosen(arguments: Arguments) -> Result<ExitCode, Failure> {
     let json = arguments.json;
     match arguments.command {
         Command::Backup(arguments) => run_backup(&arguments, json).await,
@@ -266,7 +283,7 @@ async fn environment(connection: &Connection) -> Result<Environment, Failure> {
     environment.with_secret(&Secrets::default()).await
 }
 
-/// Connects; an interrupt cancels the run, which then undoes what it began.
+/// Connects; a signal cancels the run, which then undoes what it began.
 async fn tools(environment: &Environment) -> Result<Tools, Failure> {
     let progress = Arc::new(Progress::default());
     let tools = Tools {
@@ -277,16 +294,8 @@ async fn tools(environment: &Environment) -> Result<Tools, Failure> {
         deadline: Deadline::never(),
         memory: environment.memory()?,
     };
-    let cancel = tools.cancel.clone();
-    tokio::spawn(async move {
-        if tokio::signal::ctrl_c().await.is_ok() {
-            eprintln!("\nmongotar: interrupted: undoing what was begun (a second interrupt does not wait for that)");
-            cancel.cancel();
-        }
-        if tokio::signal::ctrl_c().await.is_ok() {
-            std::process::exit(1);
-        }
-    });
+    signals::cancel(tools.cancel.clone());
+    open().push(tools.mongo.clone());
     Ok(tools)
 }
 

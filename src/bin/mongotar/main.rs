@@ -9,6 +9,7 @@ mod commands;
 mod counts_to;
 mod failed;
 mod show_progress;
+mod signals;
 mod text;
 
 use std::process::ExitCode;

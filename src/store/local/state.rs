@@ -7,7 +7,7 @@ use std::path::Path;
 
 use bytes::Bytes;
 
-use super::{Claim, MODE, StoreError, blocking, folder_of, temporary_name};
+use super::{Claim, MODE, StoreError, blocking, folder_of, temporary_name, unfinished};
 
 /// What the lock of a file is called; it stays while its folder does.
 const LOCK: &str = ".lock";
@@ -82,11 +82,7 @@ fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     fs::create_dir_all(&folder)?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let temporary = folder.join(temporary_name(&name, Claim::Nothing));
-    let mut file = fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(MODE)
-        .open(&temporary)?;
+    let mut file = unfinished::create(&temporary)?;
     file.write_all(bytes)?;
     file.sync_all()?;
     fs::rename(&temporary, path)?;
