@@ -1,6 +1,8 @@
 //! The integration tests: one binary, real servers. `cargo test --test it` starts a `mongod` replica set and an S3 server once, on free ports.
 
 mod architecture;
+#[path = "../campaigns/mod.rs"]
+mod campaigns;
 mod cli;
 mod codec;
 mod consistency;
@@ -15,6 +17,7 @@ mod infra;
 mod restore;
 #[path = "../rig/mod.rs"]
 mod rig;
+mod samples;
 mod statemachines;
 mod stock_tools;
 mod store;
