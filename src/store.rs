@@ -24,10 +24,10 @@ pub use location::{Location, LocationError};
 pub use tags::Tags;
 pub use upload::{Upload, UploadState};
 
+use crate::archive::Extent;
+
 /// The folder below a destination in which runs keep their state.
 pub const IN_PROGRESS: &str = ".in-progress";
-
-use crate::archive::Extent;
 
 /// What went wrong in a store, as far as callers act differently.
 #[derive(Debug, Error)]

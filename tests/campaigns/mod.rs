@@ -9,6 +9,7 @@
 
 mod draw;
 mod kill;
+pub mod rollback;
 
 use std::pin::Pin;
 
@@ -31,7 +32,7 @@ pub struct Campaign {
     pub trial: fn(u64) -> Trial,
 }
 
-pub const CAMPAIGNS: &[Campaign] = &[kill::CAMPAIGN];
+pub const CAMPAIGNS: &[Campaign] = &[kill::CAMPAIGN, rollback::CAMPAIGN];
 
 /// One seed; a broken promise is the panic's message.
 pub async fn tried(campaign: &Campaign, seed: u64) -> Result<String, String> {

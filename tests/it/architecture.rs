@@ -8,9 +8,9 @@ const LAYERS: [&[&str]; 5] = [
     // Bytes and values: no runtime, no client, no clock.
     &["elements", "wording", "extjson", "digest", "catalog", "archive", "plan"],
     // The rim.
-    &["mongo", "store", "secrets"],
+    &["progress", "mongo", "store", "secrets"],
     // What operations share.
-    &["failure", "progress", "config", "run", "runtime", "logging", "open"],
+    &["failure", "config", "run", "runtime", "logging", "open"],
     // Operations.
     &["backup", "continued", "restore", "verify", "drill", "inspect", "counts"],
     // Shells.

@@ -10,6 +10,7 @@ mod policies;
 mod readme;
 mod refusals;
 mod restore;
+mod signals;
 mod terminal;
 
 use std::ffi::OsString;

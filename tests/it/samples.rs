@@ -30,3 +30,8 @@ fn every_campaign_has_a_sample() {
 async fn kill() {
     sample("kill").await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rollback() {
+    sample("rollback").await;
+}

@@ -1,0 +1,189 @@
+//! Signals in the middle of a run, and what runs leave that could not undo anything.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::PathBuf;
+use std::process::ChildStderr;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+
+use super::{Shell, archive, collections, numbered};
+use crate::restore::Running;
+use crate::rig::{Passage, Wire, shared_replica_set};
+use crate::support;
+
+/// A relay that holds commands until it is told to let go.
+struct Hold {
+    wire: Wire,
+    state: Arc<(Mutex<State>, Condvar)>,
+}
+
+#[derive(Default)]
+struct State {
+    holds: bool,
+    goes_on: bool,
+}
+
+impl Hold {
+    /// Holds each `command` about `collection`, or about a temporary one.
+    fn on(command: &'static str, collection: &'static str) -> Self {
+        let state = Arc::<(Mutex<State>, Condvar)>::default();
+        let shared = Arc::clone(&state);
+        let wire = Wire::start(shared_replica_set().port(), move |sent| {
+            let is_meant = sent.target() == collection || sent.target().starts_with("mongotar.tmp.");
+            if sent.name == command && is_meant && !sent.body.contains_key("singleBatch") {
+                let (state, changed) = &*shared;
+                let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+                state.holds = true;
+                let _let_go = changed
+                    .wait_while(state, |state| !state.goes_on)
+                    .unwrap_or_else(PoisonError::into_inner);
+            }
+            Passage::Through
+        });
+        Self { wire, state }
+    }
+
+    async fn holds(&self) {
+        let holds = || self.state.0.lock().unwrap_or_else(PoisonError::into_inner).holds;
+        support::eventually("a command is held", holds).await;
+    }
+
+    fn let_go(&self) {
+        self.state.0.lock().unwrap_or_else(PoisonError::into_inner).goes_on = true;
+        self.state.1.notify_all();
+    }
+}
+
+/// Reads what a program says until it says that it was interrupted.
+fn until_it_heard(running: &mut Running) -> BufReader<ChildStderr> {
+    let mut said = BufReader::new(running.0.stderr.take().expect("piped"));
+    let mut line = String::new();
+    while !line.contains("interrupted") {
+        line.clear();
+        assert_ne!(said.read_line(&mut line).expect("text"), 0, "it ended without a word");
+    }
+    said
+}
+
+fn files(folder: PathBuf) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut names: Vec<String> = entries
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect();
+    names.sort_unstable();
+    names
+}
+
+fn unfinished(shell: &Shell) -> usize {
+    let names = files(shell.path("to"));
+    names.iter().filter(|name| name.ends_with(".unfinished")).count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn both_signals_undo_a_backup_that_was_begun() {
+    for signal in ["INT", "TERM"] {
+        let (shell, _) = Shell::with_orders(numbered(0..30)).await;
+        let hold = Hold::on("find", "orders");
+        let shell = shell.set("MONGO_URI", &hold.wire.uri());
+        let mut running = Running::start(shell.command(&["backup", "--to", "to"]));
+        hold.holds().await;
+        assert_eq!(unfinished(&shell), 1, "it has begun");
+        running.signal(signal);
+        let said = until_it_heard(&mut running);
+        hold.let_go();
+        let code = running.0.wait().expect("a child").code();
+        drop(said);
+        assert_eq!(code, Some(1), "SIG{signal}");
+        assert_eq!(files(shell.path("to")), Vec::<String>::new(), "SIG{signal}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn both_signals_undo_a_restore_that_was_begun() {
+    for signal in ["INT", "TERM"] {
+        let (shell, database) = Shell::with_orders(numbered(0..30)).await;
+        let report = shell.json(0, &["backup", "--to", "to"]);
+        let hold = Hold::on("insert", "orders");
+        let shell = shell.set("MONGO_URI", &hold.wire.uri());
+        let archive = archive(&report);
+        let arguments = ["restore", &archive, "--replace-existing", "--yes", "--no-snapshot"];
+        let mut running = Running::start(shell.command(&arguments));
+        hold.holds().await;
+        running.signal(signal);
+        let said = until_it_heard(&mut running);
+        hold.let_go();
+        let code = running.0.wait().expect("a child").code();
+        drop(said);
+        assert_eq!(code, Some(1), "SIG{signal}");
+        assert_eq!(collections(&database).await, ["orders"], "SIG{signal}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_second_signal_does_not_wait_for_the_first() {
+    for (signal, code) in [("INT", 130), ("TERM", 143)] {
+        let (shell, _) = Shell::with_orders(numbered(0..30)).await;
+        let hold = Hold::on("find", "orders");
+        let shell = shell.set("MONGO_URI", &hold.wire.uri());
+        let mut running = Running::start(shell.command(&["backup", "--to", "to"]));
+        hold.holds().await;
+        running.signal("TERM");
+        let said = until_it_heard(&mut running);
+        running.signal(signal);
+        assert_eq!(running.0.wait().expect("a child").code(), Some(code));
+        drop(said);
+        hold.let_go();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_dead_backup_left_is_swept_by_the_next_and_what_a_living_one_writes_is_not() {
+    let (shell, _) = Shell::with_orders(numbered(0..30)).await;
+    let uri = shared_replica_set().uri();
+    let (dead, living) = (Hold::on("find", "orders"), Hold::on("find", "orders"));
+    let shell = shell.set("MONGO_URI", &dead.wire.uri());
+    let running = Running::start(shell.command(&["backup", "--to", "to"]));
+    dead.holds().await;
+    running.kill();
+    assert_eq!(unfinished(&shell), 1, "a dead one cannot undo anything");
+    let shell = shell.set("MONGO_URI", &living.wire.uri());
+    let mut running = Running::start(shell.command(&["backup", "--to", "to"]));
+    living.holds().await;
+    assert_eq!(
+        unfinished(&shell),
+        1,
+        "that of the dead one is gone, that of the living one there"
+    );
+    let shell = shell.set("MONGO_URI", &uri);
+    shell.run(&["backup", "--to", "to"]).expect(0);
+    assert_eq!(unfinished(&shell), 1, "the living one's");
+    living.let_go();
+    assert_eq!(running.0.wait().expect("a child").code(), Some(0));
+    assert_eq!(unfinished(&shell), 0);
+    dead.let_go();
+}
+
+/// A file that may not grow any more sends a signal that would end the program on the spot.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_limit_on_the_size_of_files_is_an_error_that_leaves_nothing() {
+    let (shell, database) = Shell::with_orders(numbered(0..3)).await;
+    let client = shared_replica_set().client().await;
+    support::insert_mebibytes(&client, &database, "large", 4).await;
+    let said = shell.shell("ulimit -f 1000; mongotar backup --to to").expect(1);
+    assert!(
+        said.err.contains("large") || said.err.contains("writing"),
+        "{}",
+        said.err
+    );
+    assert_eq!(files(shell.path("to")), Vec::<String>::new(), "{}", said.err);
+}
+
+/// The driver's tasks must not outlive its pool: some hundred quick runs showed a panic once.
+#[tokio::test(flavor = "multi_thread")]
+async fn quick_runs_end_without_a_word() {
+    let (shell, _) = Shell::with_orders(numbered(0..3)).await;
+    let archive = archive(&shell.json(0, &["backup", "--to", "to"]));
+    for _ in 0..10 {
+        let said = shell.run(&["plan", &archive, "--json"]).expect(0);
+        assert_eq!(said.err, "");
+    }
+}
