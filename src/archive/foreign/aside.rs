@@ -24,6 +24,8 @@ pub(super) enum Aside {
     Oplog,
     /// A collection of the server's own.
     System(&'static str),
+    /// `system.indexes`, in which servers before 3.0 kept the indexes of all collections.
+    Indexes,
     /// `$admin.system.users`, `.roles`, `.version`: what `mongodump --dumpDbUsersAndRoles` adds.
     UsersAndRoles,
     /// `system.views`, where nothing else says which names are views.
@@ -50,7 +52,9 @@ impl Aside {
             Self::Attributes | Self::Note | Self::System(_) | Self::UsersAndRoles | Self::Views => Bearing::NoData,
             // A collection that was created during the dump can be in the oplog alone.
             Self::Oplog => Bearing::MayNameMore,
-            Self::Separated
+            // No documents, but indexes are missing without it.
+            Self::Indexes
+            | Self::Separated
             | Self::Compressed(_)
             | Self::Packed { .. }
             | Self::NotUtf8
@@ -69,6 +73,10 @@ impl Aside {
                 "the oplog is not replayed: each collection is as of the time at which it was read".to_owned()
             }
             Self::System(why) => format!("not data: {why}"),
+            Self::Indexes => {
+                "indexes are not restored from the list of a server before 3.0: build them by hand, a unique one may be among them"
+                    .to_owned()
+            }
             Self::UsersAndRoles => "users and roles are not restored".to_owned(),
             Self::Views => {
                 "without other definitions, the views that it defines are taken for the collections that they show"
@@ -116,8 +124,10 @@ impl Aside {
         if stem.starts_with("$admin.system.") {
             return Some(Self::UsersAndRoles);
         }
-        if stem == "system.views" {
-            return Some(Self::Views);
+        match stem {
+            "system.views" => return Some(Self::Views),
+            "system.indexes" => return Some(Self::Indexes),
+            _ => {}
         }
         match belongs(stem) {
             Belongs::Data | Belongs::Through(_) => None,
@@ -152,6 +162,7 @@ mod tests {
             ("system.buckets.readings", None),
             ("system.views", Some(Bearing::NoData)),
             ("system.profile", Some(Bearing::NoData)),
+            ("system.indexes", Some(Bearing::MayBeData)),
             ("system.tomorrow", Some(Bearing::NoData)),
             ("$admin.system.users", Some(Bearing::NoData)),
         ] {

@@ -142,7 +142,7 @@ fn note_set_aside(found: &mut Found, chosen: &str, choice: &Choice) -> Option<St
     for set_aside in &found.aside {
         let (folder, why) = (set_aside.folder.as_str(), set_aside.aside.why());
         let concerns = is_within(folder, chosen) || is_within(chosen, folder) || !of_another(folder);
-        let reason = || format!("{:?} is not read: {why}", set_aside.path);
+        let reason = || format!("{:?} is not read", set_aside.path);
         match set_aside.aside.bearing() {
             Bearing::MayBeData if concerns => drop(found.incomplete.get_or_insert_with(reason)),
             Bearing::MayNameMore if concerns => drop(more.get_or_insert_with(reason)),
