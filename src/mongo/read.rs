@@ -82,6 +82,20 @@ impl Mongo {
             .await
     }
 
+    /// Opens a cursor over what a scan describes. Documents of about so many bytes are expected.
+    ///
+    /// # Errors
+    /// As [`Self::scan`].
+    pub async fn read_in(
+        &self,
+        database: &str,
+        collection: &str,
+        scan: &Scan<'_>,
+        average: u64,
+    ) -> Result<Batches, MongoError> {
+        self.scan(per_reply(average), database, collection, scan).await
+    }
+
     /// Opens a cursor over what a scan describes, with at most so many documents in a reply.
     ///
     /// # Errors

@@ -10,7 +10,6 @@ use super::indexes::{self, Which};
 use super::load::{Load, Loader, is_repeatable};
 use super::lock::Lock;
 use super::outcome::{Outcome, Outcomes};
-use super::readback::read_back;
 use super::record::{Going, Record};
 use super::violations::violations;
 use super::{Prepared, RestoreJob};
@@ -422,17 +421,16 @@ impl<'a> Run<'a> {
             }
         };
         self.tools.progress.step(format!("reading {} back", row.name));
-        let loaded = going.loaded;
         self.settle().await?;
         let uuid = match row.method {
             Method::InPlace => mongo.uuids(database).await?.remove(name).flatten(),
             // Of what is loaded beside they are asked for all at once.
             _ => None,
         };
-        let read = match row.action {
-            Action::Merge => loader.read_back_merged(&loaded).await?,
-            _ => read_back(mongo, (database, name), hashing(row), loaded.archive.average()).await?,
+        let Some(read) = loader.read_back(place, &going).await? else {
+            return Ok(None);
         };
+        let loaded = going.loaded;
         let (validator_violations, violating) = violations(mongo, database, name, self.options_in_force(row))
             .await?
             .unzip();

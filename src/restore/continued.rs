@@ -4,7 +4,7 @@
 //! (see [`record`](super::record)), under the same lock: it is left in place between two invocations, so that no other restore comes in between. A plan holds as long as nothing
 //! was loaded: until then each invocation looks whether the target is what was planned for.
 //!
-//! One thing is never cut in two: the building of a collection's indexes, and reading a collection back. An archive of others has no table of contents, and is read from its beginning in each
+//! One thing is never cut in two: the building of a collection's indexes. An archive of others has no table of contents, and is read from its beginning in each
 //! invocation.
 //!
 //! When the run is at its end, its state goes away, and its report is kept in the folder of the way back, as `restore_{time}-{hash}.report.json`: the same event again is answered with it, and nothing is

@@ -380,7 +380,7 @@ pub(super) async fn gather(
                 passed: loaded.read.documents(),
                 loaded,
                 whole: true,
-                failed_indexes: None,
+                ..Going::default()
             },
         );
     }

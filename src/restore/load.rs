@@ -12,7 +12,7 @@ use super::collection::{Run, hashing};
 use super::insert::{Counted, Goal, cost, put};
 use super::kept::Keeper;
 use super::merge::MergeCounts;
-use super::readback::{read_back, read_back_ids};
+use super::readback::{ReadBack, ReadSoFar, read_back, read_back_ids, read_back_until};
 use super::record::{Going, Record};
 use super::report::RejectedDocument;
 use super::sample::Sample;
@@ -30,6 +30,8 @@ const WORKERS: u64 = 4;
 const WORKER: u64 = 8 << 20;
 /// How much of the memory budget they may take, in hundredths.
 const WORKERS_SHARE: u64 = 40;
+/// So many bytes are read back within a second, and need no place to go on from.
+const READ_AT_ONE_GO: u64 = 16 << 20;
 /// How many refused documents of a collection are named in the report, which has to stay readable; all are counted, and all are named in the log.
 const NAMED: usize = 1_000;
 
@@ -254,39 +256,104 @@ impl<'a> Loader<'a> {
         }
     }
 
-    /// What the database has of the documents that were merged. Where it has no others, that is all it has; else they are read by their `_id`s.
-    pub(super) async fn read_back_merged(&self, loaded: &Loaded) -> Result<Digest, Failure> {
+    /// What the database has of the documents that were loaded; nothing where the time was up, with what was read in the record.
+    ///
+    /// Of a merge: where it has no others, that is all it has; else they are read by their `_id`s.
+    pub(super) async fn read_back(&self, place: usize, going: &Going) -> Result<Option<Digest>, Failure> {
+        let read = match (&going.read, self.row.action) {
+            (&ReadSoFar::ById { documents, digest }, _) => self.read_by_ids((documents, digest), &going.loaded).await?,
+            (_, Action::Merge) => match self.read_all(going).await? {
+                ReadBack::Whole(all) if all != going.loaded.archive => {
+                    self.read_by_ids((0, Digest::default()), &going.loaded).await?
+                }
+                read => read,
+            },
+            _ => self.read_all(going).await?,
+        };
+        match read {
+            ReadBack::Whole(digest) => Ok(Some(digest)),
+            ReadBack::Paused(read) => {
+                if let Some(record) = self.run.record {
+                    record.put_going(place, Going { read, ..going.clone() });
+                }
+                Ok(None)
+            }
+        }
+    }
+
+    /// Everything that the collection has.
+    async fn read_all(&self, going: &Going) -> Result<ReadBack, Failure> {
         let Goal {
             tools,
             database,
             collection,
             ..
         } = &*self.goal;
-        let hashing = hashing(self.row);
-        let all = read_back(&tools.mongo, (database, collection), hashing, loaded.archive.average()).await?;
-        if all == loaded.archive {
-            return Ok(all);
+        let (name, expected) = ((database.as_str(), collection.as_str()), &going.loaded.archive);
+        let (hashing, average) = (hashing(self.row), expected.average());
+        let at_one_go = self.run.record.is_none()
+            || expected.bytes() < READ_AT_ONE_GO
+            || self.row.kind == crate::catalog::Kind::Timeseries;
+        if at_one_go {
+            let whole = read_back(&tools.mongo, name, hashing, average).await?;
+            return Ok(ReadBack::Whole(whole));
         }
+        let pause = || {
+            self.run.has_moved();
+            self.run.must_pause()
+        };
+        let so_far = going.read.clone();
+        Ok(read_back_until(&tools.mongo, name, (hashing, average), so_far, pause).await?)
+    }
+
+    /// The archive's documents, looked up by their `_id`s, behind so many.
+    async fn read_by_ids(&self, (behind, so_far): (u64, Digest), loaded: &Loaded) -> Result<ReadBack, Failure> {
+        let Goal {
+            tools,
+            database,
+            collection,
+            ..
+        } = &*self.goal;
+        let name = (database.as_str(), collection.as_str());
+        let (hashing, average) = (hashing(self.row), loaded.archive.average());
         let source = self.row.source.clone().unwrap_or_default();
-        let mut streams = self.run.prepared.archive.documents(vec![(source, hashing)]);
-        let average = loaded.archive.average();
-        let mut sum = Digest::default();
-        let mut keeper = self.keeper();
+        let wanted = vec![(source, hashing, behind)];
+        let mut streams = self.run.prepared.archive.documents_behind(wanted);
+        let (mut sum, mut stride) = (so_far, Stride::INSERTS);
+        let mut keeper = self.keeper().behind(behind, 0);
         while let Some(mut stream) = streams.recv().await {
+            let mut left_out = behind.saturating_sub(stream.passed);
             while let Some(chunk) = stream.chunks.recv().await {
-                let chunk = keeper.keep(chunk?);
-                let mut ids = IdList::default();
-                for document in chunk.documents() {
-                    if ids.len() >= self.goal.batch_size || ids.is_full() {
-                        sum.merge(&read_back_ids(&tools.mongo, database, collection, (&ids, average), hashing).await?);
-                        ids = IdList::default();
+                let chunk = chunk?;
+                let documents = chunk.digest.documents();
+                let rest = chunk.behind(left_out, hashing);
+                left_out = left_out.saturating_sub(documents);
+                let Some(chunk) = rest else { continue };
+                let mut pieces = chunk.pieces(hashing);
+                while let Some(piece) = pieces.next(stride.documents()) {
+                    let began = Instant::now();
+                    let piece = keeper.keep(piece);
+                    let mut ids = IdList::default();
+                    for document in piece.documents() {
+                        if ids.is_full() {
+                            sum.merge(&read_back_ids(&tools.mongo, name, (&ids, average), hashing).await?);
+                            ids = IdList::default();
+                        }
+                        ids.push(document);
                     }
-                    ids.push(document);
+                    sum.merge(&read_back_ids(&tools.mongo, name, (&ids, average), hashing).await?);
+                    stride.learn(piece.digest.documents(), began.elapsed());
+                    self.run.has_moved();
+                    if self.run.must_pause() {
+                        return Ok(ReadBack::Paused(ReadSoFar::ById {
+                            documents: keeper.passed(),
+                            digest: sum,
+                        }));
+                    }
                 }
-                sum.merge(&read_back_ids(&tools.mongo, database, collection, (&ids, average), hashing).await?);
             }
         }
-        Ok(sum)
+        Ok(ReadBack::Whole(sum))
     }
 }
 

@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use super::fan_out::Share;
 use super::load::Loaded;
 use super::outcome::Outcome;
+use super::readback::ReadSoFar;
 use super::report::{RestoreReport, SnapshotReport};
 use crate::backup::BackupReport;
 use crate::catalog::Catalog;
@@ -121,6 +122,9 @@ pub(super) struct Going {
     pub(super) whole: bool,
     /// The indexes that could not be built, when they have been.
     pub(super) failed_indexes: Option<Vec<(String, MongoError)>>,
+    /// How far it has been read back since.
+    #[serde(default)]
+    pub(super) read: ReadSoFar,
 }
 
 /// The state, while an invocation works on it.

@@ -157,6 +157,92 @@ async fn what_a_merge_counts_does_not_depend_on_how_often_it_was_continued() {
     assert_eq!(verified[0]["collections"][0]["inserted"], 9);
 }
 
+/// It was asked whether it is time to pause between segments only: fifty thousand documents that are replaced one by one, which takes a minute, and a function is killed. What it had done was then
+/// counted as unchanged.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_merge_pauses_within_a_segment_and_counts_each_document_once() {
+    const DOCUMENTS: i32 = 3_000;
+    let place = place().await;
+    place.insert("c", numbered(0..DOCUMENTS, "archived")).await;
+    let archive = place.archive().await;
+    let c = place.db().collection::<bson::Document>("c");
+    c.update_many(doc! {}, doc! {"$set": {"more": 1}})
+        .await
+        .expect("changed");
+    place
+        .insert("c", numbered(DOCUMENTS..DOCUMENTS + 5, "the target's own"))
+        .await;
+    let event = json!({"archive": archive, "database": place.database, "yes": true, "snapshot": false});
+    let (hurried, this) = (hurried().await, run());
+    let mut before = 0;
+    loop {
+        let there = c
+            .count_documents(doc! {"more": {"$exists": false}})
+            .await
+            .expect("a count");
+        let replaced = i32::try_from(there).expect("few") - 5;
+        assert!(
+            (before..before + 1_000).contains(&replaced),
+            "{before} and then {replaced}"
+        );
+        if replaced > 200 {
+            break;
+        }
+        before = replaced;
+        let answer = part(&hurried, event.clone(), &this).await.expect("an answer");
+        assert_eq!(answer.status(), RunStatus::Continue);
+    }
+    let unhurried = support::tools().await;
+    let (report, _) = to_its_end(async || part(&unhurried, event.clone(), &this).await)
+        .await
+        .expect("a report");
+    assert_eq!(report.status, RunStatus::Complete, "{:?}", report.verification);
+    let merged = of(&report, "c").merged.expect("a merge");
+    assert_eq!(
+        (merged.replaced, merged.unchanged),
+        (u64::from(DOCUMENTS.unsigned_abs()), 0)
+    );
+}
+
+/// What took longer to be read back than an invocation has was begun anew in each, and the run never came to its end.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_collection_is_read_back_in_as_many_invocations_as_it_takes() {
+    let place = place().await;
+    support::insert_mebibytes(&place.client, &place.database, "large", 24).await;
+    let archive = place.archive().await;
+    let event = json!({"archive": archive, "database": place.database, "yes": true, "snapshot": false});
+    let hurried = hurried().await;
+    for action in ["replace", "merge", "merge into more"] {
+        if action == "merge into more" {
+            place.insert("large", numbered(100..103, "the target's own")).await;
+        }
+        let event = with(&event, json!({"replace_existing": action == "replace"}));
+        let this = run();
+        let mut readings = Vec::new();
+        let report = loop {
+            let tools = Tools {
+                progress: std::sync::Arc::default(),
+                ..hurried.clone()
+            };
+            let answer = part(&tools, event.clone(), &this).await.expect("an answer");
+            readings.push(tools.progress.now().2.starts_with("reading large back"));
+            match answer {
+                Continued::Finished(report) => break report,
+                Continued::Unfinished(_) => assert!(readings.len() < 200, "it never comes to its end"),
+            }
+        };
+        assert_eq!(
+            report.status,
+            RunStatus::Complete,
+            "{action}: {:?}",
+            report.verification
+        );
+        assert_eq!(of(&report, "large").db_count, 24, "{action}");
+        let readings = readings.into_iter().filter(|reading| *reading).count();
+        assert!(readings > 5, "{action}: {readings}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_else_restores_between_two_invocations_and_two_of_one_run_exclude_each_other() {
     let (place, event, wanted) = prepared().await;
