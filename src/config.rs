@@ -5,13 +5,18 @@
 
 use std::time::Duration;
 
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::failure::{Failure, FailureKind};
+use crate::hidden::{holds_one, misplaced};
 use crate::mongo::MongoUri;
 use crate::run::Memory;
 use crate::secrets::Secrets;
+
+/// The only variable that may hold a connection string.
+const URI: &str = "MONGO_URI";
 
 /// Settings that a request can leave out.
 #[derive(Clone, Debug, Default)]
@@ -32,6 +37,8 @@ pub struct Environment {
     pub memory: Option<String>,
     /// `AWS_LAMBDA_FUNCTION_MEMORY_SIZE`: how much the function has that this runs in, MB.
     pub function_memory: Option<String>,
+    /// Which of them holds a connection string that belongs elsewhere. It is not kept.
+    misplaced: Option<&'static str>,
 }
 
 impl Environment {
@@ -42,8 +49,16 @@ impl Environment {
 
     /// Reads variables from wherever they are.
     pub fn from_variables(variable: impl Fn(&str) -> Option<String>) -> Self {
-        let set = |name: &str| variable(name).filter(|value| !value.is_empty());
-        let uri = set("MONGO_URI").map(MongoUri::new);
+        let mut misplaced = None;
+        let mut set = |name: &'static str| {
+            let value = variable(name).filter(|value| !value.is_empty())?;
+            let belongs = name == URI || !holds_one(&value);
+            if !belongs {
+                misplaced = Some(name);
+            }
+            belongs.then_some(value)
+        };
+        let uri = set(URI).map(MongoUri::new);
         Self {
             database: set("MONGO_DB").or_else(|| uri.as_ref().and_then(MongoUri::database)),
             uri,
@@ -53,6 +68,20 @@ impl Environment {
             deadline_margin: set("MONGOTAR_DEADLINE_MARGIN"),
             memory: set("MONGOTAR_MEMORY"),
             function_memory: set("AWS_LAMBDA_FUNCTION_MEMORY_SIZE"),
+            misplaced,
+        }
+    }
+
+    /// Whether each variable may hold what it does.
+    ///
+    /// # Errors
+    /// [`FailureKind::InvalidRequest`], with the name of the one that holds a connection string.
+    pub fn check(&self) -> Result<(), Failure> {
+        match self.misplaced {
+            None => Ok(()),
+            Some(name) => Err(Failure::invalid(format!(
+                "{name} holds a connection string, which is not shown here: it belongs in MONGO_URI"
+            ))),
         }
     }
 
@@ -61,6 +90,7 @@ impl Environment {
     /// # Errors
     /// Where the secret cannot be read or is none; [`FailureKind::InvalidRequest`] where there is another connection string besides.
     pub async fn with_secret(mut self, secrets: &Secrets) -> Result<Self, Failure> {
+        self.check()?;
         let Some(secret) = self.uri_secret.take() else {
             return Ok(self);
         };
@@ -118,7 +148,7 @@ impl Environment {
         })?;
         uri.check().map_err(|reason| {
             Failure::invalid(format!(
-                "the connection string {uri} (MONGO_URI, --mongo-uri) is wrong: {reason}. It looks like mongodb://user:password@host:27017/?replicaSet=name"
+                "the connection string (MONGO_URI, --mongo-uri) is wrong: {reason}. It looks like mongodb://user:password@host:27017/?replicaSet=name"
             ))
         })?;
         Ok(uri)
@@ -136,11 +166,6 @@ impl Environment {
             )
         })?;
         if name.is_empty() || name.len() > 63 || name.contains(['/', '\\', '.', ' ', '"', '$', '\0']) {
-            // A connection string in the wrong place must not show its password.
-            let name = match name.contains("://") {
-                true => MongoUri::new(name).to_string(),
-                false => name,
-            };
             return Err(Failure::invalid(format!(
                 "{name:?} is not a database name that a server takes: it must not be empty, nor hold / \\ . \" $ or a space, nor be longer than 63 bytes"
             )));
@@ -149,11 +174,30 @@ impl Environment {
     }
 }
 
+/// Refuses a request that holds a connection string: no field is meant for one, and whatever quotes the field would show it.
+///
+/// # Errors
+/// [`FailureKind::InvalidRequest`], with the name of the field.
+pub(crate) fn check_request(request: &impl Serialize) -> Result<(), Failure> {
+    let request = serde_json::to_value(request).unwrap_or_default();
+    let Some(field) = misplaced(&request) else {
+        return Ok(());
+    };
+    Err(Failure::invalid(format!(
+        "{} holds a connection string, which is not shown here: it belongs in MONGO_URI",
+        match field.as_str() {
+            "" => "the event".to_owned(),
+            field => format!("{field:?}"),
+        }
+    )))
+}
+
 /// Reads the request within an event.
 ///
 /// # Errors
 /// [`FailureKind::InvalidRequest`], with the name of the field that is not known or of the wrong type.
 pub(crate) fn read_request<T: DeserializeOwned>(event: Value, what: &str) -> Result<T, Failure> {
+    check_request(&event)?;
     let request = request_in(event);
     if !request.is_object() {
         // A derived reader would take a list for the fields in their order.
@@ -178,6 +222,7 @@ pub(crate) fn read_request<T: DeserializeOwned>(event: Value, what: &str) -> Res
 /// # Errors
 /// [`FailureKind::InvalidRequest`] where it is no text.
 pub(crate) fn read_action(event: Value) -> Result<(Option<String>, Value), Failure> {
+    check_request(&event)?;
     let mut request = request_in(event);
     match request.as_object_mut().and_then(|fields| fields.remove("action")) {
         None => Ok((None, request)),

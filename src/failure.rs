@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::archive::ArchiveError;
+use crate::hidden::hidden;
 use crate::mongo::{MongoError, code};
 use crate::secrets::SecretError;
 use crate::store::{LocationError, StoreError};
@@ -74,11 +75,12 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// A failure with its message.
+    /// A failure with its message, in which connection strings are hidden.
     pub fn new(kind: FailureKind, message: impl Into<String>) -> Self {
+        let message = message.into();
         Self {
             kind,
-            message: message.into(),
+            message: hidden(&message).into_owned(),
         }
     }
 
@@ -95,7 +97,7 @@ impl Failure {
     /// The same failure, with where it happened.
     #[must_use]
     pub fn at(mut self, place: impl fmt::Display) -> Self {
-        self.message = format!("{place}: {}", self.message);
+        self.message = hidden(&format!("{place}: {}", self.message)).into_owned();
         self
     }
 }

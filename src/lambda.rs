@@ -82,7 +82,9 @@ impl Function {
     /// Sets up logging and the S3 client, in the init phase. The database is connected to with the first event, so that a database that is away is an error with a name
     /// and no crash in a loop.
     pub async fn start() -> Self {
+        logging::hide_in_panics();
         let layer = tracing_subscriber::fmt::layer()
+            .with_writer(logging::Hiding(std::io::stdout))
             .json()
             .with_current_span(true)
             .with_span_list(false);

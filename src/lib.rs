@@ -25,6 +25,7 @@ pub mod continued;
 pub mod counts;
 pub mod drill;
 pub mod failure;
+pub mod hidden;
 pub mod inspect;
 pub mod lambda;
 pub mod logging;

@@ -2,11 +2,16 @@
 //!
 //! `MONGOTAR_LOG` is a level (`warn`), or a list of them by where the lines come from (`info,mongotar::store=warn`); the longest name that fits rules.
 
+use std::io::{self, Write};
+
 use tracing_subscriber::Layer;
 use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry::Registry;
 use tracing_subscriber::util::SubscriberInitExt as _;
+
+use crate::hidden::{hidden, hidden_line, holds_one};
 
 /// The variable that says which lines are wanted.
 pub const VARIABLE: &str = "MONGOTAR_LOG";
@@ -26,6 +31,47 @@ pub fn start(layer: impl Layer<Registry> + Send + Sync, usual: &str, silent: &[&
             "{VARIABLE} is not understood, the usual lines are logged: {reason}; give a level such as `info`, or a list such as `info,mongotar::store=warn`"
         );
     }
+}
+
+/// Where log lines go, each with its connection strings hidden.
+#[derive(Debug)]
+pub struct Hiding<W>(pub W);
+
+/// What one line is written to.
+#[derive(Debug)]
+pub struct HidingWriter<O>(O);
+
+impl<'a, O: Write, W: Fn() -> O + 'a> MakeWriter<'a> for Hiding<W> {
+    type Writer = HidingWriter<O>;
+
+    fn make_writer(&'a self) -> Self::Writer {
+        HidingWriter((self.0)())
+    }
+}
+
+impl<O: Write> Write for HidingWriter<O> {
+    /// A layer writes each line by one call.
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(line);
+        self.0.write_all(hidden_line(&text).as_bytes())?;
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+/// Has a panic whose message holds a connection string say so without it; any other is reported as ever.
+pub fn hide_in_panics() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let text = panic.to_string();
+        match holds_one(&text) {
+            true => eprintln!("{}", hidden(&text)),
+            false => usual(panic),
+        }
+    }));
 }
 
 /// What is asked for, or else what is usual, and why.

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::archive::{Compression, Payload};
 use crate::catalog::Selection;
-use crate::config::Environment;
+use crate::config::{Environment, check_request};
 use crate::failure::{Failure, FailureKind};
 use crate::run::Run;
 use crate::store::Location;
@@ -199,6 +199,8 @@ impl BackupRequest {
     /// # Errors
     /// [`FailureKind::ConfigurationMissing`] where database or destination are nowhere to be found.
     pub fn into_order(self, environment: &Environment) -> Result<BackupOrder, Failure> {
+        check_request(&self)?;
+        environment.check()?;
         let databases = chosen(self.database, environment)?;
         let destination: Location = self
             .destination

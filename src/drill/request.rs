@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Environment, read_request};
+use crate::config::{Environment, check_request, read_request};
 use crate::failure::{Failure, FailureKind};
 use crate::plan::check_database;
 use crate::restore::{ArchiveChoice, RestoreJob, RestoreRequest};
@@ -59,6 +59,8 @@ impl DrillRequest {
     /// # Errors
     /// [`FailureKind::ConfigurationMissing`] or [`FailureKind::InvalidRequest`].
     pub fn into_job(self, environment: &Environment) -> Result<DrillJob, Failure> {
+        check_request(&self)?;
+        environment.check()?;
         let newest = || {
             environment
                 .destination

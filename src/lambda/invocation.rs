@@ -1,5 +1,6 @@
 //! One invocation: whose run it belongs to, what is logged and measured of it, and what its answer's carrier can hold.
 
+use std::any::Any;
 use std::io::Write as _;
 use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::time::Duration;
@@ -16,6 +17,7 @@ use crate::backup::{BackupAnswer, DatabaseReport, Retention, RunStatus};
 use crate::config::Environment;
 use crate::continued::{Continued, Unfinished};
 use crate::failure::Failure;
+use crate::hidden::{hidden, holds_one, misplaced};
 use crate::metrics::{Metric, Metrics, flag};
 use crate::restore::folder_for;
 use crate::run::{Deadline, Run};
@@ -156,7 +158,11 @@ pub(super) struct Invocation {
 impl Invocation {
     pub(super) fn of(function: &'static str, event: &LambdaEvent<Value>, environment: &Environment) -> Self {
         let LambdaEvent { payload, context } = event;
-        // A name that no server takes may be a connection string in the wrong place.
+        // An event that holds a connection string is refused, and nothing of it is logged.
+        let payload = match misplaced(payload) {
+            None => payload,
+            Some(_) => &Value::Null,
+        };
         let given = |name: &str| payload.get(name).or_else(|| payload.get("detail")?.get(name));
         let database = match given("database") {
             None | Some(Value::Null) => environment.database(None).ok(),
@@ -197,7 +203,7 @@ impl Invocation {
             let answered = AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|panic| {
                 self.measure::<A>(None);
                 tracing::error!("a bug: the function panicked, as standard error has it");
-                resume_unwind(panic)
+                resume_unwind(without_connection_string(panic))
             });
             self.measure(answered.as_ref().ok());
             match answered {
@@ -253,6 +259,15 @@ impl Invocation {
         let milliseconds = |time: OffsetDateTime| time.unix_timestamp_nanos() as f64 / 1e6;
         let deadline = self.deadline as f64;
         deadline - milliseconds(now) < NEAR * (deadline - milliseconds(self.began))
+    }
+}
+
+/// The runtime answers with a panic's message.
+fn without_connection_string(panic: Box<dyn Any + Send>) -> Box<dyn Any + Send> {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    match text.or_else(|| panic.downcast_ref::<&str>().copied()) {
+        Some(text) if holds_one(text) => Box::new(hidden(text).into_owned()),
+        _ => panic,
     }
 }
 

@@ -53,7 +53,10 @@ impl Mongo {
     /// # Errors
     /// Where the string is wrong, no server answers, or the credentials are refused.
     pub async fn connect(uri: &MongoUri) -> Result<Self, MongoError> {
-        let failed = |error: mongodb::error::Error| MongoError::new(format!("connecting to {uri}"), &error, uri);
+        // What the parser says of a wrong one may hold a piece of a password.
+        uri.check()
+            .map_err(|reason| MongoError::unexpected("connecting to MongoDB", reason))?;
+        let failed = |error: mongodb::error::Error| MongoError::new("connecting to MongoDB", &error, uri);
         let mut parsed = ConnectionString::parse(uri.expose()).map_err(failed)?;
         let silence = silence(&mut parsed);
         let mut options = ClientOptions::parse(parsed).await.map_err(failed)?;

@@ -110,7 +110,7 @@ impl MongoError {
     pub(crate) fn unexpected(action: impl Into<String>, reason: impl Into<String>) -> Self {
         Self {
             action: action.into(),
-            reason: reason.into(),
+            reason: crate::hidden::hidden(&reason.into()).into_owned(),
             code: None,
             transient: false,
         }

@@ -5,7 +5,55 @@ use std::fmt;
 use mongodb::error::ErrorKind;
 use mongodb::options::ConnectionString;
 
-/// A MongoDB connection string. `Debug` and `Display` show neither user nor password, so that it can stand in any error.
+use crate::hidden::{HIDDEN, hidden, percent_decoded};
+
+/// From how many characters on a secret is looked for within words, too.
+const SHORT: usize = 4;
+/// What the resolvers of names say of a host that is none.
+const NOT_FOUND: [&str; 3] = ["lookup address", "DNS resolution", "resolve"];
+/// Options of connection strings, which may be named.
+const OPTIONS: [&str; 38] = [
+    "appName",
+    "authMechanism",
+    "authMechanismProperties",
+    "authSource",
+    "compressors",
+    "connectTimeoutMS",
+    "directConnection",
+    "heartbeatFrequencyMS",
+    "journal",
+    "loadBalanced",
+    "localThresholdMS",
+    "maxConnecting",
+    "maxIdleTimeMS",
+    "maxPoolSize",
+    "maxStalenessSeconds",
+    "minPoolSize",
+    "readConcernLevel",
+    "readPreference",
+    "readPreferenceTags",
+    "replicaSet",
+    "retryReads",
+    "retryWrites",
+    "serverMonitoringMode",
+    "serverSelectionTimeoutMS",
+    "socketTimeoutMS",
+    "srvMaxHosts",
+    "srvServiceName",
+    "ssl",
+    "tls",
+    "tlsAllowInvalidCertificates",
+    "tlsCAFile",
+    "tlsCertificateKeyFile",
+    "tlsInsecure",
+    "uuidRepresentation",
+    "w",
+    "waitQueueTimeoutMS",
+    "wtimeoutMS",
+    "zlibCompressionLevel",
+];
+
+/// A MongoDB connection string. `Debug` and `Display` show nothing of it, so that it can stand in any error.
 #[derive(Clone, PartialEq, Eq)]
 pub struct MongoUri(String);
 
@@ -35,36 +83,88 @@ impl MongoUri {
     /// # Errors
     /// What is wrong, without credentials.
     pub fn check(&self) -> Result<(), String> {
-        let Err(error) = ConnectionString::parse(&self.0) else {
-            return Ok(());
-        };
-        let userinfo = self.userinfo().unwrap_or_default();
-        if userinfo.contains(['/', '?', '#', '[', ']', '@']) || userinfo.matches(':').count() > 1 {
-            // Where the parser takes half of a password for a host, its message holds that half.
-            return Err(
-                "user name or password hold one of : / ? # [ ] @, which must be written as %3A %2F %3F %23 %5B %5D %40"
-                    .to_owned(),
-            );
+        match ConnectionString::parse(&self.0) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(self.what_is_wrong(&error)),
         }
-        let reason = match error.kind.as_ref() {
-            ErrorKind::InvalidArgument { message, .. } => message.clone(),
-            kind => kind.to_string(),
-        };
-        Err(self.redact(&reason))
     }
 
-    /// Takes every trace of the credentials out of a text, such as a driver's error.
+    /// The parser takes half of a password for a host or an option, and its message quotes that half. So where there may be a password, each piece of the string is tried by itself, and only said
+    /// which is wrong.
+    fn what_is_wrong(&self, error: &mongodb::error::Error) -> String {
+        let refused = |text: String| ConnectionString::parse(text).is_err();
+        let Some((scheme, rest)) = self.0.split_once("://").filter(|(scheme, _)| is_scheme(scheme)) else {
+            return "it does not begin with mongodb:// or mongodb+srv://".to_owned();
+        };
+        let Some(userinfo) = self.userinfo() else {
+            return match error.kind.as_ref() {
+                ErrorKind::InvalidArgument { message, .. } => self.redact(message),
+                kind => self.redact(&kind.to_string()),
+            };
+        };
+        if userinfo.contains(['/', '?', '#', '[', ']', '@']) || userinfo.matches(':').count() > 1 {
+            return
+                "user name or password hold one of : / ? # [ ] @, which must be written as %3A %2F %3F %23 %5B %5D %40"
+                    .to_owned();
+        }
+        let hosts = rest[userinfo.len() + 1..].split(['/', '?']).next().unwrap_or_default();
+        if hosts.is_empty() {
+            return "it names no host after the @".to_owned();
+        }
+        if refused(format!("{scheme}://{hosts}/")) {
+            return match scheme.contains('+') {
+                true => "what stands after the last @ is not one host without a port, as mongodb+srv:// wants it",
+                false => "what stands after the last @ are no hosts with ports, such as host:27017,second:27017",
+            }
+            .to_owned();
+        }
+        let options = rest.rsplit_once('?').map_or("", |(_, options)| options);
+        match options.split('&').find(|option| refused(format!("{scheme}://{hosts}/?{option}"))) {
+            Some(option) => match option.split_once('=').filter(|(name, _)| is_option(name)) {
+                Some((name, _)) => format!("its option {name} has a value that is not understood"),
+                None => "it has an option that is not understood".to_owned(),
+            },
+            None => "user name, password or database hold a character that must be percent-encoded, or its options do not go together".to_owned(),
+        }
+    }
+
+    /// A text of the driver's or the server's, such as an error: as it is, or not at all where it holds a piece of the credentials.
     pub(super) fn redact(&self, text: &str) -> String {
-        let mut clean = text.replace(&self.0, &self.to_string());
+        // A password with an `@` in it, and no host after that: its end was taken for a host, and looked for.
+        if self.userinfo().is_some() && NOT_FOUND.iter().any(|words| text.contains(words)) {
+            return "no server can be reached: a host of the connection string is not known here. Check its hosts; an @ in a password must be written as %40".to_owned();
+        }
+        match self.secrets().iter().any(|secret| holds(text, secret)) {
+            true => "what was answered is not shown, since it holds a piece of the connection string".to_owned(),
+            false => hidden(text).into_owned(),
+        }
+    }
+
+    /// What must not be in any text: the string itself, its credentials, and options that are secrets.
+    fn secrets(&self) -> Vec<String> {
+        let mut secrets = vec![self.0.clone()];
+        let mut add = |secret: &str| {
+            secrets.extend([secret.to_owned(), percent_decoded(secret)]);
+        };
         if let Some(userinfo) = self.userinfo() {
-            clean = clean.replace(userinfo, "***");
-            if let Some((_, password)) = userinfo.split_once(':').filter(|(_, password)| !password.is_empty()) {
-                clean = clean
-                    .replace(password, "***")
-                    .replace(&percent_decoded(password), "***");
+            add(userinfo);
+            if let Some((_, password)) = userinfo.split_once(':') {
+                add(password);
             }
         }
-        clean
+        let options = self.0.split_once('?').map_or("", |(_, options)| options);
+        for (name, value) in options.split('&').filter_map(|option| option.split_once('=')) {
+            let name = name.to_ascii_lowercase();
+            if ["password", "properties", "token"]
+                .iter()
+                .any(|secret| name.contains(secret))
+            {
+                add(value);
+                value.split([',', ':']).for_each(&mut add);
+            }
+        }
+        secrets.retain(|secret| !secret.is_empty());
+        secrets
     }
 
     fn userinfo(&self) -> Option<&str> {
@@ -75,14 +175,8 @@ impl MongoUri {
 
 impl fmt::Display for MongoUri {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Options can hold secrets too (AWS session tokens, key file passwords), so nothing after the hosts is shown.
-        let Some((scheme, rest)) = self.0.split_once("://") else {
-            return f.write_str("(not a connection string)");
-        };
-        // The last `@` first, and then the `?`: a password may wrongly hold either.
-        let (hidden, rest) = rest.rsplit_once('@').map_or(("", rest), |(_, hosts)| ("***@", hosts));
-        let hosts = rest.split_once('?').map_or(rest, |(before, _)| before);
-        write!(f, "{scheme}://{hidden}{hosts}")
+        // Not even its hosts: of a string without one, the end of a password is taken for it.
+        f.write_str(HIDDEN)
     }
 }
 
@@ -92,63 +186,109 @@ impl fmt::Debug for MongoUri {
     }
 }
 
-fn percent_decoded(text: &str) -> String {
-    let bytes = text.as_bytes();
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while at < bytes.len() {
-        let escaped = (bytes[at] == b'%')
-            .then(|| text.get(at + 1..at + 3))
-            .flatten()
-            .and_then(|hex| u8::from_str_radix(hex, 16).ok());
-        out.push(escaped.unwrap_or(bytes[at]));
-        at += if escaped.is_some() { 3 } else { 1 };
-    }
-    String::from_utf8_lossy(&out).into_owned()
+fn is_scheme(text: &str) -> bool {
+    matches!(text, "mongodb" | "mongodb+srv")
+}
+
+/// Whether that is the name of an option, and so no piece of a password.
+fn is_option(name: &str) -> bool {
+    OPTIONS.iter().any(|known| known.eq_ignore_ascii_case(name))
+}
+
+/// Whether the text holds the secret: one of a few letters as a word, since most texts have those letters.
+fn holds(text: &str, secret: &str) -> bool {
+    let is_apart = |next: Option<char>| next.is_none_or(|next| !next.is_alphanumeric());
+    text.match_indices(secret).any(|(at, _)| {
+        secret.chars().count() >= SHORT
+            || is_apart(text[..at].chars().next_back()) && is_apart(text[at + secret.len()..].chars().next())
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// The half of a password before its `?` was shown, and the half after its `/`, which the parser takes for something else.
+    /// The half of a password before its `?` was shown, the half after its `/`, which the parser takes for something else, and what follows an `@` where no host does.
     #[test]
-    fn a_password_that_should_have_been_escaped_does_not_show_either() {
-        for password in [
-            "half?other",
-            "half/other",
-            "half@other",
-            "ha:f:other",
-            "half#other",
-            "half[other",
+    fn a_connection_string_that_is_mistyped_shows_no_piece_of_its_password() {
+        for wrong in [
+            "mongodb://root:half?other@db.example/shop?w=1",
+            "mongodb://root:half/other@db.example/shop?w=1",
+            "mongodb://root:half@other@db.example/shop?w=1",
+            "mongodb://root:ha:f:other@db.example/shop?w=1",
+            "mongodb://root:half#other@db.example/shop?w=1",
+            "mongodb://root:half[other@db.example/shop?w=1",
         ] {
-            let uri = MongoUri::new(format!("mongodb://root:{password}@db.example/shop?w=1"));
-            assert_eq!(uri.to_string(), "mongodb://***@db.example/shop");
-            if let Err(reason) = uri.check() {
-                assert!(!reason.contains("half") && !reason.contains("other"), "{reason}");
-                assert!(reason.contains("%40"), "it says what to do: {reason}");
-            }
+            let reason = MongoUri::new(wrong).check().expect_err(wrong);
+            assert!(!reason.contains("half") && !reason.contains("other"), "{reason}");
+            assert!(reason.contains("%40"), "it says what to do: {reason}");
+        }
+        for (wrong, words) in [
+            ("localhost:27017", "mongodb://"),
+            ("mysql://h/", "mongodb://"),
+            ("root:half@other", "mongodb://"),
+            ("mongodb://h:port/", "port"),
+            ("mongodb://", "host"),
+            ("mongodb://root:half@", "no host"),
+            ("mongodb://root:half@other:x", "such as host:27017"),
+            ("mongodb+srv://root:half@other.half.x:1", "without a port"),
+            ("mongodb://root:half@h/?tls=half", "option tls"),
+            ("mongodb://root:half@h/?half=other", "an option"),
+            (
+                "mongodb://root:half@h/?readPreference=mongodb://other",
+                "option readPreference",
+            ),
+            ("mongodb://ro%ot:half@h/", "percent-encoded"),
+        ] {
+            let uri = MongoUri::new(wrong);
+            let Err(reason) = uri.check() else {
+                panic!("{wrong} was taken")
+            };
+            assert!(reason.contains(words), "{wrong}: {reason}");
+            assert!(
+                !reason.contains("half") && !reason.contains("other"),
+                "{wrong}: {reason}"
+            );
+            assert_eq!(format!("{uri} {uri:?}"), format!("{HIDDEN} {HIDDEN}"));
         }
         assert_eq!(MongoUri::new("mongodb://u:p%40@h:27017/shop?w=1").check(), Ok(()));
-        for wrong in ["localhost:27017", "mongodb://h:port/", "mongodb://", "mysql://h/"] {
-            assert!(MongoUri::new(wrong).check().is_err(), "{wrong}");
-        }
     }
 
+    /// Where only the password was starred out of a text, the letters that were missing were the password.
     #[test]
-    fn credentials_never_show() {
+    fn a_text_with_a_piece_of_the_credentials_is_not_shown_at_all() {
         let uri = MongoUri::new(
-            "mongodb://root:p%40ss@db.example:27017/shop?authSource=admin&tlsCertificateKeyFilePassword=k",
+            "mongodb://root:p%40ss@db.example:27017/shop?authSource=admin&tlsCertificateKeyFilePassword=kkkk&authMechanismProperties=AWS_SESSION_TOKEN:tttt",
         );
-        assert_eq!(uri.to_string(), "mongodb://***@db.example:27017/shop");
-        assert_eq!(format!("{uri:?}"), uri.to_string());
         assert_eq!(uri.database().as_deref(), Some("shop"));
-        let text = uri.redact("cannot authenticate root:p%40ss with p@ss at mongodb://root:p%40ss@db.example:27017/shop?authSource=admin&tlsCertificateKeyFilePassword=k");
-        assert!(!text.contains("p%40ss") && !text.contains("p@ss"), "{text}");
+        for text in [
+            "not p%40ss",
+            "not p@ss!",
+            "at root:p%40ss",
+            "key kkkk",
+            "xttttx",
+            "mongodb://elsewhere/",
+        ] {
+            let shown = uri.redact(text);
+            assert!(
+                !shown.contains("ss!") && !shown.contains('*') && shown != text,
+                "{shown}"
+            );
+        }
+        for text in [
+            "no such host: db.example:27017",
+            "not authorized on shop to execute command",
+        ] {
+            assert_eq!(uri.redact(text), text);
+        }
+        let short = MongoUri::new("mongodb://root:a@h/");
+        assert_eq!(short.redact("a part"), short.redact("(a)"), "as a word");
+        assert_eq!(short.redact("Authentication failed."), "Authentication failed.");
+        // Its host is the end of a password.
+        let mistyped = MongoUri::new("mongodb://root:half@other");
+        assert_eq!(mistyped.check(), Ok(()));
+        let said = mistyped.redact("other:27017: failed to lookup address information: Name or service not known");
+        assert!(!said.contains("other") && said.contains("%40"), "{said}");
         assert_eq!(MongoUri::new("mongodb://a,b/?replicaSet=rs").database(), None);
-        assert_eq!(
-            MongoUri::new("mongodb+srv://u:p@c.example/").to_string(),
-            "mongodb+srv://***@c.example/"
-        );
     }
 }

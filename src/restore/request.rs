@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::archive::ArchiveName;
 use crate::backup::Retention;
 use crate::catalog::Selection;
-use crate::config::{Environment, read_request};
+use crate::config::{Environment, check_request, read_request};
 use crate::failure::{Failure, FailureKind};
 use crate::plan::{Existing, Extra, Inference, Policy, Rename, Validators};
 use crate::run::Run;
@@ -169,6 +169,8 @@ impl RestoreRequest {
     /// # Errors
     /// [`FailureKind::ConfigurationMissing`] or [`FailureKind::InvalidRequest`].
     pub fn into_job(self, environment: &Environment) -> Result<RestoreJob, Failure> {
+        check_request(&self)?;
+        environment.check()?;
         let archive = self.archive.ok_or_else(|| {
             Failure::new(
                 FailureKind::ConfigurationMissing,

@@ -7,6 +7,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use thiserror::Error;
 
+use crate::hidden::hidden;
+
 /// An object, or the folder that objects are in.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Location {
@@ -75,17 +77,13 @@ impl FromStr for Location {
     type Err = LocationError;
 
     fn from_str(text: &str) -> Result<Self, LocationError> {
-        // Any address with a scheme may hold a password, such as a connection string in the wrong place.
         let error = || LocationError {
-            text: match (text.split_once("://"), text.rsplit_once('@')) {
-                (Some((scheme, _)), Some((_, rest))) => format!("{scheme}://***@{rest}"),
-                _ => text.to_owned(),
-            },
+            text: hidden(text).into_owned(),
         };
         if let Some(rest) = text.strip_prefix("s3://") {
             let (bucket, key) = rest.split_once('/').unwrap_or((rest, ""));
-            // No bucket has an `@` in its name: what stands before it are keys, which other tools take here.
-            if bucket.is_empty() || bucket.contains('@') {
+            // No bucket has an `@` or a `:` in its name: they belong to keys, which other tools take here.
+            if bucket.is_empty() || bucket.contains(['@', ':']) {
                 return Err(error());
             }
             return Ok(Self::S3 {
@@ -139,9 +137,9 @@ mod tests {
         assert_eq!(at("backups").expect("valid").join("x").to_string(), "backups/x");
         assert_eq!(at("x.tar").expect("valid").parent().to_string(), ".");
         assert_eq!(at("p/x.tar").expect("valid").file_name(), "x.tar");
-        for secret in ["mongodb://u:secret@h/", "s3://id:secret@b/k"] {
+        for secret in ["mongodb://u:secret@h/", "s3://id:secret@b/k", "s3://id:a/secret@b/k"] {
             let error = at(secret).expect_err("no location").to_string();
-            assert!(!error.contains("secret") && error.contains("***@"), "{error}");
+            assert!(!error.contains("secret") && error.contains("not shown"), "{error}");
         }
         for wrong in ["", "s3://", "s3:///key", "gs://b/k"] {
             assert!(at(wrong).is_err(), "{wrong}");

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Environment, read_request};
+use crate::config::{Environment, check_request, read_request};
 use crate::failure::{Failure, FailureKind};
 use crate::restore::ArchiveChoice;
 use crate::run::Run;
@@ -46,6 +46,8 @@ impl VerifyRequest {
     /// # Errors
     /// [`FailureKind::ConfigurationMissing`].
     pub fn into_job(self, environment: &Environment) -> Result<VerifyJob, Failure> {
+        check_request(&self)?;
+        environment.check()?;
         let newest = || {
             environment
                 .destination

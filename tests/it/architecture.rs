@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 /// The layers from below: a module may use those of its own layer and of the layers before it.
 const LAYERS: [&[&str]; 5] = [
     // Bytes and values: no runtime, no client, no clock.
-    &["elements", "wording", "extjson", "digest", "catalog", "archive", "plan"],
+    &[
+        "elements", "wording", "hidden", "extjson", "digest", "catalog", "archive", "plan",
+    ],
     // The rim.
     &["progress", "mongo", "store", "secrets"],
     // What operations share.

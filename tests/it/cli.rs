@@ -5,6 +5,7 @@ mod backup;
 mod closed_pipe;
 mod counts;
 mod environment;
+mod hidden;
 mod looking;
 mod policies;
 mod readme;

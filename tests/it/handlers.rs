@@ -3,6 +3,7 @@
 mod backup;
 mod continued;
 mod dry_run;
+mod hidden;
 mod large;
 mod logs;
 mod metrics;

@@ -209,6 +209,7 @@ async fn run_against(arguments: &Verify, json: bool) -> Result<ExitCode, Failure
 /// The database that is meant by a connection string with its name, or by its name where the environment has the connection string.
 async fn live(against: &str) -> Result<(Environment, String), Failure> {
     let mut environment = Environment::read();
+    environment.check()?;
     if !against.contains("://") {
         environment = environment.with_secret(&Secrets::default()).await?;
         let database = environment.database(Some(against.to_owned()))?;
@@ -217,7 +218,7 @@ async fn live(against: &str) -> Result<(Environment, String), Failure> {
     let uri = MongoUri::new(against);
     let database = uri.database().ok_or_else(|| {
         Failure::invalid(format!(
-            "{uri} names no database to compare with: write it after the hosts, as in mongodb://host:27017/shop?authSource=admin"
+            "the connection string names no database to compare with: write it after the hosts, as in mongodb://host:27017/shop?authSource=admin"
         ))
     })?;
     environment.uri = Some(uri);
@@ -227,15 +228,14 @@ async fn live(against: &str) -> Result<(Environment, String), Failure> {
 }
 
 async fn run_list(arguments: Folder, json: bool) -> Result<ExitCode, Failure> {
-    let folder = arguments
-        .folder
-        .or_else(|| Environment::read().destination)
-        .ok_or_else(|| {
-            Failure::new(
-                FailureKind::ConfigurationMissing,
-                "no folder: name one, or set MONGOTAR_TO to s3://bucket/prefix/ or a path",
-            )
-        })?;
+    let environment = Environment::read();
+    environment.check()?;
+    let folder = arguments.folder.or(environment.destination).ok_or_else(|| {
+        Failure::new(
+            FailureKind::ConfigurationMissing,
+            "no folder: name one, or set MONGOTAR_TO to s3://bucket/prefix/ or a path",
+        )
+    })?;
     let archives = inspect::list(&Store::new(), &folder.parse()?).await?;
     print(json, &archives, |archives| text::list(archives))?;
     Ok(ExitCode::SUCCESS)

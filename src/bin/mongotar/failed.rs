@@ -3,14 +3,14 @@
 use std::process::ExitCode;
 
 use mongotar::failure::{Failure, FailureKind};
-use mongotar::mongo::MongoUri;
+use mongotar::hidden::{HIDDEN, hidden, holds_one};
 use serde_json::json;
 
 /// For people on standard error; with `--json` for machines on standard output as well, where they look for the result.
 pub fn failure(failure: &Failure, json: bool) -> ExitCode {
-    eprintln!("mongotar: {failure}");
+    eprintln!("mongotar: {}", hidden(&failure.to_string()));
     if json {
-        print_json(failure.kind, &failure.message);
+        print_json(failure.kind, &hidden(&failure.message));
     }
     match failure.kind {
         FailureKind::ConfigurationMissing | FailureKind::InvalidRequest => ExitCode::from(2),
@@ -28,7 +28,7 @@ pub fn usage(error: &clap::Error) -> ExitCode {
     }
     let said = without_credentials(error.render().to_string());
     eprint!("{said}");
-    if std::env::args_os().any(|argument| argument == "--json") {
+    if wants_json() {
         print_json(FailureKind::InvalidRequest, said.trim());
     }
     code
@@ -45,16 +45,20 @@ pub fn dotenv(error: &dotenvy::Error) -> Failure {
     Failure::invalid(format!(".env cannot be read: {reason}"))
 }
 
+/// Whether the result is to be JSON, where the command line was not understood.
+pub fn wants_json() -> bool {
+    std::env::args_os().any(|argument| argument == "--json")
+}
+
 /// The parser quotes what it did not expect, and that may be a connection string.
 fn without_credentials(mut said: String) -> String {
     for argument in std::env::args_os() {
         let argument = argument.to_string_lossy();
-        if let Some(at) = argument.find("mongodb") {
-            let uri = &argument[at..];
-            said = said.replace(uri, &MongoUri::new(uri).to_string());
+        if holds_one(&argument) {
+            said = said.replace(&*argument, HIDDEN);
         }
     }
-    said
+    hidden(&said).into_owned()
 }
 
 fn print_json(kind: FailureKind, message: &str) {

@@ -8,6 +8,7 @@ mod ask;
 mod commands;
 mod counts_to;
 mod failed;
+mod misplaced;
 mod show_progress;
 mod signals;
 mod text;
@@ -20,6 +21,10 @@ use mongotar::failure::{Failure, FailureKind};
 
 fn main() -> ExitCode {
     mongotar::runtime::with_one_arena();
+    mongotar::logging::hide_in_panics();
+    if let Err(failure) = misplaced::check(std::env::args_os()) {
+        return failed::failure(&failure, failed::wants_json());
+    }
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => return failed::usage(&error),
@@ -34,7 +39,7 @@ fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Err(error) if !error.not_found() => return Err(failed::dotenv(&error)),
         _ => {}
     }
-    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let layer = tracing_subscriber::fmt::layer().with_writer(mongotar::logging::Hiding(std::io::stderr));
     mongotar::logging::start(layer, "warn", &[]);
     let runtime = mongotar::runtime::runtime()
         .map_err(|error| Failure::new(FailureKind::Store, format!("the runtime cannot start: {error}")))?;
