@@ -28,7 +28,7 @@ pub enum FailureKind {
     DatabaseUnauthorized,
     /// S3 or the file system failed.
     Store,
-    /// The role or the file's permissions do not allow it.
+    /// The role, the file's permissions, or the object's storage class do not allow it.
     StoreDenied,
     /// The archive is not there.
     ArchiveNotFound,
@@ -129,7 +129,7 @@ impl From<StoreError> for Failure {
         let kind = match error {
             StoreError::NotFound(_) => FailureKind::ArchiveNotFound,
             StoreError::Exists(_) => FailureKind::ArchiveExists,
-            StoreError::Denied { .. } => FailureKind::StoreDenied,
+            StoreError::Denied { .. } | StoreError::Archived(_) => FailureKind::StoreDenied,
             StoreError::Changed(_) | StoreError::Failed { .. } => FailureKind::Store,
         };
         Self::new(kind, error.to_string())

@@ -1,96 +1,19 @@
 //! Looking into archives without restoring them: which there are, what is in one, and its documents as text.
 
-use serde::{Deserialize, Serialize};
+mod listed;
+
+use serde::Serialize;
 use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 
-use crate::archive::{ArchiveName, Compression, Manifest, Saved, Status};
+use crate::archive::{Manifest, Saved, Status};
 use crate::digest::Hashing;
 use crate::extjson::{Encoder, Style};
 use crate::failure::{Failure, FailureKind};
 use crate::open::{Source, open};
 use crate::plan::Contents;
-use crate::store::{Location, Store};
+use crate::store::Store;
 
-/// One archive in a folder.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Listed {
-    /// Its name.
-    pub name: ArchiveName,
-    /// Where it is.
-    pub archive: Location,
-    /// Its length.
-    pub bytes: u64,
-    /// How it is compressed.
-    pub compression: Compression,
-    /// What the manifest beside it says; absent where there is none.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub summary: Option<Summary>,
-}
-
-/// What the manifest beside an archive says. It is not authenticated: the one inside rules.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Summary {
-    /// Whether everything is in it.
-    pub status: Status,
-    /// The database.
-    pub database: String,
-    /// How many collections, time series and views.
-    pub collections: u64,
-    /// How many documents.
-    pub documents: u64,
-    /// Their size as BSON.
-    pub bytes: u64,
-}
-
-/// The archives in a folder, oldest first.
-///
-/// # Errors
-/// What the store answered.
-pub async fn list(store: &Store, folder: &Location) -> Result<Vec<Listed>, Failure> {
-    let objects = store.list(folder, "backup_").await?;
-    let mut found = Vec::new();
-    for object in &objects {
-        let Some((name, compression)) = ArchiveName::of_object(&object.location.file_name()) else {
-            continue;
-        };
-        let beside = objects
-            .iter()
-            .find(|other| other.location.file_name() == name.sidecar());
-        let summary = match beside {
-            Some(sidecar) => {
-                let all = crate::archive::Extent {
-                    offset: 0,
-                    length: sidecar.bytes,
-                };
-                let text = store.read(sidecar, all).await?;
-                let manifest = Manifest::from_sidecar(&text).ok();
-                manifest
-                    .filter(|manifest| manifest.compression == compression)
-                    .map(|manifest| summary(&manifest))
-            }
-            None => None,
-        };
-        found.push(Listed {
-            name,
-            archive: object.location.clone(),
-            bytes: object.bytes,
-            compression,
-            summary,
-        });
-    }
-    found.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(found)
-}
-
-fn summary(manifest: &Manifest) -> Summary {
-    Summary {
-        status: manifest.status,
-        database: manifest.source.database.clone(),
-        collections: manifest.collections.len() as u64,
-        documents: manifest.collections.iter().map(|saved| saved.documents).sum(),
-        bytes: manifest.collections.iter().map(|saved| saved.bytes).sum(),
-    }
-}
+pub use listed::{Listed, ListedStatus, Summary, list};
 
 /// What is in an archive: its manifest where it is ours, what a survey found where it is not.
 #[derive(Clone, Debug, Serialize)]

@@ -51,6 +51,9 @@ pub enum StoreError {
         /// The S3 action or file operation that was refused.
         action: &'static str,
     },
+    /// The object lies in a tier that cannot be read at once.
+    #[error("{0} lies in an archive tier (Glacier): have S3 restore it first, then read it")]
+    Archived(Location),
     /// Anything else.
     #[error("{action} {location}: {reason}")]
     Failed {

@@ -237,6 +237,7 @@ where
     let status = error.raw_response().map(|response| response.status().as_u16());
     match (code(error), status) {
         (Some("NoSuchKey" | "NotFound" | "NoSuchBucket"), _) | (None, Some(404)) => StoreError::NotFound(location),
+        (Some("InvalidObjectState"), _) => StoreError::Archived(location),
         (Some("PreconditionFailed"), _) | (_, Some(412)) if action == "s3:GetObject" => StoreError::Changed(location),
         (Some("PreconditionFailed" | "ConditionalRequestConflict"), _) | (_, Some(409 | 412)) => {
             StoreError::Exists(location)

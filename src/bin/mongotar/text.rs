@@ -350,6 +350,7 @@ pub fn list(archives: &[Listed]) -> String {
         &"collections",
         &"documents",
     ])];
+    let mut notes = String::new();
     for listed in archives {
         let size = megabytes(listed.bytes);
         rows.push(match &listed.summary {
@@ -357,14 +358,17 @@ pub fn list(archives: &[Listed]) -> String {
                 &listed.archive,
                 &size,
                 &summary.database,
-                &summary.status,
+                &listed.status,
                 &summary.collections,
                 &summary.documents,
             ]),
-            None => row(&[&listed.archive, &size, &"no manifest beside it"]),
+            None => row(&[&listed.archive, &size, &"-", &listed.status]),
         });
+        if let Some(reason) = &listed.reason {
+            let _ = writeln!(notes, "! {}: {reason}", listed.archive);
+        }
     }
-    table(&rows)
+    table(&rows) + &notes
 }
 
 pub fn show(shown: &Shown) -> String {

@@ -3,6 +3,7 @@
 use std::fs;
 
 use bson::doc;
+use mongotar::store::Location;
 use serde_json::{Value, json};
 
 use super::{Shell, archive, ids, named, names, numbered, text};
@@ -68,7 +69,7 @@ async fn archives_are_listed_oldest_first_with_what_their_manifests_say() {
             said.out
         );
     }
-    // Where the manifest's copy is gone, and where the archive is another's, there is nothing to sum up.
+    // Where the manifest's copy is gone, the archive has its own; where it is another's, there is nothing to sum up.
     let manifest = fs::read_dir(shell.path("folder"))
         .expect("a folder")
         .map(|entry| entry.expect("an entry").path())
@@ -79,9 +80,117 @@ async fn archives_are_listed_oldest_first_with_what_their_manifests_say() {
     let rows = listed.as_array().expect("a list");
     assert_eq!(rows[0]["name"], ANCESTORS, "the oldest comes first");
     let without = rows.iter().filter(|row| row.get("summary").is_none()).count();
-    assert_eq!((rows.len(), without), (4, 2));
+    assert_eq!((rows.len(), without), (4, 1));
+    let states: Vec<&str> = rows.iter().filter_map(|row| row["status"].as_str()).collect();
+    assert_eq!(states, ["unknown", "complete", "complete", "complete"]);
     let said = shell.run(&["list", "folder"]).expect(0);
-    assert!(said.out.contains("no manifest beside it"), "{}", said.out);
+    assert!(said.out.contains("not one of mongotar's"), "{}", said.out);
+}
+
+/// An archive that was cut to a third was listed as `complete`, by the word of the manifest's copy beside it.
+#[tokio::test]
+async fn an_archive_that_is_not_as_it_was_written_is_listed_so() {
+    let (shell, database) = Shell::with_orders(numbered(0..500)).await;
+    let client = rig::shared_s3().client().await;
+    for (to, options) in [("folder", &["--compression", "none"][..]), ("bucket", &[][..])] {
+        let folder = match to {
+            "bucket" => support::bucket().await,
+            local => Location::Local(shell.path(local)),
+        };
+        let to = folder.to_string();
+        let arguments = [&["backup", "--to", to.as_str()], options].concat();
+        let report = shell.json(0, &arguments);
+        let place: Location = archive(&report).parse().expect("a location");
+        let sidecar = place.parent().join(&format!("{}.manifest.json", text(&report["name"])));
+        let whole = fetch(&client, &place).await;
+        let status = |code| {
+            let listed = shell.json(code, &["list", &folder.to_string()]);
+            assert_eq!(listed.as_array().map(Vec::len), Some(1), "{listed}");
+            listed[0].clone()
+        };
+        assert_eq!(
+            (&status(0)["status"], &status(0)["summary"]["documents"]),
+            (&json!("complete"), &json!(500))
+        );
+
+        let mut altered = whole.clone();
+        let in_the_footer = altered.len() - 100;
+        altered[in_the_footer] ^= 1;
+        let mut longer = whole.clone();
+        longer.push(0);
+        for beside in [true, false] {
+            for (bytes, what) in [
+                (whole[..whole.len() / 3].to_vec(), "footer"),
+                (whole[..100].to_vec(), "100 bytes"),
+                (Vec::new(), "0 bytes"),
+                (altered.clone(), "footer"),
+                (longer.clone(), "footer"),
+            ] {
+                // Without the manifest's copy, a beginning that is too short to tell could be anybody's.
+                replace(&client, &place, bytes).await;
+                let listed = status(0);
+                assert_eq!(
+                    (&listed["status"], listed.get("summary")),
+                    (&json!("damaged"), None),
+                    "{what} {beside}: {listed}"
+                );
+                assert!(text(&listed["reason"]).contains(what), "{what}: {listed}");
+            }
+            let said = shell.run(&["list", &folder.to_string()]).expect(0);
+            assert!(said.out.contains("DAMAGED") && said.out.contains("! "), "{}", said.out);
+            replace(&client, &place, whole.clone()).await;
+            if beside {
+                remove(&client, &sidecar).await;
+            }
+        }
+        // The manifest is in the archive, too.
+        let listed = status(0);
+        assert_eq!(
+            (&listed["status"], &listed["summary"]["database"]),
+            (&json!("complete"), &json!(database))
+        );
+    }
+}
+
+async fn fetch(client: &aws_sdk_s3::Client, location: &Location) -> Vec<u8> {
+    match location {
+        Location::Local(path) => fs::read(path).expect("a file"),
+        Location::S3 { bucket, key } => {
+            let object = client
+                .get_object()
+                .bucket(bucket)
+                .key(key)
+                .send()
+                .await
+                .expect("an object");
+            object.body.collect().await.expect("its bytes").to_vec()
+        }
+    }
+}
+
+async fn replace(client: &aws_sdk_s3::Client, location: &Location, bytes: Vec<u8>) {
+    match location {
+        Location::Local(path) => fs::write(path, bytes).expect("written"),
+        Location::S3 { bucket, key } => {
+            let put = client.put_object().bucket(bucket).key(key).body(bytes.into());
+            put.send().await.expect("put");
+        }
+    }
+}
+
+async fn remove(client: &aws_sdk_s3::Client, location: &Location) {
+    match location {
+        Location::Local(path) => fs::remove_file(path).expect("removed"),
+        Location::S3 { bucket, key } => {
+            client
+                .delete_object()
+                .bucket(bucket)
+                .key(key)
+                .send()
+                .await
+                .expect("removed");
+        }
+    }
 }
 
 #[tokio::test]
