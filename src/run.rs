@@ -114,9 +114,9 @@ impl Run {
     }
 }
 
-/// A time as it stands in manifests and reports.
+/// A time as it stands in manifests, states and reports: to the millisecond, so that how long something took is known of short runs too.
 pub(crate) fn rfc3339(time: OffsetDateTime) -> String {
-    time.replace_nanosecond(0)
+    time.replace_millisecond(time.millisecond())
         .unwrap_or(time)
         .format(&Rfc3339)
         .unwrap_or_default()
@@ -162,6 +162,27 @@ mod tests {
         assert_ne!(folder("a"), folder("b"));
         assert_eq!(folder("a"), folder("a"));
         assert_ne!(run("a", "").of_database("x"), run("a", "").of_database("y"));
+    }
+
+    /// Times were whole seconds, so that a run of 0.9 s took 0 s or 1 s.
+    #[test]
+    fn how_long_it_took_is_known_to_the_millisecond() {
+        let at = |nanoseconds: i64| {
+            let time = OffsetDateTime::UNIX_EPOCH + time::Duration::nanoseconds(nanoseconds);
+            rfc3339(time)
+        };
+        assert_eq!(at(1_234_999_999), "1970-01-01T00:00:01.234Z");
+        assert_eq!(between(&at(0), &at(1_234_999_999)), Duration::from_millis(1_234));
+        assert_eq!(
+            between(&at(5_000_000_000), &at(0)),
+            Duration::ZERO,
+            "a clock that was set back"
+        );
+        // What others have written, and older states.
+        assert_eq!(
+            between("2026-11-21T02:00:00Z", "2026-11-21T03:00:01.5+01:00"),
+            Duration::from_millis(1_500)
+        );
     }
 
     #[test]

@@ -16,8 +16,8 @@ use super::{
 use crate::archive::{ArchiveName, Entry, Manifest};
 use crate::failure::{Failure, FailureKind};
 use crate::mongo::Moment;
-use crate::run::{Journal, Lease, Recorded, Run, Taken, between, since};
-use crate::store::Object;
+use crate::run::{Journal, Lease, Recorded, Run, Taken, between};
+use crate::store::{Location, Object};
 
 /// Begins the run's backup, or goes on with it; ends near the deadline. The same run again goes on, or finds what came of it.
 ///
@@ -129,9 +129,14 @@ pub(super) async fn finish(
     archive: &Object,
 ) -> Result<BackupAnswer, Failure> {
     let sidecar = put_sidecar(job, tools, manifest).await;
-    let report =
-        BackupReport::new(manifest, archive, sidecar, since(&manifest.created)).kept(class(job, &manifest.name));
+    let report = report(job, manifest, archive, sidecar);
     Ok(BackupAnswer::Finished(Box::new(report)))
+}
+
+/// What is said of a finished run: the same whenever its event comes, since all of it is in the manifest.
+fn report(job: &BackupJob, manifest: &Manifest, archive: &Object, sidecar: Result<Location, String>) -> BackupReport {
+    let took = between(&manifest.created, &manifest.finished);
+    BackupReport::new(manifest, archive, sidecar, took).kept(class(job, &manifest.name))
 }
 
 /// What is decided when a backup begins, and holds in every invocation.
@@ -178,10 +183,7 @@ pub(super) async fn finished_before(
             let object = manifest.name.object(manifest.compression);
             let listed = tools.store.list(&job.destination, &object).await?;
             let found = listed.into_iter().find(|found| found.location.file_name() == object);
-            return Ok(found.map(|archive| {
-                let took = between(&manifest.created, &manifest.finished);
-                BackupReport::new(&manifest, &archive, Ok(location), took).kept(class(job, &manifest.name))
-            }));
+            return Ok(found.map(|archive| report(job, &manifest, &archive, Ok(location))));
         }
     }
     Ok(None)

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use crate::archive::{ArchiveName, Status};
 use crate::backup::RunStatus;
 use crate::failure::Failure;
 use crate::mongo::MongoError;
 use crate::restore::{RestoreReport, Verification};
+use crate::run::rfc3339;
 use crate::store::Location;
 use crate::verify::VerifyReport;
 use crate::wording::{count, duration, first_few, size};
@@ -84,7 +84,7 @@ impl DrillReport {
             archive: None,
             archive_age_seconds: None,
             archive_bytes_checked: None,
-            started: began.format(&Rfc3339).unwrap_or_default(),
+            started: rfc3339(began),
             seconds: took.as_secs_f64(),
             scratch: found.scratch,
             dropped: found.dropped.is_ok(),

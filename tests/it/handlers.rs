@@ -10,6 +10,7 @@ mod metrics;
 mod refusals;
 mod restore;
 mod schemas;
+mod seconds;
 mod secret;
 mod warm;
 
