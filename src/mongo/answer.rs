@@ -239,7 +239,7 @@ mod tests {
             (rawdoc! {"find": "c"}, false),
         ] {
             limit(&mut command, Duration::from_secs(2));
-            assert_eq!(command.get_i64("maxTimeMS") == Ok(2_000), limited, "{command:?}");
+            assert_eq!(command.get_i64("maxTimeMS").is_ok(), limited, "{command:?}");
         }
     }
 }
