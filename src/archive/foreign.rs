@@ -21,6 +21,7 @@ mod error;
 mod gunzip;
 mod member;
 mod metadata;
+mod omissions;
 mod parts;
 mod promise;
 mod read;

@@ -76,13 +76,12 @@ impl Other {
 
 /// The packets with which an encrypted message begins (RFC 9580, 4.2 and 5): a session key for a public key (version 3) or for a passphrase (version 4).
 fn is_gpg(head: &[u8]) -> bool {
-    match *head {
-        [0x84, _, 3, ..] | [0x85, _, _, 3, ..] | [0x86, _, _, _, _, 3, ..] | [0xc1, _, 3, ..] | [0xc1, _, _, 3, ..] => {
-            true
-        }
-        [0x8c, 4..=64, 4, ..] | [0xc3, 4..=64, 4, ..] => true,
-        _ => false,
-    }
+    let for_a_key = matches!(
+        *head,
+        [0x84, _, 3, ..] | [0x85, _, _, 3, ..] | [0x86, _, _, _, _, 3, ..] | [0xc1, _, 3, ..] | [0xc1, _, _, 3, ..]
+    );
+    let for_a_passphrase = matches!(*head, [0x8c | 0xc3, 4..=64, 4, ..]);
+    for_a_key || for_a_passphrase
 }
 
 /// Refuses a tar of the files in which a server keeps its data; by the name of one.

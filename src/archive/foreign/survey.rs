@@ -279,6 +279,14 @@ impl Found {
 }
 
 impl Folder {
+    /// Whether nothing in it is a collection, or speaks of one.
+    pub(super) fn is_empty(&self) -> bool {
+        self.files.is_empty()
+            && self.buckets.is_empty()
+            && self.definitions.is_empty()
+            && self.all_definitions.is_none()
+    }
+
     fn define_once(&mut self, stem: &str, path: &str, header: &Header) -> Result<(), ForeignError> {
         match self.definition_paths.insert(stem.to_owned(), path.to_owned()) {
             None => Ok(()),

@@ -1,0 +1,60 @@
+//! Members that were not read: each is named, and what may be missing is said.
+
+use std::collections::BTreeMap;
+
+use super::Choice;
+use super::aside::Bearing;
+use super::survey::{Found, SetAside};
+
+/// How many members that are not read are named for each reason.
+const MAX_NAMED: usize = 20;
+
+/// Databases that every dump of a whole server has, and nobody restores by accident.
+const SERVER_DATABASES: [&str; 3] = ["admin", "config", "local"];
+
+/// Names what is not read, and says what may be missing. The answer is why there may be more collections, where no data is missing.
+pub(super) fn note_set_aside(found: &mut Found, chosen: &str, choice: &Choice) -> Option<String> {
+    let is_within = |inner: &str, outer: &str| {
+        outer.is_empty() || inner == outer || inner.strip_prefix(outer).is_some_and(|rest| rest.starts_with('/'))
+    };
+    let of_another = |folder: &str| {
+        let known = found.folders.get(folder).is_some_and(|folder| !folder.is_empty());
+        known || choice.database.is_some() || is_of_server(folder)
+    };
+    let mut more = None;
+    let mut by_reason: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for set_aside in &found.aside {
+        let (folder, why) = (set_aside.folder.as_str(), set_aside.aside.why());
+        let concerns = is_within(folder, chosen) || is_within(chosen, folder) || !of_another(folder);
+        let reason = || format!("{:?} is not read", set_aside.path);
+        match set_aside.aside.bearing() {
+            Bearing::MayBeData if concerns => drop(found.incomplete.get_or_insert_with(reason)),
+            Bearing::MayNameMore if concerns => drop(more.get_or_insert_with(reason)),
+            _ => {}
+        }
+        by_reason.entry(why).or_default().push(format!("{:?}", set_aside.path));
+    }
+    for (why, paths) in by_reason {
+        let (named, rest) = paths.split_at(paths.len().min(MAX_NAMED));
+        let and_more = match rest.len() {
+            0 => String::new(),
+            rest => format!(" and {rest} more"),
+        };
+        found
+            .warnings
+            .push(format!("not read: {}{and_more}: {why}", named.join(", ")));
+    }
+    more
+}
+
+/// Whether a folder is that of a server's own database.
+pub(super) fn is_of_server(folder: &str) -> bool {
+    SERVER_DATABASES.contains(&folder.rsplit('/').next().unwrap_or_default())
+}
+
+/// The member that is most likely what was meant to be restored.
+pub(super) fn example(found: &Found) -> Option<String> {
+    let may_be = |set_aside: &&SetAside| set_aside.aside.bearing() == Bearing::MayBeData;
+    let first = found.aside.iter().find(may_be).or(found.aside.first())?;
+    Some(format!("{:?} ({})", first.path, first.aside.why()))
+}
