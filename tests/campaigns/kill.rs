@@ -1,6 +1,6 @@
 //! `kill -9` of a function at any moment of a backup, a restore or a drill, as often as the seed says; the same event again goes on, and ends as if nothing had been.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bson::{DateTime, doc};
 use mongotar::store::Location;
@@ -13,14 +13,13 @@ use crate::support;
 pub const CAMPAIGN: Campaign = Campaign {
     name: "kill",
     promise: "a function that is killed at any moment, three times at the most, leaves a run that the same event ends: complete, equal, no state left behind",
-    sample: 0..6,
+    // A backup, a restore and a drill.
+    sample: &[100, 104, 107],
     trial,
 };
 
 /// What AWS gives a function at the most.
 const ENOUGH: Duration = Duration::from_secs(900);
-/// What is killed within: an undisturbed run of this data ends sooner, also on a quick machine.
-const WITHIN_MS: u64 = 3_000;
 /// How often one run is killed at the most.
 const KILLS: u64 = 3;
 /// How often an event is sent at the most until its run is at its end; one that waits for a dead one's lease waits 200 ms each time.
@@ -89,7 +88,11 @@ impl Scene {
     async fn backup(self, draw: &mut Draw) -> String {
         let function = self.function(BACKUP, &self.source);
         let event = json!({"run": run(), "compression": draw.one_of(&["none", "gzip", "zstd"]), "payload": draw.one_of(&["jsonl", "bson"])});
-        let (report, killed) = to_the_end(&function, &event, draw).await;
+        let mut undisturbed = event.clone();
+        undisturbed["run"] = run();
+        undisturbed["destination"] = json!(self.folder.join("undisturbed/"));
+        let within = time_of(&function, undisturbed).await;
+        let (report, killed) = to_the_end(&function, &event, within, draw).await;
         assert_eq!(report["status"], "complete", "{report}");
         self.nothing_is_left_in_the_folder().await;
         assert_eq!(support::visible(&self.tools.store, &self.folder).await.len(), 2);
@@ -110,13 +113,18 @@ impl Scene {
         }
         let function = self.function(RESTORE, &into);
         let event = json!({"archive": archive, "run": run(), "replace_existing": true, "yes": true});
-        let (report, killed) = to_the_end(&function, &event, draw).await;
+        let mut undisturbed = event.clone();
+        let other = rig::fresh_database_name("kill_undisturbed");
+        undisturbed["run"] = run();
+        undisturbed["database"] = json!(other);
+        let within = time_of(&function, undisturbed).await;
+        let (report, killed) = to_the_end(&function, &event, within, draw).await;
         assert_eq!(report["status"], "complete", "{report}");
         self.is_equal(&into).await;
         let left = self.names(&into).await;
         assert!(!left.iter().any(|name| name.starts_with("mongotar.")), "{left:?}");
         self.nothing_is_left_in_the_folder().await;
-        self.end(&[&into]).await;
+        self.end(&[&into, &other]).await;
         format!("restore, {killed}")
     }
 
@@ -124,7 +132,10 @@ impl Scene {
         let archive = support::back_up(&self.tools, &self.source, &self.folder).await.archive;
         let function = self.function(RESTORE, &self.source);
         let event = json!({"action": "drill", "archive": archive, "run": run()});
-        let (report, killed) = to_the_end(&function, &event, draw).await;
+        let mut undisturbed = event.clone();
+        undisturbed["run"] = run();
+        let within = time_of(&function, undisturbed).await;
+        let (report, killed) = to_the_end(&function, &event, within, draw).await;
         assert_eq!(report["verdict"], "passed", "{report}");
         let scratch = report["scratch"].as_str().expect("a name").to_owned();
         let databases = self.client.list_database_names().await.expect("names");
@@ -178,15 +189,24 @@ fn run() -> Value {
     json!({"id": rig::unique_name("run"), "time": "2026-11-21T02:00:00Z"})
 }
 
-/// Sends the event until its run is at its end, and kills the function in between at the moments that are drawn; says how often one was met at work.
-async fn to_the_end(function: &LambdaFunction, event: &Value, draw: &mut Draw) -> (Value, String) {
-    let mut moments: Vec<u64> = (0..=draw.below(KILLS)).map(|_| draw.below(WITHIN_MS)).collect();
+/// How long the same takes when nobody kills it.
+async fn time_of(function: &LambdaFunction, event: Value) -> Duration {
+    let began = Instant::now();
+    let answer = function.invoke(event, ENOUGH).await.expect("an undisturbed run");
+    assert_eq!(answer["status"], "complete", "{answer}");
+    began.elapsed()
+}
+
+/// Sends the event until its run is at its end, and kills the function in between at moments that are drawn within that time; says how often one was met at work.
+async fn to_the_end(function: &LambdaFunction, event: &Value, within: Duration, draw: &mut Draw) -> (Value, String) {
+    let moment = |draw: &mut Draw| within.mul_f64(draw.below(1_000) as f64 / 1_000.0);
+    let mut moments: Vec<Duration> = (0..=draw.below(KILLS)).map(|_| moment(draw)).collect();
     let (planned, mut met) = (moments.len(), 0);
     for _ in 0..DELIVERIES {
         let moment = moments.pop();
         let (answer, killed) = tokio::join!(function.invoke(event.clone(), ENOUGH), async {
             let Some(moment) = moment else { return false };
-            tokio::time::sleep(Duration::from_millis(moment)).await;
+            tokio::time::sleep(moment).await;
             function.kill()
         });
         met += usize::from(killed);

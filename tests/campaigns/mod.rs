@@ -28,7 +28,7 @@ pub struct Campaign {
     /// What no seed may break.
     pub promise: &'static str,
     /// The seeds that `cargo test` tries.
-    pub sample: std::ops::Range<u64>,
+    pub sample: &'static [u64],
     pub trial: fn(u64) -> Trial,
 }
 

@@ -7,8 +7,8 @@ async fn sample(name: &str) {
     let campaign = campaign.unwrap_or_else(|| panic!("{name} is in no line of CAMPAIGNS"));
     let trials = campaign
         .sample
-        .clone()
-        .map(|seed| async move { (seed, tried(campaign, seed).await) });
+        .iter()
+        .map(|&seed| async move { (seed, tried(campaign, seed).await) });
     for (seed, came_to) in futures_util::future::join_all(trials).await {
         if let Err(broken) = came_to {
             panic!("seed {seed} broke the promise that {}:\n{broken}", campaign.promise);

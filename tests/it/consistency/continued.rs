@@ -13,7 +13,7 @@ use mongotar::run::{Deadline, Run};
 
 use crate::{rig, support};
 
-/// Documents of one reply each.
+/// Documents of one segment each.
 const LARGE: u64 = 12;
 
 struct Scene {
@@ -36,7 +36,7 @@ async fn scene() -> Scene {
     for at in 0..LARGE {
         let bytes = bson::Binary {
             subtype: bson::spec::BinarySubtype::Generic,
-            bytes: support::incompressible(at, 6 << 20),
+            bytes: support::incompressible(at, 3 << 20),
         };
         support::insert(&client, &database, "large", vec![doc! {"_id": ids(at), "bytes": bytes}]).await;
     }
@@ -145,79 +145,82 @@ fn writer(scene: &Scene) -> (Arc<AtomicBool>, tokio::task::JoinHandle<()>) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn twenty_invocations_and_a_writer_give_the_archive_of_one_moment() {
+    futures_util::future::join3(
+        of_one_moment(Payload::Jsonl, Compression::Zstd),
+        of_one_moment(Payload::Jsonl, Compression::Gzip),
+        of_one_moment(Payload::Bson, Compression::None),
+    )
+    .await;
+}
+
+async fn of_one_moment(payload: Payload, compression: Compression) {
     let scene = scene().await;
-    for (payload, compression) in [
-        (Payload::Jsonl, Compression::Zstd),
-        (Payload::Jsonl, Compression::Gzip),
-        (Payload::Bson, Compression::None),
-    ] {
-        let folder = support::bucket().await;
-        let job = BackupJob {
-            payload,
-            compression,
-            ..support::job(&scene.database, &folder)
-        };
-        let (stop, writing) = writer(&scene);
-        let run = Run::now("one event");
-        let (report, invocations) = scene.to_the_end(&job, &run).await;
-        stop.store(true, Ordering::Relaxed);
-        writing.await.expect("the writer wrote");
+    let folder = support::bucket().await;
+    let job = BackupJob {
+        payload,
+        compression,
+        ..support::job(&scene.database, &folder)
+    };
+    let (stop, writing) = writer(&scene);
+    let run = Run::now("one event");
+    let (report, invocations) = scene.to_the_end(&job, &run).await;
+    stop.store(true, Ordering::Relaxed);
+    writing.await.expect("the writer wrote");
 
-        assert!(invocations >= 20, "{invocations} invocations are not many");
-        assert_eq!(report.status, RunStatus::Complete, "{:?}", report.failed);
-        // What cannot be read at a snapshot at all is said; everything else is of that moment.
-        assert_eq!(report.consistency.level, ConsistencyLevel::Mixed);
-        let others: Vec<&str> = report
-            .consistency
-            .exceptions
-            .iter()
-            .map(|exception| exception.collection.as_str())
-            .collect();
-        assert_eq!(others, ["capped"]);
-        let time = report.consistency.cluster_time.expect("a cluster time");
-        for saved in report.collections.iter().filter(|saved| saved.name != "capped") {
-            let (mut read, mut hasher) = (0, Digest::default());
-            assert_eq!(saved.status, SavedStatus::Complete);
-            if saved.name == "a view" {
-                continue;
-            }
-            let hashing = match saved.name.as_str() {
-                "measured" => Hashing::SortedFields,
-                _ => Hashing::Raw,
-            };
-            let mut documents = mongotar::digest::DocumentHasher::new(hashing);
-            let mut batches = scene
-                .tools
-                .mongo
-                .read(&scene.database, &saved.name, ReadAt::Snapshot(time), 100)
-                .await
-                .expect("the moment can still be read");
-            while let Some(batch) = batches.next().await {
-                for document in batch.expect("a reply").all_documents() {
-                    documents.add_document(document.expect("a document"));
-                    read += 1;
-                }
-            }
-            hasher.merge(&documents.digest());
-            assert_eq!((saved.documents, saved.digest), (read, hasher.sum()), "{}", saved.name);
+    assert!(invocations >= 20, "{invocations} invocations are not many");
+    assert_eq!(report.status, RunStatus::Complete, "{:?}", report.failed);
+    // What cannot be read at a snapshot at all is said; everything else is of that moment.
+    assert_eq!(report.consistency.level, ConsistencyLevel::Mixed);
+    let others: Vec<&str> = report
+        .consistency
+        .exceptions
+        .iter()
+        .map(|exception| exception.collection.as_str())
+        .collect();
+    assert_eq!(others, ["capped"]);
+    let time = report.consistency.cluster_time.expect("a cluster time");
+    for saved in report.collections.iter().filter(|saved| saved.name != "capped") {
+        let (mut read, mut hasher) = (0, Digest::default());
+        assert_eq!(saved.status, SavedStatus::Complete);
+        if saved.name == "a view" {
+            continue;
         }
-        let checked = mongotar::verify::verify(&scene.tools.store, &report.archive, &scene.tools.progress).await;
-        let checked = checked.expect("it can be verified");
-        assert_eq!(checked.status, RunStatus::Complete, "{:?}", checked.damaged);
-
-        // The state is gone, nothing is half-made, and the same event gives the same answer.
-        let left = scene
+        let hashing = match saved.name.as_str() {
+            "measured" => Hashing::SortedFields,
+            _ => Hashing::Raw,
+        };
+        let mut documents = mongotar::digest::DocumentHasher::new(hashing);
+        let mut batches = scene
             .tools
-            .store
-            .list(&run.folder(&folder).expect("a folder"), "")
-            .await;
-        assert_eq!(left.expect("a listing").len(), 0);
-        assert_eq!(support::unfinished(&folder).await, Vec::<String>::new());
-        let (again, invocations) = scene.to_the_end(&job, &run).await;
-        assert_eq!(invocations, 1);
-        assert_eq!((again.archive, again.etag), (report.archive, report.etag));
-        assert_eq!(support::visible(&scene.tools.store, &folder).await.len(), 2);
+            .mongo
+            .read(&scene.database, &saved.name, ReadAt::Snapshot(time), 100)
+            .await
+            .expect("the moment can still be read");
+        while let Some(batch) = batches.next().await {
+            for document in batch.expect("a reply").all_documents() {
+                documents.add_document(document.expect("a document"));
+                read += 1;
+            }
+        }
+        hasher.merge(&documents.digest());
+        assert_eq!((saved.documents, saved.digest), (read, hasher.sum()), "{}", saved.name);
     }
+    let checked = mongotar::verify::verify(&scene.tools.store, &report.archive, &scene.tools.progress).await;
+    let checked = checked.expect("it can be verified");
+    assert_eq!(checked.status, RunStatus::Complete, "{:?}", checked.damaged);
+
+    // The state is gone, nothing is half-made, and the same event gives the same answer.
+    let left = scene
+        .tools
+        .store
+        .list(&run.folder(&folder).expect("a folder"), "")
+        .await;
+    assert_eq!(left.expect("a listing").len(), 0);
+    assert_eq!(support::unfinished(&folder).await, Vec::<String>::new());
+    let (again, invocations) = scene.to_the_end(&job, &run).await;
+    assert_eq!(invocations, 1);
+    assert_eq!((again.archive, again.etag), (report.archive, report.etag));
+    assert_eq!(support::visible(&scene.tools.store, &folder).await.len(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -111,99 +111,102 @@ impl Scene {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_archive_of_lanes_is_like_any_other_and_of_one_moment() {
+    futures_util::future::join3(
+        like_any_other(Payload::Jsonl, Compression::Zstd),
+        like_any_other(Payload::Bson, Compression::Gzip),
+        like_any_other(Payload::Jsonl, Compression::None),
+    )
+    .await;
+}
+
+async fn like_any_other(payload: Payload, compression: Compression) {
     let scene = scene().await;
-    for (payload, compression) in [
-        (Payload::Jsonl, Compression::Zstd),
-        (Payload::Bson, Compression::Gzip),
-        (Payload::Jsonl, Compression::None),
-    ] {
-        let folder = support::bucket().await;
-        let job = BackupJob {
-            payload,
-            compression,
-            ..support::job(&scene.database, &folder)
-        };
-        let run = Run::now("lanes");
-        let before = scene.raw().await;
-        let lanes = scene.lanes(&job, &run).await;
-        assert!(lanes.len() >= 3, "{lanes:?}");
-        // What is changed from here on is not of the moment that was planned for.
-        let large = scene.client.database(&scene.database).collection::<Document>("large");
-        large
-            .delete_many(doc! {"_id": {"$type": "string"}})
-            .await
-            .expect("deleted");
-        let small = scene.client.database(&scene.database).collection::<Document>("größe");
-        small
-            .update_many(doc! {}, doc! {"$inc": {"n": 1}})
-            .await
-            .expect("changed");
+    let folder = support::bucket().await;
+    let job = BackupJob {
+        payload,
+        compression,
+        ..support::job(&scene.database, &folder)
+    };
+    let run = Run::now("lanes");
+    let before = scene.raw().await;
+    let lanes = scene.lanes(&job, &run).await;
+    assert!(lanes.len() >= 3, "{lanes:?}");
+    // What is changed from here on is not of the moment that was planned for.
+    let large = scene.client.database(&scene.database).collection::<Document>("large");
+    large
+        .delete_many(doc! {"_id": {"$type": "string"}})
+        .await
+        .expect("deleted");
+    let small = scene.client.database(&scene.database).collection::<Document>("größe");
+    small
+        .update_many(doc! {}, doc! {"$inc": {"n": 1}})
+        .await
+        .expect("changed");
 
-        let numbers = lanes.iter().map(|&number| scene.write(&job, &run, number));
-        let invocations = futures_util::future::join_all(numbers).await;
-        assert!(
-            invocations.iter().sum::<u32>() > lanes.len() as u32 + 3,
-            "{invocations:?}"
-        );
-        // Delivered twice, done once.
-        assert_eq!(scene.write(&job, &run, lanes[0]).await, 1);
-        let report = scene.compose(&job, &run).await;
-        assert_eq!(report.status, RunStatus::Complete, "{:?}", report.failed);
-        assert_eq!(report.consistency.level, ConsistencyLevel::Snapshot);
-        assert_eq!(report.lanes as usize, lanes.len());
+    let numbers = lanes.iter().map(|&number| scene.write(&job, &run, number));
+    let invocations = futures_util::future::join_all(numbers).await;
+    assert!(
+        invocations.iter().sum::<u32>() > lanes.len() as u32 + 3,
+        "{invocations:?}"
+    );
+    // Delivered twice, done once.
+    assert_eq!(scene.write(&job, &run, lanes[0]).await, 1);
+    let report = scene.compose(&job, &run).await;
+    assert_eq!(report.status, RunStatus::Complete, "{:?}", report.failed);
+    assert_eq!(report.consistency.level, ConsistencyLevel::Snapshot);
+    assert_eq!(report.lanes as usize, lanes.len());
 
-        let checked = mongotar::verify::verify(&scene.tools.store, &report.archive, &scene.tools.progress).await;
-        let checked = checked.expect("it can be verified");
-        assert_eq!(checked.status, RunStatus::Complete, "{:?}", checked.damaged);
-        // Stock tools see one entry for each collection.
-        let listed = rig::libarchive_list(&download(&scene.tools, &report).await);
-        let extension = payload.extension();
-        for name in ["large", "größe", "empty", "measured"] {
-            let stem = mongotar::archive::EntryName::new(name, payload).whole();
-            assert!(stem.ends_with(extension));
-            let same = listed.iter().filter(|path| path.ends_with(&format!("/{stem}"))).count();
-            assert_eq!(same, 1, "{name}: {listed:?}");
-        }
-
-        // It comes back as it was when it was planned.
-        let target = rig::fresh_database_name("lanes_back");
-        let restored = support::restore(
-            &scene.tools,
-            serde_json::json!({"archive": report.archive, "database": target, "snapshot": false}),
-        );
-        let restored = restored.await.expect("a restore");
-        assert_eq!(restored.status, RunStatus::Complete, "{:?}", restored.verification);
-        let after = support::raw_database(&scene.client, &scene.tools, &target).await;
-        for (name, documents) in before.iter().filter(|(name, _)| *name != "measured") {
-            assert!(after.get(name) == Some(documents), "{name} is not what it was");
-        }
-        assert_eq!(after["measured"].len(), before["measured"].len());
-
-        // Nothing is left, and the steps know that it is done.
-        let left = scene
-            .tools
-            .store
-            .list(&run.folder(&folder).expect("a folder"), "")
-            .await;
-        assert_eq!(left.expect("a listing").len(), 0);
-        for number in lanes {
-            let folder = run
-                .folder(&folder)
-                .expect("a folder")
-                .join(&format!("lane-{number:05}"));
-            assert_eq!(
-                scene.tools.store.list(&folder, "").await.expect("a listing").len(),
-                0,
-                "{folder}"
-            );
-        }
-        assert_eq!(support::unfinished(&folder).await, Vec::<String>::new());
-        assert_eq!(scene.compose(&job, &run).await.etag, report.etag);
-        assert!(matches!(
-            plan_lanes(&job, &run, 4, &scene.tools).await.expect("an answer"),
-            PlanAnswer::Answer(BackupAnswer::Finished(_))
-        ));
+    let checked = mongotar::verify::verify(&scene.tools.store, &report.archive, &scene.tools.progress).await;
+    let checked = checked.expect("it can be verified");
+    assert_eq!(checked.status, RunStatus::Complete, "{:?}", checked.damaged);
+    // Stock tools see one entry for each collection.
+    let listed = rig::libarchive_list(&download(&scene.tools, &report).await);
+    let extension = payload.extension();
+    for name in ["large", "größe", "empty", "measured"] {
+        let stem = mongotar::archive::EntryName::new(name, payload).whole();
+        assert!(stem.ends_with(extension));
+        let same = listed.iter().filter(|path| path.ends_with(&format!("/{stem}"))).count();
+        assert_eq!(same, 1, "{name}: {listed:?}");
     }
+
+    // It comes back as it was when it was planned.
+    let target = rig::fresh_database_name("lanes_back");
+    let restored = support::restore(
+        &scene.tools,
+        serde_json::json!({"archive": report.archive, "database": target, "snapshot": false}),
+    );
+    let restored = restored.await.expect("a restore");
+    assert_eq!(restored.status, RunStatus::Complete, "{:?}", restored.verification);
+    let after = support::raw_database(&scene.client, &scene.tools, &target).await;
+    for (name, documents) in before.iter().filter(|(name, _)| *name != "measured") {
+        assert!(after.get(name) == Some(documents), "{name} is not what it was");
+    }
+    assert_eq!(after["measured"].len(), before["measured"].len());
+
+    // Nothing is left, and the steps know that it is done.
+    let left = scene
+        .tools
+        .store
+        .list(&run.folder(&folder).expect("a folder"), "")
+        .await;
+    assert_eq!(left.expect("a listing").len(), 0);
+    for number in lanes {
+        let folder = run
+            .folder(&folder)
+            .expect("a folder")
+            .join(&format!("lane-{number:05}"));
+        assert_eq!(
+            scene.tools.store.list(&folder, "").await.expect("a listing").len(),
+            0,
+            "{folder}"
+        );
+    }
+    assert_eq!(support::unfinished(&folder).await, Vec::<String>::new());
+    assert_eq!(scene.compose(&job, &run).await.etag, report.etag);
+    assert!(matches!(
+        plan_lanes(&job, &run, 4, &scene.tools).await.expect("an answer"),
+        PlanAnswer::Answer(BackupAnswer::Finished(_))
+    ));
 }
 
 async fn download(tools: &Tools, report: &BackupReport) -> std::path::PathBuf {

@@ -1,6 +1,7 @@
 //! One database with every type, every kind of collection, every index and every odd name, in every form of archive.
 
 use bson::doc;
+use futures_util::{StreamExt as _, stream};
 use serde_json::json;
 
 use super::documents::{self, LARGEST, of_size};
@@ -10,6 +11,9 @@ use crate::{rig, support};
 use mongotar::backup::Tools;
 use mongotar::catalog::Kind;
 use mongotar::plan::Action;
+
+/// How many forms are tried at a time: they wait for servers more than they compute.
+const AT_ONCE: usize = 4;
 
 async fn build(client: &mongodb::Client, tools: &Tools, database: &str, room_for_name: usize) -> Held {
     put(tools, database, "every type", &documents::all()).await;
@@ -42,12 +46,13 @@ async fn everything_comes_back_identical_in_every_form() {
     let longest = targets.iter().chain([&source]).map(String::len).max().expect("some");
     let before = build(&client, &tools, &source, 254 - longest).await;
 
-    for (target, form) in targets.iter().zip(FORMS) {
+    let each = targets.iter().zip(FORMS).map(async |(target, form)| {
         let archive = back_up_as(&tools, &source, &support::bucket().await, form).await;
         restore_whole(&tools, &archive, target, json!({"force": true})).await;
         assert_same(&before, &held(&client, &tools, target).await, &format!("{form:?}"));
         run(&client, target, doc! {"dropDatabase": 1}).await;
-    }
+    });
+    stream::iter(each).buffer_unordered(AT_ONCE).collect::<()>().await;
     assert_same(&before, &held(&client, &tools, &source).await, "the source itself");
 }
 

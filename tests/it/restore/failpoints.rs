@@ -90,6 +90,14 @@ impl Failing {
         .await;
     }
 
+    /// How many commands of that name are at work at this moment.
+    pub async fn at_once(&self, command: &str) -> usize {
+        let mut asked = doc! {"currentOp": 1, "appName": VICTIM, "active": true};
+        asked.insert(format!("command.{command}"), doc! {"$exists": true});
+        let reply = self.admin(asked).await;
+        reply.get_array("inprog").expect("operations").len()
+    }
+
     /// The victim's commands that have not ended.
     async fn operations(&self) -> Vec<bson::Bson> {
         let asked = doc! {"currentOp": 1, "appName": VICTIM, "active": true};

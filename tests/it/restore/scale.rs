@@ -1,13 +1,12 @@
 //! Batches, large documents, and many collections.
 
-use std::time::{Duration, Instant};
-
 use bson::{Binary, doc, spec::BinarySubtype};
 use mongotar::backup::RunStatus;
 use serde_json::json;
 
+use super::failpoints::Failing;
 use super::{numbered, of, place};
-use crate::rig;
+use crate::{rig, support};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn batches_of_one_and_of_five_thousand_give_the_same() {
@@ -70,31 +69,78 @@ async fn documents_of_fifteen_mebibytes_come_back() {
     }
 }
 
+/// The commands that data and definitions take.
+const COMMANDS: [&str; 15] = [
+    "aggregate",
+    "collMod",
+    "collStats",
+    "count",
+    "create",
+    "createIndexes",
+    "drop",
+    "find",
+    "findAndModify",
+    "getMore",
+    "insert",
+    "listCollections",
+    "listIndexes",
+    "renameCollection",
+    "update",
+];
+/// How many of them one more small collection may cost a restore: it is created, filled, read back, renamed, and looked at.
+const EACH: i64 = 7;
+
+/// How many of them a server has had.
+async fn commands(failing: &Failing) -> i64 {
+    let status = failing.place.run(doc! {"serverStatus": 1}).await;
+    let metrics = status.get_document("metrics").expect("metrics");
+    let counted = metrics.get_document("commands").expect("commands");
+    let total = |name: &str| counted.get_document(name)?.get_i64("total");
+    COMMANDS.iter().map(|name| total(name).unwrap_or(0)).sum()
+}
+
+/// So many collections of three documents go into an archive, and out of the database.
+async fn archived(failing: &Failing, count: u32) -> String {
+    let inserts = (0..count).map(|n| async move {
+        let name = format!("c{n:04}");
+        failing.place.insert(&name, numbered(0..3, &name)).await;
+    });
+    futures_util::future::join_all(inserts).await;
+    // Two archives of one folder are at least a second apart.
+    let folder = failing.place.to.join(&rig::unique_name("many"));
+    let report = support::back_up(&failing.place.tools, &failing.place.database, &folder).await;
+    failing.place.db().drop().await.expect("dropped");
+    report.archive.to_string()
+}
+
+/// A limit in seconds would say more of the machine than of the restore.
 #[tokio::test(flavor = "multi_thread")]
-async fn two_thousand_small_collections_do_not_take_for_ever() {
-    let place = place().await;
-    let began = Instant::now();
-    for chunk in (0..2_000).collect::<Vec<i32>>().chunks(50) {
-        let inserts = chunk.iter().map(|n| {
-            let (place, name) = (&place, format!("c{n:04}"));
-            async move { place.insert(&name, numbered(0..3, &name)).await }
-        });
-        futures_util::future::join_all(inserts).await;
+async fn a_small_collection_costs_a_restore_few_commands_and_several_are_made_at_a_time() {
+    let failing = Failing::start().await;
+    let event = |archive: &str| json!({"archive": archive, "database": failing.place.database, "snapshot": false});
+    let mut costs = Vec::new();
+    for count in [20, 80] {
+        let archive = archived(&failing, count).await;
+        let before = commands(&failing).await;
+        let report = support::restore(&failing.tools, event(&archive))
+            .await
+            .expect("a report");
+        costs.push(commands(&failing).await - before);
+        assert_eq!(report.status, RunStatus::Complete, "{:?}", report.verification);
+        failing.place.db().drop().await.expect("dropped");
     }
-    eprintln!("inserted after {:?}", began.elapsed());
-    let archive = place.archive().await;
-    eprintln!("archived after {:?}", began.elapsed());
-    place.db().drop().await.expect("dropped");
-    let restoring = Instant::now();
-    let report = place.restore(&archive, json!({})).await.expect("a report");
-    eprintln!("restored in {:?}", restoring.elapsed());
-    assert_eq!(report.status, RunStatus::Complete);
-    assert_eq!(report.verification.expect("one").collections.len(), 2_000);
-    // One after the other they took twice as long as it takes the server to create them; several at a time, the server alone sets the pace.
-    assert!(
-        restoring.elapsed() < Duration::from_secs(80),
-        "{:?}",
-        restoring.elapsed()
+    let more = costs[1] - costs[0];
+    assert!(more >= 60 * 3, "{costs:?}: they are counted");
+    assert!(more <= 60 * EACH, "{costs:?}: too many for 60 more");
+
+    let archive = archived(&failing, 40).await;
+    let blocks = doc! {"blockConnection": true, "blockTimeMS": 1_000};
+    failing.arm(doc! {"times": 40}, "create", blocks).await;
+    let (report, ()) = tokio::join!(
+        support::restore(&failing.tools, event(&archive)),
+        support::eventually_so("several are made at a time", async || {
+            failing.at_once("create").await >= 4
+        })
     );
-    place.db().drop().await.expect("dropped");
+    assert_eq!(report.expect("a report").status, RunStatus::Complete);
 }
