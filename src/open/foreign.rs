@@ -5,7 +5,8 @@ use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 
-use tokio::io::{AsyncRead, ReadBuf};
+use async_compression::tokio::bufread::ZstdDecoder;
+use tokio::io::{AsyncRead, BufReader, ReadBuf};
 use tokio::sync::mpsc;
 use tokio_util::io::SyncIoBridge;
 
@@ -16,12 +17,15 @@ use crate::digest::Hashing;
 use crate::failure::{Failure, FailureKind};
 use crate::store::{Object, Store, StoreError};
 
+/// How much is read ahead of a decoder, in bytes.
+const BUFFER: usize = 1 << 20;
+
 /// Reads an archive without a footer from end to end; `head` are its first bytes.
 pub(super) async fn survey(store: &Store, object: &Object, head: &[u8], choice: Choice) -> Result<Form, Failure> {
     let compression = sniff(head);
     let trouble = StoreTrouble::default();
     let stored = stored(store, object, trouble.clone()).await?;
-    let survey = on_blocking_thread(move || foreign::survey(decompressed(stored, compression)?, &choice))
+    let survey = on_blocking_thread(move || foreign::survey(decompressed(stored, compression), &choice))
         .await?
         .map_err(|error| failure(&error, &trouble).at(&object.location))?;
     Ok(Form::Foreign(Arc::new(survey), compression))
@@ -66,24 +70,25 @@ impl AsyncRead for Stored {
     }
 }
 
-/// The stored bytes, for a blocking thread.
-async fn stored(store: &Store, object: &Object, trouble: StoreTrouble) -> Result<SyncIoBridge<Stored>, StoreError> {
+/// The stored bytes.
+async fn stored(store: &Store, object: &Object, trouble: StoreTrouble) -> Result<Stored, StoreError> {
     let inner = store.stream(object).await?;
-    Ok(SyncIoBridge::new(Stored { inner, trouble }))
+    Ok(Stored { inner, trouble })
 }
 
-/// What is in them. Only on a blocking thread.
-fn decompressed(stored: SyncIoBridge<Stored>, compression: Compression) -> Result<Box<dyn Read>, ForeignError> {
-    let stored = io::BufReader::with_capacity(1 << 20, stored);
-    Ok(match compression {
-        Compression::None => Box::new(stored),
-        Compression::Gzip => Box::new(Gunzip::new(stored)),
-        Compression::Zstd => Box::new(zstd::Decoder::with_buffer(stored).map_err(|error| ForeignError::Read {
-            entry: None,
-            offset: 0,
-            error,
-        })?),
-    })
+/// What is in them. Only on a blocking thread of the runtime.
+fn decompressed(stored: Stored, compression: Compression) -> Box<dyn Read> {
+    let buffered = |stored| io::BufReader::with_capacity(BUFFER, SyncIoBridge::new(stored));
+    match compression {
+        Compression::None => Box::new(buffered(stored)),
+        // As `gzip -t` reads it: members, then perhaps zeros.
+        Compression::Gzip => Box::new(Gunzip::new(buffered(stored))),
+        Compression::Zstd => {
+            let mut decoder = ZstdDecoder::new(BufReader::with_capacity(BUFFER, stored));
+            decoder.multiple_members(true);
+            Box::new(SyncIoBridge::new(decoder))
+        }
+    }
 }
 
 impl ArchiveFile {
@@ -104,7 +109,7 @@ impl ArchiveFile {
         let location = self.object.location.clone();
         let (pool, runtime) = (self.pool(), tokio::runtime::Handle::current());
         let read = tokio::task::spawn_blocking(move || {
-            let tar = decompressed(stored, compression).map_err(|error| failure(&error, &trouble))?;
+            let tar = decompressed(stored, compression);
             let read = foreign::read_documents(tar, &survey, |chunk| {
                 let Some((name, hashing)) = wanted.iter().find(|(wanted, _)| wanted == chunk.collection) else {
                     return Flow::SkipEntry;

@@ -15,6 +15,7 @@ mod foreign;
 mod futures;
 mod handlers;
 mod infra;
+mod reliability;
 mod restore;
 #[path = "../rig/mod.rs"]
 mod rig;
