@@ -24,22 +24,25 @@ pub fn runtime() -> io::Result<Runtime> {
         .build()
 }
 
-/// The C library's own settings: from how many arenas it allocates; from what length on a buffer is mapped by itself, and goes back to the system when it is freed; how much that is free at the end of
-/// an arena is kept.
-const ALLOCATOR: [(&str, &str); 3] = [
-    ("MALLOC_ARENA_MAX", "1"),
+/// The C library's own setting for how many arenas it allocates from.
+const ARENA: (&str, &str) = ("MALLOC_ARENA_MAX", "1");
+/// From what length on a buffer is mapped by itself, and goes back to the system when it is freed; and how much that is free at the end of an arena is kept.
+const LARGE_BUFFERS: [(&str, &str); 2] = [
     ("MALLOC_MMAP_THRESHOLD_", "8388608"),
     ("MALLOC_TRIM_THRESHOLD_", "16777216"),
 ];
 
-/// Has this program begin anew, as the same process, with all threads allocating from one arena, and large buffers from none; unless that is so, or set otherwise. To be called before anything else.
+/// Has this program begin anew, as the same process, with all threads allocating from one arena, and a restore's large buffers from none; unless that is so, or set otherwise. To be called before
+/// anything else.
 ///
 /// The GNU C library gives each thread an arena of its own, and buffers that go from thread to thread leave holes in all of them: of 90 MB that a restore took within a budget of
 /// 64, 22 were in use. From one arena it takes 57, and is as fast (`docs/PERFORMANCE.md`). The buffers of documents of 15 MB leave holes of their size even there, since the library learns from the first
-/// of them to take those that follow from the arena. It reads the settings once, before a program's first line; functions have them in their template.
+/// of them to take those that follow from the arena: a restore then takes 208 MB instead of 156. It reads the settings once, before a program's first line; functions have them in their template.
 pub fn with_one_arena() {
-    let unset = ALLOCATOR.iter().filter(|(name, _)| std::env::var_os(name).is_none());
-    let unset: Vec<&(&str, &str)> = unset.collect();
+    let restores = std::env::args_os().any(|argument| argument == "restore" || argument == "drill");
+    let large = LARGE_BUFFERS.iter().filter(|_| restores);
+    let settings = std::iter::once(&ARENA).chain(large);
+    let unset: Vec<_> = settings.filter(|(name, _)| std::env::var_os(name).is_none()).collect();
     if !cfg!(all(target_os = "linux", target_env = "gnu")) || unset.is_empty() {
         return;
     }

@@ -116,7 +116,7 @@ impl Scene {
     }
 
     async fn finish(&self, run: &Run) -> RestoreReport {
-        for _ in 0..50 {
+        for _ in 0..200 {
             if let Continued::Finished(report) = finish(&self.job, run, &self.hurried).await.expect("an answer") {
                 return *report;
             }
