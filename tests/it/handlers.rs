@@ -26,7 +26,7 @@ use crate::support;
 pub const BACKUP: &str = env!("CARGO_BIN_EXE_backup");
 pub const RESTORE: &str = env!("CARGO_BIN_EXE_restore");
 
-/// What AWS gives a function at the most would be 900 seconds; nothing here takes a tenth of it.
+/// What AWS gives a function at the most. Nothing here takes a tenth of it, on a machine that has nothing else to do.
 const TIMEOUT: Duration = Duration::from_secs(900);
 
 /// A database with `orders` and `users`, and a folder for its archives.

@@ -189,9 +189,9 @@ impl LambdaFunction {
         self.logs.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The first log line that contains the text, or a panic with the whole log after five seconds without.
+    /// The first log line that contains the text, or a panic with the whole log where it never comes.
     pub async fn wait_for_log(&self, contains: &str) -> String {
-        let deadline = Instant::now() + Duration::from_secs(5);
+        let deadline = Instant::now() + Duration::from_secs(300);
         loop {
             let logs = self.logs();
             if let Some(line) = logs.iter().find(|line| line.contains(contains)) {
