@@ -281,6 +281,8 @@ async fn write_and_commit(
         keeper.journal.write(&State { head, stage }, &[]).await?;
         keeper.journal.lease().confirm().await?;
     }
+    // The last parts may take their time, in which the run can still be cancelled.
+    upload.settle().await?;
     if tools.cancel.is_cancelled() {
         return Err(cancelled().at(manifest.name));
     }

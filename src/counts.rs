@@ -18,11 +18,15 @@ use crate::digest::Sum;
 use crate::failure::{Failure, FailureKind};
 use crate::plan::Action;
 use crate::restore::RestoreReport;
+use crate::store::unfinished;
 use crate::verify::{AgainstReport, Comparison, VerifyReport};
 
 /// The first line.
 const HEADER: &str =
     "collection,kind,archive_documents,database_documents,archive_digest,database_digest,equal,bytes\r\n";
+
+/// Who may read it, as far as the process's mask allows.
+const MODE: u32 = 0o666;
 
 /// The rows of one operation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -165,10 +169,9 @@ impl CountsFile {
         let Some(name) = goal.file_name() else {
             return Err(refused("it is not the name of a file".to_owned()));
         };
-        let nanos = time::OffsetDateTime::now_utc().unix_timestamp_nanos();
-        let temporary = format!(".{}.{}.{nanos}.unfinished", name.to_string_lossy(), std::process::id());
-        let temporary = goal.with_file_name(temporary);
-        let file = File::create_new(&temporary).map_err(|error| refused(error.to_string()))?;
+        let temporary = goal.with_file_name(unfinished::own_name(&name.to_string_lossy()));
+        unfinished::sweep(temporary.parent().unwrap_or(Path::new(".")));
+        let file = unfinished::create(&temporary, MODE).map_err(|error| refused(error.to_string()))?;
         Ok(Self { goal, temporary, file })
     }
 

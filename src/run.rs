@@ -30,7 +30,8 @@ use crate::archive::ArchiveName;
 use crate::failure::Failure;
 use crate::store::Location;
 
-pub use crate::store::IN_PROGRESS;
+/// The folder below a destination in which runs keep their state.
+pub const IN_PROGRESS: &str = ".in-progress";
 /// How often a state is saved though nothing asks for it: what a crash costs at the most.
 pub(crate) const SAVED_EVERY: Duration = Duration::from_secs(20);
 /// How long the longest wait is in which nobody asks whether it is time to pause.

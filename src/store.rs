@@ -20,14 +20,12 @@ use thiserror::Error;
 use tokio::io::AsyncRead;
 use tokio::sync::OnceCell;
 
+pub(crate) use local::unfinished;
 pub use location::{Location, LocationError};
 pub use tags::Tags;
 pub use upload::{Upload, UploadState};
 
 use crate::archive::Extent;
-
-/// The folder below a destination in which runs keep their state.
-pub const IN_PROGRESS: &str = ".in-progress";
 
 /// What went wrong in a store, as far as callers act differently.
 #[derive(Debug, Error)]

@@ -1,14 +1,13 @@
 //! Local folders: written under a temporary name beside the goal, synced, then linked to the name, which fails where the name is taken.
 
 pub(super) mod state;
-mod unfinished;
+pub(crate) mod unfinished;
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use tokio::io::AsyncRead;
@@ -20,8 +19,6 @@ use crate::archive::{Extent, Part};
 
 /// Backups hold production data: for the owner only.
 const MODE: u32 = 0o600;
-/// How temporary names end; they begin with a dot.
-const UNFINISHED: &str = ".unfinished";
 
 pub(super) async fn find(path: &Path) -> Result<Object, StoreError> {
     let path = path.to_owned();
@@ -76,7 +73,7 @@ pub(super) async fn list(folder: &Path, name_prefix: &str) -> Result<Vec<Object>
             let metadata = entry.metadata()?;
             let name = entry.file_name();
             let name = name.to_string_lossy();
-            if metadata.is_file() && name.starts_with(&name_prefix) && !is_temporary(&name) {
+            if metadata.is_file() && name.starts_with(&name_prefix) && !unfinished::is_one(&name) {
                 found.push(object(entry.path(), &metadata));
             }
         }
@@ -108,7 +105,7 @@ pub(super) async fn put(path: &Path, bytes: Bytes) -> Result<(), StoreError> {
 /// Whether the temporary name also keeps others from writing the same file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Claim {
-    /// One writer at a time: for names that are never used twice, as archives' are.
+    /// One writer at a time. What a killed writer has left behind is removed first.
     Name,
     /// The first to finish wins.
     Nothing,
@@ -137,11 +134,14 @@ impl Temporary {
                 .file_name()
                 .map(|name| name.to_string_lossy().into_owned())
                 .unwrap_or_default();
-            if claim == Claim::Name {
-                unfinished::sweep(&folder);
-            }
-            let temporary = folder.join(temporary_name(&name, claim));
-            let file = unfinished::create(&temporary)?;
+            let temporary = folder.join(match claim {
+                Claim::Name => {
+                    unfinished::sweep(&folder);
+                    unfinished::claimed_name(&name)
+                }
+                Claim::Nothing => unfinished::own_name(&name),
+            });
+            let file = unfinished::create(&temporary, MODE)?;
             Ok(Self {
                 file: Arc::new(file),
                 temporary,
@@ -157,7 +157,7 @@ impl Temporary {
         let goal = goal.to_owned();
         blocking(&goal.clone(), "going on with the unfinished", move || {
             Ok(Self {
-                file: Arc::new(unfinished::take_over(&temporary)?),
+                file: Arc::new(unfinished::resume(&temporary)?),
                 temporary,
                 location: Location::Local(goal.clone()),
                 goal,
@@ -234,23 +234,6 @@ fn publish(temporary: &Path, goal: &Path) -> io::Result<()> {
             fs::rename(temporary, goal)
         }
     }
-}
-
-/// What a file is called until it has its name.
-fn temporary_name(name: &str, claim: Claim) -> String {
-    static PUTS: AtomicU64 = AtomicU64::new(0);
-    match claim {
-        Claim::Name => format!(".{name}{UNFINISHED}"),
-        Claim::Nothing => format!(
-            ".{name}.{}-{}{UNFINISHED}",
-            std::process::id(),
-            PUTS.fetch_add(1, Ordering::Relaxed)
-        ),
-    }
-}
-
-fn is_temporary(name: &str) -> bool {
-    name.starts_with('.') && name.ends_with(UNFINISHED)
 }
 
 fn folder_of(path: &Path) -> PathBuf {

@@ -70,14 +70,23 @@ impl Upload {
         self
     }
 
+    /// Waits for all parts.
+    ///
+    /// # Errors
+    /// The first failure of any part.
+    pub async fn settle(&mut self) -> Result<(), StoreError> {
+        while !self.in_flight.is_empty() {
+            self.settle_one().await?;
+        }
+        Ok(())
+    }
+
     /// Waits for all parts, and says what was sent.
     ///
     /// # Errors
     /// The first failure of any part.
     pub async fn state(&mut self) -> Result<UploadState, StoreError> {
-        while !self.in_flight.is_empty() {
-            self.settle_one().await?;
-        }
+        self.settle().await?;
         Ok(UploadState {
             location: self.location().clone(),
             id: match &self.sink {
@@ -154,9 +163,7 @@ impl Upload {
     /// # Errors
     /// The first failure of any part; [`StoreError::Exists`]. The upload is then still to be aborted.
     pub async fn commit(&mut self) -> Result<Object, StoreError> {
-        while !self.in_flight.is_empty() {
-            self.settle_one().await?;
-        }
+        self.settle().await?;
         self.receipts.sort_by_key(|receipt| receipt.number);
         match &self.sink {
             Sink::S3(upload) => Box::pin(upload.commit(&self.receipts)).await,

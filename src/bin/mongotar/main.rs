@@ -44,7 +44,8 @@ fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     let runtime = mongotar::runtime::runtime()
         .map_err(|error| Failure::new(FailureKind::Store, format!("the runtime cannot start: {error}")))?;
     let ended = runtime.block_on(Box::pin(commands::run(arguments)));
-    // A thread that still waits for an answer at the terminal must not keep an interrupted run from ending.
-    runtime.shutdown_background();
+    // A thread that still waits for an answer at the terminal must not keep an interrupted run from ending, and a task that finds another one gone while the runtime ends would panic: so the
+    // process ends, and its runtime with it.
+    std::mem::forget(runtime);
     ended
 }

@@ -3,6 +3,7 @@
 //! SIGINT comes from a terminal, SIGTERM from whatever runs the program (systemd, Docker, ECS): both mean the same. SIGXFSZ, which a file that grows past `ulimit -f` sends, would end the program where it
 //! stands; caught, the write that was one too many fails instead, and what was begun is undone.
 
+use std::io::{self, Write as _};
 use std::process::exit;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -27,8 +28,12 @@ pub fn cancel(cancel: CancellationToken) {
 
 async fn listen(mut interrupts: Signal, mut terminations: Signal, cancel: CancellationToken) {
     next(&mut interrupts, &mut terminations).await;
-    eprintln!("\nmongotar: interrupted: undoing what was begun (a second interrupt does not wait for that)");
     cancel.cancel();
+    // Whether anybody reads that or not.
+    let _ = writeln!(
+        io::stderr(),
+        "\nmongotar: interrupted: undoing what was begun (a second interrupt does not wait for that)"
+    );
     exit(BY_SIGNAL + next(&mut interrupts, &mut terminations).await.as_raw_value());
 }
 

@@ -7,7 +7,8 @@ use std::path::Path;
 
 use bytes::Bytes;
 
-use super::{Claim, MODE, StoreError, blocking, folder_of, temporary_name, unfinished};
+use super::unfinished::{create, own_name, sweep};
+use super::{MODE, StoreError, blocking, folder_of};
 
 /// What the lock of a file is called; it stays while its folder does.
 const LOCK: &str = ".lock";
@@ -49,10 +50,11 @@ pub(in super::super) async fn remove(path: &Path) -> Result<(), StoreError> {
     blocking(path, "removing", move || ignoring_absence(fs::remove_file(&owned))).await
 }
 
-/// Removes a folder in which nothing is left but the lock.
+/// Removes a folder in which nothing is left but the lock, and what a dead process was writing.
 pub(in super::super) async fn remove_folder(path: &Path) -> Result<(), StoreError> {
     let owned = path.to_owned();
     blocking(path, "removing", move || {
+        sweep(&owned);
         ignoring_absence(fs::remove_file(owned.join(LOCK)))?;
         ignoring_absence(fs::remove_dir(&owned))
     })
@@ -81,8 +83,8 @@ fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let folder = folder_of(path);
     fs::create_dir_all(&folder)?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let temporary = folder.join(temporary_name(&name, Claim::Nothing));
-    let mut file = unfinished::create(&temporary)?;
+    let temporary = folder.join(own_name(&name));
+    let mut file = create(&temporary, MODE)?;
     file.write_all(bytes)?;
     file.sync_all()?;
     fs::rename(&temporary, path)?;
