@@ -159,12 +159,13 @@ impl Invocation {
     pub(super) fn of(function: &'static str, event: &LambdaEvent<Value>, environment: &Environment) -> Self {
         let LambdaEvent { payload, context } = event;
         // An event that holds a connection string is refused, and nothing of it is logged.
-        let payload = match misplaced(payload) {
-            None => payload,
-            Some(_) => &Value::Null,
+        let (payload, is_refused) = match misplaced(payload) {
+            None => (payload, false),
+            Some(_) => (&Value::Null, true),
         };
         let given = |name: &str| payload.get(name).or_else(|| payload.get("detail")?.get(name));
         let database = match given("database") {
+            _ if is_refused => None,
             None | Some(Value::Null) => environment.database(None).ok(),
             Some(Value::String(name)) => environment.database(Some(name.clone())).ok(),
             Some(_) => None,

@@ -152,6 +152,29 @@ async fn an_archive_that_is_not_as_it_was_written_is_listed_so() {
     }
 }
 
+/// One that lies in Glacier, or may not be read: what is known then comes from the manifest's copy, and nobody says that the archive is whole.
+#[tokio::test]
+async fn an_archive_that_cannot_be_read_is_listed_as_unknown_with_what_was_written() {
+    let (shell, _) = Shell::with_orders(numbered(0..3)).await;
+    let folder = support::bucket().await.to_string();
+    shell.json(0, &["backup", "--to", &folder]);
+    let proxy = rig::Proxy::start(rig::shared_s3().endpoint());
+    let unreadable = rig::Rule::on("GET", ".tar.zst").times(usize::MAX);
+    proxy.inject(unreadable.then(rig::Fault::Status(403)));
+    let shell = shell.set("AWS_ENDPOINT_URL", &proxy.endpoint());
+    let listed = shell.json(0, &["list", &folder]);
+    assert_eq!(
+        (&listed[0]["status"], &listed[0]["summary"]["documents"]),
+        (&json!("unknown"), &json!(3)),
+        "{listed}"
+    );
+    let reason = text(&listed[0]["reason"]);
+    assert!(
+        reason.contains("cannot be looked at") && reason.contains("what was written"),
+        "{reason}"
+    );
+}
+
 async fn fetch(client: &aws_sdk_s3::Client, location: &Location) -> Vec<u8> {
     match location {
         Location::Local(path) => fs::read(path).expect("a file"),
