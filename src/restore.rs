@@ -105,8 +105,8 @@ pub async fn prepare(job: &RestoreJob, tools: &Tools) -> Result<Prepared, Failur
 /// status is then not `complete`.
 pub async fn carry_out(prepared: Prepared, job: &RestoreJob, tools: &Tools) -> Result<RestoreReport, Failure> {
     check_consent(&prepared.plan, &job.consent)?;
-    privileges::check(&prepared, job, &tools.mongo).await?;
-    let lock = Lock::take(&prepared, job, None, &tools.mongo).await?;
+    Box::pin(privileges::check(&prepared, job, &tools.mongo)).await?;
+    let lock = Box::pin(Lock::take(&prepared, job, None, &tools.mongo)).await?;
     let restored = Box::pin(restore(prepared, job, tools, &lock)).await;
     Box::pin(lock.release()).await;
     restored

@@ -95,7 +95,7 @@ impl Mongo {
                 let reason = "the server gave no cluster time".to_owned();
                 return self.without_snapshot(database, reason).await;
             };
-            refusal = match self.probe(database, &before, time).await? {
+            refusal = match self.probe(database, &before.collections, time).await? {
                 Probe::Refused(reason) => return self.without_snapshot(database, reason).await,
                 Probe::TooRecent(reason) => Some(reason),
                 Probe::Readable => None,
@@ -120,7 +120,7 @@ impl Mongo {
     /// # Errors
     /// What the server answered.
     pub async fn vanished(&self, catalog: &Catalog) -> Result<BTreeSet<String>, MongoError> {
-        let now = self.list_collections(&catalog.database).await?;
+        let now = self.list_collections(&catalog.database).await?.collections;
         Ok(catalog
             .collections
             .iter()

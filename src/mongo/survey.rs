@@ -27,6 +27,15 @@ pub(super) struct Listed {
     pub(super) uuid: Option<String>,
 }
 
+/// What `listCollections` gives of a database.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Listing {
+    /// Sorted by name, the server's own left out.
+    pub(super) collections: Vec<Listed>,
+    /// What no backup takes: the server's own.
+    left_out: Vec<LeftOut>,
+}
+
 /// Whether a survey asks how much there is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Sizes {
@@ -78,13 +87,14 @@ impl Mongo {
     ///
     /// # Errors
     /// Where the server could not be asked. What it refuses to say of one collection stops none of the others.
-    pub(super) async fn describe(&self, database: &str, listed: Vec<Listed>) -> Result<Described, MongoError> {
+    pub(super) async fn describe(&self, database: &str, listed: Listing) -> Result<Described, MongoError> {
         self.describe_with(database, listed, Sizes::Estimated).await
     }
 
-    async fn describe_with(&self, database: &str, listed: Vec<Listed>, sizes: Sizes) -> Result<Described, MongoError> {
+    async fn describe_with(&self, database: &str, listed: Listing, sizes: Sizes) -> Result<Described, MongoError> {
         let described: Vec<(Collection, Option<MongoError>)> = stream::iter(
             listed
+                .collections
                 .into_iter()
                 .map(|entry| self.describe_one(database, entry, sizes)),
         )
@@ -102,32 +112,24 @@ impl Mongo {
                 database: database.to_owned(),
                 server: self.server().clone(),
                 collections,
-                left_out: self.left_out(database).await?,
+                left_out: listed.left_out,
                 disk: None,
             },
             refused,
         })
     }
 
-    /// The collections of a database without their indexes, sorted by name, the server's own left out.
-    pub(super) async fn list_collections(&self, database: &str) -> Result<Vec<Listed>, MongoError> {
+    /// The collections of a database without their indexes.
+    pub(super) async fn list_collections(&self, database: &str) -> Result<Listing, MongoError> {
         self.list_matching(database, doc! {}).await
     }
 
-    /// What no backup takes: the server's own.
-    async fn left_out(&self, database: &str) -> Result<Vec<LeftOut>, MongoError> {
-        let action = format!("listing the collections of {database} that are the server's own");
-        let filter = doc! {"name": {"$regex": r"^system\."}};
-        let command = doc! {"listCollections": 1, "nameOnly": true, "filter": filter, "cursor": {"batchSize": 10_000}};
-        let listed = self.collect(database, command, &action).await?;
-        Ok(left_out(listed.iter().filter_map(|entry| entry.get_str("name").ok())))
-    }
-
-    async fn list_matching(&self, database: &str, filter: Document) -> Result<Vec<Listed>, MongoError> {
+    async fn list_matching(&self, database: &str, filter: Document) -> Result<Listing, MongoError> {
         let action = format!("listing the collections of {database}");
         let command = doc! {"listCollections": 1, "filter": filter, "cursor": {"batchSize": 10_000}};
         let mut found = Vec::new();
         let mut buckets = BTreeMap::new();
+        let mut names = Vec::new();
         for entry in self.collect(database, command, &action).await? {
             let listed =
                 listed(&entry).ok_or_else(|| MongoError::unexpected(&action, "an entry has no name or type"))?;
@@ -135,6 +137,8 @@ impl Mongo {
                 buckets.insert(of.to_owned(), listed.uuid);
             } else if !is_system(&listed.name) {
                 found.push(listed);
+            } else {
+                names.push(listed.name);
             }
         }
         // A time series is a view of its buckets to the server, and has no UUID of its own: without one, nobody could tell it from its successor.
@@ -142,7 +146,10 @@ impl Mongo {
             listed.uuid = listed.uuid.take().or_else(|| buckets.remove(&listed.name).flatten());
         }
         found.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(found)
+        Ok(Listing {
+            collections: found,
+            left_out: left_out(names.iter().map(String::as_str)),
+        })
     }
 
     /// The names of a database, views left out, and what they stand for: of a time series it is the UUID of its buckets.
@@ -150,7 +157,7 @@ impl Mongo {
     /// # Errors
     /// What the server answered.
     pub async fn uuids(&self, database: &str) -> Result<BTreeMap<String, Option<String>>, MongoError> {
-        let listed = self.list_collections(database).await?.into_iter();
+        let listed = self.list_collections(database).await?.collections.into_iter();
         let with_documents = listed.filter(|listed| listed.kind != Kind::View);
         Ok(with_documents.map(|listed| (listed.name, listed.uuid)).collect())
     }
@@ -198,6 +205,7 @@ impl Mongo {
             .list_matching(database, doc! {"name": {"$in": names.to_vec()}})
             .await?;
         match now
+            .collections
             .iter()
             .any(|listed| listed.name == collection.name && listed.uuid == collection.uuid)
         {

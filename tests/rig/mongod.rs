@@ -28,7 +28,12 @@ const REPLICA_SET: &str = "rig";
 /// [`fresh_database_name`](super::fresh_database_name).
 pub fn shared_replica_set() -> &'static Mongod {
     static SHARED: OnceLock<Mongod> = OnceLock::new();
-    SHARED.get_or_init(Mongod::replica_set)
+    // On a busy machine a test may look at a moment that is older than the five minutes that a server remembers.
+    SHARED.get_or_init(|| {
+        Mongod::builder()
+            .parameter("minSnapshotHistoryWindowInSeconds", "900")
+            .start()
+    })
 }
 
 /// A running `mongod` on 127.0.0.1. It and its data are gone when this drops, or when this process ends.
