@@ -217,9 +217,9 @@ async fn live(against: &str) -> Result<(Environment, String), Failure> {
     }
     let uri = MongoUri::new(against);
     let database = uri.database().ok_or_else(|| {
-        Failure::invalid(format!(
-            "the connection string names no database to compare with: write it after the hosts, as in mongodb://host:27017/shop?authSource=admin"
-        ))
+        Failure::invalid(
+            "the connection string names no database to compare with: write it after the hosts, as in mongodb://host:27017/shop?authSource=admin",
+        )
     })?;
     environment.uri = Some(uri);
     environment.uri_secret = None;
