@@ -144,10 +144,17 @@ fn is_one_of_mongodb(text: &str) -> bool {
         rest.trim_start_matches(slashes)
             .starts_with(|next: char| !next.is_whitespace())
     };
-    after
-        .strip_prefix(':')
-        .is_some_and(|rest| rest.starts_with(slashes) && goes_on(rest))
-        && !is_example(text)
+    let is_one = || {
+        after
+            .strip_prefix(':')
+            .is_some_and(|rest| rest.starts_with(slashes) && goes_on(rest))
+    };
+    // Mistyped: `mongodb:user:password@host`, `mongodb//user:password@host`.
+    let is_nearly_one = || {
+        let word = after.split(char::is_whitespace).next().unwrap_or_default();
+        word.starts_with([':', '/', '\\']) && word.contains('@')
+    };
+    (is_one() || is_nearly_one()) && !is_example(text)
 }
 
 /// The rest of a text that begins so, in whatever case.
@@ -242,6 +249,8 @@ mod tests {
         "mongodb://clerk:a zq7X@h/",
         "mongodb://clerk:a\"zq7X'`\\)@h/",
         "mongodb:/clerk:zq7X@h",
+        "mongodb:clerk:zq7X@h",
+        "mongodb//clerk:zq7X@h",
         "mongodb://h/?tlsCertificateKeyFilePassword=zq7X",
         "mongodb%3A%2F%2Fclerk%3Azq7X%40h",
         "mongodb%253a%252F%252Fclerk%253Azq7X%2540h",

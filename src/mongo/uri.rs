@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use mongodb::error::ErrorKind;
 use mongodb::options::ConnectionString;
 
 use crate::hidden::{HIDDEN, hidden, percent_decoded};
@@ -85,31 +84,33 @@ impl MongoUri {
     pub fn check(&self) -> Result<(), String> {
         match ConnectionString::parse(&self.0) {
             Ok(_) => Ok(()),
-            Err(error) => Err(self.what_is_wrong(&error)),
+            Err(_) => Err(self.what_is_wrong()),
         }
     }
 
     /// The parser takes half of a password for a host or an option, and its message quotes that half. So where there may be a password, each piece of the string is tried by itself, and only said
     /// which is wrong.
-    fn what_is_wrong(&self, error: &mongodb::error::Error) -> String {
+    fn what_is_wrong(&self) -> String {
         let refused = |text: String| ConnectionString::parse(text).is_err();
         let Some((scheme, rest)) = self.0.split_once("://").filter(|(scheme, _)| is_scheme(scheme)) else {
             return "it does not begin with mongodb:// or mongodb+srv://".to_owned();
         };
-        let Some(userinfo) = self.userinfo() else {
-            return match error.kind.as_ref() {
-                ErrorKind::InvalidArgument { message, .. } => self.redact(message),
-                kind => self.redact(&kind.to_string()),
-            };
+        let (userinfo, after) = match self.userinfo() {
+            Some(userinfo) => (userinfo, &rest[userinfo.len() + 1..]),
+            None => ("", rest),
         };
         if userinfo.contains(['/', '?', '#', '[', ']', '@']) || userinfo.matches(':').count() > 1 {
             return
                 "user name or password hold one of : / ? # [ ] @, which must be written as %3A %2F %3F %23 %5B %5D %40"
                     .to_owned();
         }
-        let hosts = rest[userinfo.len() + 1..].split(['/', '?']).next().unwrap_or_default();
+        let hosts = after.split(['/', '?']).next().unwrap_or_default();
         if hosts.is_empty() {
-            return "it names no host after the @".to_owned();
+            return "it names no host".to_owned();
+        }
+        if userinfo.is_empty() && !scheme.contains('+') && refused(format!("{scheme}://{hosts}/")) {
+            // It may be a user and a password without a host, and the parser's message holds the password.
+            return "what stands behind :// are no hosts with ports, such as host:27017,second:27017; a user and a password stand before an @ and a host".to_owned();
         }
         if refused(format!("{scheme}://{hosts}/")) {
             return match scheme.contains('+') {
@@ -230,6 +231,13 @@ mod tests {
             ("mongodb://h:port/", "port"),
             ("mongodb://", "host"),
             ("mongodb://root:half@", "no host"),
+            ("mongodb://root:half", "before an @"),
+            ("mongodb://root:half/shop", "before an @"),
+            ("mongodb://root:half/?replicaSet=rs", "before an @"),
+            ("mongodb://root:half,second:27017", "before an @"),
+            ("mongodb+srv://root:half", "without a port"),
+            ("mongodb://h/?readPreference=half", "option readPreference"),
+            ("mongodb://h/?half=1", "an option"),
             ("mongodb://root:half@other:x", "such as host:27017"),
             ("mongodb+srv://root:half@other.half.x:1", "without a port"),
             ("mongodb://root:half@h/?tls=half", "option tls"),

@@ -167,7 +167,7 @@ fn on_coverage(contents: &Contents, policy: &Policy) -> Vec<String> {
 pub(super) fn warnings(contents: &Contents, target: &Catalog, policy: &Policy) -> Vec<String> {
     let mut warnings = Vec::new();
     if contents.status == Status::Partial {
-        warnings.push("the archive is partial: not everything that was to be saved is in it".to_owned());
+        warnings.push("the archive is partial: not everything that was to be saved is in it, and nothing is dropped on the strength of it".to_owned());
     }
     warnings.extend(on_coverage(contents, policy));
     for glob in policy.selection.idle_excludes(&names(contents)) {

@@ -9,7 +9,7 @@ use super::names::{check_collection, is_reserved};
 use super::{
     Action, Contents, Coverage, Diff, Extra, Fingerprint, Inferred, Method, Planned, Policy, Signal, Validators,
 };
-use crate::archive::{Saved, SavedStatus};
+use crate::archive::{Saved, SavedStatus, Status};
 use crate::catalog::{Catalog, Collection, Definition, Kind, STORED_FUNCTIONS};
 use crate::digest::Hashing;
 
@@ -115,6 +115,11 @@ fn restored(
     if let Some(present) = present {
         planned.options_diff = Diff::of_options(&options, &present.options);
         planned.index_diff = Diff::of_indexes(&saved.indexes, &present.indexes);
+        // Whoever leaves an index out does not mind that another has its name.
+        planned
+            .index_diff
+            .changed
+            .retain(|index| policy.wants_index(&saved.name, index));
         planned.lost = (planned.action == Action::Replace)
             .then(|| lost_by_replacing(kind, present))
             .flatten();
@@ -264,6 +269,8 @@ pub(super) fn of_extras(rows: &[Planned], contents: &Contents, target: &Catalog,
                 Decision::skip("not in the archive, which may have been made before stored functions were saved: they are never dropped")
             } else if policy.extra == Extra::Keep {
                 Decision::skip("not in the archive; extra collections are kept")
+            } else if contents.status == Status::Partial {
+                Decision::skip("not in the archive, which is partial: nothing is dropped on the strength of it")
             } else if let Coverage::Part(reason) = &contents.coverage {
                 Decision::skip(format!(
                     "not in the archive, which may not name everything that its database had ({reason})"

@@ -394,11 +394,19 @@ fn compare(planned: &Planned, now: &Catalog, expiry: Expiry, verified: &mut Veri
         return;
     };
     if planned.action == Action::Merge && planned.kind != Kind::View {
-        // What the target had beside the archive stays; what the archive has must be there.
-        let diff = Diff::of_indexes(&expected_indexes(planned, expiry), &present.indexes);
+        // What the target had beside the archive stays; what the archive has must be there. Options, and indexes that are there under the same name, a merge leaves as they are: so they
+        // differ as the plan says.
+        let mut diff = Diff::of_indexes(&expected_indexes(planned, expiry), &present.indexes);
+        let others = planned.index_diff.changed.iter();
+        let others: Vec<String> = others.filter(|name| !diff.changed.contains(*name)).cloned().collect();
+        diff.changed.extend(others);
         verified.index_diff = Diff {
             removed: Vec::new(),
             ..diff
+        };
+        verified.options_diff = Diff {
+            removed: Vec::new(),
+            ..planned.options_diff.clone()
         };
     } else {
         verified.options_diff = Diff::of_options(&expected_options(planned, expiry), &present.options);

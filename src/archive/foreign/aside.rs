@@ -49,9 +49,9 @@ pub(super) enum Aside {
 impl Aside {
     pub(super) fn bearing(&self) -> Bearing {
         match self {
-            Self::Attributes | Self::Note | Self::System(_) | Self::UsersAndRoles | Self::Views => Bearing::NoData,
-            // A collection that was created during the dump can be in the oplog alone.
-            Self::Oplog => Bearing::MayNameMore,
+            Self::Attributes | Self::Note | Self::System(_) | Self::Views => Bearing::NoData,
+            // A collection that was created during the dump can be in the oplog alone. Users and roles are no documents of this database, but are set aside all the same.
+            Self::Oplog | Self::UsersAndRoles => Bearing::MayNameMore,
             // No documents, but indexes are missing without it.
             Self::Indexes
             | Self::Separated
@@ -164,7 +164,7 @@ mod tests {
             ("system.profile", Some(Bearing::NoData)),
             ("system.indexes", Some(Bearing::MayBeData)),
             ("system.tomorrow", Some(Bearing::NoData)),
-            ("$admin.system.users", Some(Bearing::NoData)),
+            ("$admin.system.users", Some(Bearing::MayNameMore)),
         ] {
             assert_eq!(
                 Aside::of_collection(stem).map(|aside| aside.bearing()),

@@ -91,6 +91,38 @@ async fn an_index_that_is_missing_after_a_merge_holds_back_what_comes_after() {
     assert!(place.names().await.contains(&"extra".to_owned()));
 }
 
+/// A merge leaves options and indexes as they are. Where the archive has others, the database is not what the archive says: before, it was "proven equal", and what was extra was dropped.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_merge_into_a_collection_that_is_defined_otherwise_holds_back_what_comes_after() {
+    for other in [
+        doc! {"create": "orders"},
+        doc! {"create": "orders", "validator": {"other": 1}, "validationAction": "warn"},
+        doc! {"createIndexes": "orders", "indexes": [{"key": {"other": 1}, "name": "text_1"}]},
+    ] {
+        let place = place().await;
+        let validator = doc! {"text": {"$exists": true}};
+        let has_validator = other.contains_key("create");
+        if has_validator {
+            place.run(doc! {"create": "orders", "validator": validator}).await;
+        }
+        place.insert("orders", numbered(0..20, "saved")).await;
+        place
+            .run(doc! {"createIndexes": "orders", "indexes": [{"key": {"text": 1}, "name": "text_1"}]})
+            .await;
+        let archive = place.archive().await;
+        place.db().drop().await.expect("dropped");
+        place.run(other.clone()).await;
+        place.insert("extra", numbered(0..5, "only here")).await;
+        let report = place.restore(&archive, json!({})).await.expect("a report");
+        assert_eq!(report.status, RunStatus::Partial, "{other}: {}", report.summary);
+        let orders = of(&report, "orders");
+        let differs = !orders.options_diff.is_empty() || !orders.index_diff.is_empty();
+        assert!(!orders.equal && differs && orders.db_count == 20, "{other}: {orders:?}");
+        assert!(of(&report, "extra").error.is_some(), "{other}");
+        assert!(place.names().await.contains(&"extra".to_owned()), "{other}");
+    }
+}
+
 /// Somebody makes a collection anew in the very moment in which it was put into its place.
 #[tokio::test(flavor = "multi_thread")]
 async fn another_collection_under_a_proven_ones_name_is_found_out() {
