@@ -109,7 +109,7 @@ impl Scene {
         self.reset().await;
         let seen = Arc::new(Mutex::new(Vec::new()));
         let seeing = Arc::clone(&seen);
-        let uri = self.set.through_relays(move |command| {
+        let (_relays, uri) = self.set.through_relays(move |command| {
             if is_counted(command) {
                 let mut seen = seeing.lock().unwrap_or_else(PoisonError::into_inner);
                 if !seen.is_empty() || command.name == "findAndModify" {
@@ -141,7 +141,7 @@ impl Scene {
             Arc::new(Mutex::new(None::<String>)),
         );
         let striking = Arc::clone(&struck);
-        let uri = self.set.through_relays(move |command| {
+        let (_relays, uri) = self.set.through_relays(move |command| {
             if !is_counted(command) || (counted.load(Ordering::Acquire) == 0 && command.name != "findAndModify") {
                 return Passage::Through;
             }
@@ -177,6 +177,7 @@ impl Scene {
         event["archive"] = self.archive.clone().into();
         event["database"] = TARGET.into();
         let restored = support::restore(&tools, event).await;
+        tools.mongo.shut_down().await;
         restored
             .map(|report| report.status)
             .map_err(|failure| failure.to_string())

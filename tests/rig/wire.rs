@@ -52,10 +52,17 @@ type Client = Arc<tokio::sync::Mutex<OwnedWriteHalf>>;
 /// What members call themselves, and what their relays are called.
 type Names = HashMap<String, String>;
 
-/// A relay on a free port of 127.0.0.1.
+/// A relay on a free port of 127.0.0.1, as long as it is not dropped. Connections that it has accepted end with their clients.
 #[derive(Debug)]
 pub struct Wire {
     port: u16,
+    listening: tokio::task::AbortHandle,
+}
+
+impl Drop for Wire {
+    fn drop(&mut self) {
+        self.listening.abort();
+    }
 }
 
 impl Wire {
@@ -78,17 +85,21 @@ impl Wire {
             .collect();
         let address = |port: &u16| format!("127.0.0.1:{port}");
         let names: Arc<Names> = Arc::new(to.iter().map(address).zip(ports.iter().map(address)).collect());
-        for (listener, &to) in listeners.into_iter().zip(to) {
+        let listening = listeners.into_iter().zip(to).map(|(listener, &to)| {
             listener.set_nonblocking(true).expect("a TCP socket");
             let (decide, names) = (Arc::clone(&decide), Arc::clone(&names));
-            background().spawn(async move {
+            let listening = background().spawn(async move {
                 let listener = TcpListener::from_std(listener).expect("a TCP socket");
                 while let Ok((client, _)) = listener.accept().await {
                     background().spawn(relay(client, to, Arc::clone(&decide), Arc::clone(&names)));
                 }
             });
-        }
-        ports.into_iter().map(|port| Self { port }).collect()
+            listening.abort_handle()
+        });
+        listening
+            .zip(ports)
+            .map(|(listening, port)| Self { port, listening })
+            .collect()
     }
 
     pub fn port(&self) -> u16 {

@@ -48,15 +48,19 @@ impl Members {
             .expect("the rig's own URI is valid")
     }
 
-    /// The connection string of relays before all members: `decide` is asked for each command of a client.
-    pub fn through_relays(&self, decide: impl Fn(&WireCommand) -> Passage + Send + Sync + 'static) -> String {
+    /// Relays before all members, and the connection string by which clients go through them: `decide` is asked for each command of a client.
+    pub fn through_relays(
+        &self,
+        decide: impl Fn(&WireCommand) -> Passage + Send + Sync + 'static,
+    ) -> (Vec<Wire>, String) {
         let ports: Vec<u16> = self.members.iter().map(Mongod::port).collect();
         let relays = Wire::before_all(&ports, decide);
         let hosts: Vec<String> = relays
             .iter()
             .map(|relay| format!("127.0.0.1:{}", relay.port()))
             .collect();
-        format!("mongodb://{}/?replicaSet={REPLICA_SET}", hosts.join(","))
+        let uri = format!("mongodb://{}/?replicaSet={REPLICA_SET}", hosts.join(","));
+        (relays, uri)
     }
 
     /// Any member that is not the primary.
