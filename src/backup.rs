@@ -266,7 +266,7 @@ async fn write_and_commit(
     }
     let metadata = head.metadata.clone().ok_or_else(|| {
         Failure::new(
-            FailureKind::Store,
+            FailureKind::RunUnusable,
             "the run's state has no first entry: begin a new run",
         )
     })?;

@@ -102,7 +102,7 @@ pub(crate) enum TakenUp {
 /// Where a run is one that only its state can be gone on with, and [`Nowhere`](TakenUp::Nowhere) is where it would be.
 pub(crate) fn must_be_kept(folder: &Location, what: &str) -> Failure {
     Failure::new(
-        FailureKind::Store,
+        FailureKind::StoreDenied,
         format!(
             "{folder}: nothing can be written there, so nobody would learn what {what} came to: allow s3:PutObject"
         ),
@@ -117,11 +117,11 @@ pub(crate) async fn take_up(store: &Store, folder: Location) -> Result<TakenUp, 
     match Lease::take(store, &folder).await {
         Ok(Taken::Ours(lease)) => Ok(TakenUp::Ours(Journal::new(store, folder, lease))),
         Ok(Taken::Running) => Ok(TakenUp::Running),
-        Err(error @ (StoreError::Denied { .. } | StoreError::NotFound(_))) => {
-            tracing::warn!(%error, "nothing can be kept of this run, so it has to end within this invocation");
+        Err(failure) if matches!(failure.kind, FailureKind::StoreDenied | FailureKind::ArchiveNotFound) => {
+            tracing::warn!(%failure, "nothing can be kept of this run, so it has to end within this invocation");
             Ok(TakenUp::Nowhere)
         }
-        Err(error) => Err(error.into()),
+        Err(failure) => Err(failure),
     }
 }
 
@@ -212,7 +212,8 @@ impl<'a> Outcomes<'a> {
             request: self.request.clone(),
             report,
         };
-        let text = serde_json::to_vec_pretty(&content).expect("a report has text keys only");
+        let content = serde_json::to_value(&content).expect("a report has text keys only");
+        let text = serde_json::to_vec_pretty(&content).expect("a value is JSON");
         let put = self.store.put(&self.location, Bytes::from(text), "application/json");
         match put.await {
             // It has been answered with it before.

@@ -8,11 +8,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::archive::ArchiveError;
 use crate::hidden::hidden;
-use crate::mongo::{MongoError, code};
-use crate::secrets::SecretError;
-use crate::store::{LocationError, StoreError};
 
 /// What kind of failure it is. The names are part of the interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,6 +50,8 @@ pub enum FailureKind {
     LoadMissing,
     /// Another invocation of the same run has taken over from this one, and goes on.
     RunTakenOver,
+    /// What a run has left is damaged, incomplete, or of another version, and cannot be gone on from: begin a new run.
+    RunUnusable,
     /// The run was cancelled; what it began was undone.
     Cancelled,
 }
@@ -72,6 +70,9 @@ pub struct Failure {
     pub kind: FailureKind,
     /// What happened, where, and what to do next. Never holds credentials.
     pub message: String,
+    /// Whether it was a fault that passes.
+    #[serde(skip)]
+    passes: bool,
 }
 
 impl Failure {
@@ -81,7 +82,19 @@ impl Failure {
         Self {
             kind,
             message: hidden(&message).into_owned(),
+            passes: false,
         }
+    }
+
+    /// The same, of a fault that passes by itself.
+    #[must_use]
+    pub(crate) fn passing(self, passes: bool) -> Self {
+        Self { passes, ..self }
+    }
+
+    /// Whether what failed was the way to the database or the store, and nothing is known to be wrong with what was asked: what was done until then is gone on from.
+    pub fn passes(&self) -> bool {
+        self.passes
     }
 
     /// A request that cannot be carried out as it stands.
@@ -99,55 +112,5 @@ impl Failure {
     pub fn at(mut self, place: impl fmt::Display) -> Self {
         self.message = hidden(&format!("{place}: {}", self.message)).into_owned();
         self
-    }
-}
-
-impl From<MongoError> for Failure {
-    fn from(error: MongoError) -> Self {
-        let kind = match error.is(code::UNAUTHORIZED) {
-            true => FailureKind::DatabaseUnauthorized,
-            false => FailureKind::Database,
-        };
-        Self::new(kind, error.to_string())
-    }
-}
-
-impl From<SecretError> for Failure {
-    fn from(error: SecretError) -> Self {
-        let kind = match error {
-            SecretError::Refused { .. } => FailureKind::ConfigurationMissing,
-            SecretError::Unusable { .. } => FailureKind::InvalidRequest,
-            // Without it the database cannot be reached, and the next try may get it.
-            SecretError::Failed { .. } => FailureKind::Database,
-        };
-        Self::new(kind, error.to_string())
-    }
-}
-
-impl From<StoreError> for Failure {
-    fn from(error: StoreError) -> Self {
-        let kind = match error {
-            StoreError::NotFound(_) => FailureKind::ArchiveNotFound,
-            StoreError::Exists(_) => FailureKind::ArchiveExists,
-            StoreError::Denied { .. } | StoreError::Archived(_) => FailureKind::StoreDenied,
-            StoreError::Changed(_) | StoreError::Failed { .. } => FailureKind::Store,
-        };
-        Self::new(kind, error.to_string())
-    }
-}
-
-impl From<ArchiveError> for Failure {
-    fn from(error: ArchiveError) -> Self {
-        let kind = match error {
-            ArchiveError::Version(_) => FailureKind::ArchiveUnsupported,
-            _ => FailureKind::ArchiveDamaged,
-        };
-        Self::new(kind, error.to_string())
-    }
-}
-
-impl From<LocationError> for Failure {
-    fn from(error: LocationError) -> Self {
-        Self::invalid(error.to_string())
     }
 }

@@ -285,11 +285,13 @@ impl Function {
 
     async fn tools(&self, deadline: Deadline) -> Result<Tools, Failure> {
         let progress = Arc::new(Progress::default());
+        let cancel = CancellationToken::new();
+        let mongo = Box::pin(self.connection.mongo()).await?.telling(&progress);
         Ok(Tools {
-            mongo: Box::pin(self.connection.mongo()).await?.telling(&progress),
+            mongo: mongo.until(deadline, &cancel),
             store: self.store.clone(),
             progress,
-            cancel: CancellationToken::new(),
+            cancel,
             deadline,
             memory: self.connection.configured().memory()?,
         })

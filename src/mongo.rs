@@ -30,5 +30,6 @@ pub use position::{Bound, IdRange, Position, Scan, ScanOrder};
 pub use read::{Batches, Trail};
 pub use records::Edge;
 pub use repeat::Attempts;
+pub(crate) use repeat::patiently;
 pub use survey::VANISHED;
 pub use uri::MongoUri;

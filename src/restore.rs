@@ -134,7 +134,7 @@ async fn restore(prepared: Prepared, job: &RestoreJob, tools: &Tools, lock: &Loc
 async fn change(run: &collection::Run<'_>) -> Result<(Committed, Verification), Stop> {
     let mut outcomes = run.load_beside().await?;
     let committed = commit::commit(run, &mut outcomes).await?;
-    let verification = report::verify(run, outcomes, committed).await;
+    let verification = report::verify(run, outcomes, committed).await?;
     Ok((committed, verification))
 }
 

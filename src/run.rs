@@ -8,7 +8,6 @@
 //!
 //! The folder goes away when the run has come to its end. That of a run that nobody takes up again is removed by the bucket's lifecycle, as its objects say what they are.
 
-mod deadline;
 mod journal;
 mod lease;
 mod memory;
@@ -20,13 +19,14 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-pub use deadline::Deadline;
+pub(crate) use journal::unusable;
 pub use journal::{Journal, Recorded, kept_beside, peek, remove_run};
 pub use lease::{Lease, Taken};
 pub use memory::Memory;
 pub(crate) use pool::{POOL_UNIT, Pool, give_back};
 
 use crate::archive::ArchiveName;
+pub use crate::deadline::Deadline;
 use crate::failure::Failure;
 use crate::store::Location;
 

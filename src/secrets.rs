@@ -15,6 +15,7 @@ use serde_json::{Map, Value};
 use thiserror::Error;
 use tokio::sync::OnceCell;
 
+use crate::failure::{Failure, FailureKind};
 use crate::mongo::MongoUri;
 
 /// Where a Lambda layer puts the certificates of DocumentDB and RDS, which no system trusts by itself.
@@ -51,6 +52,18 @@ pub enum SecretError {
         /// What happened.
         reason: String,
     },
+}
+
+impl From<SecretError> for Failure {
+    fn from(error: SecretError) -> Self {
+        let kind = match error {
+            SecretError::Refused { .. } => FailureKind::ConfigurationMissing,
+            SecretError::Unusable { .. } => FailureKind::InvalidRequest,
+            // Without it the database cannot be reached, and the next try may get it.
+            SecretError::Failed { .. } => FailureKind::Database,
+        };
+        Self::new(kind, error.to_string())
+    }
 }
 
 /// Access to Secrets Manager. Cheap to clone; the client is built when it is first needed.

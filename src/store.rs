@@ -26,6 +26,7 @@ pub use tags::Tags;
 pub use upload::{Upload, UploadState};
 
 use crate::archive::Extent;
+use crate::failure::{Failure, FailureKind};
 
 /// What went wrong in a store, as far as callers act differently.
 #[derive(Debug, Error)]
@@ -62,6 +63,19 @@ pub enum StoreError {
         /// What the service or the system answered.
         reason: String,
     },
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        let kind = match error {
+            StoreError::NotFound(_) => FailureKind::ArchiveNotFound,
+            StoreError::Exists(_) => FailureKind::ArchiveExists,
+            StoreError::Denied { .. } | StoreError::Archived(_) => FailureKind::StoreDenied,
+            StoreError::Changed(_) | StoreError::Failed { .. } => FailureKind::Store,
+        };
+        let passes = matches!(error, StoreError::Failed { .. });
+        Self::new(kind, error.to_string()).passing(passes)
+    }
 }
 
 /// An object as it was found.

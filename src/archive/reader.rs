@@ -7,6 +7,7 @@ use thiserror::Error;
 
 use super::frame::{MAX_GLUE_BYTES, MAX_SEGMENT_BYTES, check_content, decode_frame, max_stored};
 use super::{ArchiveName, Compression, Entry, Extent, Footer, Manifest, Segment};
+use crate::failure::{Failure, FailureKind};
 
 /// Why an archive cannot be trusted, or read.
 #[derive(Debug, Error, Clone, PartialEq, Eq)]
@@ -57,6 +58,16 @@ pub enum ArchiveError {
         /// What is wrong.
         reason: String,
     },
+}
+
+impl From<ArchiveError> for Failure {
+    fn from(error: ArchiveError) -> Self {
+        let kind = match error {
+            ArchiveError::Version(_) => FailureKind::ArchiveUnsupported,
+            _ => FailureKind::ArchiveDamaged,
+        };
+        Self::new(kind, error.to_string())
+    }
 }
 
 /// An archive whose footer, trailer and manifest have been checked.

@@ -116,7 +116,7 @@ impl Stretches {
                     reading: reader.reading.clone(),
                     room: reader.room.of_stretch(begun, turn.subscribe()),
                     sender,
-                    patience: reader.patience,
+                    attempts: reader.reading.mongo.attempts(),
                     until: stretch.until,
                 };
                 of_stretch.task.from = stretch.from;

@@ -19,7 +19,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::allowance::Allowance;
-use super::reader::{PATIENCE, Reader};
+use super::reader::Reader;
 use super::request::ConsistencyDemand;
 use super::segment::{EncodedSegment, EncoderPool};
 use crate::catalog::{Collection, Kind};
@@ -146,7 +146,7 @@ impl Pipeline {
                 reading: self.reading.clone(),
                 room: self.allowance.room(index, self.turn.subscribe()),
                 sender,
-                patience: PATIENCE,
+                attempts: self.reading.mongo.attempts(),
                 until: None,
             };
             self.readers.spawn(reader.run());

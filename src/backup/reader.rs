@@ -1,7 +1,6 @@
 //! Reading one collection: which way, at which time, and how it is handed on.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::task::JoinHandle;
@@ -11,7 +10,7 @@ use super::allowance::{Room, part_of};
 use super::pipeline::{Behind, Pending, Piece, Reading, Task, hashing};
 use super::request::ConsistencyDemand;
 use crate::catalog::{Collection, Kind};
-use crate::mongo::{Batch, Batches, Edge, MongoError, Position, ReadAt, Scan, ScanOrder, Trail, code};
+use crate::mongo::{Attempts, Batch, Batches, Edge, MongoError, Position, ReadAt, Scan, ScanOrder, Trail, code};
 use crate::run::give_back;
 
 /// Reads one collection.
@@ -21,16 +20,11 @@ pub(super) struct Reader {
     pub(super) reading: Reading,
     pub(super) room: Room,
     pub(super) sender: mpsc::Sender<Piece>,
-    /// How often the connection may still break.
-    pub(super) patience: u32,
+    /// The attempts at reading on from where it is.
+    pub(super) attempts: Attempts,
     /// The boundary that it reads up to; none means the collection's end.
     pub(super) until: Option<Edge>,
 }
-
-/// How often the connection may break while one collection is read. One that breaks closes all others of the driver, too.
-pub(super) const PATIENCE: u32 = 5;
-/// A connection that breaks says so at once; what takes longer is that no server can be found, and the driver has waited for one already.
-const AT_ONCE: Duration = Duration::from_secs(5);
 
 impl Reader {
     /// Reads to the end, to a failure, or until nobody wants to know, with as many cursors as are of use.
@@ -76,7 +70,7 @@ impl Reader {
                 Taken::All => return self.at_the_end(),
                 Taken::Until(place, error) => (error, place),
             };
-            if !self.can_go_on_after(&error, place.as_ref()) {
+            if !self.can_go_on_after(&error, place.as_ref()).await {
                 return Err(error);
             }
             tracing::warn!(%error, "reading goes on behind the last document that came");
@@ -125,33 +119,27 @@ impl Reader {
 
     /// Whether another cursor can go on where this one ended: because the server's history has run out, and the rest may be read as it is by now; or because the cursor is gone,
     /// and the same moment can be read on.
-    fn can_go_on_after(&mut self, error: &MongoError, place: Option<&Position>) -> bool {
+    async fn can_go_on_after(&mut self, error: &MongoError, place: Option<&Position>) -> bool {
         let Some(place) = place else { return false };
+        // Documents have come.
+        self.attempts.succeeded();
         if is_out_of_window(error) {
             // Measurements have no place outside of a snapshot.
             return self.reading.demand == ConsistencyDemand::Auto && !matches!(place, Position::Skipped(_));
         }
-        let is_gone = error.transient || error.is(code::CURSOR_NOT_FOUND);
-        is_gone && self.may_try_again()
-    }
-
-    fn may_try_again(&mut self) -> bool {
-        let may = self.patience > 0;
-        self.patience = self.patience.saturating_sub(1);
-        may
+        self.attempts.again_after(error).await
     }
 
     /// As [`Self::open`], again where the connection breaks; from another member of the replica set where the one that was read from is gone and nothing was read yet.
     async fn open_patiently(&mut self) -> Result<Option<(Batches, Batch)>, MongoError> {
         loop {
-            let began = Instant::now();
             match Box::pin(self.open()).await {
-                Err(error) if error.transient && began.elapsed() < AT_ONCE && self.may_try_again() => {
-                    tracing::warn!(%error, "a collection is opened again");
-                    tokio::time::sleep(Duration::from_millis(200)).await;
-                }
-                Err(error) if error.transient && self.turns_to_another_member().await => {
-                    tracing::warn!(%error, "a collection is read from another member of the replica set");
+                Err(error) if error.may_pass() => {
+                    if self.turns_to_another_member().await {
+                        tracing::warn!(%error, "a collection is read from another member of the replica set");
+                    } else if !self.attempts.again_after(&error).await {
+                        return Err(error);
+                    }
                 }
                 opened => return opened,
             }
@@ -389,5 +377,5 @@ fn is_out_of_window(error: &MongoError) -> bool {
 
 /// Whether the server understood, and said no to what was asked.
 fn is_refusal(error: &MongoError) -> bool {
-    error.code.is_some() && !error.transient && !is_out_of_window(error) && !error.is(code::UNAUTHORIZED)
+    error.is_refusal() && !is_out_of_window(error) && !error.is(code::UNAUTHORIZED)
 }

@@ -109,7 +109,7 @@ impl LaneState {
         };
         let archive = ArchiveWriter::resume(self.writer, bytes.to_vec(), held_bytes).ok_or_else(|| {
             Failure::new(
-                FailureKind::Store,
+                FailureKind::RunUnusable,
                 "the run's state and the bytes kept beside it do not belong together: begin a new run",
             )
         })?;

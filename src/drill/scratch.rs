@@ -5,12 +5,17 @@ use std::hash::{BuildHasher as _, RandomState};
 use bson::doc;
 
 use crate::failure::{Failure, FailureKind};
-use crate::mongo::{Mongo, MongoError};
+use crate::mongo::{Mongo, MongoError, code};
 use crate::plan::INTERNAL_PREFIX;
 use crate::run::Run;
 
 /// How the names of scratch databases begin.
 const PREFIX: &str = "mongotar_drill_";
+
+/// The `_id` of the one mark that there can be.
+const FIRST: &str = "drill";
+/// How often two may put their marks in at once.
+const TRIES: u32 = 5;
 
 /// A scratch database, from its first collection to its end.
 #[derive(Debug)]
@@ -45,28 +50,8 @@ impl Scratch {
         match scratch.present(mongo).await?.is_empty() {
             true => scratch.create(mongo).await,
             false if scratch.is_ours(mongo).await? => Ok(scratch),
-            // A name that follows from the run is nobody else's: an invocation died before it could set its mark.
-            false if name.is_none() => {
-                scratch.drop_empty_mark(mongo).await?;
-                match scratch.present(mongo).await?.is_empty() {
-                    true => scratch.create(mongo).await,
-                    false => Err(taken(&scratch.name)),
-                }
-            }
             false => Err(taken(&scratch.name)),
         }
-    }
-
-    async fn drop_empty_mark(&self, mongo: &Mongo) -> Result<(), MongoError> {
-        let action = format!("looking for a mark in the scratch database {}", self.name);
-        let found = mongo.command(&self.name, doc! {"count": mark()}, &action).await?;
-        if matches!(found.get_i32("n"), Ok(0)) {
-            match mongo.command(&self.name, doc! {"drop": mark()}, &action).await {
-                Err(error) if !error.is(crate::mongo::code::NAMESPACE_NOT_FOUND) => return Err(error),
-                _ => {}
-            }
-        }
-        Ok(())
     }
 
     /// That of a run, wherever it has come.
@@ -97,25 +82,30 @@ impl Scratch {
     }
 
     async fn create(self, mongo: &Mongo) -> Result<Self, Failure> {
-        // Explicitly created, so that of two drills with one name the second fails here.
+        // Collection and mark come at once, and only one mark can: of two drills with one name, one finds the other's.
         let action = format!("creating the scratch database {}", self.name);
-        match mongo.command(&self.name, doc! {"create": mark()}, &action).await {
-            Ok(_) => {}
-            Err(error) if error.is(crate::mongo::code::NAMESPACE_EXISTS) => return Err(taken(&self.name)),
-            Err(error) => return Err(error.into()),
+        let marked = doc! {
+            "findAndModify": mark(), "query": {"_id": FIRST},
+            "update": {"$setOnInsert": {"owner": self.owner.as_str()}}, "upsert": true, "new": true,
+        };
+        let mut tries = 0;
+        let marked = loop {
+            tries += 1;
+            match mongo.command(&self.name, marked.clone(), &action).await {
+                // Two at once: one of them finds it there.
+                Err(error) if error.is(code::DUPLICATE_KEY) && tries < TRIES => {}
+                marked => break marked?,
+            }
+        };
+        match marked.get_document("value").and_then(|mark| mark.get_str("owner")) {
+            Ok(owner) if owner == self.owner => Ok(self),
+            _ => Err(taken(&self.name)),
         }
-        let marked = doc! {"insert": mark(), "documents": [{"_id": self.owner.as_str()}]};
-        if let Err(error) = mongo.command(&self.name, marked, &action).await {
-            // Created by us a moment ago, and nothing else is there. Where this fails too, the first error says more.
-            let _ = mongo.command(&self.name, doc! {"drop": mark()}, &action).await;
-            return Err(error.into());
-        }
-        Ok(self)
     }
 
     async fn is_ours(&self, mongo: &Mongo) -> Result<bool, MongoError> {
         let action = format!("looking for the mark in the scratch database {}", self.name);
-        let look = doc! {"count": mark(), "query": {"_id": self.owner.as_str()}};
+        let look = doc! {"count": mark(), "query": {"_id": FIRST, "owner": self.owner.as_str()}};
         let found = mongo.command(&self.name, look, &action).await?;
         Ok(matches!(found.get_i32("n"), Ok(1)))
     }

@@ -96,8 +96,8 @@ impl Found {
 
 /// A user who was dropped, or whose password expired, is not told so before the first command that needs a privilege. A connection string without a user is read again each time.
 async fn is_shut_out(mongo: &Mongo) -> bool {
-    let status = bson::doc! {"connectionStatus": 1};
-    match mongo.command("admin", status, "asking who we are").await {
+    let status = bson::rawdoc! {"connectionStatus": 1};
+    match mongo.once("admin", status, "asking who we are").await {
         Ok(status) => {
             let users = status
                 .get_document("authInfo")

@@ -7,16 +7,21 @@ use bson::{Document, RawDocumentBuf, doc};
 use mongodb::options::{ClientOptions, ConnectionString, SelectionCriteria, ServerAddress};
 use mongodb::{Client, Database};
 
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::answer::{self, Asked, SILENCE};
 use super::concern::{Concern, WriteErrors, failure_in};
-use super::{MongoError, MongoUri, ReadAt};
+use super::{MongoError, MongoUri, ReadAt, patiently};
 use crate::catalog::{Server, Topology};
+use crate::deadline::Deadline;
+use crate::patience::Patience;
 use crate::progress::Progress;
 
-/// How long to look for a server before saying that there is none.
+/// How long to look for a server before saying that there is none, where the connection string has no `serverSelectionTimeoutMS`.
 const SERVER_SELECTION: Duration = Duration::from_secs(15);
+/// For how many times as long what passes is waited out, once there was a server: 120 s, or by the connection string's `serverSelectionTimeoutMS`.
+const PATIENCE: u32 = 8;
 
 /// How many connections there may be, and how many may be set up at a time, where the connection string does not say. They are made as they are needed: a thousand small
 /// collections, each a few round trips, would wait for the driver's 10.
@@ -43,6 +48,8 @@ pub struct Mongo {
     pub(super) calls: TaskTracker,
     /// For how long a server may say nothing.
     pub(super) silence: Duration,
+    /// How failures that pass are waited out.
+    pub(super) patience: Patience,
     /// Where it is said what is being waited for.
     pub(super) progress: Option<Arc<Progress>>,
 }
@@ -61,7 +68,7 @@ impl Mongo {
         let silence = silence(&mut parsed);
         let mut options = ClientOptions::parse(parsed).await.map_err(failed)?;
         options.app_name.get_or_insert_with(|| "mongotar".to_owned());
-        options.server_selection_timeout.get_or_insert(SERVER_SELECTION);
+        let selecting = *options.server_selection_timeout.get_or_insert(SERVER_SELECTION);
         options.max_pool_size.get_or_insert(CONNECTIONS);
         options.max_connecting.get_or_insert(CONNECTING);
         let selection = options.selection_criteria.clone();
@@ -70,8 +77,20 @@ impl Mongo {
         let addresses = options.hosts.iter().map(ToString::to_string).collect();
         let client = Client::with_options(options).map_err(failed)?;
         let admin = client.database("admin");
-        let hello = admin.run_command(doc! {"hello": 1}).await.map_err(failed)?;
-        let build = admin.run_command(doc! {"buildInfo": 1}).await.map_err(failed)?;
+        let patience = Patience::limited(selecting.saturating_mul(PATIENCE));
+        let asked = async |command: Document| {
+            let mut attempts = patience.attempts();
+            loop {
+                match admin.run_command(command.clone()).await {
+                    // Where none can be found, that has been waited for.
+                    Err(error)
+                        if !is_none_there(&error) && failed(error.clone()).may_pass() && attempts.again().await => {}
+                    answered => return answered.map_err(failed),
+                }
+            }
+        };
+        let hello = asked(doc! {"hello": 1}).await?;
+        let build = asked(doc! {"buildInfo": 1}).await?;
         let replica_set = hello.get_str("setName").ok().map(str::to_owned);
         let topology = match hello.get_str("msg") {
             Ok("isdbgrid") => Topology::Sharded,
@@ -93,6 +112,7 @@ impl Mongo {
             concern,
             calls: TaskTracker::new(),
             silence,
+            patience,
             progress: None,
         })
     }
@@ -138,14 +158,15 @@ impl Mongo {
         if self.direct || self.server.topology != Topology::ReplicaSet {
             return Ok(None);
         }
-        let admin = self.client.database("admin");
-        let mut hello = admin.run_command(doc! {"hello": 1});
-        if let Some(selection) = self.selection.clone() {
-            hello = hello.selection_criteria(selection);
-        }
-        let hello = hello
-            .await
-            .map_err(|error| self.error("choosing a member to read from", &error))?;
+        let hello = patiently!(self, async {
+            let admin = self.database("admin");
+            let mut hello = admin.run_command(doc! {"hello": 1});
+            if let Some(selection) = self.selection.clone() {
+                hello = hello.selection_criteria(selection);
+            }
+            let answered = hello.await;
+            answered.map_err(|error| self.error("choosing a member to read from", &error))
+        })?;
         Ok(hello.get_str("me").ok().map(str::to_owned))
     }
 
@@ -182,6 +203,15 @@ impl Mongo {
         }
     }
 
+    /// The same connection, for an invocation that has to end at some time and a run that may be cancelled: neither waits longer for what passes.
+    #[must_use]
+    pub fn until(self, deadline: Deadline, cancel: &CancellationToken) -> Self {
+        Self {
+            patience: self.patience.until(deadline, cancel),
+            ..self
+        }
+    }
+
     /// How documents are read that prove something: as the majority has them, where there is one.
     pub fn proving(&self) -> ReadAt {
         match self.server.topology {
@@ -206,7 +236,8 @@ impl Mongo {
         &self.concern
     }
 
-    /// Runs a command on the primary. `action` names it in errors, with the namespace. A command that changes something has the connection's write concern.
+    /// Runs a command on the primary that may be carried out twice: what passes is waited out. `action` names it in errors, with the namespace. A command that changes something has the
+    /// connection's write concern.
     ///
     /// # Errors
     /// What the server answered, `writeConcernError` and `writeErrors` included.
@@ -226,9 +257,18 @@ impl Mongo {
         command: RawDocumentBuf,
         action: &str,
     ) -> Result<Document, MongoError> {
+        self.repeated(database, command, action).await.0
+    }
+
+    /// As [`Self::raw_command`], once: for what must be looked at before it is sent again, and for who can do without an answer.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn once(&self, database: &str, command: RawDocumentBuf, action: &str) -> Result<Document, MongoError> {
         self.send(database, command, action, WriteErrors::Fatal).await
     }
 
+    /// As [`Self::once`], with `writeErrors` as they are meant.
     pub(super) async fn send(
         &self,
         database: &str,
@@ -281,6 +321,11 @@ impl Mongo {
 fn silence(parsed: &mut ConnectionString) -> Duration {
     let limit = parsed.socket_timeout.take();
     limit.filter(|limit| !limit.is_zero()).unwrap_or(SILENCE)
+}
+
+/// Whether no server was found at all.
+fn is_none_there(error: &mongodb::error::Error) -> bool {
+    matches!(*error.kind, mongodb::error::ErrorKind::ServerSelection { .. })
 }
 
 /// The members as the replica set's configuration names them, which is the same whichever of them answers.

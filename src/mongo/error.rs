@@ -4,6 +4,8 @@ use mongodb::error::ErrorKind;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::failure::{Failure, FailureKind};
+
 /// Server error codes that somebody acts on (`src/mongo/base/error_codes.yml` of the server).
 pub mod code {
     /// Not allowed.
@@ -131,6 +133,16 @@ impl MongoError {
     /// Whether the server answered with that code.
     pub fn is(&self, code: i32) -> bool {
         self.code == Some(code)
+    }
+}
+
+impl From<MongoError> for Failure {
+    fn from(error: MongoError) -> Self {
+        let kind = match error.is(code::UNAUTHORIZED) {
+            true => FailureKind::DatabaseUnauthorized,
+            false => FailureKind::Database,
+        };
+        Self::new(kind, error.to_string()).passing(error.may_pass())
     }
 }
 

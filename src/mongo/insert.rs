@@ -6,7 +6,7 @@
 use bson::{Document, RawDocumentBuf, doc};
 
 use super::concern::WriteErrors;
-use super::{Mongo, MongoError, code, id_alone};
+use super::{Mongo, MongoError, code, id_alone, patiently};
 use crate::catalog::Definition;
 
 /// The documents of one command: 16 MiB is what the server takes in one command document, which one document may fill alone.
@@ -223,17 +223,21 @@ impl Mongo {
         // `$eq`, so that an `_id` that is itself a document with `$` keys or a regular expression is compared and not interpreted.
         let id = id_alone(document, "$eq").ok_or_else(|| invalid(&"the document has no _id"))?;
         let document = bson::RawDocument::from_bytes(document).map_err(|error| invalid(&error))?;
-        let mut command = RawDocumentBuf::new();
-        command.append(bson::cstr!("update"), collection);
-        command.append(bson::cstr!("updates"), {
-            let mut updates = bson::RawArrayBuf::new();
-            updates.push(replacement(id, document));
-            updates
-        });
-        if validation == Validation::Bypassed {
-            command.append(bson::cstr!("bypassDocumentValidation"), true);
-        }
-        let reply = self.raw_command(database, command, &action).await?;
+        // A document can be large: the command is put together anew rather than kept for another attempt.
+        let command = || {
+            let mut command = RawDocumentBuf::new();
+            command.append(bson::cstr!("update"), collection);
+            command.append(bson::cstr!("updates"), {
+                let mut updates = bson::RawArrayBuf::new();
+                updates.push(replacement(id.clone(), document));
+                updates
+            });
+            if validation == Validation::Bypassed {
+                command.append(bson::cstr!("bypassDocumentValidation"), true);
+            }
+            command
+        };
+        let reply = patiently!(self, self.once(database, command(), &action))?;
         match reply.get_i32("n") {
             Ok(1) => Ok(()),
             _ => Err(MongoError::unexpected(action, "the document to replace is not there")),

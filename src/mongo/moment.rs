@@ -10,7 +10,7 @@ use bson::{RawDocumentBuf, cstr, doc, rawdoc};
 use serde::{Deserialize, Serialize};
 
 use super::survey::{Described, Listed};
-use super::{Attempts, Mongo, MongoError, VANISHED, code};
+use super::{Mongo, MongoError, VANISHED, code, patiently};
 use crate::archive::ClusterTime;
 use crate::catalog::{Catalog, Kind, Topology};
 
@@ -179,17 +179,10 @@ impl Mongo {
         if let Some(concern) = at.read_concern() {
             find.append(cstr!("readConcern"), concern);
         }
-        let mut attempts = Attempts::new();
-        loop {
-            let tried = match self.open((database, collection), find.clone(), at, 1).await {
-                Ok(mut found) => found.next().await.transpose().map(|_| ()),
-                Err(error) => Err(error),
-            };
-            match tried {
-                Err(error) if attempts.again_after(&error).await => {}
-                tried => return tried,
-            }
-        }
+        patiently!(self, async {
+            let mut found = self.open((database, collection), find.clone(), at, 1).await?;
+            found.next().await.transpose().map(drop)
+        })
     }
 }
 

@@ -8,7 +8,7 @@ use mongodb::options::SelectionCriteria;
 use mongodb::raw_batch_cursor::RawBatchCursor;
 
 use super::answer::Asked;
-use super::{Batch, Bound, IdList, Mongo, MongoError, Position, ReadAt, Scan, ScanOrder, code, id_text};
+use super::{Batch, Bound, IdList, Mongo, MongoError, Position, ReadAt, Scan, ScanOrder, code, id_text, patiently};
 
 /// More documents than a reply of 16 MiB can hold of any but the smallest: the server then fills its replies.
 const FIRST_BATCH: u32 = 100_000;
@@ -225,15 +225,16 @@ impl Mongo {
             bson::cstr!("cursor"),
             bson::rawdoc! {"batchSize": i64::from(FIRST_BATCH)},
         );
-        let mut found = self
-            .open((database, collection), command, ReadAt::Local, FIRST_BATCH)
-            .await?;
-        let mut ids: Vec<Bound> = Vec::new();
-        while let Some(reply) = found.next().await {
-            for document in reply?.all_documents() {
-                ids.extend(Bound::of(document?));
+        let ids: Vec<Bound> = patiently!(self, async {
+            let opened = self.open((database, collection), command.clone(), ReadAt::Local, FIRST_BATCH);
+            let (mut found, mut ids) = (opened.await?, Vec::new());
+            while let Some(reply) = found.next().await {
+                for document in reply?.all_documents() {
+                    ids.extend(Bound::of(document?));
+                }
             }
-        }
+            Ok::<_, MongoError>(ids)
+        })?;
         let step = ids.len() as u64;
         let at = |range: u32| usize::try_from(u64::from(range) * step / u64::from(ranges.max(1))).unwrap_or(usize::MAX);
         let mut bounds: Vec<Bound> = (1..ranges).filter_map(|range| ids.get(at(range)).cloned()).collect();
@@ -355,14 +356,16 @@ impl Mongo {
         find.append(bson::cstr!("projection"), bson::rawdoc! {"_id": 1});
         find.append(bson::cstr!("limit"), i64::from(limit));
         find.append(bson::cstr!("singleBatch"), true);
-        let mut found = self.open_proving((database, collection), find, FIRST_BATCH).await?;
-        let mut ids = Vec::new();
-        while let Some(reply) = found.next().await {
-            for document in reply?.all_documents() {
-                ids.extend(id_text(document?));
+        patiently!(self, async {
+            let opened = self.open_proving((database, collection), find.clone(), FIRST_BATCH);
+            let (mut found, mut ids) = (opened.await?, Vec::new());
+            while let Some(reply) = found.next().await {
+                for document in reply?.all_documents() {
+                    ids.extend(id_text(document?));
+                }
             }
-        }
-        Ok(ids)
+            Ok(ids)
+        })
     }
 }
 

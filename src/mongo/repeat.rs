@@ -1,72 +1,92 @@
-//! Commands that may be sent more than once.
+//! Commands that are sent again.
 //!
-//! One broken connection fails whatever else is on its way at that moment, since the driver closes all of its connections then; and it repeats no command that it is only handed on.
+//! One broken connection fails whatever else is on its way at that moment, since the driver closes all of its connections then; and it repeats no command that it is only handed on. So a command
+//! that may be carried out twice is sent again as [`Patience`](crate::patience::Patience) says, and what may not ([`Mongo::send`]) is looked at by whoever sends it.
 
-use std::time::{Duration, Instant};
+use bson::{Document, RawDocumentBuf};
 
-use bson::RawDocumentBuf;
+use super::concern::WriteErrors;
+use super::{Mongo, MongoError, code};
+use crate::patience;
 
-use super::{Mongo, MongoError};
-
-/// How often a command is sent when the connection breaks or the primary changes.
-const TRIES: u32 = 5;
-/// For how long. To find no server at all takes the driver a while by itself, and what has to be cleaned up may be many collections.
-const PATIENCE: Duration = Duration::from_secs(30);
-
-/// The attempts at one command.
-#[derive(Debug)]
-pub struct Attempts {
-    began: Instant,
-    made: u32,
+/// Asks a server what may be asked twice, until it answers or [patience](Mongo::attempts) is at its end. What is asked is an expression, since it is made anew each time.
+macro_rules! patiently {
+    ($mongo:expr, $asked:expr) => {{
+        let mut attempts = $mongo.attempts();
+        loop {
+            match $asked.await {
+                Err(error) if attempts.again_after(&error).await => {}
+                answered => break answered,
+            }
+        }
+    }};
 }
+pub(crate) use patiently;
+
+/// The attempts at one thing that is asked of a server.
+#[derive(Debug)]
+pub struct Attempts(patience::Attempts);
 
 impl Attempts {
-    /// Before the first one.
-    pub fn new() -> Self {
-        Self {
-            began: Instant::now(),
-            made: 0,
-        }
+    /// How many have failed.
+    pub fn failed(&self) -> u32 {
+        self.0.failed()
     }
 
-    /// How many there were.
-    pub fn made(&self) -> u32 {
-        self.made
+    /// Some of it has succeeded: what fails next is another failure.
+    pub fn succeeded(&mut self) {
+        self.0.succeeded();
     }
 
-    /// Counts one that failed, and waits before the next; false where there is none.
+    /// Counts one that failed for what passes, and waits before the next; false where there is none.
+    pub async fn again(&mut self) -> bool {
+        self.0.again().await
+    }
+
+    /// Counts one that failed, and waits before the next; false where there is none, or the failure is none that passes.
     pub async fn again_after(&mut self, error: &MongoError) -> bool {
-        self.made += 1;
-        if !error.transient || self.made >= TRIES || self.began.elapsed() >= PATIENCE {
+        if !error.may_pass() || !self.0.again().await {
             return false;
         }
-        let tries = self.made;
-        tracing::warn!(%error, tries, "a command is repeated");
-        tokio::time::sleep(Duration::from_millis(100 << tries)).await;
+        let failed = self.0.failed();
+        tracing::warn!(%error, failed, "tried again");
         true
     }
 }
 
-impl Default for Attempts {
-    fn default() -> Self {
-        Self::new()
+impl MongoError {
+    /// Whether the same may be answered when it is asked again: the way to the server, its role, or a cursor was lost.
+    pub fn may_pass(&self) -> bool {
+        self.transient || self.is(code::CURSOR_NOT_FOUND)
+    }
+
+    /// Whether the server understood what was asked, and will answer the same the next time: it does not take it.
+    pub fn is_refusal(&self) -> bool {
+        self.code.is_some() && !self.may_pass()
     }
 }
 
 impl Mongo {
-    /// Sends a command that may be repeated, as often as the connection breaks or the primary changes; says how often it was sent.
+    /// Before the first attempt at something.
+    pub fn attempts(&self) -> Attempts {
+        Attempts(self.patience.attempts())
+    }
+
+    /// Sends a command that may be carried out twice, until it is answered; says how often it failed before.
+    ///
+    /// # Errors
+    /// As [`Self::command`].
     pub async fn repeated(
         &self,
         database: &str,
         command: RawDocumentBuf,
         action: &str,
-    ) -> (Result<(), MongoError>, u32) {
-        let mut attempts = Attempts::new();
+    ) -> (Result<Document, MongoError>, u32) {
+        let mut attempts = self.attempts();
         loop {
-            match self.raw_command(database, command.clone(), action).await {
+            match self.send(database, command.clone(), action, WriteErrors::Fatal).await {
                 Err(error) if attempts.again_after(&error).await => {}
-                Err(error) => return (Err(error), attempts.made()),
-                Ok(_) => return (Ok(()), attempts.made() + 1),
+                sent => return (sent, attempts.failed()),
             }
         }
     }

@@ -6,7 +6,7 @@ use bson::{Document, RawDocumentBuf, doc};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::answer::{Asked, limit};
-use super::{Mongo, MongoError, ReadAt, code};
+use super::{Mongo, MongoError, ReadAt, code, patiently};
 use crate::catalog::{
     Catalog, Collection, Definition, Disk, Kind, LeftOut, STORED_FUNCTIONS, Topology, is_system, left_out,
 };
@@ -259,7 +259,7 @@ impl Mongo {
         (collection.documents, collection.bytes) = estimated;
         match indexes {
             Ok(indexes) => collection.indexes = indexes,
-            Err(error) if error.code.is_some() && !error.transient => return Ok((collection, Some(error))),
+            Err(error) if error.is_refusal() => return Ok((collection, Some(error))),
             Err(error) => return Err(error),
         }
         Ok((collection, None))
@@ -334,6 +334,15 @@ impl Mongo {
         let mut command =
             RawDocumentBuf::try_from(&command).map_err(|error| MongoError::unexpected(action, error.to_string()))?;
         limit(&mut command, self.silence);
+        patiently!(self, self.collect_once(database, command.clone(), action))
+    }
+
+    async fn collect_once(
+        &self,
+        database: &str,
+        command: RawDocumentBuf,
+        action: &str,
+    ) -> Result<Vec<RawDocumentBuf>, MongoError> {
         let asked = Asked::of(database, &command, action);
         let selection = self.read_selection();
         let (db, chosen) = (self.database(database), selection.clone());

@@ -104,6 +104,14 @@ impl<'a> Run<'a> {
         if self.tools.cancel.is_cancelled() {
             return Err(cancelled());
         }
+        self.is_still_ours()
+    }
+
+    /// Whether nobody else restores into the database, and no other invocation has taken the run over.
+    ///
+    /// # Errors
+    /// Where somebody does.
+    pub(super) fn is_still_ours(&self) -> Result<(), Failure> {
         self.is_ours()?;
         self.lock.check()
     }
@@ -129,6 +137,20 @@ impl<'a> Run<'a> {
         }
         if let Some(record) = self.record {
             record.has_moved();
+        }
+    }
+
+    /// Whether what this invocation leaves is kept for the next one.
+    pub(super) fn can_be_gone_on_with(&self) -> bool {
+        self.record.is_some()
+    }
+
+    /// Ends the invocation where what went wrong may pass, and the run can be gone on with: that is then no outcome.
+    pub(super) fn keep_what_passes(&self, outcomes: &Outcomes) -> Result<(), Stop> {
+        let mut failures = outcomes.values().filter_map(|outcome| outcome.error.as_ref());
+        match failures.find(|failure| failure.passes()) {
+            Some(failure) if self.can_be_gone_on_with() => Err(Stop::Failed(failure.clone())),
+            _ => Ok(()),
         }
     }
 
@@ -240,11 +262,10 @@ impl<'a> Run<'a> {
                 paused = true;
                 return true;
             };
-            let ends = outcome.error.is_some() && after == AfterFailure::Stop;
-            if let Some(record) = self
-                .record
-                .filter(|_| outcome.error.is_none() || after == AfterFailure::GoOn)
-            {
+            let passes = outcome.error.as_ref().is_some_and(Failure::passes);
+            let ends = outcome.error.is_some() && (after == AfterFailure::Stop || passes && self.can_be_gone_on_with());
+            let is_final = outcome.error.is_none() || after == AfterFailure::GoOn && !passes;
+            if let Some(record) = self.record.filter(|_| is_final) {
                 record.put_outcome(place, outcome.clone());
             }
             outcomes.insert(place, outcome);
@@ -296,6 +317,7 @@ impl<'a> Run<'a> {
         // It is said what went wrong, rather than to go on with what cannot be put into its place.
         let failed = after == AfterFailure::Stop && outcomes.values().any(|outcome| outcome.error.is_some());
         self.is_ours()?;
+        self.keep_what_passes(&outcomes)?;
         match paused && !failed {
             true => Err(Stop::Paused),
             false => Ok(outcomes),
@@ -349,8 +371,8 @@ impl<'a> Run<'a> {
         going.is_some_and(|going| !going.whole && (going.passed == 0 || !is_repeatable(self, row)))
     }
 
-    /// Makes the collection as it is to be before the first document.
-    pub(super) async fn begin(&self, place: usize, row: &Planned, name: &str) -> Result<Going, Failure> {
+    /// Makes the collection as it is to be before the first document; anew, where one of ours may be there.
+    pub(super) async fn begin(&self, place: usize, row: &Planned, name: &str, anew: bool) -> Result<Going, Failure> {
         let (mongo, database) = (self.mongo(), self.database());
         if row.action == Action::Merge {
             let mut going = Going::default();
@@ -358,7 +380,7 @@ impl<'a> Run<'a> {
             return Ok(going);
         }
         let in_place = row.method == Method::InPlace;
-        let mut clear = in_place && row.action == Action::Replace;
+        let mut clear = anew || in_place && row.action == Action::Replace;
         if let Some(record) = self.record {
             // Beside there may be what an invocation that died has begun. In place there is nothing of ours unless the record says so.
             clear |= self.begins_anew(place, row) || (record.resumed && !in_place);
@@ -388,11 +410,11 @@ impl<'a> Run<'a> {
                     !going.whole && row.action == Action::Merge && self.record.is_some_and(|record| record.crashed);
                 going
             }
-            None => self.begin(place, row, name).await?,
+            None => self.begin(place, row, name, false).await?,
         };
         let loader = Loader::new(self, row, name);
         let sample = match stream.filter(|_| !going.whole) {
-            Some(stream) => match loader.load(place, stream, going.clone()).await? {
+            Some(stream) => match self.load_anew(&loader, (place, row, name), stream, &going).await? {
                 Load::Paused => return Ok(None),
                 Load::Whole(loaded, sample) => {
                     going.loaded = *loaded;
@@ -411,7 +433,7 @@ impl<'a> Run<'a> {
             None => {
                 let which = Which::Lasting;
                 let options = self.options_in_force(row);
-                let failed = indexes::build(mongo, (database, name), options, &row.indexes, which).await;
+                let failed = indexes::build(mongo, (database, name), options, &row.indexes, which).await?;
                 going.failed_indexes = Some(failed.clone());
                 self.keep(place, row, &going).await?;
                 if self.must_pause() {
@@ -444,6 +466,32 @@ impl<'a> Run<'a> {
             uuid,
             ..Outcome::default()
         }))
+    }
+
+    /// Loads a collection. One into which nothing can be sent twice is begun anew where it is not known what has arrived.
+    async fn load_anew(
+        &self,
+        loader: &Loader<'_>,
+        (place, row, name): (usize, &'a Planned, &str),
+        stream: CollectionStream,
+        going: &Going,
+    ) -> Result<Load, Failure> {
+        let mut attempts = self.mongo().attempts();
+        let mut loaded = loader.load(place, stream, going.clone()).await;
+        while let Err(failure) = &loaded
+            && failure.passes()
+            && row.action != Action::Merge
+            && !is_repeatable(self, row)
+            && attempts.again().await
+        {
+            tracing::warn!(collection = row.name, %failure, "loaded anew");
+            let begun = self.begin(place, row, name, true).await?;
+            let source = row.source.clone().unwrap_or_default();
+            let mut streams = self.prepared.archive.documents(vec![(source, hashing(row))]);
+            let Some(stream) = streams.recv().await else { break };
+            loaded = loader.load(place, stream, begun).await;
+        }
+        loaded
     }
 
     /// Keeps what would take long to do again: at once where it is much, or else with the next state.

@@ -34,7 +34,8 @@ pub(super) enum Committed {
 /// What takes something away comes last, and only where everything before it was [proven](super::proof): a collection that takes the place of a view or a time series, which the server does
 /// not rename over, views that take the place of documents, drops.
 ///
-/// A commit that an earlier invocation has begun is gone on with: whatever of it is done already is recognised.
+/// A commit that an earlier invocation has begun is gone on with: whatever of it is done already is recognised. Where this run can be gone on with and the database is not reached any more, it is left
+/// as it is, for the next one.
 pub(super) async fn commit(run: &Run<'_>, outcomes: &mut Outcomes) -> Result<Committed, Stop> {
     run.is_ours()?;
     let begun = run.record.and_then(Record::committing);
@@ -58,7 +59,9 @@ pub(super) async fn commit(run: &Run<'_>, outcomes: &mut Outcomes) -> Result<Com
     };
     run.tools.progress.step("committing");
     let mut changed = begun.is_some();
-    if put_into_place(run, outcomes, Method::Aside, &mut changed).await == Placed::No {
+    let placed = put_into_place(run, outcomes, Method::Aside, &mut changed).await;
+    run.keep_what_passes(outcomes)?;
+    if placed == Placed::No {
         return Ok(give_up(run, outcomes, FIRST_REFUSED).await);
     }
     let in_place = |row: &Planned| row.kind != Kind::View && row.method == Method::InPlace;
@@ -66,8 +69,13 @@ pub(super) async fn commit(run: &Run<'_>, outcomes: &mut Outcomes) -> Result<Com
     outcomes.append(&mut run.load_all(AfterFailure::GoOn, in_place).await?);
     run.tools.progress.step("proving what was put into its place");
     let mut good = prove(run, outcomes).await;
-    if good && put_into_place(run, outcomes, Method::AsideAfterDrop, &mut changed).await == Placed::No {
-        return Ok(give_up(run, outcomes, FIRST_REFUSED).await);
+    run.keep_what_passes(outcomes)?;
+    if good {
+        let placed = put_into_place(run, outcomes, Method::AsideAfterDrop, &mut changed).await;
+        run.keep_what_passes(outcomes)?;
+        if placed == Placed::No {
+            return Ok(give_up(run, outcomes, FIRST_REFUSED).await);
+        }
     }
     let waiting = outcomes.values_mut().filter(|outcome| outcome.temporary.is_some());
     for outcome in waiting.filter(|outcome| outcome.error.is_none()) {
@@ -78,6 +86,7 @@ pub(super) async fn commit(run: &Run<'_>, outcomes: &mut Outcomes) -> Result<Com
     views(run, outcomes, now.as_ref(), good).await;
     drops(run, outcomes, now.as_ref(), good).await;
     expiry(run, outcomes).await;
+    run.keep_what_passes(outcomes)?;
     run.is_ours()?;
     remove_temporaries(run, outcomes).await;
     Ok(Committed::Something)
@@ -99,6 +108,9 @@ async fn begin(run: &Run<'_>, outcomes: &mut Outcomes) -> Result<Result<(), Stri
         Ok(uuids) => uuids,
         Err(failure) => {
             run.is_ours()?;
+            if run.can_be_gone_on_with() && failure.passes() {
+                return Err(failure);
+            }
             return Ok(Err(failure.to_string()));
         }
     };
@@ -355,7 +367,7 @@ async fn expiry(run: &Run<'_>, outcomes: &mut Outcomes) {
         let Some(outcome) = outcomes.get_mut(&place).filter(|outcome| outcome.error.is_none()) else {
             continue;
         };
-        let failed = indexes::build(
+        let built = indexes::build(
             mongo,
             (database, &planned.name),
             run.options_in_force(planned),
@@ -363,7 +375,13 @@ async fn expiry(run: &Run<'_>, outcomes: &mut Outcomes) {
             Which::Expiring,
         )
         .await;
-        outcome.failed_indexes.extend(failed);
+        match built {
+            Ok(failed) => outcome.failed_indexes.extend(failed),
+            Err(error) => {
+                outcome.error = Some(error.into());
+                continue;
+            }
+        }
         if planned.action != Action::Merge
             && let Err(error) = start_expiry(mongo, database, &planned.name, planned.kind, &planned.options).await
         {

@@ -87,7 +87,10 @@ pub(crate) async fn part(
     journal: &mut Journal,
     until: Until,
 ) -> Result<Continued<RestoreReport>, Failure> {
-    let recorded = journal.read::<State>().await?.map(|recorded| recorded.state);
+    let recorded = match journal.read::<State>().await {
+        Ok(recorded) => recorded.map(|recorded| recorded.state),
+        Err(failure) => return Err(at_its_end(failure, job, run, tools, journal).await),
+    };
     let resumed = recorded.is_some();
     let (prepared, state) = match recorded {
         None => Box::pin(begin(job, tools, journal)).await?,
@@ -103,16 +106,7 @@ pub(crate) async fn part(
             }
             match Box::pin(revive(job, tools, journal, state)).await {
                 Ok(revived) => revived,
-                Err(failure) => {
-                    // A run that is at its end here keeps nobody else waiting.
-                    if !journal.has_refused()
-                        && !failure.is_worth_another_try()
-                        && let Ok(lock) = Lock::go_on(job, run, &tools.mongo).await
-                    {
-                        lock.release().await;
-                    }
-                    return Err(failure);
-                }
+                Err(failure) => return Err(at_its_end(failure, job, run, tools, journal).await),
             }
         }
     };
@@ -159,6 +153,17 @@ pub(crate) async fn part(
             Err(failure)
         }
     }
+}
+
+/// A failure that ends the run: it keeps nobody else waiting.
+async fn at_its_end(failure: Failure, job: &RestoreJob, run: &Run, tools: &Tools, journal: &Journal) -> Failure {
+    if !journal.has_refused()
+        && !failure.is_worth_another_try()
+        && let Ok(lock) = Lock::go_on(job, run, &tools.mongo).await
+    {
+        lock.release().await;
+    }
+    failure
 }
 
 /// Everything from the first look to the report, as far as it was not done before.
@@ -242,12 +247,7 @@ async fn revive(
     journal: &mut Journal,
     mut state: State,
 ) -> Result<(Prepared, State), Failure> {
-    let head: Head = serde_json::from_slice(&journal.kept(&state.head).await?).map_err(|error| {
-        Failure::new(
-            FailureKind::Store,
-            format!("the run's plan cannot be read ({error}); it was written by another version. Begin a new run"),
-        )
-    })?;
+    let head = Head::read(&journal.kept(&state.head).await?, &journal.place(&state.head))?;
     check_consent(&head.plan, &job.consent).inspect_err(|_| journal.refuse())?;
     let location: Location = state.archive.parse()?;
     tools.progress.step(format!("opening {location}"));

@@ -4,7 +4,7 @@ use bson::oid::ObjectId;
 use bson::{RawArrayBuf, RawDocumentBuf, cstr};
 
 use crate::catalog::{Definition, Kind, STORED_FUNCTIONS};
-use crate::mongo::{Attempts, Mongo, MongoError, code};
+use crate::mongo::{Mongo, MongoError, code};
 use crate::plan::TEMPORARY_PREFIX;
 
 /// Options that `listCollections` of an old server reports and `create` of a new one refuses. Neither says anything about documents.
@@ -30,8 +30,8 @@ pub(super) async fn create(mongo: &Mongo, database: &str, name: &str, options: &
         .await
     {
         // The first attempt made it, and only its answer was lost.
-        (Err(error), 2..) if error.is(code::NAMESPACE_EXISTS) => Ok(()),
-        (created, _) => created,
+        (Err(error), 1..) if error.is(code::NAMESPACE_EXISTS) => Ok(()),
+        (created, _) => created.map(drop),
     }
 }
 
@@ -67,7 +67,7 @@ pub(super) async fn start_expiry(
     command.append(cstr!("collMod"), name);
     command.append(cstr!("expireAfterSeconds"), seconds);
     let action = format!("setting the time to live of {database}.{name}");
-    mongo.repeated(database, command, &action).await.0
+    mongo.raw_command(database, command, &action).await.map(drop)
 }
 
 /// Gives a view that is there another definition, at once: a reader finds the old one or the new one. A view's collation cannot be changed.
@@ -92,7 +92,7 @@ pub(super) async fn redefine_view(
         command.append(cstr!("pipeline"), RawArrayBuf::new());
     }
     let action = format!("redefining the view {database}.{name}");
-    mongo.repeated(database, command, &action).await.0
+    mongo.raw_command(database, command, &action).await.map(drop)
 }
 
 /// Drops a collection or view.
@@ -116,9 +116,9 @@ pub(super) async fn drop_collection(mongo: &Mongo, database: &str, name: &str) -
     let mut command = RawDocumentBuf::new();
     command.append(cstr!("drop"), name);
     let action = format!("dropping {database}.{name}");
-    match mongo.repeated(database, command, &action).await.0 {
+    match mongo.raw_command(database, command, &action).await {
         Err(error) if error.is(code::NAMESPACE_NOT_FOUND) => Ok(()),
-        dropped => dropped,
+        dropped => dropped.map(drop),
     }
 }
 
@@ -150,14 +150,14 @@ pub(super) async fn rename(
     command.append(cstr!("to"), format!("{database}.{to}"));
     command.append(cstr!("dropTarget"), in_the_way == InTheWay::Replaced);
     let action = format!("renaming {database}.{from} to {to}");
-    let mut attempts = Attempts::new();
+    let mut attempts = mongo.attempts();
     loop {
-        let Err(error) = mongo.raw_command("admin", command.clone(), &action).await else {
+        let Err(error) = mongo.once("admin", command.clone(), &action).await else {
             return Ok(());
         };
-        let was_in_doubt = attempts.made() > 0;
+        let was_in_doubt = attempts.failed() > 0;
         let again = attempts.again_after(&error).await;
-        if (again || was_in_doubt || error.transient)
+        if (again || was_in_doubt || error.may_pass())
             && is_renamed(mongo, database, (from, to), uuid).await.is_ok_and(|is| is)
         {
             return Ok(());

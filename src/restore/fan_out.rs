@@ -147,7 +147,7 @@ pub(super) async fn divide(run: &collection::Run<'_>, workers: u32) -> Result<Ve
         .collect();
     let begun = chosen.iter().map(|&(place, row, _)| async move {
         run.may_go_on()?;
-        run.begin(place, row, &run.temporary(place)).await
+        run.begin(place, row, &run.temporary(place), false).await
     });
     // What has been begun is taken to its end, since a driver call must not be dropped half-way.
     let begun: Vec<Result<Going, Failure>> = stream::iter(begun).buffer_unordered(AT_A_TIME).collect().await;
@@ -419,13 +419,9 @@ async fn divided(job: &RestoreJob, run: &Run, folder: &Location, tools: &Tools) 
 
 /// The plan and the archive, as they were when the run began.
 async fn prepared_again(job: &RestoreJob, run: &Run, tools: &Tools, state: &State) -> Result<Prepared, Failure> {
-    let head = kept_beside(&tools.store, &folder_of_run(job, run)?, &state.head).await?;
-    let head: Head = serde_json::from_slice(&head).map_err(|error| {
-        Failure::new(
-            FailureKind::Store,
-            format!("the run's plan cannot be read ({error}); it was written by another version. Begin a new run"),
-        )
-    })?;
+    let folder = folder_of_run(job, run)?;
+    let head = kept_beside(&tools.store, &folder, &state.head).await?;
+    let head = Head::read(&head, &folder.join(&state.head))?;
     let location: Location = state.archive.parse()?;
     let source = Source {
         location: &location,

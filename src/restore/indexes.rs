@@ -15,30 +15,42 @@ pub(super) enum Which {
 }
 
 /// Builds indexes; returns those that failed, with the reason. `_id_` and a clustered index come with the collection, whose options are `options`.
+///
+/// # Errors
+/// Where the server was not reached any more, so that nothing is known of them.
 pub(super) async fn build(
     mongo: &Mongo,
     (database, collection): (&str, &str),
     options: &Definition,
     indexes: &[Definition],
     which: Which,
-) -> Vec<(String, MongoError)> {
+) -> Result<Vec<(String, MongoError)>, MongoError> {
     let wanted: Vec<Definition> = indexes
         .iter()
         .filter(|index| !comes_with_the_collection(index) && is_expiring(index) == (which == Which::Expiring))
         .map(|index| with_its_collation(index, options))
         .collect();
-    if wanted.is_empty() || create_indexes(mongo, database, collection, &wanted).await.is_ok() {
-        return Vec::new();
+    if wanted.is_empty() {
+        return Ok(Vec::new());
+    }
+    match create_indexes(mongo, database, collection, &wanted).await {
+        Ok(()) => return Ok(Vec::new()),
+        Err(error) if error.may_pass() => return Err(error),
+        Err(_) => {}
     }
     // The server builds all or none of a command's indexes, so each gets one of its own.
     let mut failed = Vec::new();
     for index in wanted {
-        if let Err(error) = create_indexes(mongo, database, collection, std::slice::from_ref(&index)).await {
-            let name = index.get_str("name").unwrap_or("(unnamed)");
-            failed.push((name.to_owned(), error));
+        match create_indexes(mongo, database, collection, std::slice::from_ref(&index)).await {
+            Ok(()) => {}
+            Err(error) if error.may_pass() => return Err(error),
+            Err(error) => {
+                let name = index.get_str("name").unwrap_or("(unnamed)");
+                failed.push((name.to_owned(), error));
+            }
         }
     }
-    failed
+    Ok(failed)
 }
 
 fn comes_with_the_collection(index: &Definition) -> bool {
@@ -93,5 +105,5 @@ async fn create_indexes(
     }
     let action = format!("building indexes of {database}.{collection}");
     // To build what is there already is nothing to do.
-    mongo.repeated(database, command, &action).await.0
+    mongo.raw_command(database, command, &action).await.map(drop)
 }

@@ -12,9 +12,6 @@ use crate::open::Chunk;
 use crate::plan::Action;
 use crate::run::Pool;
 
-/// How often a batch is sent when the connection breaks or the primary changes.
-const TRIES: u32 = 5;
-
 /// What a batch takes on its way, in its own length: the command that is made of it, the driver's copy of that, and the message. What is there already, or is put in the place of that, takes no more.
 const COPIES: u64 = 3;
 
@@ -46,6 +43,8 @@ pub(super) struct Counted {
     pub(super) inserted: u64,
     pub(super) merged: MergeCounts,
     pub(super) rejected: Vec<RejectedDocument>,
+    /// Whether some of them may have been merged by an attempt whose answer was lost, and count as unchanged.
+    pub(super) repeated: bool,
 }
 
 /// Puts a chunk's documents into the collection.
@@ -83,26 +82,25 @@ async fn insert(goal: &Goal, batch: &InsertBatch<'_>, counted: &mut Counted) -> 
         collection,
         ..
     } = goal;
-    let mut tries = 0;
+    let mut attempts = tools.mongo.attempts();
     let outcome = loop {
-        tries += 1;
         match tools
             .mongo
             .insert(database, collection, batch, goal.order, goal.validation)
             .await
         {
-            Err(error) if error.transient && goal.repeatable && tries < TRIES => {
-                tracing::warn!(%error, tries, "an insert is repeated");
-                tokio::time::sleep(Duration::from_millis(200 << tries)).await;
-            }
-            other => break other?,
+            Err(error) if goal.repeatable && attempts.again_after(&error).await => {}
+            inserted => break inserted?,
         }
     };
+    let again = goal.again || attempts.failed() > 0;
+    // What a lost attempt has put in can no longer be told from what was there.
+    counted.repeated |= goal.action == Action::Merge && attempts.failed() > 0;
     counted.inserted += outcome.inserted;
     let (present, refused): (Vec<Rejected>, Vec<Rejected>) = outcome
         .rejected
         .into_iter()
-        .partition(|rejected| rejected.is_duplicate() && (goal.action == Action::Merge || tries > 1 || goal.again));
+        .partition(|rejected| rejected.is_duplicate() && (goal.action == Action::Merge || again));
     counted
         .rejected
         .extend(refused.iter().map(|refused| named(batch, refused)));

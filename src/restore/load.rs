@@ -12,7 +12,7 @@ use super::collection::{Run, hashing};
 use super::insert::{Counted, Goal, cost, put};
 use super::kept::Keeper;
 use super::merge::MergeCounts;
-use super::readback::{ReadBack, ReadSoFar, read_back, read_back_ids, read_back_until};
+use super::readback::{ReadBack, ReadSoFar, is_read_at_one_go, read_at_one_go, read_back_ids, read_back_until};
 use super::record::{Going, Record};
 use super::report::RejectedDocument;
 use super::sample::Sample;
@@ -30,8 +30,6 @@ const WORKERS: u64 = 4;
 const WORKER: u64 = 8 << 20;
 /// How much of the memory budget they may take, in hundredths.
 const WORKERS_SHARE: u64 = 40;
-/// So many bytes are read back within a second, and need no place to go on from.
-const READ_AT_ONE_GO: u64 = 16 << 20;
 /// How many refused documents of a collection are named in the report, which has to stay readable; all are counted, and all are named in the log.
 const NAMED: usize = 1_000;
 
@@ -52,7 +50,7 @@ pub(super) struct Loaded {
     pub(super) rejected: u64,
     /// Each of them, up to [`NAMED`].
     pub(super) rejections: Vec<RejectedDocument>,
-    /// Whether some of the documents may have been merged by an invocation that died, and count as unchanged.
+    /// Whether some of the documents may have been merged by an attempt whose answer was lost, or an invocation that died, and count as unchanged.
     #[serde(default)]
     pub(super) repeated: bool,
 }
@@ -195,10 +193,10 @@ impl<'a> Loader<'a> {
         }
     }
 
-    /// What is loaded beside can be left at any time; what is changed in place has been begun, and is taken to its end.
+    /// What is loaded beside can be left at any time; what is changed in place has been begun, and is taken to its end as long as it is ours.
     fn may_go_on(&self) -> Result<(), Failure> {
         match self.row.method {
-            Method::InPlace => Ok(()),
+            Method::InPlace => self.run.is_still_ours(),
             _ => self.run.may_go_on(),
         }
     }
@@ -291,11 +289,8 @@ impl<'a> Loader<'a> {
         } = &*self.goal;
         let (name, expected) = ((database.as_str(), collection.as_str()), &going.loaded.archive);
         let (hashing, average) = (hashing(self.row), expected.average());
-        let at_one_go = self.run.record.is_none()
-            || expected.bytes() < READ_AT_ONE_GO
-            || self.row.kind == crate::catalog::Kind::Timeseries;
-        if at_one_go {
-            let whole = read_back(&tools.mongo, name, hashing, average).await?;
+        if self.row.kind == crate::catalog::Kind::Timeseries || is_read_at_one_go(hashing, expected.bytes()) {
+            let whole = read_at_one_go(&tools.mongo, name, (hashing, average)).await?;
             return Ok(ReadBack::Whole(whole));
         }
         let pause = || {
@@ -459,6 +454,7 @@ impl Loaded {
             )
         })??;
         self.inserted += counted.inserted;
+        self.repeated |= counted.repeated;
         if counted.merged != MergeCounts::default() || self.merged.is_some() {
             let merged = self.merged.get_or_insert_default();
             merged.replaced += counted.merged.replaced;

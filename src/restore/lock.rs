@@ -36,7 +36,7 @@ const ID: &str = "restore";
 const RENEWALS: u32 = 3;
 /// However long the lease is: who has lost the lock should not find out late.
 const RENEWED_EVERY: Duration = Duration::from_secs(10);
-/// How often a command is sent when the connection breaks or the primary changes.
+/// How often two may put the document in at once.
 const TRIES: u32 = 5;
 /// A replica set without a majority must not hold a restore up for ever; the lock is then as good as the primary.
 const MAJORITY_LIMIT_MS: i32 = 10_000;
@@ -231,8 +231,8 @@ impl Held {
         loop {
             tries += 1;
             match self.command(command.clone()).await {
-                // Two who put the document in at once: one of them finds it there.
-                Err(error) if tries < TRIES && (error.transient || error.is(code::DUPLICATE_KEY)) => {
+                // One of them finds it there.
+                Err(error) if tries < TRIES && error.is(code::DUPLICATE_KEY) => {
                     tokio::time::sleep(Duration::from_millis(50 << tries)).await;
                 }
                 reply => return reply.map(|reply| reply.get_document("value").ok().cloned()),

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize};
 
 use super::insert::{Counted, named};
-use crate::mongo::{IdList, InsertBatch, Mongo, MongoError, Rejected, Validation, code, id_alone};
+use crate::mongo::{IdList, InsertBatch, Mongo, MongoError, Rejected, Validation, code, id_alone, patiently};
 use crate::plan::Action;
 
 /// What a merge found.
@@ -37,11 +37,11 @@ pub(super) async fn merge(
         .iter()
         .map(|duplicate| batch.document(duplicate.index))
         .collect();
-    let theirs = look_up(mongo, (database, collection), &ours).await?;
+    let theirs = patiently!(mongo, look_up(mongo, (database, collection), &ours))?;
     for ((duplicate, document), there) in duplicates.iter().zip(ours).zip(theirs) {
         let there = match there {
             Some(there) => Some(there),
-            None => equal_id(mongo, (database, collection), document).await?,
+            None => patiently!(mongo, equal_id(mongo, (database, collection), document))?,
         };
         match there {
             Some(There::Same) => match action {
@@ -133,7 +133,7 @@ async fn look_up(
 
 /// Whether it is this one document that the server does not take, for whatever reason.
 fn is_refusal(error: &MongoError) -> bool {
-    error.code.is_some() && !error.transient && !error.is(code::UNAUTHORIZED)
+    error.is_refusal() && !error.is(code::UNAUTHORIZED)
 }
 
 /// The `_id` as bytes that can be compared: its type and value.

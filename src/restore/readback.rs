@@ -9,10 +9,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::catalog::Topology;
 use crate::digest::{Digest, DocumentHasher, Hashing};
-use crate::mongo::{Batch, Batches, IdList, Mongo, MongoError, Position, Scan, ScanOrder};
+use crate::mongo::{Batch, Batches, IdList, Mongo, MongoError, Position, Scan, ScanOrder, Trail, patiently};
 
 /// How many replies are hashed while the next is asked for. Hashing is far quicker than any server.
 const IN_HAND: usize = 1;
+/// So many bytes are read back within a second, and need no place to go on from.
+const READ_AT_ONE_GO: u64 = 16 << 20;
 
 /// How far a collection has been read back.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -36,18 +38,44 @@ pub(super) enum ReadBack {
     Paused(ReadSoFar),
 }
 
-/// The digest of every document that a collection has, as the majority of the replica set has it. Documents of about so many bytes are expected.
+/// The digest of every document that a collection has, as the majority of the replica set has it. Documents of about so many bytes are expected, and so many bytes of all.
+///
+/// Where the connection breaks, reading goes on behind the last document that came. Measurements, which have no such places, are read anew, and so is what is read within a second.
 ///
 /// # Errors
 /// What the server answered.
 pub async fn read_back(
     mongo: &Mongo,
-    (database, collection): (&str, &str),
+    name: (&str, &str),
     hashing: Hashing,
-    average: u64,
+    (average, bytes): (u64, u64),
 ) -> Result<Digest, MongoError> {
-    let batches = mongo.read(database, collection, mongo.proving(), average).await?;
-    hash_all(batches, hashing).await
+    if is_read_at_one_go(hashing, bytes) {
+        return read_at_one_go(mongo, name, (hashing, average)).await;
+    }
+    match read_back_until(mongo, name, (hashing, average), ReadSoFar::Nothing, || false).await? {
+        ReadBack::Whole(digest) => Ok(digest),
+        ReadBack::Paused(_) => Err(MongoError::unexpected(
+            format!("reading {}.{}", name.0, name.1),
+            "the reading was interrupted",
+        )),
+    }
+}
+
+/// Whether a collection of so many bytes is read without places to go on from.
+pub(super) fn is_read_at_one_go(hashing: Hashing, bytes: u64) -> bool {
+    hashing == Hashing::SortedFields || bytes < READ_AT_ONE_GO
+}
+
+pub(super) async fn read_at_one_go(
+    mongo: &Mongo,
+    (database, collection): (&str, &str),
+    (hashing, average): (Hashing, u64),
+) -> Result<Digest, MongoError> {
+    patiently!(mongo, async {
+        let batches = mongo.read(database, collection, mongo.proving(), average).await?;
+        hash_all(batches, hashing).await
+    })
 }
 
 /// The same, from where `so_far` is, and no further than to where it is time to pause: asked behind each reply. Not for measurements.
@@ -58,65 +86,110 @@ pub async fn read_back(
 /// What the server answered.
 pub(super) async fn read_back_until(
     mongo: &Mongo,
-    (database, collection): (&str, &str),
+    name: (&str, &str),
     (hashing, average): (Hashing, u64),
-    so_far: ReadSoFar,
+    mut so_far: ReadSoFar,
     pause: impl Fn() -> bool,
 ) -> Result<ReadBack, MongoError> {
-    let there = match mongo.member_to_read().await? {
-        Some(member) => mongo.reading_from(&member),
-        None => mongo.clone(),
-    };
-    let order = match mongo.server().topology {
-        Topology::Sharded => ScanOrder::Id,
-        Topology::Standalone | Topology::ReplicaSet => ScanOrder::Record,
-    };
-    let open = async |after: Option<&Position>| {
-        let whole = Scan::whole(mongo.proving());
-        let scan = Scan { order, after, ..whole };
-        there.read_in(database, collection, &scan, average).await
-    };
-    let (begin, mut sum) = match so_far {
-        ReadSoFar::Behind { place, digest } if place.order() == order && place.member() == there.member() => {
-            (Some(place), digest)
-        }
-        _ => (None, Digest::default()),
-    };
-    let mut opened = open(begin.as_ref()).await;
-    if begin.is_some() && opened.as_ref().is_err_and(is_refusal) {
-        sum = Digest::default();
-        opened = open(None).await;
-    }
-    let mut batches = match opened {
-        Err(error) if is_refusal(&error) => {
-            return read_back(mongo, (database, collection), hashing, average)
-                .await
-                .map(ReadBack::Whole);
-        }
-        opened => opened?,
-    };
-    let mut trail = batches.trail();
-    let mut hashed = Hashed {
-        sum,
-        ..Hashed::default()
-    };
-    while let Some(batch) = batches.next().await {
-        let batch = Arc::new(batch?);
-        let place = trail.behind(&batch)?;
-        hashed.add(batch, hashing).await?;
-        if pause()
-            && let Some(place) = place
-        {
-            let digest = hashed.all().await?;
-            return Ok(ReadBack::Paused(ReadSoFar::Behind { place, digest }));
+    let mut attempts = mongo.attempts();
+    loop {
+        let error = match Reading::open(mongo, name, average, &so_far).await {
+            Ok(Some(mut reading)) => {
+                let ended = reading.go_on(hashing, &pause).await;
+                let digest = reading.hashed.all().await?;
+                match ended {
+                    Ok(Ended::Whole) => return Ok(ReadBack::Whole(digest)),
+                    Ok(Ended::Pausing(place)) => return Ok(ReadBack::Paused(ReadSoFar::Behind { place, digest })),
+                    Err(error) => {
+                        if let Some(place) = reading.place.take() {
+                            so_far = ReadSoFar::Behind { place, digest };
+                            attempts.succeeded();
+                        }
+                        error
+                    }
+                }
+            }
+            Ok(None) => {
+                return read_at_one_go(mongo, name, (hashing, average))
+                    .await
+                    .map(ReadBack::Whole);
+            }
+            Err(error) => error,
+        };
+        if !attempts.again_after(&error).await {
+            return Err(error);
         }
     }
-    hashed.all().await.map(ReadBack::Whole)
 }
 
-/// Whether the server answered, and will answer the same the next time.
-fn is_refusal(error: &MongoError) -> bool {
-    error.code.is_some() && !error.transient
+/// A reading of a collection whose replies have places.
+struct Reading {
+    batches: Batches,
+    trail: Trail,
+    hashed: Hashed,
+    /// Behind everything that was given to be hashed.
+    place: Option<Position>,
+}
+
+/// How far a reading came.
+enum Ended {
+    Whole,
+    Pausing(Position),
+}
+
+impl Reading {
+    /// From where `so_far` is, if that is still a place; `None` where the server has no places.
+    async fn open(
+        mongo: &Mongo,
+        (database, collection): (&str, &str),
+        average: u64,
+        so_far: &ReadSoFar,
+    ) -> Result<Option<Self>, MongoError> {
+        let there = match mongo.member_to_read().await? {
+            Some(member) => mongo.reading_from(&member),
+            None => mongo.clone(),
+        };
+        let order = match mongo.server().topology {
+            Topology::Sharded => ScanOrder::Id,
+            Topology::Standalone | Topology::ReplicaSet => ScanOrder::Record,
+        };
+        let mut begin = match so_far {
+            ReadSoFar::Behind { place, digest } if place.order() == order && place.member() == there.member() => {
+                Some((place, *digest))
+            }
+            _ => None,
+        };
+        loop {
+            let whole = Scan::whole(mongo.proving());
+            let after = begin.map(|(place, _)| place);
+            let scan = Scan { order, after, ..whole };
+            let batches = match there.read_in(database, collection, &scan, average).await {
+                Err(error) if error.is_refusal() && begin.take().is_some() => continue,
+                Err(error) if error.is_refusal() => return Ok(None),
+                opened => opened?,
+            };
+            let (place, digest) = begin.map(|(place, digest)| (place.clone(), digest)).unzip();
+            return Ok(Some(Self {
+                trail: batches.trail(),
+                batches,
+                hashed: Hashed::behind(digest.unwrap_or_default()),
+                place,
+            }));
+        }
+    }
+
+    async fn go_on(&mut self, hashing: Hashing, pause: impl Fn() -> bool) -> Result<Ended, MongoError> {
+        while let Some(batch) = self.batches.next().await {
+            let batch = Arc::new(batch?);
+            let place = self.trail.behind(&batch)?;
+            self.hashed.add(batch, hashing).await?;
+            self.place.clone_from(&place);
+            if let Some(place) = place.filter(|_| pause()) {
+                return Ok(Ended::Pausing(place));
+            }
+        }
+        Ok(Ended::Whole)
+    }
 }
 
 /// The digest of the documents with these `_id`s.
@@ -129,7 +202,9 @@ pub(super) async fn read_back_ids(
     (ids, average): (&IdList, u64),
     hashing: Hashing,
 ) -> Result<Digest, MongoError> {
-    hash_all(mongo.read_ids(database, collection, ids, average).await?, hashing).await
+    patiently!(mongo, async {
+        hash_all(mongo.read_ids(database, collection, ids, average).await?, hashing).await
+    })
 }
 
 async fn hash_all(mut batches: Batches, hashing: Hashing) -> Result<Digest, MongoError> {
@@ -148,6 +223,11 @@ struct Hashed {
 }
 
 impl Hashed {
+    /// For what comes behind that.
+    fn behind(sum: Digest) -> Self {
+        Self { sum, ..Self::default() }
+    }
+
     async fn add(&mut self, batch: Arc<Batch>, hashing: Hashing) -> Result<(), MongoError> {
         if self.working.len() >= IN_HAND
             && let Some(done) = self.working.join_next().await
@@ -158,7 +238,8 @@ impl Hashed {
         Ok(())
     }
 
-    async fn all(mut self) -> Result<Digest, MongoError> {
+    /// Everything so far.
+    async fn all(&mut self) -> Result<Digest, MongoError> {
         while let Some(done) = self.working.join_next().await {
             self.sum.merge(&settle(done)?);
         }

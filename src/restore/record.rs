@@ -26,7 +26,8 @@ use crate::digest::Digest;
 use crate::failure::{Failure, FailureKind};
 use crate::mongo::MongoError;
 use crate::plan::RestorePlan;
-use crate::run::{Deadline, Journal};
+use crate::run::{Deadline, Journal, unusable};
+use crate::store::Location;
 use crate::verify::Checked;
 
 /// What is decided before the first change and holds in every invocation. It can be large, and is kept once, beside the state.
@@ -35,6 +36,21 @@ pub(super) struct Head {
     pub(super) plan: RestorePlan,
     /// The target as it was when it was planned.
     pub(super) target: Catalog,
+}
+
+impl Head {
+    /// What was kept at `location`.
+    ///
+    /// # Errors
+    /// [`FailureKind::RunUnusable`] where another version wrote it.
+    pub(super) fn read(text: &[u8], location: &Location) -> Result<Self, Failure> {
+        serde_json::from_slice(text).map_err(|error| {
+            unusable(
+                location,
+                &format!("cannot be read ({error}): it was written by another version"),
+            )
+        })
+    }
 }
 
 /// The state itself.

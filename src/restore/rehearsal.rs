@@ -200,10 +200,10 @@ impl Stage<'_> {
         let both = [Which::Lasting, Which::Expiring];
         for which in both {
             // They have been taken before; what matters is how those to come get on with them.
-            indexes::build(mongo, (database, name), &part.options, part.present, which).await;
+            indexes::build(mongo, (database, name), &part.options, part.present, which).await?;
         }
         for which in both {
-            for (index, error) in indexes::build(mongo, (database, name), &part.options, part.indexes, which).await {
+            for (index, error) in indexes::build(mongo, (database, name), &part.options, part.indexes, which).await? {
                 if let Some(error) = refusal(error)? {
                     conflicts.extend(part.conflicts(
                         name,
@@ -295,7 +295,7 @@ fn refusal(error: MongoError) -> Result<Option<MongoError>, Failure> {
         tracing::warn!(%error, "cannot be rehearsed");
         return Ok(None);
     }
-    match error.code.is_some() && !error.transient {
+    match error.is_refusal() {
         true => Ok(Some(error)),
         false => Err(error.into()),
     }

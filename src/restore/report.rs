@@ -223,9 +223,22 @@ impl RestoreReport {
 }
 
 /// Compares what is there with what was to be there.
-pub(super) async fn verify(run: &Run<'_>, mut outcomes: Outcomes, committed: Committed) -> Verification {
+///
+/// # Errors
+/// Where the target cannot be looked at for what passes, and the run can be gone on with.
+pub(super) async fn verify(
+    run: &Run<'_>,
+    mut outcomes: Outcomes,
+    committed: Committed,
+) -> Result<Verification, Failure> {
     run.tools.progress.step("verifying");
     let surveyed = survey(run, committed).await;
+    if let Err(failure) = &surveyed
+        && failure.passes()
+        && run.can_be_gone_on_with()
+    {
+        return Err(failure.clone());
+    }
     let mut collections = Vec::new();
     for (place, planned) in run.rows().filter(|(_, planned)| planned.action != Action::Skip) {
         let outcome = outcomes.remove(&place).unwrap_or_else(|| {
@@ -253,14 +266,14 @@ pub(super) async fn verify(run: &Run<'_>, mut outcomes: Outcomes, committed: Com
                     check_identity(planned, uuid.as_deref(), now, &mut verified);
                 }
             }
-            Err(error) => verified.fail(error.to_string()),
+            Err(error) => verified.fail(format!("what is there in the end could not be looked at ({error})")),
         }
         collections.push(verified);
     }
-    Verification {
+    Ok(Verification {
         equal: collections.iter().all(|collection| collection.equal),
         collections,
-    }
+    })
 }
 
 /// The target as it is, when a majority has what was done: whatever one member says alone may be undone.

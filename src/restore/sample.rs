@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::{Digest, DocumentHasher, Hashing};
-use crate::mongo::{IdList, Mongo, MongoError};
+use crate::mongo::{IdList, Mongo, MongoError, patiently};
 
 /// The first documents of a collection that have an `_id`.
 #[derive(Debug)]
@@ -66,7 +66,7 @@ impl Sample {
 
     /// Looks the documents up; `None` where there are none.
     pub(super) async fn compare(
-        mut self,
+        self,
         mongo: &Mongo,
         database: &str,
         collection: &str,
@@ -74,23 +74,29 @@ impl Sample {
         if self.ids.is_empty() {
             return Ok(None);
         }
-        let mut found = Digest::default();
+        let found = patiently!(mongo, self.found(mongo, database, collection))?;
+        Ok(Some(SampleHashes {
+            archive: self.digest.to_string(),
+            database: found.to_string(),
+        }))
+    }
+
+    /// What of them is there.
+    async fn found(&self, mongo: &Mongo, database: &str, collection: &str) -> Result<Digest, MongoError> {
+        let (mut found, mut missing) = (Digest::default(), self.documents.clone());
         let mut batches = mongo
             .read_ids(database, collection, &self.ids, self.digest.average())
             .await?;
         while let Some(batch) = batches.next().await {
             for document in batch?.all_documents() {
                 let one = digest_of(document?, self.hashing);
-                if let Some(missing) = self.documents.get_mut(&one).filter(|missing| **missing > 0) {
+                if let Some(missing) = missing.get_mut(&one).filter(|missing| **missing > 0) {
                     *missing -= 1;
                     found.merge(&one);
                 }
             }
         }
-        Ok(Some(SampleHashes {
-            archive: self.digest.to_string(),
-            database: found.to_string(),
-        }))
+        Ok(found)
     }
 }
 

@@ -101,6 +101,11 @@ impl Journal {
         Ok(bytes)
     }
 
+    /// Where bytes are kept under a name.
+    pub fn place(&self, name: &str) -> Location {
+        self.folder.join(name)
+    }
+
     /// What was asked for is refused: it is not what the run is about, which goes on all the same.
     pub fn refuse(&self) {
         self.refused.store(true, Ordering::Release);
@@ -149,9 +154,9 @@ pub async fn peek<S: DeserializeOwned>(store: &Store, folder: &Location) -> Resu
     };
     let end = memchr::memchr(b'\n', &content).unwrap_or(content.len());
     let state = serde_json::from_slice(&content[..end]).map_err(|error| {
-        Failure::new(
-            FailureKind::Store,
-            format!("{location}: the run's state cannot be read ({error}); it was written by another version. Begin a new run"),
+        unusable(
+            &location,
+            &format!("cannot be read ({error}): it was written by another version"),
         )
     })?;
     let bytes = content.slice((end + 1).min(content.len())..);
@@ -165,24 +170,27 @@ pub async fn peek<S: DeserializeOwned>(store: &Store, folder: &Location) -> Resu
 pub async fn kept_beside(store: &Store, folder: &Location, name: &str) -> Result<Bytes, Failure> {
     let location = folder.join(name);
     let bytes = unsealed(store, &location).await?;
-    bytes.ok_or_else(|| StoreError::NotFound(location).into())
+    bytes.ok_or_else(|| unusable(&location, "is not there"))
 }
 
 async fn unsealed(store: &Store, location: &Location) -> Result<Option<Bytes>, Failure> {
     let Some((content, _)) = store.load(location).await? else {
         return Ok(None);
     };
-    let damaged = || {
-        Failure::new(
-            FailureKind::Store,
-            format!("{location} is not what was written: begin a new run"),
-        )
-    };
+    let damaged = || unusable(location, "is not what was written");
     let end = content.len().checked_sub(SEAL).ok_or_else(damaged)?;
     match blake3::hash(&content[..end]).as_bytes() == &content[end..] {
         true => Ok(Some(content.slice(..end))),
         false => Err(damaged()),
     }
+}
+
+/// What a run has left, and cannot be gone on from.
+pub(crate) fn unusable(location: &Location, why: &str) -> Failure {
+    Failure::new(
+        FailureKind::RunUnusable,
+        format!("what this run has left cannot be gone on from: {location} {why}. Begin a new run"),
+    )
 }
 
 fn sealed(mut content: Vec<u8>) -> Bytes {

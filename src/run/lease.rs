@@ -11,7 +11,7 @@
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -19,6 +19,7 @@ use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use super::journal::unusable;
 use crate::failure::{Failure, FailureKind};
 use crate::store::{Location, Store, StoreError};
 
@@ -73,8 +74,8 @@ impl Lease {
     /// Takes a run up, unless somebody is at it.
     ///
     /// # Errors
-    /// What the store answered.
-    pub async fn take(store: &Store, folder: &Location) -> Result<Taken, StoreError> {
+    /// What the store answered; [`FailureKind::RunUnusable`] where what is there is no lease.
+    pub async fn take(store: &Store, folder: &Location) -> Result<Taken, Failure> {
         let location = folder.join(OBJECT);
         let (epoch, expected) = match store.load(&location).await? {
             None => (1, None),
@@ -82,11 +83,8 @@ impl Lease {
                 Ok(held) if held.until > now() => return Ok(Taken::Running),
                 Ok(held) => (held.epoch + 1, Some(etag)),
                 Err(error) => {
-                    return Err(StoreError::Failed {
-                        location,
-                        action: "reading the lease",
-                        reason: format!("it is none ({error}): remove the folder it is in, and the run begins anew"),
-                    });
+                    let why = format!("is no lease ({error}): remove the folder it is in");
+                    return Err(unusable(&location, &why));
                 }
             },
         };
@@ -101,7 +99,7 @@ impl Lease {
             // Somebody was faster: to take the run up, or to end it.
             Err(StoreError::Exists(_)) => return Ok(Taken::Running),
             Err(StoreError::NotFound(_)) if expected.is_some() => return Ok(Taken::Running),
-            Err(error) => return Err(error),
+            Err(error) => return Err(error.into()),
         };
         let shared = Arc::new(Shared {
             store: store.clone(),
@@ -189,20 +187,36 @@ impl Shared {
     }
 }
 
-/// Renews the lease until it is told to stop, or finds that the run is somebody else's. A renewal that fails is made up for by the next.
+/// Renews the lease until it is told to stop, or finds that the run is somebody else's. A renewal that fails is made up for by the next; where none succeeds for as long as the lease is, somebody else may have
+/// the run, and it counts as lost.
 async fn beat(shared: Arc<Shared>, stop: CancellationToken) {
+    let mut renewed = Instant::now();
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(LEASE / RENEWALS) => {}
         }
-        match shared.renew(later()).await {
-            Ok(()) => {}
-            Err(StoreError::Exists(_) | StoreError::NotFound(_)) => {
-                shared.lost.store(true, Ordering::Release);
-                return;
+        // One that stood still asks once: nobody else may have come.
+        let left = LEASE.saturating_sub(renewed.elapsed()).max(LEASE / RENEWALS);
+        let asked = Instant::now();
+        let is_lost = match tokio::time::timeout(left, shared.renew(later())).await {
+            Ok(Ok(())) => {
+                renewed = asked;
+                false
             }
-            Err(error) => tracing::warn!(%error, "the run's lease could not be renewed"),
+            Ok(Err(StoreError::Exists(_) | StoreError::NotFound(_))) => true,
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "the run's lease could not be renewed");
+                renewed.elapsed() >= LEASE
+            }
+            Err(_) => {
+                tracing::warn!("the run's lease could not be renewed in time");
+                true
+            }
+        };
+        if is_lost {
+            shared.lost.store(true, Ordering::Release);
+            return;
         }
     }
 }
@@ -210,7 +224,7 @@ async fn beat(shared: Arc<Shared>, stop: CancellationToken) {
 fn lost() -> Failure {
     Failure::new(
         FailureKind::RunTakenOver,
-        "this invocation stood still for longer than its lease, and another one has taken the run over: it goes on there",
+        "this invocation stood still, or could not renew its lease, for longer than that is: another one may have taken the run over, and goes on there",
     )
 }
 

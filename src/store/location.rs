@@ -7,6 +7,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use thiserror::Error;
 
+use crate::failure::Failure;
 use crate::hidden::hidden;
 
 /// An object, or the folder that objects are in.
@@ -28,6 +29,12 @@ pub enum Location {
 #[error("{text:?} is no location: use s3://bucket/prefix/ or a local path")]
 pub struct LocationError {
     text: String,
+}
+
+impl From<LocationError> for Failure {
+    fn from(error: LocationError) -> Self {
+        Self::invalid(error.to_string())
+    }
 }
 
 impl Location {

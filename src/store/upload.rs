@@ -44,6 +44,8 @@ pub struct Upload {
     room: u64,
     on_their_way: Vec<(u32, u64)>,
     receipts: Vec<Receipt>,
+    /// Why a part is missing, where one is.
+    broken: Option<String>,
 }
 
 impl Upload {
@@ -55,6 +57,7 @@ impl Upload {
             room: u64::MAX,
             on_their_way: Vec::new(),
             receipts: Vec::new(),
+            broken: None,
         }
     }
 
@@ -75,6 +78,7 @@ impl Upload {
     /// # Errors
     /// The first failure of any part.
     pub async fn settle(&mut self) -> Result<(), StoreError> {
+        self.check()?;
         while !self.in_flight.is_empty() {
             self.settle_one().await?;
         }
@@ -110,6 +114,7 @@ impl Upload {
     /// # Errors
     /// The first failure of any part.
     pub async fn send(&mut self, part: Part) -> Result<(), StoreError> {
+        self.check()?;
         let length = part.bytes.len() as u64;
         while self.in_flight.len() >= self.limit || !self.has_room_for(length) {
             self.settle_one().await?;
@@ -130,6 +135,7 @@ impl Upload {
     /// # Errors
     /// The first failure of any part.
     pub async fn copy(&mut self, number: u32, offset: u64, source: &Object, extent: Extent) -> Result<(), StoreError> {
+        self.check()?;
         while self.in_flight.len() >= self.limit {
             self.settle_one().await?;
         }
@@ -195,8 +201,12 @@ impl Upload {
                 self.on_their_way.retain(|(number, _)| *number != receipt.number);
                 self.receipts.push(receipt);
             }
-            Some(Ok(Err(error))) => return Err(error),
+            Some(Ok(Err(error))) => {
+                self.broken = Some(error.to_string());
+                return Err(error);
+            }
             Some(Err(error)) => {
+                self.broken = Some(error.to_string());
                 return Err(StoreError::Failed {
                     location: self.location().clone(),
                     action: "sending a part of",
@@ -206,6 +216,18 @@ impl Upload {
             None => {}
         }
         Ok(())
+    }
+
+    /// A part is missing for good once one has failed: what follows it would make an object with a hole.
+    fn check(&self) -> Result<(), StoreError> {
+        match &self.broken {
+            None => Ok(()),
+            Some(reason) => Err(StoreError::Failed {
+                location: self.location().clone(),
+                action: "going on with",
+                reason: format!("a part of it failed ({reason})"),
+            }),
+        }
     }
 }
 

@@ -229,9 +229,10 @@ impl Run<'_> {
     /// The database's documents; the inner error is what the server refused, which stops none of the other collections.
     async fn read_database(&self, present: &Collection, hashing: Hashing) -> Result<Result<Digest, String>, Failure> {
         let name = (self.job.database.as_str(), present.name.as_str());
-        match read_back(&self.tools.mongo, name, hashing, present.average_bytes()).await {
+        let size = (present.average_bytes(), present.bytes.unwrap_or(u64::MAX));
+        match read_back(&self.tools.mongo, name, hashing, size).await {
             Ok(digest) => Ok(Ok(digest)),
-            Err(error) if error.code.is_some() && !error.transient => Ok(Err(error.to_string())),
+            Err(error) if error.is_refusal() => Ok(Err(error.to_string())),
             Err(error) => Err(error.into()),
         }
     }

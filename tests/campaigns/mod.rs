@@ -7,9 +7,12 @@
 
 #![allow(dead_code, reason = "the tests use the samples, the program does not")]
 
+mod commands;
 mod draw;
 mod kill;
+mod requests;
 pub mod rollback;
+mod shop;
 
 use std::pin::Pin;
 
@@ -32,7 +35,12 @@ pub struct Campaign {
     pub trial: fn(u64) -> Trial,
 }
 
-pub const CAMPAIGNS: &[Campaign] = &[kill::CAMPAIGN, rollback::CAMPAIGN];
+pub const CAMPAIGNS: &[Campaign] = &[
+    commands::CAMPAIGN,
+    kill::CAMPAIGN,
+    requests::CAMPAIGN,
+    rollback::CAMPAIGN,
+];
 
 /// One seed; a broken promise is the panic's message.
 pub async fn tried(campaign: &Campaign, seed: u64) -> Result<String, String> {

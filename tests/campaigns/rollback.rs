@@ -8,11 +8,12 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bson::{DateTime, Document, doc};
+use bson::doc;
 use mongotar::backup::{RunStatus, Tools};
 use mongotar::store::{Location, Store};
 use serde_json::{Value, json};
 
+use super::shop::{self, differences, state, told};
 use super::{Campaign, Trial};
 use crate::rig::{Members, Mongod, Passage, ScratchDir, WireCommand};
 use crate::support;
@@ -84,15 +85,12 @@ pub struct Struck {
     pub said: String,
 }
 
-/// Documents and definitions of the target.
-type State = (Vec<(String, Vec<Vec<u8>>)>, Vec<String>);
-
 impl Scene {
     pub async fn start() -> Self {
         let set = Members::start(&Mongod::builder().cache_gb("0.25"));
         let client = set.client().await;
         let folder = ScratchDir::new("rollback");
-        fill(&client).await;
+        shop::fill(&client, SOURCE).await;
         let tools = support::tools_for(&set.uri(), Store::new()).await;
         let to = Location::Local(folder.path().join("archives"));
         let archive = support::back_up(&tools, SOURCE, &to).await.archive.to_string();
@@ -192,15 +190,7 @@ impl Scene {
         self.set.wait_until_whole();
         let target = self.target();
         target.drop().await.expect("dropped");
-        for (collection, documents) in [
-            (
-                "orders",
-                vec![doc! {"_id": 1, "old": true}, doc! {"_id": 1_000, "old": true}],
-            ),
-            ("gone", vec![doc! {"_id": 1}]),
-        ] {
-            support::insert(&self.client, TARGET, collection, documents).await;
-        }
+        shop::before(&self.client, TARGET).await;
     }
 
     /// The database must be what the archive says.
@@ -211,12 +201,7 @@ impl Scene {
             state(&self.client, &tools, SOURCE).await,
         );
         if policy == Policy::Merge {
-            // What else is there stays.
-            let orders = expected.0.iter_mut().find(|(name, _)| name == "orders");
-            let kept = bson::serialize_to_vec(&doc! {"_id": 1_000, "old": true}).expect("BSON");
-            let documents = &mut orders.expect("it is saved").1;
-            documents.push(kept);
-            documents.sort_unstable();
+            shop::keep(&mut expected);
         }
         assert!(
             is == expected,
@@ -226,66 +211,9 @@ impl Scene {
     }
 }
 
-fn differences(is: &State, expected: &State) -> String {
-    let counts = |state: &State| -> Vec<String> {
-        state
-            .0
-            .iter()
-            .map(|(name, documents)| format!("{name}: {}", documents.len()))
-            .collect()
-    };
-    format!("{:?}\n{:?}\n{:?}\n{:?}", counts(is), counts(expected), is.1, expected.1)
-}
-
-async fn state(client: &mongodb::Client, tools: &Tools, database: &str) -> State {
-    let mut catalog = tools.mongo.survey(database).await.expect("a survey");
-    for collection in &mut catalog.collections {
-        collection.indexes.sort_by_key(|index| index.to_json());
-    }
-    let mut documents = support::raw_database(client, tools, database).await;
-    // The order of a time series' fields is the server's.
-    for document in documents.get_mut("readings").into_iter().flatten() {
-        *document = sorted(document);
-    }
-    documents.values_mut().for_each(|documents| documents.sort_unstable());
-    (documents.into_iter().collect(), support::definitions(&catalog))
-}
-
-async fn fill(client: &mongodb::Client) {
-    let shop = client.database(SOURCE);
-    let run = async |command: Document| shop.run_command(command).await.expect("the command succeeds");
-    run(doc! {"create": "readings", "timeseries": {"timeField": "ts", "metaField": "meta"}}).await;
-    run(doc! {"create": "recent", "viewOn": "orders", "pipeline": [{"$match": {"n": {"$gt": 5}}}]}).await;
-    run(doc! {"create": "empty"}).await;
-    let orders = (0..40)
-        .map(|n| doc! {"_id": n, "n": n, "at": DateTime::from_millis(0)})
-        .collect();
-    support::insert(client, SOURCE, "orders", orders).await;
-    let users = (0..10).map(|n| doc! {"_id": n, "name": format!("u{n}")}).collect();
-    support::insert(client, SOURCE, "users", users).await;
-    let measured = |n: i32| doc! {"_id": n, "ts": DateTime::from_millis(i64::from(n) * 1_000), "meta": 1, "value": n};
-    support::insert(client, SOURCE, "readings", (0..20).map(measured).collect()).await;
-    run(doc! {"createIndexes": "orders", "indexes": [{"key": {"n": 1}, "name": "n_1", "unique": true}]}).await;
-    let lasting = doc! {"key": {"at": 1}, "name": "at_1", "expireAfterSeconds": 2_147_483_647_i32};
-    run(doc! {"createIndexes": "users", "indexes": [lasting]}).await;
-}
-
 /// Whether a command is the restore's, and about the target.
 fn is_counted(command: &WireCommand) -> bool {
     let renames = command.name == "renameCollection" && command.target().starts_with(&format!("{TARGET}."));
     renames
         || (command.database == TARGET && !["hello", "ping", "endSessions", "killCursors"].contains(&&*command.name))
-}
-
-fn told(command: &WireCommand) -> String {
-    match command.name.as_str() {
-        "renameCollection" => format!("renameCollection to {}", command.body.get_str("to").unwrap_or_default()),
-        name => format!("{name} {}", command.target()),
-    }
-}
-
-fn sorted(document: &[u8]) -> Vec<u8> {
-    let document: Document = bson::deserialize_from_slice(document).expect("a document of the server");
-    let fields: std::collections::BTreeMap<String, bson::Bson> = document.into_iter().collect();
-    bson::serialize_to_vec(&fields).expect("BSON")
 }

@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 const LAYERS: [&[&str]; 5] = [
     // Bytes and values: no runtime, no client, no clock.
     &[
-        "elements", "wording", "hidden", "extjson", "digest", "catalog", "archive", "plan",
+        "elements", "wording", "hidden", "failure", "extjson", "digest", "catalog", "archive", "plan",
     ],
     // The rim.
-    &["progress", "mongo", "store", "secrets"],
+    &["deadline", "patience", "progress", "mongo", "store", "secrets"],
     // What operations share.
-    &["failure", "config", "run", "runtime", "logging", "open"],
+    &["config", "run", "runtime", "logging", "open"],
     // Operations.
     &["backup", "continued", "restore", "verify", "drill", "inspect", "counts"],
     // Shells.

@@ -1,5 +1,6 @@
 //! Runs of the restore function in many invocations: what each leaves is enough for the next, whatever became of it.
 
+mod away;
 mod drill;
 mod fan_out;
 mod killed;

@@ -27,8 +27,18 @@ fn every_campaign_has_a_sample() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn commands() {
+    sample("commands").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn kill() {
     sample("kill").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests() {
+    sample("requests").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -10,6 +10,7 @@ use super::background::block_on;
 use super::names::random_hex;
 use super::process::{Process, log_tail};
 use super::scratch::ScratchDir;
+use super::wire::{Passage, Wire, WireCommand};
 use builder::{Access, Topology};
 use mongodb::Client;
 use mongodb::bson::{Document, doc};
@@ -80,6 +81,13 @@ impl Mongod {
             Some((user, password)) => self.uri_of(user, password),
             None => format!("mongodb://127.0.0.1:{}/?{}", self.port, self.connection_option()),
         }
+    }
+
+    /// A relay before this member of a replica set, by which clients see it under the relay's address; and where they find it.
+    pub fn through_relay(&self, decide: impl Fn(&WireCommand) -> Passage + Send + Sync + 'static) -> (Wire, String) {
+        let relay = Wire::before_all(&[self.port], decide).remove(0);
+        let uri = format!("mongodb://127.0.0.1:{}/?replicaSet={REPLICA_SET}", relay.port());
+        (relay, uri)
     }
 
     /// A fresh client of the calling runtime, for [`uri`](Mongod::uri).

@@ -43,10 +43,20 @@ pub enum Passage {
     Answered(Document),
     /// The server gets it; when the client has its answer, or there will be none, this is done.
     ThroughAndThen(Box<dyn FnOnce() + Send>),
+    /// The connection breaks before the server gets it.
+    Cut,
+    /// The server gets it, and the connection breaks before the client has the answer.
+    ThroughAndCut,
+}
+
+/// What is done with an answer when it comes.
+enum Answer {
+    ThenDo(Box<dyn FnOnce() + Send>),
+    Lose,
 }
 
 type Decide = dyn Fn(&WireCommand) -> Passage + Send + Sync;
-type Pending = Arc<Mutex<HashMap<i32, Box<dyn FnOnce() + Send>>>>;
+type Pending = Arc<Mutex<HashMap<i32, Answer>>>;
 /// Two may answer.
 type Client = Arc<tokio::sync::Mutex<OwnedWriteHalf>>;
 /// What members call themselves, and what their relays are called.
@@ -151,9 +161,11 @@ async fn commands(
                     }
                     continue;
                 }
-                Passage::ThroughAndThen(then) => {
-                    let id = number(&message, 4);
-                    pending.lock().unwrap_or_else(PoisonError::into_inner).insert(id, then);
+                Passage::ThroughAndThen(then) => wait_for(pending, &message, Answer::ThenDo(then)),
+                Passage::ThroughAndCut => wait_for(pending, &message, Answer::Lose),
+                Passage::Cut => {
+                    let _ = to_client.lock().await.shutdown().await; // it may have gone by itself
+                    return;
                 }
             }
         }
@@ -163,13 +175,25 @@ async fn commands(
     }
 }
 
+fn wait_for(pending: &Pending, command: &[u8], answer: Answer) {
+    let id = number(command, 4);
+    pending
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .insert(id, answer);
+}
+
 async fn answers(mut server: OwnedReadHalf, client: Client, pending: Pending, names: Arc<Names>) {
     while let Some(message) = read(&mut server).await {
         let answered = number(&message, 8);
         let message = with_names(message, &names);
+        let answer = pending.lock().unwrap_or_else(PoisonError::into_inner).remove(&answered);
+        if matches!(answer, Some(Answer::Lose)) {
+            let _ = client.lock().await.shutdown().await; // it may have gone by itself
+            break;
+        }
         let passed = client.lock().await.write_all(&message).await;
-        let then = pending.lock().unwrap_or_else(PoisonError::into_inner).remove(&answered);
-        if let Some(then) = then {
+        if let Some(Answer::ThenDo(then)) = answer {
             tokio::task::spawn_blocking(then);
         }
         if passed.is_err() {
@@ -177,8 +201,10 @@ async fn answers(mut server: OwnedReadHalf, client: Client, pending: Pending, na
         }
     }
     let left = std::mem::take(&mut *pending.lock().unwrap_or_else(PoisonError::into_inner));
-    for then in left.into_values() {
-        tokio::task::spawn_blocking(then);
+    for answer in left.into_values() {
+        if let Answer::ThenDo(then) = answer {
+            tokio::task::spawn_blocking(then);
+        }
     }
 }
 

@@ -12,8 +12,8 @@ use crate::archive::{
 };
 use crate::backup::{BackupAnswer, BackupJob, Tools, Totals, Unfinished};
 use crate::failure::{Failure, FailureKind};
-use crate::run::{Journal, Lease, Recorded, Run, Taken, peek, remove_run, rfc3339};
-use crate::store::{Location, Object, Store};
+use crate::run::{Journal, Lease, Recorded, Run, Taken, peek, remove_run, rfc3339, unusable};
+use crate::store::{Location, Object, Store, StoreError};
 
 /// Joins the lanes, adds the manifest, and commits.
 ///
@@ -130,12 +130,13 @@ impl Sources {
             if lane.content.bytes == 0 {
                 continue;
             }
-            let object = tools.store.find(&lane_folder(folder, number).join(DATA)).await?;
+            let location = lane_folder(folder, number).join(DATA);
+            let object = match tools.store.find(&location).await {
+                Err(StoreError::NotFound(_)) => return Err(unusable(&location, "is not there")),
+                found => found?,
+            };
             if object.bytes != lane.content.bytes {
-                return Err(Failure::new(
-                    FailureKind::Store,
-                    format!("{} is not what was written: begin a new run", object.location),
-                ));
+                return Err(unusable(&location, "is not what was written"));
             }
             objects.insert(number, object);
         }
@@ -146,9 +147,12 @@ impl Sources {
     }
 
     fn object(&self, lane: u32) -> Result<&Object, Failure> {
-        self.objects
-            .get(&lane)
-            .ok_or_else(|| Failure::new(FailureKind::Store, format!("lane {lane} has no object")))
+        self.objects.get(&lane).ok_or_else(|| {
+            Failure::new(
+                FailureKind::RunUnusable,
+                format!("lane {lane} has no object: begin a new run"),
+            )
+        })
     }
 
     /// Copies what lies in one lane; puts together anything else.
@@ -233,8 +237,8 @@ fn layout(
         let of_ranges = &lanes[number..number + ranges];
         let mut saved = joined(of_ranges.iter().flat_map(|lane| &lane.saved)).ok_or_else(|| {
             Failure::new(
-                FailureKind::Store,
-                format!("lane {number} says nothing of its collection"),
+                FailureKind::RunUnusable,
+                format!("lane {number} says nothing of its collection: begin a new run"),
             )
         })?;
         let name = EntryName::new(&saved.name, job.payload);

@@ -157,7 +157,7 @@ fn catalog_of(job: &BackupJob, head: &Head, share: &LanePlan) -> Result<Catalog,
 
 fn foreign_state() -> Failure {
     Failure::new(
-        FailureKind::Store,
+        FailureKind::RunUnusable,
         "the lane's state is that of something else: begin a new run",
     )
 }

@@ -286,12 +286,14 @@ async fn environment(connection: &Connection) -> Result<Environment, Failure> {
 /// Connects; a signal cancels the run, which then undoes what it began.
 async fn tools(environment: &Environment) -> Result<Tools, Failure> {
     let progress = Arc::new(Progress::default());
+    let (deadline, cancel) = (Deadline::never(), CancellationToken::new());
+    let mongo = Mongo::connect(environment.uri()?).await?.telling(&progress);
     let tools = Tools {
-        mongo: Mongo::connect(environment.uri()?).await?.telling(&progress),
+        mongo: mongo.until(deadline, &cancel),
         store: Store::new(),
         progress,
-        cancel: CancellationToken::new(),
-        deadline: Deadline::never(),
+        cancel,
+        deadline,
         memory: environment.memory()?,
     };
     signals::cancel(tools.cancel.clone());

@@ -1,0 +1,167 @@
+//! How long faults that pass are waited out: one policy, for every place that tries something again.
+//!
+//! A connection breaks, a primary steps down, a member is restarted: within a minute or so somebody else answers, and what was asked is asked again. The waits grow exponentially, with jitter, so that
+//! the functions of a fleet do not all come back at once. What fails for longer than the limit is a failure; the limit is counted from the first failure, and anything that succeeds ends the count. An
+//! invocation near its deadline does not wait: what it leaves is kept, and the next one goes on. Nor does a run that was cancelled.
+//!
+//! What may be tried again, and what has to be looked at before, is known only where it is done.
+
+use std::hash::{BuildHasher as _, RandomState};
+use std::time::{Duration, Instant};
+
+use tokio_util::sync::CancellationToken;
+
+use crate::deadline::Deadline;
+
+/// For how long something may fail. An election takes some ten seconds, a member's restart up to a minute.
+pub const LIMIT: Duration = Duration::from_secs(120);
+/// The first wait.
+const SHORTEST: Duration = Duration::from_millis(100);
+/// No wait is longer, so that nothing that is there again is left waiting for long.
+const LONGEST: Duration = Duration::from_secs(5);
+
+/// For how long, and until when, something is tried again.
+#[derive(Clone, Debug)]
+pub struct Patience {
+    limit: Duration,
+    deadline: Deadline,
+    cancel: CancellationToken,
+}
+
+impl Patience {
+    /// With another limit than [`LIMIT`].
+    pub fn limited(limit: Duration) -> Self {
+        Self {
+            limit,
+            ..Self::default()
+        }
+    }
+
+    /// The same, for an invocation that has to end at some time, and a run that may be cancelled.
+    #[must_use]
+    pub fn until(&self, deadline: Deadline, cancel: &CancellationToken) -> Self {
+        Self {
+            limit: self.limit,
+            deadline,
+            cancel: cancel.clone(),
+        }
+    }
+
+    /// Before the first attempt at something.
+    pub fn attempts(&self) -> Attempts {
+        Attempts {
+            patience: self.clone(),
+            failing_since: None,
+            failed: 0,
+            in_a_row: 0,
+        }
+    }
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            limit: LIMIT,
+            deadline: Deadline::never(),
+            cancel: CancellationToken::new(),
+        }
+    }
+}
+
+/// The attempts at something.
+#[derive(Debug)]
+pub struct Attempts {
+    patience: Patience,
+    failing_since: Option<Instant>,
+    failed: u32,
+    in_a_row: u32,
+}
+
+impl Attempts {
+    /// How many have failed.
+    pub fn failed(&self) -> u32 {
+        self.failed
+    }
+
+    /// Some of it has succeeded: what fails next is another failure.
+    pub fn succeeded(&mut self) {
+        self.failing_since = None;
+        self.in_a_row = 0;
+    }
+
+    /// Counts an attempt that failed for what passes, and waits before the next; false where there is none.
+    pub async fn again(&mut self) -> bool {
+        self.failed = self.failed.saturating_add(1);
+        self.in_a_row = self.in_a_row.saturating_add(1);
+        let since = *self.failing_since.get_or_insert_with(Instant::now);
+        let Patience {
+            limit,
+            deadline,
+            cancel,
+        } = &self.patience;
+        let is_over = || since.elapsed() >= *limit || deadline.is_near() || cancel.is_cancelled();
+        if is_over() {
+            return false;
+        }
+        tokio::select! {
+            () = cancel.cancelled() => {}
+            () = tokio::time::sleep(wait(self.in_a_row, random())) => {}
+        }
+        !is_over()
+    }
+}
+
+/// Between half and all of an exponentially growing time: `random` is between 0 and 1.
+fn wait(in_a_row: u32, random: f64) -> Duration {
+    let grown = SHORTEST.saturating_mul(2_u32.saturating_pow(in_a_row.saturating_sub(1)));
+    grown.min(LONGEST).mul_f64(0.5 + random / 2.0)
+}
+
+/// Between 0 and 1.
+fn random() -> f64 {
+    // Keys of a new map's hasher are random, and that is all that jitter needs.
+    f64::from(RandomState::new().hash_one(()) as u32) / f64::from(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_grow_to_a_limit_and_no_two_are_the_same() {
+        let longest: Vec<u128> = (1..9).map(|n| wait(n, 1.0).as_millis()).collect();
+        assert_eq!(longest, [100, 200, 400, 800, 1_600, 3_200, 5_000, 5_000]);
+        assert_eq!(wait(2, 0.0), Duration::from_millis(100));
+        assert_eq!(wait(u32::MAX, 0.0), LONGEST / 2);
+        let some: std::collections::BTreeSet<u64> = (0..8).map(|_| (random() * 1e9) as u64).collect();
+        assert!(some.len() > 4, "{some:?}");
+        assert!((0..64).all(|_| (0.0..=1.0).contains(&random())));
+    }
+
+    #[tokio::test]
+    async fn what_fails_for_longer_than_the_limit_has_failed() {
+        let mut attempts = Patience::limited(Duration::from_secs(1)).attempts();
+        let mut tries = 0;
+        while attempts.again().await {
+            tries += 1;
+        }
+        // The first waits add up to between 50 ms and a second: some are made, and not many.
+        assert!((1..8).contains(&tries), "{tries}");
+        assert!(!attempts.again().await);
+        attempts.succeeded();
+        assert!(attempts.again().await, "another failure");
+        assert_eq!(attempts.failed(), tries + 3);
+    }
+
+    #[tokio::test]
+    async fn neither_a_deadline_nor_a_cancelled_run_is_kept_waiting() {
+        let near = Deadline::within(Duration::ZERO, None);
+        let cancel = CancellationToken::new();
+        let patience = Patience::default();
+        assert!(!patience.until(near, &cancel).attempts().again().await);
+        let mut attempts = patience.until(Deadline::never(), &cancel).attempts();
+        assert!(attempts.again().await);
+        cancel.cancel();
+        assert!(!attempts.again().await);
+    }
+}
