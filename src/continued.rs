@@ -212,8 +212,7 @@ impl<'a> Outcomes<'a> {
             request: self.request.clone(),
             report,
         };
-        let content = serde_json::to_value(&content).expect("a report has text keys only");
-        let text = serde_json::to_vec_pretty(&content).expect("a value is JSON");
+        let text = serde_json::to_vec(&content).expect("a report has text keys only");
         let put = self.store.put(&self.location, Bytes::from(text), "application/json");
         match put.await {
             // It has been answered with it before.

@@ -14,7 +14,7 @@ macro_rules! patiently {
     ($mongo:expr, $asked:expr) => {{
         let mut attempts = $mongo.attempts();
         loop {
-            match $asked.await {
+            match Box::pin($asked).await {
                 Err(error) if attempts.again_after(&error).await => {}
                 answered => break answered,
             }
@@ -84,7 +84,7 @@ impl Mongo {
     ) -> (Result<Document, MongoError>, u32) {
         let mut attempts = self.attempts();
         loop {
-            match self.send(database, command.clone(), action, WriteErrors::Fatal).await {
+            match Box::pin(self.send(database, command.clone(), action, WriteErrors::Fatal)).await {
                 Err(error) if attempts.again_after(&error).await => {}
                 sent => return (sent, attempts.failed()),
             }

@@ -414,7 +414,7 @@ impl<'a> Run<'a> {
         };
         let loader = Loader::new(self, row, name);
         let sample = match stream.filter(|_| !going.whole) {
-            Some(stream) => match self.load_anew(&loader, (place, row, name), stream, &going).await? {
+            Some(stream) => match Box::pin(self.load_anew(&loader, (place, row, name), stream, &going)).await? {
                 Load::Paused => return Ok(None),
                 Load::Whole(loaded, sample) => {
                     going.loaded = *loaded;
@@ -477,7 +477,7 @@ impl<'a> Run<'a> {
         going: &Going,
     ) -> Result<Load, Failure> {
         let mut attempts = self.mongo().attempts();
-        let mut loaded = loader.load(place, stream, going.clone()).await;
+        let mut loaded = Box::pin(loader.load(place, stream, going.clone())).await;
         while let Err(failure) = &loaded
             && failure.passes()
             && row.action != Action::Merge
@@ -485,11 +485,11 @@ impl<'a> Run<'a> {
             && attempts.again().await
         {
             tracing::warn!(collection = row.name, %failure, "loaded anew");
-            let begun = self.begin(place, row, name, true).await?;
+            let begun = Box::pin(self.begin(place, row, name, true)).await?;
             let source = row.source.clone().unwrap_or_default();
             let mut streams = self.prepared.archive.documents(vec![(source, hashing(row))]);
             let Some(stream) = streams.recv().await else { break };
-            loaded = loader.load(place, stream, begun).await;
+            loaded = Box::pin(loader.load(place, stream, begun)).await;
         }
         loaded
     }

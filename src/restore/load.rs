@@ -290,7 +290,7 @@ impl<'a> Loader<'a> {
         let (name, expected) = ((database.as_str(), collection.as_str()), &going.loaded.archive);
         let (hashing, average) = (hashing(self.row), expected.average());
         if self.row.kind == crate::catalog::Kind::Timeseries || is_read_at_one_go(hashing, expected.bytes()) {
-            let whole = read_at_one_go(&tools.mongo, name, (hashing, average)).await?;
+            let whole = Box::pin(read_at_one_go(&tools.mongo, name, (hashing, average))).await?;
             return Ok(ReadBack::Whole(whole));
         }
         let pause = || {
@@ -298,7 +298,7 @@ impl<'a> Loader<'a> {
             self.run.must_pause()
         };
         let so_far = going.read.clone();
-        Ok(read_back_until(&tools.mongo, name, (hashing, average), so_far, pause).await?)
+        Ok(Box::pin(read_back_until(&tools.mongo, name, (hashing, average), so_far, pause)).await?)
     }
 
     /// The archive's documents, looked up by their `_id`s, behind so many.

@@ -51,9 +51,17 @@ pub async fn read_back(
     (average, bytes): (u64, u64),
 ) -> Result<Digest, MongoError> {
     if is_read_at_one_go(hashing, bytes) {
-        return read_at_one_go(mongo, name, (hashing, average)).await;
+        return Box::pin(read_at_one_go(mongo, name, (hashing, average))).await;
     }
-    match read_back_until(mongo, name, (hashing, average), ReadSoFar::Nothing, || false).await? {
+    match Box::pin(read_back_until(
+        mongo,
+        name,
+        (hashing, average),
+        ReadSoFar::Nothing,
+        || false,
+    ))
+    .await?
+    {
         ReadBack::Whole(digest) => Ok(digest),
         ReadBack::Paused(_) => Err(MongoError::unexpected(
             format!("reading {}.{}", name.0, name.1),
@@ -93,9 +101,9 @@ pub(super) async fn read_back_until(
 ) -> Result<ReadBack, MongoError> {
     let mut attempts = mongo.attempts();
     loop {
-        let error = match Reading::open(mongo, name, average, &so_far).await {
+        let error = match Box::pin(Reading::open(mongo, name, average, &so_far)).await {
             Ok(Some(mut reading)) => {
-                let ended = reading.go_on(hashing, &pause).await;
+                let ended = Box::pin(reading.go_on(hashing, &pause)).await;
                 let digest = reading.hashed.all().await?;
                 match ended {
                     Ok(Ended::Whole) => return Ok(ReadBack::Whole(digest)),

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use super::shop::{self, differences, state, told};
 use super::{Campaign, Trial};
-use crate::rig::{self, Passage, ScratchDir, WireCommand};
+use crate::rig::{self, Mongod, Passage, ScratchDir, WireCommand};
 use crate::support;
 
 pub const CAMPAIGN: Campaign = Campaign {
@@ -58,7 +58,6 @@ fn trial(seed: u64) -> Trial {
         scene.reset().await;
         let struck = Struck::at(nth);
         scene.run(&struck).await;
-        scene.remove().await;
         match struck.name() {
             Some(name) => format!("{operation:?}, {name}"),
             None => format!("{operation:?} had fewer commands"),
@@ -138,6 +137,7 @@ fn no_longer_primary() -> Document {
 
 struct Scene {
     operation: Operation,
+    server: Mongod,
     client: mongodb::Client,
     tools: Tools,
     source: String,
@@ -148,7 +148,8 @@ struct Scene {
 
 impl Scene {
     async fn new(operation: Operation) -> Self {
-        let server = rig::shared_replica_set();
+        // Of its own: what was dropped stays open for as long as the server remembers it, and after some hundred seeds a shared one has no files left.
+        let server = Mongod::builder().cache_gb("0.25").start();
         let client = server.client().await;
         let tools = support::tools_for(&server.uri(), Store::new()).await;
         let (source, target) = (rig::fresh_database_name("faults"), rig::fresh_database_name("faulty"));
@@ -159,6 +160,7 @@ impl Scene {
         let archive = support::back_up(&tools, &source, &to).await.archive.to_string();
         let scene = Self {
             operation,
+            server,
             client,
             tools,
             source,
@@ -177,15 +179,9 @@ impl Scene {
         }
     }
 
-    async fn remove(&self) {
-        for database in [&self.source, &self.target] {
-            self.client.database(database).drop().await.expect("dropped");
-        }
-    }
-
     /// Does it, and sees that it came to what it has to; how many commands that took.
     async fn run(&self, struck: &Struck) -> usize {
-        let (_relay, uri) = rig::shared_replica_set().through_relay(struck.decide());
+        let (_relay, uri) = self.server.through_relay(struck.decide());
         let tools = support::tools_for(&uri, Store::new()).await;
         match self.operation {
             Operation::Create => self.restore(&tools, json!({})).await,

@@ -8,13 +8,13 @@
 use mongotar::backup::{RunStatus, Tools};
 use mongotar::config::Environment;
 use mongotar::drill::{DrillRequest, DrillVerdict, drill};
-use mongotar::store::Location;
+use mongotar::store::{Location, Store};
 use mongotar::verify::verify;
 use serde_json::json;
 
 use super::shop::{self, differences, state};
 use super::{Campaign, Trial};
-use crate::rig::{self, Fault, Proxy, Rule};
+use crate::rig::{self, Fault, Mongod, Proxy, Rule};
 use crate::support;
 
 pub const CAMPAIGN: Campaign = Campaign {
@@ -62,13 +62,13 @@ fn trial(seed: u64) -> Trial {
         scene.proxy.inject(Rule::on("*", "").nth(nth + 1).times(2).then(fault));
         scene.run().await;
         let struck = scene.proxy.exchanges().into_iter().nth(nth).map(|struck| struck.method);
-        scene.remove().await;
         format!("{operation:?}, {fault:?}, {}", struck.unwrap_or_default())
     })
 }
 
 struct Scene {
     operation: Operation,
+    _server: Mongod,
     proxy: Proxy,
     client: mongodb::Client,
     /// Through the proxy, and past it.
@@ -82,16 +82,18 @@ struct Scene {
 
 impl Scene {
     async fn new(operation: Operation) -> Self {
-        let server = rig::shared_replica_set();
+        let server = Mongod::builder().cache_gb("0.25").start();
         let client = server.client().await;
         let (source, target) = (rig::fresh_database_name("store"), rig::fresh_database_name("stored"));
         shop::fill(&client, &source).await;
-        let (tools, folder) = (support::tools().await, support::bucket().await);
+        let store = Store::with_client(rig::shared_s3().client().await);
+        let (tools, folder) = (support::tools_for(&server.uri(), store).await, support::bucket().await);
         let archive = support::back_up(&tools, &source, &folder).await.archive;
         let proxy = Proxy::start(rig::shared_s3().endpoint());
         Self {
             operation,
             faulty: support::tools_for(&server.uri(), support::store_through(&proxy)).await,
+            _server: server,
             proxy,
             client,
             tools,
@@ -99,12 +101,6 @@ impl Scene {
             target,
             folder,
             archive,
-        }
-    }
-
-    async fn remove(&self) {
-        for database in [&self.source, &self.target] {
-            self.client.database(database).drop().await.expect("dropped");
         }
     }
 

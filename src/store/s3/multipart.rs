@@ -3,10 +3,13 @@
 //! Parts may come in any order. The commit names each of them with its checksum, and the whole with one that follows from theirs. It takes no key that is in use.
 
 use aws_sdk_s3::Client;
+use aws_sdk_s3::error::SdkError;
+use aws_sdk_s3::operation::create_multipart_upload::{CreateMultipartUploadError, CreateMultipartUploadOutput};
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{ChecksumAlgorithm, ChecksumMode, ChecksumType, CompletedMultipartUpload, CompletedPart};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use futures_util::future::BoxFuture;
 
 use super::{base64_of, code, failed, is_denied, list, location};
 use crate::archive::{Extent, Part};
@@ -23,6 +26,24 @@ pub(in crate::store) struct Multipart {
     location: Location,
 }
 
+/// What begins an upload. Put together here, so that what that takes of the stack is given back before it is sent.
+fn create(
+    client: &Client,
+    bucket: &str,
+    key: &str,
+    tags: &Tags,
+) -> BoxFuture<'static, Result<CreateMultipartUploadOutput, SdkError<CreateMultipartUploadError>>> {
+    let create = client
+        .create_multipart_upload()
+        .bucket(bucket)
+        .key(key)
+        .content_type(content_type(key))
+        .set_tagging(tags.header())
+        .checksum_algorithm(ChecksumAlgorithm::Crc64Nvme)
+        .checksum_type(ChecksumType::FullObject);
+    Box::pin(create.send())
+}
+
 impl Multipart {
     pub(in crate::store) async fn begin(
         client: &Client,
@@ -31,15 +52,7 @@ impl Multipart {
         tags: &Tags,
     ) -> Result<Self, StoreError> {
         const ACTION: &str = "s3:PutObject (CreateMultipartUpload)";
-        let created = client
-            .create_multipart_upload()
-            .bucket(bucket)
-            .key(key)
-            .content_type(content_type(key))
-            .set_tagging(tags.header())
-            .checksum_algorithm(ChecksumAlgorithm::Crc64Nvme)
-            .checksum_type(ChecksumType::FullObject)
-            .send()
+        let created = create(client, bucket, key, tags)
             .await
             .map_err(|error| failed(bucket, key, ACTION, &error))?;
         let id = created
