@@ -103,9 +103,10 @@ async fn a_drill_that_was_killed_goes_on_and_drops_what_the_dead_one_made() {
         ],
     );
     for (command, skip) in [
+        // The mark, then documents.
+        ("findAndModify", 0),
         ("insert", 0),
         ("insert", 1),
-        ("insert", 2),
         ("renameCollection", 1),
         ("dropDatabase", 0),
     ] {
