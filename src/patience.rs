@@ -2,48 +2,55 @@
 //!
 //! A connection breaks, a primary steps down, a member is restarted: within a minute or so somebody else answers, and what was asked is asked again. The waits grow exponentially, with jitter, so that
 //! the functions of a fleet do not all come back at once. What fails for longer than the limit is a failure; the limit is counted from the first failure, and anything that succeeds ends the count. An
-//! invocation near its deadline does not wait: what it leaves is kept, and the next one goes on. Nor does a run that was cancelled.
+//! invocation near its deadline does not wait: what it leaves is kept, and the next one goes on. Nor does a run that was cancelled. And when one thing was given up, nothing else is waited for until
+//! something is answered again: what is to be cleaned up then may be many collections.
 //!
 //! What may be tried again, and what has to be looked at before, is known only where it is done.
 
 use std::hash::{BuildHasher as _, RandomState};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
 use crate::deadline::Deadline;
 
-/// For how long something may fail. An election takes some ten seconds, a member's restart up to a minute.
-pub const LIMIT: Duration = Duration::from_secs(120);
+/// For how many times as long as a server is looked for something may fail. An election takes some ten seconds, a member's restart up to a minute.
+const TIMES: u32 = 8;
 /// The first wait.
 const SHORTEST: Duration = Duration::from_millis(100);
 /// No wait is longer, so that nothing that is there again is left waiting for long.
 const LONGEST: Duration = Duration::from_secs(5);
 
-/// For how long, and until when, something is tried again.
+/// For how long, and until when, something is tried again. Its copies know of each other what was given up.
 #[derive(Clone, Debug)]
 pub struct Patience {
     limit: Duration,
     deadline: Deadline,
     cancel: CancellationToken,
+    gave_up: Arc<AtomicBool>,
 }
 
 impl Patience {
-    /// With another limit than [`LIMIT`].
-    pub fn limited(limit: Duration) -> Self {
+    /// For what is looked for as long as that by itself: 8 times as long.
+    pub fn by(selection: Duration) -> Self {
         Self {
-            limit,
-            ..Self::default()
+            limit: selection.saturating_mul(TIMES),
+            deadline: Deadline::never(),
+            cancel: CancellationToken::new(),
+            gave_up: Arc::default(),
         }
     }
 
-    /// The same, for an invocation that has to end at some time, and a run that may be cancelled.
+    /// One of its own, for an invocation that has to end at some time, and a run that may be cancelled.
     #[must_use]
     pub fn until(&self, deadline: Deadline, cancel: &CancellationToken) -> Self {
         Self {
             limit: self.limit,
             deadline,
             cancel: cancel.clone(),
+            gave_up: Arc::default(),
         }
     }
 
@@ -56,15 +63,10 @@ impl Patience {
             in_a_row: 0,
         }
     }
-}
 
-impl Default for Patience {
-    fn default() -> Self {
-        Self {
-            limit: LIMIT,
-            deadline: Deadline::never(),
-            cancel: CancellationToken::new(),
-        }
+    /// Something was answered: whatever fails next is worth waiting for.
+    pub fn answered(&self) {
+        self.gave_up.store(false, Ordering::Relaxed);
     }
 }
 
@@ -94,20 +96,27 @@ impl Attempts {
         self.failed = self.failed.saturating_add(1);
         self.in_a_row = self.in_a_row.saturating_add(1);
         let since = *self.failing_since.get_or_insert_with(Instant::now);
+        if self.is_over(since) {
+            return false;
+        }
+        tokio::select! {
+            () = self.patience.cancel.cancelled() => {}
+            () = tokio::time::sleep(wait(self.in_a_row, random())) => {}
+        }
+        !self.is_over(since)
+    }
+
+    fn is_over(&self, since: Instant) -> bool {
         let Patience {
             limit,
             deadline,
             cancel,
+            gave_up,
         } = &self.patience;
-        let is_over = || since.elapsed() >= *limit || deadline.is_near() || cancel.is_cancelled();
-        if is_over() {
-            return false;
+        if since.elapsed() >= *limit {
+            gave_up.store(true, Ordering::Relaxed);
         }
-        tokio::select! {
-            () = cancel.cancelled() => {}
-            () = tokio::time::sleep(wait(self.in_a_row, random())) => {}
-        }
-        !is_over()
+        gave_up.load(Ordering::Relaxed) || deadline.is_near() || cancel.is_cancelled()
     }
 }
 
@@ -140,7 +149,8 @@ mod tests {
 
     #[tokio::test]
     async fn what_fails_for_longer_than_the_limit_has_failed() {
-        let mut attempts = Patience::limited(Duration::from_secs(1)).attempts();
+        let patience = Patience::by(Duration::from_millis(125));
+        let mut attempts = patience.attempts();
         let mut tries = 0;
         while attempts.again().await {
             tries += 1;
@@ -148,6 +158,15 @@ mod tests {
         // The first waits add up to between 50 ms and a second: some are made, and not many.
         assert!((1..8).contains(&tries), "{tries}");
         assert!(!attempts.again().await);
+        assert!(!patience.attempts().again().await, "nothing else is waited for then");
+        assert!(
+            patience
+                .until(Deadline::never(), &CancellationToken::new())
+                .attempts()
+                .again()
+                .await
+        );
+        patience.answered();
         attempts.succeeded();
         assert!(attempts.again().await, "another failure");
         assert_eq!(attempts.failed(), tries + 3);
@@ -157,7 +176,7 @@ mod tests {
     async fn neither_a_deadline_nor_a_cancelled_run_is_kept_waiting() {
         let near = Deadline::within(Duration::ZERO, None);
         let cancel = CancellationToken::new();
-        let patience = Patience::default();
+        let patience = Patience::by(Duration::from_secs(15));
         assert!(!patience.until(near, &cancel).attempts().again().await);
         let mut attempts = patience.until(Deadline::never(), &cancel).attempts();
         assert!(attempts.again().await);

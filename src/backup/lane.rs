@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use serde::Serialize;
+use tokio::time::timeout;
 
 use super::pipeline::{Behind, Piece, Pipeline, hashing};
 use super::state::{Keeper, LaneState, OpenCollection, Progress, Stage, State};
@@ -15,8 +16,8 @@ use crate::archive::{ArchiveWriter, Entry, EntryName, Exception, FrameEncoder, P
 use crate::catalog::{Catalog, Collection, Kind};
 use crate::digest::Digest;
 use crate::failure::{Failure, FailureKind};
-use crate::mongo::{IdRange, MongoError};
-use crate::run::SAVED_EVERY;
+use crate::mongo::{IdRange, MongoError, Position};
+use crate::run::{AT_LEAST_EVERY, SAVED_EVERY};
 use crate::store::Upload;
 
 /// How a lane came to a stop.
@@ -106,11 +107,20 @@ impl<H: Serialize> Lane<'_, H> {
         let name = EntryName::new(&saved.name, self.job.payload);
         let mut open = self.archive.is_open();
         let mut failure = None;
+        // Behind everything that was laid out, where that is a place to go on from.
+        let mut place: Option<Position> = None;
         loop {
-            let piece = pieces
-                .recv()
-                .await
-                .unwrap_or_else(|| Piece::Failed(reader_died(&saved.name)));
+            let Ok(piece) = timeout(AT_LEAST_EVERY, pieces.recv()).await else {
+                self.may_go_on(&saved.name)?;
+                if self.must_pause()
+                    && let Some(from) = place.clone()
+                {
+                    self.save_within(saved, from).await?;
+                    return Ok(Pace::Paused);
+                }
+                continue;
+            };
+            let piece = piece.unwrap_or_else(|| Piece::Failed(reader_died(&saved.name)));
             self.may_go_on(&saved.name)?;
             let (segment, behind) = match piece {
                 Piece::Exception(reason) => {
@@ -138,6 +148,7 @@ impl<H: Serialize> Lane<'_, H> {
             count(saved, &segment.digest, segment.wrapped);
             self.tools.progress.add(segment.documents, segment.digest.bytes());
             self.send().await?;
+            place = None;
             match behind {
                 Behind::More => continue,
                 Behind::Nothing if self.must_pause() => {
@@ -148,14 +159,13 @@ impl<H: Serialize> Lane<'_, H> {
                 Behind::Place(from) => {
                     self.moved = true;
                     if self.should_save() {
-                        let saved = saved.clone();
-                        self.progress.open = Some(OpenCollection { saved, from });
-                        self.save().await?;
+                        self.save_within(saved, from.clone()).await?;
                         if self.must_pause() {
                             return Ok(Pace::Paused);
                         }
                         self.progress.open = None;
                     }
+                    place = Some(from);
                 }
             }
         }
@@ -234,6 +244,13 @@ impl<H: Serialize> Lane<'_, H> {
 
     fn should_save(&self) -> bool {
         self.must_pause() || self.keeper.is_some() && self.saved_at.elapsed() >= SAVED_EVERY
+    }
+
+    /// Saves where the lane is, in the middle of a collection.
+    async fn save_within(&mut self, saved: &Saved, from: Position) -> Result<(), Failure> {
+        let saved = saved.clone();
+        self.progress.open = Some(OpenCollection { saved, from });
+        self.save().await
     }
 
     /// Saves where the lane is.

@@ -17,6 +17,7 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
+use tokio_util::sync::CancellationToken;
 
 use super::allowance::Allowance;
 use super::reader::Reader;
@@ -25,7 +26,7 @@ use super::segment::{EncodedSegment, EncoderPool};
 use crate::catalog::{Collection, Kind};
 use crate::digest::Hashing;
 use crate::mongo::{IdRange, Mongo, MongoError, Position, ReadAt};
-use crate::run::Memory;
+use crate::run::{Deadline, Memory};
 
 /// How many collections are read ahead.
 const LOOKAHEAD: usize = 32;
@@ -119,12 +120,18 @@ pub(super) struct Pipeline {
     reading: Reading,
     turn: watch::Sender<usize>,
     allowance: Allowance,
+    /// Ends the waiting for what passes.
+    stopped: CancellationToken,
 }
 
 impl Pipeline {
     /// Begins to read. Every collection must have documents: no views.
-    pub(super) fn start(reading: Reading, tasks: Vec<Task>, memory: Memory) -> Self {
+    ///
+    /// A reader waits for what passes also near an invocation's deadline: who takes its pieces knows whether it can be gone on with, and stops it then.
+    pub(super) fn start(mut reading: Reading, tasks: Vec<Task>, memory: Memory, cancel: &CancellationToken) -> Self {
         let form = reading.encoders.form();
+        let stopped = cancel.child_token();
+        reading.mongo = reading.mongo.until(Deadline::never(), &stopped);
         Self {
             waiting: tasks.into_iter().enumerate().collect(),
             streams: VecDeque::new(),
@@ -132,6 +139,7 @@ impl Pipeline {
             reading,
             turn: watch::Sender::new(0),
             allowance: Allowance::of(memory, form),
+            stopped,
         }
     }
 
@@ -160,6 +168,7 @@ impl Pipeline {
     /// Lets every reader come to an end. No driver call is cut short.
     pub(super) async fn stop(mut self) {
         self.streams.clear();
+        self.stopped.cancel();
         self.turn.send_replace(usize::MAX);
         while self.readers.join_next().await.is_some() {}
     }

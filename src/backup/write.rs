@@ -35,6 +35,7 @@ pub(super) async fn read<H: Serialize>(
         reading(lane.job, lane.tools, moment, resumable).await?,
         tasks,
         lane.tools.memory,
+        &lane.tools.cancel,
     );
     let read = lane.collections(catalog, &moment.undefined, &mut pipeline).await;
     pipeline.stop().await;

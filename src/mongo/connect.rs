@@ -20,8 +20,6 @@ use crate::progress::Progress;
 
 /// How long to look for a server before saying that there is none, where the connection string has no `serverSelectionTimeoutMS`.
 const SERVER_SELECTION: Duration = Duration::from_secs(15);
-/// For how many times as long what passes is waited out, once there was a server: 120 s, or by the connection string's `serverSelectionTimeoutMS`.
-const PATIENCE: u32 = 8;
 
 /// How many connections there may be, and how many may be set up at a time, where the connection string does not say. They are made as they are needed: a thousand small
 /// collections, each a few round trips, would wait for the driver's 10.
@@ -77,7 +75,7 @@ impl Mongo {
         let addresses = options.hosts.iter().map(ToString::to_string).collect();
         let client = Client::with_options(options).map_err(failed)?;
         let admin = client.database("admin");
-        let patience = Patience::limited(selecting.saturating_mul(PATIENCE));
+        let patience = Patience::by(selecting);
         let asked = async |command: Document| {
             let mut attempts = patience.attempts();
             loop {
@@ -283,6 +281,7 @@ impl Mongo {
         let call = async move { database.run_raw_command(command).await };
         let answered = self.answered(None, &asked, call).await?;
         let reply = answered.or_else(|error| self.readable(action, &error))?;
+        self.patience.answered();
         match failure_in(&reply, action, errors) {
             None => Ok(reply),
             Some(error) => Err(MongoError {

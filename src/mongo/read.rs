@@ -148,6 +148,7 @@ impl Mongo {
         };
         let opened = self.answered(selection.as_ref(), &asked, call).await?;
         let cursor = opened.map_err(|error| self.error(action, &error))?;
+        self.patience.answered();
         Ok(Batches {
             mongo: self.clone(),
             namespace,

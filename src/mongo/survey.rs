@@ -359,7 +359,9 @@ impl Mongo {
             Ok(found)
         };
         let answered = self.answered(selection.as_ref(), &asked, call).await?;
-        answered.map_err(|error: mongodb::error::Error| self.error(action, &error))
+        let found = answered.map_err(|error: mongodb::error::Error| self.error(action, &error))?;
+        self.patience.answered();
+        Ok(found)
     }
 }
 

@@ -109,7 +109,7 @@ pub(super) async fn read_back_until(
                     Ok(Ended::Whole) => return Ok(ReadBack::Whole(digest)),
                     Ok(Ended::Pausing(place)) => return Ok(ReadBack::Paused(ReadSoFar::Behind { place, digest })),
                     Err(error) => {
-                        if let Some(place) = reading.place.take() {
+                        if let Some(place) = reading.place.filter(|_| reading.moved) {
                             so_far = ReadSoFar::Behind { place, digest };
                             attempts.succeeded();
                         }
@@ -137,6 +137,8 @@ struct Reading {
     hashed: Hashed,
     /// Behind everything that was given to be hashed.
     place: Option<Position>,
+    /// Whether anything has come since it was opened.
+    moved: bool,
 }
 
 /// How far a reading came.
@@ -182,6 +184,7 @@ impl Reading {
                 batches,
                 hashed: Hashed::behind(digest.unwrap_or_default()),
                 place,
+                moved: false,
             }));
         }
     }
@@ -192,6 +195,7 @@ impl Reading {
             let place = self.trail.behind(&batch)?;
             self.hashed.add(batch, hashing).await?;
             self.place.clone_from(&place);
+            self.moved = true;
             if let Some(place) = place.filter(|_| pause()) {
                 return Ok(Ended::Pausing(place));
             }

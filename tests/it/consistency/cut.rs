@@ -1,11 +1,14 @@
 //! Connections that break while documents are read, and cursors that are gone: the same moment is read on from where it was.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use bson::{Bson, Document, bson, doc};
 use mongotar::archive::ConsistencyLevel;
-use mongotar::backup::{BackupReport, RunStatus, backup};
+use mongotar::backup::{BackupAnswer, BackupReport, RunStatus, backup, backup_run};
+use mongotar::run::{Deadline, Run};
 use mongotar::store::Store;
 
-use crate::rig::{self, Mongod, ScratchDir};
+use crate::rig::{self, Mongod, Passage, ScratchDir};
 use crate::support::{self, insert, insert_mebibytes};
 
 /// The clients that shall meet failures.
@@ -122,4 +125,38 @@ async fn a_collection_that_cannot_be_read_on_makes_the_archive_partial() {
     assert_eq!(report.status, RunStatus::Partial);
     let failed = report.failed.iter().find(|failed| failed.name == "large");
     assert!(failed.is_some_and(|failed| failed.documents > 0), "{:?}", report.failed);
+}
+
+/// An invocation whose time is up does not wait for long, but that is no reason to leave documents out.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_breaks_near_the_deadline_leaves_nothing_out() {
+    let cut = Cut::start(12).await;
+    let opened = AtomicUsize::new(0);
+    let (_relay, uri) = cut.mongod.through_relay(move |command| {
+        // Every second cursor over documents; what looks for ids alone gets its answer.
+        let is_cursor = command.name == "find" && !command.body.contains_key("projection");
+        match is_cursor && opened.fetch_add(1, Ordering::AcqRel).is_multiple_of(2) {
+            true => Passage::Cut,
+            false => Passage::Through,
+        }
+    });
+    let to = mongotar::store::Location::Local(cut.folder.path().join("run"));
+    let (job, run) = (support::job("shop", &to), Run::now("one event"));
+    let mut report = None;
+    for _ in 0..200 {
+        let mut tools = support::tools_for(&uri, Store::new()).await;
+        tools.deadline = Deadline::within(std::time::Duration::ZERO, None);
+        // As the function does.
+        tools.mongo = tools.mongo.until(tools.deadline, &tools.cancel);
+        match backup_run(&job, &run, &tools).await.expect("an answer") {
+            BackupAnswer::Finished(finished) => {
+                report = Some(finished);
+                break;
+            }
+            BackupAnswer::Unfinished(unfinished) => assert_eq!(unfinished.status, RunStatus::Continue),
+        }
+    }
+    let report = report.expect("it is at its end");
+    assert_eq!(report.status, RunStatus::Complete, "{:?}", report.failed);
+    assert_eq!(report.consistency.level, ConsistencyLevel::Snapshot);
 }

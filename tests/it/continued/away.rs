@@ -19,7 +19,10 @@ use crate::support;
 
 async fn part(tools: &Tools, event: &Value, run: &Run) -> Result<Continued<RestoreReport>, Failure> {
     let job = RestoreRequest::from_event(event.clone())?.into_job(&Environment::default())?;
-    restore_run(&job, run, tools).await
+    // Each invocation of the function has a patience of its own.
+    let mongo = tools.mongo.clone().until(tools.deadline, &tools.cancel);
+    let tools = Tools { mongo, ..tools.clone() };
+    restore_run(&job, run, &tools).await
 }
 
 /// Restores over what is there; the server goes away at the first command that is `wanted`, and is back for the second invocation.
