@@ -18,10 +18,12 @@
 
 mod check;
 mod collection;
+mod collections;
 mod commit;
 mod continued;
 mod create;
 mod fan_out;
+mod flow;
 mod indexes;
 mod insert;
 mod kept;
@@ -40,12 +42,13 @@ mod request;
 mod sample;
 mod stride;
 mod summary;
+mod verification;
 mod violations;
 mod way_back;
+mod work;
 
 use std::time::Instant;
 
-use collection::Stop;
 use commit::Committed;
 pub use continued::restore_run;
 pub(crate) use continued::{Until, part};
@@ -54,13 +57,14 @@ pub(crate) use kept::Keeper;
 pub(crate) use load::not_what_was_promised;
 use lock::Lock;
 pub use readback::read_back;
-pub(crate) use report::without_own;
 pub use report::{
     Changed, MergeCounts, RejectedDocument, RestoreReport, SnapshotReport, Verification, VerifiedCollection,
 };
 pub(crate) use request::find_archive;
 pub use request::{ArchiveChoice, Consent, RestoreJob, RestoreRequest, WayBack};
+pub(crate) use verification::without_own;
 pub(crate) use way_back::{folder_for, folder_for_choice};
+use work::Stop;
 
 use crate::backup::Tools;
 use crate::catalog::Catalog;
@@ -119,7 +123,7 @@ async fn restore(prepared: Prepared, job: &RestoreJob, tools: &Tools, lock: &Loc
     rehearsal::rehearse(&prepared, job, tools).await?;
     let snapshot = Box::pin(way_back::take(&prepared, job, tools)).await?;
     leftovers::remove(&target, tools).await;
-    let run = collection::Run::new(&prepared, job, tools, lock, None);
+    let run = work::Run::new(&prepared, job, tools, lock, None);
     let changed = Box::pin(change(&run)).await.map_err(|stop| match stop {
         Stop::Failed(failure) => failure,
         Stop::Paused | Stop::Divided => Failure::new(
@@ -131,10 +135,10 @@ async fn restore(prepared: Prepared, job: &RestoreJob, tools: &Tools, lock: &Loc
 }
 
 /// Loads, commits and verifies.
-async fn change(run: &collection::Run<'_>) -> Result<(Committed, Verification), Stop> {
+async fn change(run: &work::Run<'_>) -> Result<(Committed, Verification), Stop> {
     let mut outcomes = run.load_beside().await?;
     let committed = commit::commit(run, &mut outcomes).await?;
-    let verification = report::verify(run, outcomes, committed).await?;
+    let verification = verification::verify(run, outcomes, committed).await?;
     Ok((committed, verification))
 }
 

@@ -2,10 +2,11 @@
 
 use std::time::Instant;
 
-use super::collection::{Run, Stop, hashing, of_source};
+use super::collections::of_source;
 use super::load::not_what_was_promised;
 use super::outcome::{Outcome, Outcomes};
 use super::record::Check;
+use super::work::{Run, Stop, hashing};
 use crate::backup::cancelled;
 use crate::catalog::Kind;
 use crate::plan::{Method, Planned};

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use futures_util::{StreamExt as _, stream};
 
-use super::collection::{AfterFailure, Run, Stop};
+use super::collections::AfterFailure;
 use super::create::{InTheWay, create, drop_collection, redefine_view, rename, start_expiry};
 use super::indexes::{self, Which};
 use super::outcome::{Outcome, Outcomes};
 use super::proof::prove;
 use super::record::Record;
+use super::work::{Run, Stop};
 use crate::catalog::{Catalog, Definition, Kind};
 use crate::failure::{Failure, FailureKind};
 use crate::plan::{Action, Method, Planned};

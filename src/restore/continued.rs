@@ -12,11 +12,11 @@
 
 use time::OffsetDateTime;
 
-use super::collection::{self, Stop, fresh_temporary};
 use super::lock::Lock;
 use super::record::{Head, Record, Stage, State};
 use super::report::RestoreReport;
 use super::way_back::{folder_of_job, take_for};
+use super::work::{self, Stop, fresh_temporary};
 use super::{
     Prepared, RestoreJob, carry_out, change, check_consent, fan_out, leftovers, look_again, prepare, privileges,
     rehearsal,
@@ -190,7 +190,7 @@ async fn work(
         };
         record.save().await?;
     }
-    let restore = collection::Run::new(&prepared, job, tools, lock, Some(record));
+    let restore = work::Run::new(&prepared, job, tools, lock, Some(record));
     match until {
         Until::Divided(workers) if record.is_loading() => {
             if record.loads().is_empty() {

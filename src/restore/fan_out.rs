@@ -13,13 +13,14 @@ use std::collections::BTreeMap;
 use futures_util::{StreamExt as _, stream};
 use serde::{Deserialize, Serialize};
 
-use super::collection::{self, hashing};
 use super::continued::{Until, check_archive, restore_until};
 use super::create::drop_collection;
-use super::load::{Loaded, Loader, is_repeatable, not_what_was_promised};
+use super::flow::Loaded;
+use super::load::{Loader, is_repeatable, not_what_was_promised};
 use super::lock::Lock;
 use super::record::{Going, Head, Record, Stage, State};
 use super::way_back::folder_of_job;
+use super::work::{self, hashing};
 use super::{Prepared, RestoreJob, RestoreReport};
 use crate::archive::Entry;
 use crate::backup::{RunStatus, Tools};
@@ -135,7 +136,7 @@ pub async fn begin(job: &RestoreJob, run: &Run, workers: u32, tools: &Tools) -> 
 }
 
 /// Makes the collections that workers load, and the shares. To be asked when nothing has been loaded.
-pub(super) async fn divide(run: &collection::Run<'_>, workers: u32) -> Result<Vec<Share>, Failure> {
+pub(super) async fn divide(run: &work::Run<'_>, workers: u32) -> Result<Vec<Share>, Failure> {
     let prepared = run.prepared;
     let Some(manifest) = prepared.archive.manifest() else {
         // An archive of others is read from its beginning to its end.
@@ -165,7 +166,7 @@ pub(super) async fn divide(run: &collection::Run<'_>, workers: u32) -> Result<Ve
     Ok(shares.filter(|share| !share.is_empty()).collect())
 }
 
-fn can_be_divided(run: &collection::Run<'_>, row: &Planned) -> bool {
+fn can_be_divided(run: &work::Run<'_>, row: &Planned) -> bool {
     row.action.restores()
         && row.action != Action::Merge
         && row.kind == Kind::Collection
@@ -246,7 +247,7 @@ async fn load_share(
     let lock = Lock::go_on(job, run, &tools.mongo).await?;
     done.clean = false;
     let mut ended = journal.write(&done, &[]).await;
-    let restore = collection::Run::of_worker(&prepared, job, tools, &lock, (&state.temporary, again));
+    let restore = work::Run::of_worker(&prepared, job, tools, &lock, (&state.temporary, again));
     for (index, part) in share.iter().enumerate() {
         if ended.is_err() || done.done.contains_key(&index) {
             continue;
@@ -278,11 +279,7 @@ async fn load_share(
 }
 
 /// Loads a part, or goes on with it; says how far that went, and whether that is the end of it.
-async fn load_part(
-    restore: &collection::Run<'_>,
-    part: LoadPart,
-    going: Option<Going>,
-) -> Result<(Going, bool), Failure> {
+async fn load_part(restore: &work::Run<'_>, part: LoadPart, going: Option<Going>) -> Result<(Going, bool), Failure> {
     restore.may_go_on()?;
     let (_, row) = restore
         .rows()
@@ -389,7 +386,7 @@ pub(super) async fn gather(
 }
 
 /// Removes what the workers have loaded, where the restore is given up.
-pub(super) async fn remove(restore: &collection::Run<'_>, shares: &[Share]) {
+pub(super) async fn remove(restore: &work::Run<'_>, shares: &[Share]) {
     let mut places: Vec<usize> = shares.iter().flatten().map(|part| part.place).collect();
     places.sort_unstable();
     places.dedup();

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::load::Loaded;
+use super::flow::Loaded;
 use super::sample::SampleHashes;
 use crate::digest::Digest;
 use crate::failure::Failure;

@@ -8,9 +8,9 @@
 
 use futures_util::{StreamExt as _, stream};
 
-use super::collection::Run;
 use super::outcome::{Outcome, Outcomes};
-use super::report::{Expiry, is_as_planned};
+use super::verification::{Expiry, is_as_planned};
+use super::work::Run;
 use crate::catalog::Kind;
 use crate::failure::{Failure, FailureKind};
 use crate::mongo::MongoError;

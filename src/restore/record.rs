@@ -16,7 +16,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use serde::{Deserialize, Serialize};
 
 use super::fan_out::Share;
-use super::load::Loaded;
+use super::flow::Loaded;
 use super::outcome::Outcome;
 use super::readback::ReadSoFar;
 use super::report::{RestoreReport, SnapshotReport};

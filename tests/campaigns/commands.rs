@@ -9,13 +9,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bson::{Document, doc};
 use mongotar::backup::{RunStatus, Tools};
-use mongotar::config::Environment;
-use mongotar::drill::{DrillRequest, DrillVerdict, drill};
 use mongotar::store::{Location, Store};
 use mongotar::verify::{AgainstJob, against};
 use serde_json::{Value, json};
 
-use super::shop::{self, differences, state, told};
+use super::shop::{self, told};
 use super::{Campaign, Trial};
 use crate::rig::{self, Mongod, Passage, ScratchDir, WireCommand};
 use crate::support;
@@ -206,30 +204,12 @@ impl Scene {
         event["force"] = true.into();
         let report = support::restore(tools, event).await.expect("a restore");
         assert_eq!(report.status, RunStatus::Complete, "{report:#?}");
-        let (is, mut expected) = (
-            state(&self.client, &self.tools, &self.target).await,
-            state(&self.client, &self.tools, &self.source).await,
-        );
-        if self.operation == Operation::Merge {
-            shop::keep(&mut expected);
-        }
-        assert!(
-            is == expected,
-            "the database is another\n{}",
-            differences(&is, &expected)
-        );
+        let names = (self.source.as_str(), self.target.as_str());
+        shop::check(&self.client, &self.tools, names, self.operation == Operation::Merge).await;
     }
 
     async fn drill(&self, tools: &Tools) {
-        let event = json!({"archive": self.archive, "scratch": self.target});
-        let job = DrillRequest::from_event(event).expect("an event");
-        let report = drill(&job.into_job(&Environment::default()).expect("a job"), tools).await;
-        let report = report.expect("a drill");
-        assert_eq!(
-            (report.status, report.verdict),
-            (RunStatus::Complete, DrillVerdict::Passed),
-            "{report:#?}"
-        );
+        shop::drill(tools, json!({"archive": self.archive, "scratch": self.target})).await;
         let names = self.client.list_database_names().await.expect("names");
         assert!(!names.contains(&self.target), "the scratch database is left behind");
     }

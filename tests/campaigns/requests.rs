@@ -6,14 +6,11 @@
 //! A seed stands for an operation, a fault and a request.
 
 use mongotar::backup::{RunStatus, Tools};
-use mongotar::config::Environment;
-use mongotar::drill::{DrillRequest, DrillVerdict, drill};
 use mongotar::store::{Location, Store};
 use mongotar::verify::verify;
 use serde_json::json;
 
-use super::shop::{self, differences, state};
-use super::{Campaign, Trial};
+use super::{Campaign, Trial, shop};
 use crate::rig::{self, Fault, Mongod, Proxy, Rule};
 use crate::support;
 
@@ -115,7 +112,7 @@ impl Scene {
                 assert_eq!(support::unfinished(&self.folder).await, [""; 0]);
             }
             Operation::Restore => self.restore().await,
-            Operation::Drill => self.drill().await,
+            Operation::Drill => shop::drill(&self.faulty, json!({"archive": self.archive.to_string()})).await,
             Operation::Verify => self.verify(&self.faulty, &self.archive).await,
         }
     }
@@ -130,27 +127,8 @@ impl Scene {
         });
         let report = support::restore(&self.faulty, event).await.expect("a restore");
         assert_eq!(report.status, RunStatus::Complete, "{report:#?}");
-        let (is, expected) = (
-            state(&self.client, &self.tools, &self.target).await,
-            state(&self.client, &self.tools, &self.source).await,
-        );
-        assert!(
-            is == expected,
-            "the database is another\n{}",
-            differences(&is, &expected)
-        );
-    }
-
-    async fn drill(&self) {
-        let event = json!({"archive": self.archive.to_string()});
-        let job = DrillRequest::from_event(event).expect("an event");
-        let report = drill(&job.into_job(&Environment::default()).expect("a job"), &self.faulty).await;
-        let report = report.expect("a drill");
-        assert_eq!(
-            (report.status, report.verdict),
-            (RunStatus::Complete, DrillVerdict::Passed),
-            "{report:#?}"
-        );
+        let names = (self.source.as_str(), self.target.as_str());
+        shop::check(&self.client, &self.tools, names, false).await;
     }
 
     async fn verify(&self, tools: &Tools, archive: &Location) {

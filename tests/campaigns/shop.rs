@@ -1,7 +1,10 @@
 //! The database that campaigns save and restore, and what is to be in the target then.
 
 use bson::{DateTime, Document, doc};
-use mongotar::backup::Tools;
+use mongotar::backup::{RunStatus, Tools};
+use mongotar::config::Environment;
+use mongotar::drill::{DrillRequest, DrillVerdict};
+use serde_json::Value;
 
 use crate::rig::WireCommand;
 use crate::support;
@@ -40,6 +43,37 @@ pub fn differences(is: &State, expected: &State) -> String {
             .collect()
     };
     format!("{:?}\n{:?}\n{:?}\n{:?}", counts(is), counts(expected), is.1, expected.1)
+}
+
+/// The target must be what was saved; of a merge, with what was there before.
+///
+/// # Panics
+/// Where it is not.
+pub async fn check(client: &mongodb::Client, tools: &Tools, (source, target): (&str, &str), is_merged: bool) {
+    let (is, mut expected) = (state(client, tools, target).await, state(client, tools, source).await);
+    if is_merged {
+        keep(&mut expected);
+    }
+    assert!(
+        is == expected,
+        "the database is another\n{}",
+        differences(&is, &expected)
+    );
+}
+
+/// A drill, which must pass.
+///
+/// # Panics
+/// Where it does not.
+pub async fn drill(tools: &Tools, event: Value) {
+    let job = DrillRequest::from_event(event).expect("an event");
+    let report = mongotar::drill::drill(&job.into_job(&Environment::default()).expect("a job"), tools).await;
+    let report = report.expect("a drill");
+    assert_eq!(
+        (report.status, report.verdict),
+        (RunStatus::Complete, DrillVerdict::Passed),
+        "{report:#?}"
+    );
 }
 
 /// What a database has.

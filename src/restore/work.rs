@@ -1,0 +1,213 @@
+//! A restore that is being carried out: with what, how far, and whether it may go on.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::lock::Lock;
+use super::outcome::Outcomes;
+use super::record::Record;
+use super::{Prepared, RestoreJob};
+use crate::backup::{Tools, cancelled};
+use crate::catalog::{Definition, Kind};
+use crate::digest::Hashing;
+use crate::failure::Failure;
+use crate::mongo::Mongo;
+use crate::plan::{Action, Planned, TEMPORARY_PREFIX};
+
+/// A restore that is being carried out.
+pub(super) struct Run<'a> {
+    pub(super) prepared: &'a Prepared,
+    pub(super) job: &'a RestoreJob,
+    pub(super) tools: &'a Tools,
+    /// The target, asked at its primary.
+    mongo: Mongo,
+    pub(super) lock: &'a Lock,
+    /// Where it is written how far it has come, where it can be gone on with.
+    pub(super) record: Option<&'a Record<'a>>,
+    /// What temporary collections of this run are called, apart from a number.
+    temporary: String,
+    /// Whether a worker that died may have put documents in.
+    pub(super) again: bool,
+    /// Of a worker, who keeps no record: whether it has come any further.
+    worker: Option<AtomicBool>,
+}
+
+/// Why an invocation does not take a restore to its end.
+#[derive(Debug)]
+pub(super) enum Stop {
+    /// The time was up; the record has everything.
+    Paused,
+    /// Workers are to go on.
+    Divided,
+    /// It cannot go on here; another invocation may.
+    Failed(Failure),
+}
+
+impl From<Failure> for Stop {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+impl<'a> Run<'a> {
+    pub(super) fn new(
+        prepared: &'a Prepared,
+        job: &'a RestoreJob,
+        tools: &'a Tools,
+        lock: &'a Lock,
+        record: Option<&'a Record<'a>>,
+    ) -> Self {
+        Self {
+            prepared,
+            job,
+            tools,
+            mongo: tools.mongo.on_primary(),
+            lock,
+            record,
+            temporary: record.map_or_else(fresh_temporary, |record| record.state().temporary.clone()),
+            again: record.is_some_and(|record| record.crashed),
+            worker: None,
+        }
+    }
+
+    /// For a worker, who loads a share and keeps no record.
+    pub(super) fn of_worker(
+        prepared: &'a Prepared,
+        job: &'a RestoreJob,
+        tools: &'a Tools,
+        lock: &'a Lock,
+        (temporary, again): (&str, bool),
+    ) -> Self {
+        Self {
+            temporary: temporary.to_owned(),
+            again,
+            worker: Some(AtomicBool::new(false)),
+            ..Self::new(prepared, job, tools, lock, None)
+        }
+    }
+
+    /// Asked between collections.
+    ///
+    /// # Errors
+    /// Where the run was cancelled, or has lost its lock or its lease.
+    pub(super) fn may_go_on(&self) -> Result<(), Failure> {
+        if self.tools.cancel.is_cancelled() {
+            return Err(cancelled());
+        }
+        self.is_still_ours()
+    }
+
+    /// Whether nobody else restores into the database, and no other invocation has taken the run over.
+    ///
+    /// # Errors
+    /// Where somebody does.
+    pub(super) fn is_still_ours(&self) -> Result<(), Failure> {
+        self.is_ours()?;
+        self.lock.check()
+    }
+
+    /// Whether no other invocation has taken the run over. One that has works with the same temporary collections.
+    ///
+    /// # Errors
+    /// [`RunTakenOver`](crate::failure::FailureKind::RunTakenOver).
+    pub(super) fn is_ours(&self) -> Result<(), Failure> {
+        self.record.map_or(Ok(()), Record::check)
+    }
+
+    /// Whether this invocation is to end.
+    pub(super) fn must_pause(&self) -> bool {
+        let worker = self.worker.as_ref().is_some_and(|moved| moved.load(Ordering::Acquire));
+        (worker && self.tools.deadline.is_near()) || self.record.is_some_and(Record::must_pause)
+    }
+
+    /// Something was done that need not be done again.
+    pub(super) fn has_moved(&self) {
+        if let Some(moved) = &self.worker {
+            moved.store(true, Ordering::Release);
+        }
+        if let Some(record) = self.record {
+            record.has_moved();
+        }
+    }
+
+    /// Whether what this invocation leaves is kept for the next one.
+    pub(super) fn can_be_gone_on_with(&self) -> bool {
+        self.record.is_some()
+    }
+
+    /// Ends the invocation where what went wrong may pass, and the run can be gone on with: that is then no outcome.
+    pub(super) fn keep_what_passes(&self, outcomes: &Outcomes) -> Result<(), Stop> {
+        let mut failures = outcomes.values().filter_map(|outcome| outcome.error.as_ref());
+        match failures.find(|failure| failure.passes()) {
+            Some(failure) if self.can_be_gone_on_with() => Err(Stop::Failed(failure.clone())),
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn mongo(&self) -> &Mongo {
+        &self.mongo
+    }
+
+    /// Lets the majority catch up with what has been written, where the connection string asks for less: what is read to prove something is read as the majority has it.
+    pub(super) async fn settle(&self) -> Result<(), Failure> {
+        match self.mongo.writes_reach_majority() {
+            true => Ok(()),
+            false => self.lock.confirm().await,
+        }
+    }
+
+    pub(super) fn database(&self) -> &str {
+        &self.job.policy.database
+    }
+
+    /// The options of the collection that a row's documents go into: those of the target where they are merged.
+    pub(super) fn options_in_force(&self, row: &'a Planned) -> &'a Definition {
+        match row.action {
+            Action::Merge => self
+                .prepared
+                .target
+                .get(&row.name)
+                .map_or(&row.options, |present| &present.options),
+            _ => &row.options,
+        }
+    }
+
+    /// Whether the target has documents under the name of a row.
+    pub(super) fn replaces_documents(&self, row: &Planned) -> bool {
+        let present = self.prepared.target.get(&row.name);
+        present.is_some_and(|present| present.kind != Kind::View)
+    }
+
+    /// The plan's rows with their places.
+    pub(super) fn rows(&self) -> impl Iterator<Item = (usize, &'a Planned)> {
+        self.prepared.plan.collections.iter().enumerate()
+    }
+
+    /// Between two steps that are repeated by no other invocation.
+    pub(super) fn end_if_late(&self) -> Result<(), Stop> {
+        match self.must_pause() {
+            true => Err(Stop::Paused),
+            false => Ok(()),
+        }
+    }
+
+    pub(super) fn chosen(&self, chosen: impl Fn(&Planned) -> bool) -> Vec<(usize, &'a Planned)> {
+        self.rows()
+            .filter(|(_, row)| row.action.restores() && chosen(row))
+            .collect()
+    }
+
+    pub(super) fn temporary(&self, place: usize) -> String {
+        format!("{}.{place}", self.temporary)
+    }
+}
+
+/// What temporary collections are called, apart from a number: no two restores give them the same name.
+pub(super) fn fresh_temporary() -> String {
+    let nanos = time::OffsetDateTime::now_utc().unix_timestamp_nanos();
+    format!("{TEMPORARY_PREFIX}{:x}.{nanos:x}", std::process::id())
+}
+
+/// What of a row's documents is hashed.
+pub(super) fn hashing(row: &Planned) -> Hashing {
+    row.fingerprint.map_or(Hashing::Raw, |fingerprint| fingerprint.hashing)
+}
