@@ -20,7 +20,7 @@ async fn part(tools: &Tools, event: Value, run: &Run) -> Result<Continued<Restor
 
 /// Everything that has a way of its own.
 pub async fn fill(place: &Place) {
-    support::insert_mebibytes(&place.client, &place.database, "large", 24).await;
+    support::insert_mebibytes(&place.client, &place.database, "large", 16).await;
     for name in ["a", "b", "c"] {
         place.insert(name, numbered(0..50, "archived")).await;
     }
@@ -32,11 +32,11 @@ pub async fn fill(place: &Place) {
     place
         .run(doc! {"create": "ring", "capped": true, "size": 30 << 20, "max": 1_000})
         .await;
-    support::insert_mebibytes(&place.client, &place.database, "ring", 10).await;
+    support::insert_mebibytes(&place.client, &place.database, "ring", 6).await;
     place
         .run(doc! {"create": "series", "timeseries": {"timeField": "ts", "metaField": "meta"}})
         .await;
-    for n in 0..120 {
+    for n in 0..80 {
         let measured = doc! {
             "ts": DateTime::from_millis(1_000 * n), "meta": {"sensor": n % 7}, "v": Bson::Double(0.5),
             "noise": bson::Binary { subtype: bson::spec::BinarySubtype::Generic, bytes: support::incompressible(n.unsigned_abs(), 100 << 10) },
@@ -56,7 +56,7 @@ pub async fn change(place: &Place) {
     place.db().drop().await.expect("dropped");
     place.insert("a", numbered(30..60, "newer")).await;
     place.insert("extra", numbered(0..5, "extra")).await;
-    support::insert_mebibytes(&place.client, &place.database, "ring", 6).await;
+    support::insert_mebibytes(&place.client, &place.database, "ring", 4).await;
     place
         .run(doc! {"create": "series", "timeseries": {"timeField": "ts"}})
         .await;
@@ -110,8 +110,8 @@ async fn many_invocations_restore_what_one_does_and_consent_is_asked_for_once() 
         "neither the lock nor anything beside is left"
     );
     assert!(in_progress(&tools, &place.to, &this).await.is_empty());
-    assert_eq!(of(&report, "large").inserted, 24);
-    assert_eq!(of(&report, "series").inserted, 120);
+    assert_eq!(of(&report, "large").inserted, 16);
+    assert_eq!(of(&report, "series").inserted, 80);
 
     place.insert("since", numbered(0..1, "since")).await;
     let again = part(&tools, event.clone(), &this).await.expect("an answer");
