@@ -146,6 +146,24 @@ pub fn store_through(proxy: &rig::Proxy) -> Store {
     ))
 }
 
+/// Which of the unfinished multipart uploads in a folder of a bucket hold any part.
+pub async fn unfinished_parts(folder: &Location) -> Vec<String> {
+    let Location::S3 { bucket, key } = folder else {
+        panic!("{folder} is in no bucket");
+    };
+    let client = rig::shared_s3().client().await;
+    let listed = client.list_multipart_uploads().bucket(bucket).prefix(key).send().await;
+    let mut found = Vec::new();
+    for upload in listed.expect("the rig lists uploads").uploads() {
+        let (key, id) = (upload.key().unwrap_or_default(), upload.upload_id().unwrap_or_default());
+        let parts = client.list_parts().bucket(bucket).key(key).upload_id(id).send().await;
+        if !parts.expect("the rig lists parts").parts().is_empty() {
+            found.push(key.to_owned());
+        }
+    }
+    found
+}
+
 /// What is under way or was left behind at a location: keys of unfinished multipart uploads, or unfinished files.
 pub async fn unfinished(folder: &Location) -> Vec<String> {
     match folder {
