@@ -36,7 +36,7 @@ pub use continued::backup_run;
 use continued::{Head, finish, finished_before};
 use lane::Lane;
 pub use lanes::{LaneReport, LanesReport, PlanAnswer, abort as abort_run, compose, lane, plan as plan_lanes};
-pub use report::{BackupAnswer, BackupReport, CollectionReport, FailedCollection, RunStatus, Totals, Unfinished};
+pub use report::{BackupAnswer, BackupReport, CollectionReport, FailedCollection, Totals, UnfinishedBackup};
 pub use request::{BackupJob, BackupOrder, BackupRequest, ConsistencyDemand, DatabaseChoice, Databases};
 pub use retention::Retention;
 pub use several::{DatabaseReport, FailedDatabase, SeveralReport, backup_several, jobs};
@@ -47,6 +47,7 @@ use crate::catalog::Catalog;
 use crate::failure::{Failure, FailureKind};
 use crate::mongo::{Moment, Mongo};
 use crate::progress::Progress;
+pub use crate::run::RunStatus;
 use crate::run::{Deadline, Memory, Run, rfc3339};
 use crate::store::{Location, Object, Store, StoreError, Upload};
 
@@ -279,7 +280,7 @@ async fn write_and_commit(
             manifest: Box::new(manifest.clone()),
         };
         keeper.journal.write(&State { head, stage }, &[]).await?;
-        keeper.journal.lease().confirm().await?;
+        keeper.journal.confirm().await?;
     }
     // The last parts may take their time, in which the run can still be cancelled.
     upload.settle().await?;

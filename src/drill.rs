@@ -14,61 +14,6 @@ mod report;
 mod request;
 mod scratch;
 
-use std::time::Instant;
-
-use time::OffsetDateTime;
-
-pub use continued::drill_run;
+pub use continued::{drill, drill_run};
 pub use report::{DrillReport, DrillVerdict};
 pub use request::{DrillJob, DrillRequest};
-
-use crate::backup::Tools;
-use crate::failure::Failure;
-use crate::open::Source;
-use crate::restore::{RestoreReport, carry_out, prepare};
-use crate::store::Location;
-use crate::verify::{VerifyReport, verify};
-use report::Found;
-use scratch::Scratch;
-
-/// Restores an archive into a scratch database, compares, and drops it again.
-///
-/// # Errors
-/// Where the drill could not begin: no archive is named, the database is not reachable, the scratch database exists. An archive that cannot be restored is no error of
-/// the drill but its finding: the report's verdict is then `failed`.
-pub async fn drill(job: &DrillJob, tools: &Tools) -> Result<DrillReport, Failure> {
-    let (began, started) = (OffsetDateTime::now_utc(), Instant::now());
-    let scratch = Scratch::claim(&tools.mongo, job.scratch.as_deref()).await?;
-    tools.progress.step(format!("restoring into {}", scratch.name()));
-    let restored = restore_into(&scratch, job, tools).await;
-    tools.progress.step(format!("dropping {}", scratch.name()));
-    let dropped = scratch.release(&tools.mongo).await;
-    let found = Found {
-        checked: check_every_byte(&restored, job, tools).await,
-        restored,
-        scratch: scratch.name().to_owned(),
-        dropped,
-        others: scratch.others(&tools.mongo).await,
-    };
-    Ok(DrillReport::new(began, started.elapsed(), found))
-}
-
-/// An archive that could not be opened has said so already.
-async fn check_every_byte(
-    restored: &Result<RestoreReport, Failure>,
-    job: &DrillJob,
-    tools: &Tools,
-) -> Option<Result<VerifyReport, Failure>> {
-    let location = restored.as_ref().ok()?.archive.parse::<Location>().ok()?;
-    let source = Source {
-        location: &location,
-        database: job.source_database(),
-    };
-    Some(verify(&tools.store, source, &tools.progress).await)
-}
-
-async fn restore_into(scratch: &Scratch, job: &DrillJob, tools: &Tools) -> Result<RestoreReport, Failure> {
-    let restore = job.restore_into(scratch.name())?;
-    let prepared = Box::pin(prepare(&restore, tools)).await?;
-    Box::pin(carry_out(prepared, &restore, tools)).await
-}

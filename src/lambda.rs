@@ -17,7 +17,7 @@ use crate::backup::{
     SeveralReport, Tools, abort_run, backup_run, backup_several, compose, jobs, lane, plan_lanes,
 };
 use crate::config::{Environment, read_action};
-use crate::continued::Continued;
+use crate::run::Answer;
 use crate::drill::{DrillReport, DrillRequest, drill_run};
 use crate::failure::Failure;
 use crate::logging;
@@ -36,7 +36,7 @@ use invocation::Invocation;
 
 pub use carrier::Place;
 pub use event::RestoreEvent;
-pub use invocation::Answer;
+pub use invocation::Measured;
 
 /// How many workers may write an archive or load one, where the event does not say.
 const DEFAULT_LANES: u32 = 8;
@@ -230,11 +230,11 @@ impl Function {
     }
 
     /// Looks and plans. No run is begun, so that nothing has to be kept of it.
-    async fn plan(&self, request: RestoreRequest, deadline: Deadline) -> Result<Continued<RestoreReport>, Failure> {
+    async fn plan(&self, request: RestoreRequest, deadline: Deadline) -> Result<Answer<RestoreReport>, Failure> {
         let (job, tools) = self.restoring(request, deadline).await?;
         let prepared = Box::pin(prepare(&job, &tools)).await?;
         tracing::info!(archive = %prepared.archive.object.location, database = job.policy.database, confirm = %prepared.plan.confirm, "planned");
-        Ok(Continued::Finished(Box::new(RestoreReport::planned(prepared))))
+        Ok(Answer::Finished(Box::new(RestoreReport::planned(prepared))))
     }
 
     async fn drill(
@@ -242,15 +242,15 @@ impl Function {
         request: DrillRequest,
         run: &Run,
         deadline: Deadline,
-    ) -> Result<Continued<DrillReport>, Failure> {
+    ) -> Result<Answer<DrillReport>, Failure> {
         let job = request.into_job(&Box::pin(self.connection.environment()).await?)?;
         let tools = self.tools(deadline).await?;
         let drilled = Box::pin(drill_run(&job, run, &tools)).await?;
         match &drilled {
-            Continued::Finished(report) => {
+            Answer::Finished(report) => {
                 tracing::info!(status = ?report.status, verdict = ?report.verdict, archive = report.archive, "drill ends");
             }
-            Continued::Unfinished(unfinished) => tracing::info!(status = ?unfinished.status, "the drill goes on"),
+            Answer::Unfinished(unfinished) => tracing::info!(status = ?unfinished.status, "the drill goes on"),
         }
         Ok(drilled)
     }
@@ -260,12 +260,12 @@ impl Function {
         request: RestoreRequest,
         run: &Run,
         deadline: Deadline,
-    ) -> Result<Continued<RestoreReport>, Failure> {
+    ) -> Result<Answer<RestoreReport>, Failure> {
         let (job, tools) = self.restoring(request, deadline).await?;
         let restored = Box::pin(restore_run(&job, run, &tools)).await?;
         match &restored {
-            Continued::Finished(report) => tracing::info!(status = ?report.status, "restore ends"),
-            Continued::Unfinished(unfinished) => tracing::info!(status = ?unfinished.status, "the restore goes on"),
+            Answer::Finished(report) => tracing::info!(status = ?report.status, "restore ends"),
+            Answer::Unfinished(unfinished) => tracing::info!(status = ?unfinished.status, "the restore goes on"),
         }
         Ok(restored)
     }
@@ -276,7 +276,7 @@ impl Function {
         request: VerifyRequest,
         run: &Run,
         deadline: Deadline,
-    ) -> Result<Continued<VerifyReport>, Failure> {
+    ) -> Result<Answer<VerifyReport>, Failure> {
         let job = request.into_job(self.connection.configured())?;
         let verified = Box::pin(verify_run(&job, run, (&self.store, &Progress::default()), deadline)).await?;
         tracing::info!(status = ?verified.status(), "verification ends");
@@ -365,11 +365,11 @@ pub enum Restored {
     /// To `load`.
     Load(LoadReport),
     /// To a restore.
-    Archive(Continued<RestoreReport>),
+    Archive(Answer<RestoreReport>),
     /// To a drill.
-    Drill(Continued<DrillReport>),
+    Drill(Answer<DrillReport>),
     /// To a verification.
-    Verified(Continued<VerifyReport>),
+    Verified(Answer<VerifyReport>),
 }
 
 /// What Lambda shows of a failure: `error_type` is the failure's kind.

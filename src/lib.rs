@@ -21,7 +21,6 @@ pub mod archive;
 pub mod backup;
 pub mod catalog;
 pub mod config;
-pub mod continued;
 pub mod counts;
 pub mod deadline;
 pub mod drill;

@@ -8,19 +8,25 @@
 //!
 //! The folder goes away when the run has come to its end. That of a run that nobody takes up again is removed by the bucket's lifecycle, as its objects say what they are.
 
+mod answer;
+mod carry;
 mod journal;
 mod lease;
 mod memory;
 mod pool;
 
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+pub(crate) use answer::Reports;
+pub use answer::{Answer, Ended, Unfinished};
+pub(crate) use carry::{let_go, let_go_reporting, take_up, take_up_kept};
 pub(crate) use journal::unusable;
-pub use journal::{Journal, Recorded, kept_beside, peek, remove_run};
+pub use journal::{Journal, Recorded, peek, peek_kept, remove_run};
 pub use lease::{Lease, Taken};
 pub use memory::Memory;
 pub(crate) use pool::{POOL_UNIT, Pool, give_back};
@@ -38,6 +44,29 @@ pub(crate) const SAVED_EVERY: Duration = Duration::from_secs(20);
 pub(crate) const AT_LEAST_EVERY: Duration = Duration::from_secs(1);
 /// How many digits of an id's hash tell two runs of the same second apart.
 const ID_DIGITS: usize = 12;
+
+/// How a run ended. There is no bare success.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum RunStatus {
+    /// Everything that was asked for was done, and proven where there is something to prove.
+    Complete,
+    /// Something is missing or differs: the report names it.
+    Partial,
+    /// Nothing was done: the plan is the answer.
+    Planned,
+    /// The run could not do what was asked for.
+    Failed,
+    /// The time was up, and the state is saved: the same event again goes on.
+    Continue,
+    /// Another invocation is at the same run: ask again later.
+    Running,
+    /// Workers are to load what was divided among them.
+    Loading,
+    /// What the run had begun was removed.
+    Aborted,
+}
 
 /// Which run it is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,6 +86,12 @@ impl Run {
             id: id.into(),
             time: rfc3339(OffsetDateTime::now_utc()),
         }
+    }
+
+    /// One that nobody else can be asked for.
+    pub(crate) fn nameless() -> Self {
+        let random = || RandomState::new().build_hasher().finish();
+        Self::now(format!("{:016x}{:016x}", random(), random()))
     }
 
     /// When it was due.

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::backup::{BackupReport, BackupRequest};
 use crate::catalog::Definition;
-use crate::continued::Unfinished;
+use crate::run::Unfinished;
 use crate::drill::{DrillReport, DrillRequest};
 use crate::restore::{RestoreReport, RestoreRequest};
 use crate::store::Location;

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::state::{Keeper, Stage, State};
 use super::{
-    BackupAnswer, BackupJob, BackupReport, NAME_TRIES, PARTS_IN_FLIGHT, Tools, Unfinished, abort, begin, class,
+    BackupAnswer, BackupJob, BackupReport, NAME_TRIES, PARTS_IN_FLIGHT, Tools, UnfinishedBackup, abort, begin, class,
     put_sidecar, write_and_commit,
 };
 use crate::archive::{ArchiveName, Entry, Manifest};
@@ -27,7 +27,7 @@ pub async fn backup_run(job: &BackupJob, run: &Run, tools: &Tools) -> Result<Bac
     let folder = run.folder(&job.destination)?;
     let lease = match Lease::take(&tools.store, &folder).await? {
         Taken::Ours(lease) => lease,
-        Taken::Running => return Ok(BackupAnswer::Unfinished(Unfinished::running(run, job))),
+        Taken::Running => return Ok(BackupAnswer::Unfinished(UnfinishedBackup::running(run, job))),
     };
     let mut journal = Journal::new(&tools.store, folder, lease);
     let recorded = match journal.read::<State<Head>>().await {
@@ -85,7 +85,7 @@ async fn go_on(
                 }
                 Stage::Committing { upload, manifest } => {
                     let mut upload = tools.store.resume_upload(upload, PARTS_IN_FLIGHT).await?;
-                    journal.lease().confirm().await?;
+                    journal.confirm().await?;
                     let archive = upload.commit().await?;
                     return finish(job, tools, &manifest, &archive).await;
                 }
@@ -105,7 +105,7 @@ async fn go_on(
     };
     match written {
         Ok(Ok((manifest, archive))) => finish(job, tools, &manifest, &archive).await,
-        Ok(Err(paused)) => Ok(BackupAnswer::Unfinished(Unfinished::paused(
+        Ok(Err(paused)) => Ok(BackupAnswer::Unfinished(UnfinishedBackup::paused(
             run,
             job,
             upload.location(),

@@ -233,7 +233,7 @@ impl<H: Serialize> Lane<'_, H> {
             return Err(cancelled().at(collection));
         }
         match &self.keeper {
-            Some(keeper) => keeper.journal.lease().check(),
+            Some(keeper) => keeper.journal.check(),
             None => Ok(()),
         }
     }
@@ -261,7 +261,7 @@ impl<H: Serialize> Lane<'_, H> {
         if let (Some(number), Some(bytes)) = (writer.held(), self.archive.held_bytes()) {
             if self.held.as_ref().is_none_or(|(kept, _)| *kept != number) {
                 let journal = &mut *keeper.journal;
-                let name = format!("held-{:08}-{number}", journal.lease().epoch());
+                let name = format!("held-{:08}-{number}", journal.epoch());
                 journal.keep(&name, bytes).await?;
                 self.held = Some((number, name));
             }

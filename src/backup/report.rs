@@ -10,48 +10,17 @@ use super::{BackupJob, Retention};
 use crate::archive::{Compression, Consistency, ConsistencyLevel, Manifest, Payload, Saved, SavedStatus, Status};
 use crate::catalog::{Kind, LeftOut};
 use crate::digest::Sum;
-use crate::run::{Run, rfc3339};
+use crate::run::{Answer, Ended, Run, RunStatus, rfc3339};
 use crate::store::{Location, Object};
 use crate::wording::{count, duration, first_few, size, with_reason};
 
-/// How a run ended. There is no bare success.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(rename_all = "lowercase")]
-pub enum RunStatus {
-    /// Everything that was asked for was done, and proven where there is something to prove.
-    Complete,
-    /// Something is missing or differs: the report names it.
-    Partial,
-    /// Nothing was done: the plan is the answer.
-    Planned,
-    /// The run could not do what was asked for.
-    Failed,
-    /// The time was up, and the state is saved: the same event again goes on.
-    Continue,
-    /// Another invocation is at the same run: ask again later.
-    Running,
-    /// Workers are to load what was divided among them.
-    Loading,
-    /// What the run had begun was removed.
-    Aborted,
-}
-
-/// What an invocation has to say of a run.
-#[derive(Clone, Debug, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(untagged)]
-pub enum BackupAnswer {
-    /// There is an archive.
-    Finished(Box<BackupReport>),
-    /// There is none yet.
-    Unfinished(Unfinished),
-}
+/// What an invocation has to say of a backup's run.
+pub type BackupAnswer = Answer<BackupReport, UnfinishedBackup>;
 
 /// A run that is not at its end.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct Unfinished {
+pub struct UnfinishedBackup {
     /// `continue` or `running`.
     pub status: RunStatus,
     /// One sentence for a notification.
@@ -70,15 +39,19 @@ pub struct Unfinished {
     pub totals: Totals,
 }
 
-impl BackupAnswer {
-    /// How it stands.
-    pub fn status(&self) -> RunStatus {
-        match self {
-            Self::Finished(report) => report.status,
-            Self::Unfinished(unfinished) => unfinished.status,
-        }
+impl Ended for BackupReport {
+    fn status(&self) -> RunStatus {
+        self.status
     }
+}
 
+impl Ended for UnfinishedBackup {
+    fn status(&self) -> RunStatus {
+        self.status
+    }
+}
+
+impl BackupAnswer {
     /// Which database.
     pub fn database(&self) -> &str {
         match self {
@@ -88,7 +61,7 @@ impl BackupAnswer {
     }
 }
 
-impl Unfinished {
+impl UnfinishedBackup {
     pub(super) fn running(run: &Run, job: &BackupJob) -> Self {
         Self {
             status: RunStatus::Running,

@@ -8,17 +8,17 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::drill;
 use super::report::{DrillReport, Found};
 use super::request::DrillJob;
 use super::scratch::Scratch;
 use crate::backup::{RunStatus, Tools};
-use crate::continued::{Continued, Ended, Outcomes, TakenUp, Unfinished, must_be_kept, take_up};
 use crate::failure::{Failure, FailureKind};
 use crate::mongo::MongoError;
 use crate::open::{Source, open};
-use crate::restore::{RestoreReport, Until, folder_for_choice, part as restore_part};
-use crate::run::{Journal, Run, SAVED_EVERY, rfc3339, since};
+use crate::restore::{RestoreReport, Until, folder_for_choice, go_on as restore_on};
+use crate::run::{
+    Answer, Ended, Journal, Reports, Run, SAVED_EVERY, Unfinished, let_go_reporting, rfc3339, since, take_up, take_up_kept,
+};
 use crate::store::Location;
 use crate::verify::{Checked, Pace, VerifyReport};
 use crate::wording::count;
@@ -63,36 +63,33 @@ type Restored = Result<RestoreReport, Failure>;
 ///
 /// # Errors
 /// As [`drill`](super::drill()). Where the same may succeed later, the run's state and its scratch database are kept.
-pub async fn drill_run(job: &DrillJob, run: &Run, tools: &Tools) -> Result<Continued<DrillReport>, Failure> {
-    let Some(choice) = job.archive() else {
-        return Err(Failure::invalid("no archive to drill with"));
+pub async fn drill_run(job: &DrillJob, run: &Run, tools: &Tools) -> Result<Answer<DrillReport>, Failure> {
+    let folder = folder_of(job)?;
+    let reports = Reports::of("drill", (run, job.fingerprint()), &tools.store, &folder)?;
+    let Some(journal) = take_up(&tools.store, run.folder(&folder)?).await? else {
+        return Ok(Answer::Unfinished(Unfinished::running(run, "the drill")));
     };
-    let folder = folder_for_choice(choice)?;
-    let outcomes = Outcomes::of("drill", (run, job.fingerprint()), &tools.store, &folder)?;
-    let journal = match take_up(&tools.store, run.folder(&folder)?).await? {
-        TakenUp::Ours(journal) => journal,
-        TakenUp::Running => return Ok(Continued::Unfinished(Unfinished::running(run, "the drill"))),
-        TakenUp::Nowhere => {
-            let report = Box::pin(drill(job, tools)).await?;
-            return Ok(Continued::Finished(Box::new(report)));
-        }
-    };
-    let answer = match outcomes.find().await {
-        Ok(None) => Box::pin(part(job, run, tools, (&journal, &folder))).await,
-        Ok(Some(report)) => Ok(Continued::Finished(Box::new(report))),
+    let answer = match reports.find().await {
+        Ok(None) => Box::pin(go_on(job, run, tools, &journal)).await,
+        Ok(Some(report)) => Ok(Answer::Finished(Box::new(report))),
         Err(failure) => Err(failure),
     };
-    outcomes.let_go(journal, &answer).await;
+    let_go_reporting(journal, &reports, &answer).await;
     answer
 }
 
+/// Restores an archive into a scratch database, compares, and drops it again.
+///
+/// # Errors
+/// Where the drill could not begin: no archive is named, the database is not reachable, the scratch database exists. An archive that cannot be restored is no error of
+/// the drill but its finding: the report's verdict is then `failed`.
+pub async fn drill(job: &DrillJob, tools: &Tools) -> Result<DrillReport, Failure> {
+    let (run, journal) = (Run::nameless(), Journal::nowhere());
+    Box::pin(go_on(job, &run, tools, &journal)).await?.report()
+}
+
 /// One invocation's part.
-async fn part(
-    job: &DrillJob,
-    run: &Run,
-    tools: &Tools,
-    (journal, folder): (&Journal, &Location),
-) -> Result<Continued<DrillReport>, Failure> {
+async fn go_on(job: &DrillJob, run: &Run, tools: &Tools, journal: &Journal) -> Result<Answer<DrillReport>, Failure> {
     let recorded = journal.read::<State>().await?;
     let mut state = match recorded.map(|recorded| recorded.state) {
         None => State {
@@ -114,7 +111,7 @@ async fn part(
     loop {
         state.stage = match state.stage {
             Stage::Restoring => {
-                let scratch = Scratch::claim_for(run, &tools.mongo, job.scratch.as_deref()).await?;
+                let scratch = Scratch::claim(run, &tools.mongo, job.scratch.as_deref()).await?;
                 journal
                     .write(
                         &State {
@@ -125,7 +122,7 @@ async fn part(
                     )
                     .await?;
                 tools.progress.step(format!("restoring into {}", scratch.name()));
-                match Box::pin(restore(job, run, tools, (&scratch, folder))).await? {
+                match Box::pin(restore(job, run, tools, (&scratch, journal))).await? {
                     Step::Done(restored, inner) => {
                         let stage = Stage::Dropping(restored);
                         state.stage = stage.clone();
@@ -144,7 +141,7 @@ async fn part(
                 tools.progress.step(format!("dropping {}", scratch.name()));
                 Stage::Checking {
                     restored,
-                    dropped: scratch.release_again(&tools.mongo).await,
+                    dropped: scratch.release(&tools.mongo).await,
                     checked: None,
                 }
             }
@@ -165,7 +162,7 @@ async fn part(
                                 checked: Some(so_far),
                             };
                             journal.write(&state, &[]).await?;
-                            if tools.deadline.is_near() {
+                            if journal.must_pause(tools.deadline) {
                                 return Ok(paused(run, &state, None));
                             }
                             continue;
@@ -183,7 +180,7 @@ async fn part(
                 let began = began.unwrap_or_else(|_| OffsetDateTime::now_utc());
                 Stage::Finished(Box::new(DrillReport::new(began, since(&state.started), found)))
             }
-            Stage::Finished(report) => return Ok(Continued::Finished(report)),
+            Stage::Finished(report) => return Ok(Answer::Finished(report)),
         };
         journal.write(&state, &[]).await?;
     }
@@ -203,36 +200,53 @@ async fn restore(
     job: &DrillJob,
     run: &Run,
     tools: &Tools,
-    (scratch, folder): (&Scratch, &Location),
+    (scratch, drills): (&Scratch, &Journal),
 ) -> Result<Step, Failure> {
     let restore = job.restore_into(scratch.name())?;
     let run = Run {
         id: format!("{}/restore", run.id),
         time: run.time.clone(),
     };
-    let state = run.folder(folder)?;
-    let mut journal = loop {
-        match take_up(&tools.store, state.clone()).await? {
-            TakenUp::Ours(journal) => break journal,
-            // A dead invocation's: the drill is ours, so nobody else is at it.
-            TakenUp::Running if !tools.deadline.is_near() => tokio::time::sleep(Duration::from_secs(1)).await,
-            TakenUp::Running => return Ok(Step::Paused(None)),
-            TakenUp::Nowhere => return Err(must_be_kept(&state, "its restore")),
-        }
+    let mut journal = match drills.is_kept() {
+        false => Journal::nowhere(),
+        true => match take_up_own(job, &run, tools).await? {
+            Some(journal) => journal,
+            None => return Ok(Step::Paused(None)),
+        },
     };
-    match Box::pin(restore_part(&restore, &run, tools, &mut journal, Until::Finished)).await {
-        Ok(Continued::Finished(report)) => Ok(Step::Done(Box::new(Ok(*report)), journal)),
-        Ok(Continued::Unfinished(unfinished)) => {
+    match Box::pin(restore_on((&restore, &run, Until::Finished), tools, &mut journal)).await {
+        Ok(Answer::Finished(report)) => Ok(Step::Done(Box::new(Ok(*report)), journal)),
+        Ok(Answer::Unfinished(unfinished)) => {
             journal.pause().await;
             Ok(Step::Paused(Some(unfinished)))
         }
         Err(failure) if failure.kind == FailureKind::RunTakenOver => Err(failure),
-        Err(failure) if failure.is_worth_another_try() => {
+        Err(failure) if journal.is_kept() && failure.is_worth_another_try() => {
             journal.pause().await;
             Err(failure)
         }
         Err(failure) => Ok(Step::Done(Box::new(Err(failure)), journal)),
     }
+}
+
+/// The restore within a drill; nothing where the time was up. A dead invocation's part is waited for: the drill is ours, so nobody else is at it.
+async fn take_up_own(job: &DrillJob, run: &Run, tools: &Tools) -> Result<Option<Journal>, Failure> {
+    let folder = run.folder(&folder_of(job)?)?;
+    loop {
+        let taken = take_up_kept(&tools.store, folder.clone(), "its restore").await?;
+        if taken.is_some() || tools.deadline.is_near() {
+            return Ok(taken);
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
+/// Where a drill keeps what it has come to.
+fn folder_of(job: &DrillJob) -> Result<Location, Failure> {
+    let choice = job
+        .archive()
+        .ok_or_else(|| Failure::invalid("no archive to drill with"))?;
+    folder_for_choice(choice)
 }
 
 /// How far every byte of the archive is checked.
@@ -264,7 +278,7 @@ async fn check(
     }
 }
 
-fn paused(run: &Run, state: &State, restoring: Option<&Unfinished>) -> Continued<DrillReport> {
+fn paused(run: &Run, state: &State, restoring: Option<&Unfinished>) -> Answer<DrillReport> {
     let (archive, done) = match &state.stage {
         Stage::Checking {
             restored,
@@ -280,7 +294,7 @@ fn paused(run: &Run, state: &State, restoring: Option<&Unfinished>) -> Continued
             "the archive is being restored".to_owned(),
         ),
     };
-    Continued::Unfinished(Unfinished {
+    Answer::Unfinished(Unfinished {
         archive,
         ..Unfinished::paused(run, ("the drill", &done), "", state.invocations)
     })

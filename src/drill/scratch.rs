@@ -1,7 +1,5 @@
 //! A database of our own, and the proof that it is.
 
-use std::hash::{BuildHasher as _, RandomState};
-
 use bson::doc;
 
 use crate::failure::{Failure, FailureKind};
@@ -26,26 +24,11 @@ pub(super) struct Scratch {
 }
 
 impl Scratch {
-    /// Makes a database that did not exist.
+    /// Makes a database that did not exist. Its name and its mark are the same in each invocation of the run: what an earlier one has made is ours.
     ///
     /// # Errors
-    /// [`FailureKind::InvalidRequest`] where there is anything under that name; what the server answered.
-    pub(super) async fn claim(mongo: &Mongo, name: Option<&str>) -> Result<Self, Failure> {
-        let scratch = Self {
-            name: name.map_or_else(|| format!("{PREFIX}{}", random()), str::to_owned),
-            owner: random(),
-        };
-        match scratch.present(mongo).await?.is_empty() {
-            true => scratch.create(mongo).await,
-            false => Err(taken(&scratch.name)),
-        }
-    }
-
-    /// The same for a run, whose name and mark are the same in each invocation: what an earlier one has made is ours.
-    ///
-    /// # Errors
-    /// As [`Self::claim`].
-    pub(super) async fn claim_for(run: &Run, mongo: &Mongo, name: Option<&str>) -> Result<Self, Failure> {
+    /// [`FailureKind::InvalidRequest`] where there is anything else under that name; what the server answered.
+    pub(super) async fn claim(run: &Run, mongo: &Mongo, name: Option<&str>) -> Result<Self, Failure> {
         let scratch = Self::of(run, name);
         match scratch.present(mongo).await?.is_empty() {
             true => scratch.create(mongo).await,
@@ -121,12 +104,15 @@ impl Scratch {
         names
     }
 
-    /// Drops the database, if it still has our mark.
+    /// Drops the database, if it still has our mark. An invocation that died may have done it already.
     ///
     /// # Errors
     /// Where the mark is gone, and the database may be somebody else's by now; what the server answered.
     pub(super) async fn release(&self, mongo: &Mongo) -> Result<(), MongoError> {
         let action = format!("dropping the scratch database {}", self.name);
+        if self.present(mongo).await.is_ok_and(|present| present.is_empty()) {
+            return Ok(());
+        }
         if !self.is_ours(mongo).await? {
             return Err(MongoError::unexpected(
                 action,
@@ -137,19 +123,6 @@ impl Scratch {
             .command(&self.name, doc! {"dropDatabase": 1}, &action)
             .await
             .map(|_| ())
-    }
-}
-
-impl Scratch {
-    /// The same for a run: an invocation that died may have done it already.
-    ///
-    /// # Errors
-    /// As [`Self::release`].
-    pub(super) async fn release_again(&self, mongo: &Mongo) -> Result<(), MongoError> {
-        match self.present(mongo).await {
-            Ok(present) if present.is_empty() => Ok(()),
-            _ => self.release(mongo).await,
-        }
     }
 }
 
@@ -164,9 +137,4 @@ fn taken(name: &str) -> Failure {
             "the scratch database {name} exists and has collections: a drill touches no database that it did not create. Name another one, or none"
         ),
     )
-}
-
-/// 64 bits that nobody guesses by accident.
-fn random() -> String {
-    format!("{:016x}", RandomState::new().hash_one(std::process::id()))
 }

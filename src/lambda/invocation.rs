@@ -15,7 +15,7 @@ use tracing::Instrument as _;
 
 use crate::backup::{BackupAnswer, DatabaseReport, Retention, RunStatus};
 use crate::config::Environment;
-use crate::continued::{Continued, Unfinished};
+use crate::run::{Answer, Unfinished};
 use crate::failure::Failure;
 use crate::hidden::{hidden, holds_one, misplaced};
 use crate::metrics::{Metric, Metrics, flag};
@@ -30,14 +30,14 @@ use super::{BackedUp, Restored};
 const NEAR: f64 = 0.1;
 
 /// What a function answers with.
-pub trait Answer: Serialize {
+pub trait Measured: Serialize {
     /// What it amounts to, and whose data it is about; nothing where no run ended and none is to be continued.
     fn measured(&self, now: OffsetDateTime) -> Vec<(Option<&str>, Metrics)>;
     /// Where it is stored, if it is too large to be answered with. `unique` is of this invocation alone.
     fn place(&self, unique: &str) -> Option<Place>;
 }
 
-impl Answer for BackedUp {
+impl Measured for BackedUp {
     fn measured(&self, now: OffsetDateTime) -> Vec<(Option<&str>, Metrics)> {
         match self {
             Self::One(answer) => of_answer(answer, now).into_iter().collect(),
@@ -99,40 +99,40 @@ fn of_unfinished(unfinished: &Unfinished) -> Vec<(Option<&str>, Metrics)> {
     }
 }
 
-impl Answer for Restored {
+impl Measured for Restored {
     fn measured(&self, _now: OffsetDateTime) -> Vec<(Option<&str>, Metrics)> {
         match self {
-            Self::Archive(Continued::Finished(report)) => Metrics::of_restore(report)
+            Self::Archive(Answer::Finished(report)) => Metrics::of_restore(report)
                 .map(|metrics| (Some(report.database.as_str()), metrics))
                 .into_iter()
                 .collect(),
             // A scratch database has a new name each time.
-            Self::Drill(Continued::Finished(report)) => vec![(None, Metrics::of_drill(report))],
-            Self::Verified(Continued::Finished(report)) => vec![(None, Metrics::of_verification(report))],
+            Self::Drill(Answer::Finished(report)) => vec![(None, Metrics::of_drill(report))],
+            Self::Verified(Answer::Finished(report)) => vec![(None, Metrics::of_verification(report))],
             Self::Load(report) if report.status == RunStatus::Continue => vec![(None, Metrics::continued())],
             Self::Loads(_) | Self::Load(_) => Vec::new(),
-            Self::Archive(Continued::Unfinished(unfinished))
-            | Self::Drill(Continued::Unfinished(unfinished))
-            | Self::Verified(Continued::Unfinished(unfinished)) => of_unfinished(unfinished),
+            Self::Archive(Answer::Unfinished(unfinished))
+            | Self::Drill(Answer::Unfinished(unfinished))
+            | Self::Verified(Answer::Unfinished(unfinished)) => of_unfinished(unfinished),
         }
     }
 
     fn place(&self, unique: &str) -> Option<Place> {
         let (folder, what) = match self {
-            Self::Archive(Continued::Finished(report)) => {
+            Self::Archive(Answer::Finished(report)) => {
                 let snapshot = report.snapshot.as_ref().map(|snapshot| snapshot.archive.parent());
                 let beside = || report.archive.parse().ok().map(|archive| folder_for(&archive));
                 (snapshot.or_else(beside)?, "restore")
             }
-            Self::Drill(Continued::Finished(report)) => {
+            Self::Drill(Answer::Finished(report)) => {
                 (folder_for(&report.archive.as_ref()?.parse::<Location>().ok()?), "drill")
             }
-            Self::Verified(Continued::Finished(report)) => (folder_for(&report.archive.parse().ok()?), "verify"),
+            Self::Verified(Answer::Finished(report)) => (folder_for(&report.archive.parse().ok()?), "verify"),
             Self::Loads(_)
             | Self::Load(_)
-            | Self::Archive(Continued::Unfinished(_))
-            | Self::Drill(Continued::Unfinished(_))
-            | Self::Verified(Continued::Unfinished(_)) => return None,
+            | Self::Archive(Answer::Unfinished(_))
+            | Self::Drill(Answer::Unfinished(_))
+            | Self::Verified(Answer::Unfinished(_)) => return None,
         };
         Some(Place {
             folder,
@@ -194,7 +194,7 @@ impl Invocation {
     }
 
     /// Does the work, within a span that every line of its log carries.
-    pub(super) async fn answer<A: Answer>(
+    pub(super) async fn answer<A: Measured>(
         self,
         work: impl Future<Output = Result<A, Failure>>,
         store: &Store,
@@ -223,7 +223,7 @@ impl Invocation {
     }
 
     /// Writes the metrics. A log that nobody takes is no reason to fail.
-    fn measure<A: Answer>(&self, answered: Option<&A>) {
+    fn measure<A: Measured>(&self, answered: Option<&A>) {
         let now = OffsetDateTime::now_utc();
         let measured = match answered {
             Some(answer) => answer.measured(now),

@@ -5,7 +5,6 @@ use std::time::Instant;
 use super::collections::of_source;
 use super::load::not_what_was_promised;
 use super::outcome::{Outcome, Outcomes};
-use super::record::Check;
 use super::work::{Run, Stop, hashing};
 use crate::backup::cancelled;
 use crate::catalog::Kind;
@@ -22,17 +21,17 @@ impl Run<'_> {
             return Ok(broken);
         }
         let mut rows: Vec<(usize, &Planned)> = self.chosen(in_place);
-        rows.retain(|(place, _)| !self.check_of(*place).whole);
+        rows.retain(|(place, _)| !self.record.check_of(*place).whole);
         let wanted = rows
             .iter()
-            .filter_map(|(place, row)| Some((row.source.clone()?, hashing(row), self.check_of(*place).passed)));
+            .filter_map(|(place, row)| Some((row.source.clone()?, hashing(row), self.record.check_of(*place).passed)));
         let mut streams = self.prepared.archive.documents_behind(wanted.collect());
         while let Some(mut stream) = streams.recv().await {
             let Some((place, row)) = of_source(&rows, &stream.name) else {
                 continue;
             };
             self.tools.progress.step(format!("checking {}", row.name));
-            let (mut check, mut saved_at) = (self.check_of(place), Instant::now());
+            let (mut check, mut saved_at) = (self.record.check_of(place), Instant::now());
             let checked = loop {
                 if self.tools.cancel.is_cancelled() {
                     break Err(cancelled());
@@ -41,10 +40,10 @@ impl Run<'_> {
                     Some(Ok(chunk)) => {
                         check.read.merge(&chunk.digest);
                         check.passed += chunk.digest.documents();
-                        self.put_check(place, check);
+                        self.record.put_check(place, check);
                         self.end_if_late()?;
-                        if let Some(record) = self.record.filter(|_| saved_at.elapsed() >= SAVED_EVERY) {
-                            record.save_if_possible().await?;
+                        if saved_at.elapsed() >= SAVED_EVERY {
+                            self.record.save_if_possible().await?;
                             saved_at = Instant::now();
                         }
                     }
@@ -64,19 +63,8 @@ impl Run<'_> {
                 break;
             }
             check.whole = true;
-            self.put_check(place, check);
+            self.record.put_check(place, check);
         }
         Ok(broken)
-    }
-
-    fn check_of(&self, place: usize) -> Check {
-        self.record.map_or_else(Check::default, |record| record.check_of(place))
-    }
-
-    fn put_check(&self, place: usize, check: Check) {
-        if let Some(record) = self.record {
-            record.put_check(place, check);
-            record.has_moved();
-        }
     }
 }

@@ -39,13 +39,10 @@ impl<'a> Run<'a> {
 
     /// Whether what an invocation that died has put into a collection has to go: it would be there twice, or in another order.
     pub(super) fn begins_anew(&self, place: usize, row: &Planned) -> bool {
-        let Some(record) = self
-            .record
-            .filter(|record| record.crashed && row.action != Action::Merge)
-        else {
+        if !self.record.crashed || row.action == Action::Merge {
             return false;
-        };
-        let going = record.going(place);
+        }
+        let going = self.record.going(place);
         going.is_some_and(|going| !going.whole && (going.passed == 0 || !is_repeatable(self, row)))
     }
 
@@ -54,18 +51,18 @@ impl<'a> Run<'a> {
         let (mongo, database) = (self.mongo(), self.database());
         if row.action == Action::Merge {
             let mut going = Going::default();
-            going.loaded.repeated = self.record.is_some_and(|record| record.crashed);
+            going.loaded.repeated = self.record.crashed;
             return Ok(going);
         }
         let in_place = row.method == Method::InPlace;
-        let mut clear = anew || in_place && row.action == Action::Replace;
-        if let Some(record) = self.record {
-            // Beside there may be what an invocation that died has begun. In place there is nothing of ours unless the record says so.
-            clear |= self.begins_anew(place, row) || (record.resumed && !in_place);
-            if in_place {
-                record.put_going(place, Going::default());
-                record.save().await?;
-            }
+        // Beside there may be what an invocation that died has begun. In place there is nothing of ours unless the record says so.
+        let clear = anew
+            || in_place && row.action == Action::Replace
+            || self.begins_anew(place, row)
+            || self.record.resumed && !in_place;
+        if in_place {
+            self.record.put_going(place, Going::default());
+            self.record.save().await?;
         }
         if clear {
             drop_collection(mongo, database, name).await?;
@@ -81,11 +78,11 @@ impl<'a> Run<'a> {
         stream: Option<CollectionStream>,
     ) -> Result<Option<Outcome>, Failure> {
         let (mongo, database) = (self.mongo(), self.database());
-        let going = self.record.and_then(|record| record.going(place));
+        let going = self.record.going(place);
         let mut going = match going.filter(|_| !self.begins_anew(place, row)) {
             Some(mut going) => {
                 going.loaded.repeated |=
-                    !going.whole && row.action == Action::Merge && self.record.is_some_and(|record| record.crashed);
+                    !going.whole && row.action == Action::Merge && self.record.crashed;
                 going
             }
             None => self.begin(place, row, name, false).await?,
@@ -174,11 +171,10 @@ impl<'a> Run<'a> {
 
     /// Keeps what would take long to do again: at once where it is much, or else with the next state.
     async fn keep(&self, place: usize, row: &Planned, going: &Going) -> Result<(), Failure> {
-        let Some(record) = self.record else { return Ok(()) };
-        record.put_going(place, going.clone());
-        record.has_moved();
+        self.record.put_going(place, going.clone());
+        self.record.has_moved();
         match row.bytes >= LARGE {
-            true => record.save_if_possible().await,
+            true => self.record.save_if_possible().await,
             false => Ok(()),
         }
     }

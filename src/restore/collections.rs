@@ -36,7 +36,7 @@ impl<'a> Run<'a> {
         for (place, planned) in self.rows() {
             if planned.action.restores() && planned.kind != Kind::View && beside(planned) {
                 outcomes.entry(place).or_insert_with(|| Outcome {
-                    temporary: self.record.map(|_| self.temporary(place)),
+                    temporary: self.record.is_kept().then(|| self.temporary(place)),
                     ..Outcome::failed(Failure::new(
                         crate::failure::FailureKind::Store,
                         "not begun, because of an earlier failure",
@@ -56,19 +56,17 @@ impl<'a> Run<'a> {
         let mut rows = self.chosen(chosen);
         let mut outcomes = Outcomes::new();
         let mut loaded = Vec::new();
-        if let Some(record) = self.record {
-            rows.retain(|&(place, row)| match (record.outcome(place), record.going(place)) {
-                (Some(outcome), _) => {
-                    outcomes.insert(place, outcome);
-                    false
-                }
-                (None, Some(going)) if going.whole => {
-                    loaded.push((place, row));
-                    false
-                }
-                _ => true,
-            });
-        }
+        rows.retain(|&(place, row)| match (self.record.outcome(place), self.record.going(place)) {
+            (Some(outcome), _) => {
+                outcomes.insert(place, outcome);
+                false
+            }
+            (None, Some(going)) if going.whole => {
+                loaded.push((place, row));
+                false
+            }
+            _ => true,
+        });
         let mut paused = false;
         let mut done = |place: usize, outcome: Option<Outcome>, outcomes: &mut Outcomes| {
             let Some(outcome) = outcome else {
@@ -76,10 +74,10 @@ impl<'a> Run<'a> {
                 return true;
             };
             let passes = outcome.error.as_ref().is_some_and(Failure::passes);
-            let ends = outcome.error.is_some() && (after == AfterFailure::Stop || passes && self.can_be_gone_on_with());
+            let ends = outcome.error.is_some() && (after == AfterFailure::Stop || passes && self.record.is_kept());
             let is_final = outcome.error.is_none() || after == AfterFailure::GoOn && !passes;
-            if let Some(record) = self.record.filter(|_| is_final) {
-                record.put_outcome(place, outcome.clone());
+            if is_final {
+                self.record.put_outcome(place, outcome.clone());
             }
             outcomes.insert(place, outcome);
             ends
@@ -92,7 +90,7 @@ impl<'a> Run<'a> {
             }
         }
         let wanted = rows.iter().filter_map(|(place, row)| {
-            let going = self.record.and_then(|record| record.going(*place));
+            let going = self.record.going(*place);
             let passed = going
                 .filter(|_| !self.begins_anew(*place, row))
                 .map_or(0, |going| going.passed);

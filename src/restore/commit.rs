@@ -9,7 +9,6 @@ use super::create::{InTheWay, create, drop_collection, redefine_view, rename, st
 use super::indexes::{self, Which};
 use super::outcome::{Outcome, Outcomes};
 use super::proof::prove;
-use super::record::Record;
 use super::work::{Run, Stop};
 use crate::catalog::{Catalog, Definition, Kind};
 use crate::failure::{Failure, FailureKind};
@@ -39,7 +38,7 @@ pub(super) enum Committed {
 /// as it is, for the next one.
 pub(super) async fn commit(run: &Run<'_>, outcomes: &mut Outcomes) -> Result<Committed, Stop> {
     run.is_ours()?;
-    let begun = run.record.and_then(Record::committing);
+    let begun = run.record.committing();
     let now = match &begun {
         None => {
             if let Err(why) = begin(run, outcomes).await? {
@@ -109,7 +108,7 @@ async fn begin(run: &Run<'_>, outcomes: &mut Outcomes) -> Result<Result<(), Stri
         Ok(uuids) => uuids,
         Err(failure) => {
             run.is_ours()?;
-            if run.can_be_gone_on_with() && failure.passes() {
+            if run.record.is_kept() && failure.passes() {
                 return Err(failure);
             }
             return Ok(Err(failure.to_string()));
@@ -120,9 +119,7 @@ async fn begin(run: &Run<'_>, outcomes: &mut Outcomes) -> Result<Result<(), Stri
             outcome.uuid = Some(uuid.clone());
         }
     }
-    if let Some(record) = run.record {
-        record.begin_commit(uuids).await?;
-    }
+    run.record.begin_commit(uuids).await?;
     Ok(Ok(()))
 }
 
@@ -202,7 +199,7 @@ fn recognise(run: &Run<'_>, outcomes: &mut Outcomes, uuids: &BTreeMap<usize, Str
 /// Leaves the target as it is.
 async fn give_up(run: &Run<'_>, outcomes: &mut Outcomes, why: &str) -> Committed {
     remove_temporaries(run, outcomes).await;
-    if run.record.is_some() {
+    if run.record.is_kept() {
         // Other invocations may have loaded what this one has not come to.
         for (place, _) in run.rows().filter(|(_, row)| is_beside(row)) {
             remove_temporary(run, &run.temporary(place)).await;

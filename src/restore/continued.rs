@@ -1,4 +1,4 @@
-//! A restore in as many invocations as it takes.
+//! A restore from its beginning to its end, in as many invocations as it takes.
 //!
 //! The first one plans, asks for consent and takes the lock; what it decided holds for all that follow, which ask neither again. Each goes on from the state that the last one left, paused or dead
 //! (see [`record`](super::record)), under the same lock: it is left in place between two invocations, so that no other restore comes in between. A plan holds as long as nothing
@@ -12,20 +12,23 @@
 
 use time::OffsetDateTime;
 
+use super::commit::commit;
+use super::leftovers;
 use super::lock::Lock;
+use super::prepare::{Prepared, check_consent, look_again, prepare};
+use super::privileges;
 use super::record::{Head, Record, Stage, State};
+use super::rehearsal::rehearse;
 use super::report::RestoreReport;
-use super::way_back::{folder_of_job, take_for};
+use super::request::RestoreJob;
+use super::shares;
+use super::verification::verify;
+use super::way_back::{self, folder_of_job};
 use super::work::{self, Stop, fresh_temporary};
-use super::{
-    Prepared, RestoreJob, carry_out, change, check_consent, fan_out, leftovers, look_again, prepare, privileges,
-    rehearsal,
-};
 use crate::backup::{RunStatus, Tools};
-use crate::continued::{Continued, Ended, Outcomes, TakenUp, Unfinished, take_up};
 use crate::failure::{Failure, FailureKind};
 use crate::open::{ArchiveFile, Source, open};
-use crate::run::{Journal, Run, rfc3339, since};
+use crate::run::{Answer, Ended, Journal, Reports, Run, Unfinished, let_go_reporting, rfc3339, since, take_up};
 use crate::store::Location;
 use crate::wording::count;
 
@@ -35,11 +38,23 @@ impl Ended for RestoreReport {
     }
 }
 
+/// Does what was planned.
+///
+/// # Errors
+/// Where nothing was changed: consent or a privilege is missing, another restore is running, or there is no way back. What goes wrong after the first change is in the report, whose
+/// status is then not `complete`.
+pub async fn carry_out(prepared: Prepared, job: &RestoreJob, tools: &Tools) -> Result<RestoreReport, Failure> {
+    let (run, mut journal) = (Run::nameless(), Journal::nowhere());
+    let begun = Box::pin(begin(prepared, job, tools, &mut journal)).await?;
+    let asked = (job, &run, Until::Finished);
+    Box::pin(take_on(begun, asked, tools, (&journal, false))).await?.report()
+}
+
 /// Begins the run's restore, or goes on with it; ends near the deadline. The same run again goes on, or is told what came of it.
 ///
 /// # Errors
 /// As [`prepare`] and [`carry_out`]. Where the same may succeed later, the run's state is kept.
-pub async fn restore_run(job: &RestoreJob, run: &Run, tools: &Tools) -> Result<Continued<RestoreReport>, Failure> {
+pub async fn restore_run(job: &RestoreJob, run: &Run, tools: &Tools) -> Result<Answer<RestoreReport>, Failure> {
     restore_until(job, run, tools, Until::Finished).await
 }
 
@@ -58,42 +73,37 @@ pub(super) async fn restore_until(
     run: &Run,
     tools: &Tools,
     until: Until,
-) -> Result<Continued<RestoreReport>, Failure> {
-    let way_back = folder_of_job(job)?;
-    let outcomes = Outcomes::of("restore", (run, job.fingerprint()), &tools.store, &way_back)?;
-    let mut journal = match take_up(&tools.store, run.folder(&way_back)?).await? {
-        TakenUp::Ours(journal) => journal,
-        TakenUp::Running => return Ok(Continued::Unfinished(Unfinished::running(run, &what(job)))),
-        TakenUp::Nowhere => {
-            let prepared = Box::pin(prepare(job, tools)).await?;
-            let report = Box::pin(carry_out(prepared, job, tools)).await?;
-            return Ok(Continued::Finished(Box::new(report)));
-        }
+) -> Result<Answer<RestoreReport>, Failure> {
+    let folder = folder_of_job(job)?;
+    let reports = Reports::of("restore", (run, job.fingerprint()), &tools.store, &folder)?;
+    let Some(mut journal) = take_up(&tools.store, run.folder(&folder)?).await? else {
+        return Ok(Answer::Unfinished(Unfinished::running(run, &what(job))));
     };
-    let answer = match outcomes.find().await {
-        Ok(None) => Box::pin(part(job, run, tools, &mut journal, until)).await,
-        Ok(Some(report)) => Ok(Continued::Finished(Box::new(report))),
+    let answer = match reports.find().await {
+        Ok(None) => Box::pin(go_on((job, run, until), tools, &mut journal)).await,
+        Ok(Some(report)) => Ok(Answer::Finished(Box::new(report))),
         Err(failure) => Err(failure),
     };
-    outcomes.let_go(journal, &answer).await;
+    let_go_reporting(journal, &reports, &answer).await;
     answer
 }
 
 /// One invocation's part. A run that is at its end leaves its report in its state.
-pub(crate) async fn part(
-    job: &RestoreJob,
-    run: &Run,
+pub(crate) async fn go_on(
+    (job, run, until): (&RestoreJob, &Run, Until),
     tools: &Tools,
     journal: &mut Journal,
-    until: Until,
-) -> Result<Continued<RestoreReport>, Failure> {
+) -> Result<Answer<RestoreReport>, Failure> {
     let recorded = match journal.read::<State>().await {
         Ok(recorded) => recorded.map(|recorded| recorded.state),
         Err(failure) => return Err(at_its_end(failure, job, run, tools, journal).await),
     };
     let resumed = recorded.is_some();
-    let (prepared, state) = match recorded {
-        None => Box::pin(begin(job, tools, journal)).await?,
+    let begun = match recorded {
+        None => {
+            let prepared = Box::pin(prepare(job, tools)).await?;
+            Box::pin(begin(prepared, job, tools, journal)).await?
+        }
         Some(state) => {
             run.check_request(&state.request, &job.fingerprint())
                 .inspect_err(|_| journal.refuse())?;
@@ -102,7 +112,7 @@ pub(crate) async fn part(
                 if let Ok(lock) = Lock::go_on(job, run, &tools.mongo).await {
                     lock.release().await;
                 }
-                return Ok(Continued::Finished(report));
+                return Ok(Answer::Finished(report));
             }
             match Box::pin(revive(job, tools, journal, state)).await {
                 Ok(revived) => revived,
@@ -110,7 +120,17 @@ pub(crate) async fn part(
             }
         }
     };
-    let lock = take_lock(&prepared, job, run, tools, &state).await?;
+    take_on(begun, (job, run, until), tools, (journal, resumed)).await
+}
+
+/// Under the lock, from wherever the run has come.
+async fn take_on(
+    (prepared, state): (Prepared, State),
+    (job, run, until): (&RestoreJob, &Run, Until),
+    tools: &Tools,
+    (journal, resumed): (&Journal, bool),
+) -> Result<Answer<RestoreReport>, Failure> {
+    let lock = take_lock(&prepared, (job, run), tools, &state, journal).await?;
     let (archive, invocations) = (state.archive.clone(), state.invocations);
     tracing::info!(archive, invocation = invocations, "the restore goes on");
     let record = Record::new(journal, tools.deadline, state, resumed);
@@ -127,7 +147,7 @@ pub(crate) async fn part(
                 return Err(failure);
             }
             lock.release().await;
-            Ok(Continued::Finished(Box::new(report)))
+            Ok(Answer::Finished(Box::new(report)))
         }
         Err(stop @ (Stop::Paused | Stop::Divided)) => {
             let saved = record.save_at_the_end().await;
@@ -139,11 +159,11 @@ pub(crate) async fn part(
             if matches!(stop, Stop::Divided) {
                 paused.status = RunStatus::Loading;
             }
-            Ok(Continued::Unfinished(paused))
+            Ok(Answer::Unfinished(paused))
         }
         // The lock is the same for the invocation that has taken over.
         Err(Stop::Failed(failure)) if failure.kind == FailureKind::RunTakenOver => Err(failure),
-        Err(Stop::Failed(failure)) if failure.is_worth_another_try() => {
+        Err(Stop::Failed(failure)) if record.is_kept() && failure.is_worth_another_try() => {
             let saved = record.save_if_possible().await;
             lock.leave().await;
             saved.and(Err(failure))
@@ -166,7 +186,7 @@ async fn at_its_end(failure: Failure, job: &RestoreJob, run: &Run, tools: &Tools
     failure
 }
 
-/// Everything from the first look to the report, as far as it was not done before.
+/// Everything that nobody else may do at the same time, from the second look at the target to the report, as far as it was not done before.
 async fn work(
     prepared: Prepared,
     (job, run, until): (&RestoreJob, &Run, Until),
@@ -177,25 +197,23 @@ async fn work(
     if record.is_preparing() {
         let target = look_again(&prepared, job, tools).await?;
         if !record.is_rehearsed() {
-            rehearsal::rehearse(&prepared, job, tools).await?;
+            rehearse(&prepared, job, tools).await?;
             record.put_rehearsed();
             record.save_if_possible().await?;
         }
-        let Some(snapshot) = Box::pin(take_for(run, &prepared, job, tools, record)).await? else {
-            return Err(Stop::Paused);
-        };
+        let snapshot = Box::pin(way_back::take(run, &prepared, job, tools, record)).await?;
         leftovers::remove(&target, tools).await;
         record.state().stage = Stage::Loading {
             snapshot: snapshot.map(Box::new),
         };
         record.save().await?;
     }
-    let restore = work::Run::new(&prepared, job, tools, lock, Some(record));
+    let restore = work::Run::new(&prepared, job, tools, lock, record);
     match until {
         Until::Divided(workers) if record.is_loading() => {
             if record.loads().is_empty() {
-                let shares = fan_out::divide(&restore, workers).await?;
-                record.put_loads(shares);
+                let divided = shares::divide(&restore, workers).await?;
+                record.put_loads(divided);
                 record.save().await?;
             }
             if !record.loads().is_empty() {
@@ -203,38 +221,45 @@ async fn work(
             }
         }
         _ => {
-            if let Err(failure) = fan_out::gather(job, run, tools, &prepared, record).await {
+            if let Err(failure) = shares::gather(job, run, tools, &prepared.plan, record).await {
                 if !failure.is_worth_another_try() && failure.kind != FailureKind::RunTakenOver {
-                    fan_out::remove(&restore, &record.loads()).await;
+                    shares::remove(&restore, &record.loads()).await;
                 }
                 return Err(failure.into());
             }
         }
     }
-    let changed = Box::pin(change(&restore)).await?;
-    let snapshot = record.snapshot();
+    let mut outcomes = Box::pin(restore.load_beside()).await?;
+    let committed = Box::pin(commit(&restore, &mut outcomes)).await?;
+    let verification = Box::pin(verify(&restore, outcomes, committed)).await?;
+    let took = since(&record.state().started);
     Ok(RestoreReport::finished(
         prepared,
-        snapshot,
-        changed,
-        since(&record.state().started),
+        record.snapshot(),
+        (committed, verification),
+        took,
     ))
 }
 
 /// What is decided once.
-async fn begin(job: &RestoreJob, tools: &Tools, journal: &mut Journal) -> Result<(Prepared, State), Failure> {
+async fn begin(
+    prepared: Prepared,
+    job: &RestoreJob,
+    tools: &Tools,
+    journal: &mut Journal,
+) -> Result<(Prepared, State), Failure> {
     let started = rfc3339(OffsetDateTime::now_utc());
-    let prepared = Box::pin(prepare(job, tools)).await?;
     check_consent(&prepared.plan, &job.consent)?;
-    privileges::check(&prepared, job, &tools.mongo).await?;
-    let head = Head {
-        plan: prepared.plan.clone(),
-        target: prepared.target.clone(),
-    };
-    let head = serde_json::to_vec(&head).expect("a plan has text keys only");
+    Box::pin(privileges::check(&prepared, job, &tools.mongo)).await?;
     // Another invocation that begins would give it another name.
-    let name = format!("plan-{:08}", journal.lease().epoch());
-    journal.keep(&name, &head).await?;
+    let name = format!("plan-{:08}", journal.epoch());
+    if journal.is_kept() {
+        let head = Head {
+            plan: prepared.plan.clone(),
+            target: prepared.target.clone(),
+        };
+        journal.keep_as(&name, &head).await?;
+    }
     let archive = prepared.archive.object.location.to_string();
     let state = State::new(job.fingerprint(), archive, name, started, fresh_temporary());
     Ok((prepared, state))
@@ -247,8 +272,19 @@ async fn revive(
     journal: &mut Journal,
     mut state: State,
 ) -> Result<(Prepared, State), Failure> {
-    let head = Head::read(&journal.kept(&state.head).await?, &journal.place(&state.head))?;
+    let head: Head = journal.kept_as(&state.head).await?;
     check_consent(&head.plan, &job.consent).inspect_err(|_| journal.refuse())?;
+    state.invocations += 1;
+    Ok((open_again(job, tools, &state, head).await?, state))
+}
+
+/// The archive and the plan as they were when the run began.
+pub(super) async fn open_again(
+    job: &RestoreJob,
+    tools: &Tools,
+    state: &State,
+    head: Head,
+) -> Result<Prepared, Failure> {
     let location: Location = state.archive.parse()?;
     tools.progress.step(format!("opening {location}"));
     let source = Source {
@@ -257,17 +293,15 @@ async fn revive(
     };
     let archive = open(&tools.store, source).await?.within(tools.memory);
     check_archive(&archive, &head)?;
-    state.invocations += 1;
-    let prepared = Prepared {
+    Ok(Prepared {
         archive,
         target: head.target,
         plan: head.plan,
-    };
-    Ok((prepared, state))
+    })
 }
 
 /// Of another version of the archive other documents would follow those that are in.
-pub(super) fn check_archive(archive: &ArchiveFile, head: &Head) -> Result<(), Failure> {
+fn check_archive(archive: &ArchiveFile, head: &Head) -> Result<(), Failure> {
     match archive.contents().archive == head.plan.archive {
         true => Ok(()),
         false => Err(Failure::new(
@@ -283,13 +317,20 @@ pub(super) fn check_archive(archive: &ArchiveFile, head: &Head) -> Result<(), Fa
 /// As long as nothing was loaded, the lock may have been another's meanwhile; the target is looked at again then.
 async fn take_lock(
     prepared: &Prepared,
-    job: &RestoreJob,
-    run: &Run,
+    (job, run): (&RestoreJob, &Run),
     tools: &Tools,
     state: &State,
+    journal: &Journal,
 ) -> Result<Lock, Failure> {
     let changed = match &state.stage {
-        Stage::Preparing { .. } => return Lock::take(prepared, job, Some(run), &tools.mongo).await,
+        Stage::Preparing { .. } => {
+            // Where nobody goes on, nobody else is to wait for longer than it takes to see that.
+            let lease = match journal.is_kept() {
+                true => job.run_lease,
+                false => job.lock_lease,
+            };
+            return Box::pin(Lock::take(prepared, (job, run), lease, &tools.mongo)).await;
+        }
         Stage::Committing { snapshot, .. } => match snapshot {
             Some(snapshot) => format!(
                 "the target was being changed already; the way back is {}",

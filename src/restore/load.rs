@@ -10,7 +10,7 @@ use super::flow::{Flow, Loaded};
 use super::insert::Goal;
 use super::kept::Keeper;
 use super::readback::{ReadBack, ReadSoFar, is_read_at_one_go, read_at_one_go, read_back_ids, read_back_until};
-use super::record::{Going, Record};
+use super::record::Going;
 use super::sample::Sample;
 use super::stride::Stride;
 use super::work::{Run, hashing};
@@ -86,7 +86,7 @@ impl<'a> Loader<'a> {
                 },
                 repeatable: !timeseries,
                 batch_size: usize::try_from(run.job.batch_size).unwrap_or(usize::MAX),
-                again: repeatable && run.again,
+                again: repeatable && run.record.crashed,
             }),
         }
     }
@@ -101,13 +101,10 @@ impl<'a> Loader<'a> {
         let mut sample = self.sample();
         let begun_at = going.passed;
         let mut flow = self.flow(begun_at, going.loaded);
-        let saved = self.run.record.map(|record| (place, record));
-        let taken = self.take(saved, stream, begun_at, (&mut flow, &mut sample)).await;
+        let taken = self.take(Some(place), stream, begun_at, (&mut flow, &mut sample)).await;
         let settled = flow.settle().await;
         if !taken.and_then(|whole| settled.map(|()| whole))? {
-            if let Some(record) = self.run.record {
-                record.put_going(place, flow.so_far());
-            }
+            self.run.record.put_going(place, flow.so_far());
             return Ok(Load::Paused);
         }
         if begun_at > 0 {
@@ -119,10 +116,10 @@ impl<'a> Loader<'a> {
         ))
     }
 
-    /// Whether everything was sent; else the time was up.
+    /// Whether everything was sent; else the time was up. How far it is goes into the record where the collection has a place there.
     async fn take(
         &self,
-        saved: Option<(usize, &Record<'_>)>,
+        place: Option<usize>,
         mut stream: CollectionStream,
         begun_at: u64,
         (flow, sample): (&mut Flow<'_>, &mut Sample),
@@ -150,15 +147,16 @@ impl<'a> Loader<'a> {
                 if self.run.must_pause() {
                     return Ok(false);
                 }
-                if let Some((place, record)) = saved
+                if let Some(place) = place
+                    && self.run.record.is_kept()
                     && saved_at.elapsed() >= SAVED_EVERY
                 {
                     flow.settle().await?;
-                    record.put_going(place, flow.so_far());
-                    record.save_if_possible().await?;
+                    self.run.record.put_going(place, flow.so_far());
+                    self.run.record.save_if_possible().await?;
                     saved_at = Instant::now();
                 }
-                self.run.has_moved();
+                self.run.record.has_moved();
                 let piece = flow.keep(piece);
                 sample.take(piece.documents());
                 flow.send(piece).await?;
@@ -174,8 +172,8 @@ impl<'a> Loader<'a> {
         }
     }
 
-    /// Takes a part of a collection's documents in, as a worker does, from where `going` is; says whether that is all of them, or the time was up.
-    pub(super) async fn load_part(&self, stream: CollectionStream, going: Going) -> Result<(Going, bool), Failure> {
+    /// Takes a stretch of a collection's documents in, as a worker does, from where `going` is; says whether that is all of them, or the time was up.
+    pub(super) async fn load_stretch(&self, stream: CollectionStream, going: Going) -> Result<(Going, bool), Failure> {
         let begun_at = going.passed;
         let mut flow = self.flow(begun_at, going.loaded);
         let nothing = &mut Sample::new(0, hashing(self.row));
@@ -244,9 +242,7 @@ impl<'a> Loader<'a> {
         match read {
             ReadBack::Whole(digest) => Ok(Some(digest)),
             ReadBack::Paused(read) => {
-                if let Some(record) = self.run.record {
-                    record.put_going(place, Going { read, ..going.clone() });
-                }
+                self.run.record.put_going(place, Going { read, ..going.clone() });
                 Ok(None)
             }
         }
@@ -267,7 +263,7 @@ impl<'a> Loader<'a> {
             return Ok(ReadBack::Whole(whole));
         }
         let pause = || {
-            self.run.has_moved();
+            self.run.record.has_moved();
             self.run.must_pause()
         };
         let so_far = going.read.clone();
@@ -311,7 +307,7 @@ impl<'a> Loader<'a> {
                     }
                     sum.merge(&read_back_ids(&tools.mongo, name, (&ids, average), hashing).await?);
                     stride.learn(piece.digest.documents(), began.elapsed());
-                    self.run.has_moved();
+                    self.run.record.has_moved();
                     if self.run.must_pause() {
                         return Ok(ReadBack::Paused(ReadSoFar::ById {
                             documents: keeper.passed(),

@@ -12,7 +12,6 @@
 //!
 //! The collection is dropped with the lock, so a restore leaves nothing of it behind. That of a dead restore goes with the restore that takes over.
 
-use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -23,7 +22,8 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::Instrument as _;
 
 use super::create::drop_collection;
-use super::{Prepared, RestoreJob};
+use super::prepare::Prepared;
+use super::request::RestoreJob;
 use crate::failure::{Failure, FailureKind};
 use crate::mongo::{Mongo, MongoError, code};
 use crate::run::Run;
@@ -67,11 +67,11 @@ impl Lock {
     /// [`FailureKind::RestoreRunning`], with who holds it; or what the server answered.
     pub(super) async fn take(
         prepared: &Prepared,
-        job: &RestoreJob,
-        run: Option<&Run>,
+        (job, run): (&RestoreJob, &Run),
+        lease: Duration,
         mongo: &Mongo,
     ) -> Result<Self, Failure> {
-        let held = Held::of(job, run, mongo);
+        let held = Held::of(job, run, lease, mongo);
         let archive = prepared.archive.object.location.to_string();
         let holder = held.take(&who(), &archive).await?;
         if holder.get_str("owner").ok() != Some(held.owner.as_str()) {
@@ -85,7 +85,7 @@ impl Lock {
     /// # Errors
     /// [`FailureKind::RestoreRunning`] where it is another's, or gone; or what the server answered.
     pub(super) async fn go_on(job: &RestoreJob, run: &Run, mongo: &Mongo) -> Result<Self, Failure> {
-        let held = Held::of(job, Some(run), mongo);
+        let held = Held::of(job, run, job.run_lease, mongo);
         match held.renew().await? {
             true => Ok(Self::held(held)),
             false => Err(lost(&held.database)),
@@ -155,12 +155,12 @@ impl Lock {
 }
 
 impl Held {
-    fn of(job: &RestoreJob, run: Option<&Run>, mongo: &Mongo) -> Self {
+    fn of(job: &RestoreJob, run: &Run, lease: Duration, mongo: &Mongo) -> Self {
         Self {
             mongo: mongo.clone(),
             database: job.policy.database.clone(),
-            owner: run.map_or_else(random_owner, owner_of),
-            lease: run.map_or(job.lock_lease, |_| job.run_lease),
+            owner: owner_of(run),
+            lease,
         }
     }
 
@@ -302,11 +302,6 @@ fn owner_of(run: &Run) -> String {
     hash.as_str()[..32].to_owned()
 }
 
-fn random_owner() -> String {
-    let random = || RandomState::new().build_hasher().finish();
-    format!("{:016x}{:016x}", random(), random())
-}
-
 /// Who restores, for the person who is kept waiting.
 fn who() -> String {
     let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
@@ -355,7 +350,7 @@ mod tests {
 
     #[test]
     fn no_two_owners_are_the_same() {
-        assert_ne!(random_owner(), random_owner());
+        assert_ne!(owner_of(&Run::nameless()), owner_of(&Run::nameless()));
         let run = |id: &str| Run {
             id: id.to_owned(),
             time: "2026-11-21T02:00:00Z".to_owned(),

@@ -7,6 +7,8 @@
 //! * a time series would take them a second time, and a capped collection would get another order: such a collection is begun anew;
 //! * of what was merged, the documents that were there already and those that the dead invocation had put in can no longer be told apart: they count as unchanged.
 //!
+//! A restore that nobody can go on with has a record, too, in memory only, and never pauses.
+//!
 //! What is in place is read back whole all the same, and nothing is `complete` that is not equal.
 
 use std::collections::BTreeMap;
@@ -15,7 +17,6 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-use super::fan_out::Share;
 use super::flow::Loaded;
 use super::outcome::Outcome;
 use super::readback::ReadSoFar;
@@ -26,8 +27,7 @@ use crate::digest::Digest;
 use crate::failure::{Failure, FailureKind};
 use crate::mongo::MongoError;
 use crate::plan::RestorePlan;
-use crate::run::{Deadline, Journal, unusable};
-use crate::store::Location;
+use crate::run::{Deadline, Journal};
 use crate::verify::Checked;
 
 /// What is decided before the first change and holds in every invocation. It can be large, and is kept once, beside the state.
@@ -36,21 +36,6 @@ pub(super) struct Head {
     pub(super) plan: RestorePlan,
     /// The target as it was when it was planned.
     pub(super) target: Catalog,
-}
-
-impl Head {
-    /// What was kept at `location`.
-    ///
-    /// # Errors
-    /// [`FailureKind::RunUnusable`] where another version wrote it.
-    pub(super) fn read(text: &[u8], location: &Location) -> Result<Self, Failure> {
-        serde_json::from_slice(text).map_err(|error| {
-            unusable(
-                location,
-                &format!("cannot be read ({error}): it was written by another version"),
-            )
-        })
-    }
 }
 
 /// The state itself.
@@ -80,6 +65,19 @@ pub(super) struct State {
     #[serde(default)]
     gathered: bool,
 }
+
+/// A run of segments of one collection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Stretch {
+    /// The collection's place in the plan.
+    pub(super) place: usize,
+    /// The first segment, and how many.
+    pub(super) first: usize,
+    pub(super) segments: usize,
+}
+
+/// What a worker has to load, or has loaded.
+pub(super) type Share = Vec<Stretch>;
 
 /// How far a run has come.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -212,6 +210,11 @@ impl<'a> Record<'a> {
         }
     }
 
+    /// For a worker, who goes on with a share under the state of the whole, and writes none of it; `again` where one before it has died.
+    pub(super) fn of_worker(journal: &'a Journal, deadline: Deadline, state: State, again: bool) -> Self {
+        Self::new(journal, deadline, State { clean: !again, ..state }, again)
+    }
+
     /// The state as it is. Never held over a wait.
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -224,7 +227,12 @@ impl<'a> Record<'a> {
 
     /// Whether it is time to end this invocation, and something has been done in it.
     pub(super) fn must_pause(&self) -> bool {
-        self.moved.load(Ordering::Acquire) && self.deadline.is_near()
+        self.moved.load(Ordering::Acquire) && self.journal.must_pause(self.deadline)
+    }
+
+    /// Whether what this invocation leaves is there for the next one.
+    pub(super) fn is_kept(&self) -> bool {
+        self.journal.is_kept()
     }
 
     /// When an invocation has to come to its end.
@@ -238,6 +246,7 @@ impl<'a> Record<'a> {
 
     pub(super) fn put_check(&self, place: usize, check: Check) {
         self.state().checks.insert(place, check);
+        self.has_moved();
     }
 
     /// What was begun of a collection and is not done.
@@ -347,7 +356,7 @@ impl<'a> Record<'a> {
             state.stage = Stage::Committing { snapshot, uuids };
         }
         self.save().await?;
-        self.journal.lease().confirm().await
+        self.journal.confirm().await
     }
 
     /// Writes the state as it is.
@@ -355,6 +364,9 @@ impl<'a> Record<'a> {
     /// # Errors
     /// [`FailureKind::RunTakenOver`] where the run is no longer ours, or what the store answered.
     pub(super) async fn save(&self) -> Result<(), Failure> {
+        if !self.is_kept() {
+            return Ok(());
+        }
         let _one_at_a_time = self.writing.lock().await;
         let state = self.state().clone();
         self.journal.write(&state, &[]).await
@@ -382,6 +394,6 @@ impl<'a> Record<'a> {
 
     /// Whether the run is still ours, as far as it is known here.
     pub(super) fn check(&self) -> Result<(), Failure> {
-        self.journal.lease().check()
+        self.journal.check()
     }
 }

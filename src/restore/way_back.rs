@@ -6,7 +6,9 @@ use serde_json::json;
 
 use super::record::{Record, Written};
 use super::report::SnapshotReport;
-use super::{ArchiveChoice, Prepared, RestoreJob, WayBack};
+use super::prepare::Prepared;
+use super::request::{ArchiveChoice, RestoreJob, WayBack};
+use super::work::Stop;
 use crate::backup::{BackupAnswer, BackupJob, BackupReport, ConsistencyDemand, RunStatus, Tools, backup, backup_run};
 use crate::catalog::{Collection, Selection};
 use crate::failure::{Failure, FailureKind};
@@ -14,60 +16,35 @@ use crate::open::open;
 use crate::plan::INTERNAL_PREFIX;
 use crate::run::{Run, SAVED_EVERY};
 use crate::store::Location;
-use crate::verify::{Checked, Pace, VerifyReport, verify};
+use crate::verify::{Checked, Pace, VerifyReport};
 
 /// The folder of snapshots, beside the archives.
 const FOLDER: &str = "pre-restore";
 
 /// Backs the target up, unless that was waived or there is nothing in it, and reads the archive that came of it from end to end: a way back that is
-/// found to be damaged when it is needed is none.
+/// found to be damaged when it is needed is none. Both take as many invocations as they need.
 ///
 /// # Errors
-/// [`FailureKind::SnapshotFailed`]: no way back, no restore.
+/// [`FailureKind::SnapshotFailed`]: no way back, no restore. What another invocation may get right is as it came.
 pub(super) async fn take(
-    prepared: &Prepared,
-    job: &RestoreJob,
-    tools: &Tools,
-) -> Result<Option<SnapshotReport>, Failure> {
-    let Some(snapshot) = snapshot_of(prepared, job) else {
-        return Ok(None);
-    };
-    tools.progress.step("taking a snapshot of the target");
-    let report = Box::pin(backup(&snapshot, tools))
-        .await
-        .map_err(|failure| refused(job, &failure.to_string()))?;
-    check_whole(job, &report)?;
-    let checked = verify(&tools.store, &report.archive, &tools.progress).await;
-    verified(job, report, checked).map(Some)
-}
-
-/// The same for a run, whose backup and its verification take as many invocations as they need. `None` where the time was up.
-///
-/// # Errors
-/// As [`take`]; what another invocation may get right is as it came.
-pub(super) async fn take_for(
     run: &Run,
     prepared: &Prepared,
     job: &RestoreJob,
     tools: &Tools,
     record: &Record<'_>,
-) -> Result<Option<Option<SnapshotReport>>, Failure> {
+) -> Result<Option<SnapshotReport>, Stop> {
     let Some(snapshot) = snapshot_of(prepared, job) else {
-        return Ok(Some(None));
+        return Ok(None);
     };
-    let started = record.state().started.clone();
-    let run = Run {
-        id: format!("{}/snapshot", run.id),
-        // An archive is named after its time, and between an event and the consent to its plan can be days.
-        time: started,
-    };
-    let written = record.written();
-    let mut written = match written {
+    let mut written = match record.written() {
         Some(written) => written,
         None => {
             tools.progress.step("taking a snapshot of the target");
-            let Some(report) = back_up(&snapshot, &run, tools).await? else {
-                return Ok(None);
+            let report = match record.is_kept() {
+                true => back_up(&snapshot, &run_of(run, record), tools).await?,
+                false => Box::pin(backup(&snapshot, tools))
+                    .await
+                    .map_err(|failure| refused(job, &failure.to_string()))?,
             };
             check_whole(job, &report)?;
             let written = Written { report, checked: None };
@@ -82,13 +59,13 @@ pub(super) async fn take_for(
     let mut checked = written.checked.take().unwrap_or_else(|| Checked::nothing_of(&file));
     loop {
         if record.must_pause() {
-            return Ok(None);
+            return Err(Stop::Paused);
         }
         let until = record.deadline().or_in(SAVED_EVERY);
         let pace = checked.go_on(&file, &tools.progress, until).await;
         record.has_moved();
         if pace == Pace::Finished {
-            return verified(job, written.report, Ok(checked.report(&file))).map(|report| Some(Some(report)));
+            return Ok(Some(verified(job, written.report, &checked.report(&file))?));
         }
         record.put_written(Written {
             checked: Some(checked.clone()),
@@ -98,8 +75,17 @@ pub(super) async fn take_for(
     }
 }
 
-/// The run's backup; nothing where it is to be gone on with. A dead invocation's part is waited for, since nobody else is at it.
-async fn back_up(snapshot: &BackupJob, run: &Run, tools: &Tools) -> Result<Option<BackupReport>, Failure> {
+/// The run that the way back is: one of its own.
+fn run_of(run: &Run, record: &Record<'_>) -> Run {
+    Run {
+        id: format!("{}/snapshot", run.id),
+        // An archive is named after its time, and between an event and the consent to its plan can be days.
+        time: record.state().started.clone(),
+    }
+}
+
+/// The run's backup. A dead invocation's part is waited for, since nobody else is at it.
+async fn back_up(snapshot: &BackupJob, run: &Run, tools: &Tools) -> Result<BackupReport, Stop> {
     loop {
         let answer = Box::pin(backup_run(snapshot, run, tools)).await;
         let answer = answer.map_err(|failure| match failure.is_worth_another_try() {
@@ -107,10 +93,10 @@ async fn back_up(snapshot: &BackupJob, run: &Run, tools: &Tools) -> Result<Optio
             false => refused_of(&snapshot.database, &failure.to_string()),
         })?;
         match answer {
-            BackupAnswer::Finished(report) => return Ok(Some(*report)),
+            BackupAnswer::Finished(report) => return Ok(*report),
             BackupAnswer::Unfinished(unfinished) => {
                 if unfinished.status == RunStatus::Continue || tools.deadline.is_near() {
-                    return Ok(None);
+                    return Err(Stop::Paused);
                 }
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }
@@ -161,19 +147,11 @@ fn check_whole(job: &RestoreJob, report: &BackupReport) -> Result<(), Failure> {
     Err(refused(job, &format!("{} could not be read whole", failed.join(", "))))
 }
 
-fn verified(
-    job: &RestoreJob,
-    report: BackupReport,
-    checked: Result<VerifyReport, Failure>,
-) -> Result<SnapshotReport, Failure> {
-    match checked {
-        Ok(checked) if checked.status == RunStatus::Complete => {}
-        Ok(checked) => {
-            let damaged = checked.damaged.join("; ");
-            let reason = format!("{} is not what was written: {damaged}", report.archive);
-            return Err(refused(job, &reason));
-        }
-        Err(failure) => return Err(refused(job, &failure.at(&report.archive).to_string())),
+fn verified(job: &RestoreJob, report: BackupReport, checked: &VerifyReport) -> Result<SnapshotReport, Failure> {
+    if checked.status != RunStatus::Complete {
+        let damaged = checked.damaged.join("; ");
+        let reason = format!("{} is not what was written: {damaged}", report.archive);
+        return Err(refused(job, &reason));
     }
     Ok(SnapshotReport {
         verified: true,

@@ -1,7 +1,5 @@
 //! A restore that is being carried out: with what, how far, and whether it may go on.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use super::lock::Lock;
 use super::outcome::Outcomes;
 use super::record::Record;
@@ -21,14 +19,10 @@ pub(super) struct Run<'a> {
     /// The target, asked at its primary.
     mongo: Mongo,
     pub(super) lock: &'a Lock,
-    /// Where it is written how far it has come, where it can be gone on with.
-    pub(super) record: Option<&'a Record<'a>>,
+    /// How far it has come.
+    pub(super) record: &'a Record<'a>,
     /// What temporary collections of this run are called, apart from a number.
     temporary: String,
-    /// Whether a worker that died may have put documents in.
-    pub(super) again: bool,
-    /// Of a worker, who keeps no record: whether it has come any further.
-    worker: Option<AtomicBool>,
 }
 
 /// Why an invocation does not take a restore to its end.
@@ -54,7 +48,7 @@ impl<'a> Run<'a> {
         job: &'a RestoreJob,
         tools: &'a Tools,
         lock: &'a Lock,
-        record: Option<&'a Record<'a>>,
+        record: &'a Record<'a>,
     ) -> Self {
         Self {
             prepared,
@@ -63,25 +57,7 @@ impl<'a> Run<'a> {
             mongo: tools.mongo.on_primary(),
             lock,
             record,
-            temporary: record.map_or_else(fresh_temporary, |record| record.state().temporary.clone()),
-            again: record.is_some_and(|record| record.crashed),
-            worker: None,
-        }
-    }
-
-    /// For a worker, who loads a share and keeps no record.
-    pub(super) fn of_worker(
-        prepared: &'a Prepared,
-        job: &'a RestoreJob,
-        tools: &'a Tools,
-        lock: &'a Lock,
-        (temporary, again): (&str, bool),
-    ) -> Self {
-        Self {
-            temporary: temporary.to_owned(),
-            again,
-            worker: Some(AtomicBool::new(false)),
-            ..Self::new(prepared, job, tools, lock, None)
+            temporary: record.state().temporary.clone(),
         }
     }
 
@@ -110,35 +86,19 @@ impl<'a> Run<'a> {
     /// # Errors
     /// [`RunTakenOver`](crate::failure::FailureKind::RunTakenOver).
     pub(super) fn is_ours(&self) -> Result<(), Failure> {
-        self.record.map_or(Ok(()), Record::check)
+        self.record.check()
     }
 
     /// Whether this invocation is to end.
     pub(super) fn must_pause(&self) -> bool {
-        let worker = self.worker.as_ref().is_some_and(|moved| moved.load(Ordering::Acquire));
-        (worker && self.tools.deadline.is_near()) || self.record.is_some_and(Record::must_pause)
-    }
-
-    /// Something was done that need not be done again.
-    pub(super) fn has_moved(&self) {
-        if let Some(moved) = &self.worker {
-            moved.store(true, Ordering::Release);
-        }
-        if let Some(record) = self.record {
-            record.has_moved();
-        }
-    }
-
-    /// Whether what this invocation leaves is kept for the next one.
-    pub(super) fn can_be_gone_on_with(&self) -> bool {
-        self.record.is_some()
+        self.record.must_pause()
     }
 
     /// Ends the invocation where what went wrong may pass, and the run can be gone on with: that is then no outcome.
     pub(super) fn keep_what_passes(&self, outcomes: &Outcomes) -> Result<(), Stop> {
         let mut failures = outcomes.values().filter_map(|outcome| outcome.error.as_ref());
         match failures.find(|failure| failure.passes()) {
-            Some(failure) if self.can_be_gone_on_with() => Err(Stop::Failed(failure.clone())),
+            Some(failure) if self.record.is_kept() => Err(Stop::Failed(failure.clone())),
             _ => Ok(()),
         }
     }

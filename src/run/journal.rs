@@ -2,6 +2,9 @@
 //!
 //! A state is a line of JSON, and behind it bytes that belong to it, so that one write replaces both. It is sealed with a checksum: what is read back is what was written, or
 //! the run does not go on from it.
+//!
+//! A run that is done by one process, or whose state nobody may keep, has a journal all the same: one that [keeps nothing](Journal::nowhere), is nobody else's, and never pauses. So
+//! there is one way through an operation, and not one for those that can be gone on with and another one for those that cannot.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,7 +13,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::Lease;
+use super::{Deadline, Lease};
 use crate::failure::{Failure, FailureKind};
 use crate::store::{Location, Store, StoreError};
 
@@ -22,13 +25,19 @@ const SEAL: usize = 32;
 /// A run that is being carried out: its folder, its lease and its state.
 #[derive(Debug)]
 pub struct Journal {
+    place: Option<Place>,
+    /// Whether the run is another's than this invocation was asked for.
+    refused: AtomicBool,
+}
+
+/// Where a journal is kept.
+#[derive(Debug)]
+struct Place {
     store: Store,
     folder: Location,
     lease: Lease,
     /// Bytes that are kept beside the state already.
     kept: BTreeSet<String>,
-    /// Whether the run is another's than this invocation was asked for.
-    refused: AtomicBool,
 }
 
 /// A state as it was read.
@@ -44,17 +53,56 @@ impl Journal {
     /// The journal of a run that is ours.
     pub fn new(store: &Store, folder: Location, lease: Lease) -> Self {
         Self {
-            store: store.clone(),
-            folder,
-            lease,
-            kept: BTreeSet::new(),
+            place: Some(Place {
+                store: store.clone(),
+                folder,
+                lease,
+                kept: BTreeSet::new(),
+            }),
             refused: AtomicBool::new(false),
         }
     }
 
-    /// The lease.
-    pub fn lease(&self) -> &Lease {
-        &self.lease
+    /// The journal of a run that nobody will go on with.
+    pub fn nowhere() -> Self {
+        Self {
+            place: None,
+            refused: AtomicBool::new(false),
+        }
+    }
+
+    /// Whether what is written here is there for another invocation.
+    pub fn is_kept(&self) -> bool {
+        self.place.is_some()
+    }
+
+    /// Whether it is time to pause: where nothing is kept, there is nothing to go on from.
+    pub fn must_pause(&self, deadline: Deadline) -> bool {
+        self.is_kept() && deadline.is_near()
+    }
+
+    /// How often the run was taken up, this time included.
+    pub fn epoch(&self) -> u64 {
+        self.place.as_ref().map_or(1, |place| place.lease.epoch())
+    }
+
+    /// Whether the run is still ours, as far as the heartbeat knows.
+    ///
+    /// # Errors
+    /// [`FailureKind::RunTakenOver`] where it is not.
+    pub fn check(&self) -> Result<(), Failure> {
+        self.place.as_ref().map_or(Ok(()), |place| place.lease.check())
+    }
+
+    /// Asks the store whether the run is still ours, and renews the lease.
+    ///
+    /// # Errors
+    /// [`FailureKind::RunTakenOver`] where it is not, or what kept the store from saying so.
+    pub async fn confirm(&self) -> Result<(), Failure> {
+        match &self.place {
+            Some(place) => place.lease.confirm().await,
+            None => Ok(()),
+        }
     }
 
     /// The state that an earlier invocation left, if there is one.
@@ -62,7 +110,10 @@ impl Journal {
     /// # Errors
     /// As [`peek`].
     pub async fn read<S: DeserializeOwned>(&self) -> Result<Option<Recorded<S>>, Failure> {
-        peek(&self.store, &self.folder).await
+        match &self.place {
+            Some(Place { store, folder, .. }) => peek(store, folder).await,
+            None => Ok(None),
+        }
     }
 
     /// Writes the state, in the place of the one before.
@@ -70,12 +121,13 @@ impl Journal {
     /// # Errors
     /// [`FailureKind::RunTakenOver`] where the run is no longer ours, or what the store answered.
     pub async fn write<S: Serialize>(&self, state: &S, bytes: &[u8]) -> Result<(), Failure> {
-        self.lease.check()?;
+        let Some(place) = &self.place else { return Ok(()) };
+        place.lease.check()?;
         let mut content = serde_json::to_vec(state).expect("a state has text keys only");
         content.push(b'\n');
         content.extend_from_slice(bytes);
-        let name = format!("{STATE}{:08}", self.lease.epoch());
-        self.store.save(&self.folder.join(&name), sealed(content)).await?;
+        let name = format!("{STATE}{:08}", place.lease.epoch());
+        place.store.save(&place.folder.join(&name), sealed(content)).await?;
         Ok(())
     }
 
@@ -84,11 +136,28 @@ impl Journal {
     /// # Errors
     /// What the store answered.
     pub async fn keep(&mut self, name: &str, bytes: &[u8]) -> Result<(), Failure> {
-        if !self.kept.contains(name) {
-            self.store.save(&self.folder.join(name), sealed(bytes.to_vec())).await?;
-            self.kept.insert(name.to_owned());
+        if let Some(place) = &mut self.place
+            && !place.kept.contains(name)
+        {
+            let location = place.folder.join(name);
+            place.store.save(&location, sealed(bytes.to_vec())).await?;
+            place.kept.insert(name.to_owned());
         }
         Ok(())
+    }
+
+    /// The same of what is JSON.
+    ///
+    /// # Errors
+    /// What the store answered.
+    pub async fn keep_as<T: Serialize>(&mut self, name: &str, value: &T) -> Result<(), Failure> {
+        match self.is_kept() {
+            true => {
+                let text = serde_json::to_vec(value).expect("what is kept has text keys only");
+                self.keep(name, &text).await
+            }
+            false => Ok(()),
+        }
     }
 
     /// Bytes that were kept beside the state.
@@ -96,14 +165,23 @@ impl Journal {
     /// # Errors
     /// Where they are not there, or not what was written.
     pub async fn kept(&mut self, name: &str) -> Result<Bytes, Failure> {
-        let bytes = kept_beside(&self.store, &self.folder, name).await?;
-        self.kept.insert(name.to_owned());
+        let Some(place) = &mut self.place else {
+            return Err(Failure::new(
+                FailureKind::RunUnusable,
+                format!("{name} is not there: nothing is kept of this run"),
+            ));
+        };
+        let bytes = kept_beside(&place.store, &place.folder, name).await?;
+        place.kept.insert(name.to_owned());
         Ok(bytes)
     }
 
-    /// Where bytes are kept under a name.
-    pub fn place(&self, name: &str) -> Location {
-        self.folder.join(name)
+    /// The same of what is JSON.
+    ///
+    /// # Errors
+    /// As [`Self::kept`]; [`FailureKind::RunUnusable`] where another version wrote it.
+    pub async fn kept_as<T: DeserializeOwned>(&mut self, name: &str) -> Result<T, Failure> {
+        parsed(&self.kept(name).await?, name)
     }
 
     /// What was asked for is refused: it is not what the run is about, which goes on all the same.
@@ -118,14 +196,19 @@ impl Journal {
 
     /// Ends this invocation's part; the run goes on in another one.
     pub async fn pause(self) {
-        self.lease.release().await;
+        if let Some(place) = self.place {
+            place.lease.release().await;
+        }
     }
 
     /// Ends the run: nothing of it stays.
     pub async fn end(self) {
-        let Self {
+        let Some(Place {
             store, folder, lease, ..
-        } = self;
+        }) = self.place
+        else {
+            return;
+        };
         // A renewal that comes late must not make the folder anew.
         lease.stop_renewing().await;
         // The lease goes last, and as long as it is there nobody begins anew.
@@ -133,6 +216,14 @@ impl Journal {
             tracing::warn!(%error, "what a run has left behind could not be removed; the bucket's lifecycle rule will");
         }
     }
+}
+
+fn parsed<T: DeserializeOwned>(text: &[u8], name: &str) -> Result<T, Failure> {
+    serde_json::from_slice(text).map_err(|error| {
+        unusable_because(&format!(
+            "{name} cannot be read ({error}): it was written by another version"
+        ))
+    })
 }
 
 /// The newest state of a run, whoever is at it; `None` where there is none.
@@ -163,11 +254,15 @@ pub async fn peek<S: DeserializeOwned>(store: &Store, folder: &Location) -> Resu
     Ok(Some(Recorded { state, bytes }))
 }
 
-/// Bytes that were kept beside a run's state, whoever is at it.
+/// What is kept beside a run's state as JSON, whoever is at it.
 ///
 /// # Errors
-/// Where they are not there, or not what was written.
-pub async fn kept_beside(store: &Store, folder: &Location, name: &str) -> Result<Bytes, Failure> {
+/// Where it is not there, or not what was written.
+pub async fn peek_kept<T: DeserializeOwned>(store: &Store, folder: &Location, name: &str) -> Result<T, Failure> {
+    parsed(&kept_beside(store, folder, name).await?, name)
+}
+
+async fn kept_beside(store: &Store, folder: &Location, name: &str) -> Result<Bytes, Failure> {
     let location = folder.join(name);
     let bytes = unsealed(store, &location).await?;
     bytes.ok_or_else(|| unusable(&location, "is not there"))
@@ -187,9 +282,13 @@ async fn unsealed(store: &Store, location: &Location) -> Result<Option<Bytes>, F
 
 /// What a run has left, and cannot be gone on from.
 pub(crate) fn unusable(location: &Location, why: &str) -> Failure {
+    unusable_because(&format!("{location} {why}"))
+}
+
+fn unusable_because(why: &str) -> Failure {
     Failure::new(
         FailureKind::RunUnusable,
-        format!("what this run has left cannot be gone on from: {location} {why}. Begin a new run"),
+        format!("what this run has left cannot be gone on from: {why}. Begin a new run"),
     )
 }
 

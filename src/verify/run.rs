@@ -6,12 +6,11 @@ use super::VerifyReport;
 use super::regions::{Checked, Pace};
 use super::request::VerifyJob;
 use crate::backup::RunStatus;
-use crate::continued::{Continued, Ended, TakenUp, Unfinished, let_go, take_up};
 use crate::failure::{Failure, FailureKind};
 use crate::open::{ArchiveFile, Source, open};
 use crate::progress::Progress;
 use crate::restore::{find_archive, folder_for_choice};
-use crate::run::{Deadline, Journal, Run, SAVED_EVERY};
+use crate::run::{Answer, Deadline, Ended, Journal, Run, SAVED_EVERY, Unfinished, let_go, take_up};
 use crate::store::Store;
 use crate::wording::count;
 
@@ -42,37 +41,25 @@ pub async fn verify_run(
     run: &Run,
     (store, progress): (&Store, &Progress),
     deadline: Deadline,
-) -> Result<Continued<VerifyReport>, Failure> {
+) -> Result<Answer<VerifyReport>, Failure> {
     let folder = run.folder(&folder_for_choice(&job.archive)?)?;
-    let journal = match take_up(store, folder).await? {
-        TakenUp::Ours(journal) => journal,
-        TakenUp::Running => {
-            let running = Unfinished::running(run, "the verification");
-            return Ok(Continued::Unfinished(running));
-        }
-        TakenUp::Nowhere => {
-            let location = find_archive(&job.archive, store).await?;
-            let source = Source {
-                location: &location,
-                database: job.source_database.as_deref(),
-            };
-            let report = super::verify(store, source, progress).await?;
-            return Ok(Continued::Finished(Box::new(report)));
-        }
+    let Some(journal) = take_up(store, folder).await? else {
+        let running = Unfinished::running(run, "the verification");
+        return Ok(Answer::Unfinished(running));
     };
-    let answer = Box::pin(part(job, run, (store, progress), deadline, &journal)).await;
+    let answer = Box::pin(go_on(job, run, (store, progress), deadline, &journal)).await;
     let_go(journal, &answer).await;
     answer
 }
 
 /// One invocation's part.
-async fn part(
+async fn go_on(
     job: &VerifyJob,
     run: &Run,
     (store, progress): (&Store, &Progress),
     deadline: Deadline,
     journal: &Journal,
-) -> Result<Continued<VerifyReport>, Failure> {
+) -> Result<Answer<VerifyReport>, Failure> {
     let request = serde_json::json!(job).to_string();
     let recorded = journal.read::<State>().await?.map(|recorded| recorded.state);
     let location = match &recorded {
@@ -105,14 +92,14 @@ async fn part(
     loop {
         let pace = state.checked.go_on(&file, progress, deadline.or_in(SAVED_EVERY)).await;
         if pace == Pace::Finished {
-            return Ok(Continued::Finished(Box::new(state.checked.report(&file))));
+            return Ok(Answer::Finished(Box::new(state.checked.report(&file))));
         }
         journal.write(&state, &[]).await?;
-        if deadline.is_near() {
+        if journal.must_pause(deadline) {
             let done = format!("{} are checked", count(state.checked.segments(), "segment"));
             let what = format!("the verification of {}", state.archive);
             let paused = Unfinished::paused(run, (&what, &done), &state.archive, state.invocations);
-            return Ok(Continued::Unfinished(paused));
+            return Ok(Answer::Unfinished(paused));
         }
     }
 }

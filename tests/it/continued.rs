@@ -10,7 +10,7 @@ mod verify;
 use std::collections::BTreeSet;
 
 use mongotar::backup::{RunStatus, Tools};
-use mongotar::continued::{Continued, Ended};
+use mongotar::run::{Answer, Ended};
 use mongotar::failure::Failure;
 use mongotar::run::{Deadline, Run};
 use mongotar::store::Location;
@@ -35,12 +35,12 @@ pub async fn hurried() -> Tools {
 
 /// Sends the same event until the run is at its end; gives how many invocations said `continue` before.
 pub async fn to_its_end<R: Ended>(
-    mut invoke: impl AsyncFnMut() -> Result<Continued<R>, Failure>,
+    mut invoke: impl AsyncFnMut() -> Result<Answer<R>, Failure>,
 ) -> Result<(R, u32), Failure> {
     for before in 0..200 {
         match invoke().await? {
-            Continued::Finished(report) => return Ok((*report, before)),
-            Continued::Unfinished(unfinished) => {
+            Answer::Finished(report) => return Ok((*report, before)),
+            Answer::Unfinished(unfinished) => {
                 assert_eq!(unfinished.status, RunStatus::Continue, "{unfinished:?}");
                 assert_eq!(unfinished.invocations, Some(before + 1));
             }

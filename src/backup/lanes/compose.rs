@@ -10,7 +10,7 @@ use super::{DATA, LaneDone, LaneHead, LanePlan, Planned, lane_folder, not_planne
 use crate::archive::{
     Composer, EntryName, Exception, FrameEncoder, METADATA_ENTRY, Manifest, Payload, Piece, Saved, SavedStatus, join,
 };
-use crate::backup::{BackupAnswer, BackupJob, Tools, Totals, Unfinished};
+use crate::backup::{BackupAnswer, BackupJob, Tools, Totals, UnfinishedBackup};
 use crate::failure::{Failure, FailureKind};
 use crate::run::{Journal, Lease, Recorded, Run, Taken, peek, remove_run, rfc3339, unusable};
 use crate::store::{Location, Object, Store, StoreError};
@@ -23,7 +23,7 @@ pub async fn compose(job: &BackupJob, run: &Run, tools: &Tools) -> Result<Backup
     let folder = run.folder(&job.destination)?;
     let lease = match Lease::take(&tools.store, &folder).await? {
         Taken::Ours(lease) => lease,
-        Taken::Running => return Ok(BackupAnswer::Unfinished(Unfinished::running(run, job))),
+        Taken::Running => return Ok(BackupAnswer::Unfinished(UnfinishedBackup::running(run, job))),
     };
     let journal = Journal::new(&tools.store, folder.clone(), lease);
     let composed = Box::pin(compose_held(job, run, tools, &journal)).await;
@@ -62,7 +62,7 @@ async fn compose_held(job: &BackupJob, run: &Run, tools: &Tools, journal: &Journ
         Stage::Planned(planned) => *planned,
         Stage::Committing { upload, manifest } => {
             let mut upload = tools.store.resume_upload(upload, PARTS_IN_FLIGHT).await?;
-            journal.lease().confirm().await?;
+            journal.confirm().await?;
             let archive = upload.commit().await?;
             return finish(job, tools, &manifest, &archive).await;
         }
@@ -89,14 +89,14 @@ async fn compose_held(job: &BackupJob, run: &Run, tools: &Tools, journal: &Journ
         if tools.cancel.is_cancelled() {
             return Err(super::super::cancelled());
         }
-        journal.lease().check()?;
+        journal.check()?;
         if moved && tools.deadline.is_near() {
             planned.upload = upload.state().await?;
             let stage = Stage::Planned(Box::new(planned));
             journal.write(&State { head: &head, stage }, &[]).await?;
             let totals = Totals::of(&manifest.collections);
             let (location, invocations) = (upload.location().clone(), head.invocations);
-            return Ok(BackupAnswer::Unfinished(Unfinished::paused(
+            return Ok(BackupAnswer::Unfinished(UnfinishedBackup::paused(
                 run,
                 job,
                 &location,
@@ -112,7 +112,7 @@ async fn compose_held(job: &BackupJob, run: &Run, tools: &Tools, journal: &Journ
         manifest: Box::new(manifest.clone()),
     };
     journal.write(&State { head, stage }, &[]).await?;
-    journal.lease().confirm().await?;
+    journal.confirm().await?;
     let archive = upload.commit().await?;
     finish(job, tools, &manifest, &archive).await
 }

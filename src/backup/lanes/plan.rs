@@ -6,7 +6,7 @@ use super::super::cut::{Share, cut};
 use super::super::state::{Stage, State};
 use super::super::{Head, begin_upload, demand_consistency, finished_before, nothing_there, select};
 use super::{LanePlan, LanesReport, PlanAnswer, Planned};
-use crate::backup::{BackupAnswer, BackupJob, RunStatus, Tools, Unfinished};
+use crate::backup::{BackupAnswer, BackupJob, RunStatus, Tools, UnfinishedBackup};
 use crate::catalog::Kind;
 use crate::failure::Failure;
 use crate::mongo::IdRange;
@@ -22,7 +22,7 @@ pub async fn plan(job: &BackupJob, run: &Run, most: u32, tools: &Tools) -> Resul
     let lease = match Lease::take(&tools.store, &folder).await? {
         Taken::Ours(lease) => lease,
         Taken::Running => {
-            return Ok(PlanAnswer::Answer(BackupAnswer::Unfinished(Unfinished::running(
+            return Ok(PlanAnswer::Answer(BackupAnswer::Unfinished(UnfinishedBackup::running(
                 run, job,
             ))));
         }

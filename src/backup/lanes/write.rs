@@ -135,7 +135,7 @@ async fn commit_lane(
             &[],
         )
         .await?;
-    journal.lease().confirm().await?;
+    journal.confirm().await?;
     let mut upload = tools.store.resume_upload(upload, PARTS_IN_FLIGHT).await?;
     match done.content.bytes {
         0 => upload.abort().await?,

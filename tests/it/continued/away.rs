@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use mongotar::backup::{RunStatus, Tools};
 use mongotar::config::Environment;
-use mongotar::continued::Continued;
+use mongotar::run::Answer;
 use mongotar::failure::{Failure, FailureKind};
 use mongotar::restore::{RestoreReport, RestoreRequest, restore_run};
 use mongotar::run::Run;
@@ -17,7 +17,7 @@ use crate::restore::{numbered, place};
 use crate::rig::{self, Passage, WireCommand};
 use crate::support;
 
-async fn part(tools: &Tools, event: &Value, run: &Run) -> Result<Continued<RestoreReport>, Failure> {
+async fn part(tools: &Tools, event: &Value, run: &Run) -> Result<Answer<RestoreReport>, Failure> {
     let job = RestoreRequest::from_event(event.clone())?.into_job(&Environment::default())?;
     // Each invocation of the function has a patience of its own.
     let mongo = tools.mongo.clone().until(tools.deadline, &tools.cancel);
@@ -72,8 +72,8 @@ async fn goes_on_after(policy: Value, wanted: impl Fn(&WireCommand, &str) -> boo
     );
     is_away.store(false, Ordering::Release);
     let report = match part(&tools, &event, &this).await.expect("an answer") {
-        Continued::Finished(report) => report,
-        Continued::Unfinished(unfinished) => panic!("{unfinished:?}"),
+        Answer::Finished(report) => report,
+        Answer::Unfinished(unfinished) => panic!("{unfinished:?}"),
     };
     assert_eq!(report.status, RunStatus::Complete, "{:#?}", report.verification);
     assert_eq!(

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bson::doc;
 use mongotar::backup::Tools;
 use mongotar::config::Environment;
-use mongotar::continued::Continued;
+use mongotar::run::Answer;
 use mongotar::drill::{DrillReport, DrillRequest, DrillVerdict, drill_run};
 use mongotar::failure::{Failure, FailureKind};
 use mongotar::run::Run;
@@ -17,7 +17,7 @@ use crate::restore::failpoints::Failing;
 use crate::restore::{numbered, place};
 use crate::rig::LambdaFunction;
 
-async fn part(tools: &Tools, event: Value, run: &Run) -> Result<Continued<DrillReport>, Failure> {
+async fn part(tools: &Tools, event: Value, run: &Run) -> Result<Answer<DrillReport>, Failure> {
     let job = DrillRequest::from_event(event)?.into_job(&Environment::default())?;
     drill_run(&job, run, tools).await
 }
@@ -33,7 +33,7 @@ async fn many_invocations_come_to_one_verdict_and_leave_no_scratch_database() {
     let archive = place.archive().await;
     let event = json!({"archive": {"latest": place.to.to_string()}});
     let first = part(&tools, event.clone(), &this).await.expect("an answer");
-    let Continued::Unfinished(paused) = first else {
+    let Answer::Unfinished(paused) = first else {
         panic!("that is not all: {first:?}")
     };
     assert_eq!(paused.archive.as_ref(), Some(&archive));
@@ -43,8 +43,8 @@ async fn many_invocations_come_to_one_verdict_and_leave_no_scratch_database() {
     let mut invocations = 1;
     let report = loop {
         match part(&tools, event.clone(), &this).await.expect("an answer") {
-            Continued::Finished(report) => break report,
-            Continued::Unfinished(_) => invocations += 1,
+            Answer::Finished(report) => break report,
+            Answer::Unfinished(_) => invocations += 1,
         }
         assert!(invocations < 200, "it never comes to its end");
     };
@@ -60,7 +60,7 @@ async fn many_invocations_come_to_one_verdict_and_leave_no_scratch_database() {
     };
     assert!(in_progress(&tools, &place.to, &inner).await.is_empty());
     let again = part(&tools, event, &this).await.expect("an answer");
-    assert!(matches!(again, Continued::Finished(again) if json!(again) == json!(report)));
+    assert!(matches!(again, Answer::Finished(again) if json!(again) == json!(report)));
 }
 
 #[tokio::test(flavor = "multi_thread")]

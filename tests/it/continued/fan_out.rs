@@ -5,7 +5,7 @@ use std::time::Duration;
 use bson::{Document, doc};
 use mongotar::backup::{RunStatus, Tools};
 use mongotar::config::Environment;
-use mongotar::continued::Continued;
+use mongotar::run::Answer;
 use mongotar::restore::{Begun, RestoreJob, RestoreReport, RestoreRequest, begin, finish, load, restore_run};
 use mongotar::run::{Deadline, Run};
 use serde_json::json;
@@ -93,8 +93,8 @@ impl Scene {
         for _ in 0..50 {
             match begin(&self.job, run, 3, &self.hurried).await.expect("an answer") {
                 Begun::Loads(report) => return report.loads,
-                Begun::Answer(Continued::Unfinished(unfinished)) => assert_eq!(unfinished.status, RunStatus::Continue),
-                Begun::Answer(Continued::Finished(report)) => panic!("{report:?}"),
+                Begun::Answer(Answer::Unfinished(unfinished)) => assert_eq!(unfinished.status, RunStatus::Continue),
+                Begun::Answer(Answer::Finished(report)) => panic!("{report:?}"),
             }
         }
         panic!("it never begins")
@@ -117,7 +117,7 @@ impl Scene {
 
     async fn finish(&self, run: &Run) -> RestoreReport {
         for _ in 0..200 {
-            if let Continued::Finished(report) = finish(&self.job, run, &self.hurried).await.expect("an answer") {
+            if let Answer::Finished(report) = finish(&self.job, run, &self.hurried).await.expect("an answer") {
                 return *report;
             }
         }
@@ -208,7 +208,7 @@ async fn a_share_that_is_missing_changes_nothing_and_lets_go_of_the_target() {
     let restored = restore_run(&scene.job, &Run::now("a new one"), &scene.tools)
         .await
         .expect("it is free");
-    let Continued::Finished(report) = restored else {
+    let Answer::Finished(report) = restored else {
         panic!("{restored:?}")
     };
     scene.check(&report).await;

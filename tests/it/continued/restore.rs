@@ -3,7 +3,7 @@
 use bson::{Bson, DateTime, doc};
 use mongotar::backup::{RunStatus, Tools};
 use mongotar::config::Environment;
-use mongotar::continued::Continued;
+use mongotar::run::Answer;
 use mongotar::failure::{Failure, FailureKind};
 use mongotar::restore::{RestoreReport, RestoreRequest, restore_run};
 use mongotar::run::Run;
@@ -13,7 +13,7 @@ use super::{hurried, in_progress, run, to_its_end};
 use crate::restore::{Place, numbered, of, place};
 use crate::support;
 
-async fn part(tools: &Tools, event: Value, run: &Run) -> Result<Continued<RestoreReport>, Failure> {
+async fn part(tools: &Tools, event: Value, run: &Run) -> Result<Answer<RestoreReport>, Failure> {
     let job = RestoreRequest::from_event(event)?.into_job(&Environment::default())?;
     restore_run(&job, run, tools).await
 }
@@ -115,7 +115,7 @@ async fn many_invocations_restore_what_one_does_and_consent_is_asked_for_once() 
 
     place.insert("since", numbered(0..1, "since")).await;
     let again = part(&tools, event.clone(), &this).await.expect("an answer");
-    let Continued::Finished(again) = again else {
+    let Answer::Finished(again) = again else {
         panic!("{again:?}")
     };
     assert_eq!(json!(again), json!(report));
@@ -227,8 +227,8 @@ async fn a_collection_is_read_back_in_as_many_invocations_as_it_takes() {
             let answer = part(&tools, event.clone(), &this).await.expect("an answer");
             readings.push(tools.progress.now().2.starts_with("reading large back"));
             match answer {
-                Continued::Finished(report) => break report,
-                Continued::Unfinished(_) => assert!(readings.len() < 200, "it never comes to its end"),
+                Answer::Finished(report) => break report,
+                Answer::Unfinished(_) => assert!(readings.len() < 200, "it never comes to its end"),
             }
         };
         assert_eq!(

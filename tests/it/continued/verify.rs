@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use mongotar::backup::{RunStatus, Tools};
 use mongotar::config::Environment;
-use mongotar::continued::Continued;
+use mongotar::run::Answer;
 use mongotar::failure::{Failure, FailureKind};
 use mongotar::run::{Deadline, Run};
 use mongotar::store::Location;
@@ -15,7 +15,7 @@ use super::{hurried, in_progress, run, to_its_end};
 use crate::cli::numbered;
 use crate::{rig, support};
 
-async fn part(tools: &Tools, event: Value, run: &Run) -> Result<Continued<VerifyReport>, Failure> {
+async fn part(tools: &Tools, event: Value, run: &Run) -> Result<Answer<VerifyReport>, Failure> {
     let job = VerifyRequest::from_event(event)?.into_job(&Environment::default())?;
     verify_run(&job, run, (&tools.store, &tools.progress), tools.deadline).await
 }
@@ -43,7 +43,7 @@ async fn many_invocations_find_what_one_finds_and_leave_nothing_behind() {
 
     let this = run();
     let first = part(&tools, event.clone(), &this).await.expect("an answer");
-    let Continued::Unfinished(paused) = first else {
+    let Answer::Unfinished(paused) = first else {
         panic!("one region is not all: {first:?}")
     };
     assert_eq!(
@@ -54,7 +54,7 @@ async fn many_invocations_find_what_one_finds_and_leave_nothing_behind() {
     assert!(!in_progress(&tools, &folder, &this).await.is_empty());
     // Another run is another one, and another request is not this run.
     let other = part(&tools, event.clone(), &run()).await.expect("an answer");
-    assert!(matches!(other, Continued::Unfinished(other) if other.invocations == Some(1)));
+    assert!(matches!(other, Answer::Unfinished(other) if other.invocations == Some(1)));
     let wrong = part(&tools, json!({"archive": archive}), &this)
         .await
         .expect_err("another");

@@ -1,26 +1,23 @@
-//! What the restore function does in more than one invocation: restores, verifications and drills.
-//!
-//! Each is a [run](crate::run). An invocation takes it up, does its part from the state that the last one left, and lets go of it again; near its deadline it answers
-//! `continue`, and the same event goes on. How far each of the three can pause, and what it has to remember, is its own matter.
+//! What an invocation has to say of a run, and what is kept of one that is at its end.
 
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::backup::RunStatus;
+use super::{Run, RunStatus};
 use crate::failure::{Failure, FailureKind};
-use crate::run::{Journal, Lease, Run, Taken};
 use crate::store::{Location, Store, StoreError};
 use crate::wording::count;
 
 /// What an invocation has to say of a run.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(untagged)]
-pub enum Continued<R> {
+pub enum Answer<R, U = Unfinished> {
     /// It is at its end.
     Finished(Box<R>),
     /// It is not.
-    Unfinished(Unfinished),
+    Unfinished(U),
 }
 
 /// A run that is not at its end.
@@ -46,16 +43,35 @@ pub struct Unfinished {
 
 /// What has a status.
 pub trait Ended {
-    /// How it ended.
+    /// How it ended, or stands.
     fn status(&self) -> RunStatus;
 }
 
-impl<R: Ended> Continued<R> {
+impl Ended for Unfinished {
+    fn status(&self) -> RunStatus {
+        self.status
+    }
+}
+
+impl<R: Ended, U: Ended> Answer<R, U> {
     /// How it stands.
     pub fn status(&self) -> RunStatus {
         match self {
             Self::Finished(report) => report.status(),
-            Self::Unfinished(unfinished) => unfinished.status,
+            Self::Unfinished(unfinished) => unfinished.status(),
+        }
+    }
+}
+
+impl<R> Answer<R> {
+    /// What came of it. That it is not at its end is a failure for whoever needs that.
+    ///
+    /// # Errors
+    /// [`FailureKind::Cancelled`], with how far it is.
+    pub fn report(self) -> Result<R, Failure> {
+        match self {
+            Self::Finished(report) => Ok(*report),
+            Self::Unfinished(unfinished) => Err(Failure::new(FailureKind::Cancelled, unfinished.summary)),
         }
     }
 }
@@ -88,59 +104,9 @@ impl Unfinished {
     }
 }
 
-/// What came of an attempt to take a run up.
+/// Where the reports of runs are kept, after their state has gone: the same event again is answered with them.
 #[derive(Debug)]
-pub(crate) enum TakenUp {
-    /// It is ours.
-    Ours(Journal),
-    /// Another invocation is at it.
-    Running,
-    /// Nothing can be kept where its state would be. It can still be done, within this one invocation.
-    Nowhere,
-}
-
-/// Where a run is one that only its state can be gone on with, and [`Nowhere`](TakenUp::Nowhere) is where it would be.
-pub(crate) fn must_be_kept(folder: &Location, what: &str) -> Failure {
-    Failure::new(
-        FailureKind::StoreDenied,
-        format!(
-            "{folder}: nothing can be written there, so nobody would learn what {what} came to: allow s3:PutObject"
-        ),
-    )
-}
-
-/// Takes a run up whose state is in that folder.
-///
-/// # Errors
-/// What the store answered.
-pub(crate) async fn take_up(store: &Store, folder: Location) -> Result<TakenUp, Failure> {
-    match Lease::take(store, &folder).await {
-        Ok(Taken::Ours(lease)) => Ok(TakenUp::Ours(Journal::new(store, folder, lease))),
-        Ok(Taken::Running) => Ok(TakenUp::Running),
-        Err(failure) if matches!(failure.kind, FailureKind::StoreDenied | FailureKind::ArchiveNotFound) => {
-            tracing::warn!(%failure, "nothing can be kept of this run, so it has to end within this invocation");
-            Ok(TakenUp::Nowhere)
-        }
-        Err(failure) => Err(failure),
-    }
-}
-
-/// Lets go of a run, as what came of it asks for.
-pub(crate) async fn let_go<R>(journal: Journal, answer: &Result<Continued<R>, Failure>) {
-    match answer {
-        Ok(Continued::Finished(_)) => journal.end().await,
-        Ok(Continued::Unfinished(_)) => journal.pause().await,
-        Err(failure) if failure.kind == FailureKind::RunTakenOver => {}
-        Err(failure) if failure.is_worth_another_try() => journal.pause().await,
-        // A wrong event must not end a run that another one has begun.
-        Err(_) if journal.has_refused() => journal.pause().await,
-        Err(_) => journal.end().await,
-    }
-}
-
-/// Where what came of runs is kept, after their state has gone.
-#[derive(Debug)]
-pub(crate) struct Outcomes<'a> {
+pub(crate) struct Reports<'a> {
     store: &'a Store,
     location: Location,
     run: &'a Run,
@@ -150,13 +116,13 @@ pub(crate) struct Outcomes<'a> {
 
 /// What is kept of a run that is at its end.
 #[derive(Debug, Serialize, Deserialize)]
-struct Kept<R> {
+struct KeptReport<R> {
     run: Run,
     request: String,
     report: R,
 }
 
-impl<'a> Outcomes<'a> {
+impl<'a> Reports<'a> {
     /// For a run of that kind, in the folder below which its state is.
     ///
     /// # Errors
@@ -180,7 +146,7 @@ impl<'a> Outcomes<'a> {
     /// What came of the run, where it is at its end.
     ///
     /// # Errors
-    /// [`FailureKind::InvalidRequest`] where it was another request; what the store answered.
+    /// [`InvalidRequest`](crate::failure::FailureKind::InvalidRequest) where it was another request; what the store answered.
     pub(crate) async fn find<R: DeserializeOwned>(&self) -> Result<Option<R>, Failure> {
         let text = match self.store.load(&self.location).await {
             Ok(Some((text, _))) => text,
@@ -188,26 +154,19 @@ impl<'a> Outcomes<'a> {
             Ok(None) | Err(StoreError::Denied { .. }) => return Ok(None),
             Err(error) => return Err(error.into()),
         };
-        let Ok(kept) = serde_json::from_slice::<Kept<R>>(&text) else {
+        let Ok(kept) = serde_json::from_slice::<KeptReport<R>>(&text) else {
             return Ok(None);
         };
         self.run.check_request(&kept.request, &self.request)?;
         Ok(Some(kept.report))
     }
 
-    /// Lets go of the run, as [`let_go`], and keeps what came of it. Where that cannot be kept, the state stays, which has it too.
-    pub(crate) async fn let_go<R: Serialize>(&self, journal: Journal, answer: &Result<Continued<R>, Failure>) {
-        if let Ok(Continued::Finished(report)) = answer
-            && let Err(error) = self.keep(report).await
-        {
-            tracing::warn!(%error, "the report could not be kept; the run's state still has it");
-            return journal.pause().await;
-        }
-        let_go(journal, answer).await;
-    }
-
-    async fn keep<R: Serialize>(&self, report: &R) -> Result<(), StoreError> {
-        let content = Kept {
+    /// Keeps what came of the run. One that was kept before stays.
+    ///
+    /// # Errors
+    /// What the store answered.
+    pub(super) async fn keep<R: Serialize>(&self, report: &R) -> Result<(), StoreError> {
+        let content = KeptReport {
             run: self.run.clone(),
             request: self.request.clone(),
             report,

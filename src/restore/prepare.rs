@@ -1,0 +1,86 @@
+//! What comes before a restore: archive, target and plan, and the consent to it.
+
+use super::request::{Consent, RestoreJob, find_archive};
+use crate::backup::Tools;
+use crate::catalog::Catalog;
+use crate::failure::{Failure, FailureKind};
+use crate::open::{ArchiveFile, Source, open};
+use crate::plan::{Part, RestorePlan, plan};
+
+/// A restore that could be carried out.
+#[derive(Debug)]
+pub struct Prepared {
+    /// The archive.
+    pub archive: ArchiveFile,
+    /// The target as it is now.
+    pub target: Catalog,
+    /// What would be done.
+    pub plan: RestorePlan,
+}
+
+/// Opens the archive, surveys the target, and plans. Changes nothing.
+///
+/// # Errors
+/// Where the archive or the target cannot be read, or [`FailureKind::PlanConflicts`] with all that is in the way.
+pub async fn prepare(job: &RestoreJob, tools: &Tools) -> Result<Prepared, Failure> {
+    let location = find_archive(&job.archive, &tools.store).await?;
+    tools.progress.step(format!("opening {location}"));
+    let source = Source {
+        location: &location,
+        database: job.source_database.as_deref(),
+    };
+    let archive = open(&tools.store, source).await?.within(tools.memory);
+    let target = tools.mongo.on_primary().survey(&job.policy.database).await?;
+    let mut plan = plan(&archive.contents(), &target, &job.policy)
+        .map_err(|conflicts| Failure::new(FailureKind::PlanConflicts, conflicts.to_string()))?;
+    plan.warnings.extend(archive.warnings());
+    Ok(Prepared { archive, target, plan })
+}
+
+/// The target as it is now that nobody else restores into it; it must be what was planned for.
+pub(super) async fn look_again(prepared: &Prepared, job: &RestoreJob, tools: &Tools) -> Result<Catalog, Failure> {
+    let target = tools.mongo.on_primary().survey(&job.policy.database).await?;
+    let now = plan(&prepared.archive.contents(), &target, &job.policy);
+    match now.is_ok_and(|now| now.confirm == prepared.plan.confirm) {
+        true => Ok(target),
+        false => Err(Failure::new(
+            FailureKind::ConsentStale,
+            "the target was changed after the plan was made, and before this restore could begin; nothing was changed by it. Make a new plan",
+        )),
+    }
+}
+
+pub(super) fn check_consent(plan: &RestorePlan, consent: &Consent) -> Result<(), Failure> {
+    match consent {
+        Consent::Yes => Ok(()),
+        Consent::Token(token) => match plan.changed_since(token) {
+            Ok(changed) if changed.is_empty() => Ok(()),
+            Ok(changed) => Err(stale(plan, &changed)),
+            Err(error) => Err(Failure::invalid(format!(
+                "\"confirm\" (--confirm) is {error}. Nothing was changed"
+            ))),
+        },
+        Consent::None => Err(Failure::new(
+            FailureKind::ConsentMissing,
+            format!(
+                "a restore changes the database: make a dry run, look at its plan, and give \"confirm\": \"{}\" (--confirm), or \"yes\": true (--yes). Nothing was changed",
+                plan.confirm
+            ),
+        )),
+    }
+}
+
+fn stale(plan: &RestorePlan, changed: &[Part]) -> Failure {
+    let elsewhere = changed.contains(&Part::Cluster);
+    // The collections of another cluster are others, and saying that they have changed would lead astray.
+    let told = changed.iter().filter(|&&part| !(elsewhere && part == Part::Target));
+    let told: Vec<String> = told.map(ToString::to_string).collect();
+    Failure::new(
+        FailureKind::ConsentStale,
+        format!(
+            "{}; nothing was changed. Make a new dry run, look at its plan, and confirm it with {}",
+            told.join("; and "),
+            plan.confirm
+        ),
+    )
+}
