@@ -8,10 +8,14 @@
 use serde::{Deserialize, Serialize};
 
 use super::crc::Crc32;
+use super::footer::Major;
 use super::frame::Place;
+use super::table::{MOST_INLINE, TABLE_ENTRY, Table, put_inline};
 use super::tail::Tail;
 use super::tar_header::{HeaderPlan, padding};
-use super::{ArchiveName, Compression, Entry, Extent, FrameEncoder, MANIFEST_ENTRY, Region, Segment};
+use super::{
+    ArchiveName, Compression, Entry, Extent, FrameEncoder, MANIFEST_ENTRY, Manifest, Region, Rows, Segment, StoredFrame,
+};
 
 /// What one worker has written.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -20,6 +24,9 @@ pub struct LaneContent {
     pub bytes: u64,
     /// Its entries, in the order in which they lie there. Extents count from the lane's beginning.
     pub entries: Vec<LaneEntry>,
+    /// The rows of all segments; they are kept beside what is said of the lane, since they are many.
+    #[serde(skip)]
+    pub rows: Vec<Segment>,
 }
 
 /// An entry of a lane.
@@ -67,6 +74,9 @@ pub struct Composer {
     padding: usize,
     tar_crc32: Crc32,
     pieces: Vec<Piece>,
+    /// Every segment so far, of all entries.
+    rows: Vec<Segment>,
+    major: Major,
 }
 
 impl Composer {
@@ -80,6 +90,8 @@ impl Composer {
             padding: 0,
             tar_crc32: Crc32::default(),
             pieces: Vec::new(),
+            rows: Vec::new(),
+            major: Major::One,
         }
     }
 
@@ -89,25 +101,38 @@ impl Composer {
     /// As [`FrameEncoder::encode`].
     pub fn entry(&mut self, file: &str, content: &[u8], encoder: &mut FrameEncoder) -> std::io::Result<Entry> {
         let frame = encoder.encode(&mut content.to_vec())?;
+        Ok(self.made(file, vec![(frame, 0)]))
+    }
+
+    /// An entry of frames, each with what it counts.
+    fn made(&mut self, file: &str, frames: Vec<(StoredFrame, u64)>) -> Entry {
         let path = self.name.entry(file);
-        let header = self.header(&path, frame.decoded_bytes);
-        let segment = Segment {
-            extent: Extent {
-                offset: self.offset,
-                length: frame.stored.len() as u64,
-            },
-            decoded_bytes: frame.decoded_bytes,
-            documents: 0,
-            blake3: frame.blake3,
-        };
-        self.content(Crc32::of_run(frame.crc32, frame.decoded_bytes), frame.decoded_bytes);
-        self.push(Piece::Bytes(frame.stored));
-        Ok(Entry {
+        let bytes = frames.iter().map(|(frame, _)| frame.decoded_bytes).sum();
+        let header = self.header(&path, bytes);
+        let (mut rows, mut crc32) = (Rows::from(self.rows.len() as u64), Crc32::default());
+        for (frame, documents) in frames {
+            let segment = Segment {
+                extent: Extent {
+                    offset: self.offset,
+                    length: frame.stored.len() as u64,
+                },
+                decoded_bytes: frame.decoded_bytes,
+                documents,
+                blake3: frame.blake3,
+            };
+            rows.add(&segment);
+            self.rows.push(segment);
+            crc32 = crc32.then(Crc32::of_run(frame.crc32, frame.decoded_bytes));
+            self.push(Piece::Bytes(frame.stored));
+        }
+        self.content(crc32, bytes);
+        Entry {
             path,
             header,
-            bytes: frame.decoded_bytes,
-            segments: vec![segment],
-        })
+            bytes,
+            segments: Vec::new(),
+            rows: Some(rows),
+        }
     }
 
     /// Adds a lane of whole entries; gives them as they lie in the archive.
@@ -117,7 +142,8 @@ impl Composer {
             return entries;
         };
         let header = self.header(&first.entry.path, first.entry.bytes);
-        let begin = self.offset;
+        let begin = (self.offset, self.rows.len() as u64);
+        self.list_rows(content);
         entries.push(Entry {
             header,
             ..moved(&first.entry, begin)
@@ -138,11 +164,10 @@ impl Composer {
         let parts = || lanes.iter().flat_map(|(_, content)| &content.entries);
         let bytes = parts().map(|part| part.entry.bytes).sum();
         let header = self.header(&path, bytes);
-        let mut segments = Vec::new();
+        let mut rows = Rows::from(self.rows.len() as u64);
         for (lane, content) in lanes {
-            for part in &content.entries {
-                segments.extend(moved(&part.entry, self.offset).segments);
-            }
+            parts_of(content).for_each(|part| rows.join(part));
+            self.list_rows(content);
             self.push_lane(*lane, content.bytes);
         }
         self.content(parts().fold(Crc32::default(), |sum, part| sum.then(part.crc32)), bytes);
@@ -150,17 +175,55 @@ impl Composer {
             path,
             header,
             bytes,
-            segments,
+            segments: Vec::new(),
+            rows: Some(rows),
         }
+    }
+
+    /// Puts the segments' rows into the manifest, or, where they are too many for it, into a table before it.
+    ///
+    /// # Errors
+    /// As [`FrameEncoder::encode`].
+    pub fn list(&mut self, manifest: &mut Manifest, encoder: &mut FrameEncoder) -> std::io::Result<()> {
+        self.list_within(manifest, MOST_INLINE, encoder)
+    }
+
+    fn list_within(&mut self, manifest: &mut Manifest, most: u64, encoder: &mut FrameEncoder) -> std::io::Result<()> {
+        if let Some(table) = Table::of(manifest, std::mem::take(&mut self.rows), most) {
+            self.major = Major::Two;
+            let pages = table
+                .pages()
+                .map(|(mut text, rows)| Ok((encoder.encode(&mut text)?, rows)));
+            let pages = pages.collect::<std::io::Result<Vec<_>>>()?;
+            let mut entry = self.made(TABLE_ENTRY, pages);
+            put_inline(&mut entry, &std::mem::take(&mut self.rows));
+            manifest.table = Some(entry);
+        }
+        Ok(())
+    }
+
+    /// How many segments there are so far.
+    pub fn segments(&self) -> u64 {
+        self.rows.len() as u64
+    }
+
+    fn list_rows(&mut self, content: &LaneContent) {
+        let begin = self.offset;
+        self.rows.extend(content.rows.iter().map(|row| {
+            let mut row = *row;
+            row.extent.offset += begin;
+            row
+        }));
     }
 
     /// Appends the manifest, the tar's end and the footer; gives the archive's pieces and its length.
     ///
     /// # Errors
     /// As [`FrameEncoder::encode`].
-    pub fn finish(mut self, manifest: &[u8], encoder: &mut FrameEncoder) -> std::io::Result<(Vec<Piece>, u64)> {
-        let frame = encoder.encode(&mut manifest.to_vec())?;
+    pub fn finish(mut self, mut manifest: Vec<u8>, encoder: &mut FrameEncoder) -> std::io::Result<(Vec<Piece>, u64)> {
+        let frame = encoder.encode(&mut manifest)?;
         let (mut trailer, footer) = Tail {
+            major: self.major,
             path: self.name.entry(MANIFEST_ENTRY),
             compression: self.compression,
             mtime: self.mtime,
@@ -219,12 +282,17 @@ impl Composer {
     }
 }
 
-/// An entry of a lane that begins at `offset`.
-fn moved(entry: &Entry, offset: u64) -> Entry {
+/// The rows of a lane's entries.
+fn parts_of(content: &LaneContent) -> impl Iterator<Item = Rows> {
+    content.entries.iter().filter_map(|part| part.entry.rows)
+}
+
+/// An entry of a lane that begins at an offset and a row.
+fn moved(entry: &Entry, (offset, row): (u64, u64)) -> Entry {
     let mut entry = entry.clone();
     entry.header.offset += offset;
-    for segment in &mut entry.segments {
-        segment.extent.offset += offset;
+    if let Some(rows) = &mut entry.rows {
+        rows.first += row;
     }
     entry
 }
@@ -240,6 +308,17 @@ mod tests {
 
     fn name() -> ArchiveName {
         ArchiveName::parse("backup_20261121_020000").expect("a name")
+    }
+
+    /// All that must be said of an archive.
+    fn manifest(metadata: &Entry) -> Manifest {
+        let manifest = serde_json::json!({
+            "format": "mongotar", "version": "1.0", "kind": "full", "name": name(), "created": "", "finished": "", "writer": "",
+            "status": "complete", "payload": "jsonl", "pretty": false, "compression": "none",
+            "source": {"database": "shop", "server": {"version": "6.0.5", "topology": "standalone"}},
+            "consistency": {"level": "none"}, "metadata": metadata, "collections": [],
+        });
+        serde_json::from_value(manifest).expect("a manifest")
     }
 
     fn joined(mut parts: Vec<Part>) -> Vec<u8> {
@@ -277,7 +356,8 @@ mod tests {
                 let held = self.writer.held_bytes().map(<[u8]>::to_vec);
                 let current = self.writer.current_bytes().to_vec();
                 let state = serde_json::from_str(&state).expect("a state");
-                self.writer = ArchiveWriter::resume(state, current, held).expect("its own bytes");
+                let rows = self.writer.rows().to_vec();
+                self.writer = ArchiveWriter::resume(state, rows, current, held).expect("its own bytes");
                 self.encoder = FrameEncoder::new(self.compression).expect("an encoder");
             }
             let entry = self.writer.end(file);
@@ -305,7 +385,15 @@ mod tests {
                 for (at, segments) in entries.iter().enumerate() {
                     expected.push(whole.entry(&format!("{at}.jsonl"), segments));
                 }
-                let (parts, length) = whole.writer.finish(b"the manifest", &mut whole.encoder).expect("memory");
+                let (most, mut manifest) = (u64::from(splits % 40), manifest(&expected[0]));
+                if let Some(table) = whole.writer.list_within(&mut manifest, most) {
+                    for page in table.pages() {
+                        whole.writer.page(page, &mut whole.encoder).expect("memory");
+                    }
+                    whole.writer.end_table(&mut manifest);
+                }
+                let text = serde_json::to_vec(&manifest).expect("JSON");
+                let (parts, length) = whole.writer.finish(text, &mut whole.encoder).expect("memory");
                 whole.parts.extend(parts);
                 let expected_bytes = joined(whole.parts);
                 prop_assert_eq!(expected_bytes.len() as u64, length);
@@ -355,7 +443,10 @@ mod tests {
                         }
                     }
                 }
-                let (pieces, length) = composer.finish(b"the manifest", &mut encoder).expect("memory");
+                let mut manifest = super::tests::manifest(&composed[0]);
+                composer.list_within(&mut manifest, most, &mut encoder).expect("memory");
+                let text = serde_json::to_vec(&manifest).expect("JSON");
+                let (pieces, length) = composer.finish(text, &mut encoder).expect("memory");
                 let bytes: Vec<u8> = pieces
                     .iter()
                     .flat_map(|piece| match piece {

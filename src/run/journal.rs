@@ -101,6 +101,11 @@ impl Journal {
         Ok(bytes)
     }
 
+    /// Where it is.
+    pub fn folder(&self) -> &Location {
+        &self.folder
+    }
+
     /// Where bytes are kept under a name.
     pub fn place(&self, name: &str) -> Location {
         self.folder.join(name)

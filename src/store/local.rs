@@ -13,7 +13,7 @@ use bytes::Bytes;
 use tokio::io::AsyncRead;
 use tokio::task::spawn_blocking;
 
-use super::upload::{Receipt, crc64};
+use super::receipt::{Receipt, crc64};
 use super::{Location, Object, StoreError};
 use crate::archive::{Extent, Part};
 

@@ -1,7 +1,7 @@
 //! Manifests and footers whose checksums are right and whose contents are not: refused with a reason, within bounded memory. And those of a later minor
 //! version, which are read.
 
-use mongotar::archive::{ArchiveError, Compression, FrameEncoder, Payload};
+use mongotar::archive::{ArchiveError, Compression, FrameEncoder, Located, Payload};
 use mongotar::failure::{Failure, FailureKind};
 use mongotar::open::open;
 use mongotar::store::Store;
@@ -271,8 +271,13 @@ fn a_decompression_bomb_costs_what_it_claims_and_no_more() {
         entry.segments[1].extent.length = bomb.stored.len() as u64;
         entry.segments[1].decoded_bytes = CLAIMED;
         entry.segments[1].blake3 = bomb.blake3;
+        let bombed = Located {
+            entry: &entry,
+            index: 1,
+            segment: entry.segments[1],
+        };
         let mut out = Vec::new();
-        let error = opened.decode(&entry, 1, &bomb.stored, &mut out).expect_err("a bomb");
+        let error = opened.decode(bombed, &bomb.stored, &mut out).expect_err("a bomb");
         let ArchiveError::Segment { segment, reason, .. } = &error else {
             panic!("{error}");
         };
