@@ -80,6 +80,9 @@ impl Opened {
                 "it has a table, which the footer's version does not know".to_owned(),
             ));
         }
+        if manifest.version.starts_with("1.") != (footer.major == Major::One) {
+            return Err(damaged("it states another version than the footer".to_owned()));
+        }
         let listed = check_contents(&manifest, footer.trailer.offset).map_err(damaged)?;
         Ok(Self {
             footer,

@@ -64,8 +64,14 @@ impl Table {
 
     /// The pages: the text of each, and how many rows it has.
     pub fn pages(&self) -> impl Iterator<Item = (Vec<u8>, u64)> {
-        let rows = usize::try_from(PAGE_ROWS).unwrap_or(usize::MAX);
-        self.rows.chunks(rows).map(|rows| (page_text(rows), rows.len() as u64))
+        self.pages_of(PAGE_ROWS)
+    }
+
+    /// The same, with so many rows to a page.
+    pub fn pages_of(&self, rows: u64) -> impl Iterator<Item = (Vec<u8>, u64)> {
+        let rows = usize::try_from(rows).unwrap_or(usize::MAX).max(1);
+        let pages = self.rows.chunks(rows);
+        pages.map(|rows| (page_text(rows), rows.len() as u64))
     }
 }
 

@@ -58,11 +58,11 @@ impl Forge {
 
     /// Writes the archive with whatever `tamper` makes of the manifest. Checksums of trailer and footer are right for it.
     pub fn write_tampered(&self, tamper: impl FnOnce(&mut Value)) -> Forged {
-        self.write_listing(table::MOST_INLINE, tamper)
+        self.write_listing(table::MOST_INLINE, table::PAGE_ROWS, tamper)
     }
 
-    /// The same, with no more segments in the manifest than that: a table lists them where there are more.
-    pub fn write_listing(&self, most: u64, tamper: impl FnOnce(&mut Value)) -> Forged {
+    /// The same, with no more segments in the manifest than that: a table lists them where there are more, by pages of so many.
+    pub fn write_listing(&self, most: u64, page: u64, tamper: impl FnOnce(&mut Value)) -> Forged {
         let name = ArchiveName::parse(NAME).expect("an archive's name");
         let mut archive = ArchiveWriter::new(name.clone(), self.compression, PartSchedule::default());
         let mut frames = FrameEncoder::new(self.compression).expect("a codec");
@@ -74,7 +74,7 @@ impl Forge {
             .collect();
         let mut manifest = self.manifest(name, metadata, collections);
         if let Some(table) = archive.list_within(&mut manifest, most) {
-            for page in table.pages() {
+            for page in table.pages_of(page) {
                 archive.page(page, &mut frames).expect("memory");
             }
             archive.end_table(&mut manifest);

@@ -73,7 +73,7 @@ const CODE: u64 = 14_000;
 /// The program's peak resident memory, in kB, looked at until it ends.
 ///
 /// Code that was compiled for working, and not for what ships, is several times as large. What such a program has mapped of its file beyond [`CODE`] is not counted; all else is.
-async fn peak(child: &mut Child) -> u64 {
+pub(super) async fn peak(child: &mut Child) -> u64 {
     let status = format!("/proc/{}/status", child.id());
     let mut peak = 0;
     loop {
@@ -99,7 +99,7 @@ async fn stays_within_the_limit(database: &str, folder: &Location) {
 }
 
 /// The peak of a run that must succeed, in kB.
-async fn peak_of(arguments: &[&str]) -> u64 {
+pub(super) async fn peak_of(arguments: &[&str]) -> u64 {
     let scratch = ScratchDir::new("memory");
     let mut child = Command::new(rig::program(env!("CARGO_BIN_EXE_mongotar")))
         .args(arguments)
