@@ -14,8 +14,10 @@ const LONGEST_REPLY: u64 = 17 << 20;
 /// What encoding a segment takes beside the segment: its text, and what the codec may write. Text is about twice as long as BSON.
 const ENCODING: u64 = 5;
 
-/// What those ahead have together where memory is scarce. A third of what there is more goes to them.
+/// What those ahead have together where memory is scarce. A third of what there is more goes to them, without the parts.
 const LEAST_AHEAD: u64 = 2 << 20;
+/// The part that is being filled, and the one that waits for its entry's header: they are on their way to nowhere yet, so the upload does not count them.
+const PARTS: u64 = 2 * (8 << 20);
 /// How many cursors read one collection at the most.
 const MOST_ABREAST: usize = 4;
 /// How many segments a stretch has at the most, and at the least: shorter ones are not worth a cursor.
@@ -60,7 +62,7 @@ impl Allowance {
             },
             current: Pool::of(memory.share(CURRENT)),
             beside: Pool::of(surplus / 6),
-            ahead: Pool::of(LEAST_AHEAD + surplus / 3),
+            ahead: Pool::of(LEAST_AHEAD + (surplus / 3).saturating_sub(PARTS)),
             abreast: cores.clamp(1, MOST_ABREAST),
             workers: Arc::new(Semaphore::new(workers)),
             most_workers: workers as u64,
