@@ -126,7 +126,11 @@ async fn begin(job: &BackupJob, tools: &Tools, run: Option<&Run>) -> Result<(Upl
     }
     let catalog = select(job, &moment)?;
     let (name, mut upload) = begin_upload(job, tools, run).await?;
-    let archive = ArchiveWriter::new(name.clone(), job.compression, write::schedule(&catalog, tools.memory));
+    let archive = ArchiveWriter::new(
+        name.clone(),
+        job.compression,
+        write::schedule(&catalog, &job.destination, tools.memory),
+    );
     let first = async {
         let mut lane = Begun::new(archive).lane::<()>(job, tools, &mut upload, None)?;
         let metadata = lane

@@ -17,7 +17,7 @@ use crate::extjson::Style;
 use crate::failure::Failure;
 use crate::mongo::{Moment, ReadAt, VANISHED};
 use crate::run::{Memory, rfc3339};
-use crate::store::Upload;
+use crate::store::{Location, Upload};
 
 /// From which memory budget on the parts of an archive are of the usual size.
 const ROOMY: u64 = 128_000_000;
@@ -107,16 +107,17 @@ pub(super) async fn finish<'a, H: Serialize>(
 }
 
 /// The size that an archive of these collections may come to, to choose its parts by.
-pub(super) fn schedule(catalog: &Catalog, memory: Memory) -> PartSchedule {
+pub(super) fn schedule(catalog: &Catalog, destination: &Location, memory: Memory) -> PartSchedule {
     let estimate = catalog
         .collections
         .iter()
         .filter_map(|collection| collection.bytes)
         .sum();
     // Text is larger than BSON, compression smaller; twice the estimate is on the safe side of both.
-    match memory.bytes() >= ROOMY {
-        true => PartSchedule::for_estimate(estimate),
-        false => PartSchedule::small_for_estimate(estimate),
+    match (destination, memory.bytes() >= ROOMY) {
+        (Location::Local(_), _) => PartSchedule::of_file_for_estimate(estimate),
+        (Location::S3 { .. }, true) => PartSchedule::for_estimate(estimate),
+        (Location::S3 { .. }, false) => PartSchedule::small_for_estimate(estimate),
     }
 }
 

@@ -41,10 +41,15 @@ pub struct Upload {
 
 impl Upload {
     pub(super) fn new(sink: Sink, limit: usize) -> Self {
+        let limit = match sink {
+            Sink::S3(_) => limit.max(1),
+            // A file has one lock for whoever writes to it: a second writer waits for the first, and burns a core doing so.
+            Sink::Local(_) => 1,
+        };
         Self {
             sink,
             in_flight: JoinSet::new(),
-            limit: limit.max(1),
+            limit,
             room: u64::MAX,
             on_their_way: Vec::new(),
             receipts: Vec::new(),

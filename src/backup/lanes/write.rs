@@ -81,7 +81,7 @@ async fn write_lane(
             let archive = ArchiveWriter::lane(
                 head.name.clone(),
                 job.compression,
-                write::schedule(&catalog, tools.memory),
+                write::schedule(&catalog, &job.destination, tools.memory),
             );
             (upload, Begun::new(archive), LaneHead { invocations: 1 })
         }
