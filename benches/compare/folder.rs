@@ -45,10 +45,7 @@ pub fn run(scale: Scale) -> Record {
     );
     let archive = programs::file_with_ending(kept.path(), ".tar");
 
-    let mut variants: Vec<Variant<'_>> = vec![(
-        OURS.to_owned(),
-        into_a_folder(&servers, move |servers, folder| ours(servers, folder)),
-    )];
+    let mut variants: Vec<Variant<'_>> = vec![(OURS.to_owned(), into_a_folder(&servers, ours))];
     if let Some(before) = env::var_os("MONGOTAR_BEFORE").map(PathBuf::from) {
         record.condition("earlier", "MONGOTAR_BEFORE names the program");
         let run = move |servers: &Servers, folder: &Path| {

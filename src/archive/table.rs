@@ -108,3 +108,30 @@ pub(super) fn rows_of_page(text: &[u8], expected: u64) -> Result<Vec<Segment>, S
         false => Err(format!("{} rows were read of {expected}", rows.len())),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::archive::{Extent, Segment};
+
+    /// The longest rows, as many as there may be, beside the longest definitions: what a writer may make, a reader takes.
+    #[test]
+    fn what_the_writers_limits_allow_is_within_the_readers() {
+        let longest = Segment {
+            extent: Extent {
+                offset: u64::MAX,
+                length: u64::MAX,
+            },
+            decoded_bytes: u64::MAX,
+            documents: u64::MAX,
+            blake3: blake3::hash(b""),
+        };
+        let page = page_text(&vec![longest; usize::try_from(PAGE_ROWS).expect("some thousands")]);
+        assert!(page.len() as u64 <= MAX_PAGE_BYTES, "{} bytes", page.len());
+        assert_eq!(rows_of_page(&page, PAGE_ROWS).map(|rows| rows[17]), Ok(longest));
+        let row = page.len() as u64 / PAGE_ROWS;
+        assert!(MOST_INLINE * row + MAX_DEFINITIONS_BYTES < MAX_MANIFEST_BYTES);
+        assert!(rows_of_page(&page[1..], PAGE_ROWS).is_err());
+        assert!(rows_of_page(&page, PAGE_ROWS - 1).is_err());
+    }
+}
