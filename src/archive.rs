@@ -20,15 +20,19 @@ pub mod format {}
 mod compose;
 mod coverage;
 mod crc;
+mod entry;
+mod error;
 mod footer;
 pub mod foreign;
 mod frame;
 mod join;
+mod listed;
 mod manifest;
 mod name;
 mod part;
 mod reader;
 mod recognise;
+pub mod table;
 mod tail;
 mod tar_header;
 mod writer;
@@ -36,15 +40,17 @@ mod writer;
 pub(crate) use crate::digest::hex_sum;
 pub use compose::{Composer, LaneContent, LaneEntry, Piece};
 pub use coverage::Coverage;
-pub use footer::{FOOTER_SUFFIX, Footer};
+pub use entry::{Entry, Extent, Region, Rows, Segment};
+pub use error::ArchiveError;
+pub use footer::{FOOTER_SUFFIX, Footer, Major};
 pub use frame::{Compression, FrameEncoder, MAX_SEGMENT_BYTES, StoredFrame};
 pub use join::{JoinedPart, join};
 pub use manifest::{
-    ClusterTime, Consistency, ConsistencyLevel, Entry, Exception, Extent, FORMAT_VERSION, Manifest, Payload, Region,
-    Saved, SavedStatus, Segment, Source, Status,
+    ClusterTime, Consistency, ConsistencyLevel, Exception, FORMAT_VERSION, FORMAT_VERSION_WITH_TABLE, Manifest,
+    Payload, Saved, SavedStatus, Source, Status,
 };
 pub use name::{ArchiveName, EntryName, MANIFEST_ENTRY, METADATA_ENTRY};
 pub use part::{AssemblerState, MAX_PARTS, MIN_PART_BYTES, Part, PartAssembler, PartSchedule};
-pub use reader::{ArchiveError, Opened};
+pub use reader::{Located, Opened};
 pub use recognise::{is_ours, sniff};
 pub use writer::{ArchiveWriter, WriterState};

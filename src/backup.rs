@@ -11,10 +11,13 @@
 
 mod abreast;
 mod allowance;
+mod chapters;
 mod continued;
 mod cut;
+mod growth;
 mod lane;
 mod lanes;
+mod metadata;
 mod pipeline;
 mod reader;
 mod report;
@@ -22,6 +25,7 @@ mod request;
 mod retention;
 mod segment;
 mod several;
+mod shares;
 mod state;
 mod write;
 
@@ -123,11 +127,15 @@ async fn begin(job: &BackupJob, tools: &Tools, run: Option<&Run>) -> Result<(Upl
     }
     let catalog = select(job, &moment)?;
     let (name, mut upload) = begin_upload(job, tools, run).await?;
-    let archive = ArchiveWriter::new(name.clone(), job.compression, write::schedule(&catalog, tools.memory));
+    let archive = ArchiveWriter::new(
+        name.clone(),
+        job.compression,
+        write::schedule(&catalog, &job.destination, tools.memory),
+    );
     let first = async {
         let mut lane = Begun::new(archive).lane::<()>(job, tools, &mut upload, None)?;
         let metadata = lane
-            .small_entry(METADATA_ENTRY, &write::metadata_text(&catalog))
+            .small_entry(METADATA_ENTRY, &metadata::metadata_text(&catalog)?)
             .await?;
         Ok((metadata, Begun::new(lane.archive)))
     };
@@ -272,8 +280,8 @@ async fn write_and_commit(
         )
     })?;
     let done = std::mem::take(&mut lane.progress);
-    let manifest = write::manifest(lane.job, head, catalog, metadata, done.saved, done.exceptions);
-    let (upload, keeper) = Box::pin(write::finish(lane, &manifest)).await?;
+    let mut manifest = write::manifest(lane.job, head, catalog, metadata, done.saved, done.exceptions);
+    let (upload, keeper) = Box::pin(write::finish(lane, &mut manifest)).await?;
     if let Some(keeper) = keeper {
         let stage = Stage::Committing {
             upload: upload.state().await?,
@@ -300,7 +308,7 @@ async fn abort(upload: Upload, first: &Failure) {
 /// The manifest's copy beside the archive. The archive is whole without it, so a failure is a warning.
 async fn put_sidecar(job: &BackupJob, tools: &Tools, manifest: &Manifest) -> Result<Location, String> {
     let location = job.destination.join(&manifest.name.sidecar());
-    let text = write::manifest_text(manifest);
+    let text = metadata::manifest_text(manifest).map_err(|failure| failure.message)?;
     let text = bytes::Bytes::from(text);
     let store = tagged(job, tools, &manifest.name);
     match store.put(&location, text.clone(), "application/json").await {

@@ -9,6 +9,7 @@
 mod chunk;
 mod foreign;
 mod native;
+mod pages;
 
 use std::sync::Arc;
 
@@ -81,6 +82,8 @@ pub struct ArchiveFile {
     pub form: Form,
     /// How much of it may be on its way at a time.
     memory: Memory,
+    /// What was read last of the table that lists its segments.
+    pages: Arc<pages::Pages>,
 }
 
 /// Who wrote an archive.
@@ -150,6 +153,7 @@ pub async fn open(store: &Store, source: impl Into<Source<'_>>) -> Result<Archiv
         object,
         form,
         memory: Memory::default(),
+        pages: Arc::default(),
     })
 }
 

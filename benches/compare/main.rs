@@ -1,4 +1,4 @@
-//! Comparisons on real servers: `cargo bench --bench compare -- [backup] [restore] [memory] [many] [codec] [start] [--quick]`.
+//! Comparisons on real servers: `cargo bench --bench compare -- [backup] [folder] [restore] [memory] [many] [codec] [start] [--quick]`.
 //!
 //! Each mode sets up what it needs, prints its tables, and writes a record into `benches/runs/`; without a mode all of them run. The program fails
 //! when a target is missed. `--quick` works on a tenth of the data, once, and keeps no record. What the numbers mean is in `benches/README.md`.
@@ -9,6 +9,7 @@ mod codec;
 mod dataset;
 mod delay;
 mod discard;
+mod folder;
 mod machine;
 mod many;
 mod measure;
@@ -28,9 +29,10 @@ use record::Record;
 
 type Mode = fn(Scale) -> Record;
 
-const MODES: [(&str, Mode); 6] = [
+const MODES: [(&str, Mode); 7] = [
     ("codec", codec::run),
     ("backup", backup::run),
+    ("folder", folder::run),
     ("restore", restore::run),
     ("memory", memory::run),
     ("many", many::run),
@@ -79,7 +81,7 @@ fn main() -> ExitCode {
             mode if MODES.iter().any(|(name, _)| *name == mode) => chosen.push(mode.to_owned()),
             other => {
                 eprintln!(
-                    "unknown argument {other:?}: use backup, restore, memory, many, codec, start, serve, --quick"
+                    "unknown argument {other:?}: use backup, folder, restore, memory, many, codec, start, serve, --quick"
                 );
                 return ExitCode::from(2);
             }

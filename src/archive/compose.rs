@@ -8,10 +8,14 @@
 use serde::{Deserialize, Serialize};
 
 use super::crc::Crc32;
+use super::footer::Major;
 use super::frame::Place;
+use super::table::{MOST_INLINE, TABLE_ENTRY, Table, put_inline};
 use super::tail::Tail;
 use super::tar_header::{HeaderPlan, padding};
-use super::{ArchiveName, Compression, Entry, Extent, FrameEncoder, MANIFEST_ENTRY, Region, Segment};
+use super::{
+    ArchiveName, Compression, Entry, Extent, FrameEncoder, MANIFEST_ENTRY, Manifest, Region, Rows, Segment, StoredFrame,
+};
 
 /// What one worker has written.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -20,6 +24,9 @@ pub struct LaneContent {
     pub bytes: u64,
     /// Its entries, in the order in which they lie there. Extents count from the lane's beginning.
     pub entries: Vec<LaneEntry>,
+    /// The rows of all segments; they are kept beside what is said of the lane, since they are many.
+    #[serde(skip)]
+    pub rows: Vec<Segment>,
 }
 
 /// An entry of a lane.
@@ -67,6 +74,9 @@ pub struct Composer {
     padding: usize,
     tar_crc32: Crc32,
     pieces: Vec<Piece>,
+    /// Every segment so far, of all entries.
+    rows: Vec<Segment>,
+    major: Major,
 }
 
 impl Composer {
@@ -80,6 +90,8 @@ impl Composer {
             padding: 0,
             tar_crc32: Crc32::default(),
             pieces: Vec::new(),
+            rows: Vec::new(),
+            major: Major::One,
         }
     }
 
@@ -89,25 +101,38 @@ impl Composer {
     /// As [`FrameEncoder::encode`].
     pub fn entry(&mut self, file: &str, content: &[u8], encoder: &mut FrameEncoder) -> std::io::Result<Entry> {
         let frame = encoder.encode(&mut content.to_vec())?;
+        Ok(self.made(file, vec![(frame, 0)]))
+    }
+
+    /// An entry of frames, each with what it counts.
+    fn made(&mut self, file: &str, frames: Vec<(StoredFrame, u64)>) -> Entry {
         let path = self.name.entry(file);
-        let header = self.header(&path, frame.decoded_bytes);
-        let segment = Segment {
-            extent: Extent {
-                offset: self.offset,
-                length: frame.stored.len() as u64,
-            },
-            decoded_bytes: frame.decoded_bytes,
-            documents: 0,
-            blake3: frame.blake3,
-        };
-        self.content(Crc32::of_run(frame.crc32, frame.decoded_bytes), frame.decoded_bytes);
-        self.push(Piece::Bytes(frame.stored));
-        Ok(Entry {
+        let bytes = frames.iter().map(|(frame, _)| frame.decoded_bytes).sum();
+        let header = self.header(&path, bytes);
+        let (mut rows, mut crc32) = (Rows::from(self.rows.len() as u64), Crc32::default());
+        for (frame, documents) in frames {
+            let segment = Segment {
+                extent: Extent {
+                    offset: self.offset,
+                    length: frame.stored.len() as u64,
+                },
+                decoded_bytes: frame.decoded_bytes,
+                documents,
+                blake3: frame.blake3,
+            };
+            rows.add(&segment);
+            self.rows.push(segment);
+            crc32 = crc32.then(Crc32::of_run(frame.crc32, frame.decoded_bytes));
+            self.push(Piece::Bytes(frame.stored));
+        }
+        self.content(crc32, bytes);
+        Entry {
             path,
             header,
-            bytes: frame.decoded_bytes,
-            segments: vec![segment],
-        })
+            bytes,
+            segments: Vec::new(),
+            rows: Some(rows),
+        }
     }
 
     /// Adds a lane of whole entries; gives them as they lie in the archive.
@@ -117,7 +142,8 @@ impl Composer {
             return entries;
         };
         let header = self.header(&first.entry.path, first.entry.bytes);
-        let begin = self.offset;
+        let begin = (self.offset, self.rows.len() as u64);
+        self.list_rows(content);
         entries.push(Entry {
             header,
             ..moved(&first.entry, begin)
@@ -138,11 +164,10 @@ impl Composer {
         let parts = || lanes.iter().flat_map(|(_, content)| &content.entries);
         let bytes = parts().map(|part| part.entry.bytes).sum();
         let header = self.header(&path, bytes);
-        let mut segments = Vec::new();
+        let mut rows = Rows::from(self.rows.len() as u64);
         for (lane, content) in lanes {
-            for part in &content.entries {
-                segments.extend(moved(&part.entry, self.offset).segments);
-            }
+            parts_of(content).for_each(|part| rows.join(part));
+            self.list_rows(content);
             self.push_lane(*lane, content.bytes);
         }
         self.content(parts().fold(Crc32::default(), |sum, part| sum.then(part.crc32)), bytes);
@@ -150,17 +175,55 @@ impl Composer {
             path,
             header,
             bytes,
-            segments,
+            segments: Vec::new(),
+            rows: Some(rows),
         }
+    }
+
+    /// Puts the segments' rows into the manifest, or, where they are too many for it, into a table before it.
+    ///
+    /// # Errors
+    /// As [`FrameEncoder::encode`].
+    pub fn list(&mut self, manifest: &mut Manifest, encoder: &mut FrameEncoder) -> std::io::Result<()> {
+        self.list_within(manifest, MOST_INLINE, encoder)
+    }
+
+    fn list_within(&mut self, manifest: &mut Manifest, most: u64, encoder: &mut FrameEncoder) -> std::io::Result<()> {
+        if let Some(table) = Table::of(manifest, std::mem::take(&mut self.rows), most) {
+            self.major = Major::Two;
+            let pages = table
+                .pages()
+                .map(|(mut text, rows)| Ok((encoder.encode(&mut text)?, rows)));
+            let pages = pages.collect::<std::io::Result<Vec<_>>>()?;
+            let mut entry = self.made(TABLE_ENTRY, pages);
+            put_inline(&mut entry, &std::mem::take(&mut self.rows));
+            manifest.table = Some(entry);
+        }
+        Ok(())
+    }
+
+    /// How many segments there are so far.
+    pub fn segments(&self) -> u64 {
+        self.rows.len() as u64
+    }
+
+    fn list_rows(&mut self, content: &LaneContent) {
+        let begin = self.offset;
+        self.rows.extend(content.rows.iter().map(|row| {
+            let mut row = *row;
+            row.extent.offset += begin;
+            row
+        }));
     }
 
     /// Appends the manifest, the tar's end and the footer; gives the archive's pieces and its length.
     ///
     /// # Errors
     /// As [`FrameEncoder::encode`].
-    pub fn finish(mut self, manifest: &[u8], encoder: &mut FrameEncoder) -> std::io::Result<(Vec<Piece>, u64)> {
-        let frame = encoder.encode(&mut manifest.to_vec())?;
+    pub fn finish(mut self, mut manifest: Vec<u8>, encoder: &mut FrameEncoder) -> std::io::Result<(Vec<Piece>, u64)> {
+        let frame = encoder.encode(&mut manifest)?;
         let (mut trailer, footer) = Tail {
+            major: self.major,
             path: self.name.entry(MANIFEST_ENTRY),
             compression: self.compression,
             mtime: self.mtime,
@@ -219,157 +282,20 @@ impl Composer {
     }
 }
 
-/// An entry of a lane that begins at `offset`.
-fn moved(entry: &Entry, offset: u64) -> Entry {
+/// The rows of a lane's entries.
+fn parts_of(content: &LaneContent) -> impl Iterator<Item = Rows> {
+    content.entries.iter().filter_map(|part| part.entry.rows)
+}
+
+/// An entry of a lane that begins at an offset and a row.
+fn moved(entry: &Entry, (offset, row): (u64, u64)) -> Entry {
     let mut entry = entry.clone();
     entry.header.offset += offset;
-    for segment in &mut entry.segments {
-        segment.extent.offset += offset;
+    if let Some(rows) = &mut entry.rows {
+        rows.first += row;
     }
     entry
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::archive::{ArchiveWriter, Part, PartSchedule};
-    use proptest::prelude::*;
-
-    /// Segments of one entry, each with its text.
-    type Segments = Vec<Vec<u8>>;
-
-    fn name() -> ArchiveName {
-        ArchiveName::parse("backup_20261121_020000").expect("a name")
-    }
-
-    fn joined(mut parts: Vec<Part>) -> Vec<u8> {
-        parts.sort_by_key(|part| part.number);
-        parts.into_iter().flat_map(|part| part.bytes).collect()
-    }
-
-    struct Writing {
-        writer: ArchiveWriter,
-        encoder: FrameEncoder,
-        parts: Vec<Part>,
-        compression: Compression,
-    }
-
-    impl Writing {
-        fn new(writer: ArchiveWriter, compression: Compression) -> Self {
-            Self {
-                writer,
-                encoder: FrameEncoder::new(compression).expect("an encoder"),
-                parts: Vec::new(),
-                compression,
-            }
-        }
-
-        fn entry(&mut self, file: &str, segments: &[Vec<u8>]) -> Entry {
-            self.writer.begin(&[file]);
-            for segment in segments {
-                let frame = self.encoder.encode(&mut segment.clone()).expect("memory");
-                self.writer.segment(&frame, 1);
-                // Another invocation goes on in the middle of it.
-                while let Some(part) = self.writer.next_part() {
-                    self.parts.push(part);
-                }
-                let state = serde_json::to_string(&self.writer.state()).expect("JSON");
-                let held = self.writer.held_bytes().map(<[u8]>::to_vec);
-                let current = self.writer.current_bytes().to_vec();
-                let state = serde_json::from_str(&state).expect("a state");
-                self.writer = ArchiveWriter::resume(state, current, held).expect("its own bytes");
-                self.encoder = FrameEncoder::new(self.compression).expect("an encoder");
-            }
-            let entry = self.writer.end(file);
-            while let Some(part) = self.writer.next_part() {
-                self.parts.push(part);
-            }
-            entry
-        }
-    }
-
-    fn entries() -> impl Strategy<Value = Vec<Segments>> {
-        let segment = prop::collection::vec(any::<u8>(), 1..900);
-        prop::collection::vec(prop::collection::vec(segment, 0..5), 1..7)
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(64))]
-        /// However the work is divided, what comes of it is what one worker would have written.
-        #[test]
-        fn an_archive_of_lanes_is_that_of_one_worker(entries in entries(), cuts in any::<u32>(), splits in any::<u32>()) {
-            for compression in Compression::ALL {
-                let schedule = PartSchedule::default();
-                let mut whole = Writing::new(ArchiveWriter::new(name(), compression, schedule), compression);
-                let mut expected = vec![whole.writer.entry("first.json", b"{}", &mut whole.encoder).expect("memory")];
-                for (at, segments) in entries.iter().enumerate() {
-                    expected.push(whole.entry(&format!("{at}.jsonl"), segments));
-                }
-                let (parts, length) = whole.writer.finish(b"the manifest", &mut whole.encoder).expect("memory");
-                whole.parts.extend(parts);
-                let expected_bytes = joined(whole.parts);
-                prop_assert_eq!(expected_bytes.len() as u64, length);
-
-                // Lanes of whole entries, and entries that are split between two lanes.
-                let mut lanes: Vec<(Vec<u8>, LaneContent)> = Vec::new();
-                let mut composer = Composer::new(name(), compression);
-                let mut encoder = FrameEncoder::new(compression).expect("an encoder");
-                let mut composed = vec![composer.entry("first.json", b"{}", &mut encoder).expect("memory")];
-                let mut write = |entries: &[(String, &[Vec<u8>])]| {
-                    let mut lane = Writing::new(ArchiveWriter::lane(name(), compression, schedule), compression);
-                    for (file, segments) in entries {
-                        lane.entry(file, segments);
-                    }
-                    let (parts, content) = lane.writer.finish_lane();
-                    lane.parts.extend(parts);
-                    lanes.push((joined(lane.parts), content));
-                    lanes.len() as u32 - 1
-                };
-                let mut numbers: Vec<(Option<String>, Vec<u32>)> = Vec::new();
-                let mut packed: Vec<(String, &[Vec<u8>])> = Vec::new();
-                for (at, segments) in entries.iter().enumerate() {
-                    let file = format!("{at}.jsonl");
-                    if splits >> at & 1 == 1 {
-                        if !packed.is_empty() {
-                            numbers.push((None, vec![write(&std::mem::take(&mut packed))]));
-                        }
-                        let (one, two) = segments.split_at(segments.len() / 2);
-                        let lanes = vec![write(&[(file.clone(), one)]), write(&[(file.clone(), two)])];
-                        numbers.push((Some(file), lanes));
-                    } else {
-                        packed.push((file, segments));
-                        if cuts >> at & 1 == 1 {
-                            numbers.push((None, vec![write(&std::mem::take(&mut packed))]));
-                        }
-                    }
-                }
-                if !packed.is_empty() {
-                    numbers.push((None, vec![write(&packed)]));
-                }
-                for (file, of) in &numbers {
-                    match file {
-                        None => composed.extend(composer.lane(of[0], &lanes[of[0] as usize].1)),
-                        Some(file) => {
-                            let of: Vec<_> = of.iter().map(|&lane| (lane, &lanes[lane as usize].1)).collect();
-                            composed.push(composer.split(file, &of));
-                        }
-                    }
-                }
-                let (pieces, length) = composer.finish(b"the manifest", &mut encoder).expect("memory");
-                let bytes: Vec<u8> = pieces
-                    .iter()
-                    .flat_map(|piece| match piece {
-                        Piece::Bytes(bytes) => bytes.clone(),
-                        Piece::Lane { lane, extent } => {
-                            let from = extent.offset as usize;
-                            lanes[*lane as usize].0[from..from + extent.length as usize].to_vec()
-                        }
-                    })
-                    .collect();
-                prop_assert_eq!(&composed, &expected);
-                prop_assert_eq!(bytes.len() as u64, length);
-                prop_assert!(bytes == expected_bytes, "{:?}: other bytes", compression);
-            }
-        }
-    }
-}
+mod tests;

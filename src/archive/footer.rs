@@ -1,18 +1,16 @@
 //! The footer (FORMAT 6): the fixed-size end of an archive, from which everything else is found.
 
+use super::error::ArchiveError;
 use super::frame::{MAX_GLUE_BYTES, max_stored};
-use super::reader::ArchiveError;
+use super::table::MAX_MANIFEST_BYTES;
 use super::{Compression, Extent};
 
 /// How many bytes of an object's end hold the footer in every form.
 pub const FOOTER_SUFFIX: u64 = 512;
 
 const MAGIC: &[u8; 8] = b"MONGOTAR";
-const MAJOR: u16 = 1;
 const MINOR: u16 = 0;
 const PAYLOAD: usize = 128;
-/// The largest manifest that is read: enough for a Toc of some two million segments.
-const MAX_MANIFEST_BYTES: u64 = 512 << 20;
 /// The longest trailer: the manifest between two glue frames. It is read whole, so this bounds what a footer can make a reader take into memory.
 const MAX_TRAILER_BYTES: u64 = max_stored(MAX_MANIFEST_BYTES) + 2 * MAX_GLUE_BYTES;
 const SIGNED: usize = 96;
@@ -21,9 +19,20 @@ const GZIP_HEAD: [u8; 16] = [0x1f, 0x8b, 8, 4, 0, 0, 0, 0, 0, 0xff, 132, 0, b'M'
 const GZIP_TAIL: [u8; 10] = [3, 0, 0, 0, 0, 0, 0, 0, 0, 0];
 const ZSTD_HEAD: [u8; 8] = [0x5d, 0x2a, 0x4d, 0x18, 128, 0, 0, 0];
 
+/// The major version of an archive's format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Major {
+    /// The manifest lists every segment.
+    One = 1,
+    /// It may list pages of a table that does.
+    Two = 2,
+}
+
 /// Where the manifest is, and what the trailer's bytes must hash to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Footer {
+    /// What a reader must know.
+    pub major: Major,
     /// The archive's form.
     pub compression: Compression,
     /// The trailer: the manifest's header, the manifest and the tar's end.
@@ -47,7 +56,7 @@ impl Footer {
     pub(super) fn encode(&self) -> Vec<u8> {
         let mut payload = Vec::with_capacity(PAYLOAD);
         payload.extend_from_slice(MAGIC);
-        payload.extend_from_slice(&MAJOR.to_le_bytes());
+        payload.extend_from_slice(&(self.major as u16).to_le_bytes());
         payload.extend_from_slice(&MINOR.to_le_bytes());
         payload.extend_from_slice(&[code(self.compression), 0, 0, 0]);
         for number in [
@@ -108,13 +117,14 @@ impl Footer {
         if blake3::hash(&payload[..SIGNED]) != hash(SIGNED) {
             return Err(damaged("its checksum does not match"));
         }
-        let major = u16::from_le_bytes([payload[8], payload[9]]);
-        if major != MAJOR {
-            return Err(ArchiveError::Version(format!(
-                "{major}.{}",
-                u16::from_le_bytes([payload[10], payload[11]])
-            )));
-        }
+        let major = match u16::from_le_bytes([payload[8], payload[9]]) {
+            1 => Major::One,
+            2 => Major::Two,
+            later => {
+                let minor = u16::from_le_bytes([payload[10], payload[11]]);
+                return Err(ArchiveError::Version(format!("{later}.{minor}")));
+            }
+        };
         let footer_offset = number(48);
         let found_at = object_bytes.checked_sub(Self::length(compression) as u64);
         if payload[12] != code(compression) || found_at != Some(footer_offset) {
@@ -136,6 +146,7 @@ impl Footer {
             return Err(damaged("the manifest claims to be longer than any can be"));
         }
         Ok(Self {
+            major,
             compression,
             trailer: Extent {
                 offset: trailer,
@@ -172,6 +183,7 @@ mod tests {
 
     fn footer(compression: Compression) -> Footer {
         Footer {
+            major: Major::Two,
             compression,
             trailer: Extent {
                 offset: 1000,

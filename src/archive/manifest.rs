@@ -1,16 +1,17 @@
 //! The manifest (FORMAT 5): what was saved, and where every byte of it lies.
 
-use serde::de::{self, SeqAccess, Visitor};
-use serde::ser::SerializeTuple as _;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
+use super::entry::Entry;
 use super::{ArchiveName, Compression};
 use crate::catalog::{Definition, Kind, LeftOut, Selection, Server};
 use crate::digest::{Digest, Hashing, Sum};
 
-/// The version that is written. Readers accept every minor version of the same major one.
+/// The version that is written, unless there is a [`table`](Manifest::table). Readers accept every minor version of the major ones they know.
 pub const FORMAT_VERSION: &str = "1.0";
+/// The version of an archive whose segments are listed in a table of their own. Readers of version 1 refuse it by its number.
+pub const FORMAT_VERSION_WITH_TABLE: &str = "2.0";
 
 /// The table of contents and the description of one archive.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -57,6 +58,9 @@ pub struct Manifest {
     /// Collections of the server's own that every backup leaves out, sorted by name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left_out: Vec<LeftOut>,
+    /// The entry that lists the segments of all others, where they are too many for the manifest. Its own segments are [pages](super::table).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub table: Option<Entry>,
 }
 
 impl Manifest {
@@ -71,7 +75,16 @@ impl Manifest {
             .collections
             .iter()
             .flat_map(|saved| saved.definition.iter().chain(&saved.entry));
-        std::iter::once(&self.metadata).chain(of_collections)
+        std::iter::once(&self.metadata).chain(of_collections).chain(&self.table)
+    }
+
+    /// Every entry whose segments the table lists, where there is one.
+    pub(super) fn entries_mut(&mut self) -> impl Iterator<Item = &mut Entry> {
+        let of_collections = self
+            .collections
+            .iter_mut()
+            .flat_map(|saved| saved.definition.iter_mut().chain(&mut saved.entry));
+        std::iter::once(&mut self.metadata).chain(of_collections)
     }
 }
 
@@ -270,11 +283,7 @@ impl Saved {
 
     /// How many bytes of the object hold its documents.
     pub fn stored_bytes(&self) -> u64 {
-        self.entry
-            .iter()
-            .flat_map(|entry| &entry.segments)
-            .map(|segment| segment.extent.length)
-            .sum()
+        self.entry.as_ref().map_or(0, Entry::stored_bytes)
     }
 }
 
@@ -289,121 +298,6 @@ pub enum SavedStatus {
     Partial,
     /// Not read at all.
     Failed,
-}
-
-/// A run of bytes in the object.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Extent {
-    /// Where it begins.
-    pub offset: u64,
-    /// How long it is.
-    pub length: u64,
-}
-
-impl Extent {
-    /// The offset after the last byte; `None` where no object can be that long.
-    pub fn end(self) -> Option<u64> {
-        self.offset.checked_add(self.length)
-    }
-}
-
-/// An extent and the checksum of its bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Region {
-    /// Where it begins.
-    pub offset: u64,
-    /// How long it is.
-    pub length: u64,
-    /// BLAKE3 of its bytes.
-    #[serde(with = "hex_hash")]
-    pub blake3: blake3::Hash,
-}
-
-/// A tar member, as the manifest knows it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Entry {
-    /// Its path in the tar.
-    pub path: String,
-    /// The glue frame with its header.
-    pub header: Region,
-    /// Its content's length.
-    pub bytes: u64,
-    /// Its content.
-    pub segments: Vec<Segment>,
-}
-
-/// An independent frame. In JSON a row: `[offset, stored length, decoded length, documents, blake3]`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Segment {
-    /// Where it is stored.
-    pub extent: Extent,
-    /// How many bytes it decodes to.
-    pub decoded_bytes: u64,
-    /// How many whole documents that is.
-    pub documents: u64,
-    /// BLAKE3 of the stored bytes.
-    pub blake3: blake3::Hash,
-}
-
-impl Serialize for Segment {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut row = serializer.serialize_tuple(5)?;
-        row.serialize_element(&self.extent.offset)?;
-        row.serialize_element(&self.extent.length)?;
-        row.serialize_element(&self.decoded_bytes)?;
-        row.serialize_element(&self.documents)?;
-        row.serialize_element(self.blake3.to_hex().as_str())?;
-        row.end()
-    }
-}
-
-impl<'de> Deserialize<'de> for Segment {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Row;
-        impl<'de> Visitor<'de> for Row {
-            type Value = Segment;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a row [offset, stored length, decoded length, documents, blake3]")
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut row: A) -> Result<Segment, A::Error> {
-                let mut number = |at| {
-                    row.next_element::<u64>()?
-                        .ok_or_else(|| de::Error::invalid_length(at, &"5"))
-                };
-                let extent = Extent {
-                    offset: number(0)?,
-                    length: number(1)?,
-                };
-                let (decoded_bytes, documents) = (number(2)?, number(3)?);
-                let hash = row
-                    .next_element::<String>()?
-                    .ok_or_else(|| de::Error::invalid_length(4, &"5"))?;
-                // A later minor version may add columns.
-                while row.next_element::<de::IgnoredAny>()?.is_some() {}
-                Ok(Segment {
-                    extent,
-                    decoded_bytes,
-                    documents,
-                    blake3: blake3::Hash::from_hex(&hash).map_err(de::Error::custom)?,
-                })
-            }
-        }
-        deserializer.deserialize_seq(Row)
-    }
-}
-
-mod hex_hash {
-    use serde::{Deserialize as _, Deserializer, Serializer, de};
-
-    pub(super) fn serialize<S: Serializer>(hash: &blake3::Hash, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(hash.to_hex().as_str())
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<blake3::Hash, D::Error> {
-        blake3::Hash::from_hex(String::deserialize(deserializer)?).map_err(de::Error::custom)
-    }
 }
 
 mod hashing {

@@ -15,6 +15,8 @@ pub const MAX_PARTS: u32 = 10_000;
 pub(super) const MAX_PART_BYTES: u64 = 5 << 30;
 /// The first parts' size where nothing is known of the archive's.
 const DEFAULT_BASE: u64 = 8 << 20;
+/// The first parts' size where an archive goes into a file.
+const FILE_BASE: u64 = 1 << 20;
 /// Parts double after each run of so many.
 const RUN: u32 = 1_000;
 
@@ -42,6 +44,11 @@ impl PartSchedule {
     /// As [`Self::for_estimate`], from S3's smallest parts on: they take less memory, and more requests.
     pub fn small_for_estimate(bytes: u64) -> Self {
         Self { base: MIN_PART_BYTES }.at_least(bytes)
+    }
+
+    /// As [`Self::for_estimate`], for a file, which takes parts of any size: so small that they are written while the processor still has them at hand.
+    pub fn of_file_for_estimate(bytes: u64) -> Self {
+        Self { base: FILE_BASE }.at_least(bytes)
     }
 
     fn at_least(self, bytes: u64) -> Self {

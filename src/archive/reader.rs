@@ -1,74 +1,13 @@
 //! Opening an archive of ours and decoding its segments, every one checked (FORMAT 6, 7).
 
-use std::collections::HashSet;
-
 use bytes::Bytes;
-use thiserror::Error;
 
-use super::frame::{MAX_GLUE_BYTES, MAX_SEGMENT_BYTES, check_content, decode_frame, max_stored};
-use super::{ArchiveName, Compression, Entry, Extent, Footer, Manifest, Segment};
-use crate::failure::{Failure, FailureKind};
-
-/// Why an archive cannot be trusted, or read.
-#[derive(Debug, Error, Clone, PartialEq, Eq)]
-pub enum ArchiveError {
-    /// There is no footer.
-    #[error(
-        "no footer at the end: the object is truncated, or was not written by mongotar. Compare its size with the manifest beside it; \
-         what is there can still be extracted with tar"
-    )]
-    NoFooter,
-    /// The footer is there, and wrong.
-    #[error("the footer is damaged: {0}")]
-    Footer(String),
-    /// The archive is of a format that this program does not know.
-    #[error("the archive has format version {0}, which this version of mongotar does not read: use a newer one")]
-    Version(String),
-    /// The trailer or the manifest in it.
-    #[error("the manifest at offset {offset} is damaged: {reason}")]
-    Manifest {
-        /// Where the trailer begins.
-        offset: u64,
-        /// What is wrong.
-        reason: String,
-    },
-    /// A segment.
-    #[error("{entry}, segment {segment} (offset {offset}, {length} bytes) is damaged: {reason}")]
-    Segment {
-        /// The entry's path.
-        entry: String,
-        /// Which of its segments, from 0.
-        segment: usize,
-        /// Where it is stored.
-        offset: u64,
-        /// How long it is stored.
-        length: u64,
-        /// What is wrong.
-        reason: String,
-    },
-    /// A tar header.
-    #[error("{entry}: its tar header (offset {offset}, {length} bytes) is damaged: {reason}")]
-    Header {
-        /// The entry's path.
-        entry: String,
-        /// Where the glue begins.
-        offset: u64,
-        /// How long it is.
-        length: u64,
-        /// What is wrong.
-        reason: String,
-    },
-}
-
-impl From<ArchiveError> for Failure {
-    fn from(error: ArchiveError) -> Self {
-        let kind = match error {
-            ArchiveError::Version(_) => FailureKind::ArchiveUnsupported,
-            _ => FailureKind::ArchiveDamaged,
-        };
-        Self::new(kind, error.to_string())
-    }
-}
+use super::error::ArchiveError;
+use super::footer::{Footer, Major};
+use super::frame::{check_content, decode_frame};
+use super::listed::{Listed, check_contents};
+use super::table::rows_of_page;
+use super::{Compression, Entry, Manifest, Segment};
 
 /// An archive whose footer, trailer and manifest have been checked.
 #[derive(Clone, Debug)]
@@ -77,6 +16,32 @@ pub struct Opened {
     pub footer: Footer,
     /// The manifest.
     pub manifest: Manifest,
+    /// Where its rows are.
+    listed: Listed,
+}
+
+/// One segment of an entry.
+#[derive(Clone, Copy, Debug)]
+pub struct Located<'a> {
+    /// The entry.
+    pub entry: &'a Entry,
+    /// Which of its segments, from 0.
+    pub index: usize,
+    /// Where it lies.
+    pub segment: Segment,
+}
+
+impl Located<'_> {
+    /// The error that names it.
+    pub fn damaged(&self, reason: String) -> ArchiveError {
+        ArchiveError::Segment {
+            entry: self.entry.path.clone(),
+            segment: self.index,
+            offset: self.segment.extent.offset,
+            length: self.segment.extent.length,
+            reason,
+        }
+    }
 }
 
 impl Opened {
@@ -110,47 +75,87 @@ impl Opened {
         if manifest.compression != footer.compression {
             return Err(damaged("it states another compression than the footer".to_owned()));
         }
-        check_contents(&manifest, footer.trailer.offset).map_err(damaged)?;
-        Ok(Self { footer, manifest })
+        if manifest.table.is_some() && footer.major == Major::One {
+            return Err(damaged(
+                "it has a table, which the footer's version does not know".to_owned(),
+            ));
+        }
+        if manifest.version.starts_with("1.") != (footer.major == Major::One) {
+            return Err(damaged("it states another version than the footer".to_owned()));
+        }
+        let listed = check_contents(&manifest, footer.trailer.offset).map_err(damaged)?;
+        Ok(Self {
+            footer,
+            manifest,
+            listed,
+        })
     }
 
-    /// Checks and decodes segment `index` of `entry` from its stored bytes into `out`, which is cleared first.
+    /// Which page of the table lists segment `index` of `entry`, and as which of its rows; `None` where the manifest does it itself.
+    pub fn page_of(&self, entry: &Entry, index: usize) -> Option<(usize, usize)> {
+        self.listed.page_of(entry.rows?.first + index as u64)
+    }
+
+    /// Where page `page` of the table lies.
+    pub fn page(&self, page: usize) -> Option<Located<'_>> {
+        let table = self.manifest.table.as_ref()?;
+        Some(Located {
+            entry: table,
+            index: page,
+            segment: *table.segments.get(page)?,
+        })
+    }
+
+    /// The rows of a page, out of its stored bytes.
+    ///
+    /// # Errors
+    /// [`ArchiveError::Segment`], naming the table and the page.
+    pub fn rows_of(&self, page: Located<'_>, stored: &[u8]) -> Result<Vec<Segment>, ArchiveError> {
+        let mut text = Vec::new();
+        self.decode(page, stored, &mut text)?;
+        rows_of_page(&text, page.segment.documents).map_err(|reason| page.damaged(reason))
+    }
+
+    /// A segment that a row of the table lists, checked as those are that the manifest lists.
+    ///
+    /// # Errors
+    /// [`ArchiveError::Segment`] where it does not lie within its entry, or is longer than any can be.
+    pub fn listed<'a>(&self, entry: &'a Entry, index: usize, row: Segment) -> Result<Located<'a>, ArchiveError> {
+        let located = Located {
+            entry,
+            index,
+            segment: row,
+        };
+        self.listed
+            .check(entry, &row)
+            .map_err(|reason| located.damaged(reason))?;
+        Ok(located)
+    }
+
+    /// Checks and decodes a segment from its stored bytes into `out`, which is cleared first.
     ///
     /// # Errors
     /// [`ArchiveError::Segment`], naming entry, segment and offset.
-    pub fn decode(&self, entry: &Entry, index: usize, stored: &[u8], out: &mut Vec<u8>) -> Result<(), ArchiveError> {
-        let segment = &entry.segments[index];
-        check_segment(segment, stored)
-            .and_then(|()| decode_frame(self.manifest.compression, stored, segment.decoded_bytes, out))
-            .map_err(|reason| Self::segment_error(entry, index, reason))
+    pub fn decode(&self, located: Located<'_>, stored: &[u8], out: &mut Vec<u8>) -> Result<(), ArchiveError> {
+        check_segment(&located.segment, stored)
+            .and_then(|()| decode_frame(self.manifest.compression, stored, located.segment.decoded_bytes, out))
+            .map_err(|reason| located.damaged(reason))
     }
 
     /// The same, of bytes that are not needed otherwise: where nothing is compressed, they are the content.
     ///
     /// # Errors
     /// As [`Self::decode`].
-    pub fn content(&self, entry: &Entry, index: usize, stored: Bytes) -> Result<Bytes, ArchiveError> {
-        let segment = &entry.segments[index];
+    pub fn content(&self, located: Located<'_>, stored: Bytes) -> Result<Bytes, ArchiveError> {
         if self.manifest.compression == Compression::None {
-            return check_segment(segment, &stored)
-                .and_then(|()| check_content(&stored, segment.decoded_bytes))
+            return check_segment(&located.segment, &stored)
+                .and_then(|()| check_content(&stored, located.segment.decoded_bytes))
                 .map(|()| stored)
-                .map_err(|reason| Self::segment_error(entry, index, reason));
+                .map_err(|reason| located.damaged(reason));
         }
         let mut content = Vec::new();
-        self.decode(entry, index, &stored, &mut content)?;
+        self.decode(located, &stored, &mut content)?;
         Ok(content.into())
-    }
-
-    /// The error that names segment `index` of `entry`.
-    pub fn segment_error(entry: &Entry, index: usize, reason: String) -> ArchiveError {
-        ArchiveError::Segment {
-            entry: entry.path.clone(),
-            segment: index,
-            offset: entry.segments[index].extent.offset,
-            length: entry.segments[index].extent.length,
-            reason,
-        }
     }
 
     /// Checks the glue frame with an entry's tar header: that its bytes are those that were written, and that the size which stock tools read
@@ -214,7 +219,7 @@ fn parse(text: &[u8]) -> Result<Manifest, ParseError> {
     if head.format != "mongotar" {
         return Err(ParseError::Damaged(format!("it is of format {:?}", head.format)));
     }
-    if head.version.split('.').next() != Some("1") {
+    if !matches!(head.version.split('.').next(), Some("1" | "2")) {
         return Err(ParseError::Version(head.version));
     }
     if head.kind != "full" {
@@ -234,67 +239,4 @@ impl Manifest {
             ParseError::Damaged(reason) => ArchiveError::Manifest { offset: 0, reason },
         })
     }
-}
-
-/// The extents tile the object up to the trailer, sizes are bounded and add up, names are unique.
-fn check_contents(manifest: &Manifest, trailer: u64) -> Result<(), String> {
-    if ArchiveName::parse(manifest.name.as_str()).is_none() {
-        return Err(format!("it states the archive's name as {:?}", manifest.name.as_str()));
-    }
-    let mut names = HashSet::new();
-    if let Some(twice) = manifest.collections.iter().find(|saved| !names.insert(&saved.name)) {
-        return Err(format!("it lists the collection {:?} twice", twice.name));
-    }
-    let mut extents = Vec::new();
-    for entry in manifest.entries() {
-        extents.push(Extent {
-            offset: entry.header.offset,
-            length: entry.header.length,
-        });
-        extents.extend(entry.segments.iter().map(|segment| segment.extent));
-        if entry.header.length > MAX_GLUE_BYTES {
-            return Err(format!(
-                "{}: its header claims {} bytes",
-                entry.path, entry.header.length
-            ));
-        }
-        // A segment is fetched and decoded whole, so both lengths are bounds on a reader's memory.
-        let too_long = |segment: &&Segment| {
-            segment.decoded_bytes > MAX_SEGMENT_BYTES || segment.extent.length > max_stored(MAX_SEGMENT_BYTES)
-        };
-        if let Some(segment) = entry.segments.iter().find(too_long) {
-            return Err(format!(
-                "{}: a segment claims {} bytes, stored as {}",
-                entry.path, segment.decoded_bytes, segment.extent.length
-            ));
-        }
-        let total = entry
-            .segments
-            .iter()
-            .try_fold(0_u64, |sum, segment| sum.checked_add(segment.decoded_bytes));
-        if total != Some(entry.bytes) {
-            return Err(format!("{}: the segments do not add up to its size", entry.path));
-        }
-    }
-    for saved in &manifest.collections {
-        let mut rows = saved.entry.iter().flat_map(|entry| &entry.segments);
-        let documents = rows.try_fold(0_u64, |sum, row| sum.checked_add(row.documents));
-        if documents != Some(saved.documents) {
-            return Err(format!("{:?}: the segments do not add up to its documents", saved.name));
-        }
-    }
-    extents.sort_unstable();
-    let mut end = 0;
-    for extent in extents {
-        if extent.offset != end {
-            return Err(format!("the table of contents has a gap or an overlap at offset {end}"));
-        }
-        end = extent.end().ok_or("the table of contents overflows")?;
-    }
-    if end != trailer {
-        return Err(format!(
-            "the table of contents ends at {end}, the trailer begins at {trailer}"
-        ));
-    }
-    Ok(())
 }

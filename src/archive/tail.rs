@@ -1,7 +1,7 @@
 //! What ends an archive (FORMAT 6): the manifest as the last entry, the tar's end, the footer.
 
 use super::crc::Crc32;
-use super::footer::Footer;
+use super::footer::{Footer, Major};
 use super::frame::Place;
 use super::tar_header::{END_OF_ARCHIVE, HeaderPlan, padding};
 use super::{Compression, Extent, StoredFrame};
@@ -9,6 +9,7 @@ use super::{Compression, Extent, StoredFrame};
 /// What is known of the archive before its end.
 #[derive(Debug)]
 pub(super) struct Tail {
+    pub(super) major: Major,
     /// The manifest's path in the tar.
     pub(super) path: String,
     pub(super) compression: Compression,
@@ -48,6 +49,7 @@ impl Tail {
             trailer.extend_from_slice(&tar.gzip_trailer());
         }
         let footer = Footer {
+            major: self.major,
             compression,
             trailer: Extent {
                 offset: self.offset,

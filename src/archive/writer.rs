@@ -4,17 +4,21 @@ use serde::{Deserialize, Serialize};
 
 use super::compose::{LaneContent, LaneEntry};
 use super::crc::Crc32;
+use super::footer::Major;
 use super::frame::Place;
 use super::part::{AssemblerState, PartAssembler};
+use super::table::{MOST_INLINE, MOST_SEGMENTS, TABLE_ENTRY, Table, put_inline};
 use super::tail::Tail;
 use super::tar_header::{HeaderPlan, padding};
 use super::{
-    ArchiveName, Compression, Entry, Extent, FrameEncoder, MANIFEST_ENTRY, Part, PartSchedule, Region, Segment,
-    StoredFrame,
+    ArchiveName, Compression, Entry, Extent, FrameEncoder, MANIFEST_ENTRY, Manifest, Part, PartSchedule, Region, Rows,
+    Segment, StoredFrame,
 };
 
 /// Writes one archive's bytes as parts, in the order of events: [`begin`](Self::begin), [`segment`](Self::segment)…,
-/// [`end`](Self::end) for each entry, then [`finish`](Self::finish). After each call, [`next_part`](Self::next_part) gives what can be sent.
+/// [`end`](Self::end) for each entry, then [`list`](Self::list) and [`finish`](Self::finish). After each call, [`next_part`](Self::next_part) gives what can be sent.
+///
+/// Where segments lie is kept in one list for the whole archive, 64 bytes for each: entries only say which [`Rows`] of it are theirs.
 #[derive(Debug)]
 pub struct ArchiveWriter {
     name: ArchiveName,
@@ -28,6 +32,9 @@ pub struct ArchiveWriter {
     tar_crc32: Crc32,
     /// What a lane has written; `None` for a whole archive.
     lane: Option<Vec<LaneEntry>>,
+    /// Every segment so far, of all entries.
+    rows: Vec<Segment>,
+    major: Major,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -37,10 +44,10 @@ struct OpenEntry {
     padding: usize,
     bytes: u64,
     crc32: Crc32,
-    segments: Vec<Segment>,
+    rows: Rows,
 }
 
-/// Where a writer is, in the middle of an archive or even of an entry. The bytes it holds are kept beside it.
+/// Where a writer is, in the middle of an archive or even of an entry. The bytes it holds and the rows of its segments are kept beside it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct WriterState {
     name: ArchiveName,
@@ -51,6 +58,8 @@ pub struct WriterState {
     tar_crc32: Crc32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     lane: Option<Vec<LaneEntry>>,
+    /// How many rows there are.
+    rows: u64,
 }
 
 impl WriterState {
@@ -71,7 +80,18 @@ impl ArchiveWriter {
             open: self.open.clone(),
             tar_crc32: self.tar_crc32,
             lane: self.lane.clone(),
+            rows: self.rows.len() as u64,
         }
+    }
+
+    /// Every segment so far. What is there stays as it is.
+    pub fn rows(&self) -> &[Segment] {
+        &self.rows
+    }
+
+    /// Whether there is no room for another segment: the table of contents would be longer than readers take.
+    pub fn is_full(&self) -> bool {
+        self.rows.len() as u64 >= MOST_SEGMENTS
     }
 
     /// The bytes of the part that is being filled.
@@ -84,8 +104,9 @@ impl ArchiveWriter {
         self.parts.held_bytes()
     }
 
-    /// Goes on where another one was; `None` where the bytes are not those of the state.
-    pub fn resume(state: WriterState, current: Vec<u8>, held: Option<Vec<u8>>) -> Option<Self> {
+    /// Goes on where another one was; `None` where the rows or the bytes are not those of the state.
+    pub fn resume(state: WriterState, rows: Vec<Segment>, current: Vec<u8>, held: Option<Vec<u8>>) -> Option<Self> {
+        (rows.len() as u64 == state.rows).then_some(())?;
         Some(Self {
             mtime: u64::try_from(state.name.unix_seconds()).unwrap_or(0),
             name: state.name,
@@ -95,6 +116,8 @@ impl ArchiveWriter {
             open: state.open,
             tar_crc32: state.tar_crc32,
             lane: state.lane,
+            rows,
+            major: Major::One,
         })
     }
 
@@ -109,6 +132,8 @@ impl ArchiveWriter {
             open: None,
             tar_crc32: Crc32::default(),
             lane: None,
+            rows: Vec::new(),
+            major: Major::One,
         }
     }
 
@@ -126,6 +151,7 @@ impl ArchiveWriter {
         let content = LaneContent {
             bytes: self.parts.offset(),
             entries: self.lane.unwrap_or_default(),
+            rows: self.rows,
         };
         (self.parts.finish().into(), content)
     }
@@ -149,7 +175,7 @@ impl ArchiveWriter {
             padding: std::mem::take(&mut self.padding),
             bytes: 0,
             crc32: Crc32::default(),
-            segments: Vec::new(),
+            rows: Rows::from(self.rows.len() as u64),
         });
     }
 
@@ -159,7 +185,7 @@ impl ArchiveWriter {
             debug_assert!(false, "a segment belongs to an entry");
             return;
         };
-        open.segments.push(Segment {
+        let segment = Segment {
             extent: Extent {
                 offset: self.parts.offset(),
                 length: frame.stored.len() as u64,
@@ -167,7 +193,9 @@ impl ArchiveWriter {
             decoded_bytes: frame.decoded_bytes,
             documents,
             blake3: frame.blake3,
-        });
+        };
+        open.rows.add(&segment);
+        self.rows.push(segment);
         open.bytes += frame.decoded_bytes;
         if self.compression == Compression::Gzip {
             open.crc32 = open.crc32.then(Crc32::of_run(frame.crc32, frame.decoded_bytes));
@@ -203,7 +231,8 @@ impl ArchiveWriter {
                 blake3: blake3::hash(&stored),
             },
             bytes: open.bytes,
-            segments: open.segments,
+            segments: Vec::new(),
+            rows: Some(open.rows),
         };
         if let Some(written) = &mut self.lane {
             written.push(LaneEntry {
@@ -246,14 +275,44 @@ impl ArchiveWriter {
         self.parts.next_ready()
     }
 
+    /// Puts the segments' rows into the manifest of this archive, or, where they are too many for it, gives them to be written [page](Self::page) by page. No entry may be open.
+    pub fn list(&mut self, manifest: &mut Manifest) -> Option<Table> {
+        self.list_within(manifest, MOST_INLINE)
+    }
+
+    /// As [`Self::list`], with no more rows in the manifest than that.
+    pub fn list_within(&mut self, manifest: &mut Manifest, most_inline: u64) -> Option<Table> {
+        let table = Table::of(manifest, std::mem::take(&mut self.rows), most_inline)?;
+        self.begin(&[TABLE_ENTRY]);
+        self.major = Major::Two;
+        Some(table)
+    }
+
+    /// Adds a page to the table.
+    ///
+    /// # Errors
+    /// As [`FrameEncoder::encode`].
+    pub fn page(&mut self, (mut text, rows): (Vec<u8>, u64), encoder: &mut FrameEncoder) -> std::io::Result<()> {
+        let frame = encoder.encode(&mut text)?;
+        self.segment(&frame, rows);
+        Ok(())
+    }
+
+    /// Ends the table; the manifest lists its pages.
+    pub fn end_table(&mut self, manifest: &mut Manifest) {
+        let mut entry = self.end(TABLE_ENTRY);
+        put_inline(&mut entry, &std::mem::take(&mut self.rows));
+        manifest.table = Some(entry);
+    }
+
     /// Appends the manifest, the tar's end and the footer; returns the last parts and the object's length.
     ///
     /// # Errors
     /// As [`FrameEncoder::encode`].
-    pub fn finish(mut self, manifest: &[u8], encoder: &mut FrameEncoder) -> std::io::Result<(Vec<Part>, u64)> {
-        let frame = encoder.encode(&mut manifest.to_vec())?;
-
+    pub fn finish(mut self, mut manifest: Vec<u8>, encoder: &mut FrameEncoder) -> std::io::Result<(Vec<Part>, u64)> {
+        let frame = encoder.encode(&mut manifest)?;
         let (trailer, footer) = Tail {
+            major: self.major,
             path: self.name.entry(MANIFEST_ENTRY),
             compression: self.compression,
             mtime: self.mtime,

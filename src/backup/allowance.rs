@@ -4,21 +4,20 @@ use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
+use super::growth::Growth;
 use crate::archive::{Compression, Payload};
 use crate::catalog::Collection;
 use crate::run::{Memory, POOL_UNIT as UNIT, Pool};
 
-/// The BSON of a segment, and of a reply, in bytes, where memory is not scarce: enough for a good ratio, little enough to read one back.
-const SEGMENT: u64 = 2 << 20;
-/// The least it is made where memory is scarce.
-const LEAST_SEGMENT: u64 = 512 << 10;
 /// The longest reply there is, with the server's own fields.
 const LONGEST_REPLY: u64 = 17 << 20;
 /// What encoding a segment takes beside the segment: its text, and what the codec may write. Text is about twice as long as BSON.
 const ENCODING: u64 = 5;
 
-/// What those ahead have together where memory is scarce. A third of what there is more goes to them.
+/// What those ahead have together where memory is scarce. A third of what there is more goes to them, without the parts.
 const LEAST_AHEAD: u64 = 2 << 20;
+/// The part that is being filled, and the one that waits for its entry's header: they are on their way to nowhere yet, so the upload does not count them.
+const PARTS: u64 = 2 * (8 << 20);
 /// How many cursors read one collection at the most.
 const MOST_ABREAST: usize = 4;
 /// How many segments a stretch has at the most, and at the least: shorter ones are not worth a cursor.
@@ -30,7 +29,7 @@ const WORKERS: u64 = 22;
 /// The allowances of all readers.
 #[derive(Clone, Debug)]
 pub(super) struct Allowance {
-    segment: u64,
+    segment: Growth,
     /// What a byte of BSON costs until it is laid out.
     cost: u64,
     current: Pool,
@@ -39,14 +38,21 @@ pub(super) struct Allowance {
     ahead: Pool,
     abreast: usize,
     workers: Arc<Semaphore>,
+    /// How many encoders there are.
+    most_workers: u64,
+    /// What they may take together.
+    encoding: u64,
 }
 
 impl Allowance {
-    pub(super) fn of(memory: Memory, form: (Payload, Compression)) -> Self {
-        let segment = memory.share(1).clamp(LEAST_SEGMENT, SEGMENT);
+    /// Where so many segments are made already.
+    pub(super) fn of(memory: Memory, form: (Payload, Compression), made: u64) -> Self {
+        let segment = Growth::of(memory, made);
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let surplus = memory.bytes().saturating_sub(Memory::LEAST);
-        let affordable = usize::try_from(memory.share(WORKERS) / (ENCODING * segment)).unwrap_or(usize::MAX);
+        let encoding = memory.share(WORKERS);
+        let affordable = usize::try_from(encoding / (ENCODING * segment.first())).unwrap_or(usize::MAX);
+        let workers = affordable.clamp(1, cores);
         Self {
             segment,
             cost: match form {
@@ -56,9 +62,11 @@ impl Allowance {
             },
             current: Pool::of(memory.share(CURRENT)),
             beside: Pool::of(surplus / 6),
-            ahead: Pool::of(LEAST_AHEAD + surplus / 3),
+            ahead: Pool::of(LEAST_AHEAD + (surplus / 3).saturating_sub(PARTS)),
             abreast: cores.clamp(1, MOST_ABREAST),
-            workers: Arc::new(Semaphore::new(affordable.clamp(1, cores))),
+            workers: Arc::new(Semaphore::new(workers)),
+            most_workers: workers as u64,
+            encoding,
         }
     }
 
@@ -91,7 +99,7 @@ impl Room {
 
     /// How many documents are to be in a stretch, so that those beside the foremost one fit into memory; `None` where it is too scarce for that.
     pub(super) fn documents_per_stretch(&self, collection: &Collection) -> Option<u64> {
-        let Allowance { beside, segment, .. } = &self.allowance;
+        let (beside, segment) = (&self.allowance.beside, self.allowance.segment.size());
         let others = (self.allowance.abreast as u64)
             .checked_sub(1)
             .filter(|&others| others > 0)?;
@@ -113,12 +121,12 @@ impl Room {
 
     /// How much BSON is to go into a segment.
     pub(super) fn segment(&self) -> usize {
-        usize::try_from(self.allowance.segment).unwrap_or(usize::MAX)
+        usize::try_from(self.allowance.segment.size()).unwrap_or(usize::MAX)
     }
 
     /// How many documents make a reply of one segment, by what the server says of their number and size.
     pub(super) fn documents_per_reply(&self, collection: &Collection) -> u32 {
-        u32::try_from(self.allowance.segment / collection.average_bytes()).unwrap_or(u32::MAX)
+        u32::try_from(self.allowance.segment.size() / collection.average_bytes()).unwrap_or(u32::MAX)
     }
 
     /// Room for the first reply: of most collections of most databases it is all there is.
@@ -142,17 +150,21 @@ impl Room {
         bytes.saturating_mul(usize::try_from(self.allowance.cost).unwrap_or(1))
     }
 
-    /// Waits until an encoder is free.
+    /// Waits until an encoder is free, for the next segment. Large segments take the place of more than one.
     pub(super) async fn worker(&self) -> OwnedSemaphorePermit {
-        Arc::clone(&self.allowance.workers)
-            .acquire_owned()
+        let allowance = &self.allowance;
+        let taken = allowance.most_workers * ENCODING * allowance.segment.size() / allowance.encoding.max(1);
+        let taken = u32::try_from(taken.clamp(1, allowance.most_workers)).unwrap_or(1);
+        allowance.segment.made_one();
+        Arc::clone(&allowance.workers)
+            .acquire_many_owned(taken)
             .await
             .expect("no semaphore of the pipeline is ever closed")
     }
 
     /// What a reply may come to: documents are not all alike.
     fn reply(&self, collection: &Collection) -> u64 {
-        let expected = self.allowance.segment.max(collection.average_bytes());
+        let expected = self.allowance.segment.size().max(collection.average_bytes());
         (expected + expected / 4).min(LONGEST_REPLY) * self.allowance.cost
     }
 
@@ -218,7 +230,7 @@ mod tests {
             let memory = Memory::of(megabytes * 1_000_000).expect("enough");
             let allowance = Allowance {
                 abreast: 2,
-                ..Allowance::of(memory, (Payload::Jsonl, compression))
+                ..Allowance::of(memory, (Payload::Jsonl, compression), 0)
             };
             allowance.room(0, watch::channel(0).1)
         };

@@ -9,8 +9,10 @@ use std::time::Instant;
 use serde::Serialize;
 use tokio::time::timeout;
 
+use super::chapters::KeptRows;
+use super::metadata::{mongodump_metadata, out_of_memory, too_many_segments};
 use super::pipeline::{Behind, Piece, Pipeline, hashing};
-use super::state::{Keeper, LaneState, OpenCollection, Progress, Stage, State};
+use super::state::{Begun, Keeper, LaneState, OpenCollection, Progress, Stage, State};
 use super::{BackupJob, ConsistencyDemand, Tools, cancelled};
 use crate::archive::{ArchiveWriter, Entry, EntryName, Exception, FrameEncoder, Payload, Saved, SavedStatus};
 use crate::catalog::{Catalog, Collection, Kind};
@@ -42,11 +44,42 @@ pub(super) struct Lane<'a, H> {
     pub(super) keeper: Option<Keeper<'a, H>>,
     /// Under which name the part that waits is kept already.
     pub(super) held: Option<(u32, String)>,
+    /// Which rows of its segments are kept already.
+    pub(super) rows: KeptRows,
     pub(super) saved_at: Instant,
     /// Whether this invocation has come any further. One that has not must not stop, or the run would never end.
     pub(super) moved: bool,
     /// Which documents of its one collection, where that is divided.
     pub(super) range: Option<IdRange>,
+}
+
+impl Begun {
+    /// The lane that goes on from here.
+    ///
+    /// # Errors
+    /// Where a compressor cannot be had.
+    pub(super) fn lane<'a, H>(
+        self,
+        job: &'a BackupJob,
+        tools: &'a Tools,
+        upload: &'a mut Upload,
+        keeper: Option<Keeper<'a, H>>,
+    ) -> Result<Lane<'a, H>, Failure> {
+        Ok(Lane {
+            job,
+            tools,
+            upload,
+            archive: self.archive,
+            small: FrameEncoder::new(job.compression).map_err(|error| out_of_memory(&error))?,
+            progress: self.progress,
+            keeper,
+            held: self.held,
+            rows: self.rows,
+            saved_at: Instant::now(),
+            moved: false,
+            range: None,
+        })
+    }
 }
 
 impl<H: Serialize> Lane<'_, H> {
@@ -76,10 +109,7 @@ impl<H: Serialize> Lane<'_, H> {
             }
             if self.job.payload == Payload::Bson && saved.definition.is_none() && self.range.is_none() {
                 let name = EntryName::new(&collection.name, Payload::Bson).definition();
-                saved.definition = Some(
-                    self.small_entry(&name, &super::write::mongodump_metadata(collection))
-                        .await?,
-                );
+                saved.definition = Some(self.small_entry(&name, &mongodump_metadata(collection)).await?);
             }
             if collection.kind != Kind::View {
                 let pieces = pipeline.next_collection(index);
@@ -143,6 +173,9 @@ impl<H: Serialize> Lane<'_, H> {
             if !open {
                 self.archive.begin(&[&name.whole(), &name.partial()]);
                 open = true;
+            }
+            if self.archive.is_full() {
+                return Err(too_many_segments().at(&saved.name));
             }
             self.archive.segment(&segment.frame, segment.documents);
             count(saved, &segment.digest, segment.wrapped);
@@ -216,9 +249,19 @@ impl<H: Serialize> Lane<'_, H> {
         let entry = self
             .archive
             .entry(file, content, &mut self.small)
-            .map_err(|error| super::write::out_of_memory(&error))?;
+            .map_err(|error| out_of_memory(&error))?;
         self.send().await?;
         Ok(entry)
+    }
+
+    /// A page of the table of contents.
+    pub(super) async fn page(&mut self, page: (Vec<u8>, u64)) -> Result<(), Failure> {
+        if self.tools.cancel.is_cancelled() {
+            return Err(cancelled());
+        }
+        let paged = self.archive.page(page, &mut self.small);
+        paged.map_err(|error| out_of_memory(&error))?;
+        self.send().await
     }
 
     pub(super) async fn send(&mut self) -> Result<(), Failure> {
@@ -268,10 +311,12 @@ impl<H: Serialize> Lane<'_, H> {
         } else {
             self.held = None;
         }
+        self.rows.keep(keeper.journal, self.archive.rows()).await?;
         let lane = LaneState {
             upload,
             writer,
             held: self.held.as_ref().map(|(_, name)| name.clone()),
+            rows: self.rows.clone(),
             progress: self.progress.clone(),
         };
         let state = State {

@@ -18,43 +18,15 @@ pub use compose::compose;
 pub use plan::plan;
 pub use write::lane;
 
+use super::shares::{LaneDone, LanePlan, Planned};
 use super::state::{Stage, State};
 use super::{BackupAnswer, BackupJob, Head, RunStatus, Tools, Totals};
-use crate::archive::{Exception, LaneContent, Saved};
 use crate::failure::Failure;
-use crate::mongo::IdRange;
 use crate::run::{Journal, Lease, Run, Taken, peek, remove_run};
-use crate::store::{Location, UploadState};
+use crate::store::Location;
 
 /// What a lane's object is called in its folder.
 const DATA: &str = "data";
-
-/// One worker's share.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct LanePlan {
-    /// Which collections, in the catalog's order.
-    collections: Vec<String>,
-    /// Which documents of the one collection, where it is divided.
-    range: Option<IdRange>,
-}
-
-/// A run that is divided.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Planned {
-    lanes: Vec<LanePlan>,
-    /// The archive's upload, with the parts that were joined so far.
-    upload: UploadState,
-    /// When the lanes were found to be there: a manifest that is made once more is the same.
-    finished: Option<String>,
-}
-
-/// What a lane came to.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct LaneDone {
-    content: LaneContent,
-    saved: Vec<Saved>,
-    exceptions: Vec<Exception>,
-}
 
 /// The answer to `plan`.
 #[derive(Clone, Debug, Serialize)]

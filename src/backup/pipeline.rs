@@ -125,10 +125,15 @@ pub(super) struct Pipeline {
 }
 
 impl Pipeline {
-    /// Begins to read. Every collection must have documents: no views.
+    /// Begins to read, for an archive that has so many segments already. Every collection must have documents: no views.
     ///
     /// A reader waits for what passes also near an invocation's deadline: who takes its pieces knows whether it can be gone on with, and stops it then.
-    pub(super) fn start(mut reading: Reading, tasks: Vec<Task>, memory: Memory, cancel: &CancellationToken) -> Self {
+    pub(super) fn start(
+        mut reading: Reading,
+        tasks: Vec<Task>,
+        (memory, segments): (Memory, u64),
+        cancel: &CancellationToken,
+    ) -> Self {
         let form = reading.encoders.form();
         let stopped = cancel.child_token();
         reading.mongo = reading.mongo.until(Deadline::never(), &stopped);
@@ -138,7 +143,7 @@ impl Pipeline {
             readers: JoinSet::new(),
             reading,
             turn: watch::Sender::new(0),
-            allowance: Allowance::of(memory, form),
+            allowance: Allowance::of(memory, form, segments),
             stopped,
         }
     }

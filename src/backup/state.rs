@@ -2,15 +2,14 @@
 //! far, and the place in the collection.
 
 use std::collections::BTreeMap;
-use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
-use super::lane::Lane;
-use super::lanes::{LaneDone, Planned};
+use super::chapters::KeptRows;
 use super::pipeline::Task;
-use super::{BackupJob, PARTS_IN_FLIGHT, Tools, Totals};
-use crate::archive::{ArchiveWriter, Exception, FrameEncoder, Manifest, Saved, WriterState};
+use super::shares::{LaneDone, Planned};
+use super::{PARTS_IN_FLIGHT, Tools, Totals};
+use crate::archive::{ArchiveWriter, Exception, Manifest, Saved, WriterState};
 use crate::catalog::{Catalog, Kind};
 use crate::failure::{Failure, FailureKind};
 use crate::mongo::Position;
@@ -44,6 +43,8 @@ pub(super) struct LaneState {
     pub(super) writer: WriterState,
     /// What the bytes of the part are called that waits for its entry's header.
     pub(super) held: Option<String>,
+    /// Where the rows of the segments are kept.
+    pub(super) rows: KeptRows,
     pub(super) progress: Progress,
 }
 
@@ -107,7 +108,11 @@ impl LaneState {
             Some((number, name, bytes)) => (Some((number, name)), Some(bytes.to_vec())),
             None => (None, None),
         };
-        let archive = ArchiveWriter::resume(self.writer, bytes.to_vec(), held_bytes).ok_or_else(|| {
+        let rows = match journal.folder() {
+            Some(folder) => self.rows.read(&tools.store, folder).await?,
+            None => Vec::new(),
+        };
+        let archive = ArchiveWriter::resume(self.writer, rows, bytes.to_vec(), held_bytes).ok_or_else(|| {
             Failure::new(
                 FailureKind::RunUnusable,
                 "the run's state and the bytes kept beside it do not belong together: begin a new run",
@@ -118,6 +123,7 @@ impl LaneState {
             archive,
             progress: self.progress,
             held,
+            rows: self.rows,
         };
         Ok((upload, begun))
     }
@@ -130,6 +136,8 @@ pub(super) struct Begun {
     pub(super) progress: Progress,
     /// Under which name the part that waits is kept already.
     pub(super) held: Option<(u32, String)>,
+    /// Which rows are kept already.
+    pub(super) rows: KeptRows,
 }
 
 impl Begun {
@@ -139,33 +147,8 @@ impl Begun {
             archive,
             progress: Progress::default(),
             held: None,
+            rows: KeptRows::default(),
         }
-    }
-
-    /// The lane that goes on from here.
-    ///
-    /// # Errors
-    /// Where a compressor cannot be had.
-    pub(super) fn lane<'a, H>(
-        self,
-        job: &'a BackupJob,
-        tools: &'a Tools,
-        upload: &'a mut Upload,
-        keeper: Option<Keeper<'a, H>>,
-    ) -> Result<Lane<'a, H>, Failure> {
-        Ok(Lane {
-            job,
-            tools,
-            upload,
-            archive: self.archive,
-            small: FrameEncoder::new(job.compression).map_err(|error| super::write::out_of_memory(&error))?,
-            progress: self.progress,
-            keeper,
-            held: self.held,
-            saved_at: Instant::now(),
-            moved: false,
-            range: None,
-        })
     }
 }
 

@@ -1,11 +1,10 @@
 //! Writing the archive: definitions, collections in order, manifest.
 
-use bson::{RawArrayBuf, RawDocumentBuf, cstr};
 use serde::Serialize;
-use std::collections::BTreeMap;
 use time::OffsetDateTime;
 
 use super::lane::{Lane, Pace};
+use super::metadata::{manifest_text, out_of_memory};
 use super::pipeline::{Pipeline, Reading, Task};
 use super::segment::EncoderPool;
 use super::state::Keeper;
@@ -13,12 +12,12 @@ use super::{BackupJob, Head, Tools, consistency};
 use crate::archive::{
     Entry, EntryName, Exception, FORMAT_VERSION, Manifest, PartSchedule, Saved, SavedStatus, Source, Status,
 };
-use crate::catalog::{Catalog, Collection, Definition, Kind};
+use crate::catalog::{Catalog, Kind};
 use crate::extjson::Style;
-use crate::failure::{Failure, FailureKind};
+use crate::failure::Failure;
 use crate::mongo::{Moment, ReadAt, VANISHED};
 use crate::run::{Memory, rfc3339};
-use crate::store::Upload;
+use crate::store::{Location, Upload};
 
 /// From which memory budget on the parts of an archive are of the usual size.
 const ROOMY: u64 = 128_000_000;
@@ -34,7 +33,7 @@ pub(super) async fn read<H: Serialize>(
     let mut pipeline = Pipeline::start(
         reading(lane.job, lane.tools, moment, resumable).await?,
         tasks,
-        lane.tools.memory,
+        (lane.tools.memory, lane.archive.rows().len() as u64),
         &lane.tools.cancel,
     );
     let read = lane.collections(catalog, &moment.undefined, &mut pipeline).await;
@@ -79,19 +78,27 @@ pub(super) fn manifest(
         metadata,
         collections,
         left_out: catalog.left_out,
+        table: None,
     }
 }
 
-/// Appends the manifest, and sends the last parts.
-pub(super) async fn finish<'a, H>(
-    lane: Lane<'a, H>,
-    manifest: &Manifest,
+/// Lists the segments, appends the manifest, and sends the last parts.
+pub(super) async fn finish<'a, H: Serialize>(
+    mut lane: Lane<'a, H>,
+    manifest: &mut Manifest,
 ) -> Result<(&'a mut Upload, Option<Keeper<'a, H>>), Failure> {
     lane.tools.progress.step("committing the archive");
+    if let Some(table) = lane.archive.list(manifest) {
+        for page in table.pages() {
+            lane.page(page).await?;
+        }
+        lane.archive.end_table(manifest);
+        lane.send().await?;
+    }
     let mut small = lane.small;
     let (parts, _) = lane
         .archive
-        .finish(&manifest_text(manifest), &mut small)
+        .finish(manifest_text(manifest)?, &mut small)
         .map_err(|error| out_of_memory(&error))?;
     for part in parts {
         lane.upload.send(part).await?;
@@ -100,24 +107,18 @@ pub(super) async fn finish<'a, H>(
 }
 
 /// The size that an archive of these collections may come to, to choose its parts by.
-pub(super) fn schedule(catalog: &Catalog, memory: Memory) -> PartSchedule {
+pub(super) fn schedule(catalog: &Catalog, destination: &Location, memory: Memory) -> PartSchedule {
     let estimate = catalog
         .collections
         .iter()
         .filter_map(|collection| collection.bytes)
         .sum();
     // Text is larger than BSON, compression smaller; twice the estimate is on the safe side of both.
-    match memory.bytes() >= ROOMY {
-        true => PartSchedule::for_estimate(estimate),
-        false => PartSchedule::small_for_estimate(estimate),
+    match (destination, memory.bytes() >= ROOMY) {
+        (Location::Local(_), _) => PartSchedule::of_file_for_estimate(estimate),
+        (Location::S3 { .. }, true) => PartSchedule::for_estimate(estimate),
+        (Location::S3 { .. }, false) => PartSchedule::small_for_estimate(estimate),
     }
-}
-
-/// The manifest as it stands in the archive and beside it.
-pub(super) fn manifest_text(manifest: &Manifest) -> Vec<u8> {
-    let mut text = serde_json::to_vec(manifest).expect("a manifest has text keys only");
-    text.push(b'\n');
-    text
 }
 
 async fn reading(job: &BackupJob, tools: &Tools, moment: &Moment, resumable: bool) -> Result<Reading, Failure> {
@@ -158,62 +159,4 @@ async fn empty_collections<H: Serialize>(lane: &mut Lane<'_, H>, catalog: &Catal
     }
     lane.progress.saved = collections;
     lane.send().await
-}
-
-/// `collections_metadata.json` (FORMAT 4).
-pub(super) fn metadata_text(catalog: &Catalog) -> Vec<u8> {
-    #[derive(Serialize)]
-    struct Described<'a> {
-        r#type: Kind,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        uuid: Option<&'a str>,
-        options: &'a Definition,
-        indexes: &'a [Definition],
-    }
-    let described: BTreeMap<&str, Described<'_>> = catalog
-        .collections
-        .iter()
-        .map(|collection| {
-            let described = Described {
-                r#type: collection.kind,
-                uuid: collection.uuid.as_deref(),
-                options: &collection.options,
-                indexes: &collection.indexes,
-            };
-            (collection.name.as_str(), described)
-        })
-        .collect();
-    let mut text = serde_json::to_vec_pretty(&described).expect("names are text keys");
-    text.push(b'\n');
-    text
-}
-
-/// `{collection}.metadata.json` as `mongodump` writes it (`mongodump/metadata_dump.go` of mongo-tools 100).
-///
-/// A time series is described by its indexes only: where `mongorestore` finds `timeseries` among the options, it takes the documents for buckets and puts them
-/// into `system.buckets`, but they are measurements. So it fills a time series that is there, or else makes an ordinary collection.
-pub(super) fn mongodump_metadata(collection: &Collection) -> Vec<u8> {
-    let mut metadata = RawDocumentBuf::new();
-    if !collection.options.is_empty() && collection.kind != Kind::Timeseries {
-        metadata.append(cstr!("options"), collection.options.as_raw().to_owned());
-    }
-    let mut indexes = RawArrayBuf::new();
-    for index in &collection.indexes {
-        indexes.push(index.as_raw().to_owned());
-    }
-    metadata.append(cstr!("indexes"), indexes);
-    if let (Some(uuid), Kind::Collection) = (&collection.uuid, collection.kind) {
-        metadata.append(cstr!("uuid"), uuid.replace('-', "").as_str());
-    }
-    metadata.append(cstr!("collectionName"), collection.name.as_str());
-    match collection.kind {
-        Kind::Collection => metadata.append(cstr!("type"), "collection"),
-        Kind::View => metadata.append(cstr!("type"), "view"),
-        Kind::Timeseries => {}
-    }
-    Definition::new(metadata).to_json().into_bytes()
-}
-
-pub(super) fn out_of_memory(error: &std::io::Error) -> Failure {
-    Failure::new(FailureKind::Store, format!("compressing failed: {error}"))
 }

@@ -8,7 +8,9 @@ use futures_util::{Stream, StreamExt as _, stream};
 use tokio::sync::{Semaphore, mpsc};
 
 use super::{ArchiveFile, Chunk, CollectionStream, Form, LARGE, LONGEST_DOCUMENT, on_blocking_thread, room, room_for};
-use crate::archive::{ArchiveError, Compression, Entry, Extent, Footer, Opened, Payload, Segment};
+use crate::archive::{
+    ArchiveError, Compression, Entry, Extent, Footer, Located, MAX_SEGMENT_BYTES, Opened, Payload, Segment,
+};
 use crate::digest::Hashing;
 use crate::extjson::{Decoder, Limits, Position};
 use crate::failure::Failure;
@@ -27,6 +29,9 @@ pub(super) async fn trailer(store: &Store, object: &Object, footer: &Footer, suf
         None => Ok(store.read(object, footer.trailer).await?),
     }
 }
+
+/// More documents than a segment can hold.
+const MOST_DOCUMENTS: u64 = MAX_SEGMENT_BYTES / 4;
 
 impl ArchiveFile {
     pub(super) async fn native_documents(
@@ -48,14 +53,20 @@ impl ArchiveFile {
             let entry = saved.entry.clone().map(Arc::new);
             let (mut passed, mut alone) = (0, None);
             if let Some(entry) = entry {
-                let (first, documents) = segments_within(&entry, behind);
-                passed = documents;
-                let is_large = |segment: &Segment| segment.decoded_bytes > LARGE;
-                alone = permit.clone().filter(|_| entry.segments.iter().any(is_large));
+                let within = self.segments_within(&opened, &entry, behind).await;
+                let first = within.as_ref().map_or(0, |(first, _)| *first);
+                passed = within.as_ref().map_or(0, |(_, documents)| *documents);
+                alone = permit.clone().filter(|_| entry.largest_segment() > LARGE);
                 let (file, opened) = (self.clone(), Arc::clone(&opened));
                 tokio::spawn(async move {
-                    let segments = first..entry.segments.len();
-                    file.chunks(opened, entry, segments, hashing, chunks).await;
+                    match within {
+                        Ok(_) => {
+                            file.chunks(opened, entry.clone(), first..entry.count(), hashing, chunks)
+                                .await
+                        }
+                        // Nobody listens where the run has already failed.
+                        Err(failure) => drop(chunks.send(Err(failure)).await),
+                    }
                     drop(permit);
                 });
             }
@@ -75,9 +86,15 @@ impl ArchiveFile {
     pub(crate) fn segments(&self, name: &str, hashing: Hashing, segments: Range<usize>) -> Option<CollectionStream> {
         let Form::Native(opened) = &self.form else { return None };
         let entry = Arc::new(opened.manifest.get(name)?.entry.clone()?);
-        let before = entry.segments.get(..segments.start)?;
-        let passed = before.iter().map(|segment| segment.documents).sum();
-        entry.segments.get(segments.clone())?;
+        (segments.start <= segments.end && segments.end <= entry.count()).then_some(())?;
+        let passed = match entry.rows {
+            None => entry.segments[..segments.start]
+                .iter()
+                .map(|segment| segment.documents)
+                .sum(),
+            // The rows before are not read for it: as many as there can be at the most, so that each document still has a number of its own.
+            Some(_) => MOST_DOCUMENTS.saturating_mul(segments.start as u64),
+        };
         let (chunks, receiver) = mpsc::channel(1);
         let (file, opened) = (self.clone(), Arc::clone(opened));
         tokio::spawn(async move { file.chunks(opened, entry, segments, hashing, chunks).await });
@@ -129,11 +146,15 @@ impl ArchiveFile {
         hashing: Hashing,
         pool: Pool,
     ) -> Result<Chunk, Failure> {
-        let segment = &entry.segments[index];
-        let mut memory = pool.take(needed(&opened, segment)).await;
+        let segment = self.located(&opened, &entry, index).await?.segment;
+        let mut memory = pool.take(needed(&opened, &segment)).await;
         let stored = self.store.read(&self.object, segment.extent).await?;
         let location = self.object.location.clone();
-        let chunk = on_blocking_thread(move || decode(&opened, &entry, index, stored, hashing))
+        let decoding = move || {
+            let entry = &*entry;
+            decode(&opened, Located { entry, index, segment }, stored, hashing)
+        };
+        let chunk = on_blocking_thread(decoding)
             .await?
             .map_err(|error| Failure::from(error).at(location))?;
         give_back(&mut memory, chunk.bson.len());
@@ -152,28 +173,18 @@ impl ArchiveFile {
         entry: &Entry,
         index: usize,
     ) -> Result<Vec<u8>, Failure> {
-        let stored = self.read(entry.segments[index].extent).await?;
+        let segment = self.located(opened, entry, index).await?.segment;
+        let stored = self.read(segment.extent).await?;
         let (opened, entry) = (Arc::clone(opened), entry.clone());
         let location = self.object.location.clone();
         on_blocking_thread(move || {
-            let mut text = Vec::new();
-            opened.decode(&entry, index, &stored, &mut text).map(|()| text)
+            let (entry, mut text) = (&entry, Vec::new());
+            let decoded = opened.decode(Located { entry, index, segment }, &stored, &mut text);
+            decoded.map(|()| text)
         })
         .await?
         .map_err(|error| Failure::from(error).at(location))
     }
-}
-
-/// How many segments from the beginning hold no more than so many documents, and how many they hold.
-fn segments_within(entry: &Entry, documents: u64) -> (usize, u64) {
-    let mut passed = 0;
-    for (index, segment) in entry.segments.iter().enumerate() {
-        if passed + segment.documents > documents {
-            return (index, passed);
-        }
-        passed += segment.documents;
-    }
-    (entry.segments.len(), passed)
 }
 
 /// How many segments are fetched and decoded ahead, where memory is not scarce: some more than there are cores, to hide the store's latency.
@@ -204,19 +215,13 @@ fn longest(segment: &Segment) -> u64 {
 }
 
 /// From a segment's stored bytes to its documents.
-fn decode(
-    opened: &Opened,
-    entry: &Entry,
-    index: usize,
-    stored: Bytes,
-    hashing: Hashing,
-) -> Result<Chunk, ArchiveError> {
-    let content = opened.content(entry, index, stored)?;
+fn decode(opened: &Opened, located: Located<'_>, stored: Bytes, hashing: Hashing) -> Result<Chunk, ArchiveError> {
+    let content = opened.content(located, stored)?;
     let bson = match opened.manifest.payload {
         Payload::Bson => content,
         Payload::Jsonl => {
             // Of small documents half as much as their text is enough; of a large one no more is ever moved.
-            let segment = &entry.segments[index];
+            let segment = &located.segment;
             let room = match segment.decoded_bytes > LARGE {
                 true => usize::try_from(longest(segment)).unwrap_or(0),
                 false => content.len() / 2,
@@ -226,22 +231,19 @@ fn decode(
             let mut position = Position::default();
             while decoder
                 .decode_next(&content, &mut position, &mut bson)
-                .map_err(|error| Opened::segment_error(entry, index, format!("is not Extended JSON: {error}")))?
-            {
-            }
+                .map_err(|error| located.damaged(format!("is not Extended JSON: {error}")))?
+            {}
             Bytes::from(bson)
         }
     };
     let chunk = Chunk::new(bson, hashing);
-    let whole =
-        chunk.digest.bytes() == chunk.bson.len() as u64 && chunk.digest.documents() == entry.segments[index].documents;
+    let expected = located.segment.documents;
+    let whole = chunk.digest.bytes() == chunk.bson.len() as u64 && chunk.digest.documents() == expected;
     if !whole {
-        let reason = format!(
-            "holds {} whole documents where {} were written",
-            chunk.digest.documents(),
-            entry.segments[index].documents
-        );
-        return Err(Opened::segment_error(entry, index, reason));
+        return Err(located.damaged(format!(
+            "holds {} whole documents where {expected} were written",
+            chunk.digest.documents()
+        )));
     }
     Ok(chunk)
 }

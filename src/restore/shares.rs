@@ -24,6 +24,8 @@ use crate::store::Location;
 
 /// How many segments make a stretch: some hundred MiB, loaded in seconds.
 const SEGMENTS: usize = 32;
+/// How many stretches of one collection there are at the most; those of a very large one have more segments.
+const MOST_STRETCHES: usize = 4_096;
 /// How many collections are made at a time.
 const AT_A_TIME: usize = 8;
 
@@ -92,13 +94,16 @@ fn can_be_divided(run: &work::Run<'_>, row: &Planned) -> bool {
 
 /// First segment, how many, and their decoded bytes. An entry without segments is one stretch, too: its collection is there.
 fn stretches(entry: &Entry) -> Vec<(usize, usize, u64)> {
-    let of = |(at, segments): (usize, &[crate::archive::Segment])| {
-        let bytes = segments.iter().map(|segment| segment.decoded_bytes).sum();
-        (at * SEGMENTS, segments.len(), bytes)
+    let count = entry.count();
+    let most = SEGMENTS.max(count.div_ceil(MOST_STRETCHES));
+    let of = |first: usize| {
+        let segments = most.min(count - first);
+        // Segments are about alike.
+        (first, segments, entry.bytes / count as u64 * segments as u64)
     };
-    match entry.segments.is_empty() {
-        true => vec![(0, 0, 0)],
-        false => entry.segments.chunks(SEGMENTS).enumerate().map(of).collect(),
+    match count {
+        0 => vec![(0, 0, 0)],
+        _ => (0..count).step_by(most).map(of).collect(),
     }
 }
 

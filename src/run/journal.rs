@@ -176,6 +176,11 @@ impl Journal {
         Ok(bytes)
     }
 
+    /// Where it is kept, if it is.
+    pub fn folder(&self) -> Option<&Location> {
+        self.place.as_ref().map(|place| &place.folder)
+    }
+
     /// The same of what is JSON.
     ///
     /// # Errors

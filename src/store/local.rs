@@ -2,6 +2,7 @@
 
 pub(super) mod state;
 pub(crate) mod unfinished;
+mod writeback;
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
@@ -13,7 +14,8 @@ use bytes::Bytes;
 use tokio::io::AsyncRead;
 use tokio::task::spawn_blocking;
 
-use super::upload::{Receipt, crc64};
+use self::writeback::Writeback;
+use super::receipt::Receipt;
 use super::{Location, Object, StoreError};
 use crate::archive::{Extent, Part};
 
@@ -115,6 +117,7 @@ pub(super) enum Claim {
 #[derive(Clone, Debug)]
 pub(super) struct Temporary {
     file: Arc<File>,
+    writeback: Arc<Writeback>,
     temporary: PathBuf,
     goal: PathBuf,
     location: Location,
@@ -144,6 +147,7 @@ impl Temporary {
             let file = unfinished::create(&temporary, MODE)?;
             Ok(Self {
                 file: Arc::new(file),
+                writeback: Arc::default(),
                 temporary,
                 location: Location::Local(goal.clone()),
                 goal,
@@ -158,6 +162,7 @@ impl Temporary {
         blocking(&goal.clone(), "going on with the unfinished", move || {
             Ok(Self {
                 file: Arc::new(unfinished::resume(&temporary)?),
+                writeback: Arc::default(),
                 temporary,
                 location: Location::Local(goal.clone()),
                 goal,
@@ -175,14 +180,17 @@ impl Temporary {
     }
 
     pub(super) async fn send(&self, part: Part) -> Result<Receipt, StoreError> {
-        let file = Arc::clone(&self.file);
+        let (file, writeback) = (Arc::clone(&self.file), Arc::clone(&self.writeback));
         blocking(&self.goal, "writing", move || {
+            let bytes = part.bytes.len() as u64;
             file.write_all_at(&part.bytes, part.offset)?;
+            writeback.wrote(&file, bytes)?;
             Ok(Receipt {
                 number: part.number,
                 etag: String::new(),
-                crc64: Some(crc64(&part.bytes)),
-                bytes: part.bytes.len() as u64,
+                // Nobody asks a file for it.
+                crc64: None,
+                bytes,
             })
         })
         .await
@@ -191,7 +199,9 @@ impl Temporary {
     pub(super) async fn commit(&self, receipts: &[Receipt]) -> Result<Object, StoreError> {
         let expected: u64 = receipts.iter().map(|receipt| receipt.bytes).sum();
         let this = self.clone();
+        let arrived = self.writeback.settle().await;
         blocking(&self.goal, "writing", move || {
+            arrived?;
             this.file.sync_all()?;
             let metadata = this.file.metadata()?;
             if metadata.len() != expected {
@@ -209,6 +219,8 @@ impl Temporary {
 
     pub(super) async fn abort(&self) -> Result<(), StoreError> {
         let temporary = self.temporary.clone();
+        // Whether it arrived no longer matters.
+        let _ = self.writeback.settle().await;
         blocking(&self.goal, "removing the unfinished", move || {
             match fs::remove_file(&temporary) {
                 Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),

@@ -20,7 +20,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use tokio::io::AsyncRead;
 
-use super::upload::crc64;
+use super::receipt::crc64;
 use super::{Location, Object, StoreError, Tags};
 use crate::archive::Extent;
 

@@ -107,6 +107,10 @@ impl Checked {
     ) -> Pace {
         if !self.metadata {
             self.definition(file, opened, &opened.manifest.metadata).await;
+            // Its pages are read, and checked, with the segments that they list.
+            if let Some(table) = &opened.manifest.table {
+                self.header(file, opened, table).await;
+            }
             self.metadata = true;
         }
         while let Some(saved) = opened.manifest.collections.get(self.report.collections.len()) {
@@ -125,7 +129,7 @@ impl Checked {
             };
             if let Some(entry) = &saved.entry {
                 let entry = Arc::new(entry.clone());
-                let left = open.segments..entry.segments.len();
+                let left = open.segments..entry.count();
                 let mut chunks = pin!(file.chunks_of((opened, Arc::clone(&entry)), left, saved.hashing));
                 let mut moved = false;
                 loop {
@@ -148,7 +152,7 @@ impl Checked {
                         }
                         Err(failure) => self.report.damaged.push(failure.message),
                     }
-                    if until.is_near() && open.segments < entry.segments.len() {
+                    if until.is_near() && open.segments < entry.count() {
                         self.open = Some(open);
                         return Pace::Paused;
                     }
@@ -165,7 +169,7 @@ impl Checked {
     /// An entry that holds no documents: its header, and its content as bytes.
     async fn definition(&mut self, file: &ArchiveFile, opened: &Arc<Opened>, entry: &Entry) {
         self.header(file, opened, entry).await;
-        for index in 0..entry.segments.len() {
+        for index in 0..entry.count() {
             self.report.segments += 1;
             if let Err(failure) = file.segment_text(opened, entry, index).await {
                 self.report.damaged.push(failure.message);

@@ -8,4 +8,5 @@ mod golden;
 mod hostile;
 mod ranges;
 mod restored;
+mod table;
 mod truncated;

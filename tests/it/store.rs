@@ -5,4 +5,5 @@ mod faults;
 mod interrupted;
 mod memory;
 mod reading;
+mod table;
 mod tags;

@@ -4,9 +4,11 @@ use std::collections::HashMap;
 
 use time::OffsetDateTime;
 
+use super::super::metadata::{manifest_text, metadata_text, mongodump_metadata, out_of_memory, too_many_segments};
 use super::super::state::{Stage, State};
 use super::super::{Head, PARTS_IN_FLIGHT, finish, finished_before, select, write};
 use super::{DATA, LaneDone, LaneHead, LanePlan, Planned, lane_folder, not_planned};
+use crate::archive::table::MOST_SEGMENTS;
 use crate::archive::{
     Composer, EntryName, Exception, FrameEncoder, METADATA_ENTRY, Manifest, Payload, Piece, Saved, SavedStatus, join,
 };
@@ -181,9 +183,13 @@ async fn done_lanes(job: &BackupJob, run: &Run, tools: &Tools, count: usize) -> 
     let folder = run.folder(&job.destination)?;
     let mut lanes = Vec::with_capacity(count);
     for number in (0..).take(count) {
-        let state = peek::<State<LaneHead>>(&tools.store, &lane_folder(&folder, number)).await?;
+        let folder = lane_folder(&folder, number);
+        let state = peek::<State<LaneHead>>(&tools.store, &folder).await?;
         match state.map(|recorded| recorded.state.stage) {
-            Some(Stage::Done(done)) => lanes.push(*done),
+            Some(Stage::Done(mut done)) => {
+                done.content.rows = done.rows.read(&tools.store, &folder).await?;
+                lanes.push(*done);
+            }
             _ => {
                 return Err(Failure::invalid(format!(
                     "lane {number} is not at its end: call the action \"lane\" for it until it answers \"complete\""
@@ -203,11 +209,11 @@ fn layout(
     finished: String,
 ) -> Result<(Manifest, Vec<Piece>), Failure> {
     let catalog = select(job, &head.moment)?;
-    let out_of_memory = |error: std::io::Error| write::out_of_memory(&error);
+    let out_of_memory = |error: std::io::Error| out_of_memory(&error);
     let mut small = FrameEncoder::new(job.compression).map_err(out_of_memory)?;
     let mut composer = Composer::new(head.name.clone(), job.compression);
     let metadata = composer
-        .entry(METADATA_ENTRY, &write::metadata_text(&catalog), &mut small)
+        .entry(METADATA_ENTRY, &metadata_text(&catalog)?, &mut small)
         .map_err(out_of_memory)?;
 
     let mut found: HashMap<String, Saved> = HashMap::new();
@@ -243,7 +249,7 @@ fn layout(
         })?;
         let name = EntryName::new(&saved.name, job.payload);
         if let (Payload::Bson, Some(collection)) = (job.payload, catalog.get(&saved.name)) {
-            let text = write::mongodump_metadata(collection);
+            let text = mongodump_metadata(collection);
             saved.definition = Some(
                 composer
                     .entry(&name.definition(), &text, &mut small)
@@ -276,8 +282,12 @@ fn layout(
     let mut manifest = write::manifest(job, head, catalog, metadata, collections, exceptions);
     manifest.finished = finished;
     manifest.lanes = u32::try_from(lanes.len()).ok();
+    if composer.segments() > MOST_SEGMENTS {
+        return Err(too_many_segments());
+    }
+    composer.list(&mut manifest, &mut small).map_err(out_of_memory)?;
     let (pieces, _) = composer
-        .finish(&write::manifest_text(&manifest), &mut small)
+        .finish(manifest_text(&manifest)?, &mut small)
         .map_err(out_of_memory)?;
     Ok((manifest, pieces))
 }
@@ -295,8 +305,8 @@ fn unread(
         super::super::lane::fail(job, &mut saved, SavedStatus::Failed, reason.clone())?;
     } else if job.payload == Payload::Bson {
         let name = EntryName::new(&collection.name, Payload::Bson).definition();
-        let entry = composer.entry(&name, &write::mongodump_metadata(collection), small);
-        saved.definition = Some(entry.map_err(|error| write::out_of_memory(&error))?);
+        let entry = composer.entry(&name, &mongodump_metadata(collection), small);
+        saved.definition = Some(entry.map_err(|error| out_of_memory(&error))?);
     }
     Ok(saved)
 }

@@ -81,7 +81,7 @@ async fn write_lane(
             let archive = ArchiveWriter::lane(
                 head.name.clone(),
                 job.compression,
-                write::schedule(&catalog, tools.memory),
+                write::schedule(&catalog, &job.destination, tools.memory),
             );
             (upload, Begun::new(archive), LaneHead { invocations: 1 })
         }
@@ -103,13 +103,16 @@ async fn write_lane(
         return Ok(Err(lane.progress.totals()));
     }
     let progress = std::mem::take(&mut lane.progress);
-    let (parts, content) = lane.archive.finish_lane();
+    let mut rows = std::mem::take(&mut lane.rows);
+    let (parts, mut content) = lane.archive.finish_lane();
     for part in parts {
         lane.upload.send(part).await?;
     }
     let sent = lane.upload.state().await?;
+    rows.keep(journal, &std::mem::take(&mut content.rows)).await?;
     let done = LaneDone {
         content,
+        rows,
         saved: progress.saved,
         exceptions: progress.exceptions,
     };

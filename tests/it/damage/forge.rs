@@ -6,7 +6,7 @@ use bson::{Document, doc};
 use mongotar::archive::{
     ArchiveName, ArchiveWriter, Compression, Consistency, ConsistencyLevel, Entry, Extent, FOOTER_SUFFIX,
     FORMAT_VERSION, Footer, FrameEncoder, METADATA_ENTRY, Manifest, Opened, PartSchedule, Payload, Saved, SavedStatus,
-    Source, Status,
+    Source, Status, table,
 };
 use mongotar::catalog::{Definition, Kind, Selection, Server, Topology};
 use mongotar::digest::{Digest, DocumentHasher, Hashing};
@@ -58,6 +58,11 @@ impl Forge {
 
     /// Writes the archive with whatever `tamper` makes of the manifest. Checksums of trailer and footer are right for it.
     pub fn write_tampered(&self, tamper: impl FnOnce(&mut Value)) -> Forged {
+        self.write_listing(table::MOST_INLINE, table::PAGE_ROWS, tamper)
+    }
+
+    /// The same, with no more segments in the manifest than that: a table lists them where there are more, by pages of so many.
+    pub fn write_listing(&self, most: u64, page: u64, tamper: impl FnOnce(&mut Value)) -> Forged {
         let name = ArchiveName::parse(NAME).expect("an archive's name");
         let mut archive = ArchiveWriter::new(name.clone(), self.compression, PartSchedule::default());
         let mut frames = FrameEncoder::new(self.compression).expect("a codec");
@@ -67,13 +72,19 @@ impl Forge {
             .iter()
             .map(|(collection, segments)| self.collection(&mut archive, &mut frames, collection, segments))
             .collect();
-        let manifest = self.manifest(name, metadata, collections);
+        let mut manifest = self.manifest(name, metadata, collections);
+        if let Some(table) = archive.list_within(&mut manifest, most) {
+            for page in table.pages_of(page) {
+                archive.page(page, &mut frames).expect("memory");
+            }
+            archive.end_table(&mut manifest);
+        }
         let mut value = serde_json::to_value(&manifest).expect("a manifest has text keys only");
         tamper(&mut value);
         let text = serde_json::to_vec(&value).expect("JSON");
         let mut parts = Vec::new();
         parts.extend(std::iter::from_fn(|| archive.next_part()));
-        let (rest, length) = archive.finish(&text, &mut frames).expect("memory");
+        let (rest, length) = archive.finish(text, &mut frames).expect("memory");
         parts.extend(rest);
         parts.sort_by_key(|part| part.number);
         let bytes: Vec<u8> = parts.into_iter().flat_map(|part| part.bytes).collect();
@@ -170,6 +181,7 @@ impl Forge {
             metadata,
             collections,
             left_out: Vec::new(),
+            table: None,
         }
     }
 }

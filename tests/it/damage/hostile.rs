@@ -1,7 +1,7 @@
 //! Manifests and footers whose checksums are right and whose contents are not: refused with a reason, within bounded memory. And those of a later minor
 //! version, which are read.
 
-use mongotar::archive::{ArchiveError, Compression, FrameEncoder, Payload};
+use mongotar::archive::{ArchiveError, Compression, FrameEncoder, Located, Payload};
 use mongotar::failure::{Failure, FailureKind};
 use mongotar::open::open;
 use mongotar::store::Store;
@@ -147,14 +147,14 @@ async fn an_impossible_manifest_is_refused_with_its_reason() {
 #[tokio::test]
 async fn an_unknown_major_version_or_kind_is_refused_as_unsupported() {
     let forge = Forge::small(Compression::Gzip, Payload::Bson);
-    for (key, value) in [("version", "2.0"), ("version", "10.1"), ("kind", "increment")] {
+    for (key, value) in [("version", "3.0"), ("version", "10.1"), ("kind", "increment")] {
         let failure = refusal(&forge, |manifest| manifest[key] = value.into()).await;
         assert_eq!(failure.kind, FailureKind::ArchiveUnsupported, "{failure}");
         assert!(failure.message.contains(value), "{failure}");
     }
     // Of a version that is not known, nothing else is expected to make sense.
     let failure = refusal(&forge, |manifest| {
-        *manifest = json!({"format": "mongotar", "version": "2.0", "kind": "full"});
+        *manifest = json!({"format": "mongotar", "version": "3.0", "kind": "full"});
     })
     .await;
     assert_eq!(failure.kind, FailureKind::ArchiveUnsupported, "{failure}");
@@ -206,10 +206,10 @@ fn resign(object: &mut [u8], compression: Compression, change: impl FnOnce(&mut 
 fn a_footer_of_another_major_version_is_refused_as_such() {
     for (compression, payload) in forms() {
         let mut bytes = Forge::small(compression, payload).write().bytes;
-        resign(&mut bytes, compression, |footer| footer[8] = 2);
+        resign(&mut bytes, compression, |footer| footer[8] = 3);
         assert_eq!(
-            open_bytes(&bytes).expect_err("version 2"),
-            ArchiveError::Version("2.0".to_owned())
+            open_bytes(&bytes).expect_err("version 3"),
+            ArchiveError::Version("3.0".to_owned())
         );
     }
 }
@@ -271,8 +271,13 @@ fn a_decompression_bomb_costs_what_it_claims_and_no_more() {
         entry.segments[1].extent.length = bomb.stored.len() as u64;
         entry.segments[1].decoded_bytes = CLAIMED;
         entry.segments[1].blake3 = bomb.blake3;
+        let bombed = Located {
+            entry: &entry,
+            index: 1,
+            segment: entry.segments[1],
+        };
         let mut out = Vec::new();
-        let error = opened.decode(&entry, 1, &bomb.stored, &mut out).expect_err("a bomb");
+        let error = opened.decode(bombed, &bomb.stored, &mut out).expect_err("a bomb");
         let ArchiveError::Segment { segment, reason, .. } = &error else {
             panic!("{error}");
         };

@@ -37,7 +37,7 @@ fn write(path: &Path, compression: Compression, frame: &StoredFrame, times: u64)
     let large = archive.end("large.jsonl");
     archive.entry("after.json", b"{}\n", &mut frames).expect("memory");
     std::iter::from_fn(|| archive.next_part()).for_each(&mut put);
-    let (parts, total) = archive.finish(b"{}\n", &mut frames).expect("memory");
+    let (parts, total) = archive.finish(b"{}\n".to_vec(), &mut frames).expect("memory");
     parts.into_iter().for_each(&mut put);
     assert_eq!(length, total);
     large
