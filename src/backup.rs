@@ -11,10 +11,12 @@
 
 mod abreast;
 mod allowance;
+mod collection;
 mod continued;
 mod cut;
 mod lane;
 mod lanes;
+mod piece;
 mod pipeline;
 mod reader;
 mod report;

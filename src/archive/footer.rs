@@ -9,7 +9,7 @@ pub const FOOTER_SUFFIX: u64 = 512;
 
 const MAGIC: &[u8; 8] = b"MONGOTAR";
 const MAJOR: u16 = 1;
-const MINOR: u16 = 0;
+const MINOR: u16 = 1;
 const PAYLOAD: usize = 128;
 /// The largest manifest that is read: enough for a Toc of some two million segments.
 const MAX_MANIFEST_BYTES: u64 = 512 << 20;

@@ -10,7 +10,7 @@ use crate::catalog::{Definition, Kind, LeftOut, Selection, Server};
 use crate::digest::{Digest, Hashing, Sum};
 
 /// The version that is written. Readers accept every minor version of the same major one.
-pub const FORMAT_VERSION: &str = "1.0";
+pub const FORMAT_VERSION: &str = "1.1";
 
 /// The table of contents and the description of one archive.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -70,7 +70,7 @@ impl Manifest {
         let of_collections = self
             .collections
             .iter()
-            .flat_map(|saved| saved.definition.iter().chain(&saved.entry));
+            .flat_map(|saved| saved.definition.iter().chain(&saved.abandoned).chain(&saved.entry));
         std::iter::once(&self.metadata).chain(of_collections)
     }
 }
@@ -260,6 +260,9 @@ pub struct Saved {
     /// The entry with the documents; a view and a failed collection have none.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub entry: Option<Entry>,
+    /// Entries that nobody needs: what was read of it from members that were then gone.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub abandoned: Vec<Entry>,
 }
 
 impl Saved {
@@ -268,13 +271,20 @@ impl Saved {
         Digest::from_parts(self.digest, self.documents, self.bytes)
     }
 
+    /// As if no document of it had been read.
+    pub(crate) fn forget_documents(&mut self) {
+        (self.documents, self.bytes, self.wrapped) = (0, 0, 0);
+        self.digest = Digest::default().sum();
+    }
+
     /// How many bytes of the object hold its documents.
     pub fn stored_bytes(&self) -> u64 {
-        self.entry
-            .iter()
-            .flat_map(|entry| &entry.segments)
-            .map(|segment| segment.extent.length)
-            .sum()
+        self.entry.iter().map(Entry::stored_bytes).sum()
+    }
+
+    /// How many bytes of the object nobody needs.
+    pub fn abandoned_bytes(&self) -> u64 {
+        self.abandoned.iter().map(Entry::stored_bytes).sum()
     }
 }
 
@@ -330,6 +340,13 @@ pub struct Entry {
     pub bytes: u64,
     /// Its content.
     pub segments: Vec<Segment>,
+}
+
+impl Entry {
+    /// How many bytes of the object hold its content.
+    pub fn stored_bytes(&self) -> u64 {
+        self.segments.iter().map(|segment| segment.extent.length).sum()
+    }
 }
 
 /// An independent frame. In JSON a row: `[offset, stored length, decoded length, documents, blake3]`.

@@ -156,16 +156,26 @@ impl Mongo {
         if self.direct || self.server.topology != Topology::ReplicaSet {
             return Ok(None);
         }
-        let hello = patiently!(self, async {
-            let admin = self.database("admin");
-            let mut hello = admin.run_command(doc! {"hello": 1});
-            if let Some(selection) = self.selection.clone() {
-                hello = hello.selection_criteria(selection);
-            }
-            let answered = hello.await;
-            answered.map_err(|error| self.error("choosing a member to read from", &error))
-        })?;
+        let hello = patiently!(self, self.hello_to_read())?;
         Ok(hello.get_str("me").ok().map(str::to_owned))
+    }
+
+    /// Another member than the one that is read from, which answers reads by the connection string's read preference at the moment; `None` where there is none.
+    pub async fn another_member(&self) -> Option<String> {
+        let present = self.member.as_deref()?;
+        let hello = Box::pin(self.hello_to_read()).await.ok()?;
+        hello.get_str("me").ok().filter(|&me| me != present).map(str::to_owned)
+    }
+
+    /// What a server says that may be read from.
+    async fn hello_to_read(&self) -> Result<Document, MongoError> {
+        let admin = self.database("admin");
+        let mut hello = admin.run_command(doc! {"hello": 1});
+        if let Some(selection) = self.selection.clone() {
+            hello = hello.selection_criteria(selection);
+        }
+        let answered = hello.await;
+        answered.map_err(|error| self.error("choosing a member to read from", &error))
     }
 
     /// The same connection, with cursors at one member only. Each member has numbers of its own for its records, so what was begun by them can be gone on with there and nowhere else.

@@ -122,6 +122,7 @@ impl Forge {
             hashing: Hashing::Raw,
             definition,
             entry: Some(archive.end(&file)),
+            abandoned: Vec::new(),
         }
     }
 
