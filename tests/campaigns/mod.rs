@@ -9,6 +9,7 @@
 
 mod commands;
 mod draw;
+mod failover;
 mod kill;
 mod requests;
 pub mod rollback;
@@ -37,6 +38,7 @@ pub struct Campaign {
 
 pub const CAMPAIGNS: &[Campaign] = &[
     commands::CAMPAIGN,
+    failover::CAMPAIGN,
     kill::CAMPAIGN,
     requests::CAMPAIGN,
     rollback::CAMPAIGN,

@@ -76,6 +76,13 @@ impl Members {
         }
     }
 
+    /// Starts every member again that was killed.
+    pub fn restart_all(&self) {
+        for member in self.members.iter().filter(|member| !member.is_running()) {
+            member.restart_alone();
+        }
+    }
+
     /// Any member that is not the primary.
     pub fn secondary(&self) -> &Mongod {
         let primary = self.primary();
