@@ -131,13 +131,15 @@ impl Reader {
         self.task.anew > 0 && self.task.range.is_none()
     }
 
-    /// Whether the collection is begun anew, at the same moment, at another member of the replica set, since the one that it was read from is gone.
+    /// Whether the collection is begun anew, at the same moment, at another member of the replica set, since the one that it was read from is gone; or at that one, since it was started again.
     pub(super) async fn begins_anew_after(&mut self, error: &MongoError) -> bool {
-        if !self.may_begin_anew() || !error.may_pass() {
+        let is_lost = error.may_pass() || error.is(code::PLACE_LOST);
+        let Some(present) = self.reading.mongo.member().filter(|_| is_lost && self.may_begin_anew()) else {
             return false;
-        }
-        let Some(member) = self.reading.mongo.another_member().await else {
-            return false;
+        };
+        let member = match self.reading.mongo.member_to_read().await {
+            Ok(Some(member)) if member != **present => member,
+            _ => return false,
         };
         let collection = &self.task.collection.name;
         tracing::warn!(%error, collection, "the member that a collection was read from is gone: it is read anew from another one");
@@ -253,6 +255,10 @@ impl Reader {
         let mut batches = mongo
             .scan(documents, database, &self.task.collection.name, &scan)
             .await?;
+        // A boundary is the member's as well; where it goes on from a place, that has been asked.
+        if let (None, Some(member)) = (&self.task.from, self.until.as_ref().and_then(Edge::member)) {
+            mongo.confirm(member).await?;
+        }
         match batches.next().await {
             Some(batch) => Ok(Some((batches, batch?))),
             None => Ok(None),
