@@ -12,12 +12,14 @@
 mod abreast;
 mod allowance;
 mod chapters;
+mod collection;
 mod continued;
 mod cut;
 mod growth;
 mod lane;
 mod lanes;
 mod metadata;
+mod piece;
 mod pipeline;
 mod reader;
 mod report;

@@ -11,6 +11,7 @@ mod connect;
 mod error;
 mod ids;
 mod insert;
+mod member;
 mod moment;
 mod position;
 mod read;

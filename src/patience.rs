@@ -18,6 +18,8 @@ use crate::deadline::Deadline;
 
 /// For how many times as long as a server is looked for something may fail. An election takes some ten seconds, a member's restart up to a minute.
 const TIMES: u32 = 8;
+/// For which part of that nothing is better done elsewhere.
+const LONG: u32 = 4;
 /// The first wait.
 const SHORTEST: Duration = Duration::from_millis(100);
 /// No wait is longer, so that nothing that is there again is left waiting for long.
@@ -83,6 +85,12 @@ impl Attempts {
     /// How many have failed.
     pub fn failed(&self) -> u32 {
         self.failed
+    }
+
+    /// Whether it has been failing for so long that it is better done elsewhere, where that is possible: for a quarter of the limit.
+    pub fn is_long(&self) -> bool {
+        let limit = self.patience.limit / LONG;
+        self.failing_since.is_some_and(|since| since.elapsed() >= limit)
     }
 
     /// Some of it has succeeded: what fails next is another failure.
@@ -152,9 +160,11 @@ mod tests {
         let patience = Patience::by(Duration::from_millis(125));
         let mut attempts = patience.attempts();
         let mut tries = 0;
+        assert!(!attempts.is_long());
         while attempts.again().await {
             tries += 1;
         }
+        assert!(attempts.is_long());
         // The first waits add up to between 50 ms and a second: some are made, and not many.
         assert!((1..8).contains(&tries), "{tries}");
         assert!(!attempts.again().await);

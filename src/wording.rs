@@ -65,6 +65,18 @@ pub(crate) fn with_reason(name: &str, reason: &str) -> String {
     }
 }
 
+/// What is said of bytes of an archive that nobody needs.
+pub(crate) fn abandoned(collection: &str, bytes: u64) -> Option<String> {
+    let said = || {
+        format!(
+            "{}: it was read anew, since the member of the replica set that it was read from was gone; {} of the archive hold what was read before, and nobody needs them",
+            on_one_line(collection),
+            size(bytes)
+        )
+    };
+    (bytes > 0).then(said)
+}
+
 fn shortened(text: &str) -> String {
     match text.char_indices().nth(LONGEST) {
         None => text.to_owned(),

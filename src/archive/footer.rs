@@ -9,7 +9,6 @@ use super::{Compression, Extent};
 pub const FOOTER_SUFFIX: u64 = 512;
 
 const MAGIC: &[u8; 8] = b"MONGOTAR";
-const MINOR: u16 = 0;
 const PAYLOAD: usize = 128;
 /// The longest trailer: the manifest between two glue frames. It is read whole, so this bounds what a footer can make a reader take into memory.
 const MAX_TRAILER_BYTES: u64 = max_stored(MAX_MANIFEST_BYTES) + 2 * MAX_GLUE_BYTES;
@@ -26,6 +25,16 @@ pub enum Major {
     One = 1,
     /// It may list pages of a table that does.
     Two = 2,
+}
+
+impl Major {
+    /// The minor version that is written of it.
+    fn minor(self) -> u16 {
+        match self {
+            Self::One => 1,
+            Self::Two => 0,
+        }
+    }
 }
 
 /// Where the manifest is, and what the trailer's bytes must hash to.
@@ -57,7 +66,7 @@ impl Footer {
         let mut payload = Vec::with_capacity(PAYLOAD);
         payload.extend_from_slice(MAGIC);
         payload.extend_from_slice(&(self.major as u16).to_le_bytes());
-        payload.extend_from_slice(&MINOR.to_le_bytes());
+        payload.extend_from_slice(&self.major.minor().to_le_bytes());
         payload.extend_from_slice(&[code(self.compression), 0, 0, 0]);
         for number in [
             self.trailer.offset,

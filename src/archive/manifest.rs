@@ -9,7 +9,7 @@ use crate::catalog::{Definition, Kind, LeftOut, Selection, Server};
 use crate::digest::{Digest, Hashing, Sum};
 
 /// The version that is written, unless there is a [`table`](Manifest::table). Readers accept every minor version of the major ones they know.
-pub const FORMAT_VERSION: &str = "1.0";
+pub const FORMAT_VERSION: &str = "1.1";
 /// The version of an archive whose segments are listed in a table of their own. Readers of version 1 refuse it by its number.
 pub const FORMAT_VERSION_WITH_TABLE: &str = "2.0";
 
@@ -74,16 +74,16 @@ impl Manifest {
         let of_collections = self
             .collections
             .iter()
-            .flat_map(|saved| saved.definition.iter().chain(&saved.entry));
+            .flat_map(|saved| saved.definition.iter().chain(&saved.abandoned).chain(&saved.entry));
         std::iter::once(&self.metadata).chain(of_collections).chain(&self.table)
     }
 
     /// Every entry whose segments the table lists, where there is one.
     pub(super) fn entries_mut(&mut self) -> impl Iterator<Item = &mut Entry> {
-        let of_collections = self
-            .collections
-            .iter_mut()
-            .flat_map(|saved| saved.definition.iter_mut().chain(&mut saved.entry));
+        let of_collections = self.collections.iter_mut().flat_map(|saved| {
+            let documents = saved.abandoned.iter_mut().chain(&mut saved.entry);
+            saved.definition.iter_mut().chain(documents)
+        });
         std::iter::once(&mut self.metadata).chain(of_collections)
     }
 }
@@ -273,6 +273,9 @@ pub struct Saved {
     /// The entry with the documents; a view and a failed collection have none.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub entry: Option<Entry>,
+    /// Entries that nobody needs: what was read of it from members that were then gone.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub abandoned: Vec<Entry>,
 }
 
 impl Saved {
@@ -281,9 +284,20 @@ impl Saved {
         Digest::from_parts(self.digest, self.documents, self.bytes)
     }
 
+    /// As if no document of it had been read.
+    pub(crate) fn forget_documents(&mut self) {
+        (self.documents, self.bytes, self.wrapped) = (0, 0, 0);
+        self.digest = Digest::default().sum();
+    }
+
     /// How many bytes of the object hold its documents.
     pub fn stored_bytes(&self) -> u64 {
         self.entry.as_ref().map_or(0, Entry::stored_bytes)
+    }
+
+    /// How many bytes of the object nobody needs.
+    pub fn abandoned_bytes(&self) -> u64 {
+        self.abandoned.iter().map(Entry::stored_bytes).sum()
     }
 }
 

@@ -128,6 +128,19 @@ impl EntryName {
         format!("{}.partial", self.whole())
     }
 
+    /// The entry that holds what was read from a member that was then gone, the first, second, … of the collection. Nobody needs it.
+    pub fn abandoned(&self, before: usize) -> String {
+        match before {
+            0 => format!("{}.abandoned", self.whole()),
+            before => format!("{}.abandoned{}", self.whole(), before + 1),
+        }
+    }
+
+    /// What an entry may come to be called that is begun when so many were abandoned.
+    pub fn endings(&self, abandoned: usize) -> [String; 3] {
+        [self.whole(), self.partial(), self.abandoned(abandoned)]
+    }
+
     /// The definition beside the documents, payload `bson` only.
     pub fn definition(&self) -> String {
         format!("{}.metadata.json", self.stem)
@@ -242,6 +255,7 @@ mod tests {
             for payload in [Payload::Jsonl, Payload::Bson] {
                 let entry = EntryName::new(&name, payload);
                 prop_assert!(entry.partial().len() + 2 <= 255);
+                prop_assert!(entry.abandoned(8).len() <= 255);
                 prop_assert!(!entry.whole().contains('/'));
                 if !entry.stem.contains("%24") || payload == Payload::Bson && entry.stem.len() < MAX_STEM {
                     prop_assert_eq!(unescape(&entry.stem, payload), name.clone());

@@ -14,7 +14,7 @@ use std::collections::VecDeque;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
-use super::pipeline::Piece;
+use super::piece::Piece;
 use super::reader::Reader;
 use crate::catalog::Collection;
 use crate::mongo::{Edge, Mongo, MongoError, Position, ReadAt, ScanOrder, code};
@@ -120,7 +120,7 @@ impl Stretches {
                     until: stretch.until,
                 };
                 of_stretch.task.from = stretch.from;
-                readers.spawn(of_stretch.run_alone());
+                readers.spawn(of_stretch.run());
                 streams.push_back((begun, pieces));
                 begun += 1;
             }

@@ -11,7 +11,8 @@ use tokio::time::timeout;
 
 use super::chapters::KeptRows;
 use super::metadata::{mongodump_metadata, out_of_memory, too_many_segments};
-use super::pipeline::{Behind, Piece, Pipeline, hashing};
+use super::piece::{Behind, Piece, hashing};
+use super::pipeline::Pipeline;
 use super::state::{Begun, Keeper, LaneState, OpenCollection, Progress, Stage, State};
 use super::{BackupJob, ConsistencyDemand, Tools, cancelled};
 use crate::archive::{ArchiveWriter, Entry, EntryName, Exception, FrameEncoder, Payload, Saved, SavedStatus};
@@ -135,7 +136,6 @@ impl<H: Serialize> Lane<'_, H> {
         saved: &mut Saved,
     ) -> Result<Pace, Failure> {
         let name = EntryName::new(&saved.name, self.job.payload);
-        let mut open = self.archive.is_open();
         let mut failure = None;
         // Behind everything that was laid out, where that is a place to go on from.
         let mut place: Option<Position> = None;
@@ -145,7 +145,7 @@ impl<H: Serialize> Lane<'_, H> {
                 if self.must_pause()
                     && let Some(from) = place.clone()
                 {
-                    self.save_within(saved, from).await?;
+                    self.save_within(saved, Some(from)).await?;
                     return Ok(Pace::Paused);
                 }
                 continue;
@@ -155,6 +155,15 @@ impl<H: Serialize> Lane<'_, H> {
             let (segment, behind) = match piece {
                 Piece::Exception(reason) => {
                     self.exception(&saved.name, reason)?;
+                    continue;
+                }
+                Piece::Anew => {
+                    self.abandon(saved, &name).await?;
+                    if self.must_pause() {
+                        return Ok(Pace::Paused);
+                    }
+                    self.progress.open = None;
+                    place = None;
                     continue;
                 }
                 Piece::Failed(error) => {
@@ -170,9 +179,9 @@ impl<H: Serialize> Lane<'_, H> {
                     }
                 },
             };
-            if !open {
-                self.archive.begin(&[&name.whole(), &name.partial()]);
-                open = true;
+            if !self.archive.is_open() {
+                self.archive
+                    .begin(&name.endings(saved.abandoned.len()).each_ref().map(String::as_str));
             }
             if self.archive.is_full() {
                 return Err(too_many_segments().at(&saved.name));
@@ -192,7 +201,7 @@ impl<H: Serialize> Lane<'_, H> {
                 Behind::Place(from) => {
                     self.moved = true;
                     if self.should_save() {
-                        self.save_within(saved, from.clone()).await?;
+                        self.save_within(saved, Some(from.clone())).await?;
                         if self.must_pause() {
                             return Ok(Pace::Paused);
                         }
@@ -202,6 +211,7 @@ impl<H: Serialize> Lane<'_, H> {
                 }
             }
         }
+        let open = self.archive.is_open();
         if open {
             let file = if failure.is_none() {
                 name.whole()
@@ -220,6 +230,22 @@ impl<H: Serialize> Lane<'_, H> {
             self.fail(saved, status, error.to_string())?;
         }
         Ok(Pace::Finished)
+    }
+
+    /// What was laid out of a collection is worth nothing, and it comes anew. The bytes stay, as an entry that nobody takes for the collection.
+    async fn abandon(&mut self, saved: &mut Saved, name: &EntryName) -> Result<(), Failure> {
+        if self.archive.is_open() {
+            let file = name.abandoned(saved.abandoned.len());
+            saved.abandoned.push(self.archive.end(&file));
+            self.send().await?;
+        }
+        saved.forget_documents();
+        // At which time it was read says nothing of how it will be.
+        self.progress
+            .exceptions
+            .retain(|exception| exception.collection != saved.name);
+        self.moved = true;
+        self.save_within(saved, None).await
     }
 
     /// See [`fail`].
@@ -290,7 +316,7 @@ impl<H: Serialize> Lane<'_, H> {
     }
 
     /// Saves where the lane is, in the middle of a collection.
-    async fn save_within(&mut self, saved: &Saved, from: Position) -> Result<(), Failure> {
+    async fn save_within(&mut self, saved: &Saved, from: Option<Position>) -> Result<(), Failure> {
         let saved = saved.clone();
         self.progress.open = Some(OpenCollection { saved, from });
         self.save().await
@@ -388,5 +414,6 @@ pub(super) fn blank(collection: &Collection) -> Saved {
         hashing: hashing(collection.kind),
         definition: None,
         entry: None,
+        abandoned: Vec::new(),
     }
 }

@@ -13,103 +13,21 @@
 //! size is had again without asking the kernel. Replies of 2 MiB are a fifth faster than those of 8, those of 1 MiB slower again (`docs/PERFORMANCE.md`).
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 
 use tokio::sync::{mpsc, watch};
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::allowance::Allowance;
+use super::collection::read_collection;
+use super::piece::{Piece, Reading, Task};
 use super::reader::Reader;
-use super::request::ConsistencyDemand;
-use super::segment::{EncodedSegment, EncoderPool};
-use crate::catalog::{Collection, Kind};
-use crate::digest::Hashing;
-use crate::mongo::{IdRange, Mongo, MongoError, Position, ReadAt};
 use crate::run::{Deadline, Memory};
 
 /// How many collections are read ahead.
 const LOOKAHEAD: usize = 32;
 /// How many segments of one collection may wait. Memory limits them long before.
 const WAITING: usize = 256;
-
-/// What a reader tells the writer, in order.
-#[derive(Debug)]
-pub(super) enum Piece {
-    /// The collection is read at another moment than the archive's, and why.
-    Exception(String),
-    /// The next segment, soon.
-    Segment(Pending, Behind),
-    /// The collection cannot be read further.
-    Failed(MongoError),
-    /// That was all of it. A reader that falls silent without this has died, and its collection is not whole.
-    End,
-}
-
-/// What lies behind a segment.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum Behind {
-    /// More of the same reply.
-    More,
-    /// A place from which another invocation can go on.
-    Place(Position),
-    /// The end of a reply, but no such place.
-    Nothing,
-}
-
-/// What is read of a collection.
-#[derive(Clone, Debug)]
-pub(super) struct Task {
-    pub(super) collection: Collection,
-    /// Which documents, where it is not all of them.
-    pub(super) range: Option<IdRange>,
-    /// Behind which place, where an earlier invocation has read what is before it.
-    pub(super) from: Option<Position>,
-}
-
-impl Task {
-    /// All of a collection.
-    pub(super) fn whole(collection: Collection) -> Self {
-        Self {
-            collection,
-            range: None,
-            from: None,
-        }
-    }
-}
-
-/// A segment that is being encoded.
-#[derive(Debug)]
-pub(super) struct Pending {
-    pub(super) encoding: JoinHandle<Result<EncodedSegment, MongoError>>,
-}
-
-impl Pending {
-    /// Waits until the segment is there.
-    pub(super) async fn ready(self) -> Result<EncodedSegment, MongoError> {
-        self.encoding.await.unwrap_or_else(|error| {
-            Err(MongoError {
-                action: "encoding a segment".to_owned(),
-                reason: error.to_string(),
-                code: None,
-                transient: false,
-            })
-        })
-    }
-}
-
-/// How a database is read.
-#[derive(Clone, Debug)]
-pub(super) struct Reading {
-    pub(super) mongo: Mongo,
-    pub(super) database: String,
-    pub(super) at: ReadAt,
-    pub(super) fallback: ReadAt,
-    pub(super) demand: ConsistencyDemand,
-    /// Whether another invocation may have to go on.
-    pub(super) resumable: bool,
-    pub(super) encoders: Arc<EncoderPool>,
-}
 
 /// The collections of a backup, read one after the other, with a few ahead.
 #[derive(Debug)]
@@ -162,7 +80,7 @@ impl Pipeline {
                 attempts: self.reading.mongo.attempts(),
                 until: None,
             };
-            self.readers.spawn(reader.run());
+            self.readers.spawn(read_collection(reader));
             self.streams.push_back(receiver);
         }
         self.turn.send_replace(index);
@@ -176,13 +94,5 @@ impl Pipeline {
         self.stopped.cancel();
         self.turn.send_replace(usize::MAX);
         while self.readers.join_next().await.is_some() {}
-    }
-}
-
-/// What of a collection's documents is hashed: a server may reorder the top-level fields of measurements.
-pub(super) fn hashing(kind: Kind) -> Hashing {
-    match kind {
-        Kind::Timeseries => Hashing::SortedFields,
-        Kind::Collection | Kind::View => Hashing::Raw,
     }
 }

@@ -1,13 +1,12 @@
-//! Reading one collection: which way, at which time, and how it is handed on.
+//! Reading a collection with one cursor: which way, at which time, and how it is handed on.
 
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::task::JoinHandle;
 
-use super::abreast::Stretches;
 use super::allowance::{Room, part_of};
-use super::pipeline::{Behind, Pending, Piece, Reading, Task, hashing};
+use super::piece::{Behind, Pending, Piece, Reading, Task, hashing};
 use super::request::ConsistencyDemand;
 use crate::catalog::{Collection, Kind};
 use crate::mongo::{Attempts, Batch, Batches, Edge, MongoError, Position, ReadAt, Scan, ScanOrder, Trail, code};
@@ -27,26 +26,13 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    /// Reads to the end, to a failure, or until nobody wants to know, with as many cursors as are of use.
+    /// Reads to the end, to a failure, or until nobody wants to know, and says how it ended.
     pub(super) async fn run(mut self) {
-        // What was begun at one member is gone on with there.
-        if let Some(member) = self.task.from.as_ref().and_then(Position::member) {
-            self.reading.mongo = self.reading.mongo.reading_from(member);
-        }
-        let ended = match Stretches::of(&self).await {
-            Some(stretches) => stretches.read(&self).await,
-            None => self.read().await,
-        };
-        self.say_how_it(ended).await;
-    }
-
-    /// As [`Self::run`], with one cursor.
-    pub(super) async fn run_alone(mut self) {
         let ended = self.read().await;
         self.say_how_it(ended).await;
     }
 
-    async fn say_how_it(&self, ended: Result<(), MongoError>) {
+    pub(super) async fn say_how_it(&self, ended: Result<(), MongoError>) {
         let last = match ended {
             Ok(()) => Piece::End,
             Err(error) => Piece::Failed(error),
@@ -55,7 +41,8 @@ impl Reader {
         let _ = self.sender.send(last).await;
     }
 
-    async fn read(&mut self) -> Result<(), MongoError> {
+    /// Reads to the end, to a failure, or until nobody wants to know.
+    pub(super) async fn read(&mut self) -> Result<(), MongoError> {
         loop {
             let memory = self.room.first(&self.task.collection).await;
             let Some((batches, first)) = self.open_patiently().await? else {
@@ -127,17 +114,50 @@ impl Reader {
             // Measurements have no place outside of a snapshot.
             return self.reading.demand == ConsistencyDemand::Auto && !matches!(place, Position::Skipped(_));
         }
+        self.again_after(error).await
+    }
+
+    /// Waits before the next attempt; false where there is none. Nor is there one where the member has been away for so long that the collection is better begun anew at another.
+    async fn again_after(&mut self, error: &MongoError) -> bool {
+        let is_better_begun_anew = self.may_begin_anew() && self.attempts.is_long();
+        if is_better_begun_anew && self.reading.mongo.another_member().await.is_some() {
+            return false;
+        }
         self.attempts.again_after(error).await
     }
 
-    /// As [`Self::open`], again where the connection breaks; from another member of the replica set where the one that was read from is gone and nothing was read yet.
+    /// Whether the collection may be begun anew. A range of `_id`s never has to be: its places are the same at all members.
+    fn may_begin_anew(&self) -> bool {
+        self.task.anew > 0 && self.task.range.is_none()
+    }
+
+    /// Whether the collection is begun anew, at the same moment, at another member of the replica set, since the one that it was read from is gone; or at that one, since it was started again.
+    pub(super) async fn begins_anew_after(&mut self, error: &MongoError) -> bool {
+        let is_lost = error.may_pass() || error.is(code::PLACE_LOST);
+        let Some(present) = self.reading.mongo.member().filter(|_| is_lost && self.may_begin_anew()) else {
+            return false;
+        };
+        let member = match self.reading.mongo.member_to_read().await {
+            Ok(Some(member)) if member != **present => member,
+            _ => return false,
+        };
+        let collection = &self.task.collection.name;
+        tracing::warn!(%error, collection, "the member that a collection was read from is gone: it is read anew from another one");
+        self.reading.turn_to(&member);
+        self.task.from = None;
+        self.task.anew -= 1;
+        self.attempts.succeeded();
+        self.sender.send(Piece::Anew).await.is_ok()
+    }
+
+    /// As [`Self::open`], again where the connection breaks; from another member of the replica set where the one that was read from is gone and the place is the same at all of them.
     async fn open_patiently(&mut self) -> Result<Option<(Batches, Batch)>, MongoError> {
         loop {
             match Box::pin(self.open()).await {
                 Err(error) if error.may_pass() => {
                     if self.turns_to_another_member().await {
                         tracing::warn!(%error, "a collection is read from another member of the replica set");
-                    } else if !self.attempts.again_after(&error).await {
+                    } else if !self.again_after(&error).await {
                         return Err(error);
                     }
                 }
@@ -147,17 +167,15 @@ impl Reader {
     }
 
     async fn turns_to_another_member(&mut self) -> bool {
-        if self.task.from.is_some() || self.until.is_some() {
+        let place = self.task.from.as_ref();
+        if place.is_some_and(|place| place.member().is_some()) || self.until.is_some() {
             return false;
         }
-        let mongo = &self.reading.mongo;
-        match mongo.member_to_read().await {
-            Ok(Some(member)) if mongo.member().is_some_and(|gone| **gone != *member) => {
-                self.reading.mongo = mongo.reading_from(&member);
-                true
-            }
-            _ => false,
+        let another = self.reading.mongo.another_member().await;
+        if let Some(member) = &another {
+            self.reading.turn_to(member);
         }
+        another.is_some()
     }
 
     /// Opens the cursor and takes its first reply, at a snapshot or, where that cannot be had, without one: then to the collection's end, since without a snapshot there are no boundaries.
@@ -237,6 +255,10 @@ impl Reader {
         let mut batches = mongo
             .scan(documents, database, &self.task.collection.name, &scan)
             .await?;
+        // A boundary is the member's as well; where it goes on from a place, that has been asked.
+        if let (None, Some(member)) = (&self.task.from, self.until.as_ref().and_then(Edge::member)) {
+            mongo.confirm(member).await?;
+        }
         match batches.next().await {
             Some(batch) => Ok(Some((batches, batch?))),
             None => Ok(None),

@@ -12,7 +12,7 @@ use crate::catalog::{Kind, LeftOut};
 use crate::digest::Sum;
 use crate::run::{Answer, Ended, Run, RunStatus, rfc3339};
 use crate::store::{Location, Object};
-use crate::wording::{count, duration, first_few, size, with_reason};
+use crate::wording::{abandoned, count, duration, first_few, size, with_reason};
 
 /// What an invocation has to say of a backup's run.
 pub type BackupAnswer = Answer<BackupReport, UnfinishedBackup>;
@@ -232,10 +232,12 @@ impl BackupReport {
         sidecar: Result<Location, String>,
         took: Duration,
     ) -> Self {
-        let (sidecar, warnings) = match sidecar {
-            Ok(location) => (Some(location), Vec::new()),
-            Err(warning) => (None, vec![warning]),
+        let (sidecar, warning) = match sidecar {
+            Ok(location) => (Some(location), None),
+            Err(warning) => (None, Some(warning)),
         };
+        let collections = manifest.collections.iter();
+        let abandoned = collections.filter_map(|saved| abandoned(&saved.name, saved.abandoned_bytes()));
         let mut report = Self {
             summary: String::new(),
             status: match manifest.status {
@@ -260,7 +262,7 @@ impl BackupReport {
             seconds: took.as_secs_f64(),
             retention: None,
             lanes: manifest.lanes.unwrap_or(1),
-            warnings,
+            warnings: warning.into_iter().chain(abandoned).collect(),
         };
         report.summary = summary(&report);
         report

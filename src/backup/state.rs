@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::chapters::KeptRows;
-use super::pipeline::Task;
+use super::piece::Task;
 use super::shares::{LaneDone, Planned};
 use super::{PARTS_IN_FLIGHT, Tools, Totals};
 use crate::archive::{ArchiveWriter, Exception, Manifest, Saved, WriterState};
@@ -32,8 +32,9 @@ pub(super) struct Progress {
 pub(super) struct OpenCollection {
     /// What was counted so far.
     pub(super) saved: Saved,
-    /// Behind which place it goes on.
-    pub(super) from: Position,
+    /// Behind which place it goes on; none means that it is begun anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) from: Option<Position>,
 }
 
 /// What another invocation must know to go on.
@@ -160,12 +161,15 @@ impl Progress {
 
     /// What is still to be read of these collections.
     pub(super) fn tasks(&self, catalog: &Catalog, undefined: &BTreeMap<String, String>) -> Vec<Task> {
-        let mut from = self.open.as_ref().map(|open| open.from.clone());
+        let mut open = self.open.as_ref();
         let left = catalog.collections.iter().skip(self.saved.len());
         left.enumerate()
-            .map(|(index, collection)| Task {
-                from: from.take_if(|_| index == 0),
-                ..Task::whole(collection.clone())
+            .map(|(index, collection)| {
+                let task = Task::whole(collection.clone());
+                match open.take_if(|_| index == 0) {
+                    Some(open) => task.behind(open.from.clone(), open.saved.abandoned.len()),
+                    None => task,
+                }
             })
             .filter(|task| task.collection.kind != Kind::View && !undefined.contains_key(&task.collection.name))
             .collect()

@@ -5,7 +5,8 @@ use time::OffsetDateTime;
 
 use super::lane::{Lane, Pace};
 use super::metadata::{manifest_text, out_of_memory};
-use super::pipeline::{Pipeline, Reading, Task};
+use super::piece::{Chosen, Reading, Task};
+use super::pipeline::Pipeline;
 use super::segment::EncoderPool;
 use super::state::Keeper;
 use super::{BackupJob, Head, Tools, consistency};
@@ -126,6 +127,7 @@ async fn reading(job: &BackupJob, tools: &Tools, moment: &Moment, resumable: boo
     let member = tools.mongo.member_to_read().await?;
     Ok(Reading {
         mongo: member.map_or_else(|| tools.mongo.clone(), |member| tools.mongo.reading_from(&member)),
+        member: Chosen::default(),
         database: job.database.clone(),
         at: moment.time.map_or(moment.fallback(), ReadAt::Snapshot),
         fallback: moment.fallback(),

@@ -7,7 +7,7 @@ use futures_util::{StreamExt as _, stream};
 use serde::{Deserialize, Serialize};
 
 use crate::archive::{
-    ArchiveError, ArchiveName, Compression, Extent, FOOTER_SUFFIX, Footer, Manifest, Opened, Status, is_ours,
+    ArchiveError, ArchiveName, Compression, Extent, FOOTER_SUFFIX, Footer, Manifest, Opened, Saved, Status, is_ours,
 };
 use crate::failure::Failure;
 use crate::store::{Location, Object, Store};
@@ -78,6 +78,14 @@ pub struct Summary {
     pub documents: u64,
     /// Their size as BSON.
     pub bytes: u64,
+    /// How many bytes of the archive nobody needs: what was read of collections that were then begun anew.
+    #[serde(skip_serializing_if = "is_none", default)]
+    pub abandoned_bytes: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands it over so")]
+fn is_none(bytes: &u64) -> bool {
+    *bytes == 0
 }
 
 /// The archives in a folder, oldest first.
@@ -236,5 +244,6 @@ fn summary(manifest: &Manifest) -> Summary {
         collections: manifest.collections.len() as u64,
         documents: manifest.collections.iter().map(|saved| saved.documents).sum(),
         bytes: manifest.collections.iter().map(|saved| saved.bytes).sum(),
+        abandoned_bytes: manifest.collections.iter().map(Saved::abandoned_bytes).sum(),
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bson::{Document, RawDocumentBuf, doc};
-use mongodb::options::{ClientOptions, ConnectionString, SelectionCriteria, ServerAddress};
+use mongodb::options::{ClientOptions, ConnectionString, SelectionCriteria};
 use mongodb::{Client, Database};
 
 use tokio_util::sync::CancellationToken;
@@ -12,7 +12,7 @@ use tokio_util::task::TaskTracker;
 
 use super::answer::{self, Asked, SILENCE};
 use super::concern::{Concern, WriteErrors, failure_in};
-use super::{MongoError, MongoUri, ReadAt, patiently};
+use super::{MongoError, MongoUri, ReadAt};
 use crate::catalog::{Server, Topology};
 use crate::deadline::Deadline;
 use crate::patience::Patience;
@@ -35,11 +35,11 @@ pub struct Mongo {
     uri: MongoUri,
     server: Server,
     /// The read preference of the connection string.
-    selection: Option<SelectionCriteria>,
+    pub(super) selection: Option<SelectionCriteria>,
     /// Whether the connection string names one server, which is to be asked whatever it is.
-    direct: bool,
+    pub(super) direct: bool,
     /// The only member of the replica set that may be read from.
-    member: Option<Arc<str>>,
+    pub(super) member: Option<Arc<str>>,
     /// What writes are asked to reach.
     concern: Arc<Concern>,
     /// The driver's calls that are on their way.
@@ -134,52 +134,6 @@ impl Mongo {
 
     pub(super) fn database(&self, name: &str) -> Database {
         self.client.database(name)
-    }
-
-    /// Where cursors are opened.
-    pub(super) fn read_selection(&self) -> Option<SelectionCriteria> {
-        let Some(member) = self.member.as_deref() else {
-            return self.selection.clone();
-        };
-        // The driver writes the addresses of members as they write them themselves.
-        let (name, address) = (member.to_owned(), ServerAddress::parse(member).ok());
-        Some(SelectionCriteria::Predicate(Arc::new(move |server| {
-            address.as_ref() == Some(server.address()) || server.address().to_string().eq_ignore_ascii_case(&name)
-        })))
-    }
-
-    /// The member of the replica set that answers reads by the connection string's read preference at the moment. `None` where there is none to choose: of one server, or behind `mongos`.
-    ///
-    /// # Errors
-    /// What the server answered.
-    pub async fn member_to_read(&self) -> Result<Option<String>, MongoError> {
-        if self.direct || self.server.topology != Topology::ReplicaSet {
-            return Ok(None);
-        }
-        let hello = patiently!(self, async {
-            let admin = self.database("admin");
-            let mut hello = admin.run_command(doc! {"hello": 1});
-            if let Some(selection) = self.selection.clone() {
-                hello = hello.selection_criteria(selection);
-            }
-            let answered = hello.await;
-            answered.map_err(|error| self.error("choosing a member to read from", &error))
-        })?;
-        Ok(hello.get_str("me").ok().map(str::to_owned))
-    }
-
-    /// The same connection, with cursors at one member only. Each member has numbers of its own for its records, so what was begun by them can be gone on with there and nowhere else.
-    #[must_use]
-    pub fn reading_from(&self, member: &str) -> Self {
-        Self {
-            member: Some(member.into()),
-            ..self.clone()
-        }
-    }
-
-    /// The only member that is read from.
-    pub fn member(&self) -> Option<&Arc<str>> {
-        self.member.as_ref()
     }
 
     /// The same connection, with everything asked of the primary: what proves a write must not come from a member that is behind.

@@ -26,6 +26,8 @@ pub mod code {
     pub const FEATURE_NOT_SUPPORTED: i32 = 303;
     /// No server's: a read at a snapshot was answered, but not with the time of a snapshot.
     pub const NOT_AT_THE_SNAPSHOT: i32 = -1;
+    /// No server's: what is to be gone on from was a place at a server that has been started again since.
+    pub const PLACE_LOST: i32 = -2;
     /// An option that this command does not know.
     pub const INVALID_OPTIONS: i32 = 72;
     /// This server cannot read at a snapshot (a standalone).

@@ -99,7 +99,7 @@ impl Mongo {
     /// Opens a cursor over what a scan describes, with at most so many documents in a reply.
     ///
     /// # Errors
-    /// As [`Self::read`], and of a server that does not know the scan's order.
+    /// As [`Self::read`], and of a server that does not know the scan's order; [`super::code::PLACE_LOST`] where the place that it goes on from is none any more.
     pub async fn scan(
         &self,
         documents: u32,
@@ -116,6 +116,9 @@ impl Mongo {
             find.append(bson::cstr!("readConcern"), concern);
         }
         let batches = self.open((database, collection), find, scan.at, documents).await?;
+        if let Some(member) = scan.after.and_then(Position::member) {
+            self.confirm(member).await?;
+        }
         Ok(Batches {
             order: scan.order,
             read: match scan.after {

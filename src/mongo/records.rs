@@ -27,6 +27,11 @@ impl Edge {
         self.record
     }
 
+    /// The member at which it is one.
+    pub fn member(&self) -> Option<&Arc<str>> {
+        self.member.as_ref()
+    }
+
     /// The place behind it.
     pub fn position(&self) -> Position {
         Position::behind_record(self.record, self.member.as_ref())

@@ -33,6 +33,11 @@ impl Attempts {
         self.0.failed()
     }
 
+    /// Whether it has been failing for longer than an election or a restart takes.
+    pub fn is_long(&self) -> bool {
+        self.0.is_long()
+    }
+
     /// Some of it has succeeded: what fails next is another failure.
     pub fn succeeded(&mut self) {
         self.0.succeeded();

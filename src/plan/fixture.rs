@@ -25,6 +25,7 @@ pub(super) fn saved(name: &str) -> Saved {
         hashing: Hashing::Raw,
         definition: None,
         entry: None,
+        abandoned: Vec::new(),
     }
 }
 

@@ -10,11 +10,12 @@ use tokio::time::timeout;
 use super::{VerifyReport, checked, summary};
 use crate::archive::{Entry, Extent, Opened, Status};
 use crate::backup::RunStatus;
-use crate::digest::Digest;
+use crate::digest::{Digest, Hashing};
 use crate::failure::Failure;
 use crate::open::{ArchiveFile, Form};
 use crate::progress::Progress;
 use crate::run::{AT_LEAST_EVERY, Deadline};
+use crate::wording::abandoned;
 
 /// How far the check of an archive has come.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -30,7 +31,10 @@ pub(crate) struct Checked {
 /// A collection that is half checked.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct Open {
-    /// How many of its segments were read.
+    /// How many of its entries were: those that were abandoned come first.
+    #[serde(default)]
+    entries: usize,
+    /// How many segments of the one after those were read.
     segments: usize,
     /// What they came to.
     read: Digest,
@@ -57,7 +61,7 @@ impl Checked {
                 segments: 0,
                 collections: Vec::new(),
                 damaged: Vec::new(),
-                warnings: file.warnings(),
+                warnings: warnings(file),
             },
             metadata: false,
             open: None,
@@ -121,41 +125,25 @@ impl Checked {
                     if let Some(definition) = &saved.definition {
                         self.definition(file, opened, definition).await;
                     }
-                    if let Some(entry) = &saved.entry {
-                        self.header(file, opened, entry).await;
-                    }
                     Open::default()
                 }
             };
-            if let Some(entry) = &saved.entry {
-                let entry = Arc::new(entry.clone());
-                let left = open.segments..entry.count();
-                let mut chunks = pin!(file.chunks_of((opened, Arc::clone(&entry)), left, saved.hashing));
-                let mut moved = false;
-                loop {
-                    let Ok(next) = timeout(AT_LEAST_EVERY, chunks.next()).await else {
-                        // The store is slow. What has been found is not lost to the deadline for that.
-                        if moved && until.is_near() {
-                            self.open = Some(open);
-                            return Pace::Paused;
-                        }
-                        continue;
+            let abandoned = saved.abandoned.len();
+            for entry in saved.abandoned.iter().chain(&saved.entry).skip(open.entries) {
+                let hashing = saved.hashing;
+                if self
+                    .entry((file, opened), (entry, hashing), &mut open, (progress, until))
+                    .await
+                    == Pace::Paused
+                {
+                    self.open = Some(open);
+                    return Pace::Paused;
+                }
+                if open.entries < abandoned {
+                    open = Open {
+                        entries: open.entries + 1,
+                        ..Open::default()
                     };
-                    let Some(chunk) = next else { break };
-                    moved = true;
-                    self.report.segments += 1;
-                    open.segments += 1;
-                    match chunk {
-                        Ok(chunk) => {
-                            progress.add(chunk.digest.documents(), chunk.digest.bytes());
-                            open.read.merge(&chunk.digest);
-                        }
-                        Err(failure) => self.report.damaged.push(failure.message),
-                    }
-                    if until.is_near() && open.segments < entry.count() {
-                        self.open = Some(open);
-                        return Pace::Paused;
-                    }
                 }
             }
             self.report.collections.push(checked(saved, open.read));
@@ -164,6 +152,46 @@ impl Checked {
             }
         }
         Pace::Finished
+    }
+
+    /// An entry of documents: its header, and its content behind what was read of it.
+    async fn entry(
+        &mut self,
+        (file, opened): (&ArchiveFile, &Arc<Opened>),
+        (entry, hashing): (&Entry, Hashing),
+        open: &mut Open,
+        (progress, until): (&Progress, Deadline),
+    ) -> Pace {
+        if open.segments == 0 {
+            self.header(file, opened, entry).await;
+        }
+        let entry = Arc::new(entry.clone());
+        let left = open.segments..entry.count();
+        let mut chunks = pin!(file.chunks_of((opened, Arc::clone(&entry)), left, hashing));
+        let mut moved = false;
+        loop {
+            let Ok(next) = timeout(AT_LEAST_EVERY, chunks.next()).await else {
+                // The store is slow. What has been found is not lost to the deadline for that.
+                if moved && until.is_near() {
+                    return Pace::Paused;
+                }
+                continue;
+            };
+            let Some(chunk) = next else { return Pace::Finished };
+            moved = true;
+            self.report.segments += 1;
+            open.segments += 1;
+            match chunk {
+                Ok(chunk) => {
+                    progress.add(chunk.digest.documents(), chunk.digest.bytes());
+                    open.read.merge(&chunk.digest);
+                }
+                Err(failure) => self.report.damaged.push(failure.message),
+            }
+            if until.is_near() && open.segments < entry.count() {
+                return Pace::Paused;
+            }
+        }
     }
 
     /// An entry that holds no documents: its header, and its content as bytes.
@@ -190,4 +218,10 @@ impl Checked {
             self.report.damaged.push(failure.at(&file.object.location).message);
         }
     }
+}
+
+fn warnings(file: &ArchiveFile) -> Vec<String> {
+    let collections = file.manifest().into_iter().flat_map(|manifest| &manifest.collections);
+    let abandoned = collections.filter_map(|saved| abandoned(&saved.name, saved.abandoned_bytes()));
+    file.warnings().into_iter().chain(abandoned).collect()
 }

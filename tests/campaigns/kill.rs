@@ -1,231 +1,261 @@
-//! `kill -9` of a function at any moment of a backup, a restore or a drill, as often as the seed says; the same event again goes on, and ends as if nothing had been.
+//! `kill -9` of a function or of the command line, at any moments of a backup, a restore, a merge or a drill, as often as the seed says; the same again goes on or begins anew, and ends as if nothing
+//! had been.
+
+mod order;
+mod scene;
+mod victim;
 
 use std::time::{Duration, Instant};
 
-use bson::{DateTime, doc};
-use mongotar::store::Location;
+use mongotar::backup::RunStatus;
 use serde_json::{Value, json};
 
 use super::{BACKUP, Campaign, Draw, RESTORE, Trial};
 use crate::rig::{self, LambdaFunction};
 use crate::support;
+use order::{Operation, Order};
+use scene::{Documents, Scene};
+use victim::{Ended, Victim};
 
 pub const CAMPAIGN: Campaign = Campaign {
     name: "kill",
-    promise: "a function that is killed at any moment, three times at the most, leaves a run that the same event ends: complete, equal, no state left behind",
-    // A backup, a restore and a drill.
-    sample: &[100, 104, 107],
+    promise: "a function or a command that is killed at any moment, three times at the most, of a backup, a restore, a merge or a drill leaves nothing half made that can be seen, collections that are old or new, and a run that ends complete when it is asked for again, with nothing left behind",
+    // A backup, a restore, a merge and a drill, of a function and of the command line.
+    sample: &[100, 101, 102, 103, 104, 105, 106, 107],
     trial,
 };
 
-/// What AWS gives a function at the most.
-const ENOUGH: Duration = Duration::from_secs(900);
 /// How often one run is killed at the most.
 const KILLS: u64 = 3;
-/// How often an event is sent at the most until its run is at its end; one that waits for a dead one's lease waits 200 ms each time.
-const DELIVERIES: usize = 1_000;
+/// How often it is asked for at the most until it is at its end; what waits for a dead one's lease waits 200 ms each time.
+const ATTEMPTS: usize = 1_000;
 
 fn trial(seed: u64) -> Trial {
     Box::pin(async move {
+        let operation = Operation::ALL[usize::try_from(seed % 4).expect("few")];
+        let is_function = (seed / 4).is_multiple_of(2);
         let mut draw = Draw::of(seed);
         let scene = Scene::new(&mut draw).await;
-        match draw.below(3) {
-            0 => scene.backup(&mut draw).await,
-            1 => scene.restore(&mut draw).await,
-            _ => scene.drill(&mut draw).await,
-        }
+        let order = Order {
+            operation,
+            to: scene.folder.clone(),
+            compression: draw.one_of(&["none", "gzip", "zstd"]),
+            payload: draw.one_of(&["jsonl", "bson"]),
+            archive: String::new(),
+            database: scene.source.clone(),
+            run: rig::fresh_database_name("kill_run"),
+        };
+        let victim = victim(&order, is_function);
+        let said = match operation {
+            Operation::Backup => backup(&scene, &victim, order, &mut draw).await,
+            Operation::Restore | Operation::Merge => restore(&scene, &victim, order, &mut draw).await,
+            Operation::Drill => drill(&scene, &victim, order, &mut draw).await,
+        };
+        let (said, databases) = said;
+        scene.end(&databases.iter().collect::<Vec<_>>()).await;
+        let program = if is_function { "function" } else { "command" };
+        format!("{operation:?}, {program}, {said}")
     })
 }
 
-struct Scene {
-    client: mongodb::Client,
-    tools: mongotar::backup::Tools,
-    source: String,
-    folder: Location,
+fn victim(order: &Order, is_function: bool) -> Victim {
+    let mut env = rig::shared_s3().env();
+    env.push(("MONGO_URI".to_owned(), rig::shared_replica_set().uri()));
+    if !is_function {
+        return Victim::command(env);
+    }
+    env.push(("MONGO_DB".to_owned(), order.database.clone()));
+    let program = match order.operation {
+        Operation::Backup => BACKUP,
+        _ => RESTORE,
+    };
+    Victim::Function(Box::new(LambdaFunction::start(&rig::program(program), env)))
 }
 
-impl Scene {
-    /// A database of every kind of collection, as large as the seed says.
-    async fn new(draw: &mut Draw) -> Self {
-        let client = rig::shared_replica_set().client().await;
-        let source = rig::fresh_database_name("kill");
-        let db = client.database(&source);
-        support::insert_mebibytes(&client, &source, "large", 4 + draw.below(16)).await;
-        for name in ["a", "b", "c"] {
-            let ids = 0..1 + i64::try_from(draw.below(400)).expect("few");
-            let documents = ids.map(|id| doc! {"_id": id, "n": id % 7, "text": "archived"});
-            support::insert(&client, &source, name, documents.collect()).await;
-        }
-        let index = doc! {"createIndexes": "a", "indexes": [{"key": {"n": 1, "_id": -1}, "name": "by_n"}]};
-        let capped = doc! {"create": "ring", "capped": true, "size": 1 << 20};
-        let series = doc! {"create": "series", "timeseries": {"timeField": "t", "metaField": "m"}};
-        let view = doc! {"create": "view", "viewOn": "a", "pipeline": [{"$match": {"n": 1}}]};
-        for command in [index, capped, series, view] {
-            db.run_command(command).await.expect("created");
-        }
-        let ring = (0..50).map(|id| doc! {"_id": id});
-        support::insert(&client, &source, "ring", ring.collect()).await;
-        let series = (0..200).map(|at| doc! {"_id": at, "t": DateTime::from_millis(at * 1_000), "m": at % 3});
-        support::insert(&client, &source, "series", series.collect()).await;
-        Self {
-            client,
-            tools: support::tools().await,
-            source,
-            folder: support::bucket().await,
-        }
+async fn backup(scene: &Scene, victim: &Victim, order: Order, draw: &mut Draw) -> (String, Vec<String>) {
+    let undisturbed = Order {
+        to: scene.folder.join("undisturbed/"),
+        run: rig::fresh_database_name("kill_run"),
+        ..order.clone()
+    };
+    let within = time_of(victim, &undisturbed).await;
+    let (report, kills) = to_the_end(victim, &order, within, draw, &After::Backup(scene)).await;
+    scene.no_archive_is_half_made();
+    scene.nothing_is_left_in_the_folder(kills.met).await;
+    let visible = support::visible(&scene.tools.store, &scene.folder).await;
+    if victim.knows_runs() {
+        assert_eq!(visible.len(), 2, "{visible:?}");
     }
+    let into = rig::fresh_database_name("kill_back");
+    let event = json!({"archive": report["archive"], "database": into, "snapshot": false});
+    let restored = support::restore(&scene.tools, event).await.expect("a restore");
+    assert_eq!(restored.status, RunStatus::Complete);
+    let new = scene.held(&scene.source).await;
+    scene
+        .is_restored(Operation::Restore, &into, &Documents::new(), &new)
+        .await;
+    (kills.to_string(), vec![into])
+}
 
-    fn function(&self, program: &str, database: &str) -> LambdaFunction {
-        let mut env = rig::shared_s3().env();
-        env.extend([
-            ("MONGO_URI".to_owned(), rig::shared_replica_set().uri()),
-            ("MONGO_DB".to_owned(), database.to_owned()),
-            ("MONGOTAR_TO".to_owned(), self.folder.to_string()),
-        ]);
-        LambdaFunction::start(&rig::program(program), env)
+async fn restore(scene: &Scene, victim: &Victim, order: Order, draw: &mut Draw) -> (String, Vec<String>) {
+    let archive = support::back_up(&scene.tools, &scene.source, &scene.folder)
+        .await
+        .archive;
+    let (into, other) = (scene.target("kill_into").await, scene.target("kill_other").await);
+    let order = Order {
+        archive: archive.to_string(),
+        database: into.clone(),
+        ..order
+    };
+    let undisturbed = Order {
+        database: other.clone(),
+        run: rig::fresh_database_name("kill_run"),
+        ..order.clone()
+    };
+    let within = time_of(victim, &undisturbed).await;
+    let (old, new) = (scene.held(&into).await, scene.held(&scene.source).await);
+    let after = After::Restore {
+        scene,
+        order: &order,
+        held: (&old, &new),
+        leaves_lock: !victim.knows_runs(),
+    };
+    let (_, kills) = to_the_end(victim, &order, within, draw, &after).await;
+    scene.is_restored(order.operation, &into, &old, &new).await;
+    scene.nothing_is_left_in_the_folder(kills.met).await;
+    (kills.to_string(), vec![into, other])
+}
+
+async fn drill(scene: &Scene, victim: &Victim, order: Order, draw: &mut Draw) -> (String, Vec<String>) {
+    let archive = support::back_up(&scene.tools, &scene.source, &scene.folder)
+        .await
+        .archive;
+    let order = Order {
+        archive: archive.to_string(),
+        ..order
+    };
+    let undisturbed = Order {
+        run: rig::fresh_database_name("kill_run"),
+        ..order.clone()
+    };
+    let before = scene.held(&scene.source).await;
+    let within = time_of(victim, &undisturbed).await;
+    let (report, kills) = to_the_end(victim, &order, within, draw, &After::Drill).await;
+    assert_eq!(report["verdict"], "passed", "{report}");
+    let scratch = report["scratch"].as_str().expect("a name").to_owned();
+    let databases = scene.client.list_database_names().await.expect("names");
+    assert!(!databases.contains(&scratch), "{scratch} is left");
+    // A command that was killed cannot drop its database, and the next one is another run: it says that there are some, and each has the mark of a drill.
+    let mut left: Vec<String> = (0..kills.attempts).map(|attempt| order.scratch(attempt)).collect();
+    left.retain(|name| databases.contains(name));
+    assert!(left.len() <= kills.met, "{left:?}");
+    for name in &left {
+        let names = scene
+            .client
+            .database(name)
+            .list_collection_names()
+            .await
+            .expect("names");
+        assert!(names.contains(&"mongotar.drill".to_owned()), "{name}: {names:?}");
     }
+    scene.nothing_is_left_in_the_folder(kills.met).await;
+    assert!(scene.held(&scene.source).await == before, "the database was changed");
+    (kills.to_string(), left)
+}
 
-    async fn backup(self, draw: &mut Draw) -> String {
-        let function = self.function(BACKUP, &self.source);
-        let event = json!({"run": run(), "compression": draw.one_of(&["none", "gzip", "zstd"]), "payload": draw.one_of(&["jsonl", "bson"])});
-        let mut undisturbed = event.clone();
-        undisturbed["run"] = run();
-        undisturbed["destination"] = json!(self.folder.join("undisturbed/"));
-        let within = time_of(&function, undisturbed).await;
-        let (report, killed) = to_the_end(&function, &event, within, draw).await;
-        assert_eq!(report["status"], "complete", "{report}");
-        self.nothing_is_left_in_the_folder().await;
-        assert_eq!(support::visible(&self.tools.store, &self.folder).await.len(), 2);
-        let into = rig::fresh_database_name("kill_back");
-        let event = json!({"archive": report["archive"], "database": into, "snapshot": false});
-        let restored = support::restore(&self.tools, event).await.expect("a restore");
-        assert_eq!(restored.status, mongotar::backup::RunStatus::Complete);
-        self.is_equal(&into).await;
-        self.end(&[&into]).await;
-        format!("backup, {killed}")
-    }
+/// How often a run was killed.
+struct Kills {
+    planned: usize,
+    met: usize,
+    attempts: usize,
+}
 
-    async fn restore(self, draw: &mut Draw) -> String {
-        let archive = support::back_up(&self.tools, &self.source, &self.folder).await.archive;
-        let into = rig::fresh_database_name("kill_into");
-        for name in ["a", "b", "too many"] {
-            support::insert(&self.client, &into, name, vec![doc! {"_id": 3, "text": "newer"}]).await;
-        }
-        let function = self.function(RESTORE, &into);
-        let event = json!({"archive": archive, "run": run(), "replace_existing": true, "yes": true});
-        let mut undisturbed = event.clone();
-        let other = rig::fresh_database_name("kill_undisturbed");
-        undisturbed["run"] = run();
-        undisturbed["database"] = json!(other);
-        let within = time_of(&function, undisturbed).await;
-        let (report, killed) = to_the_end(&function, &event, within, draw).await;
-        assert_eq!(report["status"], "complete", "{report}");
-        self.is_equal(&into).await;
-        let left = self.names(&into).await;
-        assert!(!left.iter().any(|name| name.starts_with("mongotar.")), "{left:?}");
-        self.nothing_is_left_in_the_folder().await;
-        self.end(&[&into, &other]).await;
-        format!("restore, {killed}")
-    }
-
-    async fn drill(self, draw: &mut Draw) -> String {
-        let archive = support::back_up(&self.tools, &self.source, &self.folder).await.archive;
-        let function = self.function(RESTORE, &self.source);
-        let event = json!({"action": "drill", "archive": archive, "run": run()});
-        let mut undisturbed = event.clone();
-        undisturbed["run"] = run();
-        let within = time_of(&function, undisturbed).await;
-        let (report, killed) = to_the_end(&function, &event, within, draw).await;
-        assert_eq!(report["verdict"], "passed", "{report}");
-        let scratch = report["scratch"].as_str().expect("a name").to_owned();
-        let databases = self.client.list_database_names().await.expect("names");
-        assert!(!databases.contains(&scratch), "{scratch} is left");
-        self.nothing_is_left_in_the_folder().await;
-        self.end(&[]).await;
-        format!("drill, {killed}")
-    }
-
-    /// Documents byte by byte, and definitions.
-    async fn is_equal(&self, other: &str) {
-        let (before, after) = (self.held(&self.source).await, self.held(other).await);
-        assert_eq!(before.1, after.1);
-        assert!(before.0 == after.0, "the documents of {other} differ");
-    }
-
-    async fn held(&self, database: &str) -> (Vec<(String, Vec<Vec<u8>>)>, Vec<String>) {
-        let documents = support::raw_database(&self.client, &self.tools, database).await;
-        let mut catalog = self.tools.mongo.survey(database).await.expect("a survey");
-        for collection in &mut catalog.collections {
-            collection.indexes.sort_by_key(|index| index.to_json());
-        }
-        (documents.into_iter().collect(), support::definitions(&catalog))
-    }
-
-    async fn names(&self, database: &str) -> Vec<String> {
-        let names = self.client.database(database).list_collection_names().await;
-        names.expect("names")
-    }
-
-    async fn nothing_is_left_in_the_folder(&self) {
-        // One that was killed before it could say which upload it had begun leaves that upload: invisible, and the bucket's lifecycle rule removes it (docs/RELIABILITY.md).
-        let unfinished = support::unfinished(&self.folder).await;
-        assert!(unfinished.len() as u64 <= KILLS, "{unfinished:?}");
-        for folder in [self.folder.clone(), self.folder.join("pre-restore")] {
-            let in_progress = folder.join(".in-progress/");
-            let left = self.tools.store.list(&in_progress, "").await.expect("a listing");
-            assert!(left.is_empty(), "{left:?}");
-        }
-    }
-
-    /// Many seeds must not fill the disk.
-    async fn end(self, others: &[&String]) {
-        for name in others.iter().copied().chain([&self.source]) {
-            self.client.database(name).drop().await.expect("dropped");
-        }
+impl std::fmt::Display for Kills {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "killed {} of {} times", self.met, self.planned)
     }
 }
 
-fn run() -> Value {
-    json!({"id": rig::unique_name("run"), "time": "2026-11-21T02:00:00Z"})
+/// What is looked at after each kill.
+enum After<'a> {
+    Backup(&'a Scene),
+    Restore {
+        scene: &'a Scene,
+        order: &'a Order,
+        /// What the target held before, and what is archived.
+        held: (&'a Documents, &'a Documents),
+        leaves_lock: bool,
+    },
+    Drill,
+}
+
+impl After<'_> {
+    async fn a_kill(&self) {
+        match self {
+            Self::Backup(scene) => scene.no_archive_is_half_made(),
+            Self::Restore {
+                scene,
+                order,
+                held: (old, new),
+                leaves_lock,
+            } => {
+                scene.is_old_or_new(order.operation, &order.database, old, new).await;
+                scene.no_archive_is_half_made();
+                if *leaves_lock {
+                    scene.let_the_lock_run_out(&order.database).await;
+                }
+            }
+            Self::Drill => {}
+        }
+    }
 }
 
 /// How long the same takes when nobody kills it.
-async fn time_of(function: &LambdaFunction, event: Value) -> Duration {
+async fn time_of(victim: &Victim, order: &Order) -> Duration {
     let began = Instant::now();
-    let answer = function.invoke(event, ENOUGH).await.expect("an undisturbed run");
-    assert_eq!(answer["status"], "complete", "{answer}");
-    began.elapsed()
+    match victim.attempt(order, 0, None).await {
+        Ended::Answered(answer) if answer["status"] == "complete" => began.elapsed(),
+        other => panic!("undisturbed: {other:?}"),
+    }
 }
 
-/// Sends the event until its run is at its end, and kills the function in between at moments that are drawn within that time; says how often one was met at work.
-async fn to_the_end(function: &LambdaFunction, event: &Value, within: Duration, draw: &mut Draw) -> (Value, String) {
-    let moment = |draw: &mut Draw| within.mul_f64(draw.below(1_000) as f64 / 1_000.0);
+/// Asks for it until it is at its end, and kills the program in between at moments that are drawn within that time. After each kill something is looked at.
+async fn to_the_end(
+    victim: &Victim,
+    order: &Order,
+    within: Duration,
+    draw: &mut Draw,
+    after: &After<'_>,
+) -> (Value, Kills) {
+    // What the program has done before, it does a little faster the next time.
+    let moment = |draw: &mut Draw| within.mul_f64(draw.below(900) as f64 / 1_000.0);
     let mut moments: Vec<Duration> = (0..=draw.below(KILLS)).map(|_| moment(draw)).collect();
     let (planned, mut met) = (moments.len(), 0);
-    for _ in 0..DELIVERIES {
+    for attempt in 0..ATTEMPTS {
         let moment = moments.pop();
-        let (answer, killed) = tokio::join!(function.invoke(event.clone(), ENOUGH), async {
-            let Some(moment) = moment else { return false };
-            tokio::time::sleep(moment).await;
-            function.kill()
-        });
-        met += usize::from(killed);
-        match answer {
+        match victim.attempt(order, attempt, moment).await {
+            Ended::Killed => {
+                met += 1;
+                after.a_kill().await;
+            }
+            Ended::Answered(answer) if answer["status"] == "continue" => {}
             // A dead one's lease runs out, and then the next one takes over.
-            Ok(answer) if answer["status"] == "running" => {
+            Ended::Answered(answer) if answer["status"] == "running" => {
                 moments.extend(moment);
                 tokio::time::sleep(Duration::from_millis(200)).await;
             }
-            Ok(answer) if answer["status"] == "continue" => {}
-            Ok(answer) => return (answer, format!("killed {met} of {planned} times")),
-            Err(error) if killed && error.error_type == "Runtime.ExitError" => {}
+            Ended::Answered(answer) => {
+                assert_eq!(answer["status"], "complete", "{answer:#}");
+                let attempts = attempt + 1;
+                return (answer, Kills { planned, met, attempts });
+            }
             // What a dead one has left standing at the server or in the store is waited for.
-            Err(error) if error.error_type == "RestoreRunning" => {
+            Ended::Failed(error, _) if error == "RestoreRunning" => {
                 moments.extend(moment);
                 tokio::time::sleep(Duration::from_millis(200)).await;
             }
-            Err(error) => panic!("{error}\n{}", function.logs().join("\n")),
+            Ended::Failed(error, said) => panic!("{error}: {said}"),
         }
     }
-    panic!("the run does not come to its end:\n{}", function.logs().join("\n"))
+    panic!("the run does not come to its end")
 }

@@ -9,6 +9,7 @@
 
 mod commands;
 mod draw;
+mod failover;
 mod kill;
 mod requests;
 pub mod rollback;
@@ -21,6 +22,7 @@ pub use draw::Draw;
 /// The programs that a campaign runs, as cargo has built them for whoever includes this.
 pub const BACKUP: &str = env!("CARGO_BIN_EXE_backup");
 pub const RESTORE: &str = env!("CARGO_BIN_EXE_restore");
+pub const MONGOTAR: &str = env!("CARGO_BIN_EXE_mongotar");
 
 /// What came of a seed, in a few words for the record.
 pub type Trial = Pin<Box<dyn Future<Output = String> + Send>>;
@@ -37,6 +39,7 @@ pub struct Campaign {
 
 pub const CAMPAIGNS: &[Campaign] = &[
     commands::CAMPAIGN,
+    failover::CAMPAIGN,
     kill::CAMPAIGN,
     requests::CAMPAIGN,
     rollback::CAMPAIGN,

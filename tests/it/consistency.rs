@@ -8,6 +8,7 @@ mod cut;
 mod denied;
 mod interference;
 mod lanes;
+mod member_gone;
 mod members;
 mod moment;
 mod secrets;

@@ -32,6 +32,11 @@ async fn commands() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn failover() {
+    sample("failover").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn kill() {
     sample("kill").await;
 }

@@ -116,6 +116,12 @@ impl Mongod {
 
     /// Starts a killed server again, on the same port and data, and waits until it can be written to.
     pub fn restart(&self) {
+        self.restart_alone();
+        self.wait_until_writable();
+    }
+
+    /// Starts a killed server again, on the same port and data, whatever its replica set makes of it.
+    pub fn restart_alone(&self) {
         self.kill();
         let again = self.builder.launch(self.port, &self.scratch);
         *self.process() = again;
@@ -124,7 +130,11 @@ impl Mongod {
             "port {} was taken while the server was down",
             self.port
         );
-        self.wait_until_writable();
+    }
+
+    /// Whether its process has not ended.
+    pub fn is_running(&self) -> bool {
+        self.process().exit_status().is_none()
     }
 
     /// Freezes the server (SIGSTOP): connections stay open, nothing answers.
@@ -171,7 +181,7 @@ impl Mongod {
     }
 
     /// To this very process, whatever the state of its replica set, and without credentials.
-    fn direct_uri(&self) -> String {
+    pub fn direct_uri(&self) -> String {
         format!("mongodb://127.0.0.1:{}/?directConnection=true", self.port)
     }
 

@@ -20,6 +20,8 @@ pub(super) enum Aside {
     Attributes,
     /// A text for people, or a checksum.
     Note,
+    /// What a backup of ours read of a collection before it began anew.
+    Abandoned,
     /// What `mongodump --oplog` puts beside the folders of the databases.
     Oplog,
     /// A collection of the server's own.
@@ -49,7 +51,7 @@ pub(super) enum Aside {
 impl Aside {
     pub(super) fn bearing(&self) -> Bearing {
         match self {
-            Self::Attributes | Self::Note | Self::System(_) | Self::Views => Bearing::NoData,
+            Self::Attributes | Self::Note | Self::Abandoned | Self::System(_) | Self::Views => Bearing::NoData,
             // A collection that was created during the dump can be in the oplog alone. Users and roles are no documents of this database, but are set aside all the same.
             Self::Oplog | Self::UsersAndRoles => Bearing::MayNameMore,
             // No documents, but indexes are missing without it.
@@ -69,6 +71,7 @@ impl Aside {
         match self {
             Self::Attributes => "no data: a desktop's own file".to_owned(),
             Self::Note => "no data: a text for people, or a checksum".to_owned(),
+            Self::Abandoned => "not needed: the backup began the collection anew".to_owned(),
             Self::Oplog => {
                 "the oplog is not replayed: each collection is as of the time at which it was read".to_owned()
             }
@@ -110,6 +113,7 @@ impl Aside {
             () if ends(&[".md5", ".sha1", ".sha256", ".sha512"]) || ["md5sums", "sha256sums"].contains(&stem) => {
                 Self::Note
             }
+            () if is_abandoned(file) => Self::Abandoned,
             () if ["readme", "license", "licence"].contains(&stem) => Self::Note,
             () if ends(&[".csv", ".tsv", ".csv.gz", ".tsv.gz", ".csv.zst", ".tsv.zst"]) => Self::Separated,
             () if ends(&[".bz2"]) => Self::Compressed("bzip2"),
@@ -136,6 +140,14 @@ impl Aside {
     }
 }
 
+/// Whether it is called as FORMAT 1 has it: `orders.jsonl.abandoned`, `orders.bson.abandoned2`.
+fn is_abandoned(file: &str) -> bool {
+    let numbered = file.trim_end_matches(|digit: char| digit.is_ascii_digit());
+    [".jsonl.abandoned", ".bson.abandoned"]
+        .iter()
+        .any(|ending| numbered.ends_with(ending))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -148,6 +160,9 @@ mod tests {
             ("README", Aside::Note),
             ("README.md", Aside::Note),
             ("orders.jsonl.sha256", Aside::Note),
+            ("orders.jsonl.abandoned", Aside::Abandoned),
+            ("orders.bson.abandoned3", Aside::Abandoned),
+            ("orders.abandoned", Aside::Unknown),
             ("users.csv", Aside::Separated),
             ("users.TSV.gz", Aside::Separated),
             ("notes.json.bz2", Aside::Compressed("bzip2")),

@@ -106,6 +106,7 @@ impl Parts {
             hashing,
             definition: None,
             entry: None,
+            abandoned: Vec::new(),
         }
     }
 

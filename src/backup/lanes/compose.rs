@@ -226,13 +226,12 @@ fn layout(
         if ranges == 0 {
             let entries = composer.lane(of(number).0, of(number).1);
             let by_path: HashMap<String, _> = entries.into_iter().map(|entry| (entry.path.clone(), entry)).collect();
-            let placed = |entry: &Option<crate::archive::Entry>| {
-                entry.as_ref().and_then(|entry| by_path.get(&entry.path)).cloned()
-            };
+            let placed = |entry: &crate::archive::Entry| by_path.get(&entry.path).cloned();
             for saved in &lanes[number].saved {
                 let saved = Saved {
-                    definition: placed(&saved.definition),
-                    entry: placed(&saved.entry),
+                    definition: saved.definition.as_ref().and_then(placed),
+                    entry: saved.entry.as_ref().and_then(placed),
+                    abandoned: saved.abandoned.iter().filter_map(placed).collect(),
                     ..saved.clone()
                 };
                 found.insert(saved.name.clone(), saved);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::super::pipeline::Task;
+use super::super::piece::Task;
 use super::super::state::{Begun, Keeper, Stage, State};
 use super::super::{Head, PARTS_IN_FLIGHT, select, write};
 use super::{DATA, LaneDone, LaneHead, LanePlan, LaneReport, lane_folder, planned};

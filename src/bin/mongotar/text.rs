@@ -367,6 +367,15 @@ pub fn list(archives: &[Listed]) -> String {
         if let Some(reason) = &listed.reason {
             let _ = writeln!(notes, "! {}: {reason}", listed.archive);
         }
+        let abandoned = listed.summary.as_ref().map_or(0, |summary| summary.abandoned_bytes);
+        if abandoned > 0 {
+            let _ = writeln!(
+                notes,
+                "! {}: {} of it are abandoned",
+                listed.archive,
+                megabytes(abandoned)
+            );
+        }
     }
     table(&rows) + &notes
 }
@@ -416,7 +425,13 @@ pub fn show(shown: &Shown) -> String {
     }
     out.push_str(&table(&rows));
     match shown {
-        Shown::Native(manifest) => left_out(&manifest.left_out, &mut out),
+        Shown::Native(manifest) => {
+            for saved in manifest.collections.iter().filter(|saved| !saved.abandoned.is_empty()) {
+                let (name, bytes) = (row(&[&saved.name]).concat(), megabytes(saved.abandoned_bytes()));
+                let _ = writeln!(out, "! {name} was read anew: {bytes} of the archive are abandoned");
+            }
+            left_out(&manifest.left_out, &mut out);
+        }
         Shown::Foreign(foreign) => {
             for warning in &foreign.warnings {
                 let _ = writeln!(out, "! {warning}");

@@ -133,6 +133,7 @@ impl Forge {
             hashing: Hashing::Raw,
             definition,
             entry: Some(archive.end(&file)),
+            abandoned: Vec::new(),
         }
     }
 

@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bson::spec::BinarySubtype;
 use bson::{Binary, Bson, DateTime, Document, RawDocumentBuf, doc};
-use mongotar::archive::{Compression, Payload};
+use mongotar::archive::{Compression, FORMAT_VERSION, Payload};
 use mongotar::backup::{RunStatus, backup};
 use mongotar::catalog::Kind;
 use mongotar::digest::Hashing;
@@ -17,21 +19,40 @@ use mongotar::verify::verify;
 use serde_json::{Value, json};
 
 use super::forge::forms;
-use crate::rig::{ScratchDir, fresh_database_name, shared_replica_set};
+use crate::rig::{Members, Mongod, Passage, ScratchDir, Wire, fresh_database_name, shared_replica_set};
 use crate::support::{insert, job, restore, tools_for};
 
-fn folder() -> PathBuf {
-    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).join("tests/golden/v1.0")
+/// Every released version of the format.
+const VERSIONS: [&str; 2] = ["1.0", "1.1"];
+
+fn folder(version: &str) -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+        .join("tests/golden")
+        .join(format!("v{version}"))
 }
 
-fn golden(compression: Compression, payload: Payload) -> Location {
-    Location::Local(folder().join(format!("{payload}{}", compression.extension())))
+fn golden(version: &str, (compression, payload): (Compression, Payload)) -> Location {
+    Location::Local(folder(version).join(format!("{payload}{}", compression.extension())))
+}
+
+/// Every golden archive, with its version and its form.
+fn all() -> impl Iterator<Item = (&'static str, (Compression, Payload), Location)> {
+    let of_version = |version| forms().map(move |form| (version, form, golden(version, form)));
+    VERSIONS.into_iter().flat_map(of_version)
 }
 
 /// What is in each archive: `{"collection": {"kind": …, "digest": …, "documents": […]}}`, documents as lines of canonical Extended JSON.
-fn expected() -> BTreeMap<String, Value> {
-    let text = fs::read(folder().join("expected.json")).expect("the expectation is checked in");
-    serde_json::from_slice(&text).expect("JSON")
+fn expected(version: &str) -> BTreeMap<String, Value> {
+    let text = fs::read(folder(version).join("expected.json")).expect("the expectation is checked in");
+    let mut rows: BTreeMap<String, Value> = serde_json::from_slice(&text).expect("JSON");
+    rows.values_mut().for_each(sort);
+    rows
+}
+
+/// Members of a replica set give documents each in an order of its own.
+fn sort(row: &mut Value) {
+    let documents = row["documents"].as_array_mut().expect("documents");
+    documents.sort_unstable_by(|one, other| one.as_str().cmp(&other.as_str()));
 }
 
 async fn contents(store: &Store, archive: &Location) -> BTreeMap<String, Value> {
@@ -56,18 +77,28 @@ async fn contents(store: &Store, archive: &Location) -> BTreeMap<String, Value> 
 #[tokio::test]
 async fn golden_archives_are_verified_and_hold_what_they_always_held() {
     let store = Store::new();
-    for (compression, payload) in forms() {
-        let archive = golden(compression, payload);
+    for (version, (compression, payload), archive) in all() {
         let report = verify(&store, &archive, &Default::default()).await.expect("it opens");
         assert_eq!(report.status, RunStatus::Complete, "{report:?}");
         let file = open(&store, &archive).await.expect("it opens");
         let manifest = file.manifest().expect("it is ours");
         assert_eq!((manifest.compression, manifest.payload), (compression, payload));
-        assert_eq!(manifest.version, "1.0");
+        assert_eq!(manifest.version, version);
+        let abandoned: Vec<&str> = manifest
+            .collections
+            .iter()
+            .flat_map(|saved| &saved.abandoned)
+            .map(|entry| entry.path.rsplit('/').next().expect("a file"))
+            .collect();
+        match version {
+            "1.0" => assert_eq!(abandoned, [""; 0]),
+            _ => assert_eq!(abandoned, [format!("anew.{payload}.abandoned")]),
+        }
         let wrapped = manifest.get("wrapped").expect("a collection").wrapped;
         assert_eq!(wrapped, if payload == Payload::Jsonl { 1 } else { 0 });
-        let contents = contents(&store, &archive).await;
-        let expected = expected();
+        let mut contents = contents(&store, &archive).await;
+        contents.values_mut().for_each(sort);
+        let expected = expected(version);
         assert!(expected.len() >= 6);
         assert_eq!(contents.keys().collect::<Vec<_>>(), expected.keys().collect::<Vec<_>>());
         for (name, row) in &expected {
@@ -80,13 +111,13 @@ async fn golden_archives_are_verified_and_hold_what_they_always_held() {
 #[tokio::test(flavor = "multi_thread")]
 async fn golden_archives_are_restored() {
     let tools = tools_for(&shared_replica_set().uri(), Store::new()).await;
-    for (compression, payload) in forms() {
+    for (version, _, archive) in all() {
         let database = fresh_database_name("golden");
-        let event = json!({"archive": golden(compression, payload), "database": database, "snapshot": false});
+        let event = json!({"archive": archive, "database": database, "snapshot": false});
         let report = restore(&tools, event).await.expect("a restore");
         assert_eq!(report.status, RunStatus::Complete, "{report:?}");
         for collection in report.verification.expect("it was carried out").collections {
-            let digest = &expected()[&collection.name]["digest"];
+            let digest = &expected(version)[&collection.name]["digest"];
             if collection.kind != Kind::View {
                 assert_eq!(&Value::from(collection.digest_database.to_string()), digest);
             }
@@ -98,34 +129,62 @@ async fn golden_archives_are_restored() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "writes into the source folder"]
 async fn golden_archives_are_made() {
+    let folder = folder(FORMAT_VERSION);
+    fs::create_dir_all(&folder).expect("the source folder");
     let scratch = ScratchDir::new("golden");
-    let tools = tools_for(&shared_replica_set().uri(), Store::new()).await;
-    let client = shared_replica_set().client().await;
+    let set = Members::start(&Mongod::builder());
+    let client = set.client().await;
     let database = "shop";
-    client.database(database).drop().await.expect("a database of our own");
     fill(&client, database).await;
+    insert(
+        &client,
+        database,
+        "anew",
+        (0..5).map(|n| doc! {"_id": n, "n": n * n}).collect(),
+    )
+    .await;
     for (compression, payload) in forms() {
-        let goal = folder().join(format!("{payload}{}", compression.extension()));
+        let goal = folder.join(format!("{payload}{}", compression.extension()));
         let destination = Location::Local(scratch.path().join(format!("{payload}{compression}")));
         let mut job = job(database, &destination);
         (job.compression, job.payload) = (compression, payload);
-        keep(backup(&job, &tools).await.expect("a backup").archive, &goal);
+        let (_relays, uri) = killing(&set);
+        let tools = tools_for(&format!("{uri}&serverSelectionTimeoutMS=2000"), Store::new()).await;
+        let report = backup(&job, &tools).await.expect("a backup");
+        assert_eq!(
+            (report.status, report.warnings.len()),
+            (RunStatus::Complete, 1),
+            "{report:#?}"
+        );
+        keep(report.archive, &goal);
+        set.restart_all();
+        set.wait_until_whole();
     }
-    // The worked example of FORMAT.md: one collection with one document.
-    let mut job = job(database, &Location::Local(scratch.path().join("tiny")));
-    job.selection.include = vec!["größe".to_owned()];
-    keep(
-        backup(&job, &tools).await.expect("a backup").archive,
-        &folder().join("tiny.tar.zst"),
-    );
-    let expectation = folder().join("expected.json");
+    let expectation = folder.join("expected.json");
     if !expectation.exists() {
-        let contents = contents(&tools.store, &golden(Compression::None, Payload::Bson)).await;
+        let golden = golden(FORMAT_VERSION, (Compression::None, Payload::Bson));
+        let contents = contents(&Store::new(), &golden).await;
         let mut text = serde_json::to_vec_pretty(&contents).expect("JSON");
         text.push(b'\n');
         fs::write(expectation, text).expect("the source folder");
     }
-    client.database(database).drop().await.expect("a database of our own");
+}
+
+/// A connection on which the primary is killed when three documents of `anew` have come, one in each reply.
+fn killing(set: &Arc<Members>) -> (Vec<Wire>, String) {
+    let (set_of, victim, asked) = (Arc::clone(set), set.primary().port(), AtomicUsize::new(0));
+    set.through_relays(move |command| {
+        let is_of_it = command.target() == "anew" || command.body.get_str("collection").is_ok_and(|of| of == "anew");
+        if !is_of_it || !["find", "getMore"].contains(&&*command.name) || command.body.contains_key("projection") {
+            return Passage::Through;
+        }
+        if command.name == "getMore" && asked.fetch_add(1, Ordering::AcqRel) == 2 {
+            set_of.on(victim).kill();
+        }
+        let mut one = command.body.clone();
+        one.insert("batchSize", 1);
+        Passage::Instead(one)
+    })
 }
 
 /// A file that is there is never written anew.

@@ -209,7 +209,7 @@ fn a_footer_of_another_major_version_is_refused_as_such() {
         resign(&mut bytes, compression, |footer| footer[8] = 3);
         assert_eq!(
             open_bytes(&bytes).expect_err("version 3"),
-            ArchiveError::Version("3.0".to_owned())
+            ArchiveError::Version("3.1".to_owned())
         );
     }
 }

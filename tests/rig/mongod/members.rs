@@ -63,6 +63,26 @@ impl Members {
         (relays, uri)
     }
 
+    /// The member on that port.
+    pub fn on(&self, port: u16) -> &Mongod {
+        let member = self.members.iter().find(|member| member.port == port);
+        member.expect("it is one of them")
+    }
+
+    /// Lets every member go on that stands still.
+    pub fn resume_all(&self) {
+        for member in self.members.iter().filter(|member| member.is_running()) {
+            member.resume();
+        }
+    }
+
+    /// Starts every member again that was killed.
+    pub fn restart_all(&self) {
+        for member in self.members.iter().filter(|member| !member.is_running()) {
+            member.restart_alone();
+        }
+    }
+
     /// Any member that is not the primary.
     pub fn secondary(&self) -> &Mongod {
         let primary = self.primary();
@@ -122,8 +142,7 @@ pub struct CutOff {
 impl CutOff {
     /// Has the others elect one of themselves while the old primary stands still, and lets that one meet them: it rolls back what only it has.
     pub fn roll_back(self) {
-        let old = self.set.members.iter().find(|member| member.port == self.primary);
-        let old = old.expect("it is one of them");
+        let old = self.set.on(self.primary);
         old.pause();
         for member in self.set.others(self.primary) {
             member.resume();

@@ -1,0 +1,24 @@
+//! Reading one collection: with as many cursors as are of use, and anew from another member of the replica set where the one that it was read from is gone.
+//!
+//! Members number their records each in its own way, so a place behind a record is one at the member that gave it. While that member is away it is waited for. One that stays away for longer than an
+//! election or a restart takes is given up, where another one answers: the collection is read from its beginning there, at the same cluster time, and what had been laid out of it is abandoned
+//! ([`Piece::Anew`](super::piece::Piece)). That happens a few times at the most; then the collection is partial.
+
+use super::abreast::Stretches;
+use super::reader::Reader;
+
+/// Reads to the end, to a failure, or until nobody wants to know.
+pub(super) async fn read_collection(mut reader: Reader) {
+    // What was begun at one member is gone on with there.
+    reader.reading.begin_at(reader.task.from.as_ref());
+    loop {
+        let ended = match Stretches::of(&reader).await {
+            Some(stretches) => stretches.read(&reader).await,
+            None => reader.read().await,
+        };
+        match ended {
+            Err(error) if reader.begins_anew_after(&error).await => {}
+            ended => return reader.say_how_it(ended).await,
+        }
+    }
+}

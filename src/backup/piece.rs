@@ -1,0 +1,145 @@
+//! What readers and the writer of an archive say to each other: what is to be read of a collection, how, and what comes of it, piece by piece.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::task::JoinHandle;
+
+use super::request::ConsistencyDemand;
+use super::segment::{EncodedSegment, EncoderPool};
+use crate::catalog::{Collection, Kind};
+use crate::digest::Hashing;
+use crate::mongo::{IdRange, Mongo, MongoError, Position, ReadAt};
+
+/// How often a collection is begun anew. Each time costs the bytes that were laid out of it until then.
+const ANEW: usize = 3;
+
+/// What a reader tells the writer, in order.
+#[derive(Debug)]
+pub(super) enum Piece {
+    /// The collection is read at another moment than the archive's, and why.
+    Exception(String),
+    /// The next segment, soon.
+    Segment(Pending, Behind),
+    /// The member that all of this came from is gone: it is worth nothing, and the collection comes anew from another one.
+    Anew,
+    /// The collection cannot be read further.
+    Failed(MongoError),
+    /// That was all of it. A reader that falls silent without this has died, and its collection is not whole.
+    End,
+}
+
+/// What lies behind a segment.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Behind {
+    /// More of the same reply.
+    More,
+    /// A place from which another invocation can go on.
+    Place(Position),
+    /// The end of a reply, but no such place.
+    Nothing,
+}
+
+/// What is read of a collection.
+#[derive(Clone, Debug)]
+pub(super) struct Task {
+    pub(super) collection: Collection,
+    /// Which documents, where it is not all of them.
+    pub(super) range: Option<IdRange>,
+    /// Behind which place, where an earlier invocation has read what is before it.
+    pub(super) from: Option<Position>,
+    /// How often it may still be begun anew.
+    pub(super) anew: usize,
+}
+
+impl Task {
+    /// All of a collection.
+    pub(super) fn whole(collection: Collection) -> Self {
+        Self {
+            collection,
+            range: None,
+            from: None,
+            anew: ANEW,
+        }
+    }
+
+    /// What is left of it behind a place; it was begun anew so many times.
+    pub(super) fn behind(self, from: Option<Position>, abandoned: usize) -> Self {
+        Self {
+            from,
+            anew: self.anew.saturating_sub(abandoned),
+            ..self
+        }
+    }
+}
+
+/// A segment that is being encoded.
+#[derive(Debug)]
+pub(super) struct Pending {
+    pub(super) encoding: JoinHandle<Result<EncodedSegment, MongoError>>,
+}
+
+impl Pending {
+    /// Waits until the segment is there.
+    pub(super) async fn ready(self) -> Result<EncodedSegment, MongoError> {
+        self.encoding.await.unwrap_or_else(|error| {
+            Err(MongoError {
+                action: "encoding a segment".to_owned(),
+                reason: error.to_string(),
+                code: None,
+                transient: false,
+            })
+        })
+    }
+}
+
+/// How a database is read.
+#[derive(Clone, Debug)]
+pub(super) struct Reading {
+    pub(super) mongo: Mongo,
+    pub(super) member: Chosen,
+    pub(super) database: String,
+    pub(super) at: ReadAt,
+    pub(super) fallback: ReadAt,
+    pub(super) demand: ConsistencyDemand,
+    /// Whether another invocation may have to go on.
+    pub(super) resumable: bool,
+    pub(super) encoders: Arc<EncoderPool>,
+}
+
+impl Reading {
+    /// Reads from the member at which this is a place, or else from the one that everybody reads from now.
+    pub(super) fn begin_at(&mut self, from: Option<&Position>) {
+        let member = from.and_then(Position::member).cloned().or_else(|| self.member.now());
+        if let Some(member) = member {
+            self.mongo = self.mongo.reading_from(&member);
+        }
+    }
+
+    /// Reads from another member, as does whoever begins after this.
+    pub(super) fn turn_to(&mut self, member: &str) {
+        self.mongo = self.mongo.reading_from(member);
+        self.member.is_now(member);
+    }
+}
+
+/// The member of a replica set that collections are read from, where one was found gone: a thousand collections do not each find that out.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Chosen(Arc<Mutex<Option<Arc<str>>>>);
+
+impl Chosen {
+    fn now(&self) -> Option<Arc<str>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn is_now(&self, member: &str) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(member.into());
+    }
+}
+
+/// What of a collection's documents is hashed: a server may reorder the top-level fields of measurements.
+pub(super) fn hashing(kind: Kind) -> Hashing {
+    match kind {
+        Kind::Timeseries => Hashing::SortedFields,
+        Kind::Collection | Kind::View => Hashing::Raw,
+    }
+}

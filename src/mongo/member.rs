@@ -1,0 +1,126 @@
+//! Which member of a replica set is read from, and whether it is still the one that it was.
+//!
+//! Members number their records each in its own way, and one that was killed numbers them anew: what it had not yet written down it carries out once more when it starts, in another order. So a
+//! member is known by its address and by its process (`hello.topologyVersion.processId`, MongoDB 4.4), written `host:port#process`.
+//!
+//! **Whose numbers they are** is asked in the order that cannot go wrong. What a cursor gives is said to be of the process that answered *before* the cursor was opened: had the server been started
+//! again in between, its places are refused later, for nothing, but none is taken for another's. Whether a cursor that was opened at a place goes on there is asked *behind* that: the process that
+//! answers then has also opened it.
+
+use std::sync::Arc;
+
+use bson::{Document, doc};
+use mongodb::options::{SelectionCriteria, ServerAddress};
+
+use super::{Mongo, MongoError, code, patiently};
+use crate::catalog::Topology;
+
+impl Mongo {
+    /// Where cursors are opened.
+    pub(super) fn read_selection(&self) -> Option<SelectionCriteria> {
+        let Some(member) = self.member.as_deref().filter(|_| !self.direct) else {
+            return self.selection.clone();
+        };
+        // The driver writes the addresses of members as they write them themselves.
+        let name = member.split('#').next().unwrap_or_default().to_owned();
+        let address = ServerAddress::parse(&name).ok();
+        Some(SelectionCriteria::Predicate(Arc::new(move |server| {
+            address.as_ref() == Some(server.address()) || server.address().to_string().eq_ignore_ascii_case(&name)
+        })))
+    }
+
+    /// The member of the replica set that answers reads by the connection string's read preference at the moment. `None` where there is none to choose: of one server, or behind `mongos`.
+    ///
+    /// # Errors
+    /// What the server answered.
+    pub async fn member_to_read(&self) -> Result<Option<String>, MongoError> {
+        if self.server().topology != Topology::ReplicaSet {
+            return Ok(None);
+        }
+        let hello = patiently!(self, self.hello(self.selection.clone()))?;
+        Ok(member(&hello))
+    }
+
+    /// Another member than the one that is read from, which answers reads at the moment; `None` where there is none. One that was started again is another.
+    pub async fn another_member(&self) -> Option<String> {
+        let present = self.member.as_deref()?;
+        let hello = Box::pin(self.hello(self.selection.clone())).await.ok()?;
+        member(&hello).filter(|other| other != present)
+    }
+
+    /// The same connection, with cursors at one member only: what was begun by its numbers can be gone on with there and nowhere else.
+    #[must_use]
+    pub fn reading_from(&self, member: &str) -> Self {
+        let mut there = self.clone();
+        there.member = Some(member.into());
+        there
+    }
+
+    /// The only member that is read from.
+    pub fn member(&self) -> Option<&Arc<str>> {
+        self.member.as_ref()
+    }
+
+    /// To be asked behind a cursor that was opened by the numbers of a member: whether it was that one which has opened it.
+    ///
+    /// # Errors
+    /// [`code::PLACE_LOST`] where it was not; what the server answered.
+    pub async fn confirm(&self, member_then: &str) -> Result<(), MongoError> {
+        if !member_then.contains('#') {
+            return Ok(());
+        }
+        let hello = Box::pin(self.hello(self.read_selection())).await?;
+        match member(&hello) {
+            Some(now) if now != member_then => Err(MongoError {
+                code: Some(code::PLACE_LOST),
+                ..MongoError::unexpected(
+                    format!("going on at {member_then}"),
+                    format!("it is {now} by now: a server that was started again may number its records differently"),
+                )
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// What a server says of itself.
+    async fn hello(&self, selection: Option<SelectionCriteria>) -> Result<Document, MongoError> {
+        let admin = self.database("admin");
+        let mut hello = admin.run_command(doc! {"hello": 1});
+        if let Some(selection) = selection {
+            hello = hello.selection_criteria(selection);
+        }
+        let answered = hello.await;
+        answered.map_err(|error| self.error("choosing a member to read from", &error))
+    }
+}
+
+/// Who has answered.
+fn member(hello: &Document) -> Option<String> {
+    let address = hello.get_str("me").ok()?;
+    let version = hello.get_document("topologyVersion");
+    let process = version.and_then(|version| version.get_object_id("processId"));
+    Some(match process {
+        Ok(process) => format!("{address}#{process}"),
+        Err(_) => address.to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_member_is_its_address_and_its_process() {
+        let process = bson::oid::ObjectId::from_bytes([7; 12]);
+        let hello = doc! {"me": "db1.example:27017", "topologyVersion": {"processId": process, "counter": 6_i64}};
+        assert_eq!(
+            member(&hello).as_deref(),
+            Some("db1.example:27017#070707070707070707070707")
+        );
+        assert_eq!(
+            member(&doc! {"me": "db1.example:27017"}).as_deref(),
+            Some("db1.example:27017")
+        );
+        assert_eq!(member(&doc! {"isWritablePrimary": true}), None);
+    }
+}
