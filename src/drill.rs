@@ -64,7 +64,7 @@ async fn check_every_byte(
         location: &location,
         database: job.source_database(),
     };
-    Some(verify(&tools.store, source, &tools.progress).await)
+    Some(verify(&tools.store, source, tools.memory, &tools.progress).await)
 }
 
 async fn restore_into(scratch: &Scratch, job: &DrillJob, tools: &Tools) -> Result<RestoreReport, Failure> {

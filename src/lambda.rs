@@ -277,8 +277,10 @@ impl Function {
         run: &Run,
         deadline: Deadline,
     ) -> Result<Continued<VerifyReport>, Failure> {
-        let job = request.into_job(self.connection.configured())?;
-        let verified = Box::pin(verify_run(&job, run, (&self.store, &Progress::default()), deadline)).await?;
+        let environment = self.connection.configured();
+        let job = request.into_job(environment)?;
+        let with = (&self.store, environment.memory()?, &Progress::default());
+        let verified = Box::pin(verify_run(&job, run, with, deadline)).await?;
         tracing::info!(status = ?verified.status(), "verification ends");
         Ok(verified)
     }

@@ -112,12 +112,12 @@ impl CollectionStream {
     }
 }
 
-/// Opens an archive. A foreign one is read through to its end.
+/// Opens an archive, to be read within a memory budget. A foreign one is read through to its end.
 ///
 /// # Errors
 /// [`FailureKind::ArchiveNotFound`], [`FailureKind::ArchiveDamaged`] or [`FailureKind::ArchiveUnsupported`], or what the store answered.
 /// [`FailureKind::InvalidRequest`] where a dump holds several databases and none is chosen, or one that it has not.
-pub async fn open(store: &Store, source: impl Into<Source<'_>>) -> Result<ArchiveFile, Failure> {
+pub async fn open(store: &Store, source: impl Into<Source<'_>>, memory: Memory) -> Result<ArchiveFile, Failure> {
     let Source { location, database } = source.into();
     let object = store.find(location).await?;
     let suffix = read_end(store, &object, SUFFIX).await?;
@@ -149,7 +149,7 @@ pub async fn open(store: &Store, source: impl Into<Source<'_>>) -> Result<Archiv
         store: store.clone(),
         object,
         form,
-        memory: Memory::default(),
+        memory,
     })
 }
 
@@ -195,13 +195,6 @@ async fn on_blocking_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send +
 }
 
 impl ArchiveFile {
-    /// The same, read within a memory budget.
-    #[must_use]
-    pub fn within(mut self, memory: Memory) -> Self {
-        self.memory = memory;
-        self
-    }
-
     /// What the documents of one collection may take, from their segment to the server's answer.
     fn pool(&self) -> Pool {
         Pool::of(self.memory.share(SEGMENTS_SHARE))

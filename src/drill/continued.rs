@@ -253,7 +253,7 @@ async fn check(
         location: &location,
         database: job.source_database(),
     };
-    let file = open(&tools.store, source).await?;
+    let file = open(&tools.store, source, tools.memory).await?;
     let mut checked = checked.unwrap_or_else(|| Box::new(Checked::nothing_of(&file)));
     match checked
         .go_on(&file, &tools.progress, tools.deadline.or_in(SAVED_EVERY))

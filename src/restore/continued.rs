@@ -255,7 +255,7 @@ async fn revive(
         location: &location,
         database: job.source_database.as_deref(),
     };
-    let archive = open(&tools.store, source).await?.within(tools.memory);
+    let archive = open(&tools.store, source, tools.memory).await?;
     check_archive(&archive, &head)?;
     state.invocations += 1;
     let prepared = Prepared {

@@ -424,7 +424,7 @@ async fn prepared_again(job: &RestoreJob, run: &Run, tools: &Tools, state: &Stat
         location: &location,
         database: job.source_database.as_deref(),
     };
-    let archive = open(&tools.store, source).await?.within(tools.memory);
+    let archive = open(&tools.store, source, tools.memory).await?;
     check_archive(&archive, &head)?;
     Ok(Prepared {
         archive,

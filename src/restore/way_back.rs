@@ -37,7 +37,7 @@ pub(super) async fn take(
         .await
         .map_err(|failure| refused(job, &failure.to_string()))?;
     check_whole(job, &report)?;
-    let checked = verify(&tools.store, &report.archive, &tools.progress).await;
+    let checked = verify(&tools.store, &report.archive, tools.memory, &tools.progress).await;
     verified(job, report, checked).map(Some)
 }
 
@@ -77,7 +77,7 @@ pub(super) async fn take_for(
         }
     };
     let archive = written.report.archive.clone();
-    let file = open(&tools.store, &archive).await;
+    let file = open(&tools.store, &archive, tools.memory).await;
     let file = file.map_err(|failure| refused(job, &failure.at(&archive).to_string()))?;
     let mut checked = written.checked.take().unwrap_or_else(|| Checked::nothing_of(&file));
     loop {

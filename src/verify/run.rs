@@ -11,7 +11,7 @@ use crate::failure::{Failure, FailureKind};
 use crate::open::{ArchiveFile, Source, open};
 use crate::progress::Progress;
 use crate::restore::{find_archive, folder_for_choice};
-use crate::run::{Deadline, Journal, Run, SAVED_EVERY};
+use crate::run::{Deadline, Journal, Memory, Run, SAVED_EVERY};
 use crate::store::Store;
 use crate::wording::count;
 
@@ -40,7 +40,7 @@ struct State {
 pub async fn verify_run(
     job: &VerifyJob,
     run: &Run,
-    (store, progress): (&Store, &Progress),
+    (store, memory, progress): (&Store, Memory, &Progress),
     deadline: Deadline,
 ) -> Result<Continued<VerifyReport>, Failure> {
     let folder = run.folder(&folder_for_choice(&job.archive)?)?;
@@ -56,11 +56,11 @@ pub async fn verify_run(
                 location: &location,
                 database: job.source_database.as_deref(),
             };
-            let report = super::verify(store, source, progress).await?;
+            let report = super::verify(store, source, memory, progress).await?;
             return Ok(Continued::Finished(Box::new(report)));
         }
     };
-    let answer = Box::pin(part(job, run, (store, progress), deadline, &journal)).await;
+    let answer = Box::pin(part(job, run, (store, memory, progress), deadline, &journal)).await;
     let_go(journal, &answer).await;
     answer
 }
@@ -69,7 +69,7 @@ pub async fn verify_run(
 async fn part(
     job: &VerifyJob,
     run: &Run,
-    (store, progress): (&Store, &Progress),
+    (store, memory, progress): (&Store, Memory, &Progress),
     deadline: Deadline,
     journal: &Journal,
 ) -> Result<Continued<VerifyReport>, Failure> {
@@ -88,7 +88,7 @@ async fn part(
         location: &location,
         database: job.source_database.as_deref(),
     };
-    let file = open(store, source).await?;
+    let file = open(store, source, memory).await?;
     let mut state = match recorded {
         Some(state) => State {
             invocations: state.invocations + 1,
