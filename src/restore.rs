@@ -24,6 +24,7 @@ mod continued;
 mod create;
 mod fan_out;
 mod flow;
+mod ids;
 mod indexes;
 mod insert;
 mod kept;

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::ids::IDS_SHARE;
 use super::lock::Lock;
 use super::outcome::Outcomes;
 use super::record::Record;
@@ -12,6 +13,7 @@ use crate::digest::Hashing;
 use crate::failure::Failure;
 use crate::mongo::Mongo;
 use crate::plan::{Action, Planned, TEMPORARY_PREFIX};
+use crate::run::Pool;
 
 /// A restore that is being carried out.
 pub(super) struct Run<'a> {
@@ -27,6 +29,8 @@ pub(super) struct Run<'a> {
     temporary: String,
     /// Whether a worker that died may have put documents in.
     pub(super) again: bool,
+    /// What the `_id`s may take that are kept until they are read back.
+    pub(super) ids: Pool,
     /// Of a worker, who keeps no record: whether it has come any further.
     worker: Option<AtomicBool>,
 }
@@ -65,6 +69,7 @@ impl<'a> Run<'a> {
             record,
             temporary: record.map_or_else(fresh_temporary, |record| record.state().temporary.clone()),
             again: record.is_some_and(|record| record.crashed),
+            ids: Pool::of(tools.memory.share(IDS_SHARE)),
             worker: None,
         }
     }
