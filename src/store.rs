@@ -9,6 +9,7 @@
 
 mod local;
 mod location;
+mod receipt;
 mod s3;
 mod stream;
 mod tags;

@@ -82,9 +82,9 @@ impl ArchiveFile {
             order: wanted.iter().map(|(name, _)| name.clone()).collect(),
             wanted: wanted.into_iter().collect(),
             current: None,
-            streams: streams.clone(),
-            width,
             runtime: Handle::current(),
+            width,
+            streams: streams.clone(),
         };
         let first = out.order.first().cloned();
         let begun = walk(move || {
@@ -115,9 +115,10 @@ struct HandOut {
     wanted: HashMap<String, Hashing>,
     order: Vec<String>,
     current: Option<Current>,
-    streams: mpsc::Sender<CollectionStream>,
-    width: Width,
     runtime: Handle,
+    // Dropped in this order: who sees the end of the streams may begin the next pass at full width.
+    width: Width,
+    streams: mpsc::Sender<CollectionStream>,
 }
 
 /// The collection whose documents are being read.

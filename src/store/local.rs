@@ -12,7 +12,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::task::spawn_blocking;
 
-use super::upload::{Receipt, crc64};
+use super::receipt::{Receipt, crc64};
 use super::{Location, Object, StoreError};
 use crate::archive::{Extent, Part};
 

@@ -19,7 +19,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 
-use super::upload::crc64;
+use super::receipt::crc64;
 use super::{Location, Object, StoreError, Tags};
 use crate::archive::Extent;
 

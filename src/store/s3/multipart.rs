@@ -13,7 +13,7 @@ use futures_util::future::BoxFuture;
 
 use super::{base64_of, code, failed, is_denied, list, location};
 use crate::archive::{Extent, Part};
-use crate::store::upload::{Receipt, crc64, full_crc64};
+use crate::store::receipt::{Receipt, crc64, full_crc64};
 use crate::store::{Location, Object, StoreError, Tags};
 
 /// A multipart upload that was begun.

@@ -177,6 +177,58 @@ async fn a_budget_is_kept_to_by_backups_and_restores() {
     forget(&database).await;
 }
 
+/// Larger ones are read in larger ranges, and no more of them is on its way.
+#[tokio::test(flavor = "multi_thread")]
+async fn restores_and_merges_of_a_foreign_archive_keep_to_the_budget() {
+    let text = "t".repeat(1_000);
+    let documents = |collection: i32| {
+        let document = |id: i32| bson::rawdoc! {"_id": id, "of": collection, "text": text.as_str()}.into_bytes();
+        (0..20_000).flat_map(document).collect::<Vec<u8>>()
+    };
+    let mut tar = tar::Builder::new(Vec::new());
+    for number in 0..4 {
+        let content = documents(number);
+        let mut header = tar::Header::new_gnu();
+        header.set_size(content.len() as u64);
+        header.set_mode(0o644);
+        let path = format!("dump/shop/collection_{number}.bson");
+        tar.append_data(&mut header, path, &content[..]).expect("memory");
+    }
+    let location = bucket().await.join("others.tar");
+    let store = mongotar::store::Store::with_client(rig::shared_s3().client().await);
+    let tar = tar.into_inner().expect("memory").into();
+    store.put(&location, tar, "application/x-tar").await.expect("put");
+    let client = rig::shared_replica_set().client().await;
+    for budget in BUDGETS {
+        let target = rig::fresh_database_name("it");
+        let memory = budget.to_string();
+        let archive = location.to_string();
+        let restore = [
+            "restore",
+            &archive,
+            "--mongo-db",
+            &target,
+            "--memory",
+            &memory,
+            "--yes",
+            "--no-snapshot",
+        ];
+        for what in ["restore", "merge"] {
+            let peak = peak_of(&restore).await;
+            assert!(
+                (1..=budget * 1_000_000 / 1024).contains(&peak),
+                "a {what} takes {peak} kB of {budget} MB"
+            );
+            for number in 0..4 {
+                let there = client.database(&target);
+                let there = there.collection::<bson::Document>(&format!("collection_{number}"));
+                there.insert_one(doc! {"mine": true}).await.expect("one more");
+            }
+        }
+        forget(&target).await;
+    }
+}
+
 /// A tar with so many collections of one document each.
 fn tar_of(members: u32) -> Vec<u8> {
     let mut tar = tar::Builder::new(Vec::new());
