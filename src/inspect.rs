@@ -11,6 +11,7 @@ use crate::extjson::{Encoder, Style};
 use crate::failure::{Failure, FailureKind};
 use crate::open::{Source, open};
 use crate::plan::Contents;
+use crate::run::Memory;
 use crate::store::Store;
 
 pub use listed::{Listed, ListedStatus, Summary, list};
@@ -44,8 +45,8 @@ pub struct ForeignSummary {
 ///
 /// # Errors
 /// As [`open`].
-pub async fn show(store: &Store, source: impl Into<Source<'_>>) -> Result<Shown, Failure> {
-    let file = open(store, source).await?;
+pub async fn show(store: &Store, source: impl Into<Source<'_>>, memory: Memory) -> Result<Shown, Failure> {
+    let file = open(store, source, memory).await?;
     if let Some(manifest) = file.manifest() {
         return Ok(Shown::Native(Box::new(manifest.clone())));
     }
@@ -73,10 +74,11 @@ pub async fn show(store: &Store, source: impl Into<Source<'_>>) -> Result<Shown,
 pub async fn cat(
     store: &Store,
     source: impl Into<Source<'_>>,
+    memory: Memory,
     collection: &str,
     out: &mut (impl AsyncWrite + Unpin),
 ) -> Result<u64, Failure> {
-    let file = open(store, source).await?;
+    let file = open(store, source, memory).await?;
     let location = &file.object.location;
     let contents = file.contents();
     if !contents.collections.iter().any(|saved| saved.name == collection) {

@@ -17,7 +17,6 @@ use crate::backup::{
     SeveralReport, Tools, abort_run, backup_run, backup_several, compose, jobs, lane, plan_lanes,
 };
 use crate::config::{Environment, read_action};
-use crate::run::Answer;
 use crate::drill::{DrillReport, DrillRequest, drill_run};
 use crate::failure::Failure;
 use crate::logging;
@@ -26,6 +25,7 @@ use crate::restore::{
     Begun, LoadReport, LoadsReport, RestoreJob, RestoreReport, RestoreRequest, begin, finish, load, prepare,
     restore_run,
 };
+use crate::run::Answer;
 use crate::run::{Deadline, Run};
 use crate::runtime::runtime;
 use crate::store::{Location, Store};
@@ -277,8 +277,10 @@ impl Function {
         run: &Run,
         deadline: Deadline,
     ) -> Result<Answer<VerifyReport>, Failure> {
-        let job = request.into_job(self.connection.configured())?;
-        let verified = Box::pin(verify_run(&job, run, (&self.store, &Progress::default()), deadline)).await?;
+        let environment = self.connection.configured();
+        let job = request.into_job(environment)?;
+        let with = (&self.store, environment.memory()?, &Progress::default());
+        let verified = Box::pin(verify_run(&job, run, with, deadline)).await?;
         tracing::info!(status = ?verified.status(), "verification ends");
         Ok(verified)
     }

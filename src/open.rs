@@ -10,6 +10,7 @@ mod chunk;
 mod foreign;
 mod native;
 mod pages;
+mod pass;
 
 use std::sync::Arc;
 
@@ -27,17 +28,27 @@ use crate::run::{Memory, Pool};
 use crate::store::{Location, Object, Store};
 
 pub use chunk::Chunk;
+use pass::Passes;
 
 /// The first read of an archive's end: footer and, of all but large archives, the manifest with it.
 const SUFFIX: u64 = 256 << 10;
 
 /// How many collections' documents are on their way at a time, where memory is not scarce.
 const ROOM: u64 = 8;
-/// What a small collection takes on its way: its segment, its text, and what is sent to a server, in bytes.
-const SMALL: u64 = 8 << 20;
+/// What a small collection takes on its way: its segment, its text, and what is sent to a server. So many bytes of memory for so many of BSON.
+const PLACE: u64 = 1 << 20;
+const BSON_IN_A_PLACE: u64 = 128 << 10;
+/// Collections up to this many places count alike, where memory is not scarce: each costs more round trips than bytes.
+const SMALL: u64 = 8;
 /// How much of the memory budget small collections may take together, and the segments of a large one, in hundredths.
 const SMALL_SHARE: u64 = 50;
 const SEGMENTS_SHARE: u64 = 40;
+/// Of a foreign archive: what is kept of its members, the two ranges that are read ahead, and the documents on their way.
+const MEMBERS_SHARE: u64 = 50;
+const RANGES_SHARE: u64 = 16;
+const DOCUMENTS_SHARE: u64 = 24;
+/// How much of an object is asked for at a time, bytes.
+const RANGES: std::ops::RangeInclusive<u64> = 1 << 20..=8 << 20;
 /// A segment that decodes to more than so many bytes holds a large document. Of two collections that have such segments, one is read when the other is done.
 const LARGE: u64 = 8 << 20;
 /// The longest document that a server holds.
@@ -45,13 +56,14 @@ const LONGEST_DOCUMENT: u64 = (16 << 20) + (16 << 10);
 
 /// How much of an archive's documents is on its way at a time, in [`room_for`] collections.
 pub(crate) fn room(memory: Memory) -> usize {
-    usize::try_from((memory.share(SMALL_SHARE) / SMALL).clamp(1, ROOM)).unwrap_or(1)
+    usize::try_from((memory.share(SMALL_SHARE) / PLACE).clamp(1, ROOM * SMALL)).unwrap_or(1)
 }
 
 /// How much of that [`room`] a collection of so many bytes of BSON takes. Small ones share it, since each costs more round trips than bytes; a large one takes all
 /// of it, since its segments are many at a time by themselves. So several collections at once need no more memory than a large one.
 pub(crate) fn room_for(bytes: u64, room: usize) -> usize {
-    usize::try_from(bytes >> 20).map_or(room, |mebibytes| (mebibytes + 1).min(room))
+    let needed = usize::try_from(bytes / BSON_IN_A_PLACE).map_or(room, |places| places.saturating_add(1));
+    needed.max(room.div_ceil(ROOM as usize)).min(room)
 }
 
 /// Which archive, and which database of it: a dump of others can hold several.
@@ -84,6 +96,8 @@ pub struct ArchiveFile {
     memory: Memory,
     /// What was read last of the table that lists its segments.
     pages: Arc<pages::Pages>,
+    /// Who reads it through at a time, where it is foreign.
+    passes: Passes,
 }
 
 /// Who wrote an archive.
@@ -115,12 +129,12 @@ impl CollectionStream {
     }
 }
 
-/// Opens an archive. A foreign one is read through to its end.
+/// Opens an archive, to be read within a memory budget. A foreign one is read through to its end.
 ///
 /// # Errors
 /// [`FailureKind::ArchiveNotFound`], [`FailureKind::ArchiveDamaged`] or [`FailureKind::ArchiveUnsupported`], or what the store answered.
 /// [`FailureKind::InvalidRequest`] where a dump holds several databases and none is chosen, or one that it has not.
-pub async fn open(store: &Store, source: impl Into<Source<'_>>) -> Result<ArchiveFile, Failure> {
+pub async fn open(store: &Store, source: impl Into<Source<'_>>, memory: Memory) -> Result<ArchiveFile, Failure> {
     let Source { location, database } = source.into();
     let object = store.find(location).await?;
     let suffix = read_end(store, &object, SUFFIX).await?;
@@ -142,9 +156,10 @@ pub async fn open(store: &Store, source: impl Into<Source<'_>>) -> Result<Archiv
             }
             let choice = Choice {
                 database: database.map(str::to_owned),
+                memory: memory.share(MEMBERS_SHARE),
                 ..Choice::default()
             };
-            foreign::survey(store, &object, &head, choice).await?
+            foreign::survey((store, &object), &head, choice, range(memory)).await?
         }
         Err(error) => return Err(Failure::from(error).at(location)),
     };
@@ -152,9 +167,15 @@ pub async fn open(store: &Store, source: impl Into<Source<'_>>) -> Result<Archiv
         store: store.clone(),
         object,
         form,
-        memory: Memory::default(),
+        memory,
         pages: Arc::default(),
+        passes: Passes::default(),
     })
+}
+
+/// How much of an object that is read from end to end is asked for at a time.
+fn range(memory: Memory) -> u64 {
+    (memory.share(RANGES_SHARE) / 2).clamp(*RANGES.start(), *RANGES.end())
 }
 
 fn check_database(manifest: &Manifest, chosen: Option<&str>) -> Result<(), Failure> {
@@ -199,13 +220,6 @@ async fn on_blocking_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send +
 }
 
 impl ArchiveFile {
-    /// The same, read within a memory budget.
-    #[must_use]
-    pub fn within(mut self, memory: Memory) -> Self {
-        self.memory = memory;
-        self
-    }
-
     /// What the documents of one collection may take, from their segment to the server's answer.
     fn pool(&self) -> Pool {
         Pool::of(self.memory.share(SEGMENTS_SHARE))

@@ -24,6 +24,7 @@ mod continued;
 mod create;
 mod fan_out;
 mod flow;
+mod ids;
 mod indexes;
 mod insert;
 mod kept;
@@ -49,8 +50,8 @@ mod violations;
 mod way_back;
 mod work;
 
-pub use continued::{carry_out, restore_run};
 pub(crate) use continued::{Until, go_on};
+pub use continued::{carry_out, restore_run};
 pub use fan_out::{Begun, LoadReport, LoadsReport, begin, finish, load};
 pub(crate) use kept::Keeper;
 pub(crate) use load::not_what_was_promised;

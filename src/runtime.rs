@@ -6,7 +6,7 @@ use std::process::Command;
 
 use tokio::runtime::{Builder, Runtime};
 
-/// How many threads besides one for each core may do work that takes a core or waits for a disk. Two at least are needed: who reads a foreign archive from a disk waits, in one, for the other.
+/// How many threads besides one for each core may do work that takes a core or waits for a disk. None of them waits for another: whoever walks through a foreign archive has a thread of its own.
 const SPARE: usize = 3;
 
 /// A runtime with as many threads as there is use for.

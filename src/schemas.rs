@@ -12,9 +12,9 @@ use serde_json::{Value, json};
 
 use crate::backup::{BackupReport, BackupRequest};
 use crate::catalog::Definition;
-use crate::run::Unfinished;
 use crate::drill::{DrillReport, DrillRequest};
 use crate::restore::{RestoreReport, RestoreRequest};
+use crate::run::Unfinished;
 use crate::store::Location;
 use crate::verify::{VerifyReport, VerifyRequest};
 

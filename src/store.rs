@@ -11,6 +11,7 @@ mod local;
 mod location;
 mod receipt;
 mod s3;
+mod stream;
 mod tags;
 mod upload;
 
@@ -18,11 +19,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use thiserror::Error;
-use tokio::io::AsyncRead;
 use tokio::sync::OnceCell;
 
 pub(crate) use local::unfinished;
 pub use location::{Location, LocationError};
+pub use stream::Stream;
 pub use tags::Tags;
 pub use upload::{Upload, UploadState};
 
@@ -168,15 +169,10 @@ impl Store {
         }
     }
 
-    /// Reads an object from its beginning to its end.
-    ///
-    /// # Errors
-    /// As [`Self::read`], for the first bytes; later ones are errors of the reader.
-    pub async fn stream(&self, object: &Object) -> Result<Box<dyn AsyncRead + Send + Unpin>, StoreError> {
-        match &object.location {
-            Location::S3 { bucket, key } => Box::pin(s3::stream(self.client().await, bucket, key, &object.etag)).await,
-            Location::Local(path) => local::stream(path, &object.etag).await,
-        }
+    /// Reads an object from its beginning to its end, in ranges of so many bytes: two of them are in memory at a time. What goes wrong comes in the place of a range, as
+    /// from [`Self::read`]. Only within a runtime.
+    pub fn stream(&self, object: &Object, range: u64) -> Stream {
+        Stream::begin(self.clone(), object.clone(), range)
     }
 
     /// The objects directly below a folder or prefix whose names begin with `name_prefix`, sorted by name.

@@ -20,7 +20,7 @@ use crate::digest::{Digest, Sum};
 use crate::failure::Failure;
 use crate::open::{Source, open};
 use crate::progress::Progress;
-use crate::run::Deadline;
+use crate::run::{Deadline, Memory};
 use crate::store::Store;
 use crate::wording::{count, first_few, size};
 
@@ -86,11 +86,12 @@ pub struct CheckedCollection {
 pub async fn verify(
     store: &Store,
     source: impl Into<Source<'_>>,
+    memory: Memory,
     progress: &Progress,
 ) -> Result<VerifyReport, Failure> {
     let source = source.into();
     progress.step(format!("opening {}", source.location));
-    let file = open(store, source).await?;
+    let file = open(store, source, memory).await?;
     let mut checked = Checked::nothing_of(&file);
     while checked.go_on(&file, progress, Deadline::never()).await == Pace::Paused {}
     Ok(checked.report(&file))

@@ -16,12 +16,15 @@
 //! Not done: unpacking the buckets of time series in a dump of `mongodump`; replaying its oplog; users and roles.
 
 mod aside;
+mod covered;
 mod documents;
 mod error;
+mod found;
 mod gunzip;
 mod member;
 mod metadata;
 mod omissions;
+mod outline;
 mod parts;
 mod promise;
 mod read;
@@ -38,8 +41,10 @@ use std::collections::BTreeMap;
 use super::{Coverage, Saved, SavedStatus, Status};
 use member::{Form, Packing};
 
+pub(crate) use documents::unzstd;
 pub use error::ForeignError;
 pub(crate) use gunzip::Gunzip;
+pub use outline::Outline;
 pub use read::{Chunk, Flow, read_documents};
 pub use signals::{Seen, Signals};
 pub use survey::survey;
@@ -49,8 +54,10 @@ pub use survey::survey;
 pub struct Choice {
     /// Which database of a dump, or which folder, where there are several.
     pub database: Option<String>,
-    /// How many documents of each collection are kept as a sample.
-    pub sample: usize,
+    /// How many documents of each collection are looked at for what they have in common.
+    pub sample: u64,
+    /// How much memory may be taken by what is kept of the members, in bytes.
+    pub memory: u64,
 }
 
 impl Default for Choice {
@@ -58,6 +65,7 @@ impl Default for Choice {
         Self {
             database: None,
             sample: 100,
+            memory: 64 << 20,
         }
     }
 }

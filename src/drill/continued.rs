@@ -17,7 +17,8 @@ use crate::mongo::MongoError;
 use crate::open::{Source, open};
 use crate::restore::{RestoreReport, Until, folder_for_choice, go_on as restore_on};
 use crate::run::{
-    Answer, Ended, Journal, Reports, Run, SAVED_EVERY, Unfinished, let_go_reporting, rfc3339, since, take_up, take_up_kept,
+    Answer, Ended, Journal, Reports, Run, SAVED_EVERY, Unfinished, let_go_reporting, rfc3339, since, take_up,
+    take_up_kept,
 };
 use crate::store::Location;
 use crate::verify::{Checked, Pace, VerifyReport};
@@ -267,7 +268,7 @@ async fn check(
         location: &location,
         database: job.source_database(),
     };
-    let file = open(&tools.store, source).await?;
+    let file = open(&tools.store, source, tools.memory).await?;
     let mut checked = checked.unwrap_or_else(|| Box::new(Checked::nothing_of(&file)));
     match checked
         .go_on(&file, &tools.progress, tools.deadline.or_in(SAVED_EVERY))

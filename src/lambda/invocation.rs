@@ -15,11 +15,11 @@ use tracing::Instrument as _;
 
 use crate::backup::{BackupAnswer, DatabaseReport, Retention, RunStatus};
 use crate::config::Environment;
-use crate::run::{Answer, Unfinished};
 use crate::failure::Failure;
 use crate::hidden::{hidden, holds_one, misplaced};
 use crate::metrics::{Metric, Metrics, flag};
 use crate::restore::folder_for;
+use crate::run::{Answer, Unfinished};
 use crate::run::{Deadline, Run};
 use crate::store::{Location, Store, Tags};
 

@@ -45,6 +45,11 @@ impl IdList {
         self.elements.len() >= MAX_BYTES
     }
 
+    /// What they take of the memory.
+    pub(crate) fn bytes(&self) -> usize {
+        self.elements.capacity()
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.len

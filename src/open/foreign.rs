@@ -1,46 +1,70 @@
-//! Archives that others wrote: read from end to end, once to survey them and once more for their documents.
+//! Archives that others wrote: their bytes, decompressed, and what there is in them.
+//!
+//! A tar is walked by code that waits for its bytes. It never does so on a thread of the runtime: those are few, whoever brings the bytes needs them, too, and where all of them waited for one
+//! another nothing would go on. Each walk has a thread of its own.
 
-use std::io::{self, Read};
-use std::pin::Pin;
+use std::io::{self, BufRead, Read};
 use std::sync::{Arc, OnceLock};
-use std::task::{Context, Poll, ready};
 
-use async_compression::tokio::bufread::ZstdDecoder;
-use tokio::io::{AsyncRead, BufReader, ReadBuf};
-use tokio::sync::mpsc;
-use tokio_util::io::SyncIoBridge;
+use bytes::{Buf as _, Bytes};
+use tokio::sync::oneshot;
 
-use super::{ArchiveFile, Chunk, CollectionStream, Form, on_blocking_thread};
-use crate::archive::foreign::{self, Choice, Flow, ForeignError, Gunzip, Survey};
+use super::Form;
+use crate::archive::foreign::{self, Choice, ForeignError, Gunzip};
 use crate::archive::{Compression, sniff};
-use crate::digest::Hashing;
 use crate::failure::{Failure, FailureKind};
-use crate::store::{Object, Store, StoreError};
+use crate::store::{Object, Store, Stream};
 
-/// How much is read ahead of a decoder, in bytes.
-const BUFFER: usize = 1 << 20;
-
-/// Reads an archive without a footer from end to end; `head` are its first bytes.
-pub(super) async fn survey(store: &Store, object: &Object, head: &[u8], choice: Choice) -> Result<Form, Failure> {
+/// Reads an archive without a footer from end to end, in ranges of so many bytes; `head` are its first bytes.
+pub(super) async fn survey(
+    (store, object): (&Store, &Object),
+    head: &[u8],
+    choice: Choice,
+    range: u64,
+) -> Result<Form, Failure> {
     let compression = sniff(head);
     let trouble = StoreTrouble::default();
-    let stored = stored(store, object, trouble.clone()).await?;
-    let survey = on_blocking_thread(move || foreign::survey(decompressed(stored, compression), &choice))
-        .await?
+    let stored = Stored::of(store, object, range, trouble.clone());
+    let (done, survey) = oneshot::channel();
+    walk(move || {
+        // Whoever waited for it may have gone.
+        let _ = done.send(foreign::survey(decompressed(stored, compression), &choice));
+    })?;
+    let survey = survey
+        .await
+        .map_err(|_| ended_unexpectedly())?
         .map_err(|error| failure(&error, &trouble).at(&object.location))?;
     Ok(Form::Foreign(Arc::new(survey), compression))
 }
 
+/// Walks through a tar, on a thread of its own.
+pub(super) fn walk(work: impl FnOnce() + Send + 'static) -> Result<(), Failure> {
+    let thread = std::thread::Builder::new().name("archive".to_owned()).spawn(work);
+    thread.map(drop).map_err(|error| {
+        let why = format!("the system gives no thread to read the archive on: {error}");
+        Failure::new(FailureKind::Store, why).passing(true)
+    })
+}
+
+pub(super) fn ended_unexpectedly() -> Failure {
+    Failure::new(
+        FailureKind::Store,
+        "the thread that read the archive ended unexpectedly",
+    )
+}
+
 /// What to do next differs: ask again, ask for something else, or take another archive.
-fn failure(error: &ForeignError, trouble: &StoreTrouble) -> Failure {
+pub(super) fn failure(error: &ForeignError, trouble: &StoreTrouble) -> Failure {
+    if let (ForeignError::Read { .. }, Some(store)) = (error, trouble.0.get()) {
+        return Failure::new(store.kind, error.to_string()).passing(store.passes());
+    }
     let kind = match error {
-        ForeignError::Read { .. } if trouble.0.get().is_some() => FailureKind::Store,
         ForeignError::Changed(_) => FailureKind::Store,
         ForeignError::ChooseDatabase { .. } => {
             return Failure::invalid(format!("{error}. Name one with source_database (--source-database)"));
         }
         ForeignError::Refused(_) => FailureKind::ArchiveUnsupported,
-        ForeignError::NoCollections { .. } => FailureKind::InvalidRequest,
+        ForeignError::NoCollections { .. } | ForeignError::TooMany { .. } => FailureKind::InvalidRequest,
         // What does not decompress is an error of reading, too.
         ForeignError::Read { .. } | ForeignError::Damaged { .. } | ForeignError::Twice { .. } => {
             FailureKind::ArchiveDamaged
@@ -49,144 +73,71 @@ fn failure(error: &ForeignError, trouble: &StoreTrouble) -> Failure {
     Failure::new(kind, error.to_string())
 }
 
-/// Whether it was the store that failed, and not what came from it that does not decompress: both reach the reader of the tar as an error of reading.
+/// What the store failed with, if it was the store, and not what came from it that does not decompress: both reach the reader of the tar as an error of reading.
 #[derive(Clone, Debug, Default)]
-struct StoreTrouble(Arc<OnceLock<()>>);
+pub(super) struct StoreTrouble(Arc<OnceLock<Failure>>);
 
 /// The stored bytes as they come.
-struct Stored {
-    inner: Box<dyn AsyncRead + Send + Unpin>,
+pub(super) struct Stored {
+    stream: Stream,
+    current: Bytes,
+    /// How many bytes have not come yet.
+    left: u64,
     trouble: StoreTrouble,
 }
 
-impl AsyncRead for Stored {
-    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let read = ready!(Pin::new(&mut self.inner).poll_read(context, into));
-        if read.is_err() {
-            // Set already where it failed before.
-            let _ = self.trouble.0.set(());
+impl Stored {
+    pub(super) fn of(store: &Store, object: &Object, range: u64, trouble: StoreTrouble) -> Self {
+        Self {
+            stream: store.stream(object, range),
+            current: Bytes::new(),
+            left: object.bytes,
+            trouble,
         }
-        Poll::Ready(read)
     }
 }
 
-/// The stored bytes.
-async fn stored(store: &Store, object: &Object, trouble: StoreTrouble) -> Result<Stored, StoreError> {
-    let inner = store.stream(object).await?;
-    Ok(Stored { inner, trouble })
+impl BufRead for Stored {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        if self.current.is_empty() && self.left > 0 {
+            // What is used up goes before more is waited for.
+            self.current = Bytes::new();
+            match self.stream.next_blocking() {
+                Some(Ok(bytes)) => {
+                    self.left = self.left.saturating_sub(bytes.len() as u64);
+                    self.current = bytes;
+                }
+                Some(Err(error)) => {
+                    let (text, failure) = (error.to_string(), Failure::from(error));
+                    // Set already where it failed before.
+                    let _ = self.trouble.0.set(failure);
+                    return Err(io::Error::other(text));
+                }
+                None => return Err(io::Error::other("reading was ended")),
+            }
+        }
+        Ok(&self.current)
+    }
+
+    fn consume(&mut self, bytes: usize) {
+        self.current.advance(bytes);
+    }
 }
 
-/// What is in them. Only on a blocking thread of the runtime.
-fn decompressed(stored: Stored, compression: Compression) -> Box<dyn Read> {
-    let buffered = |stored| io::BufReader::with_capacity(BUFFER, SyncIoBridge::new(stored));
+impl Read for Stored {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let count = self.fill_buf()?.read(into)?;
+        self.consume(count);
+        Ok(count)
+    }
+}
+
+/// What is in them.
+pub(super) fn decompressed(stored: Stored, compression: Compression) -> Box<dyn Read> {
     match compression {
-        Compression::None => Box::new(buffered(stored)),
+        Compression::None => Box::new(stored),
         // As `gzip -t` reads it: members, then perhaps zeros.
-        Compression::Gzip => Box::new(Gunzip::new(buffered(stored))),
-        Compression::Zstd => {
-            let mut decoder = ZstdDecoder::new(BufReader::with_capacity(BUFFER, stored));
-            decoder.multiple_members(true);
-            Box::new(SyncIoBridge::new(decoder))
-        }
+        Compression::Gzip => Box::new(Gunzip::new(stored)),
+        Compression::Zstd => foreign::unzstd(stored),
     }
-}
-
-impl ArchiveFile {
-    pub(super) async fn foreign_documents(
-        &self,
-        survey: Arc<Survey>,
-        compression: Compression,
-        wanted: Vec<(String, Hashing)>,
-        sender: mpsc::Sender<CollectionStream>,
-    ) {
-        let mut rest = wanted.clone();
-        let trouble = StoreTrouble::default();
-        let stored = match stored(&self.store, &self.object, trouble.clone()).await {
-            Ok(stored) => stored,
-            Err(error) => return fail_next(&sender, &wanted, error.into()).await,
-        };
-        let (names, mut named) = mpsc::channel::<(String, Result<Chunk, Failure>)>(2);
-        let location = self.object.location.clone();
-        let (pool, runtime) = (self.pool(), tokio::runtime::Handle::current());
-        let read = tokio::task::spawn_blocking(move || {
-            let tar = decompressed(stored, compression);
-            let read = foreign::read_documents(tar, &survey, |chunk| {
-                let Some((name, hashing)) = wanted.iter().find(|(wanted, _)| wanted == chunk.collection) else {
-                    return Flow::SkipEntry;
-                };
-                // Held from here on; those before it are on their way to the server, or wait for their turn.
-                let memory = runtime.block_on(pool.take(chunk.bson.len() as u64));
-                let chunk = Chunk::new(chunk.bson.into(), *hashing).holding(memory);
-                match names.blocking_send((name.clone(), Ok(chunk))) {
-                    Ok(()) => Flow::Continue,
-                    Err(_) => Flow::Stop,
-                }
-            });
-            read.map_err(|error| failure(&error, &trouble).at(location))
-        });
-        let mut current: Option<(String, mpsc::Sender<Result<Chunk, Failure>>)> = None;
-        while let Some((name, chunk)) = named.recv().await {
-            if current.as_ref().is_none_or(|(current, _)| *current != name) {
-                rest.retain(|(wanted, _)| *wanted != name);
-                let (chunks, receiver) = mpsc::channel(1);
-                let stream = CollectionStream {
-                    name: name.clone(),
-                    passed: 0,
-                    chunks: receiver,
-                    alone: None,
-                };
-                if sender.send(stream).await.is_err() {
-                    return;
-                }
-                current = Some((name, chunks));
-            }
-            if let Some((_, chunks)) = &current {
-                // Nobody listens where the load has failed; the next collection may be wanted all the same.
-                let _ = chunks.send(chunk).await;
-            }
-        }
-        match read.await {
-            Ok(Ok(())) => {}
-            Ok(Err(failure)) => match current {
-                Some((_, chunks)) => {
-                    // Nobody listens where the load has already failed.
-                    let _ = chunks.send(Err(failure)).await;
-                    return;
-                }
-                None => return fail_next(&sender, &rest, failure).await,
-            },
-            Err(error) => return fail_next(&sender, &rest, Failure::new(FailureKind::Store, error.to_string())).await,
-        }
-        drop(current);
-        for (name, _) in rest {
-            let (_, chunks) = mpsc::channel(1);
-            if sender
-                .send(CollectionStream {
-                    name,
-                    passed: 0,
-                    chunks,
-                    alone: None,
-                })
-                .await
-                .is_err()
-            {
-                return;
-            }
-        }
-    }
-}
-
-/// Tells a failure as the first thing about the next collection.
-async fn fail_next(sender: &mpsc::Sender<CollectionStream>, rest: &[(String, Hashing)], failure: Failure) {
-    let Some((name, _)) = rest.first() else { return };
-    let (chunks, receiver) = mpsc::channel(1);
-    // The channel has room, and a receiver that is gone has failed already.
-    let _ = chunks.send(Err(failure)).await;
-    let stream = CollectionStream {
-        name: name.clone(),
-        passed: 0,
-        chunks: receiver,
-        alone: None,
-    };
-    let _ = sender.send(stream).await;
 }

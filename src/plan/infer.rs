@@ -8,13 +8,13 @@
 //!
 //! Metadata that speaks of a collection and does not call it a time series is an answer, too.
 
+use bson::rawdoc;
 use bson::spec::ElementType;
-use bson::{RawDocument, RawDocumentBuf, rawdoc};
 use serde::{Deserialize, Serialize};
 
 use super::Inference;
 use crate::archive::Saved;
-use crate::archive::foreign::Seen;
+use crate::archive::foreign::{Outline, Seen};
 use crate::catalog::{Definition, Kind};
 
 /// Usual names of the field with the time, the most usual first.
@@ -89,7 +89,7 @@ fn from_metadata(saved: &Saved, seen: Option<&Seen>) -> Inferred {
         return Inferred {
             signal: Signal::Metadata,
             evidence: "the saved type is timeseries, without options: fields by usual names".to_owned(),
-            ..guess(seen.map_or(&[], |seen| &seen.sample))
+            ..guess(&seen.map_or_else(Outline::default, |seen| seen.outline.clone()))
         };
     };
     let text = |key: &str| options.get_str(key).ok().map(str::to_owned);
@@ -106,15 +106,15 @@ fn from_buckets(saved: &Saved, seen: &Seen) -> Inferred {
     Inferred {
         signal: Signal::Buckets,
         evidence: format!("the archive has system.buckets.{}", saved.name),
-        ..guess(&seen.sample)
+        ..guess(&seen.outline)
     }
 }
 
 fn from_sample(seen: &Seen) -> Option<Inferred> {
-    let sample = &seen.sample;
+    let sample = &seen.outline;
     let time = in_all(sample, &TIME_FIELDS, ElementType::DateTime)?;
     let meta = in_all(sample, &META_FIELDS, ElementType::EmbeddedDocument)?;
-    let count = sample.len();
+    let count = sample.documents();
     Some(Inferred {
         signal: Signal::Sample,
         evidence: format!("{count} of {count} sampled documents have a date `{time}` and an object `{meta}`"),
@@ -125,7 +125,7 @@ fn from_sample(seen: &Seen) -> Option<Inferred> {
 }
 
 /// The fields of something that is known to be a time series: usual names, else the only field of the right type, else the defaults.
-fn guess(sample: &[RawDocumentBuf]) -> Inferred {
+fn guess(sample: &Outline) -> Inferred {
     let field = |usual: &[&str], kind| {
         let known = in_all(sample, usual, kind).map(str::to_owned);
         known
@@ -142,45 +142,27 @@ fn guess(sample: &[RawDocumentBuf]) -> Inferred {
 }
 
 /// The first of `names` that every document of a sample has with that type.
-fn in_all<'a>(sample: &[RawDocumentBuf], names: &[&'a str], kind: ElementType) -> Option<&'a str> {
-    let everywhere = |name: &str| sample.iter().all(|document| type_of(document, name) == Some(kind));
-    names
-        .iter()
-        .copied()
-        .find(|name| !sample.is_empty() && everywhere(name))
+fn in_all<'a>(sample: &Outline, names: &[&'a str], kind: ElementType) -> Option<&'a str> {
+    names.iter().copied().find(|name| sample.all_have(name, kind))
 }
 
 /// The field that has that type in every document, if there is just one.
-fn only_one(sample: &[RawDocumentBuf], kind: ElementType) -> Option<String> {
-    let first = sample.first()?;
-    let mut fields = first
-        .iter_elements()
-        .flatten()
-        .filter(|element| element.element_type() == kind)
-        .map(|element| element.key().as_str())
-        .filter(|name| *name != "_id" && in_all(sample, &[*name], kind).is_some());
+fn only_one(sample: &Outline, kind: ElementType) -> Option<String> {
+    let mut fields = sample.common(kind).filter(|name| *name != "_id");
     let only = fields.next()?;
     fields.next().is_none().then(|| only.to_owned())
 }
 
-fn type_of(document: &RawDocument, name: &str) -> Option<ElementType> {
-    let mut elements = document.iter_elements().map_while(Result::ok);
-    elements
-        .find(|element| element.key().as_str() == name)
-        .map(|element| element.element_type())
-}
-
 /// How many sampled documents have no date in the time field: a time series refuses them.
-pub(super) fn without_time(seen: &Seen, inferred: &Inferred) -> usize {
-    let dated = |document: &&RawDocumentBuf| type_of(document, &inferred.time_field) == Some(ElementType::DateTime);
-    seen.sample.len() - seen.sample.iter().filter(dated).count()
+pub(super) fn without_time(seen: &Seen, inferred: &Inferred) -> u64 {
+    seen.outline.documents() - seen.outline.with(&inferred.time_field, ElementType::DateTime)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::plan::fixture::saved;
-    use bson::DateTime;
+    use bson::{DateTime, RawDocumentBuf};
 
     fn reading(time: &bson::raw::CStr, meta: &bson::raw::CStr) -> RawDocumentBuf {
         let mut document = rawdoc! { "_id": 1 };
@@ -191,7 +173,7 @@ mod tests {
 
     fn seen(sample: Vec<RawDocumentBuf>) -> Seen {
         Seen {
-            sample,
+            outline: Outline::of(&sample),
             ..Seen::default()
         }
     }

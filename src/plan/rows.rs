@@ -244,7 +244,7 @@ fn warn(planned: &mut Planned, timeseries: Option<&Inferred>, contents: &Content
     if let (Some(inferred), Some(seen), Kind::Timeseries) = (timeseries, seen, planned.kind) {
         let undated = without_time(seen, inferred);
         if undated > 0 {
-            let (all, field) = (seen.sample.len(), &inferred.time_field);
+            let (all, field) = (seen.outline.documents(), &inferred.time_field);
             planned.warnings.push(format!(
                 "{undated} of {all} sampled documents have no date `{field}`: a time series refuses such documents"
             ));

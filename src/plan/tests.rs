@@ -7,7 +7,7 @@ use bson::{DateTime, rawdoc};
 
 use super::fixture::{catalog, collection, contents, saved, saved_view};
 use super::*;
-use crate::archive::foreign::Seen;
+use crate::archive::foreign::{Outline, Seen};
 use crate::archive::{Saved, SavedStatus};
 use crate::catalog::Collection;
 use crate::digest::Hashing;
@@ -241,7 +241,7 @@ fn an_inferred_time_series_is_verified_by_its_fields() {
     archive.signals.collections.insert(
         "readings".to_owned(),
         Seen {
-            sample,
+            outline: Outline::of(&sample),
             digest_by_fields,
             ..Seen::default()
         },

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::collections::of_source;
+use super::collections::by_source;
 use super::load::not_what_was_promised;
 use super::outcome::{Outcome, Outcomes};
 use super::work::{Run, Stop, hashing};
@@ -25,9 +25,10 @@ impl Run<'_> {
         let wanted = rows
             .iter()
             .filter_map(|(place, row)| Some((row.source.clone()?, hashing(row), self.record.check_of(*place).passed)));
+        let by_source = by_source(&rows);
         let mut streams = self.prepared.archive.documents_behind(wanted.collect());
         while let Some(mut stream) = streams.recv().await {
-            let Some((place, row)) = of_source(&rows, &stream.name) else {
+            let Some(&(place, row)) = by_source.get(&*stream.name) else {
                 continue;
             };
             self.tools.progress.step(format!("checking {}", row.name));

@@ -81,8 +81,7 @@ impl<'a> Run<'a> {
         let going = self.record.going(place);
         let mut going = match going.filter(|_| !self.begins_anew(place, row)) {
             Some(mut going) => {
-                going.loaded.repeated |=
-                    !going.whole && row.action == Action::Merge && self.record.crashed;
+                going.loaded.repeated |= !going.whole && row.action == Action::Merge && self.record.crashed;
                 going
             }
             None => self.begin(place, row, name, false).await?,

@@ -1,5 +1,7 @@
 //! Which collections go beside, which in place, and how many of them at a time.
 
+use std::collections::HashMap;
+
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 
@@ -56,17 +58,19 @@ impl<'a> Run<'a> {
         let mut rows = self.chosen(chosen);
         let mut outcomes = Outcomes::new();
         let mut loaded = Vec::new();
-        rows.retain(|&(place, row)| match (self.record.outcome(place), self.record.going(place)) {
-            (Some(outcome), _) => {
-                outcomes.insert(place, outcome);
-                false
-            }
-            (None, Some(going)) if going.whole => {
-                loaded.push((place, row));
-                false
-            }
-            _ => true,
-        });
+        rows.retain(
+            |&(place, row)| match (self.record.outcome(place), self.record.going(place)) {
+                (Some(outcome), _) => {
+                    outcomes.insert(place, outcome);
+                    false
+                }
+                (None, Some(going)) if going.whole => {
+                    loaded.push((place, row));
+                    false
+                }
+                _ => true,
+            },
+        );
         let mut paused = false;
         let mut done = |place: usize, outcome: Option<Outcome>, outcomes: &mut Outcomes| {
             let Some(outcome) = outcome else {
@@ -100,6 +104,7 @@ impl<'a> Run<'a> {
         let mut working = FuturesUnordered::new();
         // What has come and has no room yet.
         let mut next: Option<(usize, &'a Planned, CollectionStream)> = None;
+        let by_source = by_source(&rows);
         let most = room(self.tools.memory);
         let mut room = most;
         loop {
@@ -118,7 +123,7 @@ impl<'a> Run<'a> {
                 }
                 stream = streams.recv(), if next.is_none() && !ended => match stream {
                     Some(stream) => {
-                        next = of_source(&rows, &stream.name).map(|(place, row)| (place, row, stream));
+                        next = by_source.get(&*stream.name).map(|&(place, row)| (place, row, stream));
                     }
                     None => ended = true,
                 },
@@ -151,9 +156,8 @@ impl<'a> Run<'a> {
     }
 }
 
-/// The row that is filled from that collection of the archive.
-pub(super) fn of_source<'a>(rows: &[(usize, &'a Planned)], source: &str) -> Option<(usize, &'a Planned)> {
-    rows.iter()
-        .find(|(_, row)| row.source.as_deref() == Some(source))
-        .copied()
+/// The rows by the collections of the archive that they are filled from.
+pub(super) fn by_source<'a>(rows: &[(usize, &'a Planned)]) -> HashMap<&'a str, (usize, &'a Planned)> {
+    let of = |&(place, row): &(usize, &'a Planned)| Some((row.source.as_deref()?, (place, row)));
+    rows.iter().filter_map(of).collect()
 }

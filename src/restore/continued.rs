@@ -47,7 +47,9 @@ pub async fn carry_out(prepared: Prepared, job: &RestoreJob, tools: &Tools) -> R
     let (run, mut journal) = (Run::nameless(), Journal::nowhere());
     let begun = Box::pin(begin(prepared, job, tools, &mut journal)).await?;
     let asked = (job, &run, Until::Finished);
-    Box::pin(take_on(begun, asked, tools, (&journal, false))).await?.report()
+    Box::pin(take_on(begun, asked, tools, (&journal, false)))
+        .await?
+        .report()
 }
 
 /// Begins the run's restore, or goes on with it; ends near the deadline. The same run again goes on, or is told what came of it.
@@ -291,7 +293,7 @@ pub(super) async fn open_again(
         location: &location,
         database: job.source_database.as_deref(),
     };
-    let archive = open(&tools.store, source).await?.within(tools.memory);
+    let archive = open(&tools.store, source, tools.memory).await?;
     check_archive(&archive, &head)?;
     Ok(Prepared {
         archive,

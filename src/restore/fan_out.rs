@@ -180,7 +180,11 @@ async fn load_share(
 }
 
 /// Loads a stretch, or goes on with it; says how far that went, and whether that is the end of it.
-async fn load_stretch(restore: &work::Run<'_>, stretch: Stretch, going: Option<Going>) -> Result<(Going, bool), Failure> {
+async fn load_stretch(
+    restore: &work::Run<'_>,
+    stretch: Stretch,
+    going: Option<Going>,
+) -> Result<(Going, bool), Failure> {
     restore.may_go_on()?;
     let (_, row) = restore
         .rows()

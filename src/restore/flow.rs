@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
 use tracing::Instrument as _;
 
+use super::ids::KeptIds;
 use super::insert::{Counted, Goal, cost, put};
 use super::kept::Keeper;
 use super::merge::MergeCounts;
@@ -53,6 +54,8 @@ pub(super) struct Flow<'a> {
     pub(super) keeper: Keeper<'a>,
     pub(super) loaded: Loaded,
     pub(super) stride: Stride,
+    /// Those of all documents so far, where they are kept.
+    pub(super) ids: Option<KeptIds>,
     pub(super) working: JoinSet<Result<Counted, MongoError>>,
 }
 
@@ -62,6 +65,7 @@ impl Flow<'_> {
         self.loaded.read.merge(&chunk.digest);
         let kept = self.keeper.keep(chunk);
         self.loaded.archive.merge(&kept.digest);
+        self.ids = self.ids.take().and_then(|ids| ids.with(kept.documents()));
         kept
     }
 

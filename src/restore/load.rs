@@ -1,12 +1,13 @@
 //! Documents go in raw: as many inserts at a time as the server has use for, every document accounted for.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::flow::{Flow, Loaded};
+use super::ids::KeptIds;
 use super::insert::Goal;
 use super::kept::Keeper;
 use super::readback::{ReadBack, ReadSoFar, is_read_at_one_go, read_at_one_go, read_back_ids, read_back_until};
@@ -42,6 +43,8 @@ pub(super) struct Loader<'a> {
     run: &'a Run<'a>,
     row: &'a Planned,
     goal: Arc<Goal>,
+    /// The `_id`s of all documents that were merged, where they were kept.
+    ids: OnceLock<KeptIds>,
 }
 
 /// Whether documents can be sent twice and are there once, in no other order.
@@ -59,6 +62,7 @@ impl<'a> Loader<'a> {
         Self {
             run,
             row,
+            ids: OnceLock::new(),
             goal: Arc::new(Goal {
                 tools: crate::backup::Tools {
                     mongo: run.mongo().clone(),
@@ -106,6 +110,10 @@ impl<'a> Loader<'a> {
         if !taken.and_then(|whole| settled.map(|()| whole))? {
             self.run.record.put_going(place, flow.so_far());
             return Ok(Load::Paused);
+        }
+        if let Some(ids) = flow.ids.take() {
+            // Loaded twice is nothing that is merged.
+            let _ = self.ids.set(ids);
         }
         if begun_at > 0 {
             sample = self.sample_again().await?;
@@ -190,12 +198,18 @@ impl<'a> Loader<'a> {
             goal: Arc::clone(&self.goal),
             keeper: self.keeper().behind(passed, loaded.ids_given),
             loaded,
+            ids: self.keeps_ids(passed).then(|| KeptIds::within(&self.run.ids)),
             stride: match self.row.action {
                 Action::Merge => Stride::MERGES,
                 _ => Stride::INSERTS,
             },
             working: JoinSet::new(),
         }
+    }
+
+    /// Whether `_id`s are kept: of all documents, of what is merged, from an archive that would have to be read through again.
+    fn keeps_ids(&self, passed: u64) -> bool {
+        passed == 0 && self.row.action == Action::Merge && self.run.prepared.archive.manifest().is_none()
     }
 
     fn sample(&self) -> Sample {
@@ -270,6 +284,22 @@ impl<'a> Loader<'a> {
         Ok(Box::pin(read_back_until(&tools.mongo, name, (hashing, average), so_far, pause)).await?)
     }
 
+    /// The documents whose `_id`s were kept.
+    async fn read_by_kept_ids(&self, ids: &KeptIds, average: u64) -> Result<ReadBack, Failure> {
+        let name = (self.goal.database.as_str(), self.goal.collection.as_str());
+        let (mut documents, mut sum) = (0, Digest::default());
+        for list in ids.lists() {
+            sum.merge(&read_back_ids(&self.goal.tools.mongo, name, (list, average), hashing(self.row)).await?);
+            documents += list.len() as u64;
+            self.run.record.has_moved();
+            if self.run.must_pause() {
+                let read = ReadSoFar::ById { documents, digest: sum };
+                return Ok(ReadBack::Paused(read));
+            }
+        }
+        Ok(ReadBack::Whole(sum))
+    }
+
     /// The archive's documents, looked up by their `_id`s, behind so many.
     async fn read_by_ids(&self, (behind, so_far): (u64, Digest), loaded: &Loaded) -> Result<ReadBack, Failure> {
         let Goal {
@@ -280,6 +310,9 @@ impl<'a> Loader<'a> {
         } = &*self.goal;
         let name = (database.as_str(), collection.as_str());
         let (hashing, average) = (hashing(self.row), loaded.archive.average());
+        if let Some(ids) = self.ids.get().filter(|_| behind == 0) {
+            return self.read_by_kept_ids(ids, average).await;
+        }
         let source = self.row.source.clone().unwrap_or_default();
         let wanted = vec![(source, hashing, behind)];
         let mut streams = self.run.prepared.archive.documents_behind(wanted);

@@ -29,7 +29,7 @@ pub async fn prepare(job: &RestoreJob, tools: &Tools) -> Result<Prepared, Failur
         location: &location,
         database: job.source_database.as_deref(),
     };
-    let archive = open(&tools.store, source).await?.within(tools.memory);
+    let archive = open(&tools.store, source, tools.memory).await?;
     let target = tools.mongo.on_primary().survey(&job.policy.database).await?;
     let mut plan = plan(&archive.contents(), &target, &job.policy)
         .map_err(|conflicts| Failure::new(FailureKind::PlanConflicts, conflicts.to_string()))?;

@@ -11,7 +11,7 @@ use super::RestoreJob;
 use super::create::drop_collection;
 use super::flow::Loaded;
 use super::load::{is_repeatable, not_what_was_promised};
-use super::record::{Going, Stretch, Record, Share};
+use super::record::{Going, Record, Share, Stretch};
 use super::way_back::folder_of_job;
 use super::work;
 use crate::archive::Entry;

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use super::prepare::Prepared;
 use super::record::{Record, Written};
 use super::report::SnapshotReport;
-use super::prepare::Prepared;
 use super::request::{ArchiveChoice, RestoreJob, WayBack};
 use super::work::Stop;
 use crate::backup::{BackupAnswer, BackupJob, BackupReport, ConsistencyDemand, RunStatus, Tools, backup, backup_run};
@@ -54,7 +54,7 @@ pub(super) async fn take(
         }
     };
     let archive = written.report.archive.clone();
-    let file = open(&tools.store, &archive).await;
+    let file = open(&tools.store, &archive, tools.memory).await;
     let file = file.map_err(|failure| refused(job, &failure.at(&archive).to_string()))?;
     let mut checked = written.checked.take().unwrap_or_else(|| Checked::nothing_of(&file));
     loop {

@@ -1,5 +1,6 @@
 //! A restore that is being carried out: with what, how far, and whether it may go on.
 
+use super::ids::IDS_SHARE;
 use super::lock::Lock;
 use super::outcome::Outcomes;
 use super::record::Record;
@@ -10,6 +11,7 @@ use crate::digest::Hashing;
 use crate::failure::Failure;
 use crate::mongo::Mongo;
 use crate::plan::{Action, Planned, TEMPORARY_PREFIX};
+use crate::run::Pool;
 
 /// A restore that is being carried out.
 pub(super) struct Run<'a> {
@@ -23,6 +25,8 @@ pub(super) struct Run<'a> {
     pub(super) record: &'a Record<'a>,
     /// What temporary collections of this run are called, apart from a number.
     temporary: String,
+    /// What the `_id`s may take that are kept until they are read back.
+    pub(super) ids: Pool,
 }
 
 /// Why an invocation does not take a restore to its end.
@@ -58,6 +62,7 @@ impl<'a> Run<'a> {
             lock,
             record,
             temporary: record.state().temporary.clone(),
+            ids: Pool::of(tools.memory.share(IDS_SHARE)),
         }
     }
 

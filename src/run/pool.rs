@@ -29,6 +29,12 @@ impl Pool {
         self.units * POOL_UNIT
     }
 
+    /// So many bytes where they are free.
+    pub(crate) fn try_take(&self, bytes: u64) -> Option<OwnedSemaphorePermit> {
+        let units = u32::try_from(bytes.div_ceil(POOL_UNIT).max(1)).ok()?;
+        Arc::clone(&self.free).try_acquire_many_owned(units).ok()
+    }
+
     /// Waits for so many bytes, or for all there are where there are fewer: what is larger than the pool is held alone.
     pub(crate) async fn take(&self, bytes: u64) -> OwnedSemaphorePermit {
         let units = u32::try_from(bytes.div_ceil(POOL_UNIT).clamp(1, self.units)).unwrap_or(u32::MAX);

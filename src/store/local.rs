@@ -11,7 +11,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio::io::AsyncRead;
 use tokio::task::spawn_blocking;
 
 use self::writeback::Writeback;
@@ -48,18 +47,6 @@ pub(super) async fn read(path: &Path, etag: &str, extent: Extent) -> Result<Byte
     })
     .await?;
     read.ok_or_else(|| StoreError::Changed(Location::Local(path.to_owned())))
-}
-
-pub(super) async fn stream(path: &Path, etag: &str) -> Result<Box<dyn AsyncRead + Send + Unpin>, StoreError> {
-    let (owned, etag) = (path.to_owned(), etag.to_owned());
-    let opened = blocking(path, "reading", move || {
-        let file = File::open(&owned)?;
-        let same = object(owned, &file.metadata()?).etag == etag;
-        Ok(same.then_some(file))
-    })
-    .await?;
-    let file = opened.ok_or_else(|| StoreError::Changed(Location::Local(path.to_owned())))?;
-    Ok(Box::new(tokio::fs::File::from_std(file)))
 }
 
 pub(super) async fn list(folder: &Path, name_prefix: &str) -> Result<Vec<Object>, StoreError> {

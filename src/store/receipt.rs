@@ -1,4 +1,4 @@
-//! What a store says of a part that it took, and the checksums of parts and objects.
+//! What is known of a part that was sent, and the checksums of parts and wholes.
 
 use serde::{Deserialize, Serialize};
 

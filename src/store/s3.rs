@@ -18,7 +18,6 @@ use aws_sdk_s3::primitives::ByteStream;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use tokio::io::AsyncRead;
 
 use super::receipt::crc64;
 use super::{Location, Object, StoreError, Tags};
@@ -129,23 +128,6 @@ pub(super) async fn read(
             });
         }
     }
-}
-
-pub(super) async fn stream(
-    client: &Client,
-    bucket: &str,
-    key: &str,
-    etag: &str,
-) -> Result<Box<dyn AsyncRead + Send + Unpin>, StoreError> {
-    let response = client
-        .get_object()
-        .bucket(bucket)
-        .key(key)
-        .if_match(etag)
-        .send()
-        .await
-        .map_err(|error| failed(bucket, key, "s3:GetObject", &error))?;
-    Ok(Box::new(response.body.into_async_read()))
 }
 
 pub(super) async fn list(

@@ -49,7 +49,7 @@ pub async fn against(job: &AgainstJob, tools: &Tools) -> Result<AgainstReport, F
         location: &job.archive,
         database: job.source_database.as_deref(),
     };
-    let file = open(&tools.store, source).await?.within(tools.memory);
+    let file = open(&tools.store, source, tools.memory).await?;
     let contents = file.contents();
     let live = tools.mongo.survey(&job.database).await?;
     check_selection(job, &contents, &live)?;

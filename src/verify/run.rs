@@ -10,7 +10,7 @@ use crate::failure::{Failure, FailureKind};
 use crate::open::{ArchiveFile, Source, open};
 use crate::progress::Progress;
 use crate::restore::{find_archive, folder_for_choice};
-use crate::run::{Answer, Deadline, Ended, Journal, Run, SAVED_EVERY, Unfinished, let_go, take_up};
+use crate::run::{Answer, Deadline, Ended, Journal, Memory, Run, SAVED_EVERY, Unfinished, let_go, take_up};
 use crate::store::Store;
 use crate::wording::count;
 
@@ -39,7 +39,7 @@ struct State {
 pub async fn verify_run(
     job: &VerifyJob,
     run: &Run,
-    (store, progress): (&Store, &Progress),
+    (store, memory, progress): (&Store, Memory, &Progress),
     deadline: Deadline,
 ) -> Result<Answer<VerifyReport>, Failure> {
     let folder = run.folder(&folder_for_choice(&job.archive)?)?;
@@ -47,7 +47,7 @@ pub async fn verify_run(
         let running = Unfinished::running(run, "the verification");
         return Ok(Answer::Unfinished(running));
     };
-    let answer = Box::pin(go_on(job, run, (store, progress), deadline, &journal)).await;
+    let answer = Box::pin(go_on(job, run, (store, memory, progress), deadline, &journal)).await;
     let_go(journal, &answer).await;
     answer
 }
@@ -56,7 +56,7 @@ pub async fn verify_run(
 async fn go_on(
     job: &VerifyJob,
     run: &Run,
-    (store, progress): (&Store, &Progress),
+    (store, memory, progress): (&Store, Memory, &Progress),
     deadline: Deadline,
     journal: &Journal,
 ) -> Result<Answer<VerifyReport>, Failure> {
@@ -75,7 +75,7 @@ async fn go_on(
         location: &location,
         database: job.source_database.as_deref(),
     };
-    let file = open(store, source).await?;
+    let file = open(store, source, memory).await?;
     let mut state = match recorded {
         Some(state) => State {
             invocations: state.invocations + 1,

@@ -6,6 +6,7 @@
 //! A seed stands for an operation, a fault and a request.
 
 use mongotar::backup::{RunStatus, Tools};
+use mongotar::run::Memory;
 use mongotar::store::{Location, Store};
 use mongotar::verify::verify;
 use serde_json::json;
@@ -133,7 +134,7 @@ impl Scene {
     }
 
     async fn verify(&self, tools: &Tools, archive: &Location) {
-        let verified = verify(&tools.store, archive, &tools.progress)
+        let verified = verify(&tools.store, archive, Memory::default(), &tools.progress)
             .await
             .expect("it can be opened");
         assert_eq!(

@@ -23,6 +23,7 @@ use mongotar::archive::{Compression, Manifest};
 use mongotar::backup::{BackupJob, BackupReport, Tools, backup};
 use mongotar::failure::Failure;
 use mongotar::open::open;
+use mongotar::run::Memory;
 use mongotar::store::Location;
 
 use crate::rig::{self, Fault, Mongod, Proxy, Rule};
@@ -74,7 +75,9 @@ impl Halted {
     }
 
     async fn manifest(&self, archive: &Location) -> Manifest {
-        let file = open(&self.tools.store, archive).await.expect("it can be opened");
+        let file = open(&self.tools.store, archive, Memory::default())
+            .await
+            .expect("it can be opened");
         file.manifest().expect("it is ours").clone()
     }
 }

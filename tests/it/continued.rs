@@ -10,8 +10,8 @@ mod verify;
 use std::collections::BTreeSet;
 
 use mongotar::backup::{RunStatus, Tools};
-use mongotar::run::{Answer, Ended};
 use mongotar::failure::Failure;
+use mongotar::run::{Answer, Ended};
 use mongotar::run::{Deadline, Run};
 use mongotar::store::Location;
 

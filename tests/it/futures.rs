@@ -10,6 +10,7 @@ use mongotar::inspect::{cat, list, show};
 use mongotar::lambda::Function;
 use mongotar::open::open;
 use mongotar::restore::{begin, carry_out, finish, load, prepare, restore_run};
+use mongotar::run::Memory;
 use mongotar::secrets::Secrets;
 use mongotar::store::{Location, Store, Upload};
 use mongotar::verify::{against, verify, verify_run};
@@ -41,18 +42,26 @@ fn the_future_of_every_public_operation_is_small() {
         ("finish", of_three(finish)),
         (
             "verify",
-            of_three(|store, archive: &Location, progress| verify(store, archive, progress)),
+            of_three(|store, archive: &Location, progress| verify(store, archive, Memory::default(), progress)),
         ),
         ("verify_run", of_four(verify_run)),
         ("against", of_two(against)),
         ("drill", of_two(drill)),
         ("drill_run", of_three(drill_run)),
-        ("open", of_two(|store, archive: &Location| open(store, archive))),
+        (
+            "open",
+            of_two(|store, archive: &Location| open(store, archive, Memory::default())),
+        ),
         ("list", of_two(list)),
-        ("show", of_two(|store, archive: &Location| show(store, archive))),
+        (
+            "show",
+            of_two(|store, archive: &Location| show(store, archive, Memory::default())),
+        ),
         (
             "cat",
-            of_four(|store, archive: &Location, name, out: &mut Vec<u8>| cat(store, archive, name, out)),
+            of_four(|store, archive: &Location, name, out: &mut Vec<u8>| {
+                cat(store, archive, Memory::default(), name, out)
+            }),
         ),
         ("Function::answer_backup", of_two(Function::answer_backup)),
         ("Function::answer_restore", of_two(Function::answer_restore)),

@@ -1,6 +1,6 @@
 //! The documents of one entry, one after the other, as raw BSON.
 
-use std::io::{self, BufReader, Cursor, Read};
+use std::io::{self, BufRead, BufReader, Cursor, Read};
 use std::ops::ControlFlow;
 
 use super::gunzip::Gunzip;
@@ -16,10 +16,15 @@ pub(super) fn unpacked<'a>(packing: Packing, content: &'a mut dyn Read) -> Box<d
     match packing {
         Packing::Plain => Box::new(content),
         Packing::Gzip => Box::new(Gunzip::new(BufReader::with_capacity(PIECE, content))),
-        Packing::Zstd => match zstd::Decoder::new(content) {
-            Ok(decoder) => Box::new(decoder),
-            Err(error) => Box::new(Broken(Some(error))),
-        },
+        Packing::Zstd => unzstd(BufReader::with_capacity(PIECE, content)),
+    }
+}
+
+/// What is in zstd frames, one after another.
+pub(crate) fn unzstd<'a>(compressed: impl BufRead + 'a) -> Box<dyn Read + 'a> {
+    match zstd::Decoder::with_buffer(compressed) {
+        Ok(decoder) => Box::new(decoder),
+        Err(error) => Box::new(Broken(Some(error))),
     }
 }
 

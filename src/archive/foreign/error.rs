@@ -27,6 +27,20 @@ pub enum ForeignError {
         /// What is wrong.
         reason: String,
     },
+    /// It has so many members that what is kept of each would take too much memory.
+    #[error(
+        "the tar has more members than fit in the memory budget: what is kept of the first {members} takes more than {} MB (offset {offset} of the tar). Give more memory \
+         (--memory, MONGOTAR_MEMORY, or the function's own), or pack fewer collections into a tar",
+        most / 1_000_000
+    )]
+    TooMany {
+        /// How many were met.
+        members: u64,
+        /// Offset in the decompressed tar of the last of them.
+        offset: u64,
+        /// What they may take, in bytes.
+        most: u64,
+    },
     /// It is something else than an archive of documents; the text says what, and what to do.
     #[error("{0}")]
     Refused(String),

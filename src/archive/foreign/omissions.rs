@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::Choice;
 use super::aside::Bearing;
-use super::survey::{Found, SetAside};
+use super::found::{Found, SetAside};
 
 /// How many members that are not read are named for each reason.
 const MAX_NAMED: usize = 20;

@@ -1,8 +1,10 @@
 //! One collection: what an archive has of it, and what became of it.
 
+use bson::spec::ElementType;
+
+use super::found::{Content, File, Tally};
 use super::member::Form;
 use super::metadata::Described;
-use super::survey::{Content, File, Tally};
 use super::{Reading, Seen};
 use crate::archive::{Saved, SavedStatus};
 use crate::catalog::Kind;
@@ -61,13 +63,13 @@ impl Parts {
             .described
             .as_ref()
             .and_then(|described| described.options.get_document("timeseries"));
-        let (Some(options), Some(first)) = (timeseries, tally.sample.first()) else {
-            return false;
-        };
+        let Some(options) = timeseries else { return false };
+        let first = |name: &str, kind| tally.outline.first_has(name, kind);
         let dated = options
             .get_str("timeField")
-            .is_ok_and(|field| first.get_datetime(field).is_ok());
-        !dated && first.get_document("control").is_ok() && first.get_document("data").is_ok()
+            .is_ok_and(|field| first(field, ElementType::DateTime));
+        let has = |name| first(name, ElementType::EmbeddedDocument);
+        !dated && has("control") && has("data")
     }
 
     /// As a manifest would have it.
@@ -119,7 +121,7 @@ impl Parts {
         (tally.is_some() || self.buckets.is_some()).then(|| Seen {
             described: self.described.is_some(),
             buckets: self.buckets.is_some(),
-            sample: tally.map(|tally| tally.sample.clone()).unwrap_or_default(),
+            outline: tally.map(|tally| tally.outline.clone()).unwrap_or_default(),
             digest_by_fields: tally
                 .map(|tally| tally.digest(Hashing::SortedFields).sum())
                 .unwrap_or_default(),

@@ -34,17 +34,25 @@ pub enum Flow {
     Stop,
 }
 
-/// Goes through a tar that was surveyed, and hands out its documents. Of a collection that is not whole, those before the fault are handed out.
+/// Goes through a tar that was surveyed, as far as there is anything of the collections that are `wanted`, and hands out their documents. Of a collection that is not
+/// whole, those before the fault are handed out.
 ///
 /// # Errors
 /// [`ForeignError::Changed`] where the tar is not the one that was surveyed; otherwise as [`survey`](super::survey()). What has been handed out by
 /// then was read correctly.
-pub fn read_documents(
+pub fn read_documents<'a>(
     tar: impl Read,
     survey: &Survey,
+    wanted: impl IntoIterator<Item = &'a str>,
     mut sink: impl FnMut(Chunk<'_>) -> Flow,
 ) -> Result<(), ForeignError> {
-    let mut open: BTreeSet<&str> = survey.readings.keys().map(String::as_str).collect();
+    let wanted: BTreeSet<&str> = wanted.into_iter().collect();
+    let is_wanted = |reading: &Reading| wanted.contains(reading.collection.as_str());
+    let readings = survey.readings.iter().filter(|(_, reading)| is_wanted(reading));
+    let mut open: BTreeSet<&str> = readings.map(|(path, _)| path.as_str()).collect();
+    if open.is_empty() {
+        return Ok(());
+    }
     let mut stopped = false;
     walk(tar, |header, content| {
         let known = header
@@ -52,7 +60,8 @@ pub fn read_documents(
             .as_ref()
             .ok()
             .and_then(|path| survey.readings.get_key_value(path));
-        let Some((path, reading)) = known.filter(|_| header.kind == EntryKind::File) else {
+        let Some((path, reading)) = known.filter(|(_, reading)| header.kind == EntryKind::File && is_wanted(reading))
+        else {
             return Ok(ControlFlow::Continue(()));
         };
         if !open.remove(path.as_str()) {

@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::covered::coverage;
+use super::found::{Content, File, Folder, Found, is_chosen};
 use super::member::{Form, unescaped};
 use super::metadata::Described;
 use super::omissions::{example, is_of_server, note_set_aside};
 use super::parts::Parts;
-use super::promise::coverage;
-use super::survey::{Content, File, Folder, Found, is_chosen};
 use super::{Choice, ForeignError, Layout, Signals, Survey};
 use crate::archive::{Coverage, EntryName, Payload, SavedStatus, Status};
 use crate::catalog::is_system;
@@ -34,14 +34,13 @@ pub(super) fn resolve(mut found: Found, choice: &Choice) -> Result<Survey, Forei
     for (stem, form) in &folder.buckets {
         parts.entry(names.of_stem(stem, *form)).or_default().buckets = Some(*form);
     }
+    let mut knows_indexes = false;
     for (name, described) in definitions(&folder, &names) {
+        knows_indexes |= described.has_indexes;
         parts.entry(name).or_default().described = Some(described);
     }
     let unreadable = folder.unreadable;
     let metadata = folder.all_definitions.is_some() || !folder.definitions.is_empty();
-    let knows_indexes = definitions(&folder, &names)
-        .iter()
-        .any(|(_, described)| described.has_indexes);
     let described: BTreeSet<&str> = parts.keys().map(String::as_str).collect();
     let files: Vec<String> = folder
         .files
@@ -276,6 +275,8 @@ fn digest(survey: &Survey) -> String {
         seen,
         entries,
     );
-    let text = serde_json::to_vec(&all).expect("text and numbers only, and every key is text");
-    blake3::hash(&text).to_hex().to_string()
+    let mut hasher = blake3::Hasher::new();
+    serde_json::to_writer(std::io::BufWriter::new(&mut hasher), &all)
+        .expect("text and numbers only, every key is text, and a hasher takes all");
+    hasher.finalize().to_hex().to_string()
 }

@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use bson::RawDocumentBuf;
-
+use super::Outline;
 use crate::digest::Sum;
 
 /// What was seen, by collection.
@@ -22,8 +21,8 @@ pub struct Seen {
     pub described: bool,
     /// Whether the archive has `system.buckets.{name}`.
     pub buckets: bool,
-    /// The first documents.
-    pub sample: Vec<RawDocumentBuf>,
+    /// What its first documents have in common.
+    pub outline: Outline,
     /// The digest's sum with [`Hashing::SortedFields`](crate::digest::Hashing::SortedFields): the one to expect if the collection is made a time series.
     pub digest_by_fields: Sum,
 }

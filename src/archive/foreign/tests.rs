@@ -85,7 +85,7 @@ impl Survey {
 /// The documents of every collection, joined, by collection.
 fn documents(tar: &[u8], survey: &Survey) -> BTreeMap<String, Vec<u8>> {
     let mut all: BTreeMap<String, Vec<u8>> = BTreeMap::new();
-    read_documents(tar, survey, |chunk| {
+    read_documents(tar, survey, survey.names(), |chunk| {
         assert!(chunk.documents > 0 && !chunk.bson.is_empty());
         all.entry(chunk.collection.to_owned()).or_default().extend(chunk.bson);
         Flow::Continue

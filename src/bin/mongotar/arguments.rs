@@ -168,6 +168,9 @@ pub struct Verify {
     /// database's name alone where MONGO_URI is set, which is the safer place for a password.
     #[arg(long, value_name = "URI/DB")]
     pub against: Option<String>,
+    /// How much memory it may take, in MB; else MONGOTAR_MEMORY. At least 64.
+    #[arg(long, value_name = "MB")]
+    pub memory: Option<String>,
     /// Compare only collections that match this glob; can be repeated.
     #[arg(long, value_name = "GLOB", requires = "against")]
     pub include: Vec<String>,

@@ -14,7 +14,7 @@ use mongotar::open::Source;
 use mongotar::plan::RestorePlan;
 use mongotar::progress::Progress;
 use mongotar::restore::{Consent, RestoreReport, carry_out, prepare};
-use mongotar::run::Deadline;
+use mongotar::run::{Deadline, Memory};
 use mongotar::secrets::Secrets;
 use mongotar::store::{Location, Store};
 use mongotar::verify::AgainstJob;
@@ -169,13 +169,14 @@ async fn run_drill(arguments: &Drill, json: bool) -> Result<ExitCode, Failure> {
 }
 
 async fn run_verify(arguments: &Verify, json: bool) -> Result<ExitCode, Failure> {
+    let memory = memory(arguments.memory.as_ref())?;
     let location: Location = arguments.archive.archive.parse()?;
     let output = Output::begin(json, &arguments.output)?;
     let report = counted(output, Counts::of_verify, text::verify, async {
         let progress = Arc::new(Progress::default());
         let shown = Shown::start(&progress);
         let source = of(&location, &arguments.archive.source);
-        let report = verify::verify(&Store::new(), source, &progress).await;
+        let report = verify::verify(&Store::new(), source, memory, &progress).await;
         shown.stop();
         report
     })
@@ -184,7 +185,8 @@ async fn run_verify(arguments: &Verify, json: bool) -> Result<ExitCode, Failure>
 }
 
 async fn run_against(arguments: &Verify, json: bool) -> Result<ExitCode, Failure> {
-    let (environment, database) = live(arguments.against.as_deref().unwrap_or_default()).await?;
+    let (mut environment, database) = live(arguments.against.as_deref().unwrap_or_default()).await?;
+    environment.memory = arguments.memory.clone().or(environment.memory);
     let job = AgainstJob {
         archive: arguments.archive.archive.parse()?,
         source_database: arguments.archive.source.source_database.clone(),
@@ -242,8 +244,9 @@ async fn run_list(arguments: Folder, json: bool) -> Result<ExitCode, Failure> {
 }
 
 async fn run_show(arguments: &OneArchive, json: bool) -> Result<ExitCode, Failure> {
+    let memory = memory(None)?;
     let location: Location = arguments.archive.parse()?;
-    let shown = inspect::show(&Store::new(), of(&location, &arguments.source)).await?;
+    let shown = inspect::show(&Store::new(), of(&location, &arguments.source), memory).await?;
     print(json, &shown, text::show)?;
     Ok(ExitCode::SUCCESS)
 }
@@ -254,10 +257,11 @@ async fn run_cat(arguments: &Cat, json: bool) -> Result<ExitCode, Failure> {
             "cat writes one JSON document for each document, a line each: leave --json out",
         ));
     }
+    let memory = memory(None)?;
     let mut out = tokio::io::stdout();
     let location: Location = arguments.archive.parse()?;
     let source = of(&location, &arguments.source);
-    inspect::cat(&Store::new(), source, &arguments.collection, &mut out).await?;
+    inspect::cat(&Store::new(), source, memory, &arguments.collection, &mut out).await?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -266,6 +270,13 @@ fn of<'a>(location: &'a Location, source: &'a SourceDatabase) -> Source<'a> {
         location,
         database: source.source_database.as_deref(),
     }
+}
+
+/// The memory budget: what was given, else what the environment says.
+fn memory(given: Option<&String>) -> Result<Memory, Failure> {
+    let mut environment = Environment::read();
+    environment.memory = given.cloned().or(environment.memory);
+    environment.memory()
 }
 
 /// The environment, overridden by what was given.

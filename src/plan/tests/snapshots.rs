@@ -5,9 +5,11 @@
 
 use std::path::Path;
 
+use bson::RawDocumentBuf;
+
 use super::*;
 use crate::archive::Status;
-use crate::archive::foreign::Signals;
+use crate::archive::foreign::{Outline, Signals};
 use crate::catalog::Disk;
 
 /// An archive of ours, whole but for one collection, replaces what is there.
@@ -69,9 +71,9 @@ fn merge() -> RestorePlan {
         None => rawdoc! { "ts": "yesterday", "meta": {} },
     };
     let noon = Some(DateTime::from_millis(0));
-    let seen = |buckets, sample| Seen {
+    let seen = |buckets, sample: Vec<RawDocumentBuf>| Seen {
         buckets,
-        sample,
+        outline: Outline::of(&sample),
         ..Seen::default()
     };
     let signals = Signals {

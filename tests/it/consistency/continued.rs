@@ -9,7 +9,7 @@ use mongotar::archive::{Compression, ConsistencyLevel, Payload, SavedStatus};
 use mongotar::backup::{BackupAnswer, BackupJob, BackupReport, RunStatus, Tools, backup_run};
 use mongotar::digest::{Digest, Hashing};
 use mongotar::mongo::ReadAt;
-use mongotar::run::{Deadline, Run};
+use mongotar::run::{Deadline, Memory, Run};
 
 use crate::{rig, support};
 
@@ -205,7 +205,13 @@ async fn of_one_moment(payload: Payload, compression: Compression) {
         hasher.merge(&documents.digest());
         assert_eq!((saved.documents, saved.digest), (read, hasher.sum()), "{}", saved.name);
     }
-    let checked = mongotar::verify::verify(&scene.tools.store, &report.archive, &scene.tools.progress).await;
+    let checked = mongotar::verify::verify(
+        &scene.tools.store,
+        &report.archive,
+        Memory::default(),
+        &scene.tools.progress,
+    )
+    .await;
     let checked = checked.expect("it can be verified");
     assert_eq!(checked.status, RunStatus::Complete, "{:?}", checked.damaged);
 

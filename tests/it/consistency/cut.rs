@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use bson::{Bson, Document, bson, doc};
 use mongotar::archive::ConsistencyLevel;
 use mongotar::backup::{BackupAnswer, BackupReport, RunStatus, backup, backup_run};
-use mongotar::run::{Deadline, Run};
+use mongotar::run::{Deadline, Memory, Run};
 use mongotar::store::Store;
 
 use crate::rig::{self, Mongod, Passage, ScratchDir};
@@ -73,7 +73,7 @@ impl Cut {
                 .and_then(|count| count.as_i64().or(count.as_i32().map(i64::from)))
         };
         let struck = count(&after).unwrap_or(0) - count(&before).unwrap_or(0);
-        let checked = mongotar::verify::verify(&tools.store, &report.archive, &tools.progress).await;
+        let checked = mongotar::verify::verify(&tools.store, &report.archive, Memory::default(), &tools.progress).await;
         assert_eq!(checked.expect("it opens").status, report.status);
         (report, struck)
     }

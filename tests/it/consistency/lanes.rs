@@ -8,7 +8,7 @@ use mongotar::archive::{Compression, ConsistencyLevel, Payload};
 use mongotar::backup::{
     BackupAnswer, BackupJob, BackupReport, PlanAnswer, RunStatus, Tools, abort_run, compose, lane, plan_lanes,
 };
-use mongotar::run::{Deadline, Run};
+use mongotar::run::{Deadline, Memory, Run};
 
 use crate::{rig, support};
 
@@ -156,7 +156,13 @@ async fn like_any_other(payload: Payload, compression: Compression) {
     assert_eq!(report.consistency.level, ConsistencyLevel::Snapshot);
     assert_eq!(report.lanes as usize, lanes.len());
 
-    let checked = mongotar::verify::verify(&scene.tools.store, &report.archive, &scene.tools.progress).await;
+    let checked = mongotar::verify::verify(
+        &scene.tools.store,
+        &report.archive,
+        Memory::default(),
+        &scene.tools.progress,
+    )
+    .await;
     let checked = checked.expect("it can be verified");
     assert_eq!(checked.status, RunStatus::Complete, "{:?}", checked.damaged);
     // Stock tools see one entry for each collection.

@@ -83,11 +83,13 @@ impl Scene {
         );
         assert_eq!(report.consistency.exceptions, []);
         let tools = support::tools_for(&self.set.uri(), Store::new()).await;
-        let verified = verify(&tools.store, &report.archive, &tools.progress)
+        let verified = verify(&tools.store, &report.archive, tools.memory, &tools.progress)
             .await
             .expect("it opens");
         assert_eq!((verified.status, &verified.damaged[..]), (RunStatus::Complete, &[][..]));
-        let file = open(&tools.store, &report.archive).await.expect("it opens");
+        let file = open(&tools.store, &report.archive, tools.memory)
+            .await
+            .expect("it opens");
         let manifest = file.manifest().expect("it is ours").clone();
         let of = |saved: &mongotar::archive::Saved| (saved.name.clone(), saved.abandoned.len());
         let abandoned: Vec<_> = manifest

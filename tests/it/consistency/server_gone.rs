@@ -3,6 +3,7 @@
 use bson::doc;
 use mongotar::archive::SavedStatus;
 use mongotar::backup::RunStatus;
+use mongotar::run::Memory;
 use mongotar::verify::verify;
 
 use super::Halted;
@@ -46,7 +47,13 @@ async fn a_server_that_dies_leaves_a_partial_archive_of_what_was_read() {
     assert!((1..super::MEBIBYTES).contains(&large.documents), "{}", large.documents);
     let path = &large.entry.as_ref().expect("what was read").path;
     assert!(path.ends_with("/a_large.jsonl.partial"), "{path}");
-    let verified = verify(&halted.tools.store, &report.archive, &halted.tools.progress).await;
+    let verified = verify(
+        &halted.tools.store,
+        &report.archive,
+        Memory::default(),
+        &halted.tools.progress,
+    )
+    .await;
     let verified = verified.expect("it can be opened");
     assert_eq!((verified.status, &verified.damaged[..]), (RunStatus::Partial, &[][..]));
     assert_eq!(unfinished(&halted.job.destination).await, [""; 0]);

@@ -5,9 +5,9 @@ use std::time::Duration;
 use bson::doc;
 use mongotar::backup::Tools;
 use mongotar::config::Environment;
-use mongotar::run::Answer;
 use mongotar::drill::{DrillReport, DrillRequest, DrillVerdict, drill_run};
 use mongotar::failure::{Failure, FailureKind};
+use mongotar::run::Answer;
 use mongotar::run::Run;
 use serde_json::{Value, json};
 

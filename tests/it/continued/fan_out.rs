@@ -5,8 +5,8 @@ use std::time::Duration;
 use bson::{Document, doc};
 use mongotar::backup::{RunStatus, Tools};
 use mongotar::config::Environment;
-use mongotar::run::Answer;
 use mongotar::restore::{Begun, RestoreJob, RestoreReport, RestoreRequest, begin, finish, load, restore_run};
+use mongotar::run::Answer;
 use mongotar::run::{Deadline, Run};
 use serde_json::json;
 

@@ -3,9 +3,9 @@
 use bson::{Bson, DateTime, doc};
 use mongotar::backup::{RunStatus, Tools};
 use mongotar::config::Environment;
-use mongotar::run::Answer;
 use mongotar::failure::{Failure, FailureKind};
 use mongotar::restore::{RestoreReport, RestoreRequest, restore_run};
+use mongotar::run::Answer;
 use mongotar::run::Run;
 use serde_json::{Value, json};
 

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use mongotar::backup::{RunStatus, Tools};
 use mongotar::config::Environment;
-use mongotar::run::Answer;
 use mongotar::failure::{Failure, FailureKind};
-use mongotar::run::{Deadline, Run};
+use mongotar::run::Answer;
+use mongotar::run::{Deadline, Memory, Run};
 use mongotar::store::Location;
 use mongotar::verify::{VerifyReport, VerifyRequest, verify, verify_run};
 use serde_json::{Value, json};
@@ -17,7 +17,7 @@ use crate::{rig, support};
 
 async fn part(tools: &Tools, event: Value, run: &Run) -> Result<Answer<VerifyReport>, Failure> {
     let job = VerifyRequest::from_event(event)?.into_job(&Environment::default())?;
-    verify_run(&job, run, (&tools.store, &tools.progress), tools.deadline).await
+    verify_run(&job, run, (&tools.store, tools.memory, &tools.progress), tools.deadline).await
 }
 
 async fn archive(folder: &Location) -> String {
@@ -36,7 +36,7 @@ async fn many_invocations_find_what_one_finds_and_leave_nothing_behind() {
     let archive = archive(&folder).await;
     let location: Location = archive.parse().expect("a place");
     let event = json!({"archive": {"latest": folder.to_string()}});
-    let whole = verify(&tools.store, &location, &tools.progress)
+    let whole = verify(&tools.store, &location, Memory::default(), &tools.progress)
         .await
         .expect("a report");
     assert!(whole.segments > 8, "{}", whole.segments);

@@ -3,6 +3,7 @@
 use mongotar::backup::RunStatus;
 use mongotar::failure::FailureKind;
 use mongotar::progress::Progress;
+use mongotar::run::Memory;
 use mongotar::store::Store;
 use mongotar::verify::verify;
 
@@ -18,16 +19,27 @@ async fn one_altered_bit_in_any_region_is_named_with_its_place() {
     let path = scratch.path().join("archive");
     for (compression, payload) in forms() {
         let sound = Forge::small(compression, payload).write().bytes;
-        let report = verify(&Store::new(), &put(&path, &sound), &Progress::default())
-            .await
-            .expect("sound");
+        let report = verify(
+            &Store::new(),
+            &put(&path, &sound),
+            Memory::default(),
+            &Progress::default(),
+        )
+        .await
+        .expect("sound");
         assert_eq!((report.status, report.damaged.len()), (RunStatus::Complete, 0));
         for (part, extent) in parts(&sound) {
             for probe in 0..PROBES {
                 let at = extent.offset + (extent.length - 1) * probe / (PROBES - 1);
                 let mut damaged = sound.clone();
                 damaged[at as usize] ^= 1 << (at % 8);
-                let found = verify(&Store::new(), &put(&path, &damaged), &Progress::default()).await;
+                let found = verify(
+                    &Store::new(),
+                    &put(&path, &damaged),
+                    Memory::default(),
+                    &Progress::default(),
+                )
+                .await;
                 let context = format!("{compression} {payload}, byte {at} of {part:?}: {found:?}");
                 match &part {
                     Part::Trailer | Part::Footer => {
@@ -83,7 +95,13 @@ async fn added_bytes_are_refused() {
                 [vec![0; added], sound.clone()].concat(),
                 [sound.clone(), sound[..added].to_vec()].concat(),
             ] {
-                let found = verify(&Store::new(), &put(&path, &longer), &Progress::default()).await;
+                let found = verify(
+                    &Store::new(),
+                    &put(&path, &longer),
+                    Memory::default(),
+                    &Progress::default(),
+                )
+                .await;
                 let failure = found.expect_err("another object than was written");
                 assert_eq!(
                     failure.kind,

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use mongotar::archive::{Compression, Payload};
 use mongotar::backup::RunStatus;
 use mongotar::failure::{Failure, FailureKind};
+use mongotar::run::Memory;
 use mongotar::store::{Location, Store};
 use mongotar::verify::{VerifyReport, verify};
 
@@ -21,6 +22,7 @@ async fn verified(name: &str) -> Result<VerifyReport, Failure> {
     verify(
         &Store::new(),
         &Location::Local(folder().join(name)),
+        Memory::default(),
         &Default::default(),
     )
     .await

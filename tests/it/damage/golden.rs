@@ -14,6 +14,7 @@ use mongotar::catalog::Kind;
 use mongotar::digest::Hashing;
 use mongotar::inspect::cat;
 use mongotar::open::open;
+use mongotar::run::Memory;
 use mongotar::store::{Location, Store};
 use mongotar::verify::verify;
 use serde_json::{Value, json};
@@ -56,12 +57,16 @@ fn sort(row: &mut Value) {
 }
 
 async fn contents(store: &Store, archive: &Location) -> BTreeMap<String, Value> {
-    let file = open(store, archive).await.expect("a golden archive opens");
+    let file = open(store, archive, Memory::default())
+        .await
+        .expect("a golden archive opens");
     let manifest = file.manifest().expect("it is ours");
     let mut contents = BTreeMap::new();
     for saved in &manifest.collections {
         let mut text = Vec::new();
-        let documents = cat(store, archive, &saved.name, &mut text).await.expect("documents");
+        let documents = cat(store, archive, Memory::default(), &saved.name, &mut text)
+            .await
+            .expect("documents");
         assert_eq!(documents, saved.documents);
         let lines: Vec<&str> = std::str::from_utf8(&text).expect("UTF-8").lines().collect();
         let row = json!({
@@ -78,9 +83,11 @@ async fn contents(store: &Store, archive: &Location) -> BTreeMap<String, Value> 
 async fn golden_archives_are_verified_and_hold_what_they_always_held() {
     let store = Store::new();
     for (version, (compression, payload), archive) in all() {
-        let report = verify(&store, &archive, &Default::default()).await.expect("it opens");
+        let report = verify(&store, &archive, Memory::default(), &Default::default())
+            .await
+            .expect("it opens");
         assert_eq!(report.status, RunStatus::Complete, "{report:?}");
-        let file = open(&store, &archive).await.expect("it opens");
+        let file = open(&store, &archive, Memory::default()).await.expect("it opens");
         let manifest = file.manifest().expect("it is ours");
         assert_eq!((manifest.compression, manifest.payload), (compression, payload));
         assert_eq!(manifest.version, version);

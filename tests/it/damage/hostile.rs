@@ -4,6 +4,7 @@
 use mongotar::archive::{ArchiveError, Compression, FrameEncoder, Located, Payload};
 use mongotar::failure::{Failure, FailureKind};
 use mongotar::open::open;
+use mongotar::run::Memory;
 use mongotar::store::Store;
 use serde_json::{Value, json};
 
@@ -15,7 +16,9 @@ async fn refusal(forge: &Forge, tamper: impl FnOnce(&mut Value)) -> Failure {
     let scratch = ScratchDir::new("hostile");
     let forged = forge.write_tampered(tamper);
     let location = put(&scratch.path().join("archive"), &forged.bytes);
-    let failure = open(&Store::new(), &location).await.expect_err("a tampered manifest");
+    let failure = open(&Store::new(), &location, Memory::default())
+        .await
+        .expect_err("a tampered manifest");
     let pure = Failure::from(open_bytes(&forged.bytes).expect_err("a tampered manifest"));
     assert_eq!(failure.kind, pure.kind);
     assert!(failure.message.ends_with(&pure.message), "{failure} is not {pure}");
@@ -180,7 +183,7 @@ async fn a_later_minor_version_with_unknown_fields_is_read() {
             footer[56..64].copy_from_slice(&[9; 8]); // reserved
         });
         let location = put(&scratch.path().join("archive"), &bytes);
-        let report = mongotar::verify::verify(&Store::new(), &location, &Default::default())
+        let report = mongotar::verify::verify(&Store::new(), &location, Memory::default(), &Default::default())
             .await
             .expect("a later minor version");
         assert_eq!(report.status, mongotar::backup::RunStatus::Complete, "{report:?}");
@@ -314,7 +317,7 @@ async fn a_segment_with_other_documents_than_it_states_is_refused() {
             segment(manifest, 1)[3] = json!(13);
         });
         let location = put(&scratch.path().join("archive"), &bytes);
-        let report = mongotar::verify::verify(&Store::new(), &location, &Default::default())
+        let report = mongotar::verify::verify(&Store::new(), &location, Memory::default(), &Default::default())
             .await
             .expect("it opens");
         assert_eq!(report.status, mongotar::backup::RunStatus::Failed);
@@ -332,7 +335,7 @@ async fn a_forged_digest_is_found_out() {
         let Forged { bytes, .. } = Forge::small(compression, payload)
             .write_tampered(|manifest| orders(manifest)["digest"] = "00000000000000000000000000000001".into());
         let location = put(&scratch.path().join("archive"), &bytes);
-        let report = mongotar::verify::verify(&Store::new(), &location, &Default::default())
+        let report = mongotar::verify::verify(&Store::new(), &location, Memory::default(), &Default::default())
             .await
             .expect("it opens");
         assert_eq!(report.status, mongotar::backup::RunStatus::Failed);

@@ -4,6 +4,7 @@ use bson::{Binary, doc, spec::BinarySubtype};
 use mongotar::archive::Compression;
 use mongotar::backup::{RunStatus, backup};
 use mongotar::inspect::{Shown, list, show};
+use mongotar::run::Memory;
 use mongotar::store::{Location, Store};
 use serde_json::json;
 
@@ -53,7 +54,10 @@ async fn one_collection_of_many_costs_its_own_bytes_and_the_end() {
         let key = archive.file_name();
 
         proxy.reset();
-        let Shown::Native(manifest) = show(&tools.store, archive).await.expect("it is ours") else {
+        let Shown::Native(manifest) = show(&tools.store, archive, Memory::default())
+            .await
+            .expect("it is ours")
+        else {
             panic!("it was written by us");
         };
         assert_eq!(

@@ -9,6 +9,7 @@ use mongotar::failure::{Failure, FailureKind};
 use mongotar::inspect::cat;
 use mongotar::open::open;
 use mongotar::progress::Progress;
+use mongotar::run::Memory;
 use mongotar::store::{Location, Store};
 use mongotar::verify::verify;
 use serde_json::{Value, json};
@@ -24,7 +25,7 @@ fn paged(compression: Compression, payload: Payload, tamper: impl FnOnce(&mut Va
 
 async fn documents(archive: &Location, collection: &str) -> String {
     let mut text = Vec::new();
-    cat(&Store::new(), archive, collection, &mut text)
+    cat(&Store::new(), archive, Memory::default(), collection, &mut text)
         .await
         .expect("documents");
     String::from_utf8(text).expect("UTF-8")
@@ -53,8 +54,12 @@ async fn what_a_table_lists_is_what_a_manifest_lists() {
             assert_eq!(documents(&one, collection).await, documents(&two, collection).await);
         }
         let (one, two) = (
-            verify(&Store::new(), &one, &Progress::default()).await.expect("sound"),
-            verify(&Store::new(), &two, &Progress::default()).await.expect("sound"),
+            verify(&Store::new(), &one, Memory::default(), &Progress::default())
+                .await
+                .expect("sound"),
+            verify(&Store::new(), &two, Memory::default(), &Progress::default())
+                .await
+                .expect("sound"),
         );
         assert_eq!(
             (two.status, two.segments),
@@ -87,7 +92,7 @@ async fn a_damaged_page_is_named_and_loses_what_it_lists_and_nothing_else() {
             let mut bytes = sound.clone();
             bytes[(page.extent.offset + page.extent.length / 2) as usize] ^= 1;
             let archive = put(&scratch.path().join("damaged"), &bytes);
-            let report = verify(&Store::new(), &archive, &Progress::default())
+            let report = verify(&Store::new(), &archive, Memory::default(), &Progress::default())
                 .await
                 .expect("it opens");
             assert_eq!(report.status, RunStatus::Failed);
@@ -101,7 +106,7 @@ async fn a_damaged_page_is_named_and_loses_what_it_lists_and_nothing_else() {
         let mut bytes = sound.clone();
         bytes[table.header.offset as usize + 400] ^= 1;
         let archive = put(&scratch.path().join("damaged"), &bytes);
-        let report = verify(&Store::new(), &archive, &Progress::default())
+        let report = verify(&Store::new(), &archive, Memory::default(), &Progress::default())
             .await
             .expect("it opens");
         assert!(
@@ -142,7 +147,12 @@ async fn impossible_tables_are_refused_with_a_reason() {
     let scratch = ScratchDir::new("paged");
     for (said, tamper) in tampers {
         let bytes = paged(Compression::Zstd, Payload::Jsonl, tamper);
-        let failure = open(&Store::new(), &put(&scratch.path().join("hostile"), &bytes)).await;
+        let failure = open(
+            &Store::new(),
+            &put(&scratch.path().join("hostile"), &bytes),
+            Memory::default(),
+        )
+        .await;
         let failure = failure.expect_err(said);
         assert_eq!(failure.kind, FailureKind::ArchiveDamaged, "{failure}");
         assert!(failure.message.contains(said), "{said}: {failure}");
@@ -188,7 +198,7 @@ async fn golden_archives_with_a_table_hold_what_they_always_held() {
     let scratch = ScratchDir::new("golden");
     for (compression, payload) in forms() {
         let location = Location::Local(golden(compression, payload));
-        let report = verify(&Store::new(), &location, &Progress::default())
+        let report = verify(&Store::new(), &location, Memory::default(), &Progress::default())
             .await
             .expect("it opens");
         assert_eq!(report.status, RunStatus::Complete, "{report:?}");

@@ -2,6 +2,7 @@
 
 use mongotar::failure::FailureKind;
 use mongotar::open::open;
+use mongotar::run::Memory;
 use mongotar::store::Store;
 
 use super::forge::{Forge, forms, parts, put};
@@ -29,7 +30,7 @@ async fn a_truncated_archive_is_refused_and_never_taken_for_a_foreign_one() {
         let sound = Forge::small(compression, payload).write().bytes;
         for cut in cuts(&sound) {
             let location = put(&path, &sound[..cut as usize]);
-            let failure = open(&Store::new(), &location)
+            let failure = open(&Store::new(), &location, Memory::default())
                 .await
                 .map(|file| format!("{:?}", file.form))
                 .expect_err(&format!("{compression} {payload}, cut at {cut}"));
@@ -54,7 +55,9 @@ async fn the_name_of_a_truncated_archive_does_not_matter() {
         let sound = Forge::small(compression, payload).write().bytes;
         for name in ["dump.tar", "backup_20250926_073727.tar.gz", "x"] {
             let location = put(&scratch.path().join(name), &sound[..sound.len() * 2 / 3]);
-            let failure = open(&Store::new(), &location).await.expect_err("truncated");
+            let failure = open(&Store::new(), &location, Memory::default())
+                .await
+                .expect_err("truncated");
             assert_eq!(failure.kind, FailureKind::ArchiveDamaged, "{failure}");
             assert!(failure.message.contains("no footer"), "{failure}");
         }

@@ -5,6 +5,7 @@ use mongotar::backup::{RunStatus, Tools};
 use mongotar::inspect::{self, Shown};
 use mongotar::plan::{Action, Method};
 use mongotar::restore::RestoreReport;
+use mongotar::run::Memory;
 use mongotar::store::{Location, Store};
 use mongotar::verify::{AgainstJob, against};
 use serde_json::{Value, json};
@@ -127,7 +128,10 @@ async fn what_is_the_server_s_own_is_named_in_report_manifest_and_show() {
     assert_eq!(saved.status, RunStatus::Complete);
     assert_eq!(saved.left_out[0].name, "system.profile");
     assert!(saved.left_out[0].reason.contains("profiler"), "{:?}", saved.left_out);
-    let Shown::Native(manifest) = inspect::show(&tools.store, &saved.archive).await.expect("shown") else {
+    let Shown::Native(manifest) = inspect::show(&tools.store, &saved.archive, Memory::default())
+        .await
+        .expect("shown")
+    else {
         panic!("it is ours");
     };
     assert_eq!(manifest.left_out, saved.left_out);

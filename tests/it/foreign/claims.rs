@@ -8,6 +8,7 @@ use flate2::write::GzEncoder;
 use mongotar::backup::RunStatus;
 use mongotar::failure::FailureKind;
 use mongotar::inspect::{self, Shown};
+use mongotar::run::Memory;
 use mongotar::store::Location;
 use serde_json::json;
 use tokio::io::AsyncReadExt as _;
@@ -195,7 +196,10 @@ async fn what_is_not_read_is_named_makes_the_restore_partial_and_forbids_drops()
     assert_eq!(place.raw(&place.target, "items").await.len(), 1);
 
     let location: Location = archive.parse().expect("a location");
-    let Shown::Foreign(shown) = inspect::show(&place.tools.store, &location).await.expect("shown") else {
+    let Shown::Foreign(shown) = inspect::show(&place.tools.store, &location, Memory::default())
+        .await
+        .expect("shown")
+    else {
         panic!("it is no archive of ours");
     };
     assert!(shown.warnings.iter().any(|warning| warning.contains("users.csv")));

@@ -10,6 +10,7 @@ use mongotar::failure::FailureKind;
 use mongotar::inspect::{self, Shown};
 use mongotar::open::Source;
 use mongotar::progress::Progress;
+use mongotar::run::Memory;
 use mongotar::store::Location;
 use mongotar::verify::verify;
 use serde_json::json;
@@ -133,18 +134,23 @@ async fn one_database_of_several_is_named() {
     };
     let store = &place.tools.store;
     assert_eq!(
-        verify(store, blog, &Progress::default())
+        verify(store, blog, Memory::default(), &Progress::default())
             .await
             .expect("a report")
             .status,
         RunStatus::Complete
     );
-    let Shown::Foreign(shown) = inspect::show(store, blog).await.expect("shown") else {
+    let Shown::Foreign(shown) = inspect::show(store, blog, Memory::default()).await.expect("shown") else {
         panic!("it is no archive of ours");
     };
     assert_eq!(shown.database.as_deref(), Some("blog"));
     let mut text = Vec::new();
-    assert_eq!(inspect::cat(store, blog, "c", &mut text).await.expect("written"), 5);
+    assert_eq!(
+        inspect::cat(store, blog, Memory::default(), "c", &mut text)
+            .await
+            .expect("written"),
+        5
+    );
     assert!(String::from_utf8(text).expect("UTF-8").contains("blog"));
 }
 

@@ -5,6 +5,7 @@ use mongotar::archive::ArchiveName;
 use mongotar::backup::{BackupRequest, Retention};
 use mongotar::lambda::RestoreEvent;
 use mongotar::restore::RestoreRequest;
+use mongotar::run::Memory;
 use serde_json::{Value, json};
 
 use super::{BACKUP, answer, names, scheduled_event, shop, text};
@@ -36,7 +37,13 @@ async fn a_bare_scheduled_event_makes_a_backup_configured_by_the_environment_alo
     assert!(archive.starts_with(&shop.folder.to_string()), "{archive}");
 
     let tools = support::tools().await;
-    let verified = mongotar::verify::verify(&tools.store, &archive.parse().expect("a place"), &tools.progress).await;
+    let verified = mongotar::verify::verify(
+        &tools.store,
+        &archive.parse().expect("a place"),
+        Memory::default(),
+        &tools.progress,
+    )
+    .await;
     assert!(
         verified
             .expect("it opens")

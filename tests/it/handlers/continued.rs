@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mongotar::run::{Lease, Run, Taken};
+use mongotar::run::{Lease, Memory, Run, Taken};
 use serde_json::{Value, json};
 
 use super::{BACKUP, Shop, answer, shop, text};
@@ -49,7 +49,7 @@ async fn to_the_end(function: &LambdaFunction, event: &Value, each: Duration) ->
 async fn check(shop: &Shop, archive: &str) {
     let location = archive.parse().expect("a location");
     let tools = support::tools().await;
-    let checked = mongotar::verify::verify(&tools.store, &location, &tools.progress).await;
+    let checked = mongotar::verify::verify(&tools.store, &location, Memory::default(), &tools.progress).await;
     let checked = checked.expect("it can be verified");
     assert_eq!(
         checked.status,

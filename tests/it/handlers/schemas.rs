@@ -1,6 +1,7 @@
 //! The published JSON Schemas against real events and real answers.
 
 use jsonschema::Validator;
+use mongotar::run::Memory;
 use serde_json::{Value, json};
 
 use super::{BACKUP, RESTORE, answer, shop, text};
@@ -65,7 +66,7 @@ async fn real_answers_are_what_their_schemas_say() {
     check("drill-report", &drilled);
     let tools = support::tools().await;
     let location = text(archive).parse().expect("a location");
-    let verified = mongotar::verify::verify(&tools.store, &location, &tools.progress).await;
+    let verified = mongotar::verify::verify(&tools.store, &location, Memory::default(), &tools.progress).await;
     check(
         "verify-report",
         &serde_json::to_value(verified.expect("a report")).expect("JSON"),

@@ -6,6 +6,7 @@ use bson::{DateTime, doc};
 use mongotar::backup::RunStatus;
 use mongotar::failure::FailureKind;
 use mongotar::open::open;
+use mongotar::run::Memory;
 use mongotar::store::{Location, Store};
 use serde_json::json;
 
@@ -54,7 +55,9 @@ async fn a_damaged_segment_changes_nothing_whatever_the_policy() {
         let (place, _scratch) = changed_since_the_backup().await;
         let archive = place.archive().await;
         let location: Location = archive.parse().expect("a location");
-        let opened = open(&place.tools.store, &location).await.expect("it is whole");
+        let opened = open(&place.tools.store, &location, Memory::default())
+            .await
+            .expect("it is whole");
         let saved = opened.manifest().expect("ours").get(damaged).expect("saved").clone();
         let extent = saved.entry.expect("an entry").segments[0].extent;
         let mut bytes = fs::read(&archive).expect("the archive");

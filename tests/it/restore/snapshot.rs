@@ -5,6 +5,7 @@ use mongotar::backup::RunStatus;
 use mongotar::failure::FailureKind;
 use mongotar::progress::Progress;
 use mongotar::restore::Changed;
+use mongotar::run::Memory;
 use mongotar::store::Store;
 use mongotar::verify::verify;
 use serde_json::json;
@@ -49,7 +50,13 @@ async fn the_undo_event_brings_everything_back() {
             snapshot.archive
         );
         assert!(snapshot.verified);
-        let checked = verify(&place.tools.store, &snapshot.archive, &Progress::default()).await;
+        let checked = verify(
+            &place.tools.store,
+            &snapshot.archive,
+            Memory::default(),
+            &Progress::default(),
+        )
+        .await;
         assert_eq!(checked.expect("it opens").status, RunStatus::Complete);
 
         // The event as it stands, and nothing more than consent.

@@ -3,6 +3,7 @@
 use bson::doc;
 use mongotar::open::open;
 use mongotar::plan::{Contents, Policy, plan};
+use mongotar::run::Memory;
 
 use super::{numbered, place};
 use crate::rig;
@@ -28,7 +29,9 @@ async fn a_plan_for_more_than_the_disk_has_room_for_says_so() {
     let place = place().await;
     place.insert("orders", numbered(0..3, "x")).await;
     let archive = place.archive().await.parse().expect("a location");
-    let archive = open(&place.tools.store, &archive).await.expect("an archive");
+    let archive = open(&place.tools.store, &archive, Memory::default())
+        .await
+        .expect("an archive");
     let target = place.tools.mongo.survey(&place.database).await.expect("a survey");
     let mut contents = archive.contents();
     let policy = Policy::new(&place.database);

@@ -187,6 +187,7 @@ async fn a_forced_merge_that_breaks_off_leaves_the_validator_on() {
     let opened = mongotar::open::open(
         &place.tools.store,
         &archive.parse::<mongotar::store::Location>().expect("a location"),
+        place.tools.memory,
     )
     .await
     .expect("it is whole");

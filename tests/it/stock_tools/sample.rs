@@ -10,6 +10,7 @@ use bson::{Binary, Bson, DateTime, Decimal128, Document, JavaScriptCodeWithScope
 use mongotar::archive::{Compression, Manifest, Payload};
 use mongotar::backup::{RunStatus, backup};
 use mongotar::inspect::cat;
+use mongotar::run::Memory;
 use mongotar::store::{Location, Store};
 
 use crate::rig::{ScratchDir, fresh_database_name, shared_replica_set};
@@ -135,7 +136,7 @@ async fn make() -> Sample {
             (job.compression, job.payload) = (compression, payload);
             let report = backup(&job, &tools).await.expect("a backup");
             assert_eq!(report.status, RunStatus::Complete);
-            let opened = mongotar::open::open(&tools.store, &report.archive)
+            let opened = mongotar::open::open(&tools.store, &report.archive, Memory::default())
                 .await
                 .expect("it opens");
             let Location::Local(path) = report.archive else {
@@ -154,7 +155,9 @@ async fn make() -> Sample {
     for name in raw.keys() {
         let mut out = Vec::new();
         let archive = Location::Local(archives[0].path.clone());
-        cat(&tools.store, &archive, name, &mut out).await.expect("documents");
+        cat(&tools.store, &archive, Memory::default(), name, &mut out)
+            .await
+            .expect("documents");
         text.insert(name.clone(), out);
     }
     Sample {

@@ -248,7 +248,13 @@ async fn an_object_that_was_replaced_is_not_read(place: Place) {
     let extent = Extent { offset: 1, length: 2 };
     let error = place.store.read(&object, extent).await.expect_err("refused");
     assert!(matches!(error, StoreError::Changed(_)), "{error}");
-    let error = place.store.stream(&object).await.err().expect("refused");
+    let error = place
+        .store
+        .stream(&object, 2)
+        .next()
+        .await
+        .expect("an answer")
+        .expect_err("refused");
     assert!(matches!(error, StoreError::Changed(_)), "{error}");
 }
 
@@ -298,8 +304,8 @@ async fn what_is_not_there_is_not_found(place: Place) {
     let read = place.store.read(&object, Extent { offset: 0, length: 4 }).await;
     assert!(matches!(read, Err(StoreError::NotFound(_))), "{read:?}");
     assert!(matches!(
-        place.store.stream(&object).await,
-        Err(StoreError::NotFound(_))
+        place.store.stream(&object, 2).next().await,
+        Some(Err(StoreError::NotFound(_)))
     ));
 }
 

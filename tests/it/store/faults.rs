@@ -3,7 +3,7 @@
 use mongotar::archive::Compression;
 use mongotar::backup::{BackupAnswer, BackupJob, BackupReport, RunStatus, Tools, backup, backup_run};
 use mongotar::failure::FailureKind;
-use mongotar::run::{Deadline, Run};
+use mongotar::run::{Deadline, Memory, Run};
 use mongotar::store::Location;
 use mongotar::verify::verify;
 
@@ -46,7 +46,13 @@ impl Rigged {
         let expected = [format!("{}.manifest.json", report.name), format!("{}.tar", report.name)];
         assert_eq!(visible(&self.tools.store, &self.folder).await, expected);
         assert_eq!(unfinished(&self.folder).await, [""; 0]);
-        let verified = verify(&self.tools.store, &report.archive, &self.tools.progress).await;
+        let verified = verify(
+            &self.tools.store,
+            &report.archive,
+            Memory::default(),
+            &self.tools.progress,
+        )
+        .await;
         let verified = verified.expect("it can be opened");
         assert_eq!((verified.status, &verified.damaged[..]), (RunStatus::Complete, &[][..]));
         report

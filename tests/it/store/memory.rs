@@ -1,6 +1,6 @@
 //! Memory is bounded by constants: the real program against far more data than it may hold.
 
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use bson::doc;
@@ -74,6 +74,13 @@ const CODE: u64 = 14_000;
 ///
 /// Code that was compiled for working, and not for what ships, is several times as large. What such a program has mapped of its file beyond [`CODE`] is not counted; all else is.
 pub(super) async fn peak(child: &mut Child) -> u64 {
+    let (peak, ended) = peak_and_end(child).await;
+    assert!(ended.success(), "{ended}");
+    peak
+}
+
+/// The same of a program that may fail, and how it ended.
+async fn peak_and_end(child: &mut Child) -> (u64, ExitStatus) {
     let status = format!("/proc/{}/status", child.id());
     let mut peak = 0;
     loop {
@@ -85,8 +92,7 @@ pub(super) async fn peak(child: &mut Child) -> u64 {
         let (most, mapped) = (kilobytes("VmHWM:").unwrap_or(0), kilobytes("RssFile:").unwrap_or(0));
         peak = peak.max(most.saturating_sub(mapped.saturating_sub(CODE)));
         if let Some(ended) = child.try_wait().expect("ours") {
-            assert!(ended.success(), "{ended}");
-            return peak;
+            return (peak, ended);
         }
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
@@ -193,6 +199,108 @@ async fn what_is_not_compressed_keeps_to_the_default_budget() {
         }
     }
     forget(&database).await;
+}
+
+/// Larger ones are read in larger ranges, and no more of them is on its way.
+#[tokio::test(flavor = "multi_thread")]
+async fn restores_and_merges_of_a_foreign_archive_keep_to_the_budget() {
+    let text = "t".repeat(1_000);
+    let documents = |collection: i32| {
+        let document = |id: i32| bson::rawdoc! {"_id": id, "of": collection, "text": text.as_str()}.into_bytes();
+        (0..20_000).flat_map(document).collect::<Vec<u8>>()
+    };
+    let mut tar = tar::Builder::new(Vec::new());
+    for number in 0..4 {
+        let content = documents(number);
+        let mut header = tar::Header::new_gnu();
+        header.set_size(content.len() as u64);
+        header.set_mode(0o644);
+        let path = format!("dump/shop/collection_{number}.bson");
+        tar.append_data(&mut header, path, &content[..]).expect("memory");
+    }
+    let location = bucket().await.join("others.tar");
+    let store = mongotar::store::Store::with_client(rig::shared_s3().client().await);
+    let tar = tar.into_inner().expect("memory").into();
+    store.put(&location, tar, "application/x-tar").await.expect("put");
+    let client = rig::shared_replica_set().client().await;
+    for budget in BUDGETS {
+        let target = rig::fresh_database_name("it");
+        let memory = budget.to_string();
+        let archive = location.to_string();
+        let restore = [
+            "restore",
+            &archive,
+            "--mongo-db",
+            &target,
+            "--memory",
+            &memory,
+            "--yes",
+            "--no-snapshot",
+        ];
+        for what in ["restore", "merge"] {
+            let peak = peak_of(&restore).await;
+            assert!(
+                (1..=budget * 1_000_000 / 1024).contains(&peak),
+                "a {what} takes {peak} kB of {budget} MB"
+            );
+            for number in 0..4 {
+                let there = client.database(&target);
+                let there = there.collection::<bson::Document>(&format!("collection_{number}"));
+                there.insert_one(doc! {"mine": true}).await.expect("one more");
+            }
+        }
+        forget(&target).await;
+    }
+}
+
+/// A tar with so many collections of one document each.
+fn tar_of(members: u32) -> Vec<u8> {
+    let mut tar = tar::Builder::new(Vec::new());
+    for number in 0..members {
+        let line = format!(
+            "{{\"_id\": {number}, \"at\": {{\"$date\": {number}}}, \"meta\": {{\"n\": {number}}}, \"text\": \"some words\"}}\n"
+        );
+        let mut header = tar::Header::new_gnu();
+        header.set_size(line.len() as u64);
+        header.set_mode(0o644);
+        let path = format!("backup_20260101_000000/a_collection_with_a_name_{number}.jsonl");
+        tar.append_data(&mut header, path, line.as_bytes()).expect("memory");
+    }
+    tar.into_inner().expect("memory")
+}
+
+/// Of each member something was kept that grew with its documents, whatever the budget.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_foreign_archive_of_a_hundred_thousand_members_keeps_to_its_budget_or_is_refused() {
+    let scratch = ScratchDir::new("members");
+    let path = scratch.path().join("members.tar");
+    for (members, budget, fits) in [
+        (5_000, 64, true),
+        (100_000, 64, false),
+        (100_000, 190, false),
+        (100_000, 400, true),
+    ] {
+        std::fs::write(&path, tar_of(members)).expect("written");
+        let mut child = Command::new(rig::program(env!("CARGO_BIN_EXE_mongotar")))
+            .arg("verify")
+            .arg(&path)
+            .args(["--memory", &budget.to_string()])
+            .env_clear()
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        let (peak, ended) = peak_and_end(&mut child).await;
+        let mut said = String::new();
+        std::io::Read::read_to_string(&mut child.stderr.take().expect("piped"), &mut said).expect("text");
+        println!("{members} members within {budget} MB: {} MB at most", peak >> 10);
+        assert_eq!(ended.success(), fits, "{members} within {budget} MB: {said}");
+        assert_eq!(said.contains("MONGOTAR_MEMORY"), !fits, "{said}");
+        assert!(
+            (1..=budget * 1_000_000 / 1024).contains(&peak),
+            "{members}: {peak} kB of {budget} MB"
+        );
+    }
 }
 
 /// Thirty documents of 15 MB took 510 MB and killed a function: each was held five times, for each of four inserts, whatever the budget.

@@ -12,6 +12,7 @@ use mongotar::archive::{
 use mongotar::digest::Digest;
 use mongotar::inspect::cat;
 use mongotar::open::open;
+use mongotar::run::Memory;
 use mongotar::store::{Location, Store};
 use serde_json::json;
 
@@ -167,7 +168,9 @@ async fn the_largest_object_opens_and_gives_one_collection_within_the_default_bu
     let segments = write(&sparse);
     assert!(segments > 6_000_000, "{segments}");
     let location = Location::Local(sparse.path.clone());
-    let file = open(&Store::new(), &location).await.expect("it opens");
+    let file = open(&Store::new(), &location, Memory::default())
+        .await
+        .expect("it opens");
     let large = file
         .manifest()
         .and_then(|manifest| manifest.get("large"))
@@ -175,7 +178,7 @@ async fn the_largest_object_opens_and_gives_one_collection_within_the_default_bu
     assert!(large.stored_bytes() > LARGEST - (2 << 30));
     for collection in ["first", "last"] {
         let mut text = Vec::new();
-        let documents = cat(&Store::new(), &location, collection, &mut text)
+        let documents = cat(&Store::new(), &location, Memory::default(), collection, &mut text)
             .await
             .expect("documents");
         let expected = format!("{{\"_id\":\"{collection}\"}}\n");

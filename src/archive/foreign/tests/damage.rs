@@ -207,7 +207,9 @@ fn a_source_that_fails_is_not_taken_for_damage() {
 fn another_tar_than_the_surveyed_one_is_refused() {
     let tar = |content: &str| Tar::new().file("a.jsonl", ORDERS).file("b.jsonl", content).bytes();
     let survey = survey(&tar(ORDERS)[..], &Choice::default()).expect("a survey");
-    let again = |tar: &[u8]| read_documents(tar, &survey, |_| Flow::Continue).map_err(|error| error.to_string());
+    let again = |tar: &[u8]| {
+        read_documents(tar, &survey, survey.names(), |_| Flow::Continue).map_err(|error| error.to_string())
+    };
     assert_eq!(again(&tar(ORDERS)), Ok(()));
     let spaces = " ".repeat(ORDERS.len());
     for (other, problem) in [
@@ -280,7 +282,29 @@ proptest! {
         tar[at] = value;
         tar.truncate(tar.len().min(length + 512));
         if let Ok(survey) = survey(&tar[..], &Choice::default()) {
-            let _ = read_documents(&tar[..], &survey, |_| Flow::Continue);
+            let _ = read_documents(&tar[..], &survey, survey.names(), |_| Flow::Continue);
         }
+    }
+}
+
+#[test]
+fn more_members_than_there_is_memory_for_are_refused_with_what_to_do() {
+    let tar = (0..40).fold(Tar::new(), |tar, number| tar.file(&format!("{number}.jsonl"), ORDERS));
+    let tar = tar.file(
+        "collections_metadata.json",
+        format!("{{\"0\": {{\"x\": \"{}\"}}}}", "x".repeat(100_000)),
+    );
+    let bytes = tar.bytes();
+    let within = |memory| {
+        let choice = Choice {
+            memory,
+            ..Choice::default()
+        };
+        survey(&bytes[..], &choice).map_err(|error| error.to_string())
+    };
+    assert_eq!(within(1 << 20).expect("there is room").collections.len(), 40);
+    for memory in [20_000, 100_000, 300_000] {
+        let error = within(memory).expect_err("too many");
+        assert!(error.contains("MONGOTAR_MEMORY") && error.contains("offset"), "{error}");
     }
 }

@@ -1,0 +1,41 @@
+//! What a folder of a tar covers: whether what is not in it was not in the database either.
+
+use std::collections::BTreeSet;
+
+use super::Layout;
+use super::found::File;
+use super::member::Packing;
+use super::promise::Promise;
+use crate::archive::{ArchiveName, Coverage};
+
+/// What a folder of a tar covers, if all of it has been read.
+pub(super) fn coverage(
+    layout: Layout,
+    folder: &str,
+    files: &[File],
+    manifest: Option<&Promise>,
+    collections: &BTreeSet<&str>,
+) -> Coverage {
+    let unsaid = |reason: &str| Coverage::Unsaid(reason.to_owned());
+    match (layout, manifest) {
+        (_, Some(Promise::Nothing(reason))) => Coverage::Part((*reason).to_owned()),
+        (_, Some(Promise::All(names))) => match names.iter().find(|name| !collections.contains(name.as_str())) {
+            None => Coverage::Whole,
+            Some(missing) => Coverage::Part(format!("its manifest names {missing:?}, which is not in it")),
+        },
+        (Layout::Ancestor, None) if is_whole_by_layout(folder, files) => Coverage::Whole,
+        (Layout::Ancestor, None) => {
+            unsaid("a whole backup lies in a folder backup_YYYYmmdd_HHMMSS, as {collection}.jsonl; this one does not")
+        }
+        (Layout::Mongotar, None) => unsaid("an archive of mongotar that was packed anew without its manifest"),
+        (Layout::Mongodump, None) => unsaid("a dump of mongodump can be of some of a database's collections"),
+        (Layout::Export, None) => unsaid("each file of an export stands for itself"),
+    }
+}
+
+/// The scripts before mongotar always wrote all collections, and nobody else writes this layout.
+fn is_whole_by_layout(folder: &str, files: &[File]) -> bool {
+    let last = folder.rsplit('/').next().unwrap_or_default();
+    let is_theirs = |file: &File| file.packing == Packing::Plain && file.path.ends_with(".jsonl");
+    ArchiveName::parse(last).is_some() && files.iter().all(is_theirs)
+}

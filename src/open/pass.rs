@@ -1,0 +1,213 @@
+//! One pass through a foreign archive: the documents of the collections that are wanted, in the order of the tar.
+//!
+//! The thread that walks through the tar hands each collection on when its first documents have come, and goes on to the next one when all of them are on their way: how much that may be is counted
+//! in bytes. So small collections are several at a time, as those of an archive of ours are.
+//!
+//! Of one archive one pass goes on at full width. Whoever has to read it once more meanwhile takes little, and waits for whoever else does.
+
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use tokio::runtime::Handle;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+
+use super::foreign::{StoreTrouble, Stored, decompressed, ended_unexpectedly, failure, walk};
+use super::{ArchiveFile, Chunk, CollectionStream, DOCUMENTS_SHARE, RANGES, range};
+use crate::archive::Compression;
+use crate::archive::foreign::{self, Flow, Survey};
+use crate::digest::Hashing;
+use crate::failure::Failure;
+use crate::run::Pool;
+
+/// How many chunks of a collection are handed on before the first of them is taken: those of a small collection, which then keeps nobody waiting.
+const CHUNKS: usize = 4;
+
+/// Who may read through the archive.
+#[derive(Clone, Debug)]
+pub(super) struct Passes {
+    wide: Arc<Semaphore>,
+    narrow: Arc<Semaphore>,
+}
+
+impl Default for Passes {
+    fn default() -> Self {
+        let one = || Arc::new(Semaphore::new(1));
+        Self {
+            wide: one(),
+            narrow: one(),
+        }
+    }
+}
+
+/// What a pass may take.
+struct Width {
+    range: u64,
+    documents: Pool,
+    _turn: OwnedSemaphorePermit,
+}
+
+impl ArchiveFile {
+    async fn width(&self) -> Width {
+        match Arc::clone(&self.passes.wide).try_acquire_owned() {
+            Ok(turn) => Width {
+                range: range(self.memory),
+                documents: Pool::of(self.memory.share(DOCUMENTS_SHARE)),
+                _turn: turn,
+            },
+            Err(_) => Width {
+                range: *RANGES.start(),
+                // What is larger is held alone: one chunk at a time.
+                documents: Pool::of(1),
+                _turn: Arc::clone(&self.passes.narrow)
+                    .acquire_owned()
+                    .await
+                    .expect("it is never closed"),
+            },
+        }
+    }
+
+    pub(super) async fn foreign_documents(
+        &self,
+        survey: Arc<Survey>,
+        compression: Compression,
+        wanted: Vec<(String, Hashing)>,
+        streams: mpsc::Sender<CollectionStream>,
+    ) {
+        let width = self.width().await;
+        let trouble = StoreTrouble::default();
+        let stored = Stored::of(&self.store, &self.object, width.range, trouble.clone());
+        let location = self.object.location.clone();
+        let mut out = HandOut {
+            order: wanted.iter().map(|(name, _)| name.clone()).collect(),
+            wanted: wanted.into_iter().collect(),
+            current: None,
+            runtime: Handle::current(),
+            width,
+            streams: streams.clone(),
+        };
+        let first = out.order.first().cloned();
+        let begun = walk(move || {
+            let read = catch_unwind(AssertUnwindSafe(|| {
+                let tar = decompressed(stored, compression);
+                let wanted: Vec<String> = out.order.clone();
+                let wanted = wanted.iter().map(String::as_str);
+                foreign::read_documents(tar, &survey, wanted, |chunk| out.take(chunk))
+            }));
+            match read {
+                Ok(Ok(())) => out.end(),
+                Ok(Err(error)) => out.fail(failure(&error, &trouble).at(location)),
+                Err(_) => out.fail(ended_unexpectedly()),
+            }
+        });
+        if let (Err(failure), Some(name)) = (begun, first) {
+            let (chunks, stream) = CollectionStream::channel(name);
+            // The channel has room, and a receiver that is gone has failed already.
+            let _ = chunks.send(Err(failure)).await;
+            let _ = streams.send(stream).await;
+        }
+    }
+}
+
+/// Hands documents on, from the thread that reads them.
+struct HandOut {
+    /// Those that are wanted, and how their digests are made, until their first documents have come.
+    wanted: HashMap<String, Hashing>,
+    order: Vec<String>,
+    current: Option<Current>,
+    runtime: Handle,
+    // Dropped in this order: who sees the end of the streams may begin the next pass at full width.
+    width: Width,
+    streams: mpsc::Sender<CollectionStream>,
+}
+
+/// The collection whose documents are being read.
+struct Current {
+    name: String,
+    hashing: Hashing,
+    chunks: mpsc::Sender<Result<Chunk, Failure>>,
+}
+
+impl HandOut {
+    fn take(&mut self, chunk: foreign::Chunk<'_>) -> Flow {
+        let Some(current) = self.current_of(chunk.collection) else {
+            return Flow::Stop;
+        };
+        // Nobody listens where the load has failed; the next collection may be wanted all the same.
+        let flow = match current.chunks.is_closed() {
+            true => Flow::SkipEntry,
+            false => {
+                let (hashing, chunks) = (current.hashing, current.chunks.clone());
+                // Held from here on: until its documents are in, or dropped.
+                let memory = self.width.documents.take(chunk.bson.len() as u64);
+                let memory = self.runtime.block_on(memory);
+                let chunk = Chunk::new(chunk.bson.into(), hashing).holding(memory);
+                match chunks.blocking_send(Ok(chunk)) {
+                    Ok(()) => Flow::Continue,
+                    Err(_) => Flow::SkipEntry,
+                }
+            }
+        };
+        match flow == Flow::SkipEntry && self.streams.is_closed() {
+            true => Flow::Stop,
+            false => flow,
+        }
+    }
+
+    /// The collection that documents are of; handed on when its first ones come. `None` where nobody wants more.
+    fn current_of(&mut self, name: &str) -> Option<&Current> {
+        if self.current.as_ref().is_none_or(|current| current.name != name) {
+            // All of the one before are on their way.
+            self.current = None;
+            let hashing = self.wanted.remove(name)?;
+            let (chunks, stream) = CollectionStream::channel(name.to_owned());
+            self.streams.blocking_send(stream).ok()?;
+            self.current = Some(Current {
+                name: name.to_owned(),
+                hashing,
+                chunks,
+            });
+        }
+        self.current.as_ref()
+    }
+
+    /// Hands on those of which no document has come: they have none.
+    fn end(mut self) {
+        self.current = None;
+        for name in std::mem::take(&mut self.order) {
+            if self.wanted.contains_key(&name) && self.streams.blocking_send(CollectionStream::channel(name).1).is_err()
+            {
+                return;
+            }
+        }
+    }
+
+    /// Tells a failure to whom it meets first: the collection that is being read, or the next one.
+    fn fail(mut self, failure: Failure) {
+        if let Some(current) = self.current.take() {
+            // Nobody listens where the load has already failed.
+            let _ = current.chunks.blocking_send(Err(failure));
+            return;
+        }
+        let Some(name) = self.order.iter().find(|name| self.wanted.contains_key(*name)) else {
+            return;
+        };
+        let (chunks, stream) = CollectionStream::channel(name.clone());
+        let _ = chunks.blocking_send(Err(failure));
+        let _ = self.streams.blocking_send(stream);
+    }
+}
+
+impl CollectionStream {
+    /// One whose documents have not come yet, and where they are to go.
+    fn channel(name: String) -> (mpsc::Sender<Result<Chunk, Failure>>, Self) {
+        let (sender, chunks) = mpsc::channel(CHUNKS);
+        let stream = Self {
+            name,
+            passed: 0,
+            chunks,
+            alone: None,
+        };
+        (sender, stream)
+    }
+}
