@@ -2,6 +2,7 @@
 //!
 //! It is asked between segments, never inside a call to the database. Near the end the run's state is saved and the invocation answers `continue`.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// How much of an invocation's time is kept for its end: to let parts arrive and to save the state.
@@ -13,6 +14,8 @@ const SHARE: u32 = 3;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Deadline {
     stop: Option<Instant>,
+    /// Set when somebody asks for the end.
+    asked: Option<&'static AtomicBool>,
 }
 
 impl Deadline {
@@ -21,11 +24,20 @@ impl Deadline {
         Self::default()
     }
 
+    /// When somebody asks for it: a signal, to a command line that keeps what it has done.
+    pub fn when(asked: &'static AtomicBool) -> Self {
+        Self {
+            stop: None,
+            asked: Some(asked),
+        }
+    }
+
     /// For an invocation that is killed after `left`. A `margin` that is given is kept whatever the time; one invocation after the other then does as little as it can.
     pub fn within(left: Duration, margin: Option<Duration>) -> Self {
         let margin = margin.unwrap_or_else(|| MARGIN.min(left / SHARE));
         Self {
             stop: Instant::now().checked_add(left.saturating_sub(margin)),
+            asked: None,
         }
     }
 
@@ -35,18 +47,29 @@ impl Deadline {
         let earlier = Instant::now().checked_add(time);
         Self {
             stop: self.stop.into_iter().chain(earlier).min(),
+            asked: self.asked,
         }
     }
 
     /// Whether it is time to come to an end.
     pub fn is_near(&self) -> bool {
         self.stop.is_some_and(|stop| Instant::now() >= stop)
+            || self.asked.is_some_and(|asked| asked.load(Ordering::Acquire))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_asked_for_is_near_from_then_on() {
+        static ASKED: AtomicBool = AtomicBool::new(false);
+        let deadline = Deadline::when(&ASKED);
+        assert!(!deadline.is_near() && !deadline.or_in(MARGIN).is_near());
+        ASKED.store(true, Ordering::Release);
+        assert!(deadline.is_near() && deadline.or_in(MARGIN).is_near());
+    }
 
     #[test]
     fn a_margin_is_kept_but_never_most_of_the_time() {

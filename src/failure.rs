@@ -50,6 +50,8 @@ pub enum FailureKind {
     LoadMissing,
     /// Another invocation of the same run has taken over from this one, and goes on.
     RunTakenOver,
+    /// The run was interrupted before its end. What it has done is kept: the same command goes on.
+    RunPaused,
     /// What a run has left is damaged, incomplete, or of another version, and cannot be gone on from: begin a new run.
     RunUnusable,
     /// The run was cancelled; what it began was undone.

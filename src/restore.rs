@@ -21,6 +21,7 @@ mod collection;
 mod collections;
 mod commit;
 mod continued;
+mod counted;
 mod create;
 mod fan_out;
 mod flow;
@@ -51,7 +52,7 @@ mod way_back;
 mod work;
 
 pub(crate) use continued::{Until, go_on};
-pub use continued::{carry_out, restore_run};
+pub use continued::{begun_plan, carry_out, restore_run};
 pub use fan_out::{Begun, LoadReport, LoadsReport, begin, finish, load};
 pub(crate) use kept::Keeper;
 pub(crate) use load::not_what_was_promised;

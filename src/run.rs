@@ -13,6 +13,7 @@ mod carry;
 mod journal;
 mod lease;
 mod memory;
+mod named;
 mod pool;
 
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
@@ -27,8 +28,9 @@ pub use answer::{Answer, Ended, Unfinished};
 pub(crate) use carry::{let_go, let_go_reporting, take_up, take_up_kept};
 pub(crate) use journal::unusable;
 pub use journal::{Journal, Recorded, peek, peek_kept, remove_run};
-pub use lease::{Lease, Taken};
+pub use lease::{LEASE, Lease, Taken};
 pub use memory::Memory;
+pub use named::Named;
 pub(crate) use pool::{POOL_UNIT, Pool, give_back};
 
 use crate::archive::ArchiveName;

@@ -43,11 +43,19 @@ impl Ended for BackupReport {
     fn status(&self) -> RunStatus {
         self.status
     }
+
+    fn summary(&self) -> &str {
+        &self.summary
+    }
 }
 
 impl Ended for UnfinishedBackup {
     fn status(&self) -> RunStatus {
         self.status
+    }
+
+    fn summary(&self) -> &str {
+        &self.summary
     }
 }
 

@@ -28,6 +28,10 @@ impl Ended for DrillReport {
     fn status(&self) -> RunStatus {
         self.status
     }
+
+    fn summary(&self) -> &str {
+        &self.summary
+    }
 }
 
 /// What another invocation must know to go on.
@@ -65,7 +69,7 @@ type Restored = Result<RestoreReport, Failure>;
 /// # Errors
 /// As [`drill`](super::drill()). Where the same may succeed later, the run's state and its scratch database are kept.
 pub async fn drill_run(job: &DrillJob, run: &Run, tools: &Tools) -> Result<Answer<DrillReport>, Failure> {
-    let folder = folder_of(job)?;
+    let folder = job.folder()?;
     let reports = Reports::of("drill", (run, job.fingerprint()), &tools.store, &folder)?;
     let Some(journal) = take_up(&tools.store, run.folder(&folder)?).await? else {
         return Ok(Answer::Unfinished(Unfinished::running(run, "the drill")));
@@ -232,7 +236,7 @@ async fn restore(
 
 /// The restore within a drill; nothing where the time was up. A dead invocation's part is waited for: the drill is ours, so nobody else is at it.
 async fn take_up_own(job: &DrillJob, run: &Run, tools: &Tools) -> Result<Option<Journal>, Failure> {
-    let folder = run.folder(&folder_of(job)?)?;
+    let folder = run.folder(&job.folder()?)?;
     loop {
         let taken = take_up_kept(&tools.store, folder.clone(), "its restore").await?;
         if taken.is_some() || tools.deadline.is_near() {
@@ -242,12 +246,17 @@ async fn take_up_own(job: &DrillJob, run: &Run, tools: &Tools) -> Result<Option<
     }
 }
 
-/// Where a drill keeps what it has come to.
-fn folder_of(job: &DrillJob) -> Result<Location, Failure> {
-    let choice = job
-        .archive()
-        .ok_or_else(|| Failure::invalid("no archive to drill with"))?;
-    folder_for_choice(choice)
+impl DrillJob {
+    /// Below which folder its runs keep their state.
+    ///
+    /// # Errors
+    /// Where no archive is named, or that is no place.
+    pub fn folder(&self) -> Result<Location, Failure> {
+        let choice = self
+            .archive()
+            .ok_or_else(|| Failure::invalid("no archive to drill with"))?;
+        folder_for_choice(choice)
+    }
 }
 
 /// How far every byte of the archive is checked.

@@ -7,7 +7,7 @@ use futures_util::{StreamExt as _, stream};
 use super::collections::AfterFailure;
 use super::create::{InTheWay, create, drop_collection, redefine_view, rename, start_expiry};
 use super::indexes::{self, Which};
-use super::outcome::{Outcome, Outcomes};
+use super::outcome::{Committed, Outcome, Outcomes};
 use super::proof::prove;
 use super::work::{Run, Stop};
 use crate::catalog::{Catalog, Definition, Kind};
@@ -16,15 +16,6 @@ use crate::plan::{Action, Method, Planned};
 
 /// How many collections are renamed at a time.
 const AT_ONCE: usize = 8;
-
-/// Whether the target was touched.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Committed {
-    /// It is what it was.
-    Nothing,
-    /// It may have changed.
-    Something,
-}
 
 /// Carries out everything that follows the load, and adds to the outcomes what came of it.
 ///

@@ -23,18 +23,25 @@ use super::report::RestoreReport;
 use super::request::RestoreJob;
 use super::shares;
 use super::verification::verify;
-use super::way_back::{self, folder_of_job};
+use super::way_back;
 use super::work::{self, Stop, fresh_temporary};
 use crate::backup::{RunStatus, Tools};
 use crate::failure::{Failure, FailureKind};
 use crate::open::{ArchiveFile, Source, open};
-use crate::run::{Answer, Ended, Journal, Reports, Run, Unfinished, let_go_reporting, rfc3339, since, take_up};
+use crate::plan::RestorePlan;
+use crate::run::{
+    Answer, Ended, Journal, Reports, Run, Unfinished, let_go_reporting, peek, peek_kept, rfc3339, since, take_up,
+};
 use crate::store::Location;
 use crate::wording::count;
 
 impl Ended for RestoreReport {
     fn status(&self) -> RunStatus {
         self.status
+    }
+
+    fn summary(&self) -> &str {
+        &self.summary
     }
 }
 
@@ -60,6 +67,21 @@ pub async fn restore_run(job: &RestoreJob, run: &Run, tools: &Tools) -> Result<A
     restore_until(job, run, tools, Until::Finished).await
 }
 
+/// The plan that a run was begun with, where it was: consent is to that one.
+///
+/// # Errors
+/// Where what it has left cannot be read.
+pub async fn begun_plan(job: &RestoreJob, run: &Run, tools: &Tools) -> Result<Option<RestorePlan>, Failure> {
+    let folder = run.folder(&job.folder()?)?;
+    match peek::<State>(&tools.store, &folder).await? {
+        Some(recorded) => {
+            let head: Head = peek_kept(&tools.store, &folder, &recorded.state.head).await?;
+            Ok(Some(head.plan))
+        }
+        None => Ok(None),
+    }
+}
+
 /// How far a run is to be taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Until {
@@ -76,7 +98,7 @@ pub(super) async fn restore_until(
     tools: &Tools,
     until: Until,
 ) -> Result<Answer<RestoreReport>, Failure> {
-    let folder = folder_of_job(job)?;
+    let folder = job.folder()?;
     let reports = Reports::of("restore", (run, job.fingerprint()), &tools.store, &folder)?;
     let Some(mut journal) = take_up(&tools.store, run.folder(&folder)?).await? else {
         return Ok(Answer::Unfinished(Unfinished::running(run, &what(job))));

@@ -2,47 +2,19 @@
 
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
 use tracing::Instrument as _;
 
+use super::counted::{Counted, Loaded};
 use super::ids::KeptIds;
-use super::insert::{Counted, Goal, cost, put};
+use super::insert::{Goal, cost, put};
 use super::kept::Keeper;
-use super::merge::MergeCounts;
 use super::record::Going;
-use super::report::RejectedDocument;
 use super::stride::Stride;
-use crate::digest::Digest;
-use crate::failure::Failure;
+use crate::failure::{Failure, FailureKind};
 use crate::mongo::MongoError;
 use crate::open::Chunk;
 use crate::plan::Planned;
-
-/// How many refused documents of a collection are named in the report, which has to stay readable; all are counted, and all are named in the log.
-const NAMED: usize = 1_000;
-
-/// What a load counted.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub(super) struct Loaded {
-    /// The digest of the archive's documents, as a server keeps them.
-    pub(super) archive: Digest,
-    /// The digest of what was read, as it stands in the archive.
-    pub(super) read: Digest,
-    /// How many documents had no `_id`, and were given one.
-    pub(super) ids_given: u64,
-    /// How many documents are in the collection now that were not.
-    pub(super) inserted: u64,
-    /// What a merge found.
-    pub(super) merged: Option<MergeCounts>,
-    /// How many documents the server refused.
-    pub(super) rejected: u64,
-    /// Each of them, up to [`NAMED`].
-    pub(super) rejections: Vec<RejectedDocument>,
-    /// Whether some of the documents may have been merged by an attempt whose answer was lost, or an invocation that died, and count as unchanged.
-    #[serde(default)]
-    pub(super) repeated: bool,
-}
 
 /// What came of a piece.
 type Done = Result<Result<Counted, MongoError>, tokio::task::JoinError>;
@@ -88,10 +60,11 @@ impl Flow<'_> {
     }
 
     fn count(&mut self, done: Done) -> Result<(), Failure> {
-        if let Ok(Ok(counted)) = &done {
-            self.stride.learn(counted.documents, counted.took);
-        }
-        self.loaded.count(&self.row.name, done)
+        let counted =
+            done.map_err(|error| Failure::new(FailureKind::Database, format!("a load worker ended: {error}")))??;
+        self.stride.learn(counted.documents, counted.took);
+        self.loaded.count(&self.row.name, counted);
+        Ok(())
     }
 
     /// Waits until the server has answered for everything that was sent.
@@ -113,44 +86,5 @@ impl Flow<'_> {
             },
             ..Going::default()
         }
-    }
-}
-
-impl Loaded {
-    /// Adds what another worker has counted of the same collection.
-    pub(super) fn add(&mut self, other: &Self) {
-        self.archive.merge(&other.archive);
-        self.read.merge(&other.read);
-        self.ids_given += other.ids_given;
-        self.inserted += other.inserted;
-        self.rejected += other.rejected;
-        let room = NAMED.saturating_sub(self.rejections.len());
-        self.rejections.extend(other.rejections.iter().take(room).cloned());
-        self.repeated |= other.repeated;
-    }
-
-    fn count(&mut self, collection: &str, done: Done) -> Result<(), Failure> {
-        let counted = done.map_err(|error| {
-            Failure::new(
-                crate::failure::FailureKind::Database,
-                format!("a load worker ended: {error}"),
-            )
-        })??;
-        self.inserted += counted.inserted;
-        self.repeated |= counted.repeated;
-        if counted.merged != MergeCounts::default() || self.merged.is_some() {
-            let merged = self.merged.get_or_insert_default();
-            merged.replaced += counted.merged.replaced;
-            merged.unchanged += counted.merged.unchanged;
-        }
-        self.rejected += counted.rejected.len() as u64;
-        for refused in &counted.rejected {
-            let RejectedDocument { id, code, message } = refused;
-            // A field called `message` would take the place of the message.
-            tracing::warn!(collection, id, code, reason = message, "a document was refused");
-        }
-        let room = NAMED.saturating_sub(self.rejections.len());
-        self.rejections.extend(counted.rejected.into_iter().take(room));
-        Ok(())
     }
 }

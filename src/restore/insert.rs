@@ -1,13 +1,13 @@
 //! The documents of a chunk as inserts: sent again where the connection breaks, and every refusal accounted for.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use super::merge::{MergeCounts, merge};
-use super::report::RejectedDocument;
+use super::counted::{Counted, named};
+use super::merge::merge;
 use crate::backup::Tools;
 use crate::elements::Elements;
-use crate::mongo::{InsertBatch, MAX_BATCH_BYTES, MongoError, Order, Rejected, Validation, id_text};
+use crate::mongo::{InsertBatch, MAX_BATCH_BYTES, MongoError, Order, Rejected, Validation};
 use crate::open::Chunk;
 use crate::plan::Action;
 use crate::run::Pool;
@@ -32,19 +32,6 @@ pub(super) struct Goal {
     pub(super) batch_size: usize,
     /// Whether documents may be there that an invocation that died has put in.
     pub(super) again: bool,
-}
-
-/// What one piece came to.
-#[derive(Debug, Default)]
-pub(super) struct Counted {
-    /// How many documents it had, and how long they took.
-    pub(super) documents: u64,
-    pub(super) took: Duration,
-    pub(super) inserted: u64,
-    pub(super) merged: MergeCounts,
-    pub(super) rejected: Vec<RejectedDocument>,
-    /// Whether some of them may have been merged by an attempt whose answer was lost, and count as unchanged.
-    pub(super) repeated: bool,
 }
 
 /// Puts a chunk's documents into the collection.
@@ -136,15 +123,6 @@ async fn insert(goal: &Goal, batch: &InsertBatch<'_>, counted: &mut Counted) -> 
         restore_empty_timestamps(goal, batch, inserted).await?;
     }
     Ok(())
-}
-
-/// A refused document as it is reported.
-pub(super) fn named(batch: &InsertBatch<'_>, refused: &Rejected) -> RejectedDocument {
-    RejectedDocument {
-        id: id_text(batch.document(refused.index)).unwrap_or_else(|| "(no _id)".to_owned()),
-        code: refused.code,
-        message: refused.message.clone(),
-    }
 }
 
 /// An older server puts the present time in the place of a top-level `Timestamp(0,0)` when it inserts; an update by pipeline leaves it alone.

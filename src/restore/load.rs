@@ -6,7 +6,8 @@ use std::time::Instant;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::flow::{Flow, Loaded};
+use super::counted::Loaded;
+use super::flow::Flow;
 use super::ids::KeptIds;
 use super::insert::Goal;
 use super::kept::Keeper;

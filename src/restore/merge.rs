@@ -2,21 +2,9 @@
 
 use std::collections::HashMap;
 
-use serde::{Deserialize, Serialize};
-
-use super::insert::{Counted, named};
+use super::counted::{Counted, named};
 use crate::mongo::{IdList, InsertBatch, Mongo, MongoError, Rejected, Validation, code, id_alone, patiently};
 use crate::plan::Action;
-
-/// What a merge found.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct MergeCounts {
-    /// Documents that were there, and different.
-    pub replaced: u64,
-    /// Documents that were there as they are in the archive.
-    pub unchanged: u64,
-}
 
 /// Settles the documents of a batch whose `_id`, or another unique key, was there already.
 ///

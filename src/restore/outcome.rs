@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::flow::Loaded;
+use super::counted::Loaded;
 use super::sample::SampleHashes;
 use crate::digest::Digest;
 use crate::failure::Failure;
@@ -56,4 +56,13 @@ impl Outcome {
     pub(super) fn documents_are_equal(&self) -> bool {
         self.error.is_none() && self.loaded.rejected == 0 && self.database == Some(self.loaded.archive)
     }
+}
+
+/// Whether the target was touched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Committed {
+    /// It is what it was.
+    Nothing,
+    /// It may have changed.
+    Something,
 }

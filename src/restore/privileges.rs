@@ -2,7 +2,8 @@
 
 use bson::{Document, doc};
 
-use super::{Prepared, RestoreJob};
+use super::prepare::Prepared;
+use super::request::RestoreJob;
 use crate::catalog::Kind;
 use crate::failure::{Failure, FailureKind};
 use crate::mongo::Mongo;

@@ -17,7 +17,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-use super::flow::Loaded;
+use super::counted::Loaded;
 use super::outcome::Outcome;
 use super::readback::ReadSoFar;
 use super::report::{RestoreReport, SnapshotReport};

@@ -14,7 +14,8 @@ use futures_util::{StreamExt as _, stream};
 
 use super::create::{create, drop_collection, start_expiry};
 use super::indexes::{self, Which};
-use super::{Prepared, RestoreJob};
+use super::prepare::Prepared;
+use super::request::RestoreJob;
 use crate::backup::{Tools, cancelled};
 use crate::catalog::{Definition, Kind};
 use crate::failure::{Failure, FailureKind};

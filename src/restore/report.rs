@@ -1,14 +1,10 @@
 //! What a restore says when it is done: the plan, the way back, and what was found in the database.
 
-use std::time::Duration;
-
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::commit::Committed;
-pub use super::merge::MergeCounts;
-use super::{Prepared, summary};
-use crate::archive::{ConsistencyLevel, Status, hex_sum};
+pub use super::counted::{MergeCounts, RejectedDocument};
+use crate::archive::{ConsistencyLevel, hex_sum};
 use crate::backup::RunStatus;
 use crate::catalog::Kind;
 use crate::digest::Sum;
@@ -151,18 +147,6 @@ fn is_zero(count: &u64) -> bool {
     *count == 0
 }
 
-/// A document that is in the archive and not in the database.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct RejectedDocument {
-    /// Its `_id`, as Extended JSON.
-    pub id: String,
-    /// The server's code.
-    pub code: i32,
-    /// The server's reason.
-    pub message: String,
-}
-
 /// An index that is in the archive and not in the database.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -171,47 +155,4 @@ pub struct FailedIndex {
     pub name: String,
     /// Why it could not be built.
     pub error: String,
-}
-
-impl RestoreReport {
-    /// The answer of a dry run.
-    pub fn planned(prepared: Prepared) -> Self {
-        Self::new(RunStatus::Planned, prepared, None, None, Duration::ZERO)
-    }
-
-    pub(super) fn finished(
-        prepared: Prepared,
-        snapshot: Option<SnapshotReport>,
-        (committed, verification): (Committed, Verification),
-        took: Duration,
-    ) -> Self {
-        let status = match (committed, verification.equal, prepared.archive.status()) {
-            (Committed::Nothing, ..) => RunStatus::Failed,
-            (_, true, Status::Complete) => RunStatus::Complete,
-            _ => RunStatus::Partial,
-        };
-        Self::new(status, prepared, snapshot, Some(verification), took)
-    }
-
-    fn new(
-        status: RunStatus,
-        prepared: Prepared,
-        snapshot: Option<SnapshotReport>,
-        verification: Option<Verification>,
-        took: Duration,
-    ) -> Self {
-        let mut report = Self {
-            status,
-            summary: String::new(),
-            archive: prepared.archive.object.location.to_string(),
-            database: prepared.plan.database.clone(),
-            confirm: prepared.plan.confirm.to_string(),
-            plan: prepared.plan,
-            snapshot,
-            verification,
-            seconds: took.as_secs_f64(),
-        };
-        report.summary = summary::of(&report);
-        report
-    }
 }

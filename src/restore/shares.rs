@@ -8,11 +8,10 @@ use futures_util::{StreamExt as _, stream};
 use serde::{Deserialize, Serialize};
 
 use super::RestoreJob;
+use super::counted::Loaded;
 use super::create::drop_collection;
-use super::flow::Loaded;
 use super::load::{is_repeatable, not_what_was_promised};
 use super::record::{Going, Record, Share, Stretch};
-use super::way_back::folder_of_job;
 use super::work;
 use crate::archive::Entry;
 use crate::backup::Tools;
@@ -180,5 +179,5 @@ pub(super) fn load_folder(folder: &Location, number: u32) -> Location {
 
 /// Where the run's state is.
 pub(super) fn folder_of_run(job: &RestoreJob, run: &Run) -> Result<Location, Failure> {
-    run.folder(&folder_of_job(job)?)
+    run.folder(&job.folder()?)
 }

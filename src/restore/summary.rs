@@ -1,11 +1,59 @@
-//! What became of a restore, in one sentence for a notification.
+//! The report, put together, and what became of the restore in one sentence for a notification.
 
-use super::report::{RestoreReport, VerifiedCollection};
+use std::time::Duration;
+
+use super::outcome::Committed;
+use super::prepare::Prepared;
+use super::report::{RestoreReport, SnapshotReport, Verification, VerifiedCollection};
+use crate::archive::Status;
 use crate::backup::RunStatus;
 use crate::wording::{count, duration, first_few, size, with_reason};
 
+impl RestoreReport {
+    /// The answer of a dry run.
+    pub fn planned(prepared: Prepared) -> Self {
+        Self::new(RunStatus::Planned, prepared, None, None, Duration::ZERO)
+    }
+
+    pub(super) fn finished(
+        prepared: Prepared,
+        snapshot: Option<SnapshotReport>,
+        (committed, verification): (Committed, Verification),
+        took: Duration,
+    ) -> Self {
+        let status = match (committed, verification.equal, prepared.archive.status()) {
+            (Committed::Nothing, ..) => RunStatus::Failed,
+            (_, true, Status::Complete) => RunStatus::Complete,
+            _ => RunStatus::Partial,
+        };
+        Self::new(status, prepared, snapshot, Some(verification), took)
+    }
+
+    fn new(
+        status: RunStatus,
+        prepared: Prepared,
+        snapshot: Option<SnapshotReport>,
+        verification: Option<Verification>,
+        took: Duration,
+    ) -> Self {
+        let mut report = Self {
+            status,
+            summary: String::new(),
+            archive: prepared.archive.object.location.to_string(),
+            database: prepared.plan.database.clone(),
+            confirm: prepared.plan.confirm.to_string(),
+            plan: prepared.plan,
+            snapshot,
+            verification,
+            seconds: took.as_secs_f64(),
+        };
+        report.summary = of(&report);
+        report
+    }
+}
+
 /// The whole report in one sentence.
-pub(super) fn of(report: &RestoreReport) -> String {
+fn of(report: &RestoreReport) -> String {
     let (archive, database) = (&report.archive, &report.database);
     let collections = count(report.plan.totals.collections, "collection");
     let took = duration(report.seconds);

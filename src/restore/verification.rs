@@ -1,9 +1,8 @@
 //! The last look: what is there, compared with what was to be there.
 
-use super::commit::Committed;
 use super::create::without_expiry;
 use super::indexes::is_expiring;
-use super::outcome::{Outcome, Outcomes};
+use super::outcome::{Committed, Outcome, Outcomes};
 use super::report::{Changed, FailedIndex, Verification, VerifiedCollection};
 use super::sample::SampleHashes;
 use super::work::Run;

@@ -171,14 +171,16 @@ fn folder_of(job: &RestoreJob, archive: &Location) -> Location {
     }
 }
 
-/// The same before it is known which archive is meant.
-///
-/// # Errors
-/// Where that is no place.
-pub(super) fn folder_of_job(job: &RestoreJob) -> Result<Location, Failure> {
-    match &job.way_back {
-        WayBack::Snapshot(Some(folder)) => Ok(folder.clone()),
-        _ => folder_for_choice(&job.archive),
+impl RestoreJob {
+    /// Below which folder its runs keep their state, and where the way back goes.
+    ///
+    /// # Errors
+    /// Where that is no place.
+    pub fn folder(&self) -> Result<Location, Failure> {
+        match &self.way_back {
+            WayBack::Snapshot(Some(folder)) => Ok(folder.clone()),
+            _ => folder_for_choice(&self.archive),
+        }
     }
 }
 

@@ -3,8 +3,9 @@
 use super::ids::IDS_SHARE;
 use super::lock::Lock;
 use super::outcome::Outcomes;
+use super::prepare::Prepared;
 use super::record::Record;
-use super::{Prepared, RestoreJob};
+use super::request::RestoreJob;
 use crate::backup::{Tools, cancelled};
 use crate::catalog::{Definition, Kind};
 use crate::digest::Hashing;

@@ -41,15 +41,21 @@ pub struct Unfinished {
     pub invocations: Option<u32>,
 }
 
-/// What has a status.
+/// What has a status, and can be said in one sentence.
 pub trait Ended {
     /// How it ended, or stands.
     fn status(&self) -> RunStatus;
+    /// That sentence.
+    fn summary(&self) -> &str;
 }
 
 impl Ended for Unfinished {
     fn status(&self) -> RunStatus {
         self.status
+    }
+
+    fn summary(&self) -> &str {
+        &self.summary
     }
 }
 
@@ -63,15 +69,21 @@ impl<R: Ended, U: Ended> Answer<R, U> {
     }
 }
 
-impl<R> Answer<R> {
+impl<R, U: Ended> Answer<R, U> {
     /// What came of it. That it is not at its end is a failure for whoever needs that.
     ///
     /// # Errors
-    /// [`FailureKind::Cancelled`], with how far it is.
+    /// [`FailureKind::RunPaused`], with how far it is; [`FailureKind::RunTakenOver`] where another process is at it.
     pub fn report(self) -> Result<R, Failure> {
         match self {
             Self::Finished(report) => Ok(*report),
-            Self::Unfinished(unfinished) => Err(Failure::new(FailureKind::Cancelled, unfinished.summary)),
+            Self::Unfinished(unfinished) => {
+                let kind = match unfinished.status() {
+                    RunStatus::Running => FailureKind::RunTakenOver,
+                    _ => FailureKind::RunPaused,
+                };
+                Err(Failure::new(kind, unfinished.summary()))
+            }
         }
     }
 }

@@ -24,7 +24,7 @@ use crate::failure::{Failure, FailureKind};
 use crate::store::{Location, Store, StoreError};
 
 /// How long a holder that says nothing is believed to live.
-pub(super) const LEASE: Duration = Duration::from_secs(15);
+pub const LEASE: Duration = Duration::from_secs(15);
 /// How many renewals fit in.
 const RENEWALS: u32 = 5;
 /// The object's name.

@@ -183,6 +183,13 @@ impl Temporary {
         .await
     }
 
+    /// What was written is on the disk: a state that speaks of it outlives a power failure.
+    pub(super) async fn arrive(&self) -> Result<(), StoreError> {
+        let arrived = self.writeback.settle().await;
+        let file = Arc::clone(&self.file);
+        blocking(&self.goal, "writing", move || arrived.and_then(|()| file.sync_data())).await
+    }
+
     pub(super) async fn commit(&self, receipts: &[Receipt]) -> Result<Object, StoreError> {
         let expected: u64 = receipts.iter().map(|receipt| receipt.bytes).sum();
         let this = self.clone();

@@ -87,6 +87,9 @@ impl Upload {
     /// The first failure of any part.
     pub async fn state(&mut self) -> Result<UploadState, StoreError> {
         self.settle().await?;
+        if let Sink::Local(file) = &self.sink {
+            file.arrive().await?;
+        }
         Ok(UploadState {
             location: self.location().clone(),
             id: match &self.sink {

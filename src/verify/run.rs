@@ -11,12 +11,26 @@ use crate::open::{ArchiveFile, Source, open};
 use crate::progress::Progress;
 use crate::restore::{find_archive, folder_for_choice};
 use crate::run::{Answer, Deadline, Ended, Journal, Memory, Run, SAVED_EVERY, Unfinished, let_go, take_up};
-use crate::store::Store;
+use crate::store::{Location, Store};
 use crate::wording::count;
+
+impl VerifyJob {
+    /// Below which folder its runs keep their state.
+    ///
+    /// # Errors
+    /// Where that is no place.
+    pub fn folder(&self) -> Result<Location, Failure> {
+        folder_for_choice(&self.archive)
+    }
+}
 
 impl Ended for VerifyReport {
     fn status(&self) -> RunStatus {
         self.status
+    }
+
+    fn summary(&self) -> &str {
+        &self.summary
     }
 }
 
@@ -42,7 +56,7 @@ pub async fn verify_run(
     (store, memory, progress): (&Store, Memory, &Progress),
     deadline: Deadline,
 ) -> Result<Answer<VerifyReport>, Failure> {
-    let folder = run.folder(&folder_for_choice(&job.archive)?)?;
+    let folder = run.folder(&job.folder()?)?;
     let Some(journal) = take_up(store, folder).await? else {
         let running = Unfinished::running(run, "the verification");
         return Ok(Answer::Unfinished(running));

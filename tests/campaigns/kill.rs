@@ -20,8 +20,8 @@ use victim::{Ended, Victim};
 pub const CAMPAIGN: Campaign = Campaign {
     name: "kill",
     promise: "a function or a command that is killed at any moment, three times at the most, of a backup, a restore, a merge or a drill leaves nothing half made that can be seen, collections that are old or new, and a run that ends complete when it is asked for again, with nothing left behind",
-    // A backup, a restore, a merge and a drill, of a function and of the command line.
-    sample: &[100, 101, 102, 103, 104, 105, 106, 107],
+    // Backups, restores, merges and drills, of a function, of the command line, and of one with `--run`.
+    sample: &[100, 101, 104, 105, 106, 107, 108, 110],
     trial,
 };
 
@@ -33,7 +33,7 @@ const ATTEMPTS: usize = 1_000;
 fn trial(seed: u64) -> Trial {
     Box::pin(async move {
         let operation = Operation::ALL[usize::try_from(seed % 4).expect("few")];
-        let is_function = (seed / 4).is_multiple_of(2);
+        let program = Program::ALL[usize::try_from(seed / 4 % 3).expect("few")];
         let mut draw = Draw::of(seed);
         let scene = Scene::new(&mut draw).await;
         let order = Order {
@@ -45,7 +45,7 @@ fn trial(seed: u64) -> Trial {
             database: scene.source.clone(),
             run: rig::fresh_database_name("kill_run"),
         };
-        let victim = victim(&order, is_function);
+        let victim = victim(&order, program);
         let said = match operation {
             Operation::Backup => backup(&scene, &victim, order, &mut draw).await,
             Operation::Restore | Operation::Merge => restore(&scene, &victim, order, &mut draw).await,
@@ -53,16 +53,28 @@ fn trial(seed: u64) -> Trial {
         };
         let (said, databases) = said;
         scene.end(&databases.iter().collect::<Vec<_>>()).await;
-        let program = if is_function { "function" } else { "command" };
-        format!("{operation:?}, {program}, {said}")
+        format!("{operation:?}, {program:?}, {said}")
     })
 }
 
-fn victim(order: &Order, is_function: bool) -> Victim {
+/// What carries it out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Program {
+    Function,
+    Command,
+    /// With `--run`: the same command goes on.
+    NamedCommand,
+}
+
+impl Program {
+    const ALL: [Self; 3] = [Self::Function, Self::Command, Self::NamedCommand];
+}
+
+fn victim(order: &Order, program: Program) -> Victim {
     let mut env = rig::shared_s3().env();
     env.push(("MONGO_URI".to_owned(), rig::shared_replica_set().uri()));
-    if !is_function {
-        return Victim::command(env);
+    if program != Program::Function {
+        return Victim::command(env, program == Program::NamedCommand);
     }
     env.push(("MONGO_DB".to_owned(), order.database.clone()));
     let program = match order.operation {

@@ -14,7 +14,7 @@ const LAYERS: [&[&str]; 5] = [
     // What operations share.
     &["config", "run", "runtime", "logging", "open"],
     // Operations.
-    &["backup", "continued", "restore", "verify", "drill", "inspect", "counts"],
+    &["backup", "restore", "verify", "drill", "inspect", "counts"],
     // Shells.
     &["metrics", "lambda", "schemas"],
 ];

@@ -11,6 +11,7 @@ mod policies;
 mod readme;
 mod refusals;
 mod restore;
+mod runs;
 mod signals;
 mod terminal;
 

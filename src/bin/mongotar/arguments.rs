@@ -96,6 +96,8 @@ pub struct Backup {
     #[arg(long, value_name = "CLASS")]
     pub retention: Option<Retention>,
     #[command(flatten)]
+    pub name: RunName,
+    #[command(flatten)]
     pub output: CountsTo,
 }
 
@@ -157,6 +159,8 @@ pub struct Restore {
     #[arg(long, value_name = "N", default_value_t = 100)]
     pub verify_sample_size: u32,
     #[command(flatten)]
+    pub name: RunName,
+    #[command(flatten)]
     pub output: CountsTo,
 }
 
@@ -177,8 +181,19 @@ pub struct Verify {
     /// Do not compare the collections that match this glob; can be repeated.
     #[arg(long, value_name = "GLOB", requires = "against")]
     pub exclude: Vec<String>,
+    /// Keep what is checked under this name: after an interrupt, a kill or a reboot the same command goes on where it was.
+    #[arg(long, value_name = "NAME", conflicts_with = "against")]
+    pub run: Option<String>,
     #[command(flatten)]
     pub output: CountsTo,
+}
+
+#[derive(Debug, Args)]
+pub struct RunName {
+    /// Keep what is done under this name: after an interrupt, a kill or a reboot the same command goes on where it was. The state lies below the folder of the archives, in
+    /// .in-progress/, and goes away at the end; the same name then begins anew.
+    #[arg(long, value_name = "NAME")]
+    pub run: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -213,6 +228,8 @@ pub struct Drill {
     /// How many documents the sample hash covers.
     #[arg(long, value_name = "N", default_value_t = 100)]
     pub verify_sample_size: u32,
+    #[command(flatten)]
+    pub name: RunName,
 }
 
 #[derive(Debug, Args)]

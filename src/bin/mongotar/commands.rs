@@ -3,30 +3,34 @@
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use mongotar::backup::{BackupOrder, DatabaseChoice, RunStatus, Tools, backup, backup_several};
+use mongotar::backup::{BackupOrder, DatabaseChoice, RunStatus, Tools, backup, backup_run, backup_several};
 use mongotar::catalog::Selection;
 use mongotar::config::Environment;
 use mongotar::counts::Counts;
-use mongotar::drill::drill;
+use mongotar::drill::{drill, drill_run};
 use mongotar::failure::{Failure, FailureKind};
 use mongotar::mongo::{Mongo, MongoUri};
 use mongotar::open::Source;
 use mongotar::plan::RestorePlan;
 use mongotar::progress::Progress;
-use mongotar::restore::{Consent, RestoreReport, carry_out, prepare};
+use mongotar::restore::{
+    ArchiveChoice, Consent, RestoreJob, RestoreReport, begun_plan, carry_out, prepare, restore_run,
+};
 use mongotar::run::{Deadline, Memory};
 use mongotar::secrets::Secrets;
 use mongotar::store::{Location, Store};
-use mongotar::verify::AgainstJob;
+use mongotar::verify::{AgainstJob, VerifyJob, verify_run};
 use mongotar::{inspect, verify};
-use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use crate::arguments::{
     Arguments, Backup, Cat, Command, Connection, Drill, Folder, OneArchive, Restore, SourceDatabase, Verify,
 };
 use crate::counts_to::{Output, counted};
+use crate::printed::print;
+use crate::runs::as_named;
 use crate::show_progress::Shown;
+use crate::signals::First;
 use crate::{ask, signals, text};
 
 /// The connections that were made.
@@ -71,9 +75,16 @@ async fn run_backup(arguments: &Backup, json: bool) -> Result<ExitCode, Failure>
     let job = order.single()?;
     let output = Output::begin(json, &arguments.output)?;
     let report = counted(output, Counts::of_backup, text::backup, async {
-        let tools = tools(&environment).await?;
+        let name = arguments.name.run.as_deref();
+        let tools = tools(&environment, name).await?;
         let shown = Shown::start(&tools.progress);
-        let report = Box::pin(backup(&job, &tools)).await;
+        let report = match name {
+            None => Box::pin(backup(&job, &tools)).await,
+            Some(name) => {
+                let place = (&tools.store, &job.destination);
+                as_named(place, name, async |run| backup_run(&job, run, &tools).await).await
+            }
+        };
         shown.stop();
         report
     })
@@ -93,7 +104,12 @@ async fn run_backups(
             "--counts is for one database: name one, or leave --counts out",
         ));
     }
-    let tools = tools(environment).await?;
+    if arguments.name.run.is_some() {
+        return Err(Failure::invalid(
+            "--run is for one database: give each database a command, and a run, of its own",
+        ));
+    }
+    let tools = tools(environment, None).await?;
     let shown = Shown::start(&tools.progress);
     let report = Box::pin(backup_several(order, None, &tools)).await;
     shown.stop();
@@ -108,7 +124,7 @@ async fn run_plan(arguments: &Restore, json: bool) -> Result<ExitCode, Failure> 
     }
     let environment = environment(&arguments.connection).await?;
     let job = arguments.request().into_job(&environment)?;
-    let tools = tools(&environment).await?;
+    let tools = tools(&environment, None).await?;
     let shown = Shown::start(&tools.progress);
     let prepared = Box::pin(prepare(&job, &tools)).await;
     shown.stop();
@@ -124,14 +140,16 @@ async fn run_restore(arguments: &Restore, json: bool) -> Result<ExitCode, Failur
     let mut job = arguments.request().into_job(&environment)?;
     let output = Output::begin(json, &arguments.output)?;
     let report = counted(output, Counts::of_restore, text::restore, async {
-        let tools = tools(&environment).await?;
+        let name = arguments.name.run.as_deref();
+        let tools = tools(&environment, name).await?;
+        if let Some(name) = name {
+            return restore_named(job, name, &tools).await;
+        }
         let shown = Shown::start(&tools.progress);
         let prepared = Box::pin(prepare(&job, &tools)).await;
         shown.stop();
         let prepared = prepared?;
-        if job.consent == Consent::None && asked(&prepared.plan, &tools.cancel).await? {
-            job.consent = Consent::Token(prepared.plan.confirm.to_string());
-        }
+        ask_for_consent(&mut job, &prepared.plan, &tools).await?;
         let shown = Shown::start(&tools.progress);
         let report = Box::pin(carry_out(prepared, &job, &tools)).await;
         shown.stop();
@@ -141,13 +159,40 @@ async fn run_restore(arguments: &Restore, json: bool) -> Result<ExitCode, Failur
     Ok(code(report.status))
 }
 
+/// A restore that goes on under its name. It is asked for consent to the plan that it was begun with.
+async fn restore_named(mut job: RestoreJob, name: &str, tools: &Tools) -> Result<RestoreReport, Failure> {
+    let folder = job.folder()?;
+    as_named((&tools.store, &folder), name, async move |run| {
+        if job.consent == Consent::None {
+            let plan = match begun_plan(&job, run, tools).await? {
+                Some(plan) => plan,
+                None => Box::pin(prepare(&job, tools)).await?.plan,
+            };
+            ask_for_consent(&mut job, &plan, tools).await?;
+        }
+        let shown = Shown::start(&tools.progress);
+        let answer = Box::pin(restore_run(&job, run, tools)).await;
+        shown.stop();
+        answer
+    })
+    .await
+}
+
+/// Where none was given, and somebody is there to be asked.
+async fn ask_for_consent(job: &mut RestoreJob, plan: &RestorePlan, tools: &Tools) -> Result<(), Failure> {
+    if job.consent == Consent::None && asked(plan, tools).await? {
+        job.consent = Consent::Token(plan.confirm.to_string());
+    }
+    Ok(())
+}
+
 /// Asks on a thread of its own, so that an interrupt ends the question too.
-async fn asked(plan: &RestorePlan, cancel: &CancellationToken) -> Result<bool, Failure> {
+async fn asked(plan: &RestorePlan, tools: &Tools) -> Result<bool, Failure> {
     let plan = plan.clone();
     let answer = tokio::task::spawn_blocking(move || ask::consents(&plan));
     tokio::select! {
         answer = answer => Ok(answer.unwrap_or(false)),
-        () = cancel.cancelled() => Err(Failure::new(FailureKind::Cancelled, "interrupted before anything was changed")),
+        () = signals::interrupted(tools) => Err(Failure::new(FailureKind::Cancelled, "interrupted before anything was changed")),
     }
 }
 
@@ -159,9 +204,16 @@ async fn run_drill(arguments: &Drill, json: bool) -> Result<ExitCode, Failure> {
     })
     .await?;
     let job = arguments.request().into_job(&environment)?;
-    let tools = tools(&environment).await?;
+    let name = arguments.name.run.as_deref();
+    let tools = tools(&environment, name).await?;
     let shown = Shown::start(&tools.progress);
-    let report = Box::pin(drill(&job, &tools)).await;
+    let report = match name {
+        None => Box::pin(drill(&job, &tools)).await,
+        Some(name) => {
+            let place = (&tools.store, &job.folder()?);
+            as_named(place, name, async |run| drill_run(&job, run, &tools).await).await
+        }
+    };
     shown.stop();
     let report = report?;
     print(json, &report, |report| report.markdown.clone())?;
@@ -175,8 +227,23 @@ async fn run_verify(arguments: &Verify, json: bool) -> Result<ExitCode, Failure>
     let report = counted(output, Counts::of_verify, text::verify, async {
         let progress = Arc::new(Progress::default());
         let shown = Shown::start(&progress);
-        let source = of(&location, &arguments.archive.source);
-        let report = verify::verify(&Store::new(), source, memory, &progress).await;
+        let store = Store::new();
+        let report = match &arguments.run {
+            None => verify::verify(&store, of(&location, &arguments.archive.source), memory, &progress).await,
+            Some(name) => {
+                signals::listen_for(First::Pauses);
+                let job = VerifyJob {
+                    archive: ArchiveChoice::At(location.to_string()),
+                    source_database: arguments.archive.source.source_database.clone(),
+                };
+                let with = (&store, memory, &*progress);
+                let place = (&store, &job.folder()?);
+                as_named(place, name, async |run| {
+                    verify_run(&job, run, with, signals::pause()).await
+                })
+                .await
+            }
+        };
         shown.stop();
         report
     })
@@ -198,7 +265,7 @@ async fn run_against(arguments: &Verify, json: bool) -> Result<ExitCode, Failure
     };
     let output = Output::begin(json, &arguments.output)?;
     let report = counted(output, Counts::of_against, text::against, async {
-        let tools = tools(&environment).await?;
+        let tools = tools(&environment, None).await?;
         let shown = Shown::start(&tools.progress);
         let report = Box::pin(verify::against(&job, &tools)).await;
         shown.stop();
@@ -294,10 +361,14 @@ async fn environment(connection: &Connection) -> Result<Environment, Failure> {
     environment.with_secret(&Secrets::default()).await
 }
 
-/// Connects; a signal cancels the run, which then undoes what it began.
-async fn tools(environment: &Environment) -> Result<Tools, Failure> {
+/// Connects; a signal cancels the run, which then undoes what it began, or has a run that has a name pause.
+async fn tools(environment: &Environment, name: Option<&str>) -> Result<Tools, Failure> {
     let progress = Arc::new(Progress::default());
-    let (deadline, cancel) = (Deadline::never(), CancellationToken::new());
+    let cancel = CancellationToken::new();
+    let (deadline, first) = match name {
+        None => (Deadline::never(), First::Cancels(cancel.clone())),
+        Some(_) => (signals::pause(), First::Pauses),
+    };
     let mongo = Mongo::connect(environment.uri()?).await?.telling(&progress);
     let tools = Tools {
         mongo: mongo.until(deadline, &cancel),
@@ -307,30 +378,9 @@ async fn tools(environment: &Environment) -> Result<Tools, Failure> {
         deadline,
         memory: environment.memory()?,
     };
-    signals::cancel(tools.cancel.clone());
+    signals::listen_for(first);
     open().push(tools.mongo.clone());
     Ok(tools)
-}
-
-pub fn print<T: Serialize>(json: bool, value: &T, text: impl FnOnce(&T) -> String) -> Result<(), Failure> {
-    let mut printed = if json {
-        serde_json::to_string_pretty(value).map_err(|error| Failure::invalid(error.to_string()))?
-    } else {
-        text(value)
-    };
-    if !printed.ends_with('\n') {
-        printed.push('\n');
-    }
-    print_raw(&printed)
-}
-
-pub fn print_raw(printed: &str) -> Result<(), Failure> {
-    use std::io::Write as _;
-    match std::io::stdout().write_all(printed.as_bytes()) {
-        // Whoever reads has seen enough, as in `mongotar list … | head`; what was done is done.
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-        written => written.map_err(|error| Failure::new(FailureKind::Store, format!("standard output: {error}"))),
-    }
 }
 
 fn code(status: RunStatus) -> ExitCode {

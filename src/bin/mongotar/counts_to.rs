@@ -5,7 +5,7 @@ use mongotar::failure::Failure;
 use serde::Serialize;
 
 use crate::arguments::CountsTo;
-use crate::commands::{print, print_raw};
+use crate::printed::{print, print_raw};
 
 /// What is to be written when an operation is done.
 #[derive(Debug)]

@@ -9,6 +9,8 @@ mod commands;
 mod counts_to;
 mod failed;
 mod misplaced;
+mod printed;
+mod runs;
 mod show_progress;
 mod signals;
 mod text;

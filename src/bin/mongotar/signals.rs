@@ -1,11 +1,17 @@
 //! Signals: the first one asks for the end, the second one is it.
 //!
+//! What that end is depends: a run that has a name keeps what it has done, any other one undoes it.
+//!
 //! SIGINT comes from a terminal, SIGTERM from whatever runs the program (systemd, Docker, ECS): both mean the same. SIGXFSZ, which a file that grows past `ulimit -f` sends, would end the program where it
 //! stands; caught, the write that was one too many fails instead, and what was begun is undone.
 
 use std::io::{self, Write as _};
 use std::process::exit;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
+use mongotar::backup::Tools;
+use mongotar::run::Deadline;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -14,25 +20,61 @@ const SIGXFSZ: i32 = 25;
 /// What shells add to a signal's number for the exit code of what it ended.
 const BY_SIGNAL: i32 = 128;
 
-/// Has the first signal cancel what is done, and the second one end the program at once.
-pub fn cancel(cancel: CancellationToken) {
+/// How soon a question ends.
+const LOOKED_FOR_EVERY: Duration = Duration::from_millis(100);
+
+/// Whether a run that has a name is to pause.
+static PAUSE: AtomicBool = AtomicBool::new(false);
+
+/// What the first signal does.
+#[derive(Debug)]
+pub enum First {
+    /// It undoes what was begun.
+    Cancels(CancellationToken),
+    /// It keeps what was done.
+    Pauses,
+}
+
+/// When a signal asks for a pause.
+pub fn pause() -> Deadline {
+    Deadline::when(&PAUSE)
+}
+
+/// Has the first signal do what it is to do, and the second one end the program at once.
+pub fn listen_for(first: First) {
     let (Ok(interrupts), Ok(terminations)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) else {
         // A system that gives no handlers ends the program at the first one.
         return;
     };
-    tokio::spawn(listen(interrupts, terminations, cancel));
+    tokio::spawn(listen(interrupts, terminations, first));
     if let Ok(too_large) = signal(SignalKind::from_raw(SIGXFSZ)) {
         tokio::spawn(swallow(too_large));
     }
 }
 
-async fn listen(mut interrupts: Signal, mut terminations: Signal, cancel: CancellationToken) {
+/// Waits until the first signal has come.
+pub async fn interrupted(tools: &Tools) {
+    while !tools.cancel.is_cancelled() && !tools.deadline.is_near() {
+        tokio::time::sleep(LOOKED_FOR_EVERY).await;
+    }
+}
+
+async fn listen(mut interrupts: Signal, mut terminations: Signal, first: First) {
     next(&mut interrupts, &mut terminations).await;
-    cancel.cancel();
+    let what = match first {
+        First::Cancels(cancel) => {
+            cancel.cancel();
+            "undoing what was begun"
+        }
+        First::Pauses => {
+            PAUSE.store(true, Ordering::Release);
+            "keeping what was done"
+        }
+    };
     // Whether anybody reads that or not.
     let _ = writeln!(
         io::stderr(),
-        "\nmongotar: interrupted: undoing what was begun (a second interrupt does not wait for that)"
+        "\nmongotar: interrupted: {what} (a second interrupt does not wait for that)"
     );
     exit(BY_SIGNAL + next(&mut interrupts, &mut terminations).await.as_raw_value());
 }

@@ -48,8 +48,9 @@ impl Order {
         event
     }
 
-    /// The same for the command line, whose runs have no name: each attempt is one of its own.
-    pub fn arguments(&self, attempt: usize) -> Vec<String> {
+    /// The same for the command line. Where its run has no name, each attempt is one of its own.
+    pub fn arguments(&self, attempt: usize, is_named: bool) -> Vec<String> {
+        let attempt = if is_named { 0 } else { attempt };
         let (to, scratch) = (self.to.to_string(), self.scratch(attempt));
         let into = ["--mongo-db", &self.database, "--yes"];
         let words: Vec<&str> = match self.operation {
@@ -62,7 +63,10 @@ impl Order {
             Operation::Merge => [&["restore", &self.archive], into.as_slice()].concat(),
             Operation::Drill => vec!["drill", &self.archive, "--scratch", &scratch],
         };
-        words.into_iter().chain(["--json"]).map(str::to_owned).collect()
+        let name = ["--run", &self.run];
+        let name = if is_named { &name[..] } else { &[] };
+        let words = words.into_iter().chain(["--json"]).chain(name.iter().copied());
+        words.map(str::to_owned).collect()
     }
 
     /// The database that an attempt of the command line drills in.

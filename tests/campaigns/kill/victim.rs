@@ -29,28 +29,31 @@ pub enum Victim {
     Command {
         env: Vec<(String, String)>,
         folder: ScratchDir,
+        /// Whether the same command goes on.
+        is_named: bool,
     },
 }
 
 impl Victim {
-    pub fn command(env: Vec<(String, String)>) -> Self {
+    pub fn command(env: Vec<(String, String)>, is_named: bool) -> Self {
         Self::Command {
             env,
+            is_named,
             folder: ScratchDir::new("killed"),
         }
     }
 
     /// Whether a run that was killed is known again by its name.
     pub fn knows_runs(&self) -> bool {
-        matches!(self, Self::Function(_))
+        matches!(self, Self::Function(_) | Self::Command { is_named: true, .. })
     }
 
     /// Has it done, and kills it after that time, where there is one and it is still at work.
     pub async fn attempt(&self, order: &Order, attempt: usize, kill_after: Option<Duration>) -> Ended {
         match self {
             Self::Function(function) => invoked(function, order, kill_after).await,
-            Self::Command { env, folder } => {
-                let arguments = order.arguments(attempt);
+            Self::Command { env, folder, is_named } => {
+                let arguments = order.arguments(attempt, *is_named);
                 run(env, folder, &arguments, kill_after).await
             }
         }

@@ -11,8 +11,8 @@ use crate::rig::{Passage, Wire, shared_replica_set};
 use crate::support;
 
 /// A relay that holds commands until it is told to let go.
-struct Hold {
-    wire: Wire,
+pub(super) struct Hold {
+    pub(super) wire: Wire,
     state: Arc<(Mutex<State>, Condvar)>,
 }
 
@@ -24,7 +24,7 @@ struct State {
 
 impl Hold {
     /// Holds each `command` about `collection`, or about a temporary one.
-    fn on(command: &'static str, collection: &'static str) -> Self {
+    pub(super) fn on(command: &'static str, collection: &'static str) -> Self {
         let state = Arc::<(Mutex<State>, Condvar)>::default();
         let shared = Arc::clone(&state);
         let wire = Wire::start(shared_replica_set().port(), move |sent| {
@@ -42,19 +42,19 @@ impl Hold {
         Self { wire, state }
     }
 
-    async fn holds(&self) {
+    pub(super) async fn holds(&self) {
         let holds = || self.state.0.lock().unwrap_or_else(PoisonError::into_inner).holds;
         support::eventually("a command is held", holds).await;
     }
 
-    fn let_go(&self) {
+    pub(super) fn let_go(&self) {
         self.state.0.lock().unwrap_or_else(PoisonError::into_inner).goes_on = true;
         self.state.1.notify_all();
     }
 }
 
 /// Reads what a program says until it says that it was interrupted.
-fn until_it_heard(running: &mut Running) -> BufReader<ChildStderr> {
+pub(super) fn until_it_heard(running: &mut Running) -> BufReader<ChildStderr> {
     let mut said = BufReader::new(running.0.stderr.take().expect("piped"));
     let mut line = String::new();
     while !line.contains("interrupted") {
@@ -64,7 +64,7 @@ fn until_it_heard(running: &mut Running) -> BufReader<ChildStderr> {
     said
 }
 
-fn files(folder: PathBuf) -> Vec<String> {
+pub(super) fn files(folder: PathBuf) -> Vec<String> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let mut names: Vec<String> = entries
         .map(|entry| entry.file_name().to_string_lossy().into_owned())

@@ -39,7 +39,7 @@ async fn what_a_table_lists_is_what_a_manifest_lists() {
         let bytes = paged(compression, payload, |_| {});
         let (one, two) = (open_bytes(&inline).expect("sound"), open_bytes(&bytes).expect("sound"));
         assert_eq!((one.footer.major, two.footer.major), (Major::One, Major::Two));
-        assert_eq!((&*one.manifest.version, &*two.manifest.version), ("1.0", "2.0"));
+        assert_eq!((&*one.manifest.version, &*two.manifest.version), ("1.1", "2.0"));
         let table = two.manifest.table.as_ref().expect("a table");
         let rows: usize = one.manifest.entries().map(|entry| entry.segments.len()).sum();
         assert_eq!(table.segments.len(), rows.div_ceil(2));

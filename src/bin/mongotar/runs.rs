@@ -1,0 +1,39 @@
+//! `--run NAME`: what was begun under a name is gone on with by the same command, after a kill, a reboot or an interrupt.
+
+use std::time::Duration;
+
+use mongotar::failure::Failure;
+use mongotar::run::{Answer, Ended, LEASE, Named, Run, RunStatus};
+use mongotar::store::{Location, Store};
+
+/// How often it is asked whether whoever was at a run is gone.
+const ASKED_EVERY: Duration = Duration::from_secs(1);
+
+/// Does what is asked for as the run of that name. Where a process that is gone was at it, that is waited for; where it is not gone, that is an error.
+///
+/// # Errors
+/// [`RunPaused`](mongotar::failure::FailureKind::RunPaused) where it was interrupted: what was done is kept.
+pub async fn as_named<R, U: Ended>(
+    (store, folder): (&Store, &Location),
+    name: &str,
+    mut carry_on: impl AsyncFnMut(&Run) -> Result<Answer<R, U>, Failure>,
+) -> Result<R, Failure> {
+    let named = Named::find(store, folder, name).await?;
+    let mut waited = Duration::ZERO;
+    let answer = loop {
+        let answer = Box::pin(carry_on(&named.run)).await?;
+        let is_elsewhere =
+            matches!(&answer, Answer::Unfinished(unfinished) if unfinished.status() == RunStatus::Running);
+        if !is_elsewhere || waited >= 2 * LEASE {
+            break answer;
+        }
+        if waited.is_zero() {
+            eprintln!("mongotar: waiting until it is certain that the process which was at this run is gone");
+        }
+        tokio::time::sleep(ASKED_EVERY).await;
+        waited += ASKED_EVERY;
+    };
+    let report = answer.report()?;
+    named.forget().await;
+    Ok(report)
+}

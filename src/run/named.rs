@@ -1,0 +1,158 @@
+//! Runs that a person names: `--run nightly`. The same name again goes on with what was begun under it, and begins anew where that is at its end.
+//!
+//! An event brings the time of its run along, by which its state is found; a command that is given again does not. So what was begun under a name is written down in one object beside the
+//! states: which run it is. It is believed only where that run has left a state. One that has none was never begun, or is at its end, and what it came to must not be taken for the next one's.
+
+use bytes::Bytes;
+
+use super::{IN_PROGRESS, Journal, Lease, Run, Taken};
+use crate::failure::{Failure, FailureKind};
+use crate::store::{Location, Store, StoreError};
+
+/// How often somebody else may be faster.
+const TRIES: u32 = 5;
+
+/// A run under its name.
+#[derive(Clone, Debug)]
+pub struct Named {
+    /// The run.
+    pub run: Run,
+    store: Store,
+    folder: Location,
+}
+
+impl Named {
+    /// What was begun under a name, below a folder; or a run that begins now.
+    ///
+    /// # Errors
+    /// [`FailureKind::InvalidRequest`] where the name is empty; [`FailureKind::StoreDenied`] where nothing can be kept there; what the store answered.
+    pub async fn find(store: &Store, folder: &Location, name: &str) -> Result<Self, Failure> {
+        for _ in 0..TRIES {
+            let location = place_of(folder, name);
+            let known = store.load(&location).await?;
+            let etag = known.as_ref().map(|(_, etag)| etag.clone());
+            let begun = known.and_then(|(text, _)| serde_json::from_slice::<Run>(&text).ok());
+            if let Some(run) = begun.filter(|run| run.id == name)
+                && left_something(store, &run.folder(folder)?).await?
+            {
+                return Ok(Self::of(run, store, folder));
+            }
+            let run = Run::now(name);
+            run.due()?;
+            let text = serde_json::to_vec(&run).expect("a run has text keys only");
+            match store.swap(&location, Bytes::from(text), etag.as_deref()).await {
+                Ok(_) => return Ok(Self::of(run, store, folder)),
+                Err(StoreError::Exists(_) | StoreError::NotFound(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(Failure::new(
+            FailureKind::Store,
+            format!("others begin runs named {name:?} at the same time: give each a name of its own"),
+        ))
+    }
+
+    fn of(run: Run, store: &Store, folder: &Location) -> Self {
+        Self {
+            run,
+            store: store.clone(),
+            folder: folder.clone(),
+        }
+    }
+
+    /// Forgets the name, when the run is at its end. Where that cannot be done, the next one finds that there is no state.
+    pub async fn forget(self) {
+        let location = place_of(&self.folder, &self.run.id);
+        let removed = self.store.remove(&location).await;
+        // Other runs may have theirs there.
+        let _ = self.store.remove_folder(&self.folder.join(IN_PROGRESS)).await;
+        if let Err(error) = removed {
+            tracing::debug!(%error, "the run's name could not be removed");
+        }
+    }
+}
+
+/// Whether a run has a state, or somebody is about to write one. What one has left that died before it did is removed.
+async fn left_something(store: &Store, folder: &Location) -> Result<bool, Failure> {
+    let left = store.list(folder, "").await?;
+    if left.is_empty() {
+        return Ok(false);
+    }
+    if left
+        .iter()
+        .any(|object| object.location.file_name().starts_with("state-"))
+    {
+        return Ok(true);
+    }
+    match Lease::take(store, folder).await? {
+        Taken::Running => Ok(true),
+        Taken::Ours(lease) => {
+            Journal::new(store, folder.clone(), lease).end().await;
+            Ok(false)
+        }
+    }
+}
+
+fn place_of(folder: &Location, name: &str) -> Location {
+    let hash = blake3::hash(name.as_bytes()).to_hex();
+    folder
+        .join(IN_PROGRESS)
+        .join(&format!("run-{}.json", &hash.as_str()[..16]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn find(folder: &Location, name: &str) -> Run {
+        Named::find(&Store::new(), folder, name).await.expect("a run").run
+    }
+
+    async fn journal(folder: &Location, run: &Run) -> Journal {
+        let folder = run.folder(folder).expect("a folder");
+        match Lease::take(&Store::new(), &folder).await.expect("a lease") {
+            Taken::Ours(lease) => Journal::new(&Store::new(), folder, lease),
+            Taken::Running => panic!("nobody else is at it"),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_name_is_believed_where_there_is_a_state_and_begins_anew_where_there_is_none() {
+        let scratch = tempfile::tempdir().expect("a folder");
+        let folder = Location::Local(scratch.path().to_owned());
+        let first = find(&folder, "nightly").await;
+        let held = journal(&folder, &first).await;
+        assert_eq!(find(&folder, "nightly").await, first, "somebody is at it");
+        held.write(&"a state", &[]).await.expect("written");
+        held.pause().await;
+        assert_eq!(find(&folder, "nightly").await, first, "it is to be gone on with");
+        assert_ne!(find(&folder, "weekly").await.id, first.id);
+
+        journal(&folder, &first).await.end().await;
+        tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+        let second = find(&folder, "nightly").await;
+        assert_ne!(second, first, "it is at its end");
+
+        // One that died with nothing but its lease.
+        let died = journal(&folder, &second).await;
+        died.pause().await;
+        assert_ne!(find(&folder, "nightly").await.time, second.time);
+        assert!(store_is_empty(&second, &folder).await);
+
+        Named::find(&Store::new(), &folder, "").await.expect_err("no name");
+    }
+
+    async fn store_is_empty(run: &Run, folder: &Location) -> bool {
+        let folder = run.folder(folder).expect("a folder");
+        Store::new().list(&folder, "").await.expect("listed").is_empty()
+    }
+
+    #[tokio::test]
+    async fn a_name_that_is_forgotten_leaves_nothing() {
+        let scratch = tempfile::tempdir().expect("a folder");
+        let folder = Location::Local(scratch.path().to_owned());
+        let named = Named::find(&Store::new(), &folder, "nightly").await.expect("a run");
+        named.forget().await;
+        assert_eq!(std::fs::read_dir(scratch.path()).expect("a folder").count(), 0);
+    }
+}
