@@ -17,8 +17,11 @@ async fn shell() -> Shell {
     shell
 }
 
+/// Their names and states; the lock of the folder is nobody's.
 fn names_of_runs(shell: &Shell, folder: &str) -> Vec<String> {
-    files(shell.path(folder).join(".in-progress"))
+    let mut names = files(shell.path(folder).join(".in-progress"));
+    names.retain(|name| name != ".lock");
+    names
 }
 
 /// Begins a command, and ends it when the server holds what it has sent.
