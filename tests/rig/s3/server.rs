@@ -139,7 +139,16 @@ async fn takes_an_object(client: Client) -> Result<(), String> {
         .bucket(bucket)
         .send()
         .await
-        .map_err(|e| format!("{e:?}"))?;
+        .map(|_| ())
+        .or_else(|e| {
+            let said = format!("{e:?}");
+            // The answer to an earlier attempt came too late.
+            if said.contains("BucketAlreadyOwnedByYou") {
+                Ok(())
+            } else {
+                Err(said)
+            }
+        })?;
     let body = ByteStream::from_static(b"ready");
     client
         .put_object()
