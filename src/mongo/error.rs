@@ -34,6 +34,8 @@ pub mod code {
     pub const ILLEGAL_OPERATION_NOT_REPLICA_SET: i32 = 123;
     /// What is to be gone on from is not there.
     pub const KEY_NOT_FOUND: i32 = 211;
+    /// The server has ended a cursor, and says why in its message (`src/mongo/db/query/plan_executor_impl.cpp`).
+    pub const QUERY_PLAN_KILLED: i32 = 175;
     /// The snapshot is older than the server's history.
     pub const SNAPSHOT_TOO_OLD: i32 = 239;
     /// This collection cannot be read at that time.
@@ -83,7 +85,7 @@ impl MongoError {
             ErrorKind::Io(_) | ErrorKind::ConnectionPoolCleared { .. } | ErrorKind::ServerSelection { .. }
         ) || error.contains_label(mongodb::error::RETRYABLE_WRITE_ERROR)
             || error.contains_label("RetryableError")
-            || code.is_some_and(is_passing);
+            || code.is_some_and(|code| is_passing(code, &reason));
         Self {
             reason: uri.redact(&reason),
             action,
@@ -94,11 +96,12 @@ impl MongoError {
 
     /// What a server answered, by its code.
     pub(super) fn answered(action: impl Into<String>, reason: impl Into<String>, code: Option<i32>) -> Self {
+        let reason = reason.into();
         Self {
             action: action.into(),
-            reason: reason.into(),
+            transient: code.is_some_and(|code| is_passing(code, &reason)),
+            reason,
             code,
-            transient: code.is_some_and(is_passing),
         }
     }
 
@@ -149,9 +152,11 @@ impl From<MongoError> for Failure {
 }
 
 /// Whether what a code stands for passes by itself: a change of primary, a shutdown, a network between servers, a server under load, members that are slow to confirm.
-fn is_passing(code: i32) -> bool {
-    matches!(
-        code,
-        6 | 7 | 50 | 64 | 89 | 91 | 189 | 262 | 9001 | 10107 | 11600 | 11602 | 13435 | 13436
-    )
+fn is_passing(code: i32, reason: &str) -> bool {
+    match code {
+        6 | 7 | 50 | 64 | 89 | 91 | 189 | 262 | 9001 | 10107 | 11600 | 11602 | 13435 | 13436 => true,
+        // A member that rolls back ends all of its cursors so. One whose collection was dropped is ended with the same code, and by another reason.
+        code::QUERY_PLAN_KILLED => reason.contains("catalog was closed and reopened"),
+        _ => false,
+    }
 }

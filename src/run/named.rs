@@ -60,15 +60,20 @@ impl Named {
         }
     }
 
-    /// Forgets the name, when the run is at its end. Where that cannot be done, the next one finds that there is no state.
-    pub async fn forget(self) {
-        let location = place_of(&self.folder, &self.run.id);
-        let removed = self.store.remove(&location).await;
-        // Other runs may have theirs there.
-        let _ = self.store.remove_folder(&self.folder.join(IN_PROGRESS)).await;
-        if let Err(error) = removed {
-            tracing::debug!(%error, "the run's name could not be removed");
+    /// Lets go of the name: where the run has left nothing to be gone on with, it is forgotten.
+    pub async fn let_go(self) {
+        if let Err(error) = self.forget_if_ended().await {
+            tracing::warn!(%error, "the name of the run could not be removed; the next run of that name finds that it means nothing");
         }
+    }
+
+    async fn forget_if_ended(&self) -> Result<(), Failure> {
+        if !left_something(&self.store, &self.run.folder(&self.folder)?).await? {
+            self.store.remove(&place_of(&self.folder, &self.run.id)).await?;
+            // Other runs may have theirs there.
+            let _ = self.store.remove_folder(&self.folder.join(IN_PROGRESS)).await;
+        }
+        Ok(())
     }
 }
 
@@ -104,8 +109,8 @@ fn place_of(folder: &Location, name: &str) -> Location {
 mod tests {
     use super::*;
 
-    async fn find(folder: &Location, name: &str) -> Run {
-        Named::find(&Store::new(), folder, name).await.expect("a run").run
+    async fn find(folder: &Location, name: &str) -> Named {
+        Named::find(&Store::new(), folder, name).await.expect("a run")
     }
 
     async fn journal(folder: &Location, run: &Run) -> Journal {
@@ -116,43 +121,63 @@ mod tests {
         }
     }
 
+    /// A name that was given to a run of long ago.
+    async fn begun_long_ago(folder: &Location, name: &str) -> Run {
+        let run = Run {
+            id: name.to_owned(),
+            time: "2026-01-02T03:04:05Z".to_owned(),
+        };
+        let text = serde_json::to_vec(&run).expect("JSON");
+        let save = Store::new().save(&place_of(folder, name), Bytes::from(text)).await;
+        save.expect("saved");
+        run
+    }
+
+    fn names_in(scratch: &tempfile::TempDir) -> usize {
+        std::fs::read_dir(scratch.path()).expect("a folder").count()
+    }
+
     #[tokio::test]
     async fn a_name_is_believed_where_there_is_a_state_and_begins_anew_where_there_is_none() {
         let scratch = tempfile::tempdir().expect("a folder");
         let folder = Location::Local(scratch.path().to_owned());
-        let first = find(&folder, "nightly").await;
+        let first = begun_long_ago(&folder, "nightly").await;
         let held = journal(&folder, &first).await;
-        assert_eq!(find(&folder, "nightly").await, first, "somebody is at it");
+        assert_eq!(find(&folder, "nightly").await.run, first, "somebody is at it");
         held.write(&"a state", &[]).await.expect("written");
         held.pause().await;
-        assert_eq!(find(&folder, "nightly").await, first, "it is to be gone on with");
-        assert_ne!(find(&folder, "weekly").await.id, first.id);
+        assert_eq!(find(&folder, "nightly").await.run, first, "it is to be gone on with");
+        assert_ne!(find(&folder, "weekly").await.run.id, first.id);
 
         journal(&folder, &first).await.end().await;
-        tokio::time::sleep(std::time::Duration::from_millis(2)).await;
-        let second = find(&folder, "nightly").await;
-        assert_ne!(second, first, "it is at its end");
-
-        // One that died with nothing but its lease.
-        let died = journal(&folder, &second).await;
-        died.pause().await;
-        assert_ne!(find(&folder, "nightly").await.time, second.time);
-        assert!(store_is_empty(&second, &folder).await);
-
+        assert_ne!(find(&folder, "nightly").await.run, first, "it is at its end");
         Named::find(&Store::new(), &folder, "").await.expect_err("no name");
     }
 
-    async fn store_is_empty(run: &Run, folder: &Location) -> bool {
-        let folder = run.folder(folder).expect("a folder");
-        Store::new().list(&folder, "").await.expect("listed").is_empty()
+    #[tokio::test]
+    async fn what_died_with_nothing_but_its_lease_is_removed() {
+        let scratch = tempfile::tempdir().expect("a folder");
+        let folder = Location::Local(scratch.path().to_owned());
+        let died = begun_long_ago(&folder, "nightly").await;
+        journal(&folder, &died).await.pause().await;
+        assert_ne!(find(&folder, "nightly").await.run, died);
+        let left = Store::new().list(&died.folder(&folder).expect("a folder"), "").await;
+        assert_eq!(left.expect("listed"), []);
     }
 
     #[tokio::test]
-    async fn a_name_that_is_forgotten_leaves_nothing() {
+    async fn a_name_is_let_go_of_where_nothing_is_left_and_kept_where_something_is() {
         let scratch = tempfile::tempdir().expect("a folder");
         let folder = Location::Local(scratch.path().to_owned());
-        let named = Named::find(&Store::new(), &folder, "nightly").await.expect("a run");
-        named.forget().await;
-        assert_eq!(std::fs::read_dir(scratch.path()).expect("a folder").count(), 0);
+        find(&folder, "nightly").await.let_go().await;
+        assert_eq!(names_in(&scratch), 0);
+
+        let paused = find(&folder, "nightly").await;
+        let held = journal(&folder, &paused.run).await;
+        held.write(&"a state", &[]).await.expect("written");
+        held.pause().await;
+        let run = paused.run.clone();
+        paused.let_go().await;
+        assert_eq!(find(&folder, "nightly").await.run, run);
     }
 }

@@ -19,8 +19,8 @@ use crate::support;
 pub const CAMPAIGN: Campaign = Campaign {
     name: "failover",
     promise: "a primary that steps down, stands still, or is killed and comes back, at any moment of a backup, a restore or a merge, costs no document, and the run ends complete and equal",
-    // A restore and a merge, as quick as may be; `consistency::member_gone` has backups.
-    sample: &[1, 8],
+    // Each fault once, and each operation, as quick as may be.
+    sample: &[3, 1, 8],
     trial,
 };
 

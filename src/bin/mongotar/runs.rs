@@ -19,21 +19,27 @@ pub async fn as_named<R, U: Ended>(
     mut carry_on: impl AsyncFnMut(&Run) -> Result<Answer<R, U>, Failure>,
 ) -> Result<R, Failure> {
     let named = Named::find(store, folder, name).await?;
+    let answer = carried_on(&named.run, &mut carry_on).await;
+    named.let_go().await;
+    answer?.report()
+}
+
+async fn carried_on<R, U: Ended>(
+    run: &Run,
+    carry_on: &mut impl AsyncFnMut(&Run) -> Result<Answer<R, U>, Failure>,
+) -> Result<Answer<R, U>, Failure> {
     let mut waited = Duration::ZERO;
-    let answer = loop {
-        let answer = Box::pin(carry_on(&named.run)).await?;
+    loop {
+        let answer = Box::pin(carry_on(run)).await?;
         let is_elsewhere =
             matches!(&answer, Answer::Unfinished(unfinished) if unfinished.status() == RunStatus::Running);
         if !is_elsewhere || waited >= 2 * LEASE {
-            break answer;
+            return Ok(answer);
         }
         if waited.is_zero() {
             eprintln!("mongotar: waiting until it is certain that the process which was at this run is gone");
         }
         tokio::time::sleep(ASKED_EVERY).await;
         waited += ASKED_EVERY;
-    };
-    let report = answer.report()?;
-    named.forget().await;
-    Ok(report)
+    }
 }

@@ -160,3 +160,35 @@ async fn a_connection_that_breaks_near_the_deadline_leaves_nothing_out() {
     assert_eq!(report.status, RunStatus::Complete, "{:?}", report.failed);
     assert_eq!(report.consistency.level, ConsistencyLevel::Snapshot);
 }
+
+/// A member that rolls back ends its cursors with a code of its own: a comparison left the collection out, and a restore's look at what it had loaded failed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cursor_that_a_rollback_ended_is_read_on_from() {
+    let cut = Cut::start(30).await;
+    let asked = AtomicUsize::new(0);
+    let (_relay, uri) = cut.mongod.through_relay(move |command| {
+        let is_of_it = command.name == "getMore" && command.body.get_str("collection").is_ok_and(|of| of == "large");
+        match is_of_it && asked.fetch_add(1, Ordering::AcqRel).is_multiple_of(3) {
+            true => Passage::Answered(doc! {
+                "ok": 0.0, "code": 175, "codeName": "QueryPlanKilled", "errmsg": "the catalog was closed and reopened",
+            }),
+            false => Passage::Through,
+        }
+    });
+    let tools = support::tools_for(&uri, Store::new()).await;
+    let to = mongotar::store::Location::Local(cut.folder.path().join("rolled_back"));
+    let report = support::back_up(&tools, "shop", &to).await;
+    assert_eq!(report.status, RunStatus::Complete, "{report:#?}");
+    assert_eq!(report.consistency.level, ConsistencyLevel::Snapshot);
+    let job = mongotar::verify::AgainstJob {
+        archive: report.archive.clone(),
+        source_database: None,
+        database: "shop".to_owned(),
+        selection: mongotar::catalog::Selection::default(),
+    };
+    let compared = mongotar::verify::against(&job, &tools).await.expect("a comparison");
+    assert_eq!(compared.status, RunStatus::Complete, "{compared:#?}");
+    let event = serde_json::json!({"archive": report.archive, "database": "copy", "snapshot": false});
+    let restored = support::restore(&tools, event).await.expect("a restore");
+    assert_eq!(restored.status, RunStatus::Complete, "{restored:#?}");
+}
