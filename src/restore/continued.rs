@@ -104,12 +104,21 @@ pub(super) async fn restore_until(
         return Ok(Answer::Unfinished(Unfinished::running(run, &what(job))));
     };
     let answer = match reports.find().await {
+        // Where nothing is kept, two with one event know nothing of each other: the lock must not take them for one.
+        Ok(None) if !journal.is_kept() => Box::pin(alone(job, tools)).await,
         Ok(None) => Box::pin(go_on((job, run, until), tools, &mut journal)).await,
         Ok(Some(report)) => Ok(Answer::Finished(Box::new(report))),
         Err(failure) => Err(failure),
     };
     let_go_reporting(journal, &reports, &answer).await;
     answer
+}
+
+/// From the plan to the end, in this invocation.
+async fn alone(job: &RestoreJob, tools: &Tools) -> Result<Answer<RestoreReport>, Failure> {
+    let prepared = Box::pin(prepare(job, tools)).await?;
+    let report = Box::pin(carry_out(prepared, job, tools)).await?;
+    Ok(Answer::Finished(Box::new(report)))
 }
 
 /// One invocation's part. A run that is at its end leaves its report in its state.

@@ -1,5 +1,7 @@
 //! A restore in many invocations: each does as little as it may, and what comes of them is what one comes to.
 
+use std::sync::{Mutex, PoisonError, mpsc};
+
 use bson::{Bson, DateTime, doc};
 use mongotar::backup::{RunStatus, Tools};
 use mongotar::config::Environment;
@@ -11,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::{hurried, in_progress, run, to_its_end};
 use crate::restore::{Place, numbered, of, place};
-use crate::support;
+use crate::{rig, support};
 
 async fn part(tools: &Tools, event: Value, run: &Run) -> Result<Answer<RestoreReport>, Failure> {
     let job = RestoreRequest::from_event(event)?.into_job(&Environment::default())?;
@@ -364,4 +366,47 @@ async fn an_archive_that_was_replaced_meanwhile_is_not_gone_on_with() {
     assert_eq!(failed.status, RunStatus::Failed, "{:?}", failed.verification);
     assert_eq!(crate::restore::data(place.state().await), before);
     assert!(place.internals().await.is_empty(), "{:?}", place.internals().await);
+}
+
+/// A run that leaves nothing behind is known to nobody, not even to a second delivery of its event.
+#[tokio::test(flavor = "multi_thread")]
+async fn where_nothing_can_be_kept_a_second_delivery_is_kept_out_by_the_lock() {
+    let source = place().await;
+    source.insert("a", numbered(0..50, "archived")).await;
+    let archive = support::back_up(&support::tools().await, &source.database, &support::bucket().await)
+        .await
+        .archive;
+    let event = json!({"archive": archive, "database": rig::fresh_database_name("unkept_into"), "snapshot": false, "yes": true});
+    let proxy = rig::Proxy::start(rig::shared_s3().endpoint());
+    proxy.inject(
+        rig::Rule::on("PUT", ".in-progress")
+            .times(usize::MAX)
+            .then(rig::Fault::Status(403)),
+    );
+    let (says, held) = mpsc::channel();
+    let (lets_go, goes_on) = mpsc::channel::<()>();
+    let goes_on = Mutex::new(goes_on);
+    let relay = rig::Wire::start(rig::shared_replica_set().port(), move |command| {
+        if command.name == "insert" && command.target().starts_with("mongotar.tmp.") {
+            // Whoever listens has gone when the test has failed.
+            let _ = says.send(());
+            let _ = goes_on.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        }
+        rig::Passage::Through
+    });
+    let run = run();
+    let relayed = support::tools_for(&relay.uri(), support::store_through(&proxy)).await;
+    let direct = support::tools_for(&rig::shared_replica_set().uri(), support::store_through(&proxy)).await;
+    let second = async {
+        let is_held = tokio::task::spawn_blocking(move || held.recv().expect("a document is on its way"));
+        is_held.await.expect("it is held");
+        let second = part(&direct, event.clone(), &run).await;
+        drop(lets_go);
+        second
+    };
+    let (first, second) = tokio::join!(part(&relayed, event.clone(), &run), second);
+    let refused = second.expect_err("another one is at it");
+    assert_eq!(refused.kind, FailureKind::RestoreRunning, "{refused}");
+    let report = first.expect("a restore").report().expect("it is at its end");
+    assert_eq!(report.status, RunStatus::Complete, "{report:#?}");
 }
