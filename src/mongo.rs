@@ -18,6 +18,7 @@ mod read;
 mod records;
 mod repeat;
 mod survey;
+mod tasks;
 mod uri;
 
 pub use batch::{Batch, Documents, Slice};
@@ -33,4 +34,5 @@ pub use records::Edge;
 pub use repeat::Attempts;
 pub(crate) use repeat::patiently;
 pub use survey::VANISHED;
+pub(crate) use tasks::{ended, next_ended};
 pub use uri::MongoUri;

@@ -20,12 +20,13 @@ use crate::digest::{Digest, Sum};
 use crate::failure::Failure;
 use crate::open::{Source, open};
 use crate::progress::Progress;
-use crate::run::{Deadline, Memory};
+use crate::run::{Deadline, Memory, Went};
 use crate::store::Store;
 use crate::wording::{count, first_few, size};
 
-pub(crate) use regions::{Checked, Pace};
+use regions::Checked;
 pub use request::{VerifyJob, VerifyRequest};
+pub(crate) use run::check;
 pub use run::verify_run;
 
 pub use against::{AgainstJob, AgainstReport, ComparedCollection, Comparison, Side, against};
@@ -93,7 +94,7 @@ pub async fn verify(
     progress.step(format!("opening {}", source.location));
     let file = open(store, source, memory).await?;
     let mut checked = Checked::nothing_of(&file);
-    while checked.go_on(&file, progress, Deadline::never()).await == Pace::Paused {}
+    while checked.go_on(&file, progress, Deadline::never()).await == Went::Paused(()) {}
     Ok(checked.report(&file))
 }
 
