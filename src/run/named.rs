@@ -48,7 +48,9 @@ impl Named {
     /// [`FailureKind::InvalidRequest`] where the name is empty; [`FailureKind::StoreDenied`] where nothing can be kept there; what the store answered.
     pub async fn find(store: &Store, folder: &Location, name: &str) -> Result<Self, Failure> {
         if name.is_empty() {
-            return Err(Failure::invalid("--run: the name is empty; give the run one of its own"));
+            return Err(Failure::invalid(
+                "--run: the name is empty; give the run one of its own",
+            ));
         }
         for _ in 0..TRIES {
             let location = place_of(folder, name);
