@@ -12,16 +12,17 @@ use super::report::{DrillReport, Found};
 use super::request::DrillJob;
 use super::scratch::Scratch;
 use crate::backup::{RunStatus, Tools};
+use crate::choice::folder_for_choice;
 use crate::failure::{Failure, FailureKind};
 use crate::mongo::MongoError;
 use crate::open::{Source, open};
-use crate::restore::{RestoreReport, Until, folder_for_choice, go_on as restore_on};
+use crate::restore::{RestoreReport, Until, go_on as restore_on};
 use crate::run::{
     Answer, Ended, Journal, Reports, Run, SAVED_EVERY, Unfinished, let_go_reporting, rfc3339, since, take_up,
     take_up_kept,
 };
+use crate::soundness::{Checked, Pace, VerifyReport};
 use crate::store::Location;
-use crate::verify::{Checked, Pace, VerifyReport};
 use crate::wording::count;
 
 impl Ended for DrillReport {

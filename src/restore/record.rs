@@ -19,16 +19,16 @@ use serde::{Deserialize, Serialize};
 
 use super::counted::Loaded;
 use super::outcome::Outcome;
-use super::readback::ReadSoFar;
 use super::report::{RestoreReport, SnapshotReport};
 use crate::backup::BackupReport;
 use crate::catalog::Catalog;
 use crate::digest::Digest;
 use crate::failure::{Failure, FailureKind};
 use crate::mongo::MongoError;
+use crate::mongo::ReadSoFar;
 use crate::plan::RestorePlan;
 use crate::run::{Deadline, Journal};
-use crate::verify::Checked;
+use crate::soundness::Checked;
 
 /// What is decided before the first change and holds in every invocation. It can be large, and is kept once, beside the state.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -3,14 +3,14 @@
 use serde::{Deserialize, Serialize};
 
 use super::VerifyReport;
-use super::regions::{Checked, Pace};
 use super::request::VerifyJob;
 use crate::backup::RunStatus;
+use crate::choice::{find_archive, folder_for_choice};
 use crate::failure::{Failure, FailureKind};
 use crate::open::{ArchiveFile, Source, open};
 use crate::progress::Progress;
-use crate::restore::{find_archive, folder_for_choice};
 use crate::run::{Answer, Deadline, Ended, Journal, Memory, Run, SAVED_EVERY, Unfinished, let_go, take_up};
+use crate::soundness::{Checked, Pace};
 use crate::store::{Location, Store};
 use crate::wording::count;
 

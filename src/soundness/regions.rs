@@ -7,7 +7,7 @@ use futures_util::StreamExt as _;
 use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
-use super::{VerifyReport, checked, summary};
+use super::report::{VerifyReport, checked, summary};
 use crate::archive::{Entry, Extent, Opened, Status};
 use crate::backup::RunStatus;
 use crate::digest::{Digest, Hashing};
