@@ -12,16 +12,17 @@ use super::report::{DrillFindings, DrillReport};
 use super::request::DrillJob;
 use super::scratch::Scratch;
 use crate::backup::Tools;
+use crate::choice::folder_for_choice;
 use crate::failure::Failure;
 use crate::mongo::MongoError;
 use crate::open::{Source, open};
-use crate::restore::{RestoreReport, Until, folder_for_choice, go_on as restore_on};
+use crate::restore::{RestoreReport, Until, go_on as restore_on};
 use crate::run::{
     Answer, Ended, Journal, Reports, Run, RunStatus, Unfinished, Went, let_go_after, let_go_reporting, rfc3339, since,
     take_up, take_up_kept,
 };
+use crate::soundness::{VerifyReport, check};
 use crate::store::Location;
-use crate::verify::{VerifyReport, check};
 use crate::wording::count;
 
 impl Ended for DrillReport {

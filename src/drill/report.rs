@@ -12,8 +12,8 @@ use crate::failure::Failure;
 use crate::mongo::MongoError;
 use crate::restore::{RestoreReport, Verification};
 use crate::run::rfc3339;
+use crate::soundness::VerifyReport;
 use crate::store::Location;
-use crate::verify::VerifyReport;
 use crate::wording::{count, duration, first_few, size};
 
 /// The one word at the end.

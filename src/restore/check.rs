@@ -3,11 +3,11 @@
 use std::time::Instant;
 
 use super::collections::by_source;
-use super::load::not_what_was_promised;
 use super::outcome::{Outcome, Outcomes};
 use super::work::{Restoring, Stop, hashing};
 use crate::backup::cancelled;
 use crate::catalog::Kind;
+use crate::open::not_what_was_promised;
 use crate::plan::{Method, Planned};
 use crate::run::SAVED_EVERY;
 

@@ -8,12 +8,12 @@ use tracing::Instrument as _;
 use super::counted::{Counted, Loaded};
 use super::ids::KeptIds;
 use super::insert::{Goal, cost, put};
-use super::kept::Keeper;
 use super::record::Going;
 use super::stride::Stride;
 use crate::failure::Failure;
 use crate::mongo::{MongoError, next_ended};
 use crate::open::Chunk;
+use crate::open::Keeper;
 use crate::plan::Planned;
 
 /// What is said of a worker that panicked.

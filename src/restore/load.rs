@@ -10,8 +10,6 @@ use super::counted::Loaded;
 use super::flow::LoadFlow;
 use super::ids::KeptIds;
 use super::insert::Goal;
-use super::kept::Keeper;
-use super::readback::{ReadBack, ReadSoFar, is_read_at_one_go, read_at_one_go, read_back_ids, read_back_until};
 use super::record::Going;
 use super::sample::Sample;
 use super::stride::Stride;
@@ -19,7 +17,9 @@ use super::work::{Restoring, hashing};
 use crate::digest::Digest;
 use crate::failure::Failure;
 use crate::mongo::{IdList, Order, Validation};
+use crate::mongo::{ReadBack, ReadSoFar, is_read_at_one_go, read_at_one_go, read_back_ids, read_back_until};
 use crate::open::CollectionStream;
+use crate::open::{Keeper, not_what_was_promised};
 use crate::plan::{Action, Method, Planned, Validators};
 use crate::run::{AT_LEAST_EVERY, Pool, SAVED_EVERY};
 
@@ -353,16 +353,4 @@ impl<'a> Loader<'a> {
         }
         Ok(ReadBack::Whole(sum))
     }
-}
-
-/// The archive gave something else than its manifest, or the survey of it, says.
-pub(crate) fn not_what_was_promised(read: &Digest, expected: &Digest) -> Failure {
-    Failure::new(
-        crate::failure::FailureKind::ArchiveDamaged,
-        format!(
-            "the archive gave {} documents with the digest {read}, its manifest says {} with {expected}",
-            read.documents(),
-            expected.documents(),
-        ),
-    )
 }

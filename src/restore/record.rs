@@ -19,13 +19,13 @@ use serde::{Deserialize, Serialize};
 
 use super::counted::Loaded;
 use super::outcome::Outcome;
-use super::readback::ReadSoFar;
 use super::report::{RestoreReport, SnapshotReport};
 use crate::backup::BackupReport;
 use crate::catalog::Catalog;
 use crate::digest::Digest;
 use crate::failure::{Failure, FailureKind};
 use crate::mongo::MongoError;
+use crate::mongo::ReadSoFar;
 use crate::plan::RestorePlan;
 use crate::run::{Deadline, Journal, Left, Tracked, unusable_because};
 

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::counted::Loaded;
 use super::create::drop_collection;
-use super::load::{is_repeatable, not_what_was_promised};
+use super::load::is_repeatable;
 use super::record::{Going, Record, Share, Stretch};
 use super::request::RestoreJob;
 use super::work;
@@ -17,6 +17,7 @@ use crate::archive::Entry;
 use crate::backup::Tools;
 use crate::catalog::Kind;
 use crate::failure::{Failure, FailureKind};
+use crate::open::not_what_was_promised;
 use crate::plan::{Action, Method, Planned, RestorePlan};
 use crate::run::{Left, Run};
 use crate::store::Location;

@@ -8,7 +8,7 @@ use super::sample::SampleHashes;
 use super::work::Restoring;
 use crate::catalog::{Catalog, Collection, Definition, Kind};
 use crate::failure::Failure;
-use crate::plan::{Action, Diff, Planned};
+use crate::plan::{Action, Diff, Planned, without_own};
 
 /// Compares what is there with what was to be there.
 ///
@@ -233,13 +233,4 @@ fn expected_options(planned: &Planned, expiry: Expiry) -> Definition {
         Expiry::Begun => planned.options.clone(),
         Expiry::ToCome => without_expiry(&planned.options),
     }
-}
-
-/// Indexes without those that come with a collection.
-pub(crate) fn without_own(indexes: &[Definition]) -> Vec<Definition> {
-    indexes
-        .iter()
-        .filter(|index| index.get_str("name") != Some("_id_") && index.get_bool("clustered") != Some(true))
-        .cloned()
-        .collect()
 }

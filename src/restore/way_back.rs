@@ -7,19 +7,17 @@ use serde_json::json;
 use super::prepare::Prepared;
 use super::record::Record;
 use super::report::SnapshotReport;
-use super::request::{ArchiveChoice, RestoreJob, WayBack};
+use super::request::{RestoreJob, WayBack};
 use super::work::Stop;
 use crate::backup::{BackupAnswer, BackupJob, BackupReport, ConsistencyDemand, Tools, backup, backup_run};
 use crate::catalog::{Collection, Selection};
+use crate::choice::{folder_for, folder_for_choice};
 use crate::failure::{Failure, FailureKind};
 use crate::open::open;
 use crate::plan::INTERNAL_PREFIX;
 use crate::run::{Run, RunStatus, Went};
+use crate::soundness::{VerifyReport, check};
 use crate::store::Location;
-use crate::verify::{VerifyReport, check};
-
-/// The folder of snapshots, beside the archives.
-const FOLDER: &str = "pre-restore";
 
 /// Backs the target up, unless that was waived or there is nothing in it, and reads the archive that came of it from end to end: a way back that is
 /// found to be damaged when it is needed is none. Both take as many invocations as they need.
@@ -172,29 +170,4 @@ impl RestoreJob {
             _ => folder_for_choice(&self.archive),
         }
     }
-}
-
-/// Where what a restore writes goes, if nothing is said: `pre-restore/` beside the archive, and not one within another.
-pub(crate) fn folder_for(archive: &Location) -> Location {
-    let beside = archive.parent();
-    match beside.file_name() == FOLDER || ends_in_folder(&beside) {
-        true => beside,
-        false => beside.join(FOLDER),
-    }
-}
-
-/// The same for an archive that is still to be looked for.
-///
-/// # Errors
-/// Where that is no place.
-pub(crate) fn folder_for_choice(choice: &ArchiveChoice) -> Result<Location, Failure> {
-    Ok(match choice {
-        ArchiveChoice::At(archive) => folder_for(&archive.parse()?),
-        ArchiveChoice::Latest { latest } => folder_for(&latest.parse::<Location>()?.join("archive")),
-    })
-}
-
-/// An S3 folder's key ends in a slash.
-fn ends_in_folder(location: &Location) -> bool {
-    matches!(location, Location::S3 { key, .. } if key.trim_end_matches('/').rsplit('/').next() == Some(FOLDER))
 }

@@ -1,9 +1,12 @@
 //! Runs that a person names: `--run nightly`. The same name again goes on with what was begun under it, and begins anew where that is at its end.
 //!
 //! An event brings the time of its run along, by which its state is found; a command that is given again does not. So what was begun under a name is written down in one object beside the
-//! states: which run it is. It is believed only where that run has left a state. One that has none was never begun, or is at its end, and what it came to must not be taken for the next one's.
+//! states: which run it is. It is believed only where that run has left a state. One that has none was never begun, or is at its end, and what it came to must not be taken for the next one's:
+//! so the run's id is the name and something of its own, for two of one name may begin within a second.
 
 use bytes::Bytes;
+
+use serde::{Deserialize, Serialize};
 
 use super::identity::{IN_PROGRESS, Run};
 use super::journal::Journal;
@@ -15,13 +18,30 @@ use crate::store::{Location, Store, StoreError};
 /// How often somebody else may be faster.
 const TRIES: u32 = 5;
 
+/// What the object says.
+#[derive(Debug, Serialize, Deserialize)]
+struct NameGiven {
+    name: String,
+    run: Run,
+}
+
 /// A run under its name.
 #[derive(Clone, Debug)]
 pub struct Named {
     /// The run.
     pub run: Run,
+    name: String,
     store: Store,
     folder: Location,
+}
+
+impl NameGiven {
+    fn anew(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            run: Run::now(format!("{name}/{}", Run::nameless().id)),
+        }
+    }
 }
 
 impl Named {
@@ -30,21 +50,25 @@ impl Named {
     /// # Errors
     /// [`FailureKind::InvalidRequest`] where the name is empty; [`FailureKind::StoreDenied`] where nothing can be kept there; what the store answered.
     pub async fn find(store: &Store, folder: &Location, name: &str) -> Result<Self, Failure> {
+        if name.is_empty() {
+            return Err(Failure::invalid(
+                "--run: the name is empty; give the run one of its own",
+            ));
+        }
         for _ in 0..TRIES {
             let location = place_of(folder, name);
             let known = store.load(&location).await?;
             let etag = known.as_ref().map(|(_, etag)| etag.clone());
-            let begun = known.and_then(|(text, _)| serde_json::from_slice::<Run>(&text).ok());
-            if let Some(run) = begun.filter(|run| run.id == name)
-                && left_something(store, &run.folder(folder)?).await?
+            let given = known.and_then(|(text, _)| serde_json::from_slice::<NameGiven>(&text).ok());
+            if let Some(given) = given.filter(|given| given.name == name)
+                && left_something(store, &given.run.folder(folder)?).await?
             {
-                return Ok(Self::of(run, store, folder));
+                return Ok(Self::of(given, store, folder));
             }
-            let run = Run::now(name);
-            run.due()?;
-            let text = serde_json::to_vec(&run).expect("a run has text keys only");
+            let given = NameGiven::anew(name);
+            let text = serde_json::to_vec(&given).expect("it has text keys only");
             match store.swap(&location, Bytes::from(text), etag.as_deref()).await {
-                Ok(_) => return Ok(Self::of(run, store, folder)),
+                Ok(_) => return Ok(Self::of(given, store, folder)),
                 Err(StoreError::Exists(_) | StoreError::NotFound(_)) => {}
                 Err(error) => return Err(error.into()),
             }
@@ -55,9 +79,10 @@ impl Named {
         ))
     }
 
-    fn of(run: Run, store: &Store, folder: &Location) -> Self {
+    fn of(NameGiven { name, run }: NameGiven, store: &Store, folder: &Location) -> Self {
         Self {
             run,
+            name,
             store: store.clone(),
             folder: folder.clone(),
         }
@@ -72,7 +97,7 @@ impl Named {
 
     async fn forget_if_ended(&self) -> Result<(), Failure> {
         if !left_something(&self.store, &self.run.folder(&self.folder)?).await? {
-            self.store.remove(&place_of(&self.folder, &self.run.id)).await?;
+            self.store.remove(&place_of(&self.folder, &self.name)).await?;
             // Other runs may have theirs there.
             let _ = self.store.remove_folder(&self.folder.join(IN_PROGRESS)).await;
         }
@@ -123,11 +148,10 @@ mod tests {
 
     /// A name that was given to a run of long ago.
     async fn begun_long_ago(folder: &Location, name: &str) -> Run {
-        let run = Run {
-            id: name.to_owned(),
-            time: "2026-01-02T03:04:05Z".to_owned(),
-        };
-        let text = serde_json::to_vec(&run).expect("JSON");
+        let mut given = NameGiven::anew(name);
+        given.run.time = "2026-01-02T03:04:05Z".to_owned();
+        let run = given.run.clone();
+        let text = serde_json::to_vec(&given).expect("JSON");
         let save = Store::new().save(&place_of(folder, name), Bytes::from(text)).await;
         save.expect("saved");
         run
@@ -152,6 +176,17 @@ mod tests {
         journal(&folder, &first).await.end().await;
         assert_ne!(find(&folder, "nightly").await.run, first, "it is at its end");
         Named::find(&Store::new(), &folder, "").await.expect_err("no name");
+    }
+
+    /// Both were known by the name and the second, so that the second one was answered with what the first had come to.
+    #[tokio::test]
+    async fn two_runs_of_one_name_within_a_second_are_two() {
+        let scratch = tempfile::tempdir().expect("a folder");
+        let folder = Location::Local(scratch.path().to_owned());
+        let first = find(&folder, "nightly").await;
+        let run = first.run.clone();
+        first.let_go().await;
+        assert_ne!(find(&folder, "nightly").await.run.id, run.id);
     }
 
     #[tokio::test]

@@ -3,15 +3,13 @@
 use serde::{Deserialize, Serialize};
 
 use super::VerifyReport;
-use super::regions::Checked;
 use super::request::VerifyJob;
+use crate::choice::{find_archive, folder_for_choice};
 use crate::failure::{Failure, FailureKind};
 use crate::open::{ArchiveFile, Source, open};
 use crate::progress::Progress;
-use crate::restore::{find_archive, folder_for_choice};
-use crate::run::{
-    Answer, Deadline, Ended, Journal, Left, Memory, Run, RunStatus, SAVED_EVERY, Unfinished, Went, let_go, take_up,
-};
+use crate::run::{Answer, Deadline, Ended, Journal, Left, Memory, Run, RunStatus, Unfinished, Went, let_go, take_up};
+use crate::soundness::check;
 use crate::store::{Location, Store};
 use crate::wording::count;
 
@@ -34,9 +32,6 @@ impl Ended for VerifyReport {
         &self.summary
     }
 }
-
-/// The name of the step.
-const CHECK: &str = "check";
 
 /// What is decided once.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -108,26 +103,6 @@ async fn go_on(
             Answer::Unfinished(paused)
         }
     })
-}
-
-/// The step: checks what is left of an archive; or says how many segments were checked, where the time was up.
-///
-/// # Errors
-/// Where the journal cannot be written. What is wrong with the archive is in the report.
-pub(crate) async fn check(
-    file: &ArchiveFile,
-    progress: &Progress,
-    deadline: Deadline,
-    journal: &Journal,
-) -> Result<Went<u64, VerifyReport>, Failure> {
-    let mut checked = journal.found(CHECK)?.unwrap_or_else(|| Checked::nothing_of(file));
-    while checked.go_on(file, progress, deadline.or_in(SAVED_EVERY)).await == Went::Paused(()) {
-        journal.write(CHECK, &checked, &[]).await?;
-        if journal.must_pause(deadline) {
-            return Ok(Went::Paused(checked.segments()));
-        }
-    }
-    Ok(Went::Done(checked.report(file)))
 }
 
 impl VerifyHead {

@@ -51,7 +51,6 @@ async fn a_backup_that_was_ended_goes_on_under_its_name() {
         let ended = disturbed(&shell, &hold, &command, signal).await;
         assert!(ended == code || ended == Some(0), "{signal:?}: {ended:?}");
         let begun = names_of_runs(&shell, "to");
-        let shell = shell.set("MONGO_URI", &shared_replica_set().uri());
         let report = shell.json(0, &command);
         assert_eq!(report["status"], "complete", "{report}");
         assert_eq!(report["totals"]["documents"], 70, "{report}");

@@ -7,7 +7,7 @@ use futures_util::StreamExt as _;
 use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
-use super::{VerifyReport, checked, summary};
+use super::report::{VerifyReport, checked, summary};
 use crate::archive::{Entry, Extent, Opened, Status};
 use crate::backup::RunStatus;
 use crate::digest::{Digest, Hashing};
@@ -19,7 +19,7 @@ use crate::wording::abandoned;
 
 /// How far the check of an archive has come.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Checked {
+pub(crate) struct Checked {
     /// What was found so far; its status and its summary come last.
     report: VerifyReport,
     /// Whether the first entry was.
@@ -42,7 +42,7 @@ struct Open {
 
 impl Checked {
     /// Nothing yet.
-    pub(super) fn nothing_of(file: &ArchiveFile) -> Self {
+    pub(crate) fn nothing_of(file: &ArchiveFile) -> Self {
         Self {
             report: VerifyReport {
                 status: RunStatus::Complete,
@@ -60,12 +60,12 @@ impl Checked {
     }
 
     /// How many segments were read.
-    pub(super) fn segments(&self) -> u64 {
+    pub(crate) fn segments(&self) -> u64 {
         self.report.segments
     }
 
     /// Checks what is left, until it is time to pause. One region at least, or it would never come to its end.
-    pub(super) async fn go_on(&mut self, file: &ArchiveFile, progress: &Progress, until: Deadline) -> Went {
+    pub(crate) async fn go_on(&mut self, file: &ArchiveFile, progress: &Progress, until: Deadline) -> Went {
         match &file.form {
             Form::Native(opened) => self.regions(file, opened, progress, until).await,
             // The survey that opened it has read all of it.
@@ -81,7 +81,7 @@ impl Checked {
     }
 
     /// The verdict, when all is checked.
-    pub(super) fn report(mut self, file: &ArchiveFile) -> VerifyReport {
+    pub(crate) fn report(mut self, file: &ArchiveFile) -> VerifyReport {
         let report = &mut self.report;
         let sound = report.damaged.is_empty() && report.collections.iter().all(|collection| collection.equal);
         report.status = match (sound, file.status()) {

@@ -7,11 +7,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::{Batch, Batches, IdList, Mongo, MongoError, Position, Scan, ScanOrder, Trail, next_ended, patiently};
 use crate::catalog::Topology;
 use crate::digest::{Digest, DocumentHasher, Hashing};
-use crate::mongo::{
-    Batch, Batches, IdList, Mongo, MongoError, Position, Scan, ScanOrder, Trail, next_ended, patiently,
-};
 
 /// How many replies are hashed while the next is asked for. Hashing is far quicker than any server.
 const IN_HAND: usize = 1;
@@ -21,7 +19,7 @@ const READ_AT_ONE_GO: u64 = 16 << 20;
 /// How far a collection has been read back.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum ReadSoFar {
+pub(crate) enum ReadSoFar {
     /// Not at all.
     #[default]
     Nothing,
@@ -33,7 +31,7 @@ pub(super) enum ReadSoFar {
 
 /// How a reading ended.
 #[derive(Debug)]
-pub(super) enum ReadBack {
+pub(crate) enum ReadBack {
     /// All of it was read.
     Whole(Digest),
     /// It is to go on there.
@@ -73,11 +71,11 @@ pub async fn read_back(
 }
 
 /// Whether a collection of so many bytes is read without places to go on from.
-pub(super) fn is_read_at_one_go(hashing: Hashing, bytes: u64) -> bool {
+pub(crate) fn is_read_at_one_go(hashing: Hashing, bytes: u64) -> bool {
     hashing == Hashing::SortedFields || bytes < READ_AT_ONE_GO
 }
 
-pub(super) async fn read_at_one_go(
+pub(crate) async fn read_at_one_go(
     mongo: &Mongo,
     (database, collection): (&str, &str),
     (hashing, average): (Hashing, u64),
@@ -94,7 +92,7 @@ pub(super) async fn read_at_one_go(
 ///
 /// # Errors
 /// What the server answered.
-pub(super) async fn read_back_until(
+pub(crate) async fn read_back_until(
     mongo: &Mongo,
     name: (&str, &str),
     (hashing, average): (Hashing, u64),
@@ -210,7 +208,7 @@ impl BackReading {
 ///
 /// # Errors
 /// What the server answered.
-pub(super) async fn read_back_ids(
+pub(crate) async fn read_back_ids(
     mongo: &Mongo,
     (database, collection): (&str, &str),
     (ids, average): (&IdList, u64),
