@@ -79,15 +79,7 @@ pub async fn cat(
     out: &mut (impl AsyncWrite + Unpin),
 ) -> Result<u64, Failure> {
     let file = open(store, source, memory).await?;
-    let location = &file.object.location;
-    let contents = file.contents();
-    if !contents.collections.iter().any(|saved| saved.name == collection) {
-        let names: Vec<&str> = contents.collections.iter().map(|saved| saved.name.as_str()).collect();
-        return Err(Failure::invalid(format!(
-            "{location} has no collection {collection:?}; it has: {}",
-            names.join(", ")
-        )));
-    }
+    file.must_have(collection)?;
     let mut streams = file.documents(vec![(collection.to_owned(), Hashing::Raw)]);
     let mut encoder = Encoder::new(Style::Compact);
     let (mut text, mut documents) = (Vec::new(), 0);

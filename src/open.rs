@@ -8,6 +8,7 @@
 
 mod budget;
 mod chunk;
+mod collection;
 mod file;
 mod foreign;
 mod kept;
@@ -33,6 +34,7 @@ use crate::store::{Location, Object, Store};
 
 pub(crate) use budget::{room, room_for};
 pub use chunk::Chunk;
+pub use collection::RawDocuments;
 pub use file::{ArchiveFile, Form};
 pub(crate) use kept::Keeper;
 pub use stream::CollectionStream;
