@@ -10,6 +10,35 @@
 //! ```
 //!
 //! [`archive::format`] is the specification of what is written.
+//!
+//! # A backup
+//!
+//! ```no_run
+#![doc = include_str!("../examples/backup.rs")]
+//! ```
+//!
+//! # A restore
+//!
+//! ```no_run
+#![doc = include_str!("../examples/restore.rs")]
+//! ```
+//!
+//! # One collection of an archive, without a database
+//!
+//! ```no_run
+//! use futures_util::TryStreamExt as _;
+//! use mongotar::{failure::Failure, open::open, run::Memory, store::Store};
+//!
+//! # async fn of_an_archive() -> Result<(), Failure> {
+//! let location = "s3://backups/shop/backup_20261121_020000.tar.zst".parse()?;
+//! let archive = open(&Store::new(), &location, Memory::default()).await?;
+//! let mut orders = archive.collection("orders")?;
+//! while let Some(order) = orders.try_next().await? {
+//!     println!("{order:?}");
+//! }
+//! # Ok(())
+//! # }
+//! ```
 
 #![warn(missing_docs, unreachable_pub, missing_debug_implementations)]
 #![forbid(unsafe_code)]

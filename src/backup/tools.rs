@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use crate::failure::{Failure, FailureKind};
-use crate::mongo::Mongo;
+use crate::mongo::{Mongo, MongoUri};
 use crate::progress::Progress;
 use crate::run::{Deadline, Memory};
 use crate::store::{Location, Store, StoreError, Upload, UploadState};
@@ -33,6 +33,21 @@ pub struct Tools {
 }
 
 impl Tools {
+    /// Connects to a deployment. All else is as usual: S3 as the environment configures it, and no deadline.
+    ///
+    /// # Errors
+    /// As [`Mongo::connect`].
+    pub async fn connect(uri: &str) -> Result<Self, Failure> {
+        Ok(Self {
+            mongo: Mongo::connect(&MongoUri::new(uri)).await?,
+            store: Store::new(),
+            progress: Arc::default(),
+            cancel: CancellationToken::new(),
+            deadline: Deadline::never(),
+            memory: Memory::default(),
+        })
+    }
+
     /// Begins an upload that keeps to its share of the memory.
     pub(super) async fn upload(&self, store: &Store, location: &Location) -> Result<Upload, StoreError> {
         let upload = store.upload(location, PARTS_IN_FLIGHT).await?;

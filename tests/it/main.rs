@@ -15,6 +15,7 @@ mod foreign;
 mod futures;
 mod handlers;
 mod infra;
+mod library;
 mod reliability;
 mod restore;
 #[path = "../rig/mod.rs"]
