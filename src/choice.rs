@@ -45,7 +45,7 @@ pub(crate) async fn find_archive(choice: &ArchiveChoice, store: &Store) -> Resul
 }
 
 /// Where what a restore writes goes, if nothing is said: `pre-restore/` beside the archive, and not one within another.
-pub(crate) fn folder_for(archive: &Location) -> Location {
+pub fn folder_for(archive: &Location) -> Location {
     let beside = archive.parent();
     match beside.file_name() == FOLDER || ends_in_folder(&beside) {
         true => beside,

@@ -221,7 +221,7 @@ pub(crate) fn read_request<T: DeserializeOwned>(event: Value, what: &str) -> Res
 ///
 /// # Errors
 /// [`FailureKind::InvalidRequest`] where it is no text.
-pub(crate) fn read_action(event: Value) -> Result<(Option<String>, Value), Failure> {
+pub fn read_action(event: Value) -> Result<(Option<String>, Value), Failure> {
     check_request(&event)?;
     let mut request = request_in(event);
     match request.as_object_mut().and_then(|fields| fields.remove("action")) {

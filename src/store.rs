@@ -23,7 +23,7 @@ use bytes::Bytes;
 use tokio::sync::OnceCell;
 
 pub use error::StoreError;
-pub(crate) use local::unfinished;
+pub use local::Replacement;
 pub use location::{Location, LocationError};
 pub use object::Object;
 pub use stream::Stream;

@@ -41,7 +41,7 @@ fn command(arguments: &[&str]) -> Command {
 /// What a child does.
 pub fn run(arguments: &[String]) -> ExitCode {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let runtime = mongotar::runtime::runtime().expect("a runtime");
+    let runtime = mongotar_shell::runtime::runtime().expect("a runtime");
     runtime.block_on(async {
         match arguments[..] {
             ["backup", uri, database, payload, compression] => back_up(uri, database, payload, compression).await,

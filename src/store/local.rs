@@ -1,7 +1,8 @@
 //! Local folders: written under a temporary name beside the goal, synced, then linked to the name, which fails where the name is taken.
 
+mod replacement;
 pub(super) mod state;
-pub(crate) mod unfinished;
+mod unfinished;
 mod writeback;
 
 use std::fs::{self, File};
@@ -13,6 +14,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::task::spawn_blocking;
 
+pub use self::replacement::Replacement;
 use self::writeback::Writeback;
 use super::receipt::Receipt;
 use super::{Location, Object, StoreError};

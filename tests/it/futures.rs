@@ -7,13 +7,13 @@ use mongotar::backup::{abort_run, backup, backup_run, backup_several, compose, j
 use mongotar::config::Environment;
 use mongotar::drill::{drill, drill_run};
 use mongotar::inspect::{cat, list, show};
-use mongotar::lambda::Function;
 use mongotar::open::open;
 use mongotar::restore::{begin, carry_out, finish, load, prepare, restore_run};
 use mongotar::run::Memory;
 use mongotar::secrets::Secrets;
 use mongotar::store::{Location, Store, Upload};
 use mongotar::verify::{against, verify, verify_run};
+use mongotar_shell::lambda::Function;
 use serde_json::json;
 
 use crate::{rig, support};

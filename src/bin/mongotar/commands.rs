@@ -7,7 +7,6 @@ use mongotar::backup::{BackupOrder, DatabaseChoice, RunStatus, Tools, backup, ba
 use mongotar::catalog::Selection;
 use mongotar::choice::ArchiveChoice;
 use mongotar::config::Environment;
-use mongotar::counts::Counts;
 use mongotar::drill::{drill, drill_run};
 use mongotar::failure::{Failure, FailureKind};
 use mongotar::mongo::{Mongo, MongoUri};
@@ -20,6 +19,7 @@ use mongotar::secrets::Secrets;
 use mongotar::store::{Location, Store};
 use mongotar::verify::{AgainstJob, VerifyJob, verify_run};
 use mongotar::{inspect, verify};
+use mongotar_shell::counts::Counts;
 use tokio_util::sync::CancellationToken;
 
 use crate::arguments::{

@@ -1,7 +1,8 @@
 //! Where results go: the report to standard output, and its counts to a file or, in the report's place, to standard output.
 
-use mongotar::counts::{Counts, CountsFile};
 use mongotar::failure::Failure;
+use mongotar::store::Replacement;
+use mongotar_shell::counts::Counts;
 use serde::Serialize;
 
 use crate::arguments::CountsTo;
@@ -13,7 +14,7 @@ pub enum Output {
     /// The report alone, as JSON or text.
     Report { json: bool },
     /// The report, and the counts in a file.
-    File { json: bool, file: CountsFile },
+    File { json: bool, file: Replacement },
     /// The counts on standard output, the report as text on standard error.
     Counts,
 }
@@ -29,7 +30,7 @@ impl Output {
             Some("-") => Ok(Self::Counts),
             Some(path) => Ok(Self::File {
                 json,
-                file: CountsFile::begin(path)?,
+                file: Replacement::begin(path, "the counts")?,
             }),
         }
     }
@@ -50,7 +51,7 @@ pub async fn counted<T: Serialize>(
         }
         (Output::File { json, file }, Ok(report)) => {
             // The report is printed in any case: it says what was done.
-            let written = file.finish(&counts(&report));
+            let written = file.finish(counts(&report).to_csv().as_bytes());
             print(json, &report, text)?;
             written.map(|()| report)
         }

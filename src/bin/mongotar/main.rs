@@ -22,8 +22,8 @@ use clap::Parser as _;
 use mongotar::failure::{Failure, FailureKind};
 
 fn main() -> ExitCode {
-    mongotar::runtime::with_one_arena();
-    mongotar::logging::hide_in_panics();
+    mongotar_shell::runtime::with_one_arena();
+    mongotar_shell::logging::hide_in_panics();
     if let Err(failure) = misplaced::check(std::env::args_os()) {
         return failed::failure(&failure, failed::wants_json());
     }
@@ -41,9 +41,9 @@ fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Err(error) if !error.not_found() => return Err(failed::dotenv(&error)),
         _ => {}
     }
-    let layer = tracing_subscriber::fmt::layer().with_writer(mongotar::logging::Hiding(std::io::stderr));
-    mongotar::logging::start(layer, "warn", &[]);
-    let runtime = mongotar::runtime::runtime()
+    let layer = tracing_subscriber::fmt::layer().with_writer(mongotar_shell::logging::Hiding(std::io::stderr));
+    mongotar_shell::logging::start(layer, "warn", &[]);
+    let runtime = mongotar_shell::runtime::runtime()
         .map_err(|error| Failure::new(FailureKind::Store, format!("the runtime cannot start: {error}")))?;
     let ended = runtime.block_on(Box::pin(commands::run(arguments)));
     // A thread that still waits for an answer at the terminal must not keep an interrupted run from ending, and a task that finds another one gone while the runtime ends would panic: so the

@@ -3,9 +3,9 @@
 use bson::doc;
 use mongotar::archive::ArchiveName;
 use mongotar::backup::{BackupRequest, Retention};
-use mongotar::lambda::RestoreEvent;
 use mongotar::restore::RestoreRequest;
 use mongotar::run::Memory;
+use mongotar_shell::lambda::RestoreEvent;
 use serde_json::{Value, json};
 
 use super::{BACKUP, answer, names, scheduled_event, shop, text};

@@ -4,13 +4,13 @@ use lambda_runtime::Diagnostic;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::backup::{BackupAnswer, BackupJob, LaneReport, LanesReport, RunStatus, SeveralReport};
-use crate::drill::DrillReport;
-use crate::failure::Failure;
-use crate::restore::{LoadReport, LoadsReport, RestoreReport};
-use crate::run::Answer;
-use crate::store::Location;
-use crate::verify::VerifyReport;
+use mongotar::backup::{BackupAnswer, BackupJob, LaneReport, LanesReport, RunStatus, SeveralReport};
+use mongotar::drill::DrillReport;
+use mongotar::failure::Failure;
+use mongotar::restore::{LoadReport, LoadsReport, RestoreReport};
+use mongotar::run::Answer;
+use mongotar::store::Location;
+use mongotar::verify::VerifyReport;
 
 /// What the backup function answers.
 #[derive(Debug, Serialize)]
@@ -75,12 +75,10 @@ pub enum Restored {
 }
 
 /// What Lambda shows of a failure: `error_type` is the failure's kind.
-impl From<Failure> for Diagnostic {
-    fn from(failure: Failure) -> Self {
-        Self {
-            error_type: failure.kind.to_string(),
-            error_message: failure.message,
-        }
+pub(super) fn diagnostic(failure: Failure) -> Diagnostic {
+    Diagnostic {
+        error_type: failure.kind.to_string(),
+        error_message: failure.message,
     }
 }
 

@@ -7,13 +7,13 @@
 use serde_json::{Map, Value, json};
 use time::OffsetDateTime;
 
-use crate::backup::{BackupReport, RunStatus};
-use crate::drill::{DrillReport, DrillVerdict};
-use crate::restore::RestoreReport;
-use crate::verify::VerifyReport;
+use mongotar::backup::{BackupReport, RunStatus};
+use mongotar::drill::{DrillReport, DrillVerdict};
+use mongotar::restore::RestoreReport;
+use mongotar::verify::VerifyReport;
 
 /// Where CloudWatch shows them.
-pub const NAMESPACE: &str = "mongotar";
+const NAMESPACE: &str = "mongotar";
 /// How long a dimension's value may be.
 const LONGEST_DIMENSION: usize = 1024;
 

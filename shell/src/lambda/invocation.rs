@@ -13,15 +13,15 @@ use time::OffsetDateTime;
 use time::macros::format_description;
 use tracing::Instrument as _;
 
-use crate::backup::{BackupAnswer, DatabaseReport, Retention, RunStatus};
-use crate::choice::folder_for;
-use crate::config::Environment;
-use crate::failure::Failure;
-use crate::hidden::{hidden, holds_one, misplaced};
 use crate::metrics::{Metric, Metrics, flag};
-use crate::run::{Answer, Unfinished};
-use crate::run::{Deadline, Run};
-use crate::store::{Location, Store, Tags};
+use mongotar::backup::{BackupAnswer, DatabaseReport, Retention, RunStatus};
+use mongotar::choice::folder_for;
+use mongotar::config::Environment;
+use mongotar::failure::Failure;
+use mongotar::hidden::{hidden, holds_one, misplaced};
+use mongotar::run::{Answer, Unfinished};
+use mongotar::run::{Deadline, Run};
+use mongotar::store::{Location, Store, Tags};
 
 use super::answers::{BackedUp, Restored, as_json};
 use super::carrier::{Place, fit};

@@ -7,10 +7,10 @@
 use serde_json::Value;
 use tokio::sync::Mutex;
 
-use crate::config::Environment;
-use crate::failure::{Failure, FailureKind};
-use crate::mongo::{Mongo, code};
-use crate::secrets::Secrets;
+use mongotar::config::Environment;
+use mongotar::failure::{Failure, FailureKind};
+use mongotar::mongo::{Mongo, code};
+use mongotar::secrets::Secrets;
 
 #[derive(Debug, Default)]
 pub(super) struct Connection {

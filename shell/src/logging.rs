@@ -11,7 +11,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry::Registry;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-use crate::hidden::{hidden, hidden_line, holds_one};
+use mongotar::hidden::{hidden, hidden_line, holds_one};
 
 /// The variable that says which lines are wanted.
 pub const VARIABLE: &str = "MONGOTAR_LOG";

@@ -6,7 +6,7 @@
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use crate::store::{Location, Store, StoreError, Tags};
+use mongotar::store::{Location, Store, StoreError, Tags};
 
 /// The longest answer, in bytes. What Step Functions adds on the way needs room too.
 const LIMIT: usize = 200_000;

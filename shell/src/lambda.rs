@@ -12,25 +12,26 @@ use lambda_runtime::{Error, LambdaEvent, service_fn};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use crate::backup::{
-    BackupAnswer, BackupRequest, DatabaseChoice, PlanAnswer, Tools, abort_run, backup_run, backup_several, compose,
-    jobs, lane, plan_lanes,
-};
-use crate::config::{Environment, read_action};
-use crate::drill::{DrillReport, DrillRequest, drill_run};
-use crate::failure::Failure;
 use crate::logging;
-use crate::progress::Progress;
-use crate::restore::{Begun, RestoreJob, RestoreReport, RestoreRequest, begin, finish, load, prepare, restore_run};
-use crate::run::Answer;
-use crate::run::{Deadline, Run};
 use crate::runtime::runtime;
-use crate::store::Store;
-use crate::verify::{VerifyReport, VerifyRequest, verify_run};
 use connection::Connection;
 use event::has_no_dry_run;
 use invocation::Invocation;
+use mongotar::backup::{
+    BackupAnswer, BackupRequest, DatabaseChoice, PlanAnswer, Tools, abort_run, backup_run, backup_several, compose,
+    jobs, lane, plan_lanes,
+};
+use mongotar::config::{Environment, read_action};
+use mongotar::drill::{DrillReport, DrillRequest, drill_run};
+use mongotar::failure::Failure;
+use mongotar::progress::Progress;
+use mongotar::restore::{Begun, RestoreJob, RestoreReport, RestoreRequest, begin, finish, load, prepare, restore_run};
+use mongotar::run::Answer;
+use mongotar::run::{Deadline, Run};
+use mongotar::store::Store;
+use mongotar::verify::{VerifyReport, VerifyRequest, verify_run};
 
+use answers::diagnostic;
 pub use answers::{BackedUp, Listed, ListedDatabase, Restored};
 pub use carrier::Place;
 pub use event::RestoreEvent;
@@ -65,7 +66,11 @@ where
 {
     runtime()?.block_on(async {
         let function = Arc::new(Function::start().await);
-        lambda_runtime::run(service_fn(|event| answer(Arc::clone(&function), event))).await
+        let answered = |event| {
+            let answered = answer(Arc::clone(&function), event);
+            async { answered.await.map_err(diagnostic) }
+        };
+        lambda_runtime::run(service_fn(answered)).await
     })
 }
 

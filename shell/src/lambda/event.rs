@@ -2,11 +2,11 @@
 
 use serde_json::Value;
 
-use crate::config::read_action;
-use crate::drill::DrillRequest;
-use crate::failure::Failure;
-use crate::restore::RestoreRequest;
-use crate::verify::VerifyRequest;
+use mongotar::config::read_action;
+use mongotar::drill::DrillRequest;
+use mongotar::failure::Failure;
+use mongotar::restore::RestoreRequest;
+use mongotar::verify::VerifyRequest;
 
 /// What the restore function is asked for: `"action"` says which, and `restore` is meant where it is left out.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,7 +31,7 @@ impl RestoreEvent {
     /// Reads an event: a request, or an EventBridge event whose `detail` is one. Its `dry_run` is decided here: no other event than [`Self::Plan`] has it.
     ///
     /// # Errors
-    /// [`InvalidRequest`](crate::failure::FailureKind::InvalidRequest), with the name of the field or action that is not known.
+    /// [`InvalidRequest`](mongotar::failure::FailureKind::InvalidRequest), with the name of the field or action that is not known.
     pub fn read(event: Value) -> Result<Self, Failure> {
         let (action, event) = read_action(event)?;
         let planned_or = |meant: fn(RestoreRequest) -> Self, event| {

@@ -2,31 +2,20 @@
 //!
 //! A field is empty where the operation does not know it: a backup has no second side, a view has no documents. Names are written as they are, quoted where the
 //! CSV rules ask for it; a spreadsheet that takes a name such as `=1+1` for a formula must be told not to.
-//!
-//! The file appears at once and whole: it is written under a temporary name beside its own, and renamed. It is begun before the operation, so that a folder that
-//! cannot be written to does not show itself after an hour's work.
 
 use std::fmt::Write as _;
-use std::fs::{self, File};
-use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
 
-use crate::archive::SavedStatus;
-use crate::backup::BackupReport;
-use crate::catalog::Kind;
-use crate::digest::Sum;
-use crate::failure::{Failure, FailureKind};
-use crate::plan::Action;
-use crate::restore::RestoreReport;
-use crate::store::unfinished;
-use crate::verify::{AgainstReport, Comparison, VerifyReport};
+use mongotar::archive::SavedStatus;
+use mongotar::backup::BackupReport;
+use mongotar::catalog::Kind;
+use mongotar::digest::Sum;
+use mongotar::plan::Action;
+use mongotar::restore::RestoreReport;
+use mongotar::verify::{AgainstReport, Comparison, VerifyReport};
 
 /// The first line.
 const HEADER: &str =
     "collection,kind,archive_documents,database_documents,archive_digest,database_digest,equal,bytes\r\n";
-
-/// Who may read it, as far as the process's mask allows.
-const MODE: u32 = 0o666;
 
 /// The rows of one operation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -144,68 +133,6 @@ fn quoted(text: &str) -> String {
     }
 }
 
-/// A file of counts that is still to be written.
-#[derive(Debug)]
-pub struct CountsFile {
-    goal: PathBuf,
-    temporary: PathBuf,
-    file: File,
-}
-
-impl CountsFile {
-    /// Makes sure that the file can be written, and changes nothing at its name yet.
-    ///
-    /// # Errors
-    /// [`FailureKind::InvalidRequest`] where the folder is not there or not writable, or something else than a file has the name.
-    pub fn begin(path: &str) -> Result<Self, Failure> {
-        let refused = |reason: String| Failure::invalid(format!("the counts cannot be written to {path:?}: {reason}"));
-        // A link stays one: what it points to is replaced.
-        let goal = fs::canonicalize(path).unwrap_or_else(|_| PathBuf::from(path));
-        if fs::metadata(&goal).is_ok_and(|found| !found.is_file()) {
-            return Err(refused(
-                "it is there, and is no regular file (use - for standard output)".to_owned(),
-            ));
-        }
-        let Some(name) = goal.file_name() else {
-            return Err(refused("it is not the name of a file".to_owned()));
-        };
-        let temporary = goal.with_file_name(unfinished::own_name(&name.to_string_lossy()));
-        unfinished::sweep(temporary.parent().unwrap_or(Path::new(".")));
-        let file = unfinished::create(&temporary, MODE).map_err(|error| refused(error.to_string()))?;
-        Ok(Self { goal, temporary, file })
-    }
-
-    /// Writes the counts, and gives them their name; a file that had it is replaced.
-    ///
-    /// # Errors
-    /// [`FailureKind::Store`]; then what had the name is still there.
-    pub fn finish(mut self, counts: &Counts) -> Result<(), Failure> {
-        let written = self
-            .file
-            .write_all(counts.to_csv().as_bytes())
-            .and_then(|()| self.file.sync_all())
-            .and_then(|()| fs::rename(&self.temporary, &self.goal));
-        written.map_err(|error| {
-            let failure = failed(&self.goal, &error);
-            self.abandon();
-            failure
-        })
-    }
-
-    /// Leaves nothing behind: the operation gave no counts.
-    pub fn abandon(self) {
-        // What cannot be removed is named so that it can be told from a result.
-        let _ = fs::remove_file(&self.temporary);
-    }
-}
-
-fn failed(goal: &Path, error: &io::Error) -> Failure {
-    Failure::new(
-        FailureKind::Store,
-        format!("the counts could not be written to {}: {error}", goal.display()),
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -245,48 +172,5 @@ mod tests {
         ] {
             assert_eq!(quoted(name), as_field);
         }
-    }
-
-    #[test]
-    fn a_file_is_replaced_whole_or_not_at_all() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let path = folder.path().join("counts.csv");
-        let text = path.to_str().expect("UTF-8");
-        let names = || {
-            let entries = fs::read_dir(folder.path()).expect("a folder");
-            let names = entries.map(|entry| entry.expect("an entry").file_name().into_string().expect("UTF-8"));
-            names.collect::<Vec<_>>()
-        };
-        CountsFile::begin(text).expect("a writable folder").abandon();
-        assert!(names().is_empty(), "{:?}", names());
-
-        fs::write(&path, "older").expect("written");
-        let begun = CountsFile::begin(text).expect("a writable folder");
-        assert_eq!(fs::read_to_string(&path).expect("still there"), "older");
-        begun.finish(&Counts(vec![row("a")])).expect("written");
-        assert!(fs::read_to_string(&path).expect("there").starts_with(HEADER));
-        assert_eq!(names(), ["counts.csv"]);
-    }
-
-    #[test]
-    fn what_cannot_be_written_is_refused_before_anything_is_done() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let missing = folder.path().join("missing/counts.csv");
-        for path in [folder.path(), missing.as_path(), Path::new("/dev/null"), Path::new("")] {
-            let failure = CountsFile::begin(path.to_str().expect("UTF-8")).expect_err("refused");
-            assert_eq!(failure.kind, FailureKind::InvalidRequest, "{failure}");
-        }
-    }
-
-    #[test]
-    fn a_link_stays_a_link() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let (file, link) = (folder.path().join("counts.csv"), folder.path().join("link.csv"));
-        fs::write(&file, "older").expect("written");
-        std::os::unix::fs::symlink(&file, &link).expect("a link");
-        let begun = CountsFile::begin(link.to_str().expect("UTF-8")).expect("a writable folder");
-        begun.finish(&Counts::default()).expect("written");
-        assert!(fs::symlink_metadata(&link).expect("there").is_symlink());
-        assert_eq!(fs::read_to_string(&file).expect("there"), HEADER);
     }
 }
