@@ -4,7 +4,8 @@
 //!
 //! - the archives of the scripts that mongotar replaces: `backup_…/{collection}.jsonl`, perhaps with `collections_metadata.json` in one of its three
 //!   shapes and with `system.buckets.{name}.jsonl`; legacy, relaxed and canonical Extended JSON, one document a line or spread over lines;
-//! - a folder of `mongodump`: `…/{database}/{collection}.bson` and `.metadata.json`, each perhaps with `.gz` or `.zst`;
+//! - a folder of `mongodump`: `…/{database}/{collection}.bson` and `.metadata.json`, each perhaps with `.gz`, `.zst`, `.bz2` or `.xz`; indexes of old
+//!   dumps from `system.indexes.bson`;
 //! - loose files of `mongoexport`, `{collection}.json`, `.jsonl` or `.ndjson`, `--jsonArray` included;
 //! - our own archives, when footer and manifest are lost and only a scan is left.
 //!
@@ -25,6 +26,7 @@ mod member;
 mod metadata;
 mod omissions;
 mod outline;
+mod packing;
 mod parts;
 mod promise;
 mod read;
@@ -39,12 +41,12 @@ mod walk;
 use std::collections::BTreeMap;
 
 use super::{Coverage, Saved, SavedStatus, Status};
-use member::{Form, Packing};
+use member::Form;
 
-pub(crate) use documents::unzstd;
 pub use error::ForeignError;
-pub(crate) use gunzip::Gunzip;
 pub use outline::Outline;
+pub(crate) use packing::NOT_BUILT_IN;
+pub use packing::Packing;
 pub use read::{Chunk, Flow, read_documents};
 pub use signals::{Seen, Signals};
 pub use survey::survey;

@@ -13,11 +13,10 @@ use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use super::budget::{DOCUMENTS_SHARE, RANGES, range};
-use super::foreign::{StoreTrouble, Stored, decompressed, failure};
+use super::foreign::{StoreTrouble, Stored, failure};
 use super::threads::{ended_unexpectedly, walk};
 use super::{ArchiveFile, Chunk, CollectionStream};
-use crate::archive::Compression;
-use crate::archive::foreign::{self, Flow, Survey};
+use crate::archive::foreign::{self, Flow, Packing, Survey};
 use crate::digest::Hashing;
 use crate::failure::Failure;
 use crate::run::Pool;
@@ -52,7 +51,7 @@ impl ArchiveFile {
     pub(super) async fn foreign_documents(
         &self,
         survey: Arc<Survey>,
-        compression: Compression,
+        packing: Packing,
         wanted: Vec<(String, Hashing)>,
         streams: mpsc::Sender<CollectionStream>,
     ) {
@@ -71,7 +70,7 @@ impl ArchiveFile {
         let first = out.order.first().cloned();
         let begun = walk(move || {
             let read = catch_unwind(AssertUnwindSafe(|| {
-                let tar = decompressed(stored, compression);
+                let tar = packing.unpack(stored);
                 let wanted: Vec<String> = out.order.clone();
                 let wanted = wanted.iter().map(String::as_str);
                 foreign::read_documents(tar, &survey, wanted, |chunk| out.take(chunk))

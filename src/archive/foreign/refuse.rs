@@ -24,7 +24,7 @@ const BEGINNINGS: [(&[u8], &str, &str); 15] = [
     (b"PK\x05\x06", "an empty zip archive", UNPACK),
     (b"7z\xbc\xaf\x27\x1c", "a 7z archive", UNPACK),
     (b"Rar!\x1a\x07", "a rar archive", UNPACK),
-    (b"\xfd7zXZ\0", "compressed with xz", DECOMPRESS),
+    (b"\xfd7zXZ\0", "compressed with xz once more", DECOMPRESS),
     (b"\x04\x22\x4d\x18", "compressed with lz4", DECOMPRESS),
     (b"\x1f\x8b", "gzip within gzip or zstd", "decompress it once"),
     (b"\x28\xb5\x2f\xfd", "zstd within zstd or gzip", "decompress it once"),
@@ -51,7 +51,7 @@ impl Other {
         let other = |what, way_out| Some(Self { what, way_out });
         // The digit is the level.
         if head.len() >= 10 && head.starts_with(b"BZh") && head[4..10] == *b"1AY&SY" {
-            return other("compressed with bzip2", DECOMPRESS);
+            return other("compressed with bzip2 once more", DECOMPRESS);
         }
         if is_gpg(head) {
             return other("encrypted with gpg", DECRYPT);

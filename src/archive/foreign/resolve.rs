@@ -40,7 +40,7 @@ pub(super) fn resolve(mut found: Found, choice: &Choice) -> Result<Survey, Forei
         parts.entry(name).or_default().described = Some(described);
     }
     let unreadable = folder.unreadable;
-    let metadata = folder.all_definitions.is_some() || !folder.definitions.is_empty();
+    let metadata = folder.all_definitions.is_some() || !folder.definitions.is_empty() || !folder.indexes.is_empty();
     let described: BTreeSet<&str> = parts.keys().map(String::as_str).collect();
     let files: Vec<String> = folder
         .files
@@ -62,6 +62,18 @@ pub(super) fn resolve(mut found: Found, choice: &Choice) -> Result<Survey, Forei
                 });
             }
         }
+    }
+    for (name, indexes) in folder.indexes {
+        // Of what the dump left out, and of the server's own collections, nothing is made.
+        let Some(part) = parts.get_mut(&name).filter(|_| !is_system(&name)) else {
+            continue;
+        };
+        let described = part.described.get_or_insert_default();
+        if !described.has_indexes {
+            described.indexes = indexes;
+            described.has_indexes = true;
+        }
+        knows_indexes = true;
     }
     let mut warnings = found.warnings;
     if !metadata && !unreadable {

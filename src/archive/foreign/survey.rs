@@ -3,12 +3,12 @@
 use std::io::Read;
 use std::ops::ControlFlow;
 
-use super::aside::Aside;
+use super::aside::{Aside, INDEXES};
 use super::documents::{each_document, peek, read_whole, unpacked};
 use super::found::{Content, File, Found, Tallying, is_chosen};
-use super::member::Packing;
 use super::member::{Form, Member, Role};
 use super::metadata::{self, Described};
+use super::packing::Packing;
 use super::promise::Promise;
 use super::refuse::{self, Other};
 use super::resolve::resolve;
@@ -82,6 +82,9 @@ impl Found {
         let folder = self.folders.entry(member.folder.clone()).or_default();
         match role {
             Role::Documents { stem, form, whole } => {
+                if stem == INDEXES {
+                    return self.listed_indexes((header, &member.folder, path), form, &mut content, choice);
+                }
                 if let Some(of) = stem.strip_prefix("system.buckets.") {
                     folder.buckets.push((of.to_owned(), form));
                     return Ok(());
@@ -127,6 +130,34 @@ impl Found {
                 folder.definitions.insert(stem, definition);
             }
             Role::Prelude | Role::Aside(_) => {}
+        }
+        Ok(())
+    }
+
+    /// Indexes of all collections, in one list.
+    fn listed_indexes(
+        &mut self,
+        (header, folder, path): (&Header, &str, &str),
+        form: Form,
+        content: &mut dyn Read,
+        choice: &Choice,
+    ) -> Result<(), ForeignError> {
+        let (mut listed, mut over) = (Vec::new(), Ok(()));
+        let read = each_document(form, content, &mut |document| {
+            over = self.charge_text(header, document.len() as u64, choice.memory);
+            listed.extend(metadata::listed_index(document));
+            match over {
+                Ok(()) => ControlFlow::Continue(()),
+                Err(_) => ControlFlow::Break(()),
+            }
+        });
+        over?;
+        let indexes = &mut self.folders.entry(folder.to_owned()).or_default().indexes;
+        for (collection, index) in listed {
+            indexes.entry(collection).or_default().push(index);
+        }
+        if let Err(fault) = read {
+            self.unreadable(folder, path, &fault);
         }
         Ok(())
     }
