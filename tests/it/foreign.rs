@@ -7,6 +7,7 @@ mod ancestor;
 mod claims;
 mod damage;
 mod dump;
+mod mongodump;
 mod names;
 mod streams;
 mod timeseries;

@@ -71,6 +71,8 @@ pub(super) struct File {
     pub(super) form: Form,
     pub(super) packing: Packing,
     pub(super) size: u64,
+    /// Which pass through the archive hands it out: see [`Survey::passes`](super::Survey::passes).
+    pub(super) lane: u32,
     pub(super) content: Content,
 }
 

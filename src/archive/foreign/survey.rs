@@ -6,14 +6,16 @@ use std::ops::ControlFlow;
 use super::aside::{Aside, INDEXES};
 use super::documents::{each_document, peek, read_whole, unpacked};
 use super::found::{Content, File, Found, Tallying, is_chosen};
+use super::interleaved;
 use super::member::{Form, Member, Role};
 use super::metadata::{self, Described};
+use super::mongodump::MAGIC;
 use super::packing::Packing;
 use super::promise::Promise;
 use super::refuse::{self, Other};
 use super::resolve::resolve;
 use super::walk::{EntryKind, Header, walk};
-use super::{Choice, ForeignError, Survey};
+use super::{Choice, Container, ForeignError, Survey};
 
 /// The largest entry with definitions that is read.
 const MAX_METADATA_BYTES: usize = 64 << 20;
@@ -25,6 +27,9 @@ const MAX_METADATA_BYTES: usize = 64 << 20;
 pub fn survey(mut tar: impl Read, choice: &Choice) -> Result<Survey, ForeignError> {
     let mut found = Found::default();
     let (head, tar) = peek(Box::new(&mut tar), refuse::HEAD);
+    if head.starts_with(&MAGIC) {
+        return resolve(interleaved::gather(tar, choice)?, choice, Container::Mongodump);
+    }
     if let Some(other) = Other::of_file(&head) {
         return Err(other.refusal());
     }
@@ -33,7 +38,7 @@ pub fn survey(mut tar: impl Read, choice: &Choice) -> Result<Survey, ForeignErro
         Ok(ControlFlow::Continue(()))
     })?;
     found.note_ending(&ending);
-    resolve(found, choice)
+    resolve(found, choice, Container::Tar)
 }
 
 impl Found {
@@ -103,6 +108,7 @@ impl Found {
                     form,
                     packing: member.packing,
                     size: header.size,
+                    lane: 0,
                     content,
                 });
             }
