@@ -9,6 +9,7 @@
 //! are part of their meaning.
 
 mod definition;
+mod legacy;
 mod selection;
 mod system;
 
@@ -17,7 +18,9 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 pub use definition::Definition;
+pub(crate) use legacy::modern as modern_index;
 pub use selection::Selection;
+pub(crate) use selection::matches;
 pub use system::{Belongs, LeftOut, STORED_FUNCTIONS, belongs, is_system, left_out};
 
 /// What kind of thing a name in a database stands for (`type` in `listCollections`).

@@ -69,7 +69,7 @@ impl<'a> From<&'a Location> for Source<'a> {
 /// [`FailureKind::InvalidRequest`] where a dump holds several databases and none is chosen, or one that it has not.
 pub async fn open(store: &Store, source: impl Into<Source<'_>>, memory: Memory) -> Result<ArchiveFile, Failure> {
     let Source { location, database } = source.into();
-    let object = store.find(location).await?;
+    let object = store.find_archive(location).await?;
     let suffix = read_end(store, &object, SUFFIX).await?;
     let form = match Footer::find(last(&suffix, FOOTER_SUFFIX), object.bytes) {
         Ok(footer) => {
@@ -153,9 +153,9 @@ impl ArchiveFile {
         tokio::spawn(async move {
             match &file.form {
                 Form::Native(opened) => file.native_documents(Arc::clone(opened), wanted, sender).await,
-                Form::Foreign(survey, compression) => {
+                Form::Foreign(survey, packing) => {
                     let wanted = wanted.into_iter().map(|(name, hashing, _)| (name, hashing)).collect();
-                    file.foreign_documents(Arc::clone(survey), *compression, wanted, sender)
+                    file.foreign_documents(Arc::clone(survey), *packing, wanted, sender)
                         .await
                 }
             }

@@ -82,6 +82,17 @@ impl Store {
         }
     }
 
+    /// Finds an archive: an object, or a local folder, which is read as the tar of its files.
+    ///
+    /// # Errors
+    /// As [`Self::find`].
+    pub async fn find_archive(&self, location: &Location) -> Result<Object, StoreError> {
+        match location {
+            Location::S3 { .. } => self.find(location).await,
+            Location::Local(path) => local::find_or_folder(path).await,
+        }
+    }
+
     /// Reads an extent of an object that was found.
     ///
     /// # Errors

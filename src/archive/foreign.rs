@@ -4,7 +4,9 @@
 //!
 //! - the archives of the scripts that mongotar replaces: `backup_…/{collection}.jsonl`, perhaps with `collections_metadata.json` in one of its three
 //!   shapes and with `system.buckets.{name}.jsonl`; legacy, relaxed and canonical Extended JSON, one document a line or spread over lines;
-//! - a folder of `mongodump`: `…/{database}/{collection}.bson` and `.metadata.json`, each perhaps with `.gz` or `.zst`;
+//! - a folder of `mongodump`: `…/{database}/{collection}.bson` and `.metadata.json`, each perhaps with `.gz`, `.zst`, `.bz2` or `.xz`; indexes of old
+//!   dumps from `system.indexes.bson`;
+//! - what `mongodump --archive` wrote, in which collections are interleaved;
 //! - loose files of `mongoexport`, `{collection}.json`, `.jsonl` or `.ndjson`, `--jsonArray` included;
 //! - our own archives, when footer and manifest are lost and only a scan is left.
 //!
@@ -21,10 +23,14 @@ mod documents;
 mod error;
 mod found;
 mod gunzip;
+mod handed;
+mod interleaved;
 mod member;
 mod metadata;
+mod mongodump;
 mod omissions;
 mod outline;
+mod packing;
 mod parts;
 mod promise;
 mod read;
@@ -39,13 +45,14 @@ mod walk;
 use std::collections::BTreeMap;
 
 use super::{Coverage, Saved, SavedStatus, Status};
-use member::{Form, Packing};
+use member::Form;
 
-pub(crate) use documents::unzstd;
 pub use error::ForeignError;
-pub(crate) use gunzip::Gunzip;
+pub use handed::{Chunk, Flow};
 pub use outline::Outline;
-pub use read::{Chunk, Flow, read_documents};
+pub(crate) use packing::NOT_BUILT_IN;
+pub use packing::Packing;
+pub use read::read_documents;
 pub use signals::{Seen, Signals};
 pub use survey::survey;
 
@@ -91,12 +98,29 @@ pub struct Survey {
     pub digest: String,
     status: Status,
     readings: BTreeMap<String, Reading>,
+    container: Container,
 }
 
 impl Survey {
     /// Partial where the tar, a definition or a collection is not whole.
     pub fn status(&self) -> Status {
         self.status
+    }
+
+    /// The collections that are wanted, in groups: of each group, a pass through the archive hands out one collection after the other. One group, but where
+    /// collections are interleaved.
+    pub fn passes<'a>(&self, wanted: impl IntoIterator<Item = &'a str>) -> Vec<Vec<&'a str>> {
+        let lanes: BTreeMap<&str, u32> = self
+            .readings
+            .values()
+            .map(|reading| (reading.collection.as_str(), reading.lane))
+            .collect();
+        let mut passes: BTreeMap<u32, Vec<&str>> = BTreeMap::new();
+        for name in wanted {
+            let lane = lanes.get(name).copied().unwrap_or_default();
+            passes.entry(lane).or_default().push(name);
+        }
+        passes.into_values().collect()
     }
 }
 
@@ -114,6 +138,15 @@ pub enum Layout {
     Mongotar,
 }
 
+/// What holds the collections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Container {
+    /// A tar, with an entry for each.
+    Tar,
+    /// What `mongodump --archive` wrote, in blocks.
+    Mongodump,
+}
+
 /// An entry whose documents are handed out in the second pass.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Reading {
@@ -121,6 +154,7 @@ struct Reading {
     form: Form,
     packing: Packing,
     size: u64,
+    lane: u32,
     documents: u64,
     status: SavedStatus,
 }

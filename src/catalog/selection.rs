@@ -40,7 +40,8 @@ impl Selection {
     }
 }
 
-fn matches(glob: &str, name: &str) -> bool {
+/// Whether a name matches a glob.
+pub(crate) fn matches(glob: &str, name: &str) -> bool {
     WildMatch::new(glob).matches(name)
 }
 

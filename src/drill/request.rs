@@ -29,6 +29,9 @@ pub struct DrillRequest {
     /// Globs of collections to leave out.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub exclude: Vec<String>,
+    /// Indexes to leave out, as `collection.index` by their names in the archive, or globs of that.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub exclude_indexes: Vec<String>,
     /// How many documents the sample hash covers (default 100).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub verify_sample_size: Option<u32>,
@@ -84,6 +87,7 @@ impl DrillRequest {
                 source_database: self.source_database,
                 include: self.include,
                 exclude: self.exclude,
+                exclude_indexes: self.exclude_indexes,
                 verify_sample_size: self.verify_sample_size,
                 // There is nobody to ask and nothing to lose in a database that is ours.
                 yes: true,

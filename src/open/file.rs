@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::pages::Pages;
 use super::turns::Passes;
-use crate::archive::foreign::{Signals, Survey};
-use crate::archive::{ArchiveName, Compression, Manifest, Opened, Status};
+use crate::archive::foreign::{Packing, Signals, Survey};
+use crate::archive::{ArchiveName, Manifest, Opened, Status};
 use crate::plan::{ArchiveIdentity, Contents, Coverage};
 use crate::run::Memory;
 use crate::store::{Object, Store};
@@ -32,7 +32,7 @@ pub enum Form {
     /// We did: footer and manifest have been checked.
     Native(Arc<Opened>),
     /// Somebody else, or an older program.
-    Foreign(Arc<Survey>, Compression),
+    Foreign(Arc<Survey>, Packing),
 }
 
 impl ArchiveFile {

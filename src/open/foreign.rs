@@ -11,8 +11,7 @@ use tokio::sync::oneshot;
 
 use super::Form;
 use super::threads::{ended_unexpectedly, walk};
-use crate::archive::foreign::{self, Choice, ForeignError, Gunzip};
-use crate::archive::{Compression, sniff};
+use crate::archive::foreign::{self, Choice, ForeignError, NOT_BUILT_IN, Packing};
 use crate::failure::{Failure, FailureKind};
 use crate::store::{Object, Store, Stream};
 
@@ -23,19 +22,23 @@ pub(super) async fn survey(
     choice: Choice,
     range: u64,
 ) -> Result<Form, Failure> {
-    let compression = sniff(head);
+    let packing = Packing::of_head(head);
+    if let Some(how) = packing.not_built_in() {
+        let refusal = ForeignError::Refused(format!("it is compressed with {how}, and {NOT_BUILT_IN}"));
+        return Err(failure(&refusal, &StoreTrouble::default()).at(&object.location));
+    }
     let trouble = StoreTrouble::default();
     let stored = Stored::of(store, object, range, trouble.clone());
     let (done, survey) = oneshot::channel();
     walk(move || {
         // Whoever waited for it may have gone.
-        let _ = done.send(foreign::survey(decompressed(stored, compression), &choice));
+        let _ = done.send(foreign::survey(packing.unpack(stored), &choice));
     })?;
     let survey = survey
         .await
         .map_err(|_| ended_unexpectedly())?
         .map_err(|error| failure(&error, &trouble).at(&object.location))?;
-    Ok(Form::Foreign(Arc::new(survey), compression))
+    Ok(Form::Foreign(Arc::new(survey), packing))
 }
 
 /// What to do next differs: ask again, ask for something else, or take another archive.
@@ -114,15 +117,5 @@ impl Read for Stored {
         let count = self.fill_buf()?.read(into)?;
         self.consume(count);
         Ok(count)
-    }
-}
-
-/// What is in them.
-pub(super) fn decompressed(stored: Stored, compression: Compression) -> Box<dyn Read> {
-    match compression {
-        Compression::None => Box::new(stored),
-        // As `gzip -t` reads it: members, then perhaps zeros.
-        Compression::Gzip => Box::new(Gunzip::new(stored)),
-        Compression::Zstd => foreign::unzstd(stored),
     }
 }

@@ -13,11 +13,10 @@ use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use super::budget::{DOCUMENTS_SHARE, RANGES, range};
-use super::foreign::{StoreTrouble, Stored, decompressed, failure};
+use super::foreign::{StoreTrouble, Stored, failure};
 use super::threads::{ended_unexpectedly, walk};
 use super::{ArchiveFile, Chunk, CollectionStream};
-use crate::archive::Compression;
-use crate::archive::foreign::{self, Flow, Survey};
+use crate::archive::foreign::{self, Flow, Packing, Survey};
 use crate::digest::Hashing;
 use crate::failure::Failure;
 use crate::run::Pool;
@@ -52,13 +51,20 @@ impl ArchiveFile {
     pub(super) async fn foreign_documents(
         &self,
         survey: Arc<Survey>,
-        compression: Compression,
+        packing: Packing,
         wanted: Vec<(String, Hashing)>,
         streams: mpsc::Sender<CollectionStream>,
     ) {
         let width = self.width().await;
         let trouble = StoreTrouble::default();
-        let stored = Stored::of(&self.store, &self.object, width.range, trouble.clone());
+        let names = wanted.iter().map(|(name, _)| name.as_str());
+        // A reader asks for its first range when it begins, so that the passes behind the first one wait for their turn.
+        let passes: Vec<Vec<String>> = survey
+            .passes(names)
+            .into_iter()
+            .map(|pass| pass.into_iter().map(str::to_owned).collect())
+            .collect();
+        let (store, object, range) = (self.store.clone(), self.object.clone(), width.range);
         let location = self.object.location.clone();
         let mut out = HandOut {
             order: wanted.iter().map(|(name, _)| name.clone()).collect(),
@@ -71,10 +77,13 @@ impl ArchiveFile {
         let first = out.order.first().cloned();
         let begun = walk(move || {
             let read = catch_unwind(AssertUnwindSafe(|| {
-                let tar = decompressed(stored, compression);
-                let wanted: Vec<String> = out.order.clone();
-                let wanted = wanted.iter().map(String::as_str);
-                foreign::read_documents(tar, &survey, wanted, |chunk| out.take(chunk))
+                let _within = out.runtime.clone();
+                let _within = _within.enter();
+                passes.iter().try_for_each(|pass| {
+                    let stored = Stored::of(&store, &object, range, trouble.clone());
+                    let wanted = pass.iter().map(String::as_str);
+                    foreign::read_documents(packing.unpack(stored), &survey, wanted, |chunk| out.take(chunk))
+                })
             }));
             match read {
                 Ok(Ok(())) => out.end(),

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Rename, Selection};
+use crate::catalog::matches;
 
 /// What is asked of a restore, apart from which archive and which server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -12,8 +13,8 @@ pub struct Policy {
     pub database: String,
     /// Which collections of the archive, by their names there.
     pub selection: Selection,
-    /// Indexes that are left out, as `collection.index` by their names in the archive. Both names may have dots: where a text can be read as two of them,
-    /// both are meant.
+    /// Indexes that are left out, as `collection.index` by their names in the archive, or as globs of that. Both names may have dots: where a text can be
+    /// read as two of them, both are meant.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub exclude_indexes: Vec<String>,
     /// Collections that get another name.
@@ -51,13 +52,8 @@ impl Policy {
 
     /// Whether an index of a collection of the archive is wanted.
     pub fn wants_index(&self, collection: &str, index: &str) -> bool {
-        let is_it = |excluded: &String| {
-            let rest = excluded
-                .strip_prefix(collection)
-                .and_then(|rest| rest.strip_prefix('.'));
-            rest == Some(index)
-        };
-        !self.exclude_indexes.iter().any(is_it)
+        let name = format!("{collection}.{index}");
+        !self.exclude_indexes.iter().any(|excluded| excludes(excluded, &name))
     }
 
     /// The name on the target of a collection of the archive.
@@ -65,6 +61,11 @@ impl Policy {
         let rename = self.rename.iter().find(|rename| rename.from == source);
         rename.map_or(source, |rename| &rename.to)
     }
+}
+
+/// Whether an index, as `collection.index`, is one that is to be left out. Names can have the characters of globs, and then mean themselves, too.
+pub(super) fn excludes(excluded: &str, index: &str) -> bool {
+    excluded == index || matches(excluded, index)
 }
 
 /// What happens to a collection that is both in the archive and on the target.
@@ -129,6 +130,15 @@ mod tests {
         for (collection, index) in [("places", "near"), ("a.b", "c"), ("a", "b.c")] {
             assert!(!policy.wants_index(collection, index), "{collection} {index}");
         }
+        let globs = ["geo*.*", "logs.$**_1"].map(str::to_owned).to_vec();
+        let policy_of_globs = Policy {
+            exclude_indexes: globs,
+            ..Policy::new("shop")
+        };
+        for (collection, index) in [("geo", "i"), ("geo_new", "near.all"), ("logs", "$**_1")] {
+            assert!(!policy_of_globs.wants_index(collection, index), "{collection} {index}");
+        }
+        assert!(policy_of_globs.wants_index("places", "near"));
         for (collection, index) in [
             ("places", "near2"),
             ("places2", "near"),

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::conflicts::Conflict;
 use super::names::{check_database, is_reserved, nearest};
+use super::policy::excludes;
 use super::{Contents, Coverage, Extra, Policy, TEMPORARY_PREFIX};
 use crate::archive::{Saved, Status};
 use crate::catalog::Catalog;
@@ -59,12 +60,11 @@ fn check_selection(contents: &Contents, policy: &Policy, conflicts: &mut Vec<Con
             let names = saved.indexes.iter().filter_map(|index| index.get_str("name"));
             names
                 .into_iter()
-                .any(|index| *excluded == format!("{}.{index}", saved.name))
+                .any(|index| excludes(excluded, &format!("{}.{index}", saved.name)))
         };
         if contents.collections.iter().find(is_there).is_none() {
             let problem = format!("the archive has no index {excluded:?}");
-            let way_out =
-                "name the index that is to be left out as collection.index, by the names that they have in the archive";
+            let way_out = "name the index that is to be left out as collection.index, by the names in the archive, or by a glob: 'places.*'";
             conflicts.push(Conflict::general(problem, way_out));
         }
     }

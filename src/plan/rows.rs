@@ -10,7 +10,7 @@ use super::{
     Action, Contents, Coverage, Diff, Extra, Fingerprint, Inferred, Method, Planned, Policy, Signal, Validators,
 };
 use crate::archive::{Saved, SavedStatus, Status};
-use crate::catalog::{Catalog, Collection, Definition, Kind, STORED_FUNCTIONS};
+use crate::catalog::{Catalog, Collection, Definition, Kind, STORED_FUNCTIONS, modern_index};
 use crate::digest::Hashing;
 
 /// One row for each collection of the archive.
@@ -111,10 +111,11 @@ fn restored(
         documents_present: present.and_then(|present| present.documents),
         ..row(name, kind, decision)
     };
+    let indexes = modern_indexes(&saved.indexes, &mut planned.warnings);
     planned.fingerprint = (kind != Kind::View).then(|| fingerprint(saved, &planned, timeseries.as_ref(), contents));
     if let Some(present) = present {
         planned.options_diff = Diff::of_options(&options, &present.options);
-        planned.index_diff = Diff::of_indexes(&saved.indexes, &present.indexes);
+        planned.index_diff = Diff::of_indexes(&indexes, &present.indexes);
         // Whoever leaves an index out does not mind that another has its name.
         planned
             .index_diff
@@ -124,7 +125,7 @@ fn restored(
             .then(|| lost_by_replacing(kind, present))
             .flatten();
     }
-    planned.indexes = indexes_to_build(saved, &planned, policy);
+    planned.indexes = indexes_to_build(&saved.name, indexes, &planned, policy);
     if planned.action != Action::Merge {
         planned.options = options;
     }
@@ -166,26 +167,41 @@ fn fingerprint(saved: &Saved, planned: &Planned, timeseries: Option<&Inferred>, 
     }
 }
 
-fn indexes_to_build(saved: &Saved, planned: &Planned, policy: &Policy) -> Vec<Definition> {
+/// The indexes as servers of today take them; says what was converted.
+fn modern_indexes(indexes: &[Definition], warnings: &mut Vec<String>) -> Vec<Definition> {
+    let mut modern = |index: &Definition| match modern_index(index) {
+        // It comes with the collection.
+        _ if index.get_str("name") == Some("_id_") => index.clone(),
+        Some((modern, changes)) => {
+            let name = index.get_str("name").unwrap_or("(unnamed)");
+            warnings.push(format!(
+                "its index {name:?} is of an old server, and converted as mongorestore --convertLegacyIndexes does: {changes}"
+            ));
+            modern
+        }
+        None => index.clone(),
+    };
+    indexes.iter().map(&mut modern).collect()
+}
+
+fn indexes_to_build(collection: &str, indexes: Vec<Definition>, planned: &Planned, policy: &Policy) -> Vec<Definition> {
     let comes_along =
         |index: &Definition| index.get_str("name") == Some("_id_") || index.get_bool("clustered") == Some(true);
-    let wanted = |index: &&Definition| match planned.action {
+    let wanted = |index: &Definition| match planned.action {
         // An index that is there with another definition stays as it is: it may be what the application now needs.
         Action::Merge => index
             .get_str("name")
             .is_some_and(|name| planned.index_diff.added.iter().any(|added| added == name)),
         _ => true,
     };
-    saved
-        .indexes
-        .iter()
+    indexes
+        .into_iter()
         .filter(|index| !comes_along(index))
         .filter(wanted)
         .filter(|index| {
             let name = index.get_str("name").unwrap_or_default();
-            policy.wants_index(&saved.name, name)
+            policy.wants_index(collection, name)
         })
-        .cloned()
         .collect()
 }
 

@@ -1,5 +1,6 @@
 //! Local folders: written under a temporary name beside the goal, synced, then linked to the name, which fails where the name is taken.
 
+mod folder;
 mod replacement;
 pub(super) mod state;
 mod unfinished;
@@ -14,6 +15,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::task::spawn_blocking;
 
+use self::folder::Folder;
 pub use self::replacement::Replacement;
 use self::writeback::Writeback;
 use super::receipt::Receipt;
@@ -35,11 +37,39 @@ pub(super) async fn find(path: &Path) -> Result<Object, StoreError> {
     .await
 }
 
+/// The same; a folder is one object, too.
+pub(super) async fn find_or_folder(path: &Path) -> Result<Object, StoreError> {
+    let owned = path.to_owned();
+    let folder = blocking(path, "looking at", move || match fs::metadata(&owned)?.is_dir() {
+        true => {
+            let folder = Folder::look(&owned)?;
+            Ok(Some(Object {
+                bytes: folder.bytes(),
+                etag: folder.etag(),
+                location: Location::Local(owned),
+            }))
+        }
+        false => Ok(None),
+    });
+    match folder.await? {
+        Some(folder) => Ok(folder),
+        None => find(path).await,
+    }
+}
+
 pub(super) async fn read(path: &Path, etag: &str, extent: Extent) -> Result<Bytes, StoreError> {
     let (owned, etag) = (path.to_owned(), etag.to_owned());
     let read = blocking(path, "reading", move || {
         let file = File::open(&owned)?;
-        if object(owned, &file.metadata()?).etag != etag {
+        let metadata = file.metadata()?;
+        if metadata.is_dir() {
+            let folder = Folder::look(&owned)?;
+            return match folder.etag() == etag {
+                true => Ok(Some(folder.read(extent)?.into())),
+                false => Ok(None),
+            };
+        }
+        if object(owned, &metadata).etag != etag {
             return Ok(None);
         }
         let length = usize::try_from(extent.length).map_err(io::Error::other)?;

@@ -7,6 +7,8 @@ mod ancestor;
 mod claims;
 mod damage;
 mod dump;
+mod mongodump;
+mod names;
 mod streams;
 mod timeseries;
 

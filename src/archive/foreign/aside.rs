@@ -1,5 +1,6 @@
 //! What of a tar is not read: why, and what that means for a restore. Every decision stands in [`Aside`].
 
+use super::packing::NOT_BUILT_IN;
 use crate::catalog::{Belongs, belongs};
 
 /// What leaving a member out means.
@@ -12,6 +13,9 @@ pub(super) enum Bearing {
     /// It may hold data: the archive is partial, and nothing is dropped.
     MayBeData,
 }
+
+/// In which servers before 3.0 kept the indexes of all collections, and older programs dumped them: read as definitions.
+pub(super) const INDEXES: &str = "system.indexes";
 
 /// A member that is not read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,8 +30,6 @@ pub(super) enum Aside {
     Oplog,
     /// A collection of the server's own.
     System(&'static str),
-    /// `system.indexes`, in which servers before 3.0 kept the indexes of all collections.
-    Indexes,
     /// `$admin.system.users`, `.roles`, `.version`: what `mongodump --dumpDbUsersAndRoles` adds.
     UsersAndRoles,
     /// `system.views`, where nothing else says which names are views.
@@ -54,9 +56,7 @@ impl Aside {
             Self::Attributes | Self::Note | Self::Abandoned | Self::System(_) | Self::Views => Bearing::NoData,
             // A collection that was created during the dump can be in the oplog alone. Users and roles are no documents of this database, but are set aside all the same.
             Self::Oplog | Self::UsersAndRoles => Bearing::MayNameMore,
-            // No documents, but indexes are missing without it.
-            Self::Indexes
-            | Self::Separated
+            Self::Separated
             | Self::Compressed(_)
             | Self::Packed { .. }
             | Self::NotUtf8
@@ -76,10 +76,6 @@ impl Aside {
                 "the oplog is not replayed: each collection is as of the time at which it was read".to_owned()
             }
             Self::System(why) => format!("not data: {why}"),
-            Self::Indexes => {
-                "indexes are not restored from the list of a server before 3.0: build them by hand, a unique one may be among them"
-                    .to_owned()
-            }
             Self::UsersAndRoles => "users and roles are not restored".to_owned(),
             Self::Views => {
                 "without other definitions, the views that it defines are taken for the collections that they show"
@@ -89,13 +85,14 @@ impl Aside {
                 "CSV and TSV are not read, since they do not keep types: export it as JSON, or import it with mongoimport"
                     .to_owned()
             }
-            Self::Compressed(how) => format!("{how} is not read: decompress it, and pack it again"),
+            Self::Compressed("lz4") => "lz4 is not read: decompress it, and pack it again".to_owned(),
+            Self::Compressed(how) => format!("it is compressed with {how}, and {NOT_BUILT_IN}"),
             Self::Packed { what, way_out } => format!("it is {what}: {way_out}"),
             Self::NotUtf8 => "its name is not UTF-8".to_owned(),
             Self::Outside => "its path leaves the archive's folder".to_owned(),
             Self::Link => "it is a link or a special file".to_owned(),
             Self::Unknown => {
-                "its ending is not one that is read: .jsonl, .json, .ndjson or .bson, perhaps with .gz or .zst behind"
+                "its ending is not one that is read: .jsonl, .json, .ndjson or .bson, perhaps with .gz, .zst, .bz2 or .xz behind"
                     .to_owned()
             }
         }
@@ -115,9 +112,13 @@ impl Aside {
             }
             () if is_abandoned(file) => Self::Abandoned,
             () if ["readme", "license", "licence"].contains(&stem) => Self::Note,
-            () if ends(&[".csv", ".tsv", ".csv.gz", ".tsv.gz", ".csv.zst", ".tsv.zst"]) => Self::Separated,
-            () if ends(&[".bz2"]) => Self::Compressed("bzip2"),
-            () if ends(&[".xz"]) => Self::Compressed("xz"),
+            () if ends(&[
+                ".csv", ".tsv", ".csv.gz", ".tsv.gz", ".csv.zst", ".tsv.zst", ".csv.bz2", ".tsv.bz2", ".csv.xz",
+                ".tsv.xz",
+            ]) =>
+            {
+                Self::Separated
+            }
             () if ends(&[".lz4"]) => Self::Compressed("lz4"),
             () => Self::Unknown,
         }
@@ -130,7 +131,7 @@ impl Aside {
         }
         match stem {
             "system.views" => return Some(Self::Views),
-            "system.indexes" => return Some(Self::Indexes),
+            INDEXES => return None,
             _ => {}
         }
         match belongs(stem) {
@@ -165,7 +166,7 @@ mod tests {
             ("orders.abandoned", Aside::Unknown),
             ("users.csv", Aside::Separated),
             ("users.TSV.gz", Aside::Separated),
-            ("notes.json.bz2", Aside::Compressed("bzip2")),
+            ("notes.json.lz4", Aside::Compressed("lz4")),
             ("notes.txt", Aside::Unknown),
             ("", Aside::Unknown),
         ] {
@@ -177,7 +178,7 @@ mod tests {
             ("system.buckets.readings", None),
             ("system.views", Some(Bearing::NoData)),
             ("system.profile", Some(Bearing::NoData)),
-            ("system.indexes", Some(Bearing::MayBeData)),
+            ("system.indexes", None),
             ("system.tomorrow", Some(Bearing::NoData)),
             ("$admin.system.users", Some(Bearing::MayNameMore)),
         ] {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::Layout;
 use super::found::File;
-use super::member::Packing;
+use super::packing::Packing;
 use super::promise::Promise;
 use crate::archive::{ArchiveName, Coverage};
 

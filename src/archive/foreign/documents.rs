@@ -1,10 +1,10 @@
 //! The documents of one entry, one after the other, as raw BSON.
 
-use std::io::{self, BufRead, BufReader, Cursor, Read};
+use std::io::{self, BufReader, Cursor, Read};
 use std::ops::ControlFlow;
 
-use super::gunzip::Gunzip;
-use super::member::{Form, Packing};
+use super::member::Form;
+use super::packing::{Broken, Packing};
 use crate::elements::Elements;
 use crate::extjson::{Decoder, Limits, Splitter};
 
@@ -15,16 +15,7 @@ const PIECE: usize = 256 << 10;
 pub(super) fn unpacked<'a>(packing: Packing, content: &'a mut dyn Read) -> Box<dyn Read + 'a> {
     match packing {
         Packing::Plain => Box::new(content),
-        Packing::Gzip => Box::new(Gunzip::new(BufReader::with_capacity(PIECE, content))),
-        Packing::Zstd => unzstd(BufReader::with_capacity(PIECE, content)),
-    }
-}
-
-/// What is in zstd frames, one after another.
-pub(crate) fn unzstd<'a>(compressed: impl BufRead + 'a) -> Box<dyn Read + 'a> {
-    match zstd::Decoder::with_buffer(compressed) {
-        Ok(decoder) => Box::new(decoder),
-        Err(error) => Box::new(Broken(Some(error))),
+        _ => packing.unpack(BufReader::with_capacity(PIECE, content)),
     }
 }
 
@@ -35,18 +26,6 @@ pub(super) fn peek<'a>(mut content: Box<dyn Read + 'a>, most: usize) -> (Vec<u8>
     match read_up_to(&mut content, most, &mut head) {
         Ok(_) => (head.clone(), Box::new(again(&head).chain(content))),
         Err(error) => (head.clone(), Box::new(again(&head).chain(Broken(Some(error))))),
-    }
-}
-
-/// A content that cannot be read.
-struct Broken(Option<io::Error>);
-
-impl Read for Broken {
-    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
-        Err(self
-            .0
-            .take()
-            .unwrap_or_else(|| io::Error::other("the content cannot be read")))
     }
 }
 

@@ -46,7 +46,7 @@ pub enum ForeignError {
     Refused(String),
     /// It is a tar, but nothing in it is a collection.
     #[error(
-        "no entry of the tar is a collection: expected {{collection}}.jsonl, .json, .ndjson or .bson (perhaps with .gz or .zst behind), in the tar or in one folder \
+        "no entry of the tar is a collection: expected {{collection}}.jsonl, .json, .ndjson or .bson (perhaps with .gz, .zst, .bz2 or .xz behind), in the tar or in one folder \
          of it; it has {entries} entries{}", example.as_deref().map(|example| format!(", the first is {example}")).unwrap_or_default()
     )]
     NoCollections {

@@ -6,11 +6,13 @@
 use std::collections::BTreeMap;
 
 use super::aside::Aside;
-use super::member::{Form, Packing};
+use super::member::Form;
 use super::metadata::Described;
+use super::packing::Packing;
 use super::promise::Promise;
 use super::walk::{Ending, Header};
 use super::{ForeignError, Outline};
+use crate::catalog::Definition;
 use crate::digest::{Digest, DocumentHasher, Hashing};
 
 /// What a member takes beside its names, from here to the plan: its row, its place in the tar, what is known of its documents.
@@ -52,6 +54,8 @@ pub(super) struct Folder {
     /// By stem.
     pub(super) definitions: BTreeMap<String, Described>,
     pub(super) all_definitions: Option<Vec<(String, Described)>>,
+    /// What `system.indexes` lists, by collection.
+    pub(super) indexes: BTreeMap<String, Vec<Definition>>,
     /// An entry with definitions that could not be read.
     pub(super) unreadable: bool,
     /// What a manifest of ours says.
@@ -67,6 +71,8 @@ pub(super) struct File {
     pub(super) form: Form,
     pub(super) packing: Packing,
     pub(super) size: u64,
+    /// Which pass through the archive hands it out: see [`Survey::passes`](super::Survey::passes).
+    pub(super) lane: u32,
     pub(super) content: Content,
 }
 

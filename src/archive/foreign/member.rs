@@ -1,6 +1,7 @@
 //! What an entry is, by its name. Where the name alone does not tell, its first bytes do: a collection can be called `manifest`.
 
 use super::aside::Aside;
+use super::packing::Packing;
 use crate::archive::name::unescape;
 use crate::archive::{MANIFEST_ENTRY, METADATA_ENTRY, Payload};
 
@@ -11,14 +12,6 @@ pub(super) enum Form {
     Json,
     /// BSON, one document behind the other.
     Bson,
-}
-
-/// Whether an entry's content is compressed by itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Packing {
-    Plain,
-    Gzip,
-    Zstd,
 }
 
 /// What an entry is.
@@ -50,18 +43,20 @@ pub(super) struct Member {
 impl Member {
     /// Paths are never used on a file system, but one that would leave its folder was not written by a backup program.
     pub(super) fn of_path(path: &str) -> Self {
-        let mut steps: Vec<&str> = path
-            .split('/')
+        // A path without a slash was packed where folders are told by backslashes.
+        let inner = path.trim_start_matches("./");
+        let separator = if inner.contains('/') { '/' } else { '\\' };
+        let mut steps: Vec<&str> = inner
+            .split(separator)
             .filter(|step| !step.is_empty() && *step != ".")
             .collect();
         let file = steps.pop().unwrap_or_default();
-        let (plain, packing) = match (file.strip_suffix(".gz"), file.strip_suffix(".zst")) {
-            (Some(plain), _) => (plain, Packing::Gzip),
-            (_, Some(plain)) => (plain, Packing::Zstd),
-            _ => (file, Packing::Plain),
-        };
+        let (plain, packing) = Packing::of_name(file);
         let mut role = role_of(plain).unwrap_or_else(|| Role::Aside(Aside::of_name(file)));
-        let leaves = path.starts_with('/') || steps.contains(&"..");
+        if let (Some(how), false) = (packing.not_built_in(), matches!(role, Role::Aside(_))) {
+            role = Role::Aside(Aside::Compressed(how));
+        }
+        let leaves = path.starts_with(['/', '\\']) || steps.contains(&"..");
         if leaves && !matches!(role, Role::Aside(_)) {
             role = Role::Aside(Aside::Outside);
         }
@@ -196,6 +191,19 @@ mod tests {
             ("", "", Role::Aside(Aside::Unknown), Packing::Plain),
             ("../orders.jsonl", "..", Role::Aside(Aside::Outside), Packing::Plain),
             ("/b/orders.jsonl", "b", Role::Aside(Aside::Outside), Packing::Plain),
+            (
+                "dump\\shop\\a.bson",
+                "dump/shop",
+                documents("a", Form::Bson, true),
+                Packing::Plain,
+            ),
+            (
+                "shop/a\\b.json",
+                "shop",
+                documents("a\\b", Form::Json, true),
+                Packing::Plain,
+            ),
+            ("..\\a.bson", "..", Role::Aside(Aside::Outside), Packing::Plain),
         ] {
             assert_eq!(
                 Member::of_path(path),

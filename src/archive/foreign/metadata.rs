@@ -143,6 +143,10 @@ fn definition(value: &RawValue, fault: &mut Option<String>) -> Definition {
             return Definition::empty();
         }
     };
+    without_repeats(read)
+}
+
+fn without_repeats(read: Definition) -> Definition {
     let repeats = |key: &str| key == "ns" || key == "create";
     if !read
         .as_raw()
@@ -162,6 +166,14 @@ fn definition(value: &RawValue, fault: &mut Option<String>) -> Definition {
         kept.append(key, value);
     }
     Definition::new(kept)
+}
+
+/// A document of `system.indexes`: whose index it is, and the index. `None` where it says neither.
+pub(super) fn listed_index(document: &[u8]) -> Option<(String, Definition)> {
+    let index = RawDocumentBuf::from_bytes(document.to_vec()).ok()?;
+    let (_, collection) = index.get_str("ns").ok()?.split_once('.')?;
+    let collection = collection.to_owned();
+    Some((collection, without_repeats(Definition::new(index))))
 }
 
 /// An object's fields in their order, values as text.

@@ -139,6 +139,7 @@ impl Parts {
             form: file.form,
             packing: file.packing,
             size: file.size,
+            lane: file.lane,
             documents: saved.documents,
             status: saved.status,
         };

@@ -5,34 +5,11 @@ use std::io::Read;
 use std::ops::ControlFlow;
 
 use super::documents::{each_document, unpacked};
+use super::handed::{CHUNK, Chunk, Flow, changed};
+use super::interleaved::read_interleaved;
 use super::walk::{EntryKind, walk};
-use super::{ForeignError, Reading, Survey};
+use super::{Container, ForeignError, Reading, Survey};
 use crate::archive::SavedStatus;
-
-/// Documents are handed out when this many bytes have come together.
-const CHUNK: usize = 2 << 20;
-
-/// A run of whole documents of one collection.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Chunk<'a> {
-    /// The collection's name.
-    pub collection: &'a str,
-    /// How many documents.
-    pub documents: u64,
-    /// Their raw BSON, one behind the other: about 2 MiB, or one document.
-    pub bson: Vec<u8>,
-}
-
-/// What the reader is to do next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Flow {
-    /// Go on.
-    Continue,
-    /// Go on with the next entry: nothing more of this collection is wanted.
-    SkipEntry,
-    /// Stop.
-    Stop,
-}
 
 /// Goes through a tar that was surveyed, as far as there is anything of the collections that are `wanted`, and hands out their documents. Of a collection that is not
 /// whole, those before the fault are handed out.
@@ -47,6 +24,9 @@ pub fn read_documents<'a>(
     mut sink: impl FnMut(Chunk<'_>) -> Flow,
 ) -> Result<(), ForeignError> {
     let wanted: BTreeSet<&str> = wanted.into_iter().collect();
+    if survey.container == Container::Mongodump {
+        return read_interleaved(tar, survey, &wanted, &mut sink);
+    }
     let is_wanted = |reading: &Reading| wanted.contains(reading.collection.as_str());
     let readings = survey.readings.iter().filter(|(_, reading)| is_wanted(reading));
     let mut open: BTreeSet<&str> = readings.map(|(path, _)| path.as_str()).collect();
@@ -132,8 +112,4 @@ fn read_entry(
         )),
         _ => Ok(flow),
     }
-}
-
-fn changed(path: &str, what: &str) -> ForeignError {
-    ForeignError::Changed(format!("{path:?} {what}"))
 }

@@ -16,7 +16,7 @@ pub(super) struct Other {
 const UNPACK: &str = "unpack it, and pack its files as a tar (perhaps .tar.gz or .tar.zst)";
 const DECOMPRESS: &str = "decompress it, or compress it as .gz or .zst";
 const DECRYPT: &str = "decrypt it first";
-const RESTORE_ELSEWHERE: &str = "restore it with mongorestore --archive, or dump into a folder and pack that as a tar";
+const RESTORE_ELSEWHERE: &str = "take it out of the tar, and restore it by itself";
 
 /// What a file begins with, what it then is, and what to do.
 const BEGINNINGS: [(&[u8], &str, &str); 15] = [
@@ -24,7 +24,7 @@ const BEGINNINGS: [(&[u8], &str, &str); 15] = [
     (b"PK\x05\x06", "an empty zip archive", UNPACK),
     (b"7z\xbc\xaf\x27\x1c", "a 7z archive", UNPACK),
     (b"Rar!\x1a\x07", "a rar archive", UNPACK),
-    (b"\xfd7zXZ\0", "compressed with xz", DECOMPRESS),
+    (b"\xfd7zXZ\0", "compressed with xz once more", DECOMPRESS),
     (b"\x04\x22\x4d\x18", "compressed with lz4", DECOMPRESS),
     (b"\x1f\x8b", "gzip within gzip or zstd", "decompress it once"),
     (b"\x28\xb5\x2f\xfd", "zstd within zstd or gzip", "decompress it once"),
@@ -51,7 +51,7 @@ impl Other {
         let other = |what, way_out| Some(Self { what, way_out });
         // The digit is the level.
         if head.len() >= 10 && head.starts_with(b"BZh") && head[4..10] == *b"1AY&SY" {
-            return other("compressed with bzip2", DECOMPRESS);
+            return other("compressed with bzip2 once more", DECOMPRESS);
         }
         if is_gpg(head) {
             return other("encrypted with gpg", DECRYPT);

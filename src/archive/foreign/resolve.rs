@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::aside::Aside;
 use super::covered::coverage;
 use super::found::{Content, File, Folder, Found, is_chosen};
 use super::member::{Form, unescaped};
 use super::metadata::Described;
 use super::omissions::{example, is_of_server, note_set_aside};
 use super::parts::Parts;
-use super::{Choice, ForeignError, Layout, Signals, Survey};
+use super::{Choice, Container, ForeignError, Layout, Signals, Survey};
 use crate::archive::{Coverage, EntryName, Payload, SavedStatus, Status};
 use crate::catalog::is_system;
 
@@ -16,7 +17,7 @@ use crate::catalog::is_system;
 ///
 /// # Errors
 /// Where there is no collection, no single folder that is meant, or one collection twice.
-pub(super) fn resolve(mut found: Found, choice: &Choice) -> Result<Survey, ForeignError> {
+pub(super) fn resolve(mut found: Found, choice: &Choice, container: Container) -> Result<Survey, ForeignError> {
     leave_empty_oplogs_out(&mut found);
     let (path, folder) = choose(&mut found, choice)?;
     let more = note_set_aside(&mut found, &path, choice);
@@ -40,7 +41,7 @@ pub(super) fn resolve(mut found: Found, choice: &Choice) -> Result<Survey, Forei
         parts.entry(name).or_default().described = Some(described);
     }
     let unreadable = folder.unreadable;
-    let metadata = folder.all_definitions.is_some() || !folder.definitions.is_empty();
+    let metadata = folder.all_definitions.is_some() || !folder.definitions.is_empty() || !folder.indexes.is_empty();
     let described: BTreeSet<&str> = parts.keys().map(String::as_str).collect();
     let files: Vec<String> = folder
         .files
@@ -62,6 +63,18 @@ pub(super) fn resolve(mut found: Found, choice: &Choice) -> Result<Survey, Forei
                 });
             }
         }
+    }
+    for (name, indexes) in folder.indexes {
+        // Of what the dump left out, and of the server's own collections, nothing is made.
+        let Some(part) = parts.get_mut(&name).filter(|_| !is_system(&name)) else {
+            continue;
+        };
+        let described = part.described.get_or_insert_default();
+        if !described.has_indexes {
+            described.indexes = indexes;
+            described.has_indexes = true;
+        }
+        knows_indexes = true;
     }
     let mut warnings = found.warnings;
     if !metadata && !unreadable {
@@ -104,20 +117,30 @@ pub(super) fn resolve(mut found: Found, choice: &Choice) -> Result<Survey, Forei
         digest: String::new(),
         status: if whole { Status::Complete } else { Status::Partial },
         readings,
+        container,
     };
     survey.digest = digest(&survey);
     Ok(survey)
 }
 
-/// `mongodump --oplog` puts the oplog beside the folders of the databases; where nothing was changed during the dump, it is empty.
+/// `mongodump --oplog` puts the oplog beside the folders of the databases; where nothing was changed during the dump, it is empty. A collection of that name has a
+/// definition.
 fn leave_empty_oplogs_out(found: &mut Found) {
-    let paths: Vec<String> = found.folders.keys().cloned().collect();
+    let mut oplogs = Vec::new();
     for (path, folder) in &mut found.folders {
-        let is_below = |other: &String| other != path && (path.is_empty() || other.starts_with(&format!("{path}/")));
-        if paths.iter().any(is_below) {
-            let is_oplog = |file: &File| file.stem == "oplog" && file.form == Form::Bson && file.size == 0;
-            folder.files.retain(|file| !is_oplog(file));
+        if folder.definitions.contains_key("oplog") {
+            continue;
         }
+        folder.files.retain(|file| {
+            let is_oplog = file.stem == "oplog" && file.form == Form::Bson && file.size == 0;
+            if is_oplog {
+                oplogs.push((path.clone(), file.path.clone()));
+            }
+            !is_oplog
+        });
+    }
+    for (folder, path) in oplogs {
+        found.set_aside(&folder, &path, Aside::Oplog);
     }
 }
 

@@ -3,17 +3,19 @@
 use std::io::Read;
 use std::ops::ControlFlow;
 
-use super::aside::Aside;
+use super::aside::{Aside, INDEXES};
 use super::documents::{each_document, peek, read_whole, unpacked};
 use super::found::{Content, File, Found, Tallying, is_chosen};
-use super::member::Packing;
+use super::interleaved;
 use super::member::{Form, Member, Role};
 use super::metadata::{self, Described};
+use super::mongodump::MAGIC;
+use super::packing::Packing;
 use super::promise::Promise;
 use super::refuse::{self, Other};
 use super::resolve::resolve;
 use super::walk::{EntryKind, Header, walk};
-use super::{Choice, ForeignError, Survey};
+use super::{Choice, Container, ForeignError, Survey};
 
 /// The largest entry with definitions that is read.
 const MAX_METADATA_BYTES: usize = 64 << 20;
@@ -25,6 +27,9 @@ const MAX_METADATA_BYTES: usize = 64 << 20;
 pub fn survey(mut tar: impl Read, choice: &Choice) -> Result<Survey, ForeignError> {
     let mut found = Found::default();
     let (head, tar) = peek(Box::new(&mut tar), refuse::HEAD);
+    if head.starts_with(&MAGIC) {
+        return resolve(interleaved::gather(tar, choice)?, choice, Container::Mongodump);
+    }
     if let Some(other) = Other::of_file(&head) {
         return Err(other.refusal());
     }
@@ -33,7 +38,7 @@ pub fn survey(mut tar: impl Read, choice: &Choice) -> Result<Survey, ForeignErro
         Ok(ControlFlow::Continue(()))
     })?;
     found.note_ending(&ending);
-    resolve(found, choice)
+    resolve(found, choice, Container::Tar)
 }
 
 impl Found {
@@ -82,6 +87,9 @@ impl Found {
         let folder = self.folders.entry(member.folder.clone()).or_default();
         match role {
             Role::Documents { stem, form, whole } => {
+                if stem == INDEXES {
+                    return self.listed_indexes((header, &member.folder, path), form, &mut content, choice);
+                }
                 if let Some(of) = stem.strip_prefix("system.buckets.") {
                     folder.buckets.push((of.to_owned(), form));
                     return Ok(());
@@ -100,6 +108,7 @@ impl Found {
                     form,
                     packing: member.packing,
                     size: header.size,
+                    lane: 0,
                     content,
                 });
             }
@@ -127,6 +136,34 @@ impl Found {
                 folder.definitions.insert(stem, definition);
             }
             Role::Prelude | Role::Aside(_) => {}
+        }
+        Ok(())
+    }
+
+    /// Indexes of all collections, in one list.
+    fn listed_indexes(
+        &mut self,
+        (header, folder, path): (&Header, &str, &str),
+        form: Form,
+        content: &mut dyn Read,
+        choice: &Choice,
+    ) -> Result<(), ForeignError> {
+        let (mut listed, mut over) = (Vec::new(), Ok(()));
+        let read = each_document(form, content, &mut |document| {
+            over = self.charge_text(header, document.len() as u64, choice.memory);
+            listed.extend(metadata::listed_index(document));
+            match over {
+                Ok(()) => ControlFlow::Continue(()),
+                Err(_) => ControlFlow::Break(()),
+            }
+        });
+        over?;
+        let indexes = &mut self.folders.entry(folder.to_owned()).or_default().indexes;
+        for (collection, index) in listed {
+            indexes.entry(collection).or_default().push(index);
+        }
+        if let Err(fault) = read {
+            self.unreadable(folder, path, &fault);
         }
         Ok(())
     }

@@ -119,7 +119,7 @@ pub struct Restore {
     /// Restore a collection under another name: orders=orders_copy; can be repeated.
     #[arg(long, value_name = "FROM=TO")]
     pub rename: Vec<String>,
-    /// Leave an index out: places.near (collection.index, by the names in the archive); can be repeated.
+    /// Leave indexes out: places.near, or a glob: 'places.*' (collection.index, by the names in the archive); can be repeated.
     #[arg(long, value_name = "COLLECTION.INDEX")]
     pub exclude_index: Vec<String>,
     /// Say what would be done, and change nothing.
@@ -223,6 +223,9 @@ pub struct Drill {
     pub source: SourceDatabase,
     #[command(flatten)]
     pub choice: Choice,
+    /// Leave indexes out: places.near, or a glob: 'places.*' (collection.index, by the names in the archive); can be repeated.
+    #[arg(long, value_name = "COLLECTION.INDEX")]
+    pub exclude_index: Vec<String>,
     /// The scratch database, which must not exist; a fresh name where it is left out.
     #[arg(long, value_name = "NAME")]
     pub scratch: Option<String>,
@@ -300,6 +303,7 @@ impl Drill {
             scratch: self.scratch.clone(),
             include: self.choice.include.clone(),
             exclude: self.choice.exclude.clone(),
+            exclude_indexes: self.exclude_index.clone(),
             verify_sample_size: Some(self.verify_sample_size),
             run: None,
         }

@@ -1,0 +1,308 @@
+//! Surveying and reading an archive in which collections are interleaved.
+//!
+//! Whoever loads collections may take one after the other, so that a pass hands them out one after the other. Those that overlap in the archive are in different **lanes**: there are as
+//! many as collections were dumped at a time at most, and a pass goes through the archive for each lane that is asked for. So nothing of a collection waits in memory until another one is
+//! through.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read;
+use std::ops::ControlFlow;
+
+use crc_fast::CrcAlgorithm::Crc64Xz;
+
+use super::aside::Aside;
+use super::found::{Content, File, Found, Tallying, damaged, is_chosen};
+use super::handed::{CHUNK, Chunk, Flow, changed};
+use super::member::Form;
+use super::metadata::{self, Described};
+use super::mongodump::{Namespace, Piece, each_piece};
+use super::packing::Packing;
+use super::walk::{EntryKind, Header};
+use super::{Choice, ForeignError, Reading, Survey};
+use crate::archive::SavedStatus;
+
+/// More collections at a time were never dumped: `mongodump` has a connection for each.
+const MOST_LANES: usize = 1024;
+const BUCKETS: &str = "system.buckets.";
+
+/// A collection whose end has not come.
+struct Going {
+    lane: u32,
+    counted: Counted,
+    crc: crc_fast::Digest,
+    bytes: u64,
+}
+
+enum Counted {
+    Tally(Box<Tallying>),
+    /// Of another database than the one that was chosen.
+    Unread,
+    /// Named, and not read.
+    Aside,
+}
+
+/// Goes through the archive once.
+pub(super) fn gather(archive: impl Read, choice: &Choice) -> Result<Found, ForeignError> {
+    let mut found = Found::default();
+    let mut going: BTreeMap<Namespace, Going> = BTreeMap::new();
+    let mut ended: BTreeSet<Namespace> = BTreeSet::new();
+    each_piece(archive, |piece, offset| {
+        match piece {
+            Piece::Definition(namespace, text) => found.define(namespace, text, offset, choice)?,
+            Piece::Document(namespace, document) => {
+                if !going.contains_key(namespace) {
+                    let begun = found.begin(namespace, offset, &going, &ended, choice)?;
+                    going.insert(namespace.clone(), begun);
+                }
+                if let Some(going) = going.get_mut(namespace) {
+                    going.add(document);
+                }
+            }
+            Piece::End(namespace, crc) => {
+                let whole = match going.remove(namespace) {
+                    Some(going) => going,
+                    None => found.begin(namespace, offset, &going, &ended, choice)?,
+                };
+                ended.insert(namespace.clone());
+                let fault = (whole.crc.finalize() != crc).then(|| {
+                    format!(
+                        "{}: its documents are not those of its checksum (CRC-64): the archive is damaged",
+                        namespace.path()
+                    )
+                });
+                found.end(namespace, whole, fault);
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    })?;
+    for (namespace, cut) in going {
+        let fault = format!(
+            "{}: the archive ends before the collection does: it is truncated",
+            namespace.path()
+        );
+        found.incomplete.get_or_insert_with(|| fault.clone());
+        found.end(&namespace, cut, Some(fault));
+    }
+    Ok(found)
+}
+
+fn header(namespace: &Namespace, offset: u64) -> Header {
+    Header {
+        path: Ok(namespace.path()),
+        kind: EntryKind::File,
+        size: 0,
+        offset,
+    }
+}
+
+impl Going {
+    fn add(&mut self, document: &[u8]) {
+        self.crc.update(document);
+        self.bytes += document.len() as u64;
+        if let Counted::Tally(tally) = &mut self.counted {
+            tally.add(document);
+        }
+    }
+}
+
+impl Found {
+    fn define(&mut self, namespace: &Namespace, text: &str, offset: u64, choice: &Choice) -> Result<(), ForeignError> {
+        let header = header(namespace, offset);
+        self.charge_member(&header, choice.memory)?;
+        self.charge_text(&header, text.len() as u64, choice.memory)?;
+        let path = namespace.path();
+        let folder = self.folders.entry(namespace.database.clone()).or_default();
+        folder.define_once(&namespace.stem(), &path, &header)?;
+        let described = metadata::one(text.as_bytes()).unwrap_or_else(|reason| Described {
+            fault: Some(format!("the definition of {path} cannot be read: {reason}")),
+            ..Described::default()
+        });
+        folder.definitions.insert(namespace.stem(), described);
+        Ok(())
+    }
+
+    fn begin(
+        &mut self,
+        namespace: &Namespace,
+        offset: u64,
+        going: &BTreeMap<Namespace, Going>,
+        ended: &BTreeSet<Namespace>,
+        choice: &Choice,
+    ) -> Result<Going, ForeignError> {
+        let header = header(namespace, offset);
+        self.entries += 1;
+        self.charge_member(&header, choice.memory)?;
+        if ended.contains(namespace) {
+            return Err(damaged(&header, "the collection has ended before".to_owned()));
+        }
+        let taken: BTreeSet<u32> = going.values().map(|going| going.lane).collect();
+        let free = (0..).take(MOST_LANES).find(|lane| !taken.contains(lane));
+        let Some(lane) = free else {
+            return Err(damaged(
+                &header,
+                format!("more than {MOST_LANES} collections are interleaved"),
+            ));
+        };
+        let aside = match (namespace.database.as_str(), namespace.collection.as_str()) {
+            ("", "oplog") => Some(Aside::Oplog),
+            (_, collection) => Aside::of_collection(collection),
+        };
+        let counted = match aside {
+            Some(aside) => {
+                self.set_aside(&namespace.database, &namespace.path(), aside);
+                Counted::Aside
+            }
+            None if namespace.collection.starts_with(BUCKETS) => Counted::Aside,
+            None if choice
+                .database
+                .as_deref()
+                .is_some_and(|name| !is_chosen(&namespace.database, name)) =>
+            {
+                Counted::Unread
+            }
+            None => Counted::Tally(Box::new(Tallying::new(choice.sample))),
+        };
+        Ok(Going {
+            lane,
+            counted,
+            crc: crc_fast::Digest::new(Crc64Xz),
+            bytes: 0,
+        })
+    }
+
+    fn end(&mut self, namespace: &Namespace, whole: Going, fault: Option<String>) {
+        let folder = self.folders.entry(namespace.database.clone()).or_default();
+        let content = match whole.counted {
+            Counted::Aside => {
+                if let Some(of) = namespace.stem().strip_prefix(BUCKETS) {
+                    folder.buckets.push((of.to_owned(), Form::Bson));
+                }
+                return;
+            }
+            Counted::Unread => Content::Unread,
+            Counted::Tally(tally) => Content::Read {
+                tally: Box::new(tally.done()),
+                fault,
+            },
+        };
+        folder.files.push(File {
+            path: namespace.path(),
+            stem: namespace.stem(),
+            form: Form::Bson,
+            packing: Packing::Plain,
+            size: whole.bytes,
+            lane: whole.lane,
+            content,
+        });
+    }
+}
+
+/// What has come of a collection that is wanted.
+#[derive(Default)]
+struct Coming {
+    chunk: Vec<u8>,
+    in_chunk: u64,
+    documents: u64,
+    /// Nobody wants more of it.
+    passed: bool,
+}
+
+/// Goes through an archive that was surveyed, and hands out documents of `wanted`, as [`read_documents`](super::read_documents()) does of a tar.
+pub(super) fn read_interleaved(
+    archive: impl Read,
+    survey: &Survey,
+    wanted: &BTreeSet<&str>,
+    sink: &mut dyn FnMut(Chunk<'_>) -> Flow,
+) -> Result<(), ForeignError> {
+    let is_wanted = |reading: &&Reading| wanted.contains(reading.collection.as_str());
+    let mut open: BTreeMap<&str, (&Reading, Coming)> = survey
+        .readings
+        .iter()
+        .filter(|(_, reading)| is_wanted(reading))
+        .map(|(path, reading)| (path.as_str(), (reading, Coming::default())))
+        .collect();
+    if open.is_empty() {
+        return Ok(());
+    }
+    let mut stopped = false;
+    let mut path_of = (Namespace::default(), String::new());
+    each_piece(archive, |piece, _| {
+        let (namespace, document) = match piece {
+            Piece::Definition(..) => return Ok(ControlFlow::Continue(())),
+            Piece::Document(namespace, document) => (namespace, Some(document)),
+            Piece::End(namespace, _) => (namespace, None),
+        };
+        if path_of.0 != *namespace {
+            path_of = (namespace.clone(), namespace.path());
+        }
+        let path = path_of.1.as_str();
+        let flow = match document {
+            Some(document) => match open.get_mut(path) {
+                Some((reading, coming)) if !coming.passed => coming.add(reading, document, sink),
+                _ => Flow::Continue,
+            },
+            None => match open.remove(path) {
+                Some((reading, coming)) => coming.end(path, reading, sink)?,
+                None => Flow::Continue,
+            },
+        };
+        stopped = flow == Flow::Stop || open.is_empty();
+        Ok(match stopped {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        })
+    })?;
+    for (path, (reading, coming)) in open {
+        if stopped || coming.end(path, reading, sink)? == Flow::Stop {
+            break;
+        }
+    }
+    Ok(())
+}
+
+impl Coming {
+    fn add(&mut self, reading: &Reading, document: &[u8], sink: &mut dyn FnMut(Chunk<'_>) -> Flow) -> Flow {
+        let full = !self.chunk.is_empty() && self.chunk.len() + document.len() > CHUNK;
+        let flow = match full {
+            true => self.hand_out(reading, sink),
+            false => Flow::Continue,
+        };
+        self.passed = flow != Flow::Continue;
+        if !self.passed {
+            self.chunk.extend_from_slice(document);
+            self.in_chunk += 1;
+            self.documents += 1;
+        }
+        flow
+    }
+
+    fn hand_out(&mut self, reading: &Reading, sink: &mut dyn FnMut(Chunk<'_>) -> Flow) -> Flow {
+        sink(Chunk {
+            collection: &reading.collection,
+            documents: std::mem::take(&mut self.in_chunk),
+            bson: std::mem::take(&mut self.chunk),
+        })
+    }
+
+    fn end(
+        mut self,
+        path: &str,
+        reading: &Reading,
+        sink: &mut dyn FnMut(Chunk<'_>) -> Flow,
+    ) -> Result<Flow, ForeignError> {
+        if self.passed {
+            return Ok(Flow::Continue);
+        }
+        let flow = match self.chunk.is_empty() {
+            true => Flow::Continue,
+            false => self.hand_out(reading, sink),
+        };
+        match self.documents != reading.documents && reading.status == SavedStatus::Complete {
+            true if flow == Flow::Continue => Err(changed(
+                path,
+                &format!("has {} documents, it had {}", self.documents, reading.documents),
+            )),
+            _ => Ok(flow),
+        }
+    }
+}

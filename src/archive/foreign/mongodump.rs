@@ -1,0 +1,212 @@
+//! The file that `mongodump --archive` writes (mongo-tools, `common/archive/spec.md`).
+//!
+//! A magic number, a header, a definition for each collection, a terminator; then blocks: a header that names a collection, its documents, a terminator. A block that
+//! says `EOF` ends its collection and has the CRC-64 of all its documents. As many collections are interleaved as were dumped at a time, four where nothing else was
+//! said. There is no end mark: an archive that was cut between two blocks lacks the ends of collections.
+
+use std::io::{self, BufRead, BufReader, Read};
+use std::ops::ControlFlow;
+
+use bson::RawDocument;
+
+use super::ForeignError;
+use crate::elements::Elements;
+use crate::extjson::Limits;
+
+/// What such a file begins with.
+pub(super) const MAGIC: [u8; 4] = [0x6d, 0xe2, 0x99, 0x81];
+const TERMINATOR: [u8; 4] = [0xff; 4];
+/// How much is read at a time.
+const PIECE: usize = 256 << 10;
+
+/// A collection of a database.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Namespace {
+    pub(super) database: String,
+    pub(super) collection: String,
+}
+
+impl Namespace {
+    /// As the path of the file that `mongodump` would have written into a folder.
+    pub(super) fn path(&self) -> String {
+        match self.database.as_str() {
+            "" => format!("{}.bson", self.stem()),
+            database => format!("{database}/{}.bson", self.stem()),
+        }
+    }
+
+    /// The collection's name, so written that escaping is undone: what is plain in an archive is escaped in a file's name.
+    pub(super) fn stem(&self) -> String {
+        self.collection.replace('%', "%25").replace('+', "%2B")
+    }
+}
+
+/// A piece of an archive.
+#[derive(Debug)]
+pub(super) enum Piece<'a> {
+    /// What is said of a collection: the text of its `.metadata.json`.
+    Definition(&'a Namespace, &'a str),
+    /// A document of it.
+    Document(&'a Namespace, &'a [u8]),
+    /// It is whole, and its documents have this CRC-64.
+    End(&'a Namespace, u64),
+}
+
+/// Calls `take` with each piece of an archive, and where in the archive it lies.
+///
+/// # Errors
+/// [`ForeignError::Read`] or [`ForeignError::Damaged`], or what `take` fails with.
+pub(super) fn each_piece(
+    archive: impl Read,
+    mut take: impl FnMut(Piece<'_>, u64) -> Result<ControlFlow<()>, ForeignError>,
+) -> Result<(), ForeignError> {
+    let mut reader = Reader {
+        inner: BufReader::with_capacity(PIECE, archive),
+        offset: 0,
+        document: Vec::new(),
+        within: "its head",
+    };
+    let mut magic = [0; 4];
+    reader.fill(&mut magic)?;
+    if magic != MAGIC {
+        return Err(reader.damaged("it is no archive file of mongodump".to_owned()));
+    }
+    if reader.next()? == Next::Terminator {
+        return Err(reader.damaged("it has no header".to_owned()));
+    }
+    let mut namespace = Namespace::default();
+    reader.within = "its definitions";
+    while let Next::Document(offset) = reader.next()? {
+        let definition = reader.raw("a definition")?;
+        namespace = reader.namespace(definition)?;
+        let text = definition.get_str("metadata").unwrap_or_default();
+        if take(Piece::Definition(&namespace, text), offset)?.is_break() {
+            return Ok(());
+        }
+    }
+    reader.within = "the head of a block";
+    while !reader.is_at_end()? {
+        let Next::Document(offset) = reader.next()? else {
+            return Err(reader.damaged("a block has no head".to_owned()));
+        };
+        let head = reader.raw("the head of a block")?;
+        reader.put_namespace(head, &mut namespace)?;
+        let ends = head.get_bool("EOF").unwrap_or(false);
+        let crc = head.get_i64("CRC").unwrap_or_default().cast_unsigned();
+        if ends && take(Piece::End(&namespace, crc), offset)?.is_break() {
+            return Ok(());
+        }
+        reader.within = "a block";
+        while let Next::Document(offset) = reader.next()? {
+            let document = reader.document.as_slice();
+            if ends || document.last() != Some(&0) || Elements::of(document).any(|element| element.is_err()) {
+                return Err(reader.damaged(format!("{}: it has no well-formed documents there", namespace.path())));
+            }
+            if take(Piece::Document(&namespace, document), offset)?.is_break() {
+                return Ok(());
+            }
+        }
+        reader.within = "the head of a block";
+    }
+    Ok(())
+}
+
+/// What comes next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    /// A document, which is in memory now, and where it lies.
+    Document(u64),
+    Terminator,
+}
+
+struct Reader<R> {
+    inner: BufReader<R>,
+    offset: u64,
+    document: Vec<u8>,
+    within: &'static str,
+}
+
+impl<R: Read> Reader<R> {
+    fn next(&mut self) -> Result<Next, ForeignError> {
+        let begin = self.offset;
+        let mut prefix = [0; 4];
+        self.fill(&mut prefix)?;
+        if prefix == TERMINATOR {
+            return Ok(Next::Terminator);
+        }
+        let length = usize::try_from(i32::from_le_bytes(prefix)).unwrap_or(0);
+        if !(5..=Limits::default().max_document_bytes).contains(&length) {
+            let length = i32::from_le_bytes(prefix);
+            return Err(self.damaged(format!("no document has the length {length}")));
+        }
+        let mut document = std::mem::take(&mut self.document);
+        document.clear();
+        document.extend_from_slice(&prefix);
+        document.resize(length, 0);
+        self.fill(&mut document[4..])?;
+        self.document = document;
+        Ok(Next::Document(begin))
+    }
+
+    fn is_at_end(&mut self) -> Result<bool, ForeignError> {
+        loop {
+            match self.inner.fill_buf() {
+                Ok(bytes) => return Ok(bytes.is_empty()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(self.failed(error)),
+            }
+        }
+    }
+
+    fn fill(&mut self, into: &mut [u8]) -> Result<(), ForeignError> {
+        match self.inner.read_exact(into) {
+            Ok(()) => {
+                self.offset += into.len() as u64;
+                Ok(())
+            }
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                Err(self.damaged(format!("the archive ends within {}: it is truncated", self.within)))
+            }
+            Err(error) => Err(self.failed(error)),
+        }
+    }
+
+    fn raw(&self, what: &str) -> Result<&RawDocument, ForeignError> {
+        RawDocument::from_bytes(self.document.as_slice())
+            .map_err(|error| self.damaged(format!("{what} is no document: {error}")))
+    }
+
+    fn namespace(&self, said: &RawDocument) -> Result<Namespace, ForeignError> {
+        let mut namespace = Namespace::default();
+        self.put_namespace(said, &mut namespace)?;
+        Ok(namespace)
+    }
+
+    /// Without an allocation where it is the same as before.
+    fn put_namespace(&self, said: &RawDocument, into: &mut Namespace) -> Result<(), ForeignError> {
+        let (Ok(database), Ok(collection)) = (said.get_str("db"), said.get_str("collection")) else {
+            return Err(self.damaged(format!("{} names no collection", self.within)));
+        };
+        into.database.clear();
+        into.database.push_str(database);
+        into.collection.clear();
+        into.collection.push_str(collection);
+        Ok(())
+    }
+
+    fn damaged(&self, reason: String) -> ForeignError {
+        ForeignError::Damaged {
+            entry: None,
+            offset: self.offset,
+            reason,
+        }
+    }
+
+    fn failed(&self, error: io::Error) -> ForeignError {
+        ForeignError::Read {
+            entry: None,
+            offset: self.offset,
+            error,
+        }
+    }
+}

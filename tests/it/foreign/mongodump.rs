@@ -1,0 +1,184 @@
+//! The file that `mongodump --archive` writes: collections interleaved in blocks, read within bounded memory.
+
+use std::fs;
+use std::io::Write as _;
+
+use bson::{Document, doc};
+use crc_fast::CrcAlgorithm::Crc64Xz;
+use flate2::write::GzEncoder;
+use mongotar::backup::RunStatus;
+use mongotar::failure::FailureKind;
+use mongotar::inspect;
+use mongotar::progress::Progress;
+use mongotar::run::Memory;
+use mongotar::store::Location;
+use mongotar::verify::verify;
+use serde_json::json;
+
+use super::{Place, bson_of, few, place};
+
+const TERMINATOR: [u8; 4] = [0xff; 4];
+
+/// Writes as `mongodump` does (mongo-tools, `common/archive/spec.md`).
+struct Archive(Vec<u8>);
+
+impl Archive {
+    /// With these collections, databases and definitions.
+    fn of(definitions: &[(&str, &str, &str)]) -> Self {
+        let head = doc! {"concurrent_collections": 4, "version": "0.1", "server_version": "7.0.1", "tool_version": "x"};
+        let mut bytes = [&[0x6d, 0xe2, 0x99, 0x81][..], &bson_of(&[head])].concat();
+        for (db, collection, metadata) in definitions {
+            let definition = doc! {"db": *db, "collection": *collection, "metadata": *metadata, "size": 0, "type": ""};
+            bytes.extend(bson_of(&[definition]));
+        }
+        bytes.extend(TERMINATOR);
+        Self(bytes)
+    }
+
+    fn block(mut self, db: &str, collection: &str, documents: &[Document]) -> Self {
+        let head = doc! {"db": db, "collection": collection, "EOF": false, "CRC": 0_i64};
+        self.0.extend(bson_of(&[head]));
+        self.0.extend(bson_of(documents));
+        self.0.extend(TERMINATOR);
+        self
+    }
+
+    fn end(mut self, db: &str, collection: &str, documents: &[Document]) -> Self {
+        let crc = crc_fast::checksum(Crc64Xz, &bson_of(documents)).cast_signed();
+        self.0.extend(bson_of(&[
+            doc! {"db": db, "collection": collection, "EOF": true, "CRC": crc},
+        ]));
+        self.0.extend(TERMINATOR);
+        self
+    }
+}
+
+impl Place {
+    fn file(&self, name: &str, bytes: &[u8]) -> String {
+        fs::write(self.path(name), bytes).expect("written");
+        self.path(name).to_str().expect("UTF-8").to_owned()
+    }
+}
+
+const PLAIN: &str = r#"{"options":{},"indexes":[],"type":"collection"}"#;
+
+#[tokio::test]
+async fn interleaved_collections_options_indexes_and_views_come_back() {
+    let place = place().await;
+    let large = |text: &str| -> Vec<Document> {
+        (0..24)
+            .map(|id| doc! {"_id": id, "text": text.repeat(400 << 10)})
+            .collect()
+    };
+    let (orders, users, odd) = (large("o"), large("u"), few("odd"));
+    let unique = r#"{"options":{},"indexes":[{"v":{"$numberInt":"2"},"key":{"_id":1},"name":"_id_"},{"v":{"$numberInt":"2"},"key":{"n":1},"name":"n_1","unique":true,"sparse":true}],"collectionName":"orders","type":"collection"}"#;
+    let mut archive = Archive::of(&[
+        ("shop", "orders", unique),
+        ("shop", "users", PLAIN),
+        ("shop", "50% a+b", PLAIN),
+        (
+            "shop",
+            "empty",
+            r#"{"options":{"validator":{"a":{"$exists":true}}},"indexes":[],"type":"collection"}"#,
+        ),
+        (
+            "shop",
+            "seen",
+            r#"{"options":{"viewOn":"orders","pipeline":[]},"indexes":[],"type":"view"}"#,
+        ),
+        ("admin", "system.version", PLAIN),
+    ]);
+    // More of each than is handed on before it is taken: whoever takes one after the other must not wait for ever.
+    for (orders, users) in orders.chunks(5).zip(users.chunks(5)) {
+        archive = archive.block("shop", "orders", orders).block("shop", "users", users);
+    }
+    let change = doc! {"op": "n", "ns": "", "o": {}};
+    let archive = archive
+        .end("shop", "users", &users)
+        .end("shop", "orders", &orders)
+        .block("shop", "50% a+b", &odd)
+        .end("shop", "50% a+b", &odd)
+        .end("shop", "empty", &[])
+        .end("admin", "system.version", &[])
+        .block("", "oplog", std::slice::from_ref(&change))
+        .end("", "oplog", std::slice::from_ref(&change));
+    let mut gzip = GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(&archive.0).expect("memory");
+    let gzipped = place.file("mongodump.archive.gz", &gzip.finish().expect("memory"));
+    let plain = place.file("mongodump.archive", &archive.0);
+    for path in [&plain, &gzipped] {
+        place.drop_target().await;
+        let report = place.restore(path, json!({})).await.expect("a report");
+        assert_eq!(report.status, RunStatus::Complete, "{:?}", report.plan.warnings);
+        assert_eq!(report.plan.source_database.as_deref(), Some("shop"));
+        assert!(
+            report
+                .plan
+                .warnings
+                .iter()
+                .any(|warning| warning.contains("oplog is not replayed"))
+        );
+        for (name, documents) in [
+            ("orders", 24),
+            ("users", 24),
+            ("50% a+b", 5),
+            ("seen", 24),
+            ("empty", 0),
+        ] {
+            assert_eq!(place.raw(&place.target, name).await.len(), documents, "{name}");
+        }
+        assert!(place.options("empty").await.contains_key("validator"));
+        let catalog = place.tools.mongo.survey(&place.target).await.expect("a survey");
+        assert_eq!(
+            catalog.get("orders").expect("there").indexes[1].get_bool("unique"),
+            Some(true)
+        );
+    }
+    let location: Location = plain.parse().expect("a location");
+    let store = &place.tools.store;
+    let sound = verify(store, &location, Memory::default(), &Progress::default())
+        .await
+        .expect("a report");
+    assert_eq!(sound.status, RunStatus::Complete);
+    let mut text = Vec::new();
+    let count = inspect::cat(store, &location, Memory::default(), "50% a+b", &mut text).await;
+    assert_eq!(count.expect("written"), 5);
+    assert!(inspect::show(store, &location, Memory::default()).await.is_ok());
+}
+
+#[tokio::test]
+async fn what_is_cut_or_altered_is_told() {
+    let place = place().await;
+    let (orders, users) = (few("o"), few("u"));
+    let begun = || {
+        Archive::of(&[("shop", "orders", PLAIN), ("shop", "users", PLAIN)])
+            .block("shop", "orders", &orders)
+            .block("shop", "users", &users)
+            .end("shop", "users", &users)
+    };
+    // Between two blocks: nothing but the missing end tells.
+    let report = place
+        .restore(&place.file("cut", &begun().0), json!({}))
+        .await
+        .expect("a report");
+    assert_eq!(report.status, RunStatus::Partial);
+    assert_eq!(report.plan.to_restore, ["users"]);
+    assert!(report.plan.to_string().contains("it is truncated"), "{}", report.plan);
+
+    let altered = begun().end("shop", "orders", &users);
+    let report = place
+        .restore(&place.file("altered", &altered.0), json!({}))
+        .await
+        .expect("a report");
+    assert_eq!(report.status, RunStatus::Partial);
+    assert!(report.plan.to_string().contains("CRC-64"), "{}", report.plan);
+
+    let whole = begun().end("shop", "orders", &orders).0;
+    for end in [5, 100, whole.len() - 2] {
+        let cut = place
+            .restore(&place.file("inside", &whole[..end]), json!({}))
+            .await
+            .expect_err("cut");
+        assert_eq!(cut.kind, FailureKind::ArchiveDamaged, "{end}: {cut}");
+    }
+}

@@ -1,0 +1,194 @@
+//! Names that other tools give to their files, and how these are compressed.
+
+use std::fs;
+
+use bson::{Document, doc};
+use mongotar::backup::RunStatus;
+use mongotar::failure::FailureKind;
+use mongotar::inspect;
+use mongotar::progress::Progress;
+use mongotar::run::Memory;
+use mongotar::store::Location;
+use mongotar::verify::verify;
+use serde_json::json;
+
+use super::{Place, bson_of, few, place};
+use crate::rig;
+
+/// As Python's standard library compresses it.
+fn compressed(how: &str, content: &[u8]) -> Vec<u8> {
+    let script = "import sys, bz2, lzma\n\
+                  how = {'bz2': bz2.compress, 'xz': lzma.compress}[sys.argv[1]]\n\
+                  sys.stdout.buffer.write(how(sys.stdin.buffer.read()))";
+    rig::python().stdout(script, &[how], content)
+}
+
+const LINES: &[u8] = b"{\"_id\":1,\"a\":1}\n{\"_id\":2,\"a\":2}\n";
+
+impl Place {
+    async fn index_names(&self, collection: &str) -> Vec<String> {
+        let catalog = self.tools.mongo.survey(&self.target).await.expect("a survey");
+        let indexes = &catalog.get(collection).expect("it is there").indexes;
+        let names = indexes.iter().filter_map(|index| index.get_str("name"));
+        names.map(str::to_owned).collect()
+    }
+}
+
+#[tokio::test]
+async fn members_and_archives_may_be_compressed_with_bzip2_and_xz() {
+    let place = place().await;
+    let (notes, tags) = (compressed("bz2", LINES), compressed("xz", LINES));
+    let items = compressed("xz", &bson_of(&few("x")));
+    let entries: [(&str, &[u8]); 3] = [
+        ("notes.json.bz2", &notes),
+        ("tags.jsonl.xz", &tags),
+        ("items.bson.xz", &items),
+    ];
+    let tar = place.tar("members.tar", &entries);
+    for how in ["", "bz2", "xz"] {
+        let archive = match how {
+            "" => tar.clone(),
+            how => {
+                let path = place.path(&format!("members.tar.{how}"));
+                fs::write(&path, compressed(how, &fs::read(&tar).expect("the tar"))).expect("written");
+                path.to_str().expect("UTF-8").to_owned()
+            }
+        };
+        place.drop_target().await;
+        let report = place.restore(&archive, json!({})).await.expect("a report");
+        assert_eq!(report.status, RunStatus::Complete, "{how}: {:?}", report.plan.warnings);
+        assert_eq!(place.raw(&place.target, "notes").await.len(), 2);
+        assert_eq!(place.raw(&place.target, "tags").await.len(), 2);
+        assert_eq!(place.raw(&place.target, "items").await.len(), 5);
+    }
+    let path = place.path("cut.tar.xz");
+    let whole = compressed("xz", &fs::read(&tar).expect("the tar"));
+    fs::write(&path, &whole[..whole.len() - 20]).expect("written");
+    let cut = place.restore(path.to_str().expect("UTF-8"), json!({})).await;
+    assert_eq!(cut.expect_err("cut").kind, FailureKind::ArchiveDamaged);
+}
+
+#[tokio::test]
+async fn indexes_of_a_dump_by_an_old_mongodump_come_back_and_are_converted() {
+    // They were in `system.indexes.bson` alone, and named as left out; and no server of today took `safe` or such directions.
+    let place = place().await;
+    let orders = bson_of(&[doc! {"_id": 1, "email": "a"}]);
+    let of = |collection: &str, mut index: Document| {
+        index.insert("ns", format!("shop.{collection}"));
+        index
+    };
+    let indexes = bson_of(&[
+        of("orders", doc! {"v": 1, "key": {"_id": 1}, "name": "_id_"}),
+        of(
+            "orders",
+            doc! {"v": 1, "key": {"email": 1}, "unique": true, "name": "email_1", "safe": null},
+        ),
+        of(
+            "orders",
+            doc! {"v": 0, "key": {"a": true, "b": "", "c": "1"}, "name": "odd", "dropDups": true, "sparse": "true"},
+        ),
+        of("orders", doc! {"v": 1, "key": {"left": 1}, "name": "left_1"}),
+        of("gone", doc! {"v": 1, "key": {"x": 1}, "name": "x_1"}),
+        of("system.users", doc! {"v": 1, "key": {"user": 1}, "name": "user_1"}),
+    ]);
+    let entries: [(&str, &[u8]); 2] = [
+        ("dump/shop/orders.bson", &orders),
+        ("dump/shop/system.indexes.bson", &indexes),
+    ];
+    let archive = place.tar("old.tar", &entries);
+    let report = place
+        .restore(&archive, json!({"exclude_indexes": ["*.lef?_1"]}))
+        .await
+        .expect("a report");
+    assert_eq!(
+        report.status,
+        RunStatus::Complete,
+        "{:?} {:?}",
+        report.plan.warnings,
+        report.verification
+    );
+    assert_eq!(place.index_names("orders").await, ["_id_", "email_1", "odd"]);
+    let plan = report.plan.to_string();
+    for part in [
+        "\"email_1\" is of an old server, and converted as mongorestore --convertLegacyIndexes does: option \"safe\" left out",
+        "direction of \"a\": 1, direction of \"b\": 1, direction of \"c\": 1",
+        "option \"dropDups\" left out, sparse: true",
+    ] {
+        assert!(plan.contains(part), "{part}: {plan}");
+    }
+    let catalog = place.tools.mongo.survey(&place.target).await.expect("a survey");
+    let email = &catalog.get("orders").expect("there").indexes[1];
+    assert_eq!(email.get_bool("unique"), Some(true));
+    assert!(catalog.get("gone").is_none(), "an index alone is no collection");
+}
+
+#[tokio::test]
+async fn backslashes_are_folders_where_there_are_no_slashes() {
+    let place = place().await;
+    let orders = bson_of(&few("x"));
+    let metadata = br#"{"options":{},"indexes":[],"collectionName":"orders","type":"collection"}"#;
+    // The builder would take a backslash for what it is here, too; and so does every tar that was packed elsewhere.
+    let entries: [(&str, &[u8]); 2] = [
+        ("dump\\shop\\orders.bson", &orders),
+        ("dump\\shop\\orders.metadata.json", metadata),
+    ];
+    let report = place
+        .restore(&place.tar("w.tar", &entries), json!({}))
+        .await
+        .expect("a report");
+    assert_eq!(report.status, RunStatus::Complete, "{:?}", report.verification);
+    assert_eq!(report.plan.source_database.as_deref(), Some("shop"));
+    assert_eq!(place.raw(&place.target, "orders").await.len(), 5);
+}
+
+#[tokio::test]
+async fn a_folder_is_an_archive() {
+    let place = place().await;
+    let dump = place.path("dump");
+    for (database, text) in [("shop", "s"), ("blog", "b")] {
+        let folder = dump.join(database);
+        fs::create_dir_all(&folder).expect("made");
+        fs::write(folder.join("orders.bson"), bson_of(&few(text))).expect("written");
+        let metadata = br#"{"options":{},"indexes":[{"v":2,"key":{"text":1},"name":"text_1"}],"type":"collection"}"#;
+        fs::write(folder.join("orders.metadata.json"), metadata).expect("written");
+    }
+    let at = |path: &std::path::Path| path.to_str().expect("UTF-8").to_owned();
+    let (whole, shop) = (at(&dump), format!("{}/", at(&dump.join("shop"))));
+    let ambiguous = place.restore(&whole, json!({})).await.expect_err("two databases");
+    assert!(ambiguous.message.contains("--source-database"), "{ambiguous}");
+    for (archive, more) in [(&shop, json!({})), (&whole, json!({"source_database": "shop"}))] {
+        place.drop_target().await;
+        let report = place.restore(archive, more).await.expect("a report");
+        assert_eq!(report.status, RunStatus::Complete, "{:?}", report.verification);
+        assert_eq!(report.plan.source_database.as_deref(), Some("shop"));
+        assert_eq!(place.raw(&place.target, "orders").await.len(), 5);
+        assert_eq!(place.index_names("orders").await, ["_id_", "text_1"]);
+    }
+    let location: Location = shop.parse().expect("a location");
+    let store = &place.tools.store;
+    let sound = verify(store, &location, Memory::default(), &Progress::default())
+        .await
+        .expect("a report");
+    assert_eq!(sound.status, RunStatus::Complete);
+    let mut text = Vec::new();
+    let count = inspect::cat(store, &location, Memory::default(), "orders", &mut text).await;
+    assert_eq!(count.expect("written"), 5);
+
+    fs::write(dump.join("shop/WiredTiger.wt"), b"x").expect("written");
+    let refused = place
+        .restore(&shop, json!({}))
+        .await
+        .expect_err("a server's own folder");
+    assert!(refused.message.contains("data file of a server"), "{refused}");
+    let missing = place
+        .restore(&at(&place.path("dmup")), json!({}))
+        .await
+        .expect_err("not there");
+    assert_eq!(missing.kind, FailureKind::ArchiveNotFound);
+    fs::create_dir(place.path("empty")).expect("made");
+    let empty = place
+        .restore(&at(&place.path("empty")), json!({}))
+        .await
+        .expect_err("empty");
+    assert_eq!(empty.kind, FailureKind::InvalidRequest, "{empty}");
+}
