@@ -48,7 +48,7 @@ pub use frame::{Compression, FrameEncoder, MAX_SEGMENT_BYTES, StoredFrame};
 pub use join::{JoinedPart, join};
 pub use manifest::{
     ClusterTime, Consistency, ConsistencyLevel, Exception, FORMAT_VERSION, FORMAT_VERSION_WITH_TABLE, Manifest, Saved,
-    SavedStatus, Source, Status,
+    SavedFrom, SavedStatus, Status,
 };
 pub use name::{ArchiveName, EntryName, MANIFEST_ENTRY, METADATA_ENTRY};
 pub use part::{AssemblerState, MAX_PARTS, MIN_PART_BYTES, Part, PartAssembler, PartSchedule};

@@ -14,7 +14,7 @@ use crate::plan::Contents;
 use crate::run::Memory;
 use crate::store::Store;
 
-pub use listed::{Listed, ListedStatus, Summary, list};
+pub use listed::{ListedArchive, ListedStatus, Summary, list};
 
 /// What is in an archive: its manifest where it is ours, what a survey found where it is not.
 #[derive(Clone, Debug, Serialize)]

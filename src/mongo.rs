@@ -38,7 +38,7 @@ pub use read_at::ReadAt;
 pub use readback::read_back;
 pub(crate) use readback::{ReadBack, ReadSoFar, is_read_at_one_go, read_at_one_go, read_back_ids, read_back_until};
 pub use records::Edge;
-pub use repeat::Attempts;
+pub use repeat::Repeats;
 pub(crate) use repeat::patiently;
 pub use survey::VANISHED;
 pub(crate) use tasks::{ended, next_ended};

@@ -43,7 +43,7 @@ mod views;
 pub use crate::archive::Coverage;
 pub use crate::catalog::Selection;
 pub use conflicts::{Conflict, Conflicts};
-pub use consent::{NotAToken, Part, Token};
+pub use consent::{NotAToken, Token, TokenPart};
 pub use contents::{ArchiveIdentity, Contents};
 pub use diff::Diff;
 pub(crate) use diff::without_own;
@@ -52,7 +52,7 @@ pub(crate) use names::check_database;
 pub use names::{INTERNAL_PREFIX, TEMPORARY_PREFIX};
 pub use policy::{Existing, Extra, Inference, Policy, Validators};
 pub use rename::{NotARename, Rename};
-pub use restore_plan::{Action, Fingerprint, Method, Planned, RestorePlan, Totals};
+pub use restore_plan::{Action, Fingerprint, Method, PlanTotals, Planned, RestorePlan};
 pub(crate) use views::reading_from as view_reading_from;
 
 use std::collections::BTreeMap;
@@ -210,8 +210,8 @@ fn names(rows: &[Planned], which: impl Fn(&Planned) -> bool) -> Vec<String> {
     names
 }
 
-fn totals(rows: &[Planned]) -> Totals {
-    let mut totals = Totals::default();
+fn totals(rows: &[Planned]) -> PlanTotals {
+    let mut totals = PlanTotals::default();
     for row in rows {
         let present = row.documents_present.unwrap_or(0);
         if row.action.restores() {

@@ -6,7 +6,7 @@ use bson::oid::ObjectId;
 use bson::{Binary, DateTime, Decimal128, Timestamp, rawdoc};
 use mongotar::archive::{Compression, FrameEncoder};
 use mongotar::digest::{DocumentHasher, Hashing};
-use mongotar::extjson::{Decoder, Encoder, Limits, Position, Style};
+use mongotar::extjson::{Decoder, Encoder, Limits, Style, TextPosition};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
 #[global_allocator]
@@ -82,7 +82,7 @@ fn no_document_costs_an_allocation() {
     assert!(counted <= FEW, "encoding: {counted}");
 
     let mut decoder = Decoder::new(Limits::default());
-    let (mut position, mut bson, mut decoded) = (Position::default(), Vec::new(), 0);
+    let (mut position, mut bson, mut decoded) = (TextPosition::default(), Vec::new(), 0);
     let counted = allocations(|| {
         while decoder
             .decode_next(&text, &mut position, &mut bson)

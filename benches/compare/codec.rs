@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use mongotar::archive::{Compression, FrameEncoder};
 use mongotar::digest::{DocumentHasher, Hashing};
-use mongotar::extjson::{Decoder, Encoder, Limits, Position, Style};
+use mongotar::extjson::{Decoder, Encoder, Limits, Style, TextPosition};
 use serde_json::json;
 
 use crate::Scale;
@@ -173,7 +173,7 @@ fn encode(corpus: &Corpus) {
 
 fn decode(corpus: &Corpus) {
     let mut decoder = Decoder::new(Limits::default());
-    let mut position = Position::default();
+    let mut position = TextPosition::default();
     let mut bson = Vec::with_capacity(2 * SEGMENT);
     while decoder
         .decode_next(&corpus.text, &mut position, &mut bson)

@@ -53,7 +53,7 @@ mod wrapper;
 pub use decode::{Decoder, Limits};
 pub use encode::{Carried, Encoder, Style};
 pub use error::DecodeError;
-pub use position::Position;
+pub use position::TextPosition;
 pub use splitter::{DocumentText, Splitter};
 
 /// The only key of a line that holds a document's BSON instead of its text. Its value is a Binary of subtype 0.

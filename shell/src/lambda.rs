@@ -32,8 +32,8 @@ use mongotar::store::Store;
 use mongotar::verify::{VerifyReport, VerifyRequest, verify_run};
 
 use answers::diagnostic;
-pub use answers::{BackedUp, Listed, ListedDatabase, Restored};
-pub use carrier::Place;
+pub use answers::{BackedUp, ListedDatabase, ListedDatabases, Restored};
+pub use carrier::AnswerPlace;
 pub use event::RestoreEvent;
 pub use invocation::Measured;
 
@@ -145,7 +145,7 @@ impl Function {
         let tools = self.tools(deadline).await?;
         match action.as_deref() {
             None | Some("backup") => {}
-            Some("databases") => return Ok(BackedUp::Databases(Listed::of(&jobs(&order, &tools).await?))),
+            Some("databases") => return Ok(BackedUp::Databases(ListedDatabases::of(&jobs(&order, &tools).await?))),
             Some("plan") => {
                 let (job, most) = (order.single()?, how_many("lanes", lanes)?);
                 let answer = Box::pin(plan_lanes(&job, &run, most, &tools)).await?;

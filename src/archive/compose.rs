@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::crc::Crc32;
 use super::footer::Major;
-use super::frame::Place;
+use super::frame::GluePlace;
 use super::table::{MOST_INLINE, TABLE_ENTRY, Table, put_inline};
 use super::tail::Tail;
 use super::tar_header::{HeaderPlan, padding};
@@ -245,7 +245,7 @@ impl Composer {
             0 => self.compression.prologue().to_vec(),
             _ => Vec::new(),
         };
-        stored.extend_from_slice(&self.compression.glue(&content, Place::Between));
+        stored.extend_from_slice(&self.compression.glue(&content, GluePlace::Between));
         if self.compression == Compression::Gzip {
             self.tar_crc32 = self.tar_crc32.then(Crc32::of(&content));
         }

@@ -45,10 +45,10 @@ mod walk;
 use std::collections::BTreeMap;
 
 use super::{Coverage, Saved, SavedStatus, Status};
-use member::Form;
+use member::Written;
 
 pub use error::ForeignError;
-pub use handed::{Chunk, Flow};
+pub use handed::{Flow, HandedOn};
 pub use outline::Outline;
 pub(crate) use packing::NOT_BUILT_IN;
 pub use packing::Packing;
@@ -151,7 +151,7 @@ enum Container {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Reading {
     collection: String,
-    form: Form,
+    form: Written,
     packing: Packing,
     size: u64,
     lane: u32,

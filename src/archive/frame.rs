@@ -77,13 +77,13 @@ impl Compression {
     }
 
     /// A glue frame. `bytes` must be 512 to 65,535 long, which padding, headers and the tar's end always are.
-    pub(super) fn glue(self, bytes: &[u8], place: Place) -> Vec<u8> {
+    pub(super) fn glue(self, bytes: &[u8], place: GluePlace) -> Vec<u8> {
         let n = u16::try_from(bytes.len()).expect("glue is padding and headers, far below 64 KiB");
         let mut out = Vec::with_capacity(self.glue_length(bytes.len()));
         match self {
             Self::None => {}
             Self::Gzip => {
-                out.push(u8::from(place == Place::Last));
+                out.push(u8::from(place == GluePlace::Last));
                 out.extend_from_slice(&n.to_le_bytes());
                 out.extend_from_slice(&(!n).to_le_bytes());
             }
@@ -104,8 +104,8 @@ impl Compression {
         let overhead = self.glue_length(0);
         let bytes = stored.get(overhead..)?;
         let place = match (self, stored.first()) {
-            (Self::Gzip, Some(1)) => Place::Last,
-            _ => Place::Between,
+            (Self::Gzip, Some(1)) => GluePlace::Last,
+            _ => GluePlace::Between,
         };
         let plausible = (256..=usize::from(u16::MAX)).contains(&bytes.len());
         (plausible && self.glue(bytes, place) == stored).then_some(bytes)
@@ -135,7 +135,7 @@ impl std::str::FromStr for Compression {
 
 /// Whether a glue frame is the tar's end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum GluePlace {
     Between,
     Last,
 }
@@ -395,7 +395,7 @@ mod tests {
         }
         let end = [b'.'; 600];
         crc.update(&end);
-        member.extend_from_slice(&Compression::Gzip.glue(&end, Place::Last));
+        member.extend_from_slice(&Compression::Gzip.glue(&end, GluePlace::Last));
         member.extend_from_slice(&crc.sum().to_le_bytes());
         member.extend_from_slice(&crc.amount().to_le_bytes());
         let mut text = Vec::new();
@@ -421,7 +421,7 @@ mod tests {
         #[test]
         fn glue_has_a_known_length(data in prop::collection::vec(any::<u8>(), 512..9000)) {
             for compression in Compression::ALL {
-                let stored = compression.glue(&data, Place::Between);
+                let stored = compression.glue(&data, GluePlace::Between);
                 prop_assert_eq!(stored.len(), compression.glue_length(data.len()));
                 prop_assert_eq!(compression.unglue(&stored), Some(&data[..]));
                 if compression == Compression::Zstd {

@@ -8,12 +8,12 @@ use super::{ArchiveName, Entry, Extent, Manifest, Segment};
 
 /// Where an archive's rows are.
 #[derive(Clone, Debug)]
-pub(super) struct Listed {
+pub(super) struct ListedPages {
     /// How many rows there are up to the end of each page.
     pages: Vec<u64>,
 }
 
-impl Listed {
+impl ListedPages {
     /// The page that holds a row, and which of its rows that is.
     pub(super) fn page_of(&self, row: u64) -> Option<(usize, usize)> {
         let page = self.pages.partition_point(|&end| end <= row);
@@ -41,7 +41,7 @@ fn is_too_long(segment: &Segment) -> bool {
 }
 
 /// The extents tile the object up to the trailer, sizes are bounded and add up, names are unique.
-pub(super) fn check_contents(manifest: &Manifest, trailer: u64) -> Result<Listed, String> {
+pub(super) fn check_contents(manifest: &Manifest, trailer: u64) -> Result<ListedPages, String> {
     if ArchiveName::parse(manifest.name.as_str()).is_none() {
         return Err(format!("it states the archive's name as {:?}", manifest.name.as_str()));
     }
@@ -117,7 +117,7 @@ fn content_of(entry: &Entry, stored: u64) -> Result<Extent, String> {
 }
 
 /// The pages are bounded, and every row of theirs is that of one entry.
-fn check_table(manifest: &Manifest) -> Result<Listed, String> {
+fn check_table(manifest: &Manifest) -> Result<ListedPages, String> {
     let (mut pages, mut end) = (Vec::new(), 0_u64);
     for page in manifest.table.iter().flat_map(|table| &table.segments) {
         if page.decoded_bytes > MAX_PAGE_BYTES {
@@ -142,7 +142,7 @@ fn check_table(manifest: &Manifest) -> Result<Listed, String> {
         listed = listed.saturating_add(rows.count);
     }
     match listed == end {
-        true => Ok(Listed { pages }),
+        true => Ok(ListedPages { pages }),
         false => Err(format!("its table has {end} rows, and {listed} are of entries")),
     }
 }

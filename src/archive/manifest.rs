@@ -39,7 +39,7 @@ pub struct Manifest {
     /// Whether everything that was asked for is in it.
     pub status: Status,
     /// Where the documents came from.
-    pub source: Source,
+    pub source: SavedFrom,
     /// Which of the database's collections were asked for; left out where that was all of them.
     #[serde(default, skip_serializing_if = "Selection::is_everything")]
     pub selection: Selection,
@@ -110,7 +110,7 @@ impl fmt::Display for Status {
 
 /// Where an archive's documents came from. No connection string, no host.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Source {
+pub struct SavedFrom {
     /// The database.
     pub database: String,
     /// What served it.

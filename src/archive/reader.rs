@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::error::ArchiveError;
 use super::footer::{Footer, Major};
 use super::frame::{check_content, decode_frame};
-use super::listed::{Listed, check_contents};
+use super::listed::{ListedPages, check_contents};
 use super::table::rows_of_page;
 use super::{Compression, Entry, Manifest, Segment};
 
@@ -17,7 +17,7 @@ pub struct Opened {
     /// The manifest.
     pub manifest: Manifest,
     /// Where its rows are.
-    listed: Listed,
+    listed: ListedPages,
 }
 
 /// One segment of an entry.

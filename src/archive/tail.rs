@@ -2,7 +2,7 @@
 
 use super::crc::Crc32;
 use super::footer::{Footer, Major};
-use super::frame::Place;
+use super::frame::GluePlace;
 use super::tar_header::{END_OF_ARCHIVE, HeaderPlan, padding};
 use super::{Compression, Extent, StoredFrame};
 
@@ -35,10 +35,10 @@ impl Tail {
             0 => compression.prologue().to_vec(),
             _ => Vec::new(),
         };
-        trailer.extend_from_slice(&compression.glue(&head, Place::Between));
+        trailer.extend_from_slice(&compression.glue(&head, GluePlace::Between));
         let manifest_offset = self.offset + trailer.len() as u64;
         trailer.extend_from_slice(&manifest.stored);
-        trailer.extend_from_slice(&compression.glue(&end, Place::Last));
+        trailer.extend_from_slice(&compression.glue(&end, GluePlace::Last));
         if compression == Compression::Gzip {
             let content = Crc32::of_run(manifest.crc32, manifest.decoded_bytes);
             let tar = self

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::compose::{LaneContent, LaneEntry};
 use super::crc::Crc32;
 use super::footer::Major;
-use super::frame::Place;
+use super::frame::GluePlace;
 use super::part::{AssemblerState, PartAssembler};
 use super::table::{MOST_INLINE, MOST_SEGMENTS, TABLE_ENTRY, Table, put_inline};
 use super::tail::Tail;
@@ -214,7 +214,7 @@ impl ArchiveWriter {
             if open.glue.offset == 0 && self.lane.is_none() {
                 stored.extend_from_slice(self.compression.prologue());
             }
-            stored.extend_from_slice(&self.compression.glue(&content, Place::Between));
+            stored.extend_from_slice(&self.compression.glue(&content, GluePlace::Between));
             self.parts.fill_hole(&stored);
         }
         let glue = match self.compression {

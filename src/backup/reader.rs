@@ -9,7 +9,7 @@ use super::allowance::{Room, part_of};
 use super::piece::{Behind, CollectionPiece, Pending, ReadSettings, Task, hashing};
 use super::request::ConsistencyDemand;
 use crate::catalog::{Collection, Kind};
-use crate::mongo::{Attempts, Batch, Batches, Edge, MongoError, Position, ReadAt, Scan, ScanOrder, Trail, code, ended};
+use crate::mongo::{Batch, Batches, Edge, MongoError, Position, ReadAt, Repeats, Scan, ScanOrder, Trail, code, ended};
 use crate::run::give_back;
 
 /// Reads one collection.
@@ -20,7 +20,7 @@ pub(super) struct Reader {
     pub(super) room: Room,
     pub(super) sender: mpsc::Sender<CollectionPiece>,
     /// The attempts at reading on from where it is.
-    pub(super) attempts: Attempts,
+    pub(super) attempts: Repeats,
     /// The boundary that it reads up to; none means the collection's end.
     pub(super) until: Option<Edge>,
 }

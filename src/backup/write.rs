@@ -11,7 +11,7 @@ use super::request::BackupJob;
 use super::segment::EncoderPool;
 use super::tools::Tools;
 use crate::archive::{
-    Entry, EntryName, Exception, FORMAT_VERSION, Manifest, PartSchedule, Saved, SavedStatus, Source, Status,
+    Entry, EntryName, Exception, FORMAT_VERSION, Manifest, PartSchedule, Saved, SavedFrom, SavedStatus, Status,
 };
 use crate::catalog::{Catalog, Kind};
 use crate::extjson::Style;
@@ -67,7 +67,7 @@ pub(super) fn manifest(
         run: head.run.clone(),
         lanes: None,
         status: if failed { Status::Partial } else { Status::Complete },
-        source: Source {
+        source: SavedFrom {
             database: catalog.database,
             server: catalog.server,
         },

@@ -6,7 +6,7 @@ use bson::{RawDocument, RawDocumentBuf};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 use serde_json::value::RawValue;
 
-use crate::extjson::{Decoder, Encoder, Limits, Position, Style};
+use crate::extjson::{Decoder, Encoder, Limits, Style, TextPosition};
 
 /// Collection options or an index definition, as raw BSON. In JSON it is one canonical Extended JSON document,
 /// written and read by [`crate::extjson`], so nothing in it is reordered, widened or dropped.
@@ -62,7 +62,7 @@ impl Definition {
     /// Reads one Extended JSON document.
     pub fn from_json(text: &str) -> Result<Self, crate::extjson::DecodeError> {
         let mut raw = Vec::new();
-        let mut position = Position::default();
+        let mut position = TextPosition::default();
         Decoder::new(Limits::default()).decode_next(text.as_bytes(), &mut position, &mut raw)?;
         Ok(RawDocumentBuf::from_bytes(raw).map_or_else(|_| Self::empty(), Self))
     }

@@ -21,7 +21,7 @@ const HEAD: u64 = 4 << 10;
 
 /// One archive in a folder.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Listed {
+pub struct ListedArchive {
     /// Its name.
     pub name: ArchiveName,
     /// Where it is.
@@ -92,7 +92,7 @@ fn is_none(bytes: &u64) -> bool {
 ///
 /// # Errors
 /// What the store answered when it was asked for the folder. An archive that cannot be looked at is listed with the reason.
-pub async fn list(store: &Store, folder: &Location) -> Result<Vec<Listed>, Failure> {
+pub async fn list(store: &Store, folder: &Location) -> Result<Vec<ListedArchive>, Failure> {
     let objects = store.list(folder, "backup_").await?;
     let archives = objects.iter().filter_map(|object| {
         let (name, compression) = ArchiveName::of_object(&object.location.file_name())?;
@@ -101,7 +101,7 @@ pub async fn list(store: &Store, folder: &Location) -> Result<Vec<Listed>, Failu
             .find(|other| other.location.file_name() == name.sidecar());
         Some(listed(store, object, beside, name, compression))
     });
-    let mut found: Vec<Listed> = stream::iter(archives).buffer_unordered(AT_A_TIME).collect().await;
+    let mut found: Vec<ListedArchive> = stream::iter(archives).buffer_unordered(AT_A_TIME).collect().await;
     found.sort_by(|a, b| (&a.name, a.archive.file_name()).cmp(&(&b.name, b.archive.file_name())));
     Ok(found)
 }
@@ -126,7 +126,7 @@ async fn listed(
     beside: Option<&Object>,
     name: ArchiveName,
     compression: Compression,
-) -> Listed {
+) -> ListedArchive {
     let look = look(store, object)
         .await
         .unwrap_or_else(|failure| Look::Unread(failure.message));
@@ -169,7 +169,7 @@ async fn listed(
             )
         }
     };
-    Listed {
+    ListedArchive {
         name,
         archive: object.location.clone(),
         bytes: object.bytes,

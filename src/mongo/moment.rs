@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bson::{cstr, doc, rawdoc};
 use serde::{Deserialize, Serialize};
 
-use super::survey::{Described, Listed};
+use super::survey::{DescribedCollection, ListedCollection};
 use super::{Mongo, MongoError, ReadAt, VANISHED, code, patiently};
 use crate::archive::ClusterTime;
 use crate::catalog::{Catalog, Kind, Topology};
@@ -31,7 +31,7 @@ pub struct Moment {
 }
 
 impl Moment {
-    fn new(described: Described, time: Option<ClusterTime>, reason: Option<String>) -> Self {
+    fn new(described: DescribedCollection, time: Option<ClusterTime>, reason: Option<String>) -> Self {
         // Listed a moment ago, and not there any more: leaving it out would lose it without a word.
         let why = |error: MongoError| match error.is(code::NAMESPACE_NOT_FOUND) {
             true => VANISHED.to_owned(),
@@ -136,10 +136,11 @@ impl Mongo {
 
     /// Whether this deployment can read collections at a time. One that can be read shows it: another may be closed to this user, or have been changed
     /// just now, and says nothing of the rest.
-    async fn probe(&self, database: &str, listed: &[Listed], time: ClusterTime) -> Result<Probe, MongoError> {
+    async fn probe(&self, database: &str, listed: &[ListedCollection], time: ClusterTime) -> Result<Probe, MongoError> {
         let mut probe = Probe::Readable;
-        let readable =
-            |listed: &&Listed| listed.kind != Kind::View && !listed.options.get_bool("capped").unwrap_or(false);
+        let readable = |listed: &&ListedCollection| {
+            listed.kind != Kind::View && !listed.options.get_bool("capped").unwrap_or(false)
+        };
         for candidate in listed.iter().filter(readable) {
             match self.try_snapshot(database, &candidate.name, time).await {
                 Ok(()) => return Ok(Probe::Readable),

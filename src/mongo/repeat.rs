@@ -25,9 +25,9 @@ pub(crate) use patiently;
 
 /// The attempts at one thing that is asked of a server.
 #[derive(Debug)]
-pub struct Attempts(patience::Attempts);
+pub struct Repeats(patience::Attempts);
 
-impl Attempts {
+impl Repeats {
     /// How many have failed.
     pub fn failed(&self) -> u32 {
         self.0.failed()
@@ -73,8 +73,8 @@ impl MongoError {
 
 impl Mongo {
     /// Before the first attempt at something.
-    pub fn attempts(&self) -> Attempts {
-        Attempts(self.patience.attempts())
+    pub fn attempts(&self) -> Repeats {
+        Repeats(self.patience.attempts())
     }
 
     /// Sends a command that may be carried out twice, until it is answered; says how often it failed before.

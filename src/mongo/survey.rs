@@ -20,7 +20,7 @@ pub const VANISHED: &str = "the collection was dropped, renamed or made anew whi
 
 /// A collection as `listCollections` knows it.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Listed {
+pub(super) struct ListedCollection {
     pub(super) name: String,
     pub(super) kind: Kind,
     pub(super) options: Definition,
@@ -31,7 +31,7 @@ pub(super) struct Listed {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Listing {
     /// Sorted by name, the server's own left out.
-    pub(super) collections: Vec<Listed>,
+    pub(super) collections: Vec<ListedCollection>,
     /// What no backup takes: the server's own.
     left_out: Vec<LeftOut>,
 }
@@ -45,7 +45,7 @@ enum Sizes {
 
 /// A catalog, and what of it could not be found out.
 #[derive(Debug)]
-pub(super) struct Described {
+pub(super) struct DescribedCollection {
     pub(super) catalog: Catalog,
     /// What the server answered instead of the indexes: these collections stand in the catalog without any.
     pub(super) refused: BTreeMap<String, MongoError>,
@@ -70,7 +70,7 @@ impl Mongo {
 
     async fn survey_with(&self, database: &str, sizes: Sizes) -> Result<Catalog, MongoError> {
         let listed = self.list_collections(database).await?;
-        let Described { mut catalog, refused } = self.describe_with(database, listed, sizes).await?;
+        let DescribedCollection { mut catalog, refused } = self.describe_with(database, listed, sizes).await?;
         for (name, error) in refused {
             // A right to all collections is none to stored functions. Who has none to them leaves them alone.
             let out_of_sight = name == STORED_FUNCTIONS && error.is(code::UNAUTHORIZED);
@@ -87,11 +87,16 @@ impl Mongo {
     ///
     /// # Errors
     /// Where the server could not be asked. What it refuses to say of one collection stops none of the others.
-    pub(super) async fn describe(&self, database: &str, listed: Listing) -> Result<Described, MongoError> {
+    pub(super) async fn describe(&self, database: &str, listed: Listing) -> Result<DescribedCollection, MongoError> {
         self.describe_with(database, listed, Sizes::Estimated).await
     }
 
-    async fn describe_with(&self, database: &str, listed: Listing, sizes: Sizes) -> Result<Described, MongoError> {
+    async fn describe_with(
+        &self,
+        database: &str,
+        listed: Listing,
+        sizes: Sizes,
+    ) -> Result<DescribedCollection, MongoError> {
         let described: Vec<(Collection, Option<MongoError>)> = stream::iter(
             listed
                 .collections
@@ -107,7 +112,7 @@ impl Mongo {
             refused.extend(refusal.map(|error| (collection.name.clone(), error)));
             collections.push(collection);
         }
-        Ok(Described {
+        Ok(DescribedCollection {
             catalog: Catalog {
                 database: database.to_owned(),
                 server: self.server().clone(),
@@ -234,7 +239,7 @@ impl Mongo {
     async fn describe_one(
         &self,
         database: &str,
-        listed: Listed,
+        listed: ListedCollection,
         sizes: Sizes,
     ) -> Result<(Collection, Option<MongoError>), MongoError> {
         let mut collection = Collection {
@@ -365,7 +370,7 @@ impl Mongo {
     }
 }
 
-fn listed(entry: &RawDocumentBuf) -> Option<Listed> {
+fn listed(entry: &RawDocumentBuf) -> Option<ListedCollection> {
     let kind = match entry.get_str("type").unwrap_or("collection") {
         "view" => Kind::View,
         "timeseries" => Kind::Timeseries,
@@ -377,7 +382,7 @@ fn listed(entry: &RawDocumentBuf) -> Option<Listed> {
         .and_then(|info| info.get_binary("uuid").ok())
         .and_then(|binary| <[u8; 16]>::try_from(binary.bytes).ok())
         .map(|bytes| bson::Uuid::from_bytes(bytes).to_string());
-    Some(Listed {
+    Some(ListedCollection {
         name: entry.get_str("name").ok()?.to_owned(),
         kind,
         options: entry

@@ -14,7 +14,7 @@ use crate::archive::{
     ArchiveError, Compression, Entry, Extent, Footer, Located, MAX_SEGMENT_BYTES, Opened, Payload, Segment,
 };
 use crate::digest::Hashing;
-use crate::extjson::{Decoder, Limits, Position};
+use crate::extjson::{Decoder, Limits, TextPosition};
 use crate::failure::Failure;
 use crate::run::{Pool, give_back};
 use crate::store::{Object, Store};
@@ -230,7 +230,7 @@ fn decode(opened: &Opened, located: Located<'_>, stored: Bytes, hashing: Hashing
             };
             let mut bson = Vec::with_capacity(room);
             let mut decoder = Decoder::new(Limits::default());
-            let mut position = Position::default();
+            let mut position = TextPosition::default();
             while decoder
                 .decode_next(&content, &mut position, &mut bson)
                 .map_err(|error| located.damaged(format!("is not Extended JSON: {error}")))?

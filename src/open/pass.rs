@@ -120,7 +120,7 @@ struct Current {
 }
 
 impl HandOut {
-    fn take(&mut self, chunk: foreign::Chunk<'_>) -> Flow {
+    fn take(&mut self, chunk: foreign::HandedOn<'_>) -> Flow {
         let Some(current) = self.current_of(chunk.collection) else {
             return Flow::Stop;
         };

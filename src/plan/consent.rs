@@ -21,7 +21,7 @@ pub struct Token([u64; 4]);
 
 /// What a token speaks of, in its order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
+pub enum TokenPart {
     /// Which archive: where it lies, its version in the store, its manifest.
     Archive,
     /// What is asked for, the name of the database included.
@@ -54,8 +54,13 @@ impl Token {
     }
 
     /// What differs from `other`, in the order of the parts.
-    pub fn differing(&self, other: &Self) -> Vec<Part> {
-        let parts = [Part::Archive, Part::Request, Part::Target, Part::Cluster];
+    pub fn differing(&self, other: &Self) -> Vec<TokenPart> {
+        let parts = [
+            TokenPart::Archive,
+            TokenPart::Request,
+            TokenPart::Target,
+            TokenPart::Cluster,
+        ];
         let pairs = self.0.iter().zip(&other.0);
         parts
             .into_iter()
@@ -67,7 +72,7 @@ impl Token {
 }
 
 /// What has changed, as the rest of a sentence.
-impl fmt::Display for Part {
+impl fmt::Display for TokenPart {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Archive => "the archive is another than the plan's (its place, its version in the store or its manifest)",
@@ -206,7 +211,10 @@ mod tests {
 
         let mut other = archive.clone();
         other.archive.etag = Some("new".to_owned());
-        assert_eq!(Token::new(&other, &target, &policy).differing(&before), [Part::Archive]);
+        assert_eq!(
+            Token::new(&other, &target, &policy).differing(&before),
+            [TokenPart::Archive]
+        );
         let replace = Policy {
             existing: Existing::Replace,
             ..policy.clone()
@@ -214,7 +222,7 @@ mod tests {
         for policy in [replace, Policy::new("shop2")] {
             assert_eq!(
                 Token::new(&archive, &target, &policy).differing(&before),
-                [Part::Request]
+                [TokenPart::Request]
             );
         }
         let mut recreated = target.clone();
@@ -224,7 +232,7 @@ mod tests {
         for target in [recreated, indexed, catalog([collection("a"), collection("b")])] {
             assert_eq!(
                 Token::new(&archive, &target, &policy).differing(&before),
-                [Part::Target]
+                [TokenPart::Target]
             );
         }
         let mut elsewhere = target.clone();
@@ -236,12 +244,12 @@ mod tests {
         for target in [elsewhere.clone(), renamed, sharded] {
             assert_eq!(
                 Token::new(&archive, &target, &policy).differing(&before),
-                [Part::Cluster]
+                [TokenPart::Cluster]
             );
         }
         assert_eq!(
             Token::new(&other, &elsewhere, &policy).differing(&before),
-            [Part::Archive, Part::Cluster]
+            [TokenPart::Archive, TokenPart::Cluster]
         );
     }
 

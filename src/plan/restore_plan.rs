@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ArchiveIdentity, Diff, Inferred, NotAToken, Part, Policy, Token};
+use super::{ArchiveIdentity, Diff, Inferred, NotAToken, Policy, Token, TokenPart};
 use crate::archive::Status;
 use crate::catalog::{Definition, Kind};
 use crate::digest::{Digest, Hashing, Sum};
@@ -34,7 +34,7 @@ pub struct RestorePlan {
     /// Everything that is restored from the archive.
     pub to_restore: Vec<String>,
     /// Sums over the collections.
-    pub totals: Totals,
+    pub totals: PlanTotals,
     /// What a person should know before consenting, beyond single collections.
     pub warnings: Vec<String>,
     /// Every collection of the archive and of the target, in the order of execution: collections, time series, views (each after those it reads
@@ -47,7 +47,7 @@ impl RestorePlan {
     ///
     /// # Errors
     /// Where it is no token at all.
-    pub fn changed_since(&self, token: &str) -> Result<Vec<Part>, NotAToken> {
+    pub fn changed_since(&self, token: &str) -> Result<Vec<TokenPart>, NotAToken> {
         Ok(self.confirm.differing(&token.parse()?))
     }
 
@@ -69,7 +69,7 @@ impl RestorePlan {
 /// Sums over a plan's collections.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct Totals {
+pub struct PlanTotals {
     /// How many collections, time series and views are restored.
     pub collections: u64,
     /// How many documents they have.

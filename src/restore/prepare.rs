@@ -6,7 +6,7 @@ use crate::catalog::Catalog;
 use crate::choice::find_archive;
 use crate::failure::{Failure, FailureKind};
 use crate::open::{ArchiveFile, Source, open};
-use crate::plan::{Part, RestorePlan, plan};
+use crate::plan::{RestorePlan, TokenPart, plan};
 
 /// A restore that could be carried out.
 #[derive(Debug)]
@@ -71,10 +71,12 @@ pub(super) fn check_consent(plan: &RestorePlan, consent: &Consent) -> Result<(),
     }
 }
 
-fn stale(plan: &RestorePlan, changed: &[Part]) -> Failure {
-    let elsewhere = changed.contains(&Part::Cluster);
+fn stale(plan: &RestorePlan, changed: &[TokenPart]) -> Failure {
+    let elsewhere = changed.contains(&TokenPart::Cluster);
     // The collections of another cluster are others, and saying that they have changed would lead astray.
-    let told = changed.iter().filter(|&&part| !(elsewhere && part == Part::Target));
+    let told = changed
+        .iter()
+        .filter(|&&part| !(elsewhere && part == TokenPart::Target));
     let told: Vec<String> = told.map(ToString::to_string).collect();
     Failure::new(
         FailureKind::ConsentStale,

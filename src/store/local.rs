@@ -15,7 +15,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::task::spawn_blocking;
 
-use self::folder::Folder;
+use self::folder::FolderAsTar;
 pub use self::replacement::Replacement;
 use self::writeback::Writeback;
 use super::receipt::Receipt;
@@ -42,7 +42,7 @@ pub(super) async fn find_or_folder(path: &Path) -> Result<Object, StoreError> {
     let owned = path.to_owned();
     let folder = blocking(path, "looking at", move || match fs::metadata(&owned)?.is_dir() {
         true => {
-            let folder = Folder::look(&owned)?;
+            let folder = FolderAsTar::look(&owned)?;
             Ok(Some(Object {
                 bytes: folder.bytes(),
                 etag: folder.etag(),
@@ -63,7 +63,7 @@ pub(super) async fn read(path: &Path, etag: &str, extent: Extent) -> Result<Byte
         let file = File::open(&owned)?;
         let metadata = file.metadata()?;
         if metadata.is_dir() {
-            let folder = Folder::look(&owned)?;
+            let folder = FolderAsTar::look(&owned)?;
             return match folder.etag() == etag {
                 true => Ok(Some(folder.read(extent)?.into())),
                 false => Ok(None),

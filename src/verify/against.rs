@@ -41,7 +41,7 @@ pub async fn against(job: &AgainstJob, tools: &Tools) -> Result<AgainstReport, F
     let contents = file.contents();
     let live = tools.mongo.survey(&job.database).await?;
     check_selection(job, &contents, &live)?;
-    let mut run = Run {
+    let mut run = ComparedRun {
         job,
         tools,
         live: &live,
@@ -121,14 +121,14 @@ fn warnings(job: &AgainstJob, file: &ArchiveFile, contents: &Contents, live: &Ca
     warnings
 }
 
-struct Run<'a> {
+struct ComparedRun<'a> {
     job: &'a AgainstJob,
     tools: &'a Tools,
     live: &'a Catalog,
     damaged: Vec<String>,
 }
 
-impl Run<'_> {
+impl ComparedRun<'_> {
     /// Reads both sides of everything that has documents.
     async fn documents(
         &mut self,

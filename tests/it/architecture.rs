@@ -14,7 +14,12 @@ use sources::{Sources, top};
 use uses::{Uses, uses};
 
 /// The roots of all crates here.
-const ROOTS: [&str; 3] = ["src/lib.rs", "src/bin/mongotar/main.rs", "codec/src/lib.rs"];
+const ROOTS: [&str; 4] = [
+    "src/lib.rs",
+    "shell/src/lib.rs",
+    "src/bin/mongotar/main.rs",
+    "codec/src/lib.rs",
+];
 
 /// The layers of the library from below: a module may use those of its own layer and of the layers before it.
 const LAYERS: [&[&str]; 5] = [
@@ -23,18 +28,15 @@ const LAYERS: [&[&str]; 5] = [
     // The rim.
     &["deadline", "patience", "progress", "mongo", "store", "secrets"],
     // What operations share.
-    &["config", "run", "runtime", "logging", "open", "choice"],
+    &["config", "run", "open", "choice"],
     // Operations.
-    &["backup", "soundness", "restore", "verify", "drill", "inspect", "counts"],
-    // Shells.
-    &["metrics", "lambda", "schemas"],
+    &["backup", "soundness", "restore", "verify", "drill", "inspect"],
+    // What only tests see.
+    &["schemas"],
 ];
 
 /// Modules that do not know each other, though their layer would allow it.
 const STRANGERS: [(&str, &str); 1] = [("restore", "verify")];
-
-/// Circles that are still to be untangled, among the files whose names begin so.
-const STILL_CIRCLES: [&[&str]; 2] = [&["src/backup"], &["src/run/carry", "src/run/journal", "src/run/lease"]];
 
 /// What the pure modules must not know.
 const IMPURE: [&str; 9] = [
@@ -58,22 +60,12 @@ fn no_files_use_one_another_in_a_circle() {
             .iter()
             .map(|(file, used)| {
                 let others = used.keys().map(String::as_str);
-                (
-                    file.as_str(),
-                    others.filter(|other| !is_still_one(file, other)).collect(),
-                )
+                (file.as_str(), others.collect())
             })
             .collect();
         all.extend(circles(&graph).iter().map(|circle| told(circle, &uses)));
     }
     assert!(all.is_empty(), "{} circles:\n{}", all.len(), all.join("\n"));
-}
-
-fn is_still_one(file: &str, other: &str) -> bool {
-    let among = |names: &[&str], file: &str| names.iter().any(|name| file.starts_with(name));
-    STILL_CIRCLES
-        .iter()
-        .any(|names| among(names, file) && among(names, other))
 }
 
 /// A circle, with the paths that make it.
@@ -155,6 +147,39 @@ fn the_core_is_pure() {
             );
         }
     }
+}
+
+/// Who uses the library builds nothing that only functions need.
+#[test]
+fn the_library_knows_no_functions() {
+    let manifest = fs::read_to_string(top().join("Cargo.toml")).expect("the library's manifest");
+    let (_, dependencies) = manifest.split_once("\n[dependencies]").expect("dependencies");
+    let dependencies = dependencies.split("\n[").next().unwrap_or_default();
+    for shell in ["lambda_runtime", "tracing-subscriber", "clap"] {
+        assert!(!dependencies.contains(shell), "the library depends on {shell}");
+    }
+}
+
+/// One word, one meaning. Types within functions, and those of tests, are seen by nobody else.
+#[test]
+fn no_two_types_have_one_name() {
+    let mut named = BTreeMap::<String, Vec<String>>::new();
+    for root in ["src", "shell/src", "codec/src"] {
+        for file in files_of(&format!("{root}/lib")) {
+            for line in code(&file).lines() {
+                let line = line.trim_start_matches("pub(crate) ").trim_start_matches("pub(super) ");
+                let mut words = line.trim_start_matches("pub ").split(|c: char| !c.is_alphanumeric());
+                if let (Some("struct" | "enum" | "trait" | "type"), Some(name)) = (words.next(), words.next()) {
+                    named
+                        .entry(name.to_owned())
+                        .or_default()
+                        .push(file.display().to_string());
+                }
+            }
+        }
+    }
+    named.retain(|_, files| files.len() > 1);
+    assert!(named.is_empty(), "{named:#?}");
 }
 
 /// The files of a module, but for those that hold only tests, which are named so.

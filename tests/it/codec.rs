@@ -8,7 +8,7 @@ use std::{
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bson::{Bson, Document, doc};
-use mongotar::extjson::{Carried, Decoder, Encoder, Limits, Position, Style};
+use mongotar::extjson::{Carried, Decoder, Encoder, Limits, Style, TextPosition};
 
 const SCRIPT: &str = include_str!("codec.py");
 
@@ -237,7 +237,7 @@ const FOREIGN: &[&str] = &[
 ];
 
 fn decode(text: &[u8]) -> Result<Vec<u8>, String> {
-    let (mut out, mut position) = (Vec::new(), Position::start());
+    let (mut out, mut position) = (Vec::new(), TextPosition::start());
     let mut decoder = Decoder::new(Limits::default());
     match decoder.decode_next(text, &mut position, &mut out) {
         Ok(true) => {}

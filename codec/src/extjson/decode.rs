@@ -8,7 +8,7 @@ use super::{
     error::{DecodeError, Fault, Parse},
     keys::TypeKey,
     lexer::{Lexer, Number},
-    position::Position,
+    position::TextPosition,
 };
 
 /// What a document may not exceed. The default is what a server holds, and [`MAX_TEXT_DEPTH`] levels of nesting.
@@ -57,7 +57,7 @@ impl Decoder {
     pub fn decode_next(
         &mut self,
         text: &[u8],
-        position: &mut Position,
+        position: &mut TextPosition,
         out: &mut Vec<u8>,
     ) -> Result<bool, DecodeError> {
         let mut lexer = Lexer {
@@ -99,7 +99,7 @@ impl Decoder {
 }
 
 #[cold]
-fn locate(fault: &Fault, text: &[u8], position: &Position) -> DecodeError {
+fn locate(fault: &Fault, text: &[u8], position: &TextPosition) -> DecodeError {
     let at = fault.at.clamp(position.at, text.len().max(position.at));
     let read = text.get(position.at..at).unwrap_or_default();
     DecodeError {

@@ -1,8 +1,8 @@
 //! A place in a text that may come in pieces.
 
-/// How far a text has been read. A text that comes in pieces is one text: see [`Position::next_piece`].
+/// How far a text has been read. A text that comes in pieces is one text: see [`TextPosition::next_piece`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Position {
+pub struct TextPosition {
     /// Bytes read of the piece at hand.
     pub at: usize,
     /// Bytes of the whole text before that piece.
@@ -11,7 +11,7 @@ pub struct Position {
     pub line: u64,
 }
 
-impl Position {
+impl TextPosition {
     /// The start of a text.
     pub fn start() -> Self {
         Self {
@@ -33,7 +33,7 @@ impl Position {
     }
 }
 
-impl Default for Position {
+impl Default for TextPosition {
     fn default() -> Self {
         Self::start()
     }

@@ -7,7 +7,7 @@
 use super::{
     MAX_DOCUMENT_BYTES,
     error::{DecodeError, Fault},
-    position::Position,
+    position::TextPosition,
     scan,
 };
 
@@ -48,7 +48,7 @@ pub struct DocumentText<'a> {
     /// The document's bytes.
     pub text: &'a [u8],
     /// Where in the whole text it starts, for a [`Decoder`](super::Decoder) to go on from.
-    pub position: Position,
+    pub position: TextPosition,
 }
 
 impl Splitter {
@@ -94,7 +94,7 @@ impl Splitter {
         if !whole {
             return Ok(None);
         }
-        let position = Position {
+        let position = TextPosition {
             at: 0,
             before: self.byte,
             line: self.line,

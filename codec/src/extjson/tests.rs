@@ -27,7 +27,7 @@ fn round_trip(document: &[u8]) -> (Carried, String) {
 
 /// All documents of a text.
 fn decode(text: &[u8]) -> Result<Vec<Vec<u8>>, DecodeError> {
-    let (mut decoder, mut position) = (Decoder::new(Limits::default()), Position::start());
+    let (mut decoder, mut position) = (Decoder::new(Limits::default()), TextPosition::start());
     let mut documents = Vec::new();
     loop {
         let mut document = Vec::new();

@@ -21,7 +21,7 @@ pub enum BackedUp {
     /// To one of several.
     Several(SeveralReport),
     /// To the question which they are.
-    Databases(Listed),
+    Databases(ListedDatabases),
     /// To a plan: the lanes.
     Planned(LanesReport),
     /// To one lane.
@@ -35,7 +35,7 @@ pub enum BackedUp {
 
 /// The databases that a request comes to.
 #[derive(Debug, Serialize)]
-pub struct Listed {
+pub struct ListedDatabases {
     databases: Vec<ListedDatabase>,
 }
 
@@ -46,7 +46,7 @@ pub struct ListedDatabase {
     destination: Location,
 }
 
-impl Listed {
+impl ListedDatabases {
     pub(super) fn of(jobs: &[BackupJob]) -> Self {
         let databases = jobs.iter().map(|job| ListedDatabase {
             database: job.database.clone(),

@@ -17,7 +17,7 @@ const DEEPEST: usize = 3;
 
 /// Where a report can be stored: the first name that is free.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Place {
+pub struct AnswerPlace {
     pub(super) folder: Location,
     pub(super) names: Vec<String>,
     /// Those of the archive that it is about, which it is not to outlive.
@@ -25,7 +25,7 @@ pub struct Place {
 }
 
 /// The answer itself, or its short form with the whole one stored.
-pub(super) async fn fit(whole: Value, place: Option<Place>, store: &Store) -> Value {
+pub(super) async fn fit(whole: Value, place: Option<AnswerPlace>, store: &Store) -> Value {
     let text = whole.to_string();
     if text.len() <= LIMIT {
         return whole;
@@ -49,7 +49,7 @@ pub(super) async fn fit(whole: Value, place: Option<Place>, store: &Store) -> Va
     short
 }
 
-async fn keep(text: String, place: Option<Place>, store: &Store) -> Result<Location, String> {
+async fn keep(text: String, place: Option<AnswerPlace>, store: &Store) -> Result<Location, String> {
     let place = place.ok_or("there is no folder for it")?;
     let text = Bytes::from(text);
     let store = store.tagged(place.tags.clone());
@@ -125,8 +125,8 @@ mod tests {
         tempfile::tempdir().expect("a folder")
     }
 
-    fn place(folder: &tempfile::TempDir) -> Place {
-        Place {
+    fn place(folder: &tempfile::TempDir) -> AnswerPlace {
+        AnswerPlace {
             folder: Location::Local(folder.path().to_owned()),
             names: vec!["a.report.json".to_owned(), "a_2.report.json".to_owned()],
             tags: Tags::default(),

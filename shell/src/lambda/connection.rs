@@ -16,11 +16,11 @@ use mongotar::secrets::Secrets;
 pub(super) struct Connection {
     configured: Environment,
     secrets: Secrets,
-    found: Mutex<Found>,
+    found: Mutex<FoundSecret>,
 }
 
 #[derive(Debug, Default)]
-struct Found {
+struct FoundSecret {
     /// With the connection string out of the secret.
     environment: Option<Environment>,
     mongo: Option<Mongo>,
@@ -50,7 +50,7 @@ impl Connection {
             Some(mongo) if !self.is_secret() || !is_shut_out(mongo).await => return Ok(mongo.clone()),
             Some(_) => {
                 tracing::info!("the credentials are refused: reading the secret again");
-                *found = Found::default();
+                *found = FoundSecret::default();
             }
             None => {}
         }
@@ -61,7 +61,7 @@ impl Connection {
                 Ok(mongo)
             }
             Err(error) => {
-                *found = Found::default();
+                *found = FoundSecret::default();
                 Err(error.into())
             }
         }
@@ -74,7 +74,7 @@ impl Connection {
             Err(failure) => matches!(failure.kind, FailureKind::Database | FailureKind::DatabaseUnauthorized),
         };
         if went_wrong && self.is_secret() {
-            *self.found.lock().await = Found::default();
+            *self.found.lock().await = FoundSecret::default();
         }
     }
 
@@ -83,7 +83,7 @@ impl Connection {
     }
 }
 
-impl Found {
+impl FoundSecret {
     async fn environment(&mut self, connection: &Connection) -> Result<Environment, Failure> {
         if let Some(environment) = &self.environment {
             return Ok(environment.clone());

@@ -24,7 +24,7 @@ use mongotar::run::{Deadline, Run};
 use mongotar::store::{Location, Store, Tags};
 
 use super::answers::{BackedUp, Restored, as_json};
-use super::carrier::{Place, fit};
+use super::carrier::{AnswerPlace, fit};
 
 /// A run that ends with less than this share of its time left will not end at all when the database has grown a little.
 const NEAR: f64 = 0.1;
@@ -34,7 +34,7 @@ pub trait Measured: Serialize {
     /// What it amounts to, and whose data it is about; nothing where no run ended and none is to be continued.
     fn measured(&self, now: OffsetDateTime) -> Vec<(Option<&str>, Metrics)>;
     /// Where it is stored, if it is too large to be answered with. `unique` is of this invocation alone.
-    fn place(&self, unique: &str) -> Option<Place>;
+    fn place(&self, unique: &str) -> Option<AnswerPlace>;
 }
 
 impl Measured for BackedUp {
@@ -51,9 +51,9 @@ impl Measured for BackedUp {
         }
     }
 
-    fn place(&self, unique: &str) -> Option<Place> {
+    fn place(&self, unique: &str) -> Option<AnswerPlace> {
         match self {
-            Self::One(BackupAnswer::Finished(report)) => Some(Place {
+            Self::One(BackupAnswer::Finished(report)) => Some(AnswerPlace {
                 folder: report.archive.parent(),
                 names: vec![
                     format!("{}.report.json", report.name),
@@ -63,7 +63,7 @@ impl Measured for BackedUp {
             }),
             // Of several, each folder has one archive; the whole lies above the first of them.
             Self::Several(report) => report.databases.iter().find_map(|report| match report {
-                DatabaseReport::Answer(BackupAnswer::Finished(report)) => Some(Place {
+                DatabaseReport::Answer(BackupAnswer::Finished(report)) => Some(AnswerPlace {
                     folder: report.archive.parent(),
                     names: vec![format!("databases_{unique}.report.json")],
                     tags: report.retention.map(Retention::tags).unwrap_or_default(),
@@ -117,7 +117,7 @@ impl Measured for Restored {
         }
     }
 
-    fn place(&self, unique: &str) -> Option<Place> {
+    fn place(&self, unique: &str) -> Option<AnswerPlace> {
         let (folder, what) = match self {
             Self::Archive(Answer::Finished(report)) => {
                 let snapshot = report.snapshot.as_ref().map(|snapshot| snapshot.archive.parent());
@@ -134,7 +134,7 @@ impl Measured for Restored {
             | Self::Drill(Answer::Unfinished(_))
             | Self::Verified(Answer::Unfinished(_)) => return None,
         };
-        Some(Place {
+        Some(AnswerPlace {
             folder,
             names: vec![format!("{what}_{unique}.report.json")],
             tags: Tags::default(),

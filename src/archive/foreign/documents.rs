@@ -3,7 +3,7 @@
 use std::io::{self, BufReader, Cursor, Read};
 use std::ops::ControlFlow;
 
-use super::member::Form;
+use super::member::Written;
 use super::packing::{Broken, Packing};
 use crate::elements::Elements;
 use crate::extjson::{Decoder, Limits, Splitter};
@@ -34,13 +34,13 @@ pub(super) fn peek<'a>(mut content: Box<dyn Read + 'a>, most: usize) -> (Vec<u8>
 /// # Errors
 /// Where and why an entry's content cannot be read, as half a sentence: line and byte for JSON, document and byte for BSON.
 pub(super) fn each_document(
-    form: Form,
+    form: Written,
     content: &mut dyn Read,
     take: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
 ) -> Result<(), String> {
     match form {
-        Form::Json => each_json(content, take),
-        Form::Bson => each_bson(content, take),
+        Written::Json => each_json(content, take),
+        Written::Bson => each_bson(content, take),
     }
 }
 
@@ -141,7 +141,7 @@ mod tests {
     use super::*;
     use bson::rawdoc;
 
-    fn read(form: Form, mut content: &[u8]) -> (Vec<Vec<u8>>, Result<(), String>) {
+    fn read(form: Written, mut content: &[u8]) -> (Vec<Vec<u8>>, Result<(), String>) {
         let mut documents = Vec::new();
         let result = each_document(form, &mut content, &mut |document| {
             documents.push(document.to_vec());
@@ -152,12 +152,12 @@ mod tests {
 
     #[test]
     fn a_fault_in_json_is_located() {
-        let (documents, result) = read(Form::Json, b"{\"a\": 1}\n{\"b\": {\"c\": nope}}\n");
+        let (documents, result) = read(Written::Json, b"{\"a\": 1}\n{\"b\": {\"c\": nope}}\n");
         assert_eq!(documents, [rawdoc! { "a": 1 }.into_bytes()]);
         let fault = result.expect_err("malformed");
         assert!(fault.starts_with("line 2, byte 21, at b.c:"), "{fault}");
         assert!(
-            read(Form::Json, b"{\"a\": 1")
+            read(Written::Json, b"{\"a\": 1")
                 .1
                 .expect_err("cut")
                 .contains("ends inside")
@@ -168,12 +168,12 @@ mod tests {
     fn a_fault_in_bson_is_located() {
         let one = rawdoc! { "a": 1 }.into_bytes();
         for cut in 1..one.len() {
-            let (documents, result) = read(Form::Bson, &[one.as_slice(), &one[..cut]].concat());
+            let (documents, result) = read(Written::Bson, &[one.as_slice(), &one[..cut]].concat());
             assert_eq!(documents.len(), 1);
             assert!(result.expect_err("cut").starts_with("document 2, byte 12:"));
         }
         for length in [-1, 0, 4, i32::MAX] {
-            let (_, result) = read(Form::Bson, &length.to_le_bytes());
+            let (_, result) = read(Written::Bson, &length.to_le_bytes());
             assert!(result.expect_err("impossible").contains("no document has the length"));
         }
     }

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::aside::Aside;
-use super::member::Form;
+use super::member::Written;
 use super::metadata::Described;
 use super::packing::Packing;
 use super::promise::Promise;
@@ -25,7 +25,7 @@ const DEFINITION: u64 = 3;
 /// What the first pass gathers, by folder. What names mean is only known when all of it has been seen.
 #[derive(Debug, Default)]
 pub(super) struct Found {
-    pub(super) folders: BTreeMap<String, Folder>,
+    pub(super) folders: BTreeMap<String, DumpFolder>,
     pub(super) entries: u64,
     pub(super) aside: Vec<SetAside>,
     pub(super) warnings: Vec<String>,
@@ -47,10 +47,10 @@ pub(super) struct SetAside {
 
 /// What the first pass gathers of one folder.
 #[derive(Debug, Default)]
-pub(super) struct Folder {
+pub(super) struct DumpFolder {
     pub(super) files: Vec<File>,
     /// Stems behind `system.buckets.`, and how the buckets are written.
-    pub(super) buckets: Vec<(String, Form)>,
+    pub(super) buckets: Vec<(String, Written)>,
     /// By stem.
     pub(super) definitions: BTreeMap<String, Described>,
     pub(super) all_definitions: Option<Vec<(String, Described)>>,
@@ -68,7 +68,7 @@ pub(super) struct Folder {
 pub(super) struct File {
     pub(super) path: String,
     pub(super) stem: String,
-    pub(super) form: Form,
+    pub(super) form: Written,
     pub(super) packing: Packing,
     pub(super) size: u64,
     /// Which pass through the archive hands it out: see [`Survey::passes`](super::Survey::passes).
@@ -206,7 +206,7 @@ impl Found {
     }
 }
 
-impl Folder {
+impl DumpFolder {
     /// Whether nothing in it is a collection, or speaks of one.
     pub(super) fn is_empty(&self) -> bool {
         self.files.is_empty()

@@ -9,11 +9,11 @@ use flate2::bufread::GzDecoder;
 /// Decompresses all members.
 #[derive(Debug)]
 pub(crate) struct Gunzip<R> {
-    state: State<R>,
+    state: GunzipState<R>,
 }
 
 #[derive(Debug)]
-enum State<R> {
+enum GunzipState<R> {
     Member(Box<GzDecoder<R>>),
     /// Nothing but zeros may follow.
     Padding(R),
@@ -23,7 +23,7 @@ enum State<R> {
 impl<R: BufRead> Gunzip<R> {
     pub(crate) fn new(compressed: R) -> Self {
         Self {
-            state: State::Member(Box::new(GzDecoder::new(compressed))),
+            state: GunzipState::Member(Box::new(GzDecoder::new(compressed))),
         }
     }
 }
@@ -34,20 +34,20 @@ impl<R: BufRead> Read for Gunzip<R> {
             return Ok(0);
         }
         loop {
-            match std::mem::replace(&mut self.state, State::Failed) {
-                State::Member(mut member) => {
+            match std::mem::replace(&mut self.state, GunzipState::Failed) {
+                GunzipState::Member(mut member) => {
                     let read = member.read(into);
                     if let Ok(0) = read {
                         self.state = behind(member.into_inner())?;
                         continue;
                     }
                     // What failed for a moment goes on where it was.
-                    self.state = State::Member(member);
+                    self.state = GunzipState::Member(member);
                     return read;
                 }
-                State::Padding(mut rest) => {
+                GunzipState::Padding(mut rest) => {
                     let all_zeros = skip_zeros(&mut rest)?;
-                    self.state = State::Padding(rest);
+                    self.state = GunzipState::Padding(rest);
                     return match all_zeros {
                         true => Ok(0),
                         false => Err(io::Error::new(
@@ -56,17 +56,17 @@ impl<R: BufRead> Read for Gunzip<R> {
                         )),
                     };
                 }
-                State::Failed => return Err(io::Error::other("reading the gzip stream has failed before")),
+                GunzipState::Failed => return Err(io::Error::other("reading the gzip stream has failed before")),
             }
         }
     }
 }
 
 /// What comes behind a member: another one, or padding.
-fn behind<R: BufRead>(mut rest: R) -> io::Result<State<R>> {
+fn behind<R: BufRead>(mut rest: R) -> io::Result<GunzipState<R>> {
     Ok(match peek(&mut rest)? {
-        None | Some(0) => State::Padding(rest),
-        Some(_) => State::Member(Box::new(GzDecoder::new(rest))),
+        None | Some(0) => GunzipState::Padding(rest),
+        Some(_) => GunzipState::Member(Box::new(GzDecoder::new(rest))),
     })
 }
 

@@ -7,7 +7,7 @@ pub(super) const CHUNK: usize = 2 << 20;
 
 /// A run of whole documents of one collection.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Chunk<'a> {
+pub struct HandedOn<'a> {
     /// The collection's name.
     pub collection: &'a str,
     /// How many documents.

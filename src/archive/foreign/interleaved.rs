@@ -12,10 +12,10 @@ use crc_fast::CrcAlgorithm::Crc64Xz;
 
 use super::aside::Aside;
 use super::found::{Content, File, Found, Tallying, damaged, is_chosen};
-use super::handed::{CHUNK, Chunk, Flow, changed};
-use super::member::Form;
+use super::handed::{CHUNK, Flow, HandedOn, changed};
+use super::member::Written;
 use super::metadata::{self, Described};
-use super::mongodump::{Namespace, Piece, each_piece};
+use super::mongodump::{DumpPiece, Namespace, each_piece};
 use super::packing::Packing;
 use super::walk::{EntryKind, Header};
 use super::{Choice, ForeignError, Reading, Survey};
@@ -26,14 +26,14 @@ const MOST_LANES: usize = 1024;
 const BUCKETS: &str = "system.buckets.";
 
 /// A collection whose end has not come.
-struct Going {
+struct Gathering {
     lane: u32,
-    counted: Counted,
+    counted: Tallied,
     crc: crc_fast::Digest,
     bytes: u64,
 }
 
-enum Counted {
+enum Tallied {
     Tally(Box<Tallying>),
     /// Of another database than the one that was chosen.
     Unread,
@@ -44,12 +44,12 @@ enum Counted {
 /// Goes through the archive once.
 pub(super) fn gather(archive: impl Read, choice: &Choice) -> Result<Found, ForeignError> {
     let mut found = Found::default();
-    let mut going: BTreeMap<Namespace, Going> = BTreeMap::new();
+    let mut going: BTreeMap<Namespace, Gathering> = BTreeMap::new();
     let mut ended: BTreeSet<Namespace> = BTreeSet::new();
     each_piece(archive, |piece, offset| {
         match piece {
-            Piece::Definition(namespace, text) => found.define(namespace, text, offset, choice)?,
-            Piece::Document(namespace, document) => {
+            DumpPiece::Definition(namespace, text) => found.define(namespace, text, offset, choice)?,
+            DumpPiece::Document(namespace, document) => {
                 if !going.contains_key(namespace) {
                     let begun = found.begin(namespace, offset, &going, &ended, choice)?;
                     going.insert(namespace.clone(), begun);
@@ -58,7 +58,7 @@ pub(super) fn gather(archive: impl Read, choice: &Choice) -> Result<Found, Forei
                     going.add(document);
                 }
             }
-            Piece::End(namespace, crc) => {
+            DumpPiece::End(namespace, crc) => {
                 let whole = match going.remove(namespace) {
                     Some(going) => going,
                     None => found.begin(namespace, offset, &going, &ended, choice)?,
@@ -95,11 +95,11 @@ fn header(namespace: &Namespace, offset: u64) -> Header {
     }
 }
 
-impl Going {
+impl Gathering {
     fn add(&mut self, document: &[u8]) {
         self.crc.update(document);
         self.bytes += document.len() as u64;
-        if let Counted::Tally(tally) = &mut self.counted {
+        if let Tallied::Tally(tally) = &mut self.counted {
             tally.add(document);
         }
     }
@@ -125,10 +125,10 @@ impl Found {
         &mut self,
         namespace: &Namespace,
         offset: u64,
-        going: &BTreeMap<Namespace, Going>,
+        going: &BTreeMap<Namespace, Gathering>,
         ended: &BTreeSet<Namespace>,
         choice: &Choice,
-    ) -> Result<Going, ForeignError> {
+    ) -> Result<Gathering, ForeignError> {
         let header = header(namespace, offset);
         self.entries += 1;
         self.charge_member(&header, choice.memory)?;
@@ -150,19 +150,19 @@ impl Found {
         let counted = match aside {
             Some(aside) => {
                 self.set_aside(&namespace.database, &namespace.path(), aside);
-                Counted::Aside
+                Tallied::Aside
             }
-            None if namespace.collection.starts_with(BUCKETS) => Counted::Aside,
+            None if namespace.collection.starts_with(BUCKETS) => Tallied::Aside,
             None if choice
                 .database
                 .as_deref()
                 .is_some_and(|name| !is_chosen(&namespace.database, name)) =>
             {
-                Counted::Unread
+                Tallied::Unread
             }
-            None => Counted::Tally(Box::new(Tallying::new(choice.sample))),
+            None => Tallied::Tally(Box::new(Tallying::new(choice.sample))),
         };
-        Ok(Going {
+        Ok(Gathering {
             lane,
             counted,
             crc: crc_fast::Digest::new(Crc64Xz),
@@ -170,17 +170,17 @@ impl Found {
         })
     }
 
-    fn end(&mut self, namespace: &Namespace, whole: Going, fault: Option<String>) {
+    fn end(&mut self, namespace: &Namespace, whole: Gathering, fault: Option<String>) {
         let folder = self.folders.entry(namespace.database.clone()).or_default();
         let content = match whole.counted {
-            Counted::Aside => {
+            Tallied::Aside => {
                 if let Some(of) = namespace.stem().strip_prefix(BUCKETS) {
-                    folder.buckets.push((of.to_owned(), Form::Bson));
+                    folder.buckets.push((of.to_owned(), Written::Bson));
                 }
                 return;
             }
-            Counted::Unread => Content::Unread,
-            Counted::Tally(tally) => Content::Read {
+            Tallied::Unread => Content::Unread,
+            Tallied::Tally(tally) => Content::Read {
                 tally: Box::new(tally.done()),
                 fault,
             },
@@ -188,7 +188,7 @@ impl Found {
         folder.files.push(File {
             path: namespace.path(),
             stem: namespace.stem(),
-            form: Form::Bson,
+            form: Written::Bson,
             packing: Packing::Plain,
             size: whole.bytes,
             lane: whole.lane,
@@ -212,7 +212,7 @@ pub(super) fn read_interleaved(
     archive: impl Read,
     survey: &Survey,
     wanted: &BTreeSet<&str>,
-    sink: &mut dyn FnMut(Chunk<'_>) -> Flow,
+    sink: &mut dyn FnMut(HandedOn<'_>) -> Flow,
 ) -> Result<(), ForeignError> {
     let is_wanted = |reading: &&Reading| wanted.contains(reading.collection.as_str());
     let mut open: BTreeMap<&str, (&Reading, Coming)> = survey
@@ -228,9 +228,9 @@ pub(super) fn read_interleaved(
     let mut path_of = (Namespace::default(), String::new());
     each_piece(archive, |piece, _| {
         let (namespace, document) = match piece {
-            Piece::Definition(..) => return Ok(ControlFlow::Continue(())),
-            Piece::Document(namespace, document) => (namespace, Some(document)),
-            Piece::End(namespace, _) => (namespace, None),
+            DumpPiece::Definition(..) => return Ok(ControlFlow::Continue(())),
+            DumpPiece::Document(namespace, document) => (namespace, Some(document)),
+            DumpPiece::End(namespace, _) => (namespace, None),
         };
         if path_of.0 != *namespace {
             path_of = (namespace.clone(), namespace.path());
@@ -261,7 +261,7 @@ pub(super) fn read_interleaved(
 }
 
 impl Coming {
-    fn add(&mut self, reading: &Reading, document: &[u8], sink: &mut dyn FnMut(Chunk<'_>) -> Flow) -> Flow {
+    fn add(&mut self, reading: &Reading, document: &[u8], sink: &mut dyn FnMut(HandedOn<'_>) -> Flow) -> Flow {
         let full = !self.chunk.is_empty() && self.chunk.len() + document.len() > CHUNK;
         let flow = match full {
             true => self.hand_out(reading, sink),
@@ -276,8 +276,8 @@ impl Coming {
         flow
     }
 
-    fn hand_out(&mut self, reading: &Reading, sink: &mut dyn FnMut(Chunk<'_>) -> Flow) -> Flow {
-        sink(Chunk {
+    fn hand_out(&mut self, reading: &Reading, sink: &mut dyn FnMut(HandedOn<'_>) -> Flow) -> Flow {
+        sink(HandedOn {
             collection: &reading.collection,
             documents: std::mem::take(&mut self.in_chunk),
             bson: std::mem::take(&mut self.chunk),
@@ -288,7 +288,7 @@ impl Coming {
         mut self,
         path: &str,
         reading: &Reading,
-        sink: &mut dyn FnMut(Chunk<'_>) -> Flow,
+        sink: &mut dyn FnMut(HandedOn<'_>) -> Flow,
     ) -> Result<Flow, ForeignError> {
         if self.passed {
             return Ok(Flow::Continue);

@@ -7,7 +7,7 @@ use crate::archive::{MANIFEST_ENTRY, METADATA_ENTRY, Payload};
 
 /// How documents are written in an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) enum Form {
+pub(super) enum Written {
     /// Extended JSON of any dialect, documents in any arrangement.
     Json,
     /// BSON, one document behind the other.
@@ -18,7 +18,7 @@ pub(super) enum Form {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Role {
     /// The documents of a collection.
-    Documents { stem: String, form: Form, whole: bool },
+    Documents { stem: String, form: Written, whole: bool },
     /// The definitions of all collections.
     AllDefinitions,
     /// The definition of one collection.
@@ -68,7 +68,7 @@ impl Member {
     }
 }
 
-fn documents(stem: &str, form: Form, whole: bool) -> Role {
+fn documents(stem: &str, form: Written, whole: bool) -> Role {
     Role::Documents {
         stem: stem.to_owned(),
         form,
@@ -91,12 +91,12 @@ fn role_of(file: &str) -> Option<Role> {
         return Some(Role::Definition { stem: stem.to_owned() });
     }
     let endings = [
-        (".bson", Form::Bson, true),
-        (".jsonl", Form::Json, true),
-        (".ndjson", Form::Json, true),
-        (".json", Form::Json, true),
-        (".jsonl.partial", Form::Json, false),
-        (".bson.partial", Form::Bson, false),
+        (".bson", Written::Bson, true),
+        (".jsonl", Written::Json, true),
+        (".ndjson", Written::Json, true),
+        (".json", Written::Json, true),
+        (".jsonl.partial", Written::Json, false),
+        (".bson.partial", Written::Bson, false),
     ];
     endings
         .into_iter()
@@ -107,16 +107,18 @@ impl Role {
     /// The same, when the first bytes of the content are known: what is only called like a manifest, a prelude or a definition holds documents.
     pub(super) fn with_head(self, head: &[u8]) -> Self {
         match self {
-            Self::Manifest if first_key(head) != Some("format") => documents("manifest", Form::Json, true),
+            Self::Manifest if first_key(head) != Some("format") => documents("manifest", Written::Json, true),
             Self::Prelude if !matches!(first_key(head), Some("ServerVersion" | "ToolVersion")) => {
-                documents("prelude", Form::Json, true)
+                documents("prelude", Written::Json, true)
             }
             // A server puts it first in every document, and no definition has it.
             Self::Definition { stem } if first_key(head) == Some("_id") => {
-                documents(&format!("{stem}.metadata"), Form::Json, true)
+                documents(&format!("{stem}.metadata"), Written::Json, true)
             }
             Self::Documents {
-                stem, form: Form::Bson, ..
+                stem,
+                form: Written::Bson,
+                ..
             } if stem == "oplog" && is_oplog(head) => Self::Aside(Aside::Oplog),
             other => other,
         }
@@ -139,12 +141,12 @@ fn is_oplog(head: &[u8]) -> bool {
 }
 
 /// The collection that a stem stands for when nothing but the escaping is known.
-pub(super) fn unescaped(stem: &str, form: Form) -> String {
+pub(super) fn unescaped(stem: &str, form: Written) -> String {
     unescape(
         stem,
         match form {
-            Form::Json => Payload::Jsonl,
-            Form::Bson => Payload::Bson,
+            Written::Json => Payload::Jsonl,
+            Written::Bson => Payload::Bson,
         },
     )
 }
@@ -159,20 +161,20 @@ mod tests {
             (
                 "backup_1/orders.jsonl",
                 "backup_1",
-                documents("orders", Form::Json, true),
+                documents("orders", Written::Json, true),
                 Packing::Plain,
             ),
-            ("./a.b.json", "", documents("a.b", Form::Json, true), Packing::Plain),
+            ("./a.b.json", "", documents("a.b", Written::Json, true), Packing::Plain),
             (
                 "./dump//shop/a%2Fb.bson.gz",
                 "dump/shop",
-                documents("a%2Fb", Form::Bson, true),
+                documents("a%2Fb", Written::Bson, true),
                 Packing::Gzip,
             ),
             (
                 "b/x.jsonl.partial",
                 "b",
-                documents("x", Form::Json, false),
+                documents("x", Written::Json, false),
                 Packing::Plain,
             ),
             (
@@ -183,8 +185,8 @@ mod tests {
             ),
             ("b/collections_metadata.json", "b", Role::AllDefinitions, Packing::Plain),
             ("b/manifest.json", "b", Role::Manifest, Packing::Plain),
-            ("b/x.bson.zst", "b", documents("x", Form::Bson, true), Packing::Zstd),
-            ("b/x.ndjson.gz", "b", documents("x", Form::Json, true), Packing::Gzip),
+            ("b/x.bson.zst", "b", documents("x", Written::Bson, true), Packing::Zstd),
+            ("b/x.ndjson.gz", "b", documents("x", Written::Json, true), Packing::Gzip),
             ("b/._orders.jsonl", "b", Role::Aside(Aside::Attributes), Packing::Plain),
             ("README", "", Role::Aside(Aside::Note), Packing::Plain),
             ("b/x.csv.gz", "b", Role::Aside(Aside::Separated), Packing::Gzip),
@@ -194,13 +196,13 @@ mod tests {
             (
                 "dump\\shop\\a.bson",
                 "dump/shop",
-                documents("a", Form::Bson, true),
+                documents("a", Written::Bson, true),
                 Packing::Plain,
             ),
             (
                 "shop/a\\b.json",
                 "shop",
-                documents("a\\b", Form::Json, true),
+                documents("a\\b", Written::Json, true),
                 Packing::Plain,
             ),
             ("..\\a.bson", "..", Role::Aside(Aside::Outside), Packing::Plain),
@@ -220,7 +222,7 @@ mod tests {
     #[test]
     fn what_only_has_the_name_of_something_else_holds_documents() {
         let role = |path: &str, head: &[u8]| Member::of_path(path).role.with_head(head);
-        let json = |stem: &str| documents(stem, Form::Json, true);
+        let json = |stem: &str| documents(stem, Written::Json, true);
         let exported = b"{\"_id\":1,\"a\":1}\n";
         assert_eq!(role("manifest.json", exported), json("manifest"));
         assert_eq!(role("manifest.json", b"{\n  \"format\": \"mongotar\""), Role::Manifest);
@@ -235,7 +237,7 @@ mod tests {
         let order = bson::rawdoc! {"_id": 1, "ns": "x"};
         assert_eq!(
             role("oplog.bson", order.as_bytes()),
-            documents("oplog", Form::Bson, true)
+            documents("oplog", Written::Bson, true)
         );
     }
 }

@@ -43,7 +43,7 @@ impl Namespace {
 
 /// A piece of an archive.
 #[derive(Debug)]
-pub(super) enum Piece<'a> {
+pub(super) enum DumpPiece<'a> {
     /// What is said of a collection: the text of its `.metadata.json`.
     Definition(&'a Namespace, &'a str),
     /// A document of it.
@@ -58,9 +58,9 @@ pub(super) enum Piece<'a> {
 /// [`ForeignError::Read`] or [`ForeignError::Damaged`], or what `take` fails with.
 pub(super) fn each_piece(
     archive: impl Read,
-    mut take: impl FnMut(Piece<'_>, u64) -> Result<ControlFlow<()>, ForeignError>,
+    mut take: impl FnMut(DumpPiece<'_>, u64) -> Result<ControlFlow<()>, ForeignError>,
 ) -> Result<(), ForeignError> {
-    let mut reader = Reader {
+    let mut reader = DumpReader {
         inner: BufReader::with_capacity(PIECE, archive),
         offset: 0,
         document: Vec::new(),
@@ -80,7 +80,7 @@ pub(super) fn each_piece(
         let definition = reader.raw("a definition")?;
         namespace = reader.namespace(definition)?;
         let text = definition.get_str("metadata").unwrap_or_default();
-        if take(Piece::Definition(&namespace, text), offset)?.is_break() {
+        if take(DumpPiece::Definition(&namespace, text), offset)?.is_break() {
             return Ok(());
         }
     }
@@ -93,7 +93,7 @@ pub(super) fn each_piece(
         reader.put_namespace(head, &mut namespace)?;
         let ends = head.get_bool("EOF").unwrap_or(false);
         let crc = head.get_i64("CRC").unwrap_or_default().cast_unsigned();
-        if ends && take(Piece::End(&namespace, crc), offset)?.is_break() {
+        if ends && take(DumpPiece::End(&namespace, crc), offset)?.is_break() {
             return Ok(());
         }
         reader.within = "a block";
@@ -102,7 +102,7 @@ pub(super) fn each_piece(
             if ends || document.last() != Some(&0) || Elements::of(document).any(|element| element.is_err()) {
                 return Err(reader.damaged(format!("{}: it has no well-formed documents there", namespace.path())));
             }
-            if take(Piece::Document(&namespace, document), offset)?.is_break() {
+            if take(DumpPiece::Document(&namespace, document), offset)?.is_break() {
                 return Ok(());
             }
         }
@@ -119,14 +119,14 @@ enum Next {
     Terminator,
 }
 
-struct Reader<R> {
+struct DumpReader<R> {
     inner: BufReader<R>,
     offset: u64,
     document: Vec<u8>,
     within: &'static str,
 }
 
-impl<R: Read> Reader<R> {
+impl<R: Read> DumpReader<R> {
     fn next(&mut self) -> Result<Next, ForeignError> {
         let begin = self.offset;
         let mut prefix = [0; 4];

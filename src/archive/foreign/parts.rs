@@ -3,7 +3,7 @@
 use bson::spec::ElementType;
 
 use super::found::{Content, File, Tally};
-use super::member::Form;
+use super::member::Written;
 use super::metadata::Described;
 use super::{Reading, Seen};
 use crate::archive::{Saved, SavedStatus};
@@ -18,7 +18,7 @@ const BUCKETS_ONLY: &str = "the dump holds this time series as compressed bucket
 pub(super) struct Parts {
     pub(super) file: Option<File>,
     pub(super) described: Option<Described>,
-    pub(super) buckets: Option<Form>,
+    pub(super) buckets: Option<Written>,
 }
 
 impl Parts {
@@ -48,8 +48,8 @@ impl Parts {
             Some(Content::Unusable(why)) => (SavedStatus::Failed, Some(why.clone())),
             Some(Content::Unread) | None => {
                 let why = match self.buckets {
-                    Some(Form::Bson) => BUCKETS_ONLY,
-                    Some(Form::Json) => "the archive has the buckets of this time series, and not its documents",
+                    Some(Written::Bson) => BUCKETS_ONLY,
+                    Some(Written::Json) => "the archive has the buckets of this time series, and not its documents",
                     None => "the archive has its definition, and not its documents",
                 };
                 (SavedStatus::Failed, fault.or_else(|| Some(why.to_owned())))

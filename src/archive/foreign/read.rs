@@ -5,7 +5,7 @@ use std::io::Read;
 use std::ops::ControlFlow;
 
 use super::documents::{each_document, unpacked};
-use super::handed::{CHUNK, Chunk, Flow, changed};
+use super::handed::{CHUNK, Flow, HandedOn, changed};
 use super::interleaved::read_interleaved;
 use super::walk::{EntryKind, walk};
 use super::{Container, ForeignError, Reading, Survey};
@@ -21,7 +21,7 @@ pub fn read_documents<'a>(
     tar: impl Read,
     survey: &Survey,
     wanted: impl IntoIterator<Item = &'a str>,
-    mut sink: impl FnMut(Chunk<'_>) -> Flow,
+    mut sink: impl FnMut(HandedOn<'_>) -> Flow,
 ) -> Result<(), ForeignError> {
     let wanted: BTreeSet<&str> = wanted.into_iter().collect();
     if survey.container == Container::Mongodump {
@@ -72,14 +72,14 @@ fn read_entry(
     path: &str,
     reading: &Reading,
     content: &mut dyn Read,
-    sink: &mut impl FnMut(Chunk<'_>) -> Flow,
+    sink: &mut impl FnMut(HandedOn<'_>) -> Flow,
 ) -> Result<Flow, ForeignError> {
     let (mut chunk, mut in_chunk, mut documents) = (Vec::new(), 0, 0);
     let mut flow = Flow::Continue;
     let mut content = unpacked(reading.packing, content);
     let result = each_document(reading.form, &mut content, &mut |document| {
         if !chunk.is_empty() && chunk.len() + document.len() > CHUNK {
-            let chunk = Chunk {
+            let chunk = HandedOn {
                 collection: &reading.collection,
                 documents: std::mem::take(&mut in_chunk),
                 bson: std::mem::take(&mut chunk),
@@ -98,7 +98,7 @@ fn read_entry(
         return Ok(flow);
     }
     if !chunk.is_empty() {
-        flow = sink(Chunk {
+        flow = sink(HandedOn {
             collection: &reading.collection,
             documents: in_chunk,
             bson: chunk,

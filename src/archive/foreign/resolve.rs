@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::aside::Aside;
 use super::covered::coverage;
-use super::found::{Content, File, Folder, Found, is_chosen};
-use super::member::{Form, unescaped};
+use super::found::{Content, DumpFolder, File, Found, is_chosen};
+use super::member::{Written, unescaped};
 use super::metadata::Described;
 use super::omissions::{example, is_of_server, note_set_aside};
 use super::parts::Parts;
@@ -132,7 +132,7 @@ fn leave_empty_oplogs_out(found: &mut Found) {
             continue;
         }
         folder.files.retain(|file| {
-            let is_oplog = file.stem == "oplog" && file.form == Form::Bson && file.size == 0;
+            let is_oplog = file.stem == "oplog" && file.form == Written::Bson && file.size == 0;
             if is_oplog {
                 oplogs.push((path.clone(), file.path.clone()));
             }
@@ -144,7 +144,7 @@ fn leave_empty_oplogs_out(found: &mut Found) {
     }
 }
 
-fn choose(found: &mut Found, choice: &Choice) -> Result<(String, Folder), ForeignError> {
+fn choose(found: &mut Found, choice: &Choice) -> Result<(String, DumpFolder), ForeignError> {
     let mut candidates: Vec<&String> = found
         .folders
         .iter()
@@ -199,11 +199,11 @@ fn choose(found: &mut Found, choice: &Choice) -> Result<(String, Folder), Foreig
     Ok((path, folder))
 }
 
-fn layout(path: &str, folder: &Folder) -> Layout {
+fn layout(path: &str, folder: &DumpFolder) -> Layout {
     let all = folder.all_definitions.as_deref();
     if folder.manifest.is_some() || all.is_some_and(|all| all.iter().any(|(_, described)| described.has_indexes)) {
         Layout::Mongotar
-    } else if !folder.definitions.is_empty() || folder.files.iter().any(|file| file.form == Form::Bson) {
+    } else if !folder.definitions.is_empty() || folder.files.iter().any(|file| file.form == Written::Bson) {
         Layout::Mongodump
     } else if all.is_some()
         || folder.unreadable
@@ -219,15 +219,15 @@ fn layout(path: &str, folder: &Folder) -> Layout {
 struct Names {
     layout: Layout,
     /// Names that escaping alone does not give back: cut ones, by their stems.
-    known: BTreeMap<(String, Form), String>,
+    known: BTreeMap<(String, Written), String>,
 }
 
 impl Names {
-    fn of(folder: &Folder, layout: Layout) -> Self {
+    fn of(folder: &DumpFolder, layout: Layout) -> Self {
         let mut known = BTreeMap::new();
         for (stem, described) in &folder.definitions {
             if let Some(name) = &described.name {
-                known.insert((plain(stem).to_owned(), Form::Bson), plain(name).to_owned());
+                known.insert((plain(stem).to_owned(), Written::Bson), plain(name).to_owned());
             }
         }
         let all = folder
@@ -236,7 +236,7 @@ impl Names {
             .flatten()
             .filter(|_| layout == Layout::Mongotar);
         for (name, _) in all {
-            for (form, payload) in [(Form::Json, Payload::Jsonl), (Form::Bson, Payload::Bson)] {
+            for (form, payload) in [(Written::Json, Payload::Jsonl), (Written::Bson, Payload::Bson)] {
                 let file = EntryName::new(name, payload).whole();
                 let stem = file
                     .strip_suffix(payload.extension())
@@ -247,10 +247,10 @@ impl Names {
         Self { layout, known }
     }
 
-    fn of_stem(&self, stem: &str, form: Form) -> String {
+    fn of_stem(&self, stem: &str, form: Written) -> String {
         match self.known.get(&(stem.to_owned(), form)) {
             Some(name) => name.clone(),
-            None if form == Form::Bson || self.layout == Layout::Mongotar => unescaped(stem, form),
+            None if form == Written::Bson || self.layout == Layout::Mongotar => unescaped(stem, form),
             None => stem.to_owned(),
         }
     }
@@ -262,12 +262,12 @@ fn plain(name: &str) -> &str {
 }
 
 /// All definitions by collection; a file of its own says more than the file for all.
-fn definitions(folder: &Folder, names: &Names) -> Vec<(String, Described)> {
+fn definitions(folder: &DumpFolder, names: &Names) -> Vec<(String, Described)> {
     let all = folder.all_definitions.iter().flatten().cloned();
     let own = folder
         .definitions
         .iter()
-        .map(|(stem, described)| (names.of_stem(plain(stem), Form::Bson), described.clone()));
+        .map(|(stem, described)| (names.of_stem(plain(stem), Written::Bson), described.clone()));
     all.chain(own).filter(|(name, _)| !is_system(name)).collect()
 }
 

@@ -7,7 +7,7 @@ use super::aside::{Aside, INDEXES};
 use super::documents::{each_document, peek, read_whole, unpacked};
 use super::found::{Content, File, Found, Tallying, is_chosen};
 use super::interleaved;
-use super::member::{Form, Member, Role};
+use super::member::{Member, Role, Written};
 use super::metadata::{self, Described};
 use super::mongodump::MAGIC;
 use super::packing::Packing;
@@ -144,7 +144,7 @@ impl Found {
     fn listed_indexes(
         &mut self,
         (header, folder, path): (&Header, &str, &str),
-        form: Form,
+        form: Written,
         content: &mut dyn Read,
         choice: &Choice,
     ) -> Result<(), ForeignError> {
@@ -183,7 +183,7 @@ impl Found {
     }
 }
 
-fn read(form: Form, content: &mut dyn Read, whole: bool, path: &str, sample: u64) -> Content {
+fn read(form: Written, content: &mut dyn Read, whole: bool, path: &str, sample: u64) -> Content {
     let mut tally = Tallying::new(sample);
     let result = each_document(form, content, &mut |document| {
         tally.add(document);

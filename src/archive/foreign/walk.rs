@@ -84,7 +84,7 @@ pub(super) fn walk<R: Read>(
         let mut entry = entry.map_err(|error| gauge.error(None, error))?;
         gauge.allowance.set(u64::MAX);
         let header = header_of(&mut entry, &gauge)?;
-        let mut content = Content {
+        let mut content = OpenMember {
             left: header.size,
             inner: &mut entry,
         };
@@ -138,7 +138,7 @@ fn header_of<R: Read>(entry: &mut tar::Entry<'_, R>, gauge: &Gauge) -> Result<He
     Ok(header)
 }
 
-fn drain(content: &mut Content<'_>, header: &Header, gauge: &Gauge) -> Result<(), ForeignError> {
+fn drain(content: &mut OpenMember<'_>, header: &Header, gauge: &Gauge) -> Result<(), ForeignError> {
     let mut rest = [0; 16 << 10];
     while content.left > 0 {
         match content.read(&mut rest) {
@@ -193,12 +193,12 @@ fn after_first_mark<R: Read>(mut rest: Metered<'_, R>, gauge: &Gauge) -> Result<
 }
 
 /// An entry's content; counts what has not come yet.
-struct Content<'a> {
+struct OpenMember<'a> {
     inner: &'a mut dyn Read,
     left: u64,
 }
 
-impl Read for Content<'_> {
+impl Read for OpenMember<'_> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let count = self.inner.read(into)?;
         self.left = self.left.saturating_sub(count as u64);

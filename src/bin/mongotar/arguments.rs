@@ -41,7 +41,7 @@ pub enum Command {
     /// that were not chosen are not read: only verify without --against checks them.
     Verify(Verify),
     /// List the archives in a folder.
-    List(Folder),
+    List(FolderArguments),
     /// Show what is in an archive.
     Show(OneArchive),
     /// Write the documents of one collection as Extended JSON lines.
@@ -252,7 +252,7 @@ pub struct SourceDatabase {
 }
 
 #[derive(Debug, Args)]
-pub struct Folder {
+pub struct FolderArguments {
     /// The folder: s3://bucket/prefix/ or a path; else MONGOTAR_TO.
     pub folder: Option<String>,
 }

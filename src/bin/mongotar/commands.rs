@@ -23,12 +23,12 @@ use mongotar_shell::counts::Counts;
 use tokio_util::sync::CancellationToken;
 
 use crate::arguments::{
-    Arguments, Backup, Cat, Command, Connection, Drill, Folder, OneArchive, Restore, SourceDatabase, Verify,
+    Arguments, Backup, Cat, Command, Connection, Drill, FolderArguments, OneArchive, Restore, SourceDatabase, Verify,
 };
 use crate::counts_to::{Output, counted};
 use crate::printed::print;
 use crate::runs::as_named;
-use crate::show_progress::Shown;
+use crate::show_progress::ShownProgress;
 use crate::signals::First;
 use crate::{ask, signals, text};
 
@@ -76,7 +76,7 @@ async fn run_backup(arguments: &Backup, json: bool) -> Result<ExitCode, Failure>
     let report = counted(output, Counts::of_backup, text::backup, async {
         let name = arguments.name.run.as_deref();
         let tools = tools(&environment, name).await?;
-        let shown = Shown::start(&tools.progress);
+        let shown = ShownProgress::start(&tools.progress);
         let report = match name {
             None => Box::pin(backup(&job, &tools)).await,
             Some(name) => {
@@ -109,7 +109,7 @@ async fn run_backups(
         ));
     }
     let tools = tools(environment, None).await?;
-    let shown = Shown::start(&tools.progress);
+    let shown = ShownProgress::start(&tools.progress);
     let report = Box::pin(backup_several(order, None, &tools)).await;
     shown.stop();
     let report = report?;
@@ -124,7 +124,7 @@ async fn run_plan(arguments: &Restore, json: bool) -> Result<ExitCode, Failure> 
     let environment = environment(&arguments.connection).await?;
     let job = arguments.request().into_job(&environment)?;
     let tools = tools(&environment, None).await?;
-    let shown = Shown::start(&tools.progress);
+    let shown = ShownProgress::start(&tools.progress);
     let prepared = Box::pin(prepare(&job, &tools)).await;
     shown.stop();
     let report = RestoreReport::planned(prepared?);
@@ -144,12 +144,12 @@ async fn run_restore(arguments: &Restore, json: bool) -> Result<ExitCode, Failur
         if let Some(name) = name {
             return restore_named(job, name, &tools).await;
         }
-        let shown = Shown::start(&tools.progress);
+        let shown = ShownProgress::start(&tools.progress);
         let prepared = Box::pin(prepare(&job, &tools)).await;
         shown.stop();
         let prepared = prepared?;
         ask_for_consent(&mut job, &prepared.plan, &tools).await?;
-        let shown = Shown::start(&tools.progress);
+        let shown = ShownProgress::start(&tools.progress);
         let report = Box::pin(carry_out(prepared, &job, &tools)).await;
         shown.stop();
         report
@@ -169,7 +169,7 @@ async fn restore_named(mut job: RestoreJob, name: &str, tools: &Tools) -> Result
             };
             ask_for_consent(&mut job, &plan, tools).await?;
         }
-        let shown = Shown::start(&tools.progress);
+        let shown = ShownProgress::start(&tools.progress);
         let answer = Box::pin(restore_run(&job, run, tools)).await;
         shown.stop();
         answer
@@ -205,7 +205,7 @@ async fn run_drill(arguments: &Drill, json: bool) -> Result<ExitCode, Failure> {
     let job = arguments.request().into_job(&environment)?;
     let name = arguments.name.run.as_deref();
     let tools = tools(&environment, name).await?;
-    let shown = Shown::start(&tools.progress);
+    let shown = ShownProgress::start(&tools.progress);
     let report = match name {
         None => Box::pin(drill(&job, &tools)).await,
         Some(name) => {
@@ -225,7 +225,7 @@ async fn run_verify(arguments: &Verify, json: bool) -> Result<ExitCode, Failure>
     let output = Output::begin(json, &arguments.output)?;
     let report = counted(output, Counts::of_verify, text::verify, async {
         let progress = Arc::new(Progress::default());
-        let shown = Shown::start(&progress);
+        let shown = ShownProgress::start(&progress);
         let store = Store::new();
         let report = match &arguments.run {
             None => verify::verify(&store, of(&location, &arguments.archive.source), memory, &progress).await,
@@ -265,7 +265,7 @@ async fn run_against(arguments: &Verify, json: bool) -> Result<ExitCode, Failure
     let output = Output::begin(json, &arguments.output)?;
     let report = counted(output, Counts::of_against, text::against, async {
         let tools = tools(&environment, None).await?;
-        let shown = Shown::start(&tools.progress);
+        let shown = ShownProgress::start(&tools.progress);
         let report = Box::pin(verify::against(&job, &tools)).await;
         shown.stop();
         report
@@ -295,7 +295,7 @@ async fn live(against: &str) -> Result<(Environment, String), Failure> {
     Ok((environment, database))
 }
 
-async fn run_list(arguments: Folder, json: bool) -> Result<ExitCode, Failure> {
+async fn run_list(arguments: FolderArguments, json: bool) -> Result<ExitCode, Failure> {
     let environment = Environment::read();
     environment.check()?;
     let folder = arguments.folder.or(environment.destination).ok_or_else(|| {

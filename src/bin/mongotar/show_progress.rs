@@ -9,9 +9,9 @@ use tokio::task::JoinHandle;
 
 /// A line that is written anew every half second.
 #[derive(Debug)]
-pub struct Shown(Option<JoinHandle<()>>);
+pub struct ShownProgress(Option<JoinHandle<()>>);
 
-impl Shown {
+impl ShownProgress {
     /// Begins to show, if somebody is looking.
     pub fn start(progress: &Arc<Progress>) -> Self {
         if !std::io::stderr().is_terminal() {

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use mongotar::archive::SavedStatus;
 use mongotar::backup::{BackupAnswer, BackupReport, DatabaseReport, RunStatus, SeveralReport};
 use mongotar::catalog::LeftOut;
-use mongotar::inspect::{Listed, Shown};
+use mongotar::inspect::{ListedArchive, Shown};
 use mongotar::plan::Action;
 use mongotar::restore::{Changed, MergeCounts, RestoreReport, VerifiedCollection};
 use mongotar::verify::{AgainstReport, Comparison, VerifyReport};
@@ -341,7 +341,7 @@ pub fn against(report: &AgainstReport) -> String {
     out
 }
 
-pub fn list(archives: &[Listed]) -> String {
+pub fn list(archives: &[ListedArchive]) -> String {
     let mut rows = vec![row(&[
         &"archive",
         &"size",

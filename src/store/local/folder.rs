@@ -24,12 +24,12 @@ const DEEPEST: usize = 32;
 
 /// A folder, as it was when it was looked at.
 #[derive(Debug)]
-pub(super) struct Folder {
-    members: Vec<Member>,
+pub(super) struct FolderAsTar {
+    members: Vec<FileInFolder>,
 }
 
 #[derive(Debug)]
-struct Member {
+struct FileInFolder {
     /// In the tar.
     name: Vec<u8>,
     path: PathBuf,
@@ -40,7 +40,7 @@ struct Member {
     offset: u64,
 }
 
-impl Folder {
+impl FolderAsTar {
     /// Looks at all files of a folder.
     pub(super) fn look(path: &Path) -> io::Result<Self> {
         let mut folder = Self { members: Vec::new() };
@@ -78,7 +78,7 @@ impl Folder {
                     "it has more than {MOST_FILES} files: it is no dump"
                 )));
             }
-            self.members.push(Member {
+            self.members.push(FileInFolder {
                 name,
                 path,
                 kind: metadata.as_ref().map_or(EntryType::Symlink, |_| EntryType::Regular),
@@ -127,7 +127,7 @@ impl Folder {
     }
 }
 
-impl Member {
+impl FileInFolder {
     fn end(&self) -> u64 {
         self.offset + self.header().len() as u64 + self.size.next_multiple_of(BLOCK)
     }
@@ -192,7 +192,7 @@ mod tests {
         }
         std::os::unix::fs::symlink("a.bson", dump.join("shop/link.bson")).expect("linked");
         std::os::unix::fs::symlink("..", dump.join("shop/circle")).expect("linked");
-        let folder = Folder::look(&dump).expect("a look");
+        let folder = FolderAsTar::look(&dump).expect("a look");
         let whole = folder
             .read(Extent {
                 offset: 0,
@@ -231,6 +231,6 @@ mod tests {
         );
         let before = folder.etag();
         fs::write(dump.join("shop/b.bson"), b"").expect("written");
-        assert_ne!(Folder::look(&dump).expect("a look").etag(), before);
+        assert_ne!(FolderAsTar::look(&dump).expect("a look").etag(), before);
     }
 }

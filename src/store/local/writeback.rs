@@ -12,10 +12,10 @@ const EVERY: u64 = 64 << 20;
 
 /// What of a file is on its way to the disk.
 #[derive(Debug, Default)]
-pub(super) struct Writeback(Mutex<State>);
+pub(super) struct Writeback(Mutex<WritebackState>);
 
 #[derive(Debug, Default)]
-struct State {
+struct WritebackState {
     /// How much was written since the disk was asked last.
     waiting: u64,
     going: Option<JoinHandle<io::Result<()>>>,
@@ -56,12 +56,12 @@ impl Writeback {
         state.check()
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, WritebackState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
+impl WritebackState {
     fn note(&mut self, done: Option<Result<io::Result<()>, JoinError>>) {
         if let Some(Err(error)) = done.map(|done| done.unwrap_or_else(|error| Err(io::Error::other(error)))) {
             self.failed = Some((error.kind(), error.to_string()));

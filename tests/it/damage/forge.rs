@@ -5,8 +5,8 @@ use std::path::Path;
 use bson::{Document, doc};
 use mongotar::archive::{
     ArchiveName, ArchiveWriter, Compression, Consistency, ConsistencyLevel, Entry, Extent, FOOTER_SUFFIX,
-    FORMAT_VERSION, Footer, FrameEncoder, METADATA_ENTRY, Manifest, Opened, PartSchedule, Payload, Saved, SavedStatus,
-    Source, Status, table,
+    FORMAT_VERSION, Footer, FrameEncoder, METADATA_ENTRY, Manifest, Opened, PartSchedule, Payload, Saved, SavedFrom,
+    SavedStatus, Status, table,
 };
 use mongotar::catalog::{Definition, Kind, Selection, Server, Topology};
 use mongotar::digest::{Digest, DocumentHasher, Hashing};
@@ -160,7 +160,7 @@ impl Forge {
             run: None,
             lanes: None,
             status: Status::Complete,
-            source: Source {
+            source: SavedFrom {
                 database: "shop".to_owned(),
                 server: Server {
                     version: "6.0.5".to_owned(),

@@ -168,7 +168,7 @@ fn json() -> impl Strategy<Value = Vec<u8>> {
 
 /// Reads as far as it goes; what is read must be a document of the length it claims.
 fn digest_anything(text: &[u8]) {
-    let (mut decoder, mut position, mut out) = (Decoder::new(Limits::default()), Position::start(), Vec::new());
+    let (mut decoder, mut position, mut out) = (Decoder::new(Limits::default()), TextPosition::start(), Vec::new());
     while let Ok(true) = decoder.decode_next(text, &mut position, &mut out) {
         assert_eq!(u32::from_le_bytes(*out.first_chunk().unwrap()) as usize, out.len());
         out.clear();

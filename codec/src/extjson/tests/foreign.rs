@@ -240,7 +240,7 @@ fn malformed_json_is_refused() {
 #[test]
 fn an_error_says_where() {
     let text = "{\"a\": 1}\n{\n  \"items\": [1, 2, 3, {\n    \"price\" : {\"$numberInt\": \"9 euro, a secret\"}}]}\n";
-    let (mut decoder, mut position, mut out) = (Decoder::new(Limits::default()), Position::start(), Vec::new());
+    let (mut decoder, mut position, mut out) = (Decoder::new(Limits::default()), TextPosition::start(), Vec::new());
     assert!(decoder.decode_next(text.as_bytes(), &mut position, &mut out).unwrap());
     let before = (out.len(), position);
     let error = decoder
@@ -254,7 +254,7 @@ fn an_error_says_where() {
 
     // The same in two pieces.
     let (first, second) = text.split_at(9);
-    let mut position = Position::start();
+    let mut position = TextPosition::start();
     assert!(decoder.decode_next(first.as_bytes(), &mut position, &mut out).unwrap());
     assert!(!decoder.decode_next(first.as_bytes(), &mut position, &mut out).unwrap());
     position.next_piece();
@@ -296,7 +296,7 @@ fn depth_and_size_have_limits() {
     let error = deep
         .decode_next(
             "{\"a\":".repeat(100_000).as_bytes(),
-            &mut Position::start(),
+            &mut TextPosition::start(),
             &mut Vec::new(),
         )
         .unwrap_err();
@@ -310,16 +310,16 @@ fn depth_and_size_have_limits() {
     });
     assert!(
         small
-            .decode_next(br#"{"a":{"b":"0123456789"}}"#, &mut Position::start(), &mut out)
+            .decode_next(br#"{"a":{"b":"0123456789"}}"#, &mut TextPosition::start(), &mut out)
             .is_ok()
     );
     let error = small
-        .decode_next(br#"{"a":{"b":"01234567890"}}"#, &mut Position::start(), &mut out)
+        .decode_next(br#"{"a":{"b":"01234567890"}}"#, &mut TextPosition::start(), &mut out)
         .unwrap_err();
     assert_eq!(error.problem, "the document is larger than allowed");
     assert!(
         small
-            .decode_next(br#"{"a":{"b":{}}}"#, &mut Position::start(), &mut out)
+            .decode_next(br#"{"a":{"b":{}}}"#, &mut TextPosition::start(), &mut out)
             .is_err()
     );
     assert_eq!(out.len(), 32);
