@@ -22,6 +22,7 @@ mod readback;
 mod records;
 mod repeat;
 mod survey;
+mod tasks;
 mod uri;
 
 pub use batch::{Batch, Documents, Slice};
@@ -40,4 +41,5 @@ pub use records::Edge;
 pub use repeat::Attempts;
 pub(crate) use repeat::patiently;
 pub use survey::VANISHED;
+pub(crate) use tasks::{ended, next_ended};
 pub use uri::MongoUri;

@@ -4,6 +4,8 @@
 
 mod regions;
 mod report;
+mod step;
 
-pub(crate) use regions::{Checked, Pace};
+pub(crate) use regions::Checked;
 pub use report::{CheckedCollection, VerifyReport};
+pub(crate) use step::check;

@@ -13,8 +13,8 @@ mod run;
 use crate::failure::Failure;
 use crate::open::{Source, open};
 use crate::progress::Progress;
-use crate::run::{Deadline, Memory};
-use crate::soundness::{Checked, Pace};
+use crate::run::{Deadline, Memory, Went};
+use crate::soundness::Checked;
 use crate::store::Store;
 
 pub use crate::soundness::{CheckedCollection, VerifyReport};
@@ -37,6 +37,6 @@ pub async fn verify(
     progress.step(format!("opening {}", source.location));
     let file = open(store, source, memory).await?;
     let mut checked = Checked::nothing_of(&file);
-    while checked.go_on(&file, progress, Deadline::never()).await == Pace::Paused {}
+    while checked.go_on(&file, progress, Deadline::never()).await == Went::Paused(()) {}
     Ok(checked.report(&file))
 }

@@ -5,7 +5,7 @@ use super::indexes::is_expiring;
 use super::outcome::{Committed, Outcome, Outcomes};
 use super::report::{Changed, FailedIndex, Verification, VerifiedCollection};
 use super::sample::SampleHashes;
-use super::work::Run;
+use super::work::Restoring;
 use crate::catalog::{Catalog, Collection, Definition, Kind};
 use crate::failure::Failure;
 use crate::plan::{Action, Diff, Planned, without_own};
@@ -15,7 +15,7 @@ use crate::plan::{Action, Diff, Planned, without_own};
 /// # Errors
 /// Where the target cannot be looked at for what passes, and the run can be gone on with.
 pub(super) async fn verify(
-    run: &Run<'_>,
+    run: &Restoring<'_>,
     mut outcomes: Outcomes,
     committed: Committed,
 ) -> Result<Verification, Failure> {
@@ -65,7 +65,7 @@ pub(super) async fn verify(
 }
 
 /// The target as it is, when a majority has what was done: whatever one member says alone may be undone.
-async fn survey(run: &Run<'_>, committed: Committed) -> Result<Catalog, Failure> {
+async fn survey(run: &Restoring<'_>, committed: Committed) -> Result<Catalog, Failure> {
     if committed == Committed::Something {
         run.lock.confirm().await?;
     }

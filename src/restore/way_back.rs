@@ -5,18 +5,18 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::prepare::Prepared;
-use super::record::{Record, Written};
+use super::record::Record;
 use super::report::SnapshotReport;
 use super::request::{RestoreJob, WayBack};
 use super::work::Stop;
-use crate::backup::{BackupAnswer, BackupJob, BackupReport, ConsistencyDemand, RunStatus, Tools, backup, backup_run};
+use crate::backup::{BackupAnswer, BackupJob, BackupReport, ConsistencyDemand, Tools, backup, backup_run};
 use crate::catalog::{Collection, Selection};
 use crate::choice::{folder_for, folder_for_choice};
 use crate::failure::{Failure, FailureKind};
 use crate::open::open;
 use crate::plan::INTERNAL_PREFIX;
-use crate::run::{Run, SAVED_EVERY};
-use crate::soundness::{Checked, Pace, VerifyReport};
+use crate::run::{Run, RunStatus, Went};
+use crate::soundness::{VerifyReport, check};
 use crate::store::Location;
 
 /// Backs the target up, unless that was waived or there is nothing in it, and reads the archive that came of it from end to end: a way back that is
@@ -34,8 +34,8 @@ pub(super) async fn take(
     let Some(snapshot) = snapshot_of(prepared, job) else {
         return Ok(None);
     };
-    let mut written = match record.written() {
-        Some(written) => written,
+    let report = match record.written() {
+        Some(report) => report,
         None => {
             tools.progress.step("taking a snapshot of the target");
             let report = match record.is_kept() {
@@ -45,31 +45,21 @@ pub(super) async fn take(
                     .map_err(|failure| refused(job, &failure.to_string()))?,
             };
             check_whole(job, &report)?;
-            let written = Written { report, checked: None };
-            record.put_written(written.clone());
+            record.put_written(report.clone());
             record.save().await?;
-            written
+            report
         }
     };
-    let archive = written.report.archive.clone();
-    let file = open(&tools.store, &archive, tools.memory).await;
-    let file = file.map_err(|failure| refused(job, &failure.at(&archive).to_string()))?;
-    let mut checked = written.checked.take().unwrap_or_else(|| Checked::nothing_of(&file));
-    loop {
-        if record.must_pause() {
-            return Err(Stop::Paused);
-        }
-        let until = record.deadline().or_in(SAVED_EVERY);
-        let pace = checked.go_on(&file, &tools.progress, until).await;
-        record.has_moved();
-        if pace == Pace::Finished {
-            return Ok(Some(verified(job, written.report, &checked.report(&file))?));
-        }
-        record.put_written(Written {
-            checked: Some(checked.clone()),
-            ..written.clone()
-        });
-        record.save().await?;
+    if record.must_pause() {
+        return Err(Stop::Paused);
+    }
+    let file = open(&tools.store, &report.archive, tools.memory).await;
+    let file = file.map_err(|failure| refused(job, &failure.at(&report.archive).to_string()))?;
+    let checked = Box::pin(check(&file, &tools.progress, record.deadline(), record.journal)).await?;
+    record.has_moved();
+    match checked {
+        Went::Done(checked) => Ok(Some(verified(job, report, &checked)?)),
+        Went::Paused(_) => Err(Stop::Paused),
     }
 }
 
@@ -78,7 +68,7 @@ fn run_of(run: &Run, record: &Record<'_>) -> Run {
     Run {
         id: format!("{}/snapshot", run.id),
         // An archive is named after its time, and between an event and the consent to its plan can be days.
-        time: record.state().started.clone(),
+        time: record.state().origin.started.clone(),
     }
 }
 
