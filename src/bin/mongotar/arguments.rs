@@ -49,7 +49,7 @@ pub enum Command {
 }
 
 #[derive(Debug, Args)]
-pub struct Connection {
+pub struct ConnectionArguments {
     /// The connection string; MONGO_URI in the environment or in .env is the safer place for it.
     #[arg(long, value_name = "URI")]
     pub mongo_uri: Option<String>,
@@ -75,7 +75,7 @@ pub struct Choice {
 #[derive(Debug, Args)]
 pub struct Backup {
     #[command(flatten)]
-    pub connection: Connection,
+    pub connection: ConnectionArguments,
     /// The folder for the archive: s3://bucket/prefix/ or a path; else MONGOTAR_TO.
     #[arg(long, value_name = "FOLDER")]
     pub to: Option<String>,
@@ -105,7 +105,7 @@ pub struct Backup {
 #[derive(Debug, Args)]
 pub struct Restore {
     #[command(flatten)]
-    pub connection: Connection,
+    pub connection: ConnectionArguments,
     /// The archive: s3://bucket/prefix/backup_….tar.zst or a path.
     #[arg(required_unless_present = "latest", conflicts_with = "latest")]
     pub archive: Option<String>,

@@ -23,7 +23,7 @@ use mongotar_shell::counts::Counts;
 use tokio_util::sync::CancellationToken;
 
 use crate::arguments::{
-    Arguments, Backup, Cat, Command, Connection, Drill, FolderArguments, OneArchive, Restore, SourceDatabase, Verify,
+    Arguments, Backup, Cat, Command, ConnectionArguments, Drill, FolderArguments, OneArchive, Restore, SourceDatabase, Verify,
 };
 use crate::counts_to::{Output, counted};
 use crate::printed::print;
@@ -196,7 +196,7 @@ async fn asked(plan: &RestorePlan, tools: &Tools) -> Result<bool, Failure> {
 }
 
 async fn run_drill(arguments: &Drill, json: bool) -> Result<ExitCode, Failure> {
-    let environment = environment(&Connection {
+    let environment = environment(&ConnectionArguments {
         mongo_uri: arguments.mongo_uri.clone(),
         mongo_db: None,
         memory: arguments.memory.clone(),
@@ -346,7 +346,7 @@ fn memory(given: Option<&String>) -> Result<Memory, Failure> {
 }
 
 /// The environment, overridden by what was given.
-async fn environment(connection: &Connection) -> Result<Environment, Failure> {
+async fn environment(connection: &ConnectionArguments) -> Result<Environment, Failure> {
     let mut environment = Environment::read();
     if let Some(uri) = &connection.mongo_uri {
         let uri = MongoUri::new(uri.as_str());
