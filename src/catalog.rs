@@ -27,6 +27,7 @@ pub use system::{Belongs, LeftOut, STORED_FUNCTIONS, belongs, is_system, left_ou
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Kind {
     /// An ordinary collection, capped and clustered ones included.
     Collection,
@@ -123,6 +124,7 @@ impl Server {
 /// How a deployment is built up; decides whether snapshot reads are there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Topology {
     /// One server without an oplog: no snapshot reads.
     Standalone,

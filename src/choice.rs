@@ -17,6 +17,7 @@ const FOLDER: &str = "pre-restore";
     deny_unknown_fields,
     expecting = "expected s3://bucket/prefix/backup_….tar.zst, a path, or {\"latest\": \"s3://bucket/prefix/\"}"
 )]
+#[non_exhaustive]
 pub enum ArchiveChoice {
     /// This one.
     At(String),

@@ -13,6 +13,7 @@ use crate::hidden::hidden;
 /// What kind of failure it is. The names are part of the interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
+#[non_exhaustive]
 pub enum FailureKind {
     /// Something that must be configured is missing: see the message for its name.
     ConfigurationMissing,

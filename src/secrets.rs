@@ -25,6 +25,7 @@ const OPTIONS: [&str; 3] = ["authSource", "replicaSet", "readPreference"];
 
 /// Why there is no connection string.
 #[derive(Clone, Debug, Error)]
+#[non_exhaustive]
 pub enum SecretError {
     /// There is no such secret, or it may not be read.
     #[error("the secret {id} (MONGO_URI_SECRET) cannot be read: {reason}")]

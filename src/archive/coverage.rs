@@ -2,6 +2,7 @@
 
 /// Whether a collection's absence from an archive means that the database did not have it.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Coverage {
     /// The archive says that it names every collection of the database, those included on which the backup failed.
     Whole,

@@ -6,6 +6,7 @@ use crate::failure::{Failure, FailureKind};
 
 /// Why an archive cannot be trusted, or read.
 #[derive(Debug, Error, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ArchiveError {
     /// There is no footer.
     #[error(

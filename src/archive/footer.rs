@@ -20,6 +20,7 @@ const ZSTD_HEAD: [u8; 8] = [0x5d, 0x2a, 0x4d, 0x18, 128, 0, 0, 0];
 
 /// The major version of an archive's format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Major {
     /// The manifest lists every segment.
     One = 1,

@@ -127,6 +127,7 @@ impl Survey {
 /// Who wrote an archive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Layout {
     /// The scripts that mongotar replaces.
     Ancestor,

@@ -56,6 +56,7 @@ pub struct BackupRequest {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(untagged, expecting = "expected a name, a list of names, or \"*\"")]
+#[non_exhaustive]
 pub enum Databases {
     /// This one; `*` for all.
     One(String),
@@ -71,6 +72,7 @@ impl From<&str> for Databases {
 
 /// Which databases are meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum DatabaseChoice {
     /// This one.
     One(String),
@@ -119,6 +121,7 @@ impl BackupOrder {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum ConsistencyDemand {
     /// The best that can be had; the manifest says what that was.
     #[default]

@@ -19,6 +19,7 @@ const TAG: &str = "mongotar-retention";
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Retention {
     /// By the day, in UTC: yearly on 1 January, else monthly on the first, else weekly on a Sunday, else daily.
     Auto,

@@ -7,6 +7,7 @@ pub const STORED_FUNCTIONS: &str = "system.js";
 
 /// Whose a collection is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Belongs {
     /// The database's own data: saved, restored and compared.
     Data,

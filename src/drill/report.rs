@@ -20,6 +20,7 @@ use crate::wording::{count, duration, first_few, size};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum DrillVerdict {
     /// All that the archive holds was restored and is equal, and the archive is whole.
     Passed,

@@ -43,6 +43,7 @@ pub struct ListedArchive {
 /// In what state an archive is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum ListedStatus {
     /// It has its end, and everything that was asked for is in it.
     Complete,

@@ -115,6 +115,7 @@ impl<'a> InsertBatch<'a> {
 
 /// How documents are inserted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Order {
     /// In the order given, by one writer: what a capped collection needs.
     Kept,
@@ -124,6 +125,7 @@ pub enum Order {
 
 /// Whether the collection's validator sees the documents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Validation {
     /// It does.
     Enforced,

@@ -22,6 +22,7 @@ use super::{Batch, ReadAt};
 /// A place in a collection, behind what has been read.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Position {
     /// Behind the record that a token of the server's stands for.
     Record(RecordPlace),
@@ -42,6 +43,7 @@ pub struct RecordPlace {
 
 /// In which order a collection is read, and so how reading goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ScanOrder {
     /// As the server has it, with a token for each reply.
     Record,

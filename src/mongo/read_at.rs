@@ -6,6 +6,7 @@ use crate::archive::ClusterTime;
 
 /// At which point in time a collection is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ReadAt {
     /// At that cluster time, exactly.
     Snapshot(ClusterTime),

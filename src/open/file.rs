@@ -28,6 +28,7 @@ pub struct ArchiveFile {
 
 /// Who wrote an archive.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub enum Form {
     /// We did: footer and manifest have been checked.
     Native(Arc<Opened>),

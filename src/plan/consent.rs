@@ -21,6 +21,7 @@ pub struct Token([u64; 4]);
 
 /// What a token speaks of, in its order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum TokenPart {
     /// Which archive: where it lies, its version in the store, its manifest.
     Archive,

@@ -72,6 +72,7 @@ pub(super) fn excludes(excluded: &str, index: &str) -> bool {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Existing {
     /// Documents are put in by `_id`; what else is there stays.
     #[default]
@@ -84,6 +85,7 @@ pub enum Existing {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Extra {
     /// It is dropped where the archive says that it is whole, so that the database becomes what was backed up. Else it stays.
     #[default]
@@ -98,6 +100,7 @@ pub enum Extra {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Validators {
     /// The server refuses documents that do not pass.
     #[default]
@@ -110,6 +113,7 @@ pub enum Validators {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Inference {
     /// By their bucket files or by a sample of their documents.
     #[default]

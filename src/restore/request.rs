@@ -94,6 +94,7 @@ pub struct RestoreRequest {
 
 /// What allows a restore to change something.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Consent {
     /// Nothing yet.
     None,
@@ -105,6 +106,7 @@ pub enum Consent {
 
 /// What is done so that the restore can be undone.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum WayBack {
     /// A backup of the target first, into this folder or beside the archive.
     Snapshot(Option<Location>),

@@ -45,6 +45,7 @@ struct LeaseText {
 
 /// What came of an attempt to take a run up.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Taken {
     /// It is ours.
     Ours(Lease),

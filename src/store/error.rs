@@ -7,6 +7,7 @@ use crate::failure::{Failure, FailureKind};
 
 /// What went wrong in a store, as far as callers act differently.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum StoreError {
     /// The object is not there.
     #[error("{0} does not exist")]

@@ -38,6 +38,23 @@ const LAYERS: [&[&str]; 5] = [
 /// Modules that do not know each other, though their layer would allow it.
 const STRANGERS: [(&str, &str); 1] = [("restore", "verify")];
 
+/// Public enums of which whoever matches one is to think of every case: a new one is a breaking change.
+const EXHAUSTIVE: [&str; 13] = [
+    "Answer",
+    "Begun",
+    "Changed",
+    "Comparison",
+    "Compression",
+    "DatabaseReport",
+    "Location",
+    "Payload",
+    "Piece",
+    "PlanAnswer",
+    "RunStatus",
+    "SavedStatus",
+    "Shown",
+];
+
 /// What the pure modules must not know.
 const IMPURE: [&str; 9] = [
     "tokio",
@@ -157,6 +174,29 @@ fn the_library_knows_no_functions() {
     let dependencies = dependencies.split("\n[").next().unwrap_or_default();
     for shell in ["lambda_runtime", "tracing-subscriber", "clap"] {
         assert!(!dependencies.contains(shell), "the library depends on {shell}");
+    }
+}
+
+/// A case that is added breaks no program that uses the library.
+#[test]
+fn public_enums_can_grow_or_are_listed() {
+    for file in files_of("src/lib")
+        .iter()
+        .filter(|file| !file.components().any(|part| part.as_os_str() == "bin"))
+    {
+        let code = code(file);
+        let mut before = "";
+        for line in code.lines() {
+            if let Some(declared) = line.strip_prefix("pub enum ") {
+                let name = declared
+                    .split(|c: char| !c.is_alphanumeric())
+                    .next()
+                    .unwrap_or_default();
+                let grows = before == "#[non_exhaustive]";
+                assert_ne!(grows, EXHAUSTIVE.contains(&name), "{name} in {}", file.display());
+            }
+            before = line;
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use thiserror::Error;
 
 /// Why a foreign archive cannot be read.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum ForeignError {
     /// The bytes did not come.
     #[error("{}: reading failed at offset {offset} of the tar: {error}", entry.as_deref().unwrap_or("the tar"))]

@@ -18,6 +18,7 @@ pub struct HandedOn<'a> {
 
 /// What the reader is to do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Flow {
     /// Go on.
     Continue,

@@ -23,7 +23,8 @@ use mongotar_shell::counts::Counts;
 use tokio_util::sync::CancellationToken;
 
 use crate::arguments::{
-    Arguments, Backup, Cat, Command, ConnectionArguments, Drill, FolderArguments, OneArchive, Restore, SourceDatabase, Verify,
+    Arguments, Backup, Cat, Command, ConnectionArguments, Drill, FolderArguments, OneArchive, Restore, SourceDatabase,
+    Verify,
 };
 use crate::counts_to::{Output, counted};
 use crate::printed::print;
