@@ -110,7 +110,8 @@ pub async fn backup(job: &BackupJob, tools: &Tools) -> Result<BackupReport, Fail
     match committed {
         Ok((manifest, archive)) => {
             let sidecar = put_sidecar(job, tools, &manifest).await;
-            Ok(BackupReport::new(&manifest, &archive, sidecar, started.elapsed()).kept(class(job, &manifest.name)))
+            let report = BackupReport::new(&manifest, &archive, sidecar, started.elapsed());
+            Ok(report.kept(class(job, &manifest.name)).warning(tools.mongo.warnings()))
         }
         Err(failure) => {
             abort(upload, &failure).await;

@@ -13,11 +13,15 @@ mod ids;
 mod insert;
 mod member;
 mod moment;
+mod options;
 mod position;
 mod read;
+mod reason;
 mod records;
 mod repeat;
+mod seen;
 mod survey;
+mod understood;
 mod uri;
 
 pub use batch::{Batch, Documents, Slice};

@@ -129,7 +129,7 @@ pub(super) async fn finish(
     archive: &Object,
 ) -> Result<BackupAnswer, Failure> {
     let sidecar = put_sidecar(job, tools, manifest).await;
-    let report = report(job, manifest, archive, sidecar);
+    let report = report(job, manifest, archive, sidecar).warning(tools.mongo.warnings());
     Ok(BackupAnswer::Finished(Box::new(report)))
 }
 
@@ -183,7 +183,9 @@ pub(super) async fn finished_before(
             let object = manifest.name.object(manifest.compression);
             let listed = tools.store.list(&job.destination, &object).await?;
             let found = listed.into_iter().find(|found| found.location.file_name() == object);
-            return Ok(found.map(|archive| report(job, &manifest, &archive, Ok(location))));
+            return Ok(
+                found.map(|archive| report(job, &manifest, &archive, Ok(location)).warning(tools.mongo.warnings()))
+            );
         }
     }
     Ok(None)
