@@ -5,6 +5,7 @@ use mongotar::failure::Failure;
 use serde::Serialize;
 
 use crate::arguments::CountsTo;
+use crate::plain::plain;
 use crate::printed::{print, print_raw};
 
 /// What is to be written when an operation is done.
@@ -55,7 +56,7 @@ pub async fn counted<T: Serialize>(
             written.map(|()| report)
         }
         (Output::Counts, Ok(report)) => {
-            eprint!("{}", text(&report));
+            eprint!("{}", plain(&text(&report)));
             print_raw(&counts(&report).to_csv())?;
             Ok(report)
         }
