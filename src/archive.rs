@@ -30,6 +30,7 @@ mod listed;
 mod manifest;
 mod name;
 mod part;
+mod payload;
 mod reader;
 mod recognise;
 pub mod table;
@@ -46,11 +47,12 @@ pub use footer::{FOOTER_SUFFIX, Footer, Major};
 pub use frame::{Compression, FrameEncoder, MAX_SEGMENT_BYTES, StoredFrame};
 pub use join::{JoinedPart, join};
 pub use manifest::{
-    ClusterTime, Consistency, ConsistencyLevel, Exception, FORMAT_VERSION, FORMAT_VERSION_WITH_TABLE, Manifest,
-    Payload, Saved, SavedStatus, Source, Status,
+    ClusterTime, Consistency, ConsistencyLevel, Exception, FORMAT_VERSION, FORMAT_VERSION_WITH_TABLE, Manifest, Saved,
+    SavedStatus, Source, Status,
 };
 pub use name::{ArchiveName, EntryName, MANIFEST_ENTRY, METADATA_ENTRY};
 pub use part::{AssemblerState, MAX_PARTS, MIN_PART_BYTES, Part, PartAssembler, PartSchedule};
+pub use payload::Payload;
 pub use reader::{Located, Opened};
 pub use recognise::{is_ours, sniff};
 pub use writer::{ArchiveWriter, WriterState};

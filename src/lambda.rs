@@ -1,5 +1,6 @@
 //! What both Lambda functions share: logs as JSON, clients made once per cold start, errors with a stable type.
 
+mod answers;
 mod carrier;
 mod connection;
 mod event;
@@ -7,33 +8,30 @@ mod invocation;
 
 use std::sync::Arc;
 
-use lambda_runtime::{Diagnostic, Error, LambdaEvent, service_fn};
-use serde::Serialize;
+use lambda_runtime::{Error, LambdaEvent, service_fn};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use crate::backup::{
-    BackupAnswer, BackupJob, BackupRequest, DatabaseChoice, LaneReport, LanesReport, PlanAnswer, RunStatus,
-    SeveralReport, Tools, abort_run, backup_run, backup_several, compose, jobs, lane, plan_lanes,
+    BackupAnswer, BackupRequest, DatabaseChoice, PlanAnswer, Tools, abort_run, backup_run, backup_several, compose,
+    jobs, lane, plan_lanes,
 };
 use crate::config::{Environment, read_action};
 use crate::drill::{DrillReport, DrillRequest, drill_run};
 use crate::failure::Failure;
 use crate::logging;
 use crate::progress::Progress;
-use crate::restore::{
-    Begun, LoadReport, LoadsReport, RestoreJob, RestoreReport, RestoreRequest, begin, finish, load, prepare,
-    restore_run,
-};
+use crate::restore::{Begun, RestoreJob, RestoreReport, RestoreRequest, begin, finish, load, prepare, restore_run};
 use crate::run::Answer;
 use crate::run::{Deadline, Run};
 use crate::runtime::runtime;
-use crate::store::{Location, Store};
+use crate::store::Store;
 use crate::verify::{VerifyReport, VerifyRequest, verify_run};
 use connection::Connection;
 use event::has_no_dry_run;
 use invocation::Invocation;
 
+pub use answers::{BackedUp, Listed, ListedDatabase, Restored};
 pub use carrier::Place;
 pub use event::RestoreEvent;
 pub use invocation::Measured;
@@ -310,87 +308,6 @@ fn tell(answer: &BackupAnswer) {
             tracing::info!(status = ?unfinished.status, documents = unfinished.totals.documents, "backup goes on later");
         }
     }
-}
-
-/// What the backup function answers.
-#[derive(Debug, Serialize)]
-#[serde(untagged)]
-pub enum BackedUp {
-    /// To a backup of one database.
-    One(BackupAnswer),
-    /// To one of several.
-    Several(SeveralReport),
-    /// To the question which they are.
-    Databases(Listed),
-    /// To a plan: the lanes.
-    Planned(LanesReport),
-    /// To one lane.
-    Lane(LaneReport),
-    /// To an abort.
-    Aborted {
-        /// `aborted`, or `running` where somebody is at it.
-        status: RunStatus,
-    },
-}
-
-/// The databases that a request comes to.
-#[derive(Debug, Serialize)]
-pub struct Listed {
-    databases: Vec<ListedDatabase>,
-}
-
-/// One of them, as a request of its own needs it.
-#[derive(Debug, Serialize)]
-pub struct ListedDatabase {
-    database: String,
-    destination: Location,
-}
-
-impl Listed {
-    fn of(jobs: &[BackupJob]) -> Self {
-        let databases = jobs.iter().map(|job| ListedDatabase {
-            database: job.database.clone(),
-            destination: job.destination.clone(),
-        });
-        Self {
-            databases: databases.collect(),
-        }
-    }
-}
-
-/// What the restore function answers.
-#[derive(Debug, Serialize)]
-#[serde(untagged)]
-pub enum Restored {
-    /// To `begin`: the shares.
-    Loads(LoadsReport),
-    /// To `load`.
-    Load(LoadReport),
-    /// To a restore.
-    Archive(Answer<RestoreReport>),
-    /// To a drill.
-    Drill(Answer<DrillReport>),
-    /// To a verification.
-    Verified(Answer<VerifyReport>),
-}
-
-/// What Lambda shows of a failure: `error_type` is the failure's kind.
-impl From<Failure> for Diagnostic {
-    fn from(failure: Failure) -> Self {
-        Self {
-            error_type: failure.kind.to_string(),
-            error_message: failure.message,
-        }
-    }
-}
-
-/// A result as the JSON that a function answers with.
-///
-/// # Errors
-/// None that a report can cause: its keys are text.
-fn answer(report: impl Serialize) -> Result<Value, Failure> {
-    serde_json::to_value(report)
-        .map_err(|error| Failure::invalid(format!("the report cannot be written as JSON: {error}")))
 }
 
 /// How many workers are asked for.

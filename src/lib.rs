@@ -20,6 +20,7 @@ pub use mongotar_codec::{digest, extjson};
 pub mod archive;
 pub mod backup;
 pub mod catalog;
+pub mod choice;
 pub mod config;
 pub mod counts;
 pub mod deadline;
@@ -41,6 +42,7 @@ pub mod runtime;
 #[cfg(test)]
 mod schemas;
 pub mod secrets;
+mod soundness;
 pub mod store;
 pub mod verify;
 mod wording;

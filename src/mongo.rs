@@ -5,7 +5,9 @@
 //! awaited to its end: the driver's futures must not be dropped half-way (its README, "cancellation"), so deadlines are asked between calls.
 
 mod answer;
+mod asked;
 mod batch;
+mod command;
 mod concern;
 mod connect;
 mod error;
@@ -16,11 +18,14 @@ mod moment;
 mod options;
 mod position;
 mod read;
+mod read_at;
+mod readback;
 mod reason;
 mod records;
 mod repeat;
 mod seen;
 mod survey;
+mod tasks;
 mod understood;
 mod uri;
 
@@ -30,11 +35,15 @@ pub use error::{MongoError, code};
 pub use ids::{IdList, id_alone};
 pub(crate) use insert::MAX_BATCH_BYTES;
 pub use insert::{InsertBatch, InsertOutcome, Order, Rejected, Validation, id_text};
-pub use moment::{Moment, ReadAt};
+pub use moment::Moment;
 pub use position::{Bound, IdRange, Position, Scan, ScanOrder};
 pub use read::{Batches, Trail};
+pub use read_at::ReadAt;
+pub use readback::read_back;
+pub(crate) use readback::{ReadBack, ReadSoFar, is_read_at_one_go, read_at_one_go, read_back_ids, read_back_until};
 pub use records::Edge;
 pub use repeat::Attempts;
 pub(crate) use repeat::patiently;
 pub use survey::VANISHED;
+pub(crate) use tasks::{ended, next_ended};
 pub use uri::MongoUri;

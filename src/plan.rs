@@ -46,6 +46,7 @@ pub use conflicts::{Conflict, Conflicts};
 pub use consent::{NotAToken, Part, Token};
 pub use contents::{ArchiveIdentity, Contents};
 pub use diff::Diff;
+pub(crate) use diff::without_own;
 pub use infer::{Inferred, Signal};
 pub(crate) use names::check_database;
 pub use names::{INTERNAL_PREFIX, TEMPORARY_PREFIX};

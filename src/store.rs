@@ -7,8 +7,10 @@
 //!
 //! Both kinds obey one contract, which `tests/it/store.rs` runs on each.
 
+mod error;
 mod local;
 mod location;
+mod object;
 mod receipt;
 mod s3;
 mod stream;
@@ -18,78 +20,17 @@ mod upload;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use thiserror::Error;
 use tokio::sync::OnceCell;
 
+pub use error::StoreError;
 pub(crate) use local::unfinished;
 pub use location::{Location, LocationError};
+pub use object::Object;
 pub use stream::Stream;
 pub use tags::Tags;
 pub use upload::{Upload, UploadState};
 
 use crate::archive::Extent;
-use crate::failure::{Failure, FailureKind};
-
-/// What went wrong in a store, as far as callers act differently.
-#[derive(Debug, Error)]
-pub enum StoreError {
-    /// The object is not there.
-    #[error("{0} does not exist")]
-    NotFound(Location),
-    /// An object of that name is there already; nothing is ever overwritten.
-    #[error("{0} exists already: nothing is overwritten; start again for a new name")]
-    Exists(Location),
-    /// The object was replaced while it was read.
-    #[error("{0} was changed while it was being read: start again")]
-    Changed(Location),
-    /// The credentials do not allow it.
-    #[error(
-        "access to {location} is denied ({action}): allow it in the role or the bucket policy, or correct the credentials"
-    )]
-    Denied {
-        /// What was accessed.
-        location: Location,
-        /// The S3 action or file operation that was refused.
-        action: &'static str,
-    },
-    /// The object lies in a tier that cannot be read at once.
-    #[error("{0} lies in an archive tier (Glacier): have S3 restore it first, then read it")]
-    Archived(Location),
-    /// Anything else.
-    #[error("{action} {location}: {reason}")]
-    Failed {
-        /// What was accessed.
-        location: Location,
-        /// What was tried.
-        action: &'static str,
-        /// What the service or the system answered.
-        reason: String,
-    },
-}
-
-impl From<StoreError> for Failure {
-    fn from(error: StoreError) -> Self {
-        let kind = match error {
-            StoreError::NotFound(_) => FailureKind::ArchiveNotFound,
-            StoreError::Exists(_) => FailureKind::ArchiveExists,
-            StoreError::Denied { .. } | StoreError::Archived(_) => FailureKind::StoreDenied,
-            StoreError::Changed(_) | StoreError::Failed { .. } => FailureKind::Store,
-        };
-        let passes = matches!(error, StoreError::Failed { .. });
-        Self::new(kind, error.to_string()).passing(passes)
-    }
-}
-
-/// An object as it was found.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Object {
-    /// Where it is.
-    pub location: Location,
-    /// How long it is.
-    pub bytes: u64,
-    /// What pins it: an ETag, or size and time of a file.
-    pub etag: String,
-}
 
 /// Access to all stores. Cheap to clone; the S3 client is built when it is first needed, and once.
 #[derive(Clone, Debug, Default)]
@@ -167,12 +108,6 @@ impl Store {
             }
             Location::Local(path) => local::read(path, &object.etag, extent).await,
         }
-    }
-
-    /// Reads an object from its beginning to its end, in ranges of so many bytes: two of them are in memory at a time. What goes wrong comes in the place of a range, as
-    /// from [`Self::read`]. Only within a runtime.
-    pub fn stream(&self, object: &Object, range: u64) -> Stream {
-        Stream::begin(self.clone(), object.clone(), range)
     }
 
     /// The objects directly below a folder or prefix whose names begin with `name_prefix`, sorted by name.

@@ -77,6 +77,14 @@ pub(crate) fn abandoned(collection: &str, bytes: u64) -> Option<String> {
     (bytes > 0).then(said)
 }
 
+/// A name as one harmless piece of a line: control characters would rewrite the terminal.
+pub(crate) fn shown(name: &str) -> String {
+    match name.is_empty() || name.contains(char::is_control) {
+        true => format!("{name:?}"),
+        false => name.to_owned(),
+    }
+}
+
 fn shortened(text: &str) -> String {
     match text.char_indices().nth(LONGEST) {
         None => text.to_owned(),

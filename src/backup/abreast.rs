@@ -2,7 +2,7 @@
 //!
 //! One cursor gives some 300 MB/s of small documents, whatever is done with them: a server fills no reply while it sends another. So at a snapshot a large collection is cut, at records,
 //! into **stretches** of a few megabytes. While the foremost is handed on, the next is read by a cursor of its own into memory that is set aside for that
-//! ([`allowance`](super::allowance)); both come to their ends at about the same time, and the next two follow. Pieces, their order and the places from which another invocation goes
+//! ([`allowance`](super::allowance)); both come to their ends at about the same time, and the next two follow. CollectionPieces, their order and the places from which another invocation goes
 //! on are the same as with one cursor.
 //!
 //! **Where stretches end** is decided as they begin, by the density of the collection's record numbers; what is to be a boundary must be a record, and where one was deleted the ones behind it
@@ -12,9 +12,9 @@
 use std::collections::VecDeque;
 
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinSet;
+use tokio_util::task::TaskTracker;
 
-use super::piece::Piece;
+use super::piece::{CollectionPiece, CollectionPieces};
 use super::reader::Reader;
 use crate::catalog::Collection;
 use crate::mongo::{Edge, Mongo, MongoError, Position, ReadAt, ScanOrder, code};
@@ -46,13 +46,13 @@ struct Start {
 }
 
 /// From one boundary to the next, or to the collection's end.
-struct Stretch {
+struct RecordStretch {
     from: Option<Position>,
     until: Option<Edge>,
 }
 
 /// What became of a stretch.
-enum Ended {
+enum StretchEnd {
     Whole,
     /// It was read to the collection's end, outside of the snapshot.
     WithAllBehindIt,
@@ -103,7 +103,7 @@ impl Stretches {
     /// Reads all of them, some abreast, and hands them on one after the other.
     pub(super) async fn read(mut self, reader: &Reader) -> Result<(), MongoError> {
         let turn = watch::Sender::new(0);
-        let mut readers = JoinSet::new();
+        let readers = TaskTracker::new();
         let mut streams = VecDeque::new();
         let mut begun = 0;
         let ended = loop {
@@ -120,8 +120,8 @@ impl Stretches {
                     until: stretch.until,
                 };
                 of_stretch.task.from = stretch.from;
-                readers.spawn(of_stretch.run());
-                streams.push_back((begun, pieces));
+                let reading = readers.spawn(async move { of_stretch.read().await });
+                streams.push_back((begun, CollectionPieces::new(pieces, reading)));
                 begun += 1;
             }
             let Some((index, pieces)) = streams.pop_front() else {
@@ -129,27 +129,28 @@ impl Stretches {
             };
             turn.send_replace(index);
             match hand_on(pieces, &reader.sender).await {
-                Ok(Ended::Whole) => {}
-                Ok(Ended::WithAllBehindIt | Ended::Unwanted) => break Ok(()),
+                Ok(StretchEnd::Whole) => {}
+                Ok(StretchEnd::WithAllBehindIt | StretchEnd::Unwanted) => break Ok(()),
                 Err(error) => break Err(error),
             }
         };
         // No driver call is cut short.
         drop(streams);
         turn.send_replace(usize::MAX);
-        while readers.join_next().await.is_some() {}
+        readers.close();
+        readers.wait().await;
         ended
     }
 
     /// The next stretch.
-    async fn cut(&mut self) -> Option<Stretch> {
+    async fn cut(&mut self) -> Option<RecordStretch> {
         let Start { from, record } = self.next.take()?;
         let until = self.edge(record.saturating_add(self.step)).await;
         self.next = until.as_ref().map(|edge| Start {
             from: Some(edge.position()),
             record: edge.record(),
         });
-        Some(Stretch { from, until })
+        Some(RecordStretch { from, until })
     }
 
     /// A boundary behind a record or one of those after it; `None` where the rest is better read as one.
@@ -175,26 +176,15 @@ impl Stretches {
 }
 
 /// Hands a stretch on as a part of its collection.
-async fn hand_on(mut pieces: mpsc::Receiver<Piece>, to: &mpsc::Sender<Piece>) -> Result<Ended, MongoError> {
-    let mut ended = Ended::Whole;
-    loop {
-        let piece = match pieces.recv().await {
-            Some(Piece::End) => return Ok(ended),
-            Some(Piece::Failed(error)) => return Err(error),
-            Some(piece) => piece,
-            // Silence is not the end.
-            None => {
-                return Err(MongoError::unexpected(
-                    "reading a part of a collection",
-                    "its task ended before it came to the end: this is a bug, please report it",
-                ));
-            }
-        };
-        if matches!(piece, Piece::Exception(_)) {
-            ended = Ended::WithAllBehindIt;
+async fn hand_on(mut pieces: CollectionPieces, to: &mpsc::Sender<CollectionPiece>) -> Result<StretchEnd, MongoError> {
+    let mut ended = StretchEnd::Whole;
+    while let Some(piece) = pieces.next().await? {
+        if matches!(piece, CollectionPiece::Exception(_)) {
+            ended = StretchEnd::WithAllBehindIt;
         }
         if to.send(piece).await.is_err() {
-            return Ok(Ended::Unwanted);
+            return Ok(StretchEnd::Unwanted);
         }
     }
+    Ok(ended)
 }

@@ -2,13 +2,14 @@
 //!
 //! Members number their records each in its own way, so a place behind a record is one at the member that gave it. While that member is away it is waited for. One that stays away for longer than an
 //! election or a restart takes is given up, where another one answers: the collection is read from its beginning there, at the same cluster time, and what had been laid out of it is abandoned
-//! ([`Piece::Anew`](super::piece::Piece)). That happens a few times at the most; then the collection is partial.
+//! ([`CollectionPiece::Anew`](super::piece::CollectionPiece)). That happens a few times at the most; then the collection is partial.
 
 use super::abreast::Stretches;
 use super::reader::Reader;
+use crate::mongo::MongoError;
 
 /// Reads to the end, to a failure, or until nobody wants to know.
-pub(super) async fn read_collection(mut reader: Reader) {
+pub(super) async fn read_collection(mut reader: Reader) -> Result<(), MongoError> {
     // What was begun at one member is gone on with there.
     reader.reading.begin_at(reader.task.from.as_ref());
     loop {
@@ -18,7 +19,7 @@ pub(super) async fn read_collection(mut reader: Reader) {
         };
         match ended {
             Err(error) if reader.begins_anew_after(&error).await => {}
-            ended => return reader.say_how_it(ended).await,
+            ended => return ended,
         }
     }
 }

@@ -7,7 +7,7 @@ pub(super) const LEAST: u64 = 16 << 20;
 
 /// The share of one worker, or of several.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Share {
+pub(super) enum Cut {
     /// These collections, whole.
     Packed(Vec<String>),
     /// One collection, in so many ranges of `_id`.
@@ -15,7 +15,7 @@ pub(super) enum Share {
 }
 
 /// Divides collections among at most `most` workers. One share means that there is nothing to divide.
-pub(super) fn cut(collections: &[&Collection], most: u32) -> Vec<Share> {
+pub(super) fn cut(collections: &[&Collection], most: u32) -> Vec<Cut> {
     let total: u64 = collections.iter().map(|collection| size(collection)).sum();
     let workers = (total / LEAST).clamp(1, u64::from(most.max(1)));
     let target = (total / workers).max(1);
@@ -28,7 +28,7 @@ pub(super) fn cut(collections: &[&Collection], most: u32) -> Vec<Share> {
         if ranges >= 2 && can_be_split(collection) {
             left = left.saturating_sub(ranges);
             let ranges = u32::try_from(ranges).unwrap_or(u32::MAX);
-            shares.push(Share::Split(collection.name.clone(), ranges));
+            shares.push(Cut::Split(collection.name.clone(), ranges));
         } else {
             whole.push(*collection);
         }
@@ -45,7 +45,7 @@ pub(super) fn cut(collections: &[&Collection], most: u32) -> Vec<Share> {
         }
         for (_, mut bin) in bins.into_iter().filter(|(_, bin)| !bin.is_empty()) {
             bin.sort_by(|a, b| a.name.cmp(&b.name));
-            shares.push(Share::Packed(
+            shares.push(Cut::Packed(
                 bin.into_iter().map(|collection| collection.name.clone()).collect(),
             ));
         }
@@ -84,14 +84,14 @@ mod tests {
         }
     }
 
-    fn shares(collections: &[Collection], most: u32) -> Vec<Share> {
+    fn shares(collections: &[Collection], most: u32) -> Vec<Cut> {
         cut(&collections.iter().collect::<Vec<_>>(), most)
     }
 
     #[test]
     fn what_is_small_is_one_workers() {
         let all = [collection("a", 3), collection("b", 9)];
-        assert_eq!(shares(&all, 10), [Share::Packed(vec!["a".to_owned(), "b".to_owned()])]);
+        assert_eq!(shares(&all, 10), [Cut::Packed(vec!["a".to_owned(), "b".to_owned()])]);
         assert_eq!(shares(&[], 10), []);
         let large = [collection("a", 3_000), collection("b", 9_000)];
         assert_eq!(shares(&large, 1).len(), 1);
@@ -102,12 +102,12 @@ mod tests {
         let mut all = vec![collection("large", 700)];
         all.extend((0..30).map(|at| collection(&format!("small {at:02}"), 10)));
         let shares = shares(&all, 10);
-        assert_eq!(shares[0], Share::Split("large".to_owned(), 7));
+        assert_eq!(shares[0], Cut::Split("large".to_owned(), 7));
         let packed: Vec<usize> = shares[1..]
             .iter()
             .map(|share| match share {
-                Share::Packed(names) => names.len(),
-                Share::Split(..) => panic!("{share:?}"),
+                Cut::Packed(names) => names.len(),
+                Cut::Split(..) => panic!("{share:?}"),
             })
             .collect();
         assert_eq!(packed, [10, 10, 10]);
@@ -131,7 +131,7 @@ mod tests {
         assert!(
             shares
                 .iter()
-                .all(|share| matches!(share, Share::Packed(names) if names.len() == 1)),
+                .all(|share| matches!(share, Cut::Packed(names) if names.len() == 1)),
             "{shares:?}"
         );
         assert_eq!(shares.len(), 3);

@@ -6,98 +6,85 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use serde::Serialize;
 use tokio::time::timeout;
 
-use super::chapters::KeptRows;
 use super::metadata::{mongodump_metadata, out_of_memory, too_many_segments};
-use super::piece::{Behind, Piece, hashing};
+use super::piece::{Behind, CollectionPiece, CollectionPieces, hashing};
 use super::pipeline::Pipeline;
-use super::state::{Begun, Keeper, LaneState, OpenCollection, Progress, Stage, State};
-use super::{BackupJob, ConsistencyDemand, Tools, cancelled};
-use crate::archive::{ArchiveWriter, Entry, EntryName, Exception, FrameEncoder, Payload, Saved, SavedStatus};
-use crate::catalog::{Catalog, Collection, Kind};
+use super::request::{BackupJob, ConsistencyDemand};
+use super::state::{LANE, LaneProgress, LaneStart, LaneState, OpenCollection};
+use super::tools::Tools;
+use crate::archive::{ArchiveWriter, Entry, EntryName, Exception, FrameEncoder, Payload, Saved, SavedStatus, Segment};
+use crate::catalog::{Catalog, Collection};
 use crate::digest::Digest;
 use crate::failure::{Failure, FailureKind};
 use crate::mongo::{IdRange, MongoError, Position};
-use crate::run::{AT_LEAST_EVERY, SAVED_EVERY};
+use crate::run::{AT_LEAST_EVERY, Chapters, Journal, SAVED_EVERY, Went};
 use crate::store::Upload;
 
-/// How a lane came to a stop.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Pace {
-    /// At its end.
-    Finished,
-    /// Near the deadline; the state is saved.
-    Paused,
-}
-
 /// One worker's part of an archive.
-pub(super) struct Lane<'a, H> {
+pub(super) struct Lane<'a> {
     pub(super) job: &'a BackupJob,
     pub(super) tools: &'a Tools,
     pub(super) upload: &'a mut Upload,
     pub(super) archive: ArchiveWriter,
     /// For entries that are no documents.
     pub(super) small: FrameEncoder,
-    pub(super) progress: Progress,
-    /// Where states are saved, where the run may be gone on with.
-    pub(super) keeper: Option<Keeper<'a, H>>,
+    pub(super) progress: LaneProgress,
+    /// Where states are saved.
+    pub(super) journal: &'a Journal,
     /// Under which name the part that waits is kept already.
-    pub(super) held: Option<(u32, String)>,
+    held: Option<(u32, String)>,
     /// Which rows of its segments are kept already.
-    pub(super) rows: KeptRows,
-    pub(super) saved_at: Instant,
+    pub(super) rows: Chapters<Segment>,
+    saved_at: Instant,
     /// Whether this invocation has come any further. One that has not must not stop, or the run would never end.
-    pub(super) moved: bool,
+    moved: bool,
     /// Which documents of its one collection, where that is divided.
     pub(super) range: Option<IdRange>,
 }
 
-impl Begun {
-    /// The lane that goes on from here.
+impl<'a> Lane<'a> {
+    /// The lane that goes on from there.
     ///
     /// # Errors
     /// Where a compressor cannot be had.
-    pub(super) fn lane<'a, H>(
-        self,
+    pub(super) fn new(
+        begun: LaneStart,
         job: &'a BackupJob,
         tools: &'a Tools,
         upload: &'a mut Upload,
-        keeper: Option<Keeper<'a, H>>,
-    ) -> Result<Lane<'a, H>, Failure> {
-        Ok(Lane {
+        journal: &'a Journal,
+    ) -> Result<Self, Failure> {
+        Ok(Self {
             job,
             tools,
             upload,
-            archive: self.archive,
+            archive: begun.archive,
             small: FrameEncoder::new(job.compression).map_err(|error| out_of_memory(&error))?,
-            progress: self.progress,
-            keeper,
-            held: self.held,
-            rows: self.rows,
+            progress: begun.progress,
+            journal,
+            held: begun.held,
+            rows: begun.rows,
             saved_at: Instant::now(),
             moved: false,
             range: None,
         })
     }
-}
 
-impl<H: Serialize> Lane<'_, H> {
     /// Every collection in the catalog's order that is not done yet. Those without documents get their entry later.
     pub(super) async fn collections(
         &mut self,
         catalog: &Catalog,
         undefined: &BTreeMap<String, String>,
         pipeline: &mut Pipeline,
-    ) -> Result<Pace, Failure> {
-        let mut index = 0;
+    ) -> Result<Went, Failure> {
         while let Some(collection) = catalog.collections.get(self.progress.saved.len()) {
             self.may_go_on(&collection.name)?;
             if self.progress.open.is_none() && self.should_save() {
                 self.save().await?;
                 if self.must_pause() {
-                    return Ok(Pace::Paused);
+                    return Ok(Went::Paused(()));
                 }
             }
             self.tools.progress.step(format!("reading {}", collection.name));
@@ -112,16 +99,14 @@ impl<H: Serialize> Lane<'_, H> {
                 let name = EntryName::new(&collection.name, Payload::Bson).definition();
                 saved.definition = Some(self.small_entry(&name, &mongodump_metadata(collection)).await?);
             }
-            if collection.kind != Kind::View {
-                let pieces = pipeline.next_collection(index);
-                index += 1;
-                if self.documents(pieces, &mut saved).await? == Pace::Paused {
-                    return Ok(Pace::Paused);
-                }
+            if let Some(pieces) = pipeline.pieces_of(&collection.name)
+                && self.documents(pieces, &mut saved).await? == Went::Paused(())
+            {
+                return Ok(Went::Paused(()));
             }
             self.done_with(saved);
         }
-        Ok(Pace::Finished)
+        Ok(Went::Done(()))
     }
 
     fn done_with(&mut self, saved: Saved) {
@@ -130,54 +115,49 @@ impl<H: Serialize> Lane<'_, H> {
     }
 
     /// The segments of one collection, up to its end, its failure, or the deadline.
-    async fn documents(
-        &mut self,
-        mut pieces: tokio::sync::mpsc::Receiver<Piece>,
-        saved: &mut Saved,
-    ) -> Result<Pace, Failure> {
+    async fn documents(&mut self, mut pieces: CollectionPieces, saved: &mut Saved) -> Result<Went, Failure> {
         let name = EntryName::new(&saved.name, self.job.payload);
         let mut failure = None;
         // Behind everything that was laid out, where that is a place to go on from.
         let mut place: Option<Position> = None;
         loop {
-            let Ok(piece) = timeout(AT_LEAST_EVERY, pieces.recv()).await else {
+            let Ok(piece) = timeout(AT_LEAST_EVERY, pieces.next()).await else {
                 self.may_go_on(&saved.name)?;
                 if self.must_pause()
                     && let Some(from) = place.clone()
                 {
                     self.save_within(saved, Some(from)).await?;
-                    return Ok(Pace::Paused);
+                    return Ok(Went::Paused(()));
                 }
                 continue;
             };
-            let piece = piece.unwrap_or_else(|| Piece::Failed(reader_died(&saved.name)));
             self.may_go_on(&saved.name)?;
-            let (segment, behind) = match piece {
-                Piece::Exception(reason) => {
+            let taken = match piece {
+                Ok(Some(CollectionPiece::Exception(reason))) => {
                     self.exception(&saved.name, reason)?;
                     continue;
                 }
-                Piece::Anew => {
+                Ok(Some(CollectionPiece::Anew)) => {
                     self.abandon(saved, &name).await?;
                     if self.must_pause() {
-                        return Ok(Pace::Paused);
+                        return Ok(Went::Paused(()));
                     }
                     self.progress.open = None;
                     place = None;
                     continue;
                 }
-                Piece::Failed(error) => {
+                Ok(Some(CollectionPiece::Segment(pending, behind))) => {
+                    pending.ready().await.map(|segment| (segment, behind))
+                }
+                Ok(None) => break,
+                Err(error) => Err(error),
+            };
+            let (segment, behind) = match taken {
+                Ok(taken) => taken,
+                Err(error) => {
                     failure = Some(error);
                     break;
                 }
-                Piece::End => break,
-                Piece::Segment(pending, behind) => match pending.ready().await {
-                    Ok(segment) => (segment, behind),
-                    Err(error) => {
-                        failure = Some(error);
-                        break;
-                    }
-                },
             };
             if !self.archive.is_open() {
                 self.archive
@@ -203,7 +183,7 @@ impl<H: Serialize> Lane<'_, H> {
                     if self.should_save() {
                         self.save_within(saved, Some(from.clone())).await?;
                         if self.must_pause() {
-                            return Ok(Pace::Paused);
+                            return Ok(Went::Paused(()));
                         }
                         self.progress.open = None;
                     }
@@ -229,7 +209,7 @@ impl<H: Serialize> Lane<'_, H> {
             };
             self.fail(saved, status, error.to_string())?;
         }
-        Ok(Pace::Finished)
+        Ok(Went::Done(()))
     }
 
     /// What was laid out of a collection is worth nothing, and it comes anew. The bytes stay, as an entry that nobody takes for the collection.
@@ -282,9 +262,7 @@ impl<H: Serialize> Lane<'_, H> {
 
     /// A page of the table of contents.
     pub(super) async fn page(&mut self, page: (Vec<u8>, u64)) -> Result<(), Failure> {
-        if self.tools.cancel.is_cancelled() {
-            return Err(cancelled());
-        }
+        self.tools.may_go_on()?;
         let paged = self.archive.page(page, &mut self.small);
         paged.map_err(|error| out_of_memory(&error))?;
         self.send().await
@@ -298,21 +276,16 @@ impl<H: Serialize> Lane<'_, H> {
     }
 
     fn may_go_on(&self, collection: &str) -> Result<(), Failure> {
-        if self.tools.cancel.is_cancelled() {
-            return Err(cancelled().at(collection));
-        }
-        match &self.keeper {
-            Some(keeper) => keeper.journal.check(),
-            None => Ok(()),
-        }
+        self.tools.may_go_on().map_err(|failure| failure.at(collection))?;
+        self.journal.check()
     }
 
     fn must_pause(&self) -> bool {
-        self.keeper.is_some() && self.moved && self.tools.deadline.is_near()
+        self.moved && self.journal.must_pause(self.tools.deadline)
     }
 
     fn should_save(&self) -> bool {
-        self.must_pause() || self.keeper.is_some() && self.saved_at.elapsed() >= SAVED_EVERY
+        self.must_pause() || self.journal.is_kept() && self.saved_at.elapsed() >= SAVED_EVERY
     }
 
     /// Saves where the lane is, in the middle of a collection.
@@ -324,20 +297,21 @@ impl<H: Serialize> Lane<'_, H> {
 
     /// Saves where the lane is.
     pub(super) async fn save(&mut self) -> Result<(), Failure> {
-        let Some(keeper) = &mut self.keeper else { return Ok(()) };
+        if !self.journal.is_kept() {
+            return Ok(());
+        }
         let upload = self.upload.state().await?;
         let writer = self.archive.state();
         if let (Some(number), Some(bytes)) = (writer.held(), self.archive.held_bytes()) {
             if self.held.as_ref().is_none_or(|(kept, _)| *kept != number) {
-                let journal = &mut *keeper.journal;
-                let name = format!("held-{:08}-{number}", journal.epoch());
-                journal.keep(&name, bytes).await?;
+                let name = format!("held-{:08}-{number}", self.journal.epoch());
+                self.journal.keep(&name, bytes).await?;
                 self.held = Some((number, name));
             }
         } else {
             self.held = None;
         }
-        self.rows.keep(keeper.journal, self.archive.rows()).await?;
+        self.rows.keep(self.journal, self.archive.rows()).await?;
         let lane = LaneState {
             upload,
             writer,
@@ -345,11 +319,7 @@ impl<H: Serialize> Lane<'_, H> {
             rows: self.rows.clone(),
             progress: self.progress.clone(),
         };
-        let state = State {
-            head: &keeper.head,
-            stage: Stage::Writing(Box::new(lane)),
-        };
-        keeper.journal.write(&state, self.archive.current_bytes()).await?;
+        self.journal.write(LANE, &lane, self.archive.current_bytes()).await?;
         self.saved_at = Instant::now();
         Ok(())
     }
@@ -377,13 +347,6 @@ fn count(saved: &mut Saved, digest: &Digest, wrapped: u64) {
     saved.bytes = sum.bytes();
     saved.digest = sum.sum();
     saved.wrapped += wrapped;
-}
-
-fn reader_died(collection: &str) -> MongoError {
-    MongoError::unexpected(
-        format!("reading {collection}"),
-        "the reader ended without having reached the collection's end: this is a bug, please report it",
-    )
 }
 
 fn cannot_be_gone_on_with(saved: &Saved) -> MongoError {

@@ -14,18 +14,18 @@ use crate::failure::{Failure, FailureKind};
 /// Where the definitions are too long for any manifest: that is found out before anything is read.
 pub(super) fn metadata_text(catalog: &Catalog) -> Result<Vec<u8>, Failure> {
     #[derive(Serialize)]
-    struct Described<'a> {
+    struct DescribedCollection<'a> {
         r#type: Kind,
         #[serde(skip_serializing_if = "Option::is_none")]
         uuid: Option<&'a str>,
         options: &'a Definition,
         indexes: &'a [Definition],
     }
-    let described: BTreeMap<&str, Described<'_>> = catalog
+    let described: BTreeMap<&str, DescribedCollection<'_>> = catalog
         .collections
         .iter()
         .map(|collection| {
-            let described = Described {
+            let described = DescribedCollection {
                 r#type: collection.kind,
                 uuid: collection.uuid.as_deref(),
                 options: &collection.options,

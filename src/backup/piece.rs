@@ -2,30 +2,52 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::request::ConsistencyDemand;
 use super::segment::{EncodedSegment, EncoderPool};
 use crate::catalog::{Collection, Kind};
 use crate::digest::Hashing;
-use crate::mongo::{IdRange, Mongo, MongoError, Position, ReadAt};
+use crate::mongo::{IdRange, Mongo, MongoError, Position, ReadAt, ended};
 
 /// How often a collection is begun anew. Each time costs the bytes that were laid out of it until then.
 const ANEW: usize = 3;
 
 /// What a reader tells the writer, in order.
 #[derive(Debug)]
-pub(super) enum Piece {
+pub(super) enum CollectionPiece {
     /// The collection is read at another moment than the archive's, and why.
     Exception(String),
     /// The next segment, soon.
     Segment(Pending, Behind),
     /// The member that all of this came from is gone: it is worth nothing, and the collection comes anew from another one.
     Anew,
-    /// The collection cannot be read further.
-    Failed(MongoError),
-    /// That was all of it. A reader that falls silent without this has died, and its collection is not whole.
-    End,
+}
+
+/// The pieces of a collection in their order. How reading ended is what became of the reader's task.
+#[derive(Debug)]
+pub(super) struct CollectionPieces {
+    come: mpsc::Receiver<CollectionPiece>,
+    reader: JoinHandle<Result<(), MongoError>>,
+}
+
+impl CollectionPieces {
+    /// Those that a task hands on.
+    pub(super) fn new(come: mpsc::Receiver<CollectionPiece>, reader: JoinHandle<Result<(), MongoError>>) -> Self {
+        Self { come, reader }
+    }
+
+    /// The next piece; none at the end, after which there is nothing to be asked for. Nothing is lost where nobody waits for it.
+    ///
+    /// # Errors
+    /// Where the collection cannot be read further.
+    pub(super) async fn next(&mut self) -> Result<Option<CollectionPiece>, MongoError> {
+        match self.come.recv().await {
+            Some(piece) => Ok(Some(piece)),
+            None => ended(&mut self.reader, "reading a collection").await.map(|()| None),
+        }
+    }
 }
 
 /// What lies behind a segment.
@@ -80,23 +102,16 @@ pub(super) struct Pending {
 
 impl Pending {
     /// Waits until the segment is there.
-    pub(super) async fn ready(self) -> Result<EncodedSegment, MongoError> {
-        self.encoding.await.unwrap_or_else(|error| {
-            Err(MongoError {
-                action: "encoding a segment".to_owned(),
-                reason: error.to_string(),
-                code: None,
-                transient: false,
-            })
-        })
+    pub(super) async fn ready(mut self) -> Result<EncodedSegment, MongoError> {
+        ended(&mut self.encoding, "encoding a segment").await
     }
 }
 
 /// How a database is read.
 #[derive(Clone, Debug)]
-pub(super) struct Reading {
+pub(super) struct ReadSettings {
     pub(super) mongo: Mongo,
-    pub(super) member: Chosen,
+    pub(super) member: CurrentMember,
     pub(super) database: String,
     pub(super) at: ReadAt,
     pub(super) fallback: ReadAt,
@@ -106,7 +121,7 @@ pub(super) struct Reading {
     pub(super) encoders: Arc<EncoderPool>,
 }
 
-impl Reading {
+impl ReadSettings {
     /// Reads from the member at which this is a place, or else from the one that everybody reads from now.
     pub(super) fn begin_at(&mut self, from: Option<&Position>) {
         let member = from.and_then(Position::member).cloned().or_else(|| self.member.now());
@@ -124,9 +139,9 @@ impl Reading {
 
 /// The member of a replica set that collections are read from, where one was found gone: a thousand collections do not each find that out.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Chosen(Arc<Mutex<Option<Arc<str>>>>);
+pub(super) struct CurrentMember(Arc<Mutex<Option<Arc<str>>>>);
 
-impl Chosen {
+impl CurrentMember {
     fn now(&self) -> Option<Arc<str>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

@@ -15,12 +15,12 @@
 use std::collections::VecDeque;
 
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use super::allowance::Allowance;
 use super::collection::read_collection;
-use super::piece::{Piece, Reading, Task};
+use super::piece::{CollectionPieces, ReadSettings, Task};
 use super::reader::Reader;
 use crate::run::{Deadline, Memory};
 
@@ -33,9 +33,9 @@ const WAITING: usize = 256;
 #[derive(Debug)]
 pub(super) struct Pipeline {
     waiting: VecDeque<(usize, Task)>,
-    streams: VecDeque<mpsc::Receiver<Piece>>,
-    readers: JoinSet<()>,
-    reading: Reading,
+    streams: VecDeque<(usize, String, CollectionPieces)>,
+    readers: TaskTracker,
+    reading: ReadSettings,
     turn: watch::Sender<usize>,
     allowance: Allowance,
     /// Ends the waiting for what passes.
@@ -47,7 +47,7 @@ impl Pipeline {
     ///
     /// A reader waits for what passes also near an invocation's deadline: who takes its pieces knows whether it can be gone on with, and stops it then.
     pub(super) fn start(
-        mut reading: Reading,
+        mut reading: ReadSettings,
         tasks: Vec<Task>,
         (memory, segments): (Memory, u64),
         cancel: &CancellationToken,
@@ -58,7 +58,7 @@ impl Pipeline {
         Self {
             waiting: tasks.into_iter().enumerate().collect(),
             streams: VecDeque::new(),
-            readers: JoinSet::new(),
+            readers: TaskTracker::new(),
             reading,
             turn: watch::Sender::new(0),
             allowance: Allowance::of(memory, form, segments),
@@ -66,12 +66,13 @@ impl Pipeline {
         }
     }
 
-    /// The pieces of the next collection, in the order they were given in. Those of the one before must have been taken to their end.
-    pub(super) fn next_collection(&mut self, index: usize) -> mpsc::Receiver<Piece> {
+    /// The pieces of a collection; none where nothing is to be read of it. To be asked in the order of the tasks, and when those of the one before were taken to their end.
+    pub(super) fn pieces_of(&mut self, collection: &str) -> Option<CollectionPieces> {
         while self.streams.len() < LOOKAHEAD
             && let Some((index, task)) = self.waiting.pop_front()
         {
             let (sender, receiver) = mpsc::channel(WAITING);
+            let name = task.collection.name.clone();
             let reader = Reader {
                 task,
                 reading: self.reading.clone(),
@@ -80,12 +81,13 @@ impl Pipeline {
                 attempts: self.reading.mongo.attempts(),
                 until: None,
             };
-            self.readers.spawn(read_collection(reader));
-            self.streams.push_back(receiver);
+            let reading = self.readers.spawn(read_collection(reader));
+            self.streams
+                .push_back((index, name, CollectionPieces::new(receiver, reading)));
         }
+        let (index, _, pieces) = self.streams.pop_front_if(|(_, name, _)| name == collection)?;
         self.turn.send_replace(index);
-        let ended = mpsc::channel(1).1;
-        self.streams.pop_front().unwrap_or(ended)
+        Some(pieces)
     }
 
     /// Lets every reader come to an end. No driver call is cut short.
@@ -93,6 +95,7 @@ impl Pipeline {
         self.streams.clear();
         self.stopped.cancel();
         self.turn.send_replace(usize::MAX);
-        while self.readers.join_next().await.is_some() {}
+        self.readers.close();
+        self.readers.wait().await;
     }
 }

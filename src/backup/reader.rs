@@ -6,19 +6,19 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::task::JoinHandle;
 
 use super::allowance::{Room, part_of};
-use super::piece::{Behind, Pending, Piece, Reading, Task, hashing};
+use super::piece::{Behind, CollectionPiece, Pending, ReadSettings, Task, hashing};
 use super::request::ConsistencyDemand;
 use crate::catalog::{Collection, Kind};
-use crate::mongo::{Attempts, Batch, Batches, Edge, MongoError, Position, ReadAt, Scan, ScanOrder, Trail, code};
+use crate::mongo::{Attempts, Batch, Batches, Edge, MongoError, Position, ReadAt, Scan, ScanOrder, Trail, code, ended};
 use crate::run::give_back;
 
 /// Reads one collection.
 #[derive(Debug)]
 pub(super) struct Reader {
     pub(super) task: Task,
-    pub(super) reading: Reading,
+    pub(super) reading: ReadSettings,
     pub(super) room: Room,
-    pub(super) sender: mpsc::Sender<Piece>,
+    pub(super) sender: mpsc::Sender<CollectionPiece>,
     /// The attempts at reading on from where it is.
     pub(super) attempts: Attempts,
     /// The boundary that it reads up to; none means the collection's end.
@@ -26,21 +26,6 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    /// Reads to the end, to a failure, or until nobody wants to know, and says how it ended.
-    pub(super) async fn run(mut self) {
-        let ended = self.read().await;
-        self.say_how_it(ended).await;
-    }
-
-    pub(super) async fn say_how_it(&self, ended: Result<(), MongoError>) {
-        let last = match ended {
-            Ok(()) => Piece::End,
-            Err(error) => Piece::Failed(error),
-        };
-        // Nobody listens where the run has already failed.
-        let _ = self.sender.send(last).await;
-    }
-
     /// Reads to the end, to a failure, or until nobody wants to know.
     pub(super) async fn read(&mut self) -> Result<(), MongoError> {
         loop {
@@ -53,9 +38,9 @@ impl Reader {
             let taken = self.take_all((first, memory), trail, &mut replies).await;
             replies.stop().await;
             let (error, place) = match taken? {
-                Taken::Enough => return Ok(()),
-                Taken::All => return self.at_the_end(),
-                Taken::Until(place, error) => (error, place),
+                TakenReplies::Enough => return Ok(()),
+                TakenReplies::All => return self.at_the_end(),
+                TakenReplies::Until(place, error) => (error, place),
             };
             if !self.can_go_on_after(&error, place.as_ref()).await {
                 return Err(error);
@@ -71,7 +56,7 @@ impl Reader {
         first: (Batch, OwnedSemaphorePermit),
         mut trail: Trail,
         replies: &mut Replies,
-    ) -> Result<Taken, MongoError> {
+    ) -> Result<TakenReplies, MongoError> {
         let (mut batch, mut memory) = first;
         loop {
             let mut place = trail.behind(&batch)?;
@@ -80,12 +65,12 @@ impl Reader {
                 None => false,
             };
             if !self.hand_on(batch, memory, place.clone()).await? || is_reached {
-                return Ok(Taken::Enough);
+                return Ok(TakenReplies::Enough);
             }
             (batch, memory) = match replies.next().await {
                 Ok(Some(next)) => next,
-                Ok(None) => return Ok(Taken::All),
-                Err(error) => return Ok(Taken::Until(place, error)),
+                Ok(None) => return Ok(TakenReplies::All),
+                Err(error) => return Ok(TakenReplies::Until(place, error)),
             };
         }
     }
@@ -147,7 +132,7 @@ impl Reader {
         self.task.from = None;
         self.task.anew -= 1;
         self.attempts.succeeded();
-        self.sender.send(Piece::Anew).await.is_ok()
+        self.sender.send(CollectionPiece::Anew).await.is_ok()
     }
 
     /// As [`Self::open`], again where the connection breaks; from another member of the replica set where the one that was read from is gone and the place is the same at all of them.
@@ -212,12 +197,12 @@ impl Reader {
         if !matches!(at, ReadAt::Snapshot(_)) || reason.is_some() || self.task.from.is_some() {
             // At a snapshot, a name stands for what it stood for then. Without one it may stand for a successor by now. And one that was dropped in the middle
             // seems to have come to its end.
-            let Reading { mongo, database, .. } = &self.reading;
+            let ReadSettings { mongo, database, .. } = &self.reading;
             mongo.is_still(database, &self.task.collection).await?;
         }
         if let Some(reason) = reason {
             // Nobody listens where the run has already failed.
-            let _ = self.sender.send(Piece::Exception(reason)).await;
+            let _ = self.sender.send(CollectionPiece::Exception(reason)).await;
         }
         Ok(opened)
     }
@@ -243,7 +228,7 @@ impl Reader {
     }
 
     async fn first_in(&self, order: ScanOrder, at: ReadAt) -> Result<Option<(Batches, Batch)>, MongoError> {
-        let Reading { mongo, database, .. } = &self.reading;
+        let ReadSettings { mongo, database, .. } = &self.reading;
         let scan = Scan {
             at,
             order,
@@ -325,7 +310,7 @@ impl Reader {
                 (true, Some(place)) => Behind::Place(place.clone()),
                 (true, None) => Behind::Nothing,
             };
-            let piece = Piece::Segment(Pending { encoding }, behind);
+            let piece = CollectionPiece::Segment(Pending { encoding }, behind);
             if self.sender.send(piece).await.is_err() {
                 return Ok(false);
             }
@@ -335,7 +320,7 @@ impl Reader {
 }
 
 /// How far the replies of a cursor were handed on.
-enum Taken {
+enum TakenReplies {
     /// As far as was wanted, or as anybody listens.
     Enough,
     /// Up to the cursor's end.
@@ -344,13 +329,14 @@ enum Taken {
     Until(Option<Position>, MongoError),
 }
 
-/// A reply, and the room that was taken for it; none at the end.
-type Reply = Result<Option<(Batch, OwnedSemaphorePermit)>, MongoError>;
+/// A reply, and the room that was taken for it.
+type Reply = (Batch, OwnedSemaphorePermit);
 
 /// The replies of a cursor, each asked for as soon as the one before it has come and there is room, and not only when something was done with that.
 struct Replies {
     come: mpsc::Receiver<Reply>,
-    fetching: JoinHandle<()>,
+    /// What becomes of it is how the cursor ended.
+    fetching: JoinHandle<Result<(), MongoError>>,
 }
 
 impl Replies {
@@ -361,34 +347,34 @@ impl Replies {
                 let memory = room.next(&collection).await;
                 // No driver call is cut short, but none is made that nobody waits for.
                 if sender.is_closed() {
-                    return;
+                    return Ok(());
                 }
-                let reply = batches.next().await.transpose();
-                let last = !matches!(reply, Ok(Some(_)));
-                let reply = reply.map(|reply| reply.map(|batch| (batch, memory)));
-                if sender.send(reply).await.is_err() || last {
-                    return;
+                let Some(batch) = batches.next().await.transpose()? else {
+                    return Ok(());
+                };
+                if sender.send((batch, memory)).await.is_err() {
+                    return Ok(());
                 }
             }
         });
         Self { come, fetching }
     }
 
-    async fn next(&mut self) -> Reply {
-        // Silence is not the end.
-        self.come.recv().await.unwrap_or_else(|| {
-            Err(MongoError::unexpected(
-                "reading a cursor",
-                "its task ended before it came to the cursor's end: this is a bug, please report it",
-            ))
-        })
+    /// The next one; none at the end.
+    async fn next(&mut self) -> Result<Option<Reply>, MongoError> {
+        match self.come.recv().await {
+            Some(reply) => Ok(Some(reply)),
+            None => ended(&mut self.fetching, "reading a cursor").await.map(|()| None),
+        }
     }
 
     /// Waits until no driver call is on its way.
     async fn stop(self) {
         drop(self.come);
-        // One that panicked has come to its end, too.
-        let _ = self.fetching.await;
+        // How one ended that was taken to its end has been asked for.
+        if !self.fetching.is_finished() {
+            let _ = self.fetching.await;
+        }
     }
 }
 

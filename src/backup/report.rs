@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use time::OffsetDateTime;
 
-use super::{BackupJob, Retention};
+use super::request::BackupJob;
+use super::retention::Retention;
 use crate::archive::{Compression, Consistency, ConsistencyLevel, Manifest, Payload, Saved, SavedStatus, Status};
 use crate::catalog::{Kind, LeftOut};
 use crate::digest::Sum;
@@ -46,6 +47,11 @@ impl Ended for BackupReport {
 
     fn summary(&self) -> &str {
         &self.summary
+    }
+
+    /// By the manifest's copy. Where that could not be written, the next delivery writes it.
+    fn is_found_again(&self) -> bool {
+        self.manifest.is_some()
     }
 }
 

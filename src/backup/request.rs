@@ -2,14 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::retention::Retention;
 use crate::archive::{Compression, Payload};
 use crate::catalog::Selection;
 use crate::config::{Environment, check_request};
 use crate::failure::{Failure, FailureKind};
 use crate::run::Run;
 use crate::store::Location;
-
-use super::Retention;
 
 /// The event of the backup handler. Every field can be left out: the environment fills in what it knows. Unknown fields are refused by name.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

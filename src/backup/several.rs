@@ -5,9 +5,12 @@
 
 use serde::Serialize;
 
-use super::{BackupAnswer, BackupJob, BackupOrder, DatabaseChoice, RunStatus, Tools, Totals, backup, backup_run};
+use super::continued::{backup, backup_run};
+use super::report::{BackupAnswer, Totals};
+use super::request::{BackupJob, BackupOrder, DatabaseChoice};
+use super::tools::Tools;
 use crate::failure::{Failure, FailureKind};
-use crate::run::Run;
+use crate::run::{Run, RunStatus};
 use crate::wording::{count, first_few, size, with_reason};
 
 /// The answer to a backup of several databases.
@@ -103,9 +106,7 @@ pub async fn backup_several(order: &BackupOrder, run: Option<&Run>, tools: &Tool
     let mut databases = Vec::new();
     let mut paused = false;
     for job in jobs(order, tools).await? {
-        if tools.cancel.is_cancelled() {
-            return Err(super::cancelled());
-        }
+        tools.may_go_on()?;
         if run.is_some() && !databases.is_empty() && tools.deadline.is_near() {
             paused = true;
             break;

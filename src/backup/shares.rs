@@ -1,25 +1,26 @@
-//! How a run is divided among workers, and what each has come to.
+//! How a run is divided among workers, what each has come to, and where that lies.
 
 use serde::{Deserialize, Serialize};
 
-use super::chapters::KeptRows;
-use crate::archive::{Exception, LaneContent, Saved};
-use crate::mongo::IdRange;
-use crate::store::UploadState;
+use super::head::{BackupHead, Writers};
+use super::request::BackupJob;
+use super::tools::Tools;
+use crate::archive::{Exception, LaneContent, Saved, Segment};
+use crate::failure::Failure;
+use crate::run::{Chapters, Journal, Left, Run};
+use crate::store::{Location, UploadState};
 
-/// One worker's share.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct LanePlan {
-    /// Which collections, in the catalog's order.
-    pub(super) collections: Vec<String>,
-    /// Which documents of the one collection, where it is divided.
-    pub(super) range: Option<IdRange>,
-}
+/// What a lane's object is called in its folder.
+pub(super) const DATA: &str = "data";
+/// The name of the step that joins the lanes.
+pub(super) const JOIN: &str = "join";
+/// The names of a lane's steps: everything was sent, and whether the commit came about is to be found out; it is at its end.
+pub(super) const SENT: &str = "sent";
+pub(super) const DONE: &str = "done";
 
-/// A run that is divided.
+/// How far the lanes are joined.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Planned {
-    pub(super) lanes: Vec<LanePlan>,
+pub(super) struct Joining {
     /// The archive's upload, with the parts that were joined so far.
     pub(super) upload: UploadState,
     /// When the lanes were found to be there: a manifest that is made once more is the same.
@@ -31,7 +32,30 @@ pub(super) struct Planned {
 pub(super) struct LaneDone {
     pub(super) content: LaneContent,
     /// Where the rows of its segments are kept.
-    pub(super) rows: KeptRows,
+    pub(super) rows: Chapters<Segment>,
     pub(super) saved: Vec<Saved>,
     pub(super) exceptions: Vec<Exception>,
+}
+
+/// What a run that is divided has left, and what was decided of it.
+pub(super) async fn planned(job: &BackupJob, run: &Run, tools: &Tools) -> Result<(Left, BackupHead), Failure> {
+    let left = Left::find(&tools.store, &run.folder(&job.destination)?).await?;
+    let left = left.ok_or_else(|| not_planned(run))?;
+    let head: BackupHead = left.head()?;
+    head.check(job, run, &Journal::nowhere())?;
+    match head.writers {
+        Writers::Lanes(_) => Ok((left, head)),
+        Writers::One(_) => Err(not_planned(run)),
+    }
+}
+
+pub(super) fn lane_folder(folder: &Location, number: u32) -> Location {
+    folder.join(&format!("lane-{number:05}"))
+}
+
+pub(super) fn not_planned(run: &Run) -> Failure {
+    Failure::invalid(format!(
+        "the run {:?} is not divided into lanes: call the action \"plan\" first, and where it names none the action \"backup\"",
+        run.id
+    ))
 }

@@ -1,15 +1,15 @@
 //! Writing the archive: definitions, collections in order, manifest.
 
-use serde::Serialize;
 use time::OffsetDateTime;
 
-use super::lane::{Lane, Pace};
+use super::head::BackupHead;
+use super::lane::Lane;
 use super::metadata::{manifest_text, out_of_memory};
-use super::piece::{Chosen, Reading, Task};
+use super::piece::{CurrentMember, ReadSettings, Task};
 use super::pipeline::Pipeline;
+use super::request::BackupJob;
 use super::segment::EncoderPool;
-use super::state::Keeper;
-use super::{BackupJob, Head, Tools, consistency};
+use super::tools::Tools;
 use crate::archive::{
     Entry, EntryName, Exception, FORMAT_VERSION, Manifest, PartSchedule, Saved, SavedStatus, Source, Status,
 };
@@ -17,20 +17,20 @@ use crate::catalog::{Catalog, Kind};
 use crate::extjson::Style;
 use crate::failure::Failure;
 use crate::mongo::{Moment, ReadAt, VANISHED};
-use crate::run::{Memory, rfc3339};
-use crate::store::{Location, Upload};
+use crate::run::{Memory, Went, rfc3339};
+use crate::store::Location;
 
 /// From which memory budget on the parts of an archive are of the usual size.
 const ROOMY: u64 = 128_000_000;
 
-/// Reads and writes what is left of a lane's collections; false where the deadline came first, and the state is saved.
-pub(super) async fn read<H: Serialize>(
-    lane: &mut Lane<'_, H>,
+/// Reads and writes what is left of a lane's collections, or as much as there is time for; then the state is saved.
+pub(super) async fn read(
+    lane: &mut Lane<'_>,
     moment: &Moment,
     catalog: &Catalog,
     tasks: Vec<Task>,
-) -> Result<bool, Failure> {
-    let resumable = lane.keeper.is_some();
+) -> Result<Went, Failure> {
+    let resumable = lane.journal.is_kept();
     let mut pipeline = Pipeline::start(
         reading(lane.job, lane.tools, moment, resumable).await?,
         tasks,
@@ -39,17 +39,17 @@ pub(super) async fn read<H: Serialize>(
     );
     let read = lane.collections(catalog, &moment.undefined, &mut pipeline).await;
     pipeline.stop().await;
-    if read? == Pace::Paused {
-        return Ok(false);
+    let went = read?;
+    if went == Went::Done(()) {
+        empty_collections(lane, catalog).await?;
     }
-    empty_collections(lane, catalog).await?;
-    Ok(true)
+    Ok(went)
 }
 
 /// What is said of an archive of these collections.
 pub(super) fn manifest(
     job: &BackupJob,
-    head: &Head,
+    head: &BackupHead,
     catalog: Catalog,
     metadata: Entry,
     collections: Vec<Saved>,
@@ -75,7 +75,7 @@ pub(super) fn manifest(
         payload: job.payload,
         pretty: job.pretty,
         compression: job.compression,
-        consistency: consistency(&head.moment, exceptions),
+        consistency: head.consistency(exceptions),
         metadata,
         collections,
         left_out: catalog.left_out,
@@ -84,10 +84,7 @@ pub(super) fn manifest(
 }
 
 /// Lists the segments, appends the manifest, and sends the last parts.
-pub(super) async fn finish<'a, H: Serialize>(
-    mut lane: Lane<'a, H>,
-    manifest: &mut Manifest,
-) -> Result<(&'a mut Upload, Option<Keeper<'a, H>>), Failure> {
+pub(super) async fn finish(mut lane: Lane<'_>, manifest: &mut Manifest) -> Result<(), Failure> {
     lane.tools.progress.step("committing the archive");
     if let Some(table) = lane.archive.list(manifest) {
         for page in table.pages() {
@@ -104,7 +101,7 @@ pub(super) async fn finish<'a, H: Serialize>(
     for part in parts {
         lane.upload.send(part).await?;
     }
-    Ok((lane.upload, lane.keeper))
+    Ok(())
 }
 
 /// The size that an archive of these collections may come to, to choose its parts by.
@@ -122,12 +119,12 @@ pub(super) fn schedule(catalog: &Catalog, destination: &Location, memory: Memory
     }
 }
 
-async fn reading(job: &BackupJob, tools: &Tools, moment: &Moment, resumable: bool) -> Result<Reading, Failure> {
+async fn reading(job: &BackupJob, tools: &Tools, moment: &Moment, resumable: bool) -> Result<ReadSettings, Failure> {
     let style = if job.pretty { Style::Pretty } else { Style::Compact };
     let member = tools.mongo.member_to_read().await?;
-    Ok(Reading {
+    Ok(ReadSettings {
         mongo: member.map_or_else(|| tools.mongo.clone(), |member| tools.mongo.reading_from(&member)),
-        member: Chosen::default(),
+        member: CurrentMember::default(),
         database: job.database.clone(),
         at: moment.time.map_or(moment.fallback(), ReadAt::Snapshot),
         fallback: moment.fallback(),
@@ -138,7 +135,7 @@ async fn reading(job: &BackupJob, tools: &Tools, moment: &Moment, resumable: boo
 }
 
 /// Entries for the collections that gave no documents, unless they are gone: then nobody can tell whether they had some.
-async fn empty_collections<H: Serialize>(lane: &mut Lane<'_, H>, catalog: &Catalog) -> Result<(), Failure> {
+async fn empty_collections(lane: &mut Lane<'_>, catalog: &Catalog) -> Result<(), Failure> {
     let is_empty =
         |saved: &Saved| saved.kind != Kind::View && saved.entry.is_none() && saved.status == SavedStatus::Complete;
     let mut collections = std::mem::take(&mut lane.progress.saved);

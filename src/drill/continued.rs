@@ -8,20 +8,21 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::report::{DrillReport, Found};
+use super::report::{DrillFindings, DrillReport};
 use super::request::DrillJob;
 use super::scratch::Scratch;
-use crate::backup::{RunStatus, Tools};
-use crate::failure::{Failure, FailureKind};
+use crate::backup::Tools;
+use crate::choice::folder_for_choice;
+use crate::failure::Failure;
 use crate::mongo::MongoError;
 use crate::open::{Source, open};
-use crate::restore::{RestoreReport, Until, folder_for_choice, go_on as restore_on};
+use crate::restore::{RestoreReport, Until, go_on as restore_on};
 use crate::run::{
-    Answer, Ended, Journal, Reports, Run, SAVED_EVERY, Unfinished, let_go_reporting, rfc3339, since, take_up,
-    take_up_kept,
+    Answer, Ended, Journal, Reports, Run, RunStatus, Unfinished, Went, let_go_after, let_go_reporting, rfc3339, since,
+    take_up, take_up_kept,
 };
+use crate::soundness::{VerifyReport, check};
 use crate::store::Location;
-use crate::verify::{Checked, Pace, VerifyReport};
 use crate::wording::count;
 
 impl Ended for DrillReport {
@@ -34,35 +35,22 @@ impl Ended for DrillReport {
     }
 }
 
-/// What another invocation must know to go on.
+/// What is decided once.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-struct State {
+struct DrillHead {
     /// What was asked for.
     request: String,
     started: String,
-    invocations: u32,
-    stage: Stage,
 }
 
-/// How far a drill has come.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Stage {
-    /// The archive is being restored, and that has a state of its own.
-    Restoring,
-    /// The scratch database is to go.
-    Dropping(Box<Restored>),
-    /// Every byte is being checked.
-    Checking {
-        restored: Box<Restored>,
-        dropped: Result<(), MongoError>,
-        checked: Option<Box<Checked>>,
-    },
-    /// It is at its end.
-    Finished(Box<DrillReport>),
-}
+/// The names of the steps.
+const CLAIM: &str = "claim";
+const RESTORE: &str = "restore";
+const DROP: &str = "drop";
+const TELL: &str = "tell";
 
-type Restored = Result<RestoreReport, Failure>;
+/// What came of the restore. That an archive cannot be restored is what a drill is there to find out.
+type RestoreOutcome = Result<RestoreReport, Failure>;
 
 /// Begins the run's drill, or goes on with it; ends near the deadline. The same run again goes on, or is told what came of it.
 ///
@@ -81,8 +69,7 @@ pub async fn drill_run(job: &DrillJob, run: &Run, tools: &Tools) -> Result<Answe
         Ok(Some(report)) => Ok(Answer::Finished(Box::new(report))),
         Err(failure) => Err(failure),
     };
-    let_go_reporting(journal, &reports, &answer).await;
-    answer
+    Box::pin(let_go_reporting(journal, &reports, answer)).await
 }
 
 /// Restores an archive into a scratch database, compares, and drops it again.
@@ -95,157 +82,139 @@ pub async fn drill(job: &DrillJob, tools: &Tools) -> Result<DrillReport, Failure
     Box::pin(go_on(job, &run, tools, &journal)).await?.report()
 }
 
-/// One invocation's part.
+/// One invocation's part: the restore, the end of the scratch database, the check of every byte, and the report.
 async fn go_on(job: &DrillJob, run: &Run, tools: &Tools, journal: &Journal) -> Result<Answer<DrillReport>, Failure> {
-    let recorded = journal.read::<State>().await?;
-    let mut state = match recorded.map(|recorded| recorded.state) {
-        None => State {
-            request: job.fingerprint(),
-            started: rfc3339(OffsetDateTime::now_utc()),
-            invocations: 1,
-            stage: Stage::Restoring,
+    let head = head(job, run, journal).await?;
+    if let Some(report) = journal.found(TELL)? {
+        return Ok(Answer::Finished(report));
+    }
+    let scratch = Scratch::of(run, job.scratch.as_deref());
+    let restored: Box<RestoreOutcome> = match journal.found(RESTORE)? {
+        Some(restored) => restored,
+        None => match Box::pin(restore(job, run, tools, journal)).await? {
+            Went::Done(restored) => restored,
+            Went::Paused(archive) => return Ok(paused(run, journal, archive, "the archive is being restored")),
         },
-        Some(state) => {
-            run.check_request(&state.request, &job.fingerprint())
-                .inspect_err(|_| journal.refuse())?;
-            State {
-                invocations: state.invocations + 1,
-                ..state
-            }
+    };
+    let dropped: Result<(), MongoError> = match journal.found(DROP)? {
+        Some(dropped) => dropped,
+        None => {
+            tools.progress.step(format!("dropping {}", scratch.name()));
+            let dropped = scratch.release(&tools.mongo).await;
+            journal.write(DROP, &dropped, &[]).await?;
+            dropped
         }
     };
-    let scratch = Scratch::of(run, job.scratch.as_deref());
-    loop {
-        state.stage = match state.stage {
-            Stage::Restoring => {
-                let scratch = Scratch::claim(run, &tools.mongo, job.scratch.as_deref()).await?;
-                journal
-                    .write(
-                        &State {
-                            stage: Stage::Restoring,
-                            ..state.clone()
-                        },
-                        &[],
-                    )
-                    .await?;
-                tools.progress.step(format!("restoring into {}", scratch.name()));
-                match Box::pin(restore(job, run, tools, (&scratch, journal))).await? {
-                    Step::Done(restored, inner) => {
-                        let stage = Stage::Dropping(restored);
-                        state.stage = stage.clone();
-                        journal.write(&state, &[]).await?;
-                        inner.end().await;
-                        stage
-                    }
-                    Step::Paused(unfinished) => {
-                        state.stage = Stage::Restoring;
-                        journal.write(&state, &[]).await?;
-                        return Ok(paused(run, &state, unfinished.as_ref()));
-                    }
-                }
+    let checked = match &*restored {
+        Err(_) => None,
+        Ok(report) => match Box::pin(check_bytes(job, report, tools, journal)).await? {
+            Went::Done(checked) => Some(checked),
+            Went::Paused(segments) => {
+                let done = format!("it is restored, and {} are checked", count(segments, "segment"));
+                return Ok(paused(run, journal, Some(report.archive.clone()), &done));
             }
-            Stage::Dropping(restored) => {
-                tools.progress.step(format!("dropping {}", scratch.name()));
-                Stage::Checking {
-                    restored,
-                    dropped: scratch.release(&tools.mongo).await,
-                    checked: None,
-                }
-            }
-            Stage::Checking {
-                restored,
-                dropped,
-                checked,
-            } => {
-                let verified = match &*restored {
-                    Err(_) => None,
-                    Ok(report) => match check(job, report, tools, checked).await {
-                        Err(failure) => Some(Err(failure)),
-                        Ok(Check::Whole(report)) => Some(Ok(report)),
-                        Ok(Check::Partly(so_far)) => {
-                            state.stage = Stage::Checking {
-                                restored,
-                                dropped,
-                                checked: Some(so_far),
-                            };
-                            journal.write(&state, &[]).await?;
-                            if journal.must_pause(tools.deadline) {
-                                return Ok(paused(run, &state, None));
-                            }
-                            continue;
-                        }
-                    },
-                };
-                let began = OffsetDateTime::parse(&state.started, &Rfc3339);
-                let found = Found {
-                    restored: *restored,
-                    checked: verified,
-                    scratch: scratch.name().to_owned(),
-                    dropped,
-                    others: scratch.others(&tools.mongo).await,
-                };
-                let began = began.unwrap_or_else(|_| OffsetDateTime::now_utc());
-                Stage::Finished(Box::new(DrillReport::new(began, since(&state.started), found)))
-            }
-            Stage::Finished(report) => return Ok(Answer::Finished(report)),
-        };
-        journal.write(&state, &[]).await?;
+        },
+    };
+    let found = DrillFindings {
+        restored: *restored,
+        checked,
+        scratch: scratch.name().to_owned(),
+        dropped,
+        others: scratch.others(&tools.mongo).await,
+    };
+    let began = OffsetDateTime::parse(&head.started, &Rfc3339).unwrap_or_else(|_| OffsetDateTime::now_utc());
+    let report = DrillReport::new(began, since(&head.started), found);
+    journal.write(TELL, &report, &[]).await?;
+    Ok(Answer::Finished(Box::new(report)))
+}
+
+/// What was decided when the drill began, which may be now.
+async fn head(job: &DrillJob, run: &Run, journal: &Journal) -> Result<DrillHead, Failure> {
+    if let Some(left) = journal.open().await? {
+        let head: DrillHead = left.head()?;
+        run.check_request(&head.request, &job.fingerprint())
+            .inspect_err(|_| journal.refuse())?;
+        return Ok(head);
     }
+    let head = DrillHead {
+        request: job.fingerprint(),
+        started: rfc3339(OffsetDateTime::now_utc()),
+    };
+    journal.begin(&head).await?;
+    Ok(head)
 }
 
-/// What came of the restore within a drill.
-#[derive(Debug)]
-enum Step {
-    /// It is at its end; its state goes when the drill knows.
-    Done(Box<Restored>, Journal),
-    /// It is to go on.
-    Paused(Option<Unfinished>),
-}
-
-/// One invocation's part of the restore. That an archive cannot be restored is what a drill is there to find out.
+/// One invocation's part of the restore, which has a state of its own; or which archive it is about, where the time was up.
 async fn restore(
     job: &DrillJob,
     run: &Run,
     tools: &Tools,
-    (scratch, drills): (&Scratch, &Journal),
-) -> Result<Step, Failure> {
+    journal: &Journal,
+) -> Result<Went<Option<String>, Box<RestoreOutcome>>, Failure> {
+    let scratch = Scratch::claim(run, &tools.mongo, job.scratch.as_deref()).await?;
+    journal.write(CLAIM, &scratch.name(), &[]).await?;
+    tools.progress.step(format!("restoring into {}", scratch.name()));
     let restore = job.restore_into(scratch.name())?;
     let run = Run {
         id: format!("{}/restore", run.id),
         time: run.time.clone(),
     };
-    let mut journal = match drills.is_kept() {
+    let own = match journal.is_kept() {
         false => Journal::nowhere(),
         true => match take_up_own(job, &run, tools).await? {
-            Some(journal) => journal,
-            None => return Ok(Step::Paused(None)),
+            Some(own) => own,
+            None => return Ok(Went::Paused(None)),
         },
     };
-    match Box::pin(restore_on((&restore, &run, Until::Finished), tools, &mut journal)).await {
-        Ok(Answer::Finished(report)) => Ok(Step::Done(Box::new(Ok(*report)), journal)),
+    let restored = match Box::pin(restore_on((&restore, &run, Until::Finished), tools, &own)).await {
+        Ok(Answer::Finished(report)) => Ok(*report),
         Ok(Answer::Unfinished(unfinished)) => {
-            journal.pause().await;
-            Ok(Step::Paused(Some(unfinished)))
+            own.pause().await;
+            return Ok(Went::Paused(unfinished.archive));
         }
-        Err(failure) if failure.kind == FailureKind::RunTakenOver => Err(failure),
-        Err(failure) if journal.is_kept() && failure.is_worth_another_try() => {
-            journal.pause().await;
-            Err(failure)
+        Err(failure) if own.outlives(&failure) => {
+            let_go_after(own, &failure).await;
+            return Err(failure);
         }
-        Err(failure) => Ok(Step::Done(Box::new(Err(failure)), journal)),
-    }
+        Err(failure) => Err(failure),
+    };
+    journal.write(RESTORE, &restored, &[]).await?;
+    own.end().await;
+    Ok(Went::Done(Box::new(restored)))
 }
 
 /// The restore within a drill; nothing where the time was up. A dead invocation's part is waited for: the drill is ours, so nobody else is at it.
 async fn take_up_own(job: &DrillJob, run: &Run, tools: &Tools) -> Result<Option<Journal>, Failure> {
     let folder = run.folder(&job.folder()?)?;
     loop {
-        let taken = take_up_kept(&tools.store, folder.clone(), "its restore").await?;
+        let taken = take_up_kept(&tools.store, folder.clone()).await?;
         if taken.is_some() || tools.deadline.is_near() {
             return Ok(taken);
         }
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
+}
+
+/// Checks every byte of the archive that was restored; how many segments so far, where the time was up. That it cannot be opened is a finding.
+async fn check_bytes(
+    job: &DrillJob,
+    report: &RestoreReport,
+    tools: &Tools,
+    journal: &Journal,
+) -> Result<Went<u64, Result<VerifyReport, Failure>>, Failure> {
+    let location: Location = report.archive.parse()?;
+    let source = Source {
+        location: &location,
+        database: job.source_database(),
+    };
+    let file = match open(&tools.store, source, tools.memory).await {
+        Ok(file) => file,
+        Err(failure) => return Ok(Went::Done(Err(failure))),
+    };
+    Ok(match check(&file, &tools.progress, tools.deadline, journal).await? {
+        Went::Done(report) => Went::Done(Ok(report)),
+        Went::Paused(segments) => Went::Paused(segments),
+    })
 }
 
 impl DrillJob {
@@ -261,53 +230,9 @@ impl DrillJob {
     }
 }
 
-/// How far every byte of the archive is checked.
-#[derive(Debug)]
-enum Check {
-    Whole(VerifyReport),
-    Partly(Box<Checked>),
-}
-
-async fn check(
-    job: &DrillJob,
-    report: &RestoreReport,
-    tools: &Tools,
-    checked: Option<Box<Checked>>,
-) -> Result<Check, Failure> {
-    let location: Location = report.archive.parse()?;
-    let source = Source {
-        location: &location,
-        database: job.source_database(),
-    };
-    let file = open(&tools.store, source, tools.memory).await?;
-    let mut checked = checked.unwrap_or_else(|| Box::new(Checked::nothing_of(&file)));
-    match checked
-        .go_on(&file, &tools.progress, tools.deadline.or_in(SAVED_EVERY))
-        .await
-    {
-        Pace::Finished => Ok(Check::Whole(checked.report(&file))),
-        Pace::Paused => Ok(Check::Partly(checked)),
-    }
-}
-
-fn paused(run: &Run, state: &State, restoring: Option<&Unfinished>) -> Answer<DrillReport> {
-    let (archive, done) = match &state.stage {
-        Stage::Checking {
-            restored,
-            checked: Some(checked),
-            ..
-        } => {
-            let archive = restored.as_ref().as_ref().map(|report| report.archive.clone());
-            let segments = count(checked.segments(), "segment");
-            (archive.ok(), format!("it is restored, and {segments} are checked"))
-        }
-        _ => (
-            restoring.and_then(|restoring| restoring.archive.clone()),
-            "the archive is being restored".to_owned(),
-        ),
-    };
+fn paused(run: &Run, journal: &Journal, archive: Option<String>, done: &str) -> Answer<DrillReport> {
     Answer::Unfinished(Unfinished {
         archive,
-        ..Unfinished::paused(run, ("the drill", &done), "", state.invocations)
+        ..Unfinished::paused(run, ("the drill", done), "", journal.invocations())
     })
 }

@@ -12,8 +12,8 @@ use crate::failure::Failure;
 use crate::mongo::MongoError;
 use crate::restore::{RestoreReport, Verification};
 use crate::run::rfc3339;
+use crate::soundness::VerifyReport;
 use crate::store::Location;
-use crate::verify::VerifyReport;
 use crate::wording::{count, duration, first_few, size};
 
 /// The one word at the end.
@@ -66,7 +66,7 @@ pub struct DrillReport {
 
 /// What the steps of a drill came to.
 #[derive(Debug)]
-pub(super) struct Found {
+pub(super) struct DrillFindings {
     pub(super) restored: Result<RestoreReport, Failure>,
     /// The archive's bytes; none where it could not be restored at all.
     pub(super) checked: Option<Result<VerifyReport, Failure>>,
@@ -76,7 +76,7 @@ pub(super) struct Found {
 }
 
 impl DrillReport {
-    pub(super) fn new(began: OffsetDateTime, took: Duration, found: Found) -> Self {
+    pub(super) fn new(began: OffsetDateTime, took: Duration, found: DrillFindings) -> Self {
         let mut report = Self {
             status: RunStatus::Failed,
             summary: String::new(),
@@ -252,7 +252,7 @@ mod tests {
 
     #[test]
     fn a_drill_that_restored_nothing_has_failed_and_says_what_remains() {
-        let found = Found {
+        let found = DrillFindings {
             restored: Err(Failure::new(
                 FailureKind::ArchiveNotFound,
                 "there is no archive in s3://b/a|b/",

@@ -2,10 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::choice::ArchiveChoice;
 use crate::config::{Environment, check_request, read_request};
 use crate::failure::{Failure, FailureKind};
 use crate::plan::check_database;
-use crate::restore::{ArchiveChoice, RestoreJob, RestoreRequest};
+use crate::restore::{RestoreJob, RestoreRequest};
 use crate::run::Run;
 
 /// The event of a drill: `{"action": "drill", …}` for the restore handler. Unknown fields are refused by name.

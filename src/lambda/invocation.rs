@@ -14,17 +14,17 @@ use time::macros::format_description;
 use tracing::Instrument as _;
 
 use crate::backup::{BackupAnswer, DatabaseReport, Retention, RunStatus};
+use crate::choice::folder_for;
 use crate::config::Environment;
 use crate::failure::Failure;
 use crate::hidden::{hidden, holds_one, misplaced};
 use crate::metrics::{Metric, Metrics, flag};
-use crate::restore::folder_for;
 use crate::run::{Answer, Unfinished};
 use crate::run::{Deadline, Run};
 use crate::store::{Location, Store, Tags};
 
+use super::answers::{BackedUp, Restored, as_json};
 use super::carrier::{Place, fit};
-use super::{BackedUp, Restored};
 
 /// A run that ends with less than this share of its time left will not end at all when the database has grown a little.
 const NEAR: f64 = 0.1;
@@ -210,7 +210,7 @@ impl Invocation {
             match answered {
                 Ok(answer) => {
                     let place = answer.place(&self.unique());
-                    Ok(fit(super::answer(answer)?, place, store).await)
+                    Ok(fit(as_json(answer)?, place, store).await)
                 }
                 Err(failure) => {
                     tracing::error!(error_type = %failure.kind, reason = failure.message, "failed");

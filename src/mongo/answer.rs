@@ -1,7 +1,7 @@
 //! A server that keeps the connection open and says nothing.
 //!
 //! The driver waits for an answer for as long as its connection is open, and a connection can be open to nobody: a member that stands still, a gateway that has forgotten it. So every call has a
-//! limit. When a server has been silent for that long ([`SILENCE`], or the connection string's `socketTimeoutMS`), it is asked over another connection what it is doing (`currentOp`):
+//! limit. When a server has been silent for that long ([`SILENCE`](super::asked::SILENCE), or the connection string's `socketTimeoutMS`), it is asked over another connection what it is doing (`currentOp`):
 //!
 //! * it is at work on the command: an index build takes as long as it takes. It is waited for, and log and progress say so;
 //! * it is not, and its answer has not come within another such time; or it does not answer this either: the connection is closed, and the caller learns that nothing is known of the command
@@ -14,85 +14,17 @@
 
 use std::time::Duration;
 
-use bson::{Document, RawDocument, RawDocumentBuf, cstr, doc};
+use bson::doc;
 use mongodb::options::SelectionCriteria;
 use tracing::Instrument as _;
 
-use super::concern::name_of;
+use super::asked::Asked;
 use super::{Mongo, MongoError};
 
-/// For how long a server may say nothing before it is asked what it is doing, where the connection string has no `socketTimeoutMS`.
-pub(super) const SILENCE: Duration = Duration::from_secs(60);
 /// How long that question may take.
 const QUESTION: Duration = Duration::from_secs(15);
 /// How many times a server that does not say what it is doing is waited for.
 const PATIENCE: u32 = 15;
-/// Commands that a server answers out of its catalog.
-const AT_ONCE: [&str; 9] = [
-    "collStats",
-    "connectionStatus",
-    "count",
-    "dataSize",
-    "dbStats",
-    "hello",
-    "listCollections",
-    "listDatabases",
-    "listIndexes",
-];
-
-/// What a server was asked, so that it can be found among what it is doing.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Asked {
-    /// The command.
-    name: String,
-    /// What it is about: mostly a collection.
-    target: String,
-    database: String,
-    /// What it is for, in errors.
-    action: String,
-}
-
-impl Asked {
-    pub(super) fn of(database: &str, command: &RawDocument, action: &str) -> Self {
-        let target = command.iter().next().and_then(Result::ok);
-        Self {
-            name: name_of(command).unwrap_or_default().to_owned(),
-            target: target
-                .and_then(|(_, value)| value.as_str().map(str::to_owned))
-                .unwrap_or_default(),
-            database: database.to_owned(),
-            action: action.to_owned(),
-        }
-    }
-
-    /// The next replies of a cursor that was opened so.
-    pub(super) fn more(&self) -> Self {
-        Self {
-            name: "getMore".to_owned(),
-            ..self.clone()
-        }
-    }
-
-    /// Whether an entry of `currentOp` is this.
-    fn is(&self, doing: &Document) -> bool {
-        let of_namespace = doing.get_str("ns").is_ok_and(|namespace| {
-            namespace == format!("{}.{}", self.database, self.target)
-                || namespace == format!("{}.$cmd", self.database)
-                || namespace.ends_with(&self.target)
-        });
-        let Ok(command) = doing.get_document("command") else {
-            return false;
-        };
-        // One that is too long to be shown is shown as the beginning of its text.
-        let begins = |text: &str| {
-            text.trim_start_matches(['{', ' '])
-                .starts_with(&format!("{}:", self.name))
-        };
-        let is_command = command.keys().next() == Some(&self.name) || command.get_str("$truncated").is_ok_and(begins);
-        of_namespace && is_command
-    }
-}
-
 /// What a server says that it is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Doing {
@@ -104,16 +36,6 @@ enum Doing {
     NotSaid,
     /// It does not answer.
     Silent,
-}
-
-/// The limit in a command that is answered at once.
-pub(super) fn limit(command: &mut RawDocumentBuf, silence: Duration) {
-    if name_of(command).is_some_and(|name| AT_ONCE.contains(&name)) {
-        command.append(
-            cstr!("maxTimeMS"),
-            i64::try_from(silence.as_millis()).unwrap_or(i64::MAX),
-        );
-    }
 }
 
 impl Mongo {
@@ -201,45 +123,6 @@ impl Mongo {
             },
             Ok(Err(error)) if self.error("", &error).code.is_some() => Doing::NotSaid,
             _ => Doing::Silent,
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use bson::rawdoc;
-
-    #[test]
-    fn a_command_is_found_among_what_a_server_is_doing() {
-        let insert = Asked::of("shop", &rawdoc! {"insert": "orders"}, "inserting");
-        let doing = |namespace: &str, command: Document| doc! {"ns": namespace, "command": command};
-        assert!(insert.is(&doing("shop.orders", doc! {"insert": "orders", "$db": "shop"})));
-        assert!(insert.is(&doing(
-            "shop.orders",
-            doc! {"$truncated": "{ insert: \"orders\", ordered: false, documents: [ { _id: 1"}
-        )));
-        assert!(!insert.is(&doing("shop.orders", doc! {"find": "orders"})));
-        assert!(!insert.is(&doing("other.users", doc! {"insert": "users"})));
-        let more = Asked::of("shop", &rawdoc! {"find": "orders"}, "reading").more();
-        assert!(more.is(&doing("shop.orders", doc! {"getMore": 5_i64, "collection": "orders"})));
-        let rename = Asked::of(
-            "admin",
-            &rawdoc! {"renameCollection": "shop.a", "to": "shop.b"},
-            "renaming",
-        );
-        assert!(rename.is(&doing("shop.a", doc! {"renameCollection": "shop.a", "to": "shop.b"})));
-    }
-
-    #[test]
-    fn only_what_is_answered_at_once_is_limited_by_the_server() {
-        for (mut command, limited) in [
-            (rawdoc! {"listIndexes": "c"}, true),
-            (rawdoc! {"createIndexes": "c"}, false),
-            (rawdoc! {"find": "c"}, false),
-        ] {
-            limit(&mut command, Duration::from_secs(2));
-            assert_eq!(command.get_i64("maxTimeMS").is_ok(), limited, "{command:?}");
         }
     }
 }

@@ -3,15 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bson::{Document, RawDocumentBuf, doc};
+use bson::{Document, doc};
 use mongodb::options::{ClientOptions, SelectionCriteria};
 use mongodb::{Client, Database};
 
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::answer::{self, Asked, SILENCE};
-use super::concern::{Concern, WriteErrors, failure_in};
+use super::asked::SILENCE;
+use super::concern::Concern;
 use super::seen::Seen;
 use super::{MongoError, MongoUri, ReadAt};
 use crate::catalog::{Server, Topology};
@@ -35,7 +35,7 @@ const ENDING: Duration = Duration::from_secs(5);
 #[derive(Clone, Debug)]
 pub struct Mongo {
     client: Client,
-    uri: MongoUri,
+    pub(super) uri: MongoUri,
     server: Server,
     /// The read preference of the connection string.
     pub(super) selection: Option<SelectionCriteria>,
@@ -210,82 +210,6 @@ impl Mongo {
         &self.concern
     }
 
-    /// Runs a command on the primary that may be carried out twice: what passes is waited out. `action` names it in errors, with the namespace. A command that changes something has the
-    /// connection's write concern.
-    ///
-    /// # Errors
-    /// What the server answered, `writeConcernError` and `writeErrors` included.
-    pub async fn command(&self, database: &str, command: Document, action: &str) -> Result<Document, MongoError> {
-        let command =
-            RawDocumentBuf::try_from(&command).map_err(|error| MongoError::unexpected(action, error.to_string()))?;
-        self.raw_command(database, command, action).await
-    }
-
-    /// As [`Self::command`], for a command in raw BSON, whose fields keep their order and exact types.
-    ///
-    /// # Errors
-    /// As there.
-    pub async fn raw_command(
-        &self,
-        database: &str,
-        command: RawDocumentBuf,
-        action: &str,
-    ) -> Result<Document, MongoError> {
-        self.repeated(database, command, action).await.0
-    }
-
-    /// As [`Self::raw_command`], once: for what must be looked at before it is sent again, and for who can do without an answer.
-    ///
-    /// # Errors
-    /// As there.
-    pub async fn once(&self, database: &str, command: RawDocumentBuf, action: &str) -> Result<Document, MongoError> {
-        self.send(database, command, action, WriteErrors::Fatal).await
-    }
-
-    /// As [`Self::once`], with `writeErrors` as they are meant.
-    pub(super) async fn send(
-        &self,
-        database: &str,
-        mut command: RawDocumentBuf,
-        action: &str,
-        errors: WriteErrors,
-    ) -> Result<Document, MongoError> {
-        self.concern.add_to(&mut command);
-        answer::limit(&mut command, self.silence);
-        let asked = Asked::of(database, &command, action);
-        let database = self.database(database);
-        let call = async move { database.run_raw_command(command).await };
-        let answered = self.answered(None, &asked, call).await?;
-        let reply = answered.or_else(|error| self.readable(action, &error))?;
-        self.patience.answered();
-        match failure_in(&reply, action, errors) {
-            None => Ok(reply),
-            Some(error) => Err(MongoError {
-                reason: self.uri.redact(&error.reason),
-                ..error
-            }),
-        }
-    }
-
-    /// A reply can quote what no decoder takes: a duplicate key that is no UTF-8, say. The driver then reports that it could not read it, but it is
-    /// a reply all the same, and most of it can be read.
-    fn readable(&self, action: &str, error: &mongodb::error::Error) -> Result<Document, MongoError> {
-        let reply = error
-            .server_response()
-            .filter(|_| !matches!(*error.kind, mongodb::error::ErrorKind::Command(_)))
-            .and_then(|reply| bson::Utf8Lossy::<Document>::try_from(reply.as_ref()).ok());
-        let unreadable = self.error(action, error);
-        match reply {
-            Some(bson::Utf8Lossy(reply)) if is_ok(&reply) => Ok(reply),
-            Some(bson::Utf8Lossy(reply)) if reply.contains_key("errmsg") => Err(MongoError {
-                reason: self.uri.redact(reply.get_str("errmsg").unwrap_or_default()),
-                code: reply.get_i32("code").ok(),
-                ..unreadable
-            }),
-            _ => Err(unreadable),
-        }
-    }
-
     pub(super) fn error(&self, action: impl Into<String>, error: &mongodb::error::Error) -> MongoError {
         MongoError::new(action, error, &self.uri, &self.seen)
     }
@@ -306,12 +230,4 @@ fn members(hello: &Document) -> Option<Vec<String>> {
 fn sorted(mut hosts: Vec<String>) -> Vec<String> {
     hosts.sort_unstable();
     hosts
-}
-
-fn is_ok(reply: &Document) -> bool {
-    match reply.get("ok") {
-        Some(bson::Bson::Double(ok)) => *ok == 1.0,
-        Some(bson::Bson::Int32(ok)) => *ok == 1,
-        _ => false,
-    }
 }

@@ -6,37 +6,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bson::{RawDocumentBuf, cstr, doc, rawdoc};
+use bson::{cstr, doc, rawdoc};
 use serde::{Deserialize, Serialize};
 
 use super::survey::{Described, Listed};
-use super::{Mongo, MongoError, VANISHED, code, patiently};
+use super::{Mongo, MongoError, ReadAt, VANISHED, code, patiently};
 use crate::archive::ClusterTime;
 use crate::catalog::{Catalog, Kind, Topology};
 
 /// How often the catalog is listed again when it changed while T was taken.
 const TRIES: usize = 8;
-
-/// At which point in time a collection is read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ReadAt {
-    /// At that cluster time, exactly.
-    Snapshot(ClusterTime),
-    /// What the majority of a replica set has, while the cursor moves.
-    Majority,
-    /// What the server has, while the cursor moves.
-    Local,
-}
-
-impl ReadAt {
-    pub(super) fn read_concern(self) -> Option<RawDocumentBuf> {
-        match self {
-            Self::Snapshot(time) => Some(rawdoc! {"level": "snapshot", "atClusterTime": bson::Timestamp::from(time)}),
-            Self::Majority => Some(rawdoc! {"level": "majority"}),
-            Self::Local => None,
-        }
-    }
-}
 
 /// A catalog and the time at which it holds.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -7,7 +7,7 @@ use futures_util::StreamExt as _;
 use mongodb::options::SelectionCriteria;
 use mongodb::raw_batch_cursor::RawBatchCursor;
 
-use super::answer::Asked;
+use super::asked::Asked;
 use super::{Batch, Bound, IdList, Mongo, MongoError, Position, ReadAt, Scan, ScanOrder, code, id_text, patiently};
 
 /// More documents than a reply of 16 MiB can hold of any but the smallest: the server then fills its replies.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bson::{Document, RawDocumentBuf, doc};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
-use super::answer::{Asked, limit};
+use super::asked::{Asked, limit};
 use super::{Mongo, MongoError, ReadAt, code, patiently};
 use crate::catalog::{
     Catalog, Collection, Definition, Disk, Kind, LeftOut, STORED_FUNCTIONS, Topology, is_system, left_out,

@@ -10,6 +10,7 @@ use bytes::{Buf as _, Bytes};
 use tokio::sync::oneshot;
 
 use super::Form;
+use super::threads::{ended_unexpectedly, walk};
 use crate::archive::foreign::{self, Choice, ForeignError, Gunzip};
 use crate::archive::{Compression, sniff};
 use crate::failure::{Failure, FailureKind};
@@ -35,22 +36,6 @@ pub(super) async fn survey(
         .map_err(|_| ended_unexpectedly())?
         .map_err(|error| failure(&error, &trouble).at(&object.location))?;
     Ok(Form::Foreign(Arc::new(survey), compression))
-}
-
-/// Walks through a tar, on a thread of its own.
-pub(super) fn walk(work: impl FnOnce() + Send + 'static) -> Result<(), Failure> {
-    let thread = std::thread::Builder::new().name("archive".to_owned()).spawn(work);
-    thread.map(drop).map_err(|error| {
-        let why = format!("the system gives no thread to read the archive on: {error}");
-        Failure::new(FailureKind::Store, why).passing(true)
-    })
-}
-
-pub(super) fn ended_unexpectedly() -> Failure {
-    Failure::new(
-        FailureKind::Store,
-        "the thread that read the archive ended unexpectedly",
-    )
 }
 
 /// What to do next differs: ask again, ask for something else, or take another archive.

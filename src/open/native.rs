@@ -7,7 +7,9 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _, stream};
 use tokio::sync::{Semaphore, mpsc};
 
-use super::{ArchiveFile, Chunk, CollectionStream, Form, LARGE, LONGEST_DOCUMENT, on_blocking_thread, room, room_for};
+use super::budget::{self, LARGE, LONGEST_DOCUMENT, room, room_for};
+use super::threads::on_blocking_thread;
+use super::{ArchiveFile, Chunk, CollectionStream, Form};
 use crate::archive::{
     ArchiveError, Compression, Entry, Extent, Footer, Located, MAX_SEGMENT_BYTES, Opened, Payload, Segment,
 };
@@ -132,7 +134,7 @@ impl ArchiveFile {
         segments: Range<usize>,
         hashing: Hashing,
     ) -> impl Stream<Item = Result<Chunk, Failure>> + 'a {
-        let pool = self.pool();
+        let pool = budget::segments(self.memory);
         stream::iter(segments)
             .map(move |index| self.chunk((Arc::clone(opened), Arc::clone(&entry)), index, hashing, pool.clone()))
             .buffered(ahead())

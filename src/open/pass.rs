@@ -10,35 +10,17 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use tokio::runtime::Handle;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
-use super::foreign::{StoreTrouble, Stored, decompressed, ended_unexpectedly, failure, walk};
-use super::{ArchiveFile, Chunk, CollectionStream, DOCUMENTS_SHARE, RANGES, range};
+use super::budget::{DOCUMENTS_SHARE, RANGES, range};
+use super::foreign::{StoreTrouble, Stored, decompressed, failure};
+use super::threads::{ended_unexpectedly, walk};
+use super::{ArchiveFile, Chunk, CollectionStream};
 use crate::archive::Compression;
 use crate::archive::foreign::{self, Flow, Survey};
 use crate::digest::Hashing;
 use crate::failure::Failure;
 use crate::run::Pool;
-
-/// How many chunks of a collection are handed on before the first of them is taken: those of a small collection, which then keeps nobody waiting.
-const CHUNKS: usize = 4;
-
-/// Who may read through the archive.
-#[derive(Clone, Debug)]
-pub(super) struct Passes {
-    wide: Arc<Semaphore>,
-    narrow: Arc<Semaphore>,
-}
-
-impl Default for Passes {
-    fn default() -> Self {
-        let one = || Arc::new(Semaphore::new(1));
-        Self {
-            wide: one(),
-            narrow: one(),
-        }
-    }
-}
 
 /// What a pass may take.
 struct Width {
@@ -195,19 +177,5 @@ impl HandOut {
         let (chunks, stream) = CollectionStream::channel(name.clone());
         let _ = chunks.blocking_send(Err(failure));
         let _ = self.streams.blocking_send(stream);
-    }
-}
-
-impl CollectionStream {
-    /// One whose documents have not come yet, and where they are to go.
-    fn channel(name: String) -> (mpsc::Sender<Result<Chunk, Failure>>, Self) {
-        let (sender, chunks) = mpsc::channel(CHUNKS);
-        let stream = Self {
-            name,
-            passed: 0,
-            chunks,
-            alone: None,
-        };
-        (sender, stream)
     }
 }

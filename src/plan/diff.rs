@@ -6,8 +6,8 @@ use std::fmt;
 use bson::{RawBsonRef, RawDocument};
 use serde::{Deserialize, Serialize};
 
-use super::render::shown;
 use crate::catalog::Definition;
+use crate::wording::shown;
 
 /// Names of what differs. For options these are their top-level keys, for indexes their names.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -147,6 +147,15 @@ fn same_index(archive: &Definition, target: &Definition) -> bool {
         && archive
             .iter()
             .all(|(key, value)| target.get(key).is_some_and(|other| same(*value, *other, MAX_DEPTH)))
+}
+
+/// Indexes without those that come with a collection.
+pub(crate) fn without_own(indexes: &[Definition]) -> Vec<Definition> {
+    indexes
+        .iter()
+        .filter(|index| index.get_str("name") != Some("_id_") && index.get_bool("clustered") != Some(true))
+        .cloned()
+        .collect()
 }
 
 /// Equality as a server sees definitions: order counts, but not which type of number it is (relaxed JSON and old drivers do not keep it).

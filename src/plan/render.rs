@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::{Action, Inferred, Method, Planned, RestorePlan, Signal};
+use crate::wording::shown;
 
 impl fmt::Display for RestorePlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -156,13 +157,5 @@ fn method(method: Method) -> &'static str {
         Method::AsideAfterDrop => "aside, after drop",
         Method::InPlace => "in place",
         Method::None => "-",
-    }
-}
-
-/// A name as one harmless piece of a line: control characters would rewrite the terminal.
-pub(super) fn shown(name: &str) -> String {
-    match name.is_empty() || name.contains(char::is_control) {
-        true => format!("{name:?}"),
-        false => name.to_owned(),
     }
 }

@@ -3,15 +3,15 @@
 use std::time::Instant;
 
 use super::collections::by_source;
-use super::load::not_what_was_promised;
 use super::outcome::{Outcome, Outcomes};
-use super::work::{Run, Stop, hashing};
+use super::work::{Restoring, Stop, hashing};
 use crate::backup::cancelled;
 use crate::catalog::Kind;
+use crate::open::not_what_was_promised;
 use crate::plan::{Method, Planned};
 use crate::run::SAVED_EVERY;
 
-impl Run<'_> {
+impl Restoring<'_> {
     /// What is loaded beside is checked by loading it. What is changed in place would be half changed by the time at which damage shows, so it is
     /// read twice. (An archive of others has been read through already, to survey it.) Only failures are returned.
     pub(super) async fn check_in_place(&self) -> Result<Outcomes, Stop> {

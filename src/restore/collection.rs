@@ -6,7 +6,7 @@ use super::load::{Load, Loader, is_repeatable};
 use super::outcome::Outcome;
 use super::record::Going;
 use super::violations::violations;
-use super::work::{Run, hashing};
+use super::work::{Restoring, hashing};
 use crate::failure::Failure;
 use crate::open::CollectionStream;
 use crate::plan::{Action, Method, Planned};
@@ -14,7 +14,7 @@ use crate::plan::{Action, Method, Planned};
 /// A collection of so many bytes is worth a state of its own.
 const LARGE: u64 = 64 << 20;
 
-impl<'a> Run<'a> {
+impl<'a> Restoring<'a> {
     /// What came of a collection; nothing where the time was up before.
     pub(super) async fn load_one(
         &self,
@@ -39,7 +39,7 @@ impl<'a> Run<'a> {
 
     /// Whether what an invocation that died has put into a collection has to go: it would be there twice, or in another order.
     pub(super) fn begins_anew(&self, place: usize, row: &Planned) -> bool {
-        if !self.record.crashed || row.action == Action::Merge {
+        if !self.record.journal.has_died() || row.action == Action::Merge {
             return false;
         }
         let going = self.record.going(place);
@@ -51,7 +51,7 @@ impl<'a> Run<'a> {
         let (mongo, database) = (self.mongo(), self.database());
         if row.action == Action::Merge {
             let mut going = Going::default();
-            going.loaded.repeated = self.record.crashed;
+            going.loaded.repeated = self.record.journal.has_died();
             return Ok(going);
         }
         let in_place = row.method == Method::InPlace;
@@ -59,7 +59,7 @@ impl<'a> Run<'a> {
         let clear = anew
             || in_place && row.action == Action::Replace
             || self.begins_anew(place, row)
-            || self.record.resumed && !in_place;
+            || self.record.journal.is_resumed() && !in_place;
         if in_place {
             self.record.put_going(place, Going::default());
             self.record.save().await?;
@@ -81,7 +81,7 @@ impl<'a> Run<'a> {
         let going = self.record.going(place);
         let mut going = match going.filter(|_| !self.begins_anew(place, row)) {
             Some(mut going) => {
-                going.loaded.repeated |= !going.whole && row.action == Action::Merge && self.record.crashed;
+                going.loaded.repeated |= !going.whole && row.action == Action::Merge && self.record.journal.has_died();
                 going
             }
             None => self.begin(place, row, name, false).await?,

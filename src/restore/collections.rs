@@ -6,7 +6,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 
 use super::outcome::{Outcome, Outcomes};
-use super::work::{Run, Stop, hashing};
+use super::work::{Restoring, Stop, hashing};
 use crate::catalog::Kind;
 use crate::failure::Failure;
 use crate::open::{CollectionStream, room, room_for};
@@ -21,7 +21,7 @@ pub(super) enum AfterFailure {
     GoOn,
 }
 
-impl<'a> Run<'a> {
+impl<'a> Restoring<'a> {
     /// Reads through what will be changed in place, then loads all collections that can be renamed into place. Nothing that is there changes.
     pub(super) async fn load_beside(&self) -> Result<Outcomes, Stop> {
         let beside = |planned: &Planned| matches!(planned.method, Method::Aside | Method::AsideAfterDrop);

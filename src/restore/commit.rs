@@ -9,7 +9,7 @@ use super::create::{InTheWay, create, drop_collection, redefine_view, rename, st
 use super::indexes::{self, Which};
 use super::outcome::{Committed, Outcome, Outcomes};
 use super::proof::prove;
-use super::work::{Run, Stop};
+use super::work::{Restoring, Stop};
 use crate::catalog::{Catalog, Definition, Kind};
 use crate::failure::{Failure, FailureKind};
 use crate::plan::{Action, Method, Planned};
@@ -27,12 +27,12 @@ const AT_ONCE: usize = 8;
 ///
 /// A commit that an earlier invocation has begun is gone on with: whatever of it is done already is recognised. Where this run can be gone on with and the database is not reached any more, it is left
 /// as it is, for the next one.
-pub(super) async fn commit(run: &Run<'_>, outcomes: &mut Outcomes) -> Result<Committed, Stop> {
+pub(super) async fn commit(run: &Restoring<'_>, outcomes: &mut Outcomes) -> Result<Committed, Stop> {
     run.is_ours()?;
     let begun = run.record.committing();
     let now = match &begun {
         None => {
-            if let Err(why) = begin(run, outcomes).await? {
+            if let MayBegin::No(why) = begin(run, outcomes).await? {
                 return Ok(give_up(run, outcomes, &why).await);
             }
             None
@@ -85,10 +85,17 @@ pub(super) async fn commit(run: &Run<'_>, outcomes: &mut Outcomes) -> Result<Com
 
 const FIRST_REFUSED: &str = "the first collection could not be put into its place";
 
+/// Whether the target may be changed.
+enum MayBegin {
+    Yes,
+    /// Why not.
+    No(String),
+}
+
 /// Everything before the first change: a cancelled run ends here, and so does one whose lock another restore has taken over. Why nothing may be changed is told.
-async fn begin(run: &Run<'_>, outcomes: &mut Outcomes) -> Result<Result<(), String>, Failure> {
+async fn begin(run: &Restoring<'_>, outcomes: &mut Outcomes) -> Result<MayBegin, Failure> {
     if outcomes.values().any(|outcome| outcome.error.is_some()) {
-        return Ok(Err("another collection could not be loaded".to_owned()));
+        return Ok(MayBegin::No("another collection could not be loaded".to_owned()));
     }
     let ready = async {
         run.may_go_on()?;
@@ -102,7 +109,7 @@ async fn begin(run: &Run<'_>, outcomes: &mut Outcomes) -> Result<Result<(), Stri
             if run.record.is_kept() && failure.passes() {
                 return Err(failure);
             }
-            return Ok(Err(failure.to_string()));
+            return Ok(MayBegin::No(failure.to_string()));
         }
     };
     for (place, uuid) in &uuids {
@@ -111,11 +118,11 @@ async fn begin(run: &Run<'_>, outcomes: &mut Outcomes) -> Result<Result<(), Stri
         }
     }
     run.record.begin_commit(uuids).await?;
-    Ok(Ok(()))
+    Ok(MayBegin::Yes)
 }
 
 /// The UUIDs of what was loaded beside, by place.
-async fn temporaries(run: &Run<'_>, outcomes: &Outcomes) -> Result<BTreeMap<usize, String>, Failure> {
+async fn temporaries(run: &Restoring<'_>, outcomes: &Outcomes) -> Result<BTreeMap<usize, String>, Failure> {
     let now = run.mongo().uuids(run.database()).await?;
     let mut uuids = BTreeMap::new();
     for (place, outcome) in outcomes {
@@ -133,7 +140,7 @@ async fn temporaries(run: &Run<'_>, outcomes: &Outcomes) -> Result<BTreeMap<usiz
 }
 
 /// Renames what was loaded beside and is placed by `method`. Refused is only the very first change of all, so that nothing has changed.
-async fn put_into_place(run: &Run<'_>, outcomes: &mut Outcomes, method: Method, changed: &mut bool) -> Placed {
+async fn put_into_place(run: &Restoring<'_>, outcomes: &mut Outcomes, method: Method, changed: &mut bool) -> Placed {
     let rows = &run.prepared.plan.collections;
     let mut waiting = outcomes.iter_mut().filter(|(place, _)| rows[**place].method == method);
     // The first goes alone: where it is refused, nothing has changed.
@@ -153,7 +160,7 @@ async fn put_into_place(run: &Run<'_>, outcomes: &mut Outcomes, method: Method, 
     Placed::Yes
 }
 
-fn has(run: &Run<'_>, method: Method) -> bool {
+fn has(run: &Restoring<'_>, method: Method) -> bool {
     run.rows().any(|(_, row)| row.method == method && row.action.restores())
 }
 
@@ -165,7 +172,7 @@ fn held_back(what: &str) -> Failure {
 }
 
 /// What an earlier invocation has renamed into its place is not there under its temporary name any more.
-fn recognise(run: &Run<'_>, outcomes: &mut Outcomes, uuids: &BTreeMap<usize, String>, now: &Catalog) {
+fn recognise(run: &Restoring<'_>, outcomes: &mut Outcomes, uuids: &BTreeMap<usize, String>, now: &Catalog) {
     for (place, outcome) in outcomes.iter_mut() {
         outcome.uuid = outcome.uuid.take().or_else(|| uuids.get(place).cloned());
         let Some(temporary) = outcome.temporary.as_ref().filter(|name| now.get(name).is_none()) else {
@@ -188,7 +195,7 @@ fn recognise(run: &Run<'_>, outcomes: &mut Outcomes, uuids: &BTreeMap<usize, Str
 }
 
 /// Leaves the target as it is.
-async fn give_up(run: &Run<'_>, outcomes: &mut Outcomes, why: &str) -> Committed {
+async fn give_up(run: &Restoring<'_>, outcomes: &mut Outcomes, why: &str) -> Committed {
     remove_temporaries(run, outcomes).await;
     if run.record.is_kept() {
         // Other invocations may have loaded what this one has not come to.
@@ -224,7 +231,7 @@ enum Placed {
 }
 
 /// Renames one collection into its place, unless that would put less in the place of more.
-async fn into_place(run: &Run<'_>, planned: &Planned, outcome: &mut Outcome) -> Placed {
+async fn into_place(run: &Restoring<'_>, planned: &Planned, outcome: &mut Outcome) -> Placed {
     let Some(temporary) = outcome.temporary.clone() else {
         return Placed::Kept;
     };
@@ -285,7 +292,7 @@ fn why_kept(planned: &Planned, outcome: &Outcome) -> String {
 /// `now` is what an earlier invocation has left; a view that it made is looked at as one that was there.
 ///
 /// One that takes the place of documents is made only where everything before it is `good`.
-async fn views(run: &Run<'_>, outcomes: &mut Outcomes, now: Option<&Catalog>, good: bool) {
+async fn views(run: &Restoring<'_>, outcomes: &mut Outcomes, now: Option<&Catalog>, good: bool) {
     for (place, planned) in run
         .rows()
         .filter(|(_, planned)| planned.kind == Kind::View && planned.action.restores())
@@ -329,7 +336,7 @@ fn same_collation(a: &Definition, b: &Definition) -> bool {
 }
 
 /// Drops what only the target has, unless anything went wrong before.
-async fn drops(run: &Run<'_>, outcomes: &mut Outcomes, now: Option<&Catalog>, good: bool) {
+async fn drops(run: &Restoring<'_>, outcomes: &mut Outcomes, now: Option<&Catalog>, good: bool) {
     let mut good = good && run.lock.check().is_ok() && outcomes.values().all(|outcome| outcome.error.is_none());
     for (place, planned) in run.rows().filter(|(_, planned)| planned.action == Action::Drop) {
         // One that has come since an earlier invocation dropped what had the name is nobody's to drop.
@@ -350,7 +357,7 @@ async fn drops(run: &Run<'_>, outcomes: &mut Outcomes, now: Option<&Catalog>, go
 }
 
 /// Lets documents expire again, now that they have been counted.
-async fn expiry(run: &Run<'_>, outcomes: &mut Outcomes) {
+async fn expiry(run: &Restoring<'_>, outcomes: &mut Outcomes) {
     let (mongo, database) = (run.mongo(), run.database());
     for (place, planned) in run.rows().filter(|(_, planned)| planned.action.restores()) {
         let Some(outcome) = outcomes.get_mut(&place).filter(|outcome| outcome.error.is_none()) else {
@@ -380,7 +387,7 @@ async fn expiry(run: &Run<'_>, outcomes: &mut Outcomes) {
 }
 
 /// Removes what was loaded beside and did not come into its place.
-async fn remove_temporaries(run: &Run<'_>, outcomes: &mut Outcomes) {
+async fn remove_temporaries(run: &Restoring<'_>, outcomes: &mut Outcomes) {
     for outcome in outcomes.values_mut() {
         if let Some(temporary) = outcome.temporary.take() {
             remove_temporary(run, &temporary).await;
@@ -388,7 +395,7 @@ async fn remove_temporaries(run: &Run<'_>, outcomes: &mut Outcomes) {
     }
 }
 
-async fn remove_temporary(run: &Run<'_>, temporary: &str) {
+async fn remove_temporary(run: &Restoring<'_>, temporary: &str) {
     if let Err(error) = drop_collection(run.mongo(), run.database(), temporary).await {
         tracing::warn!(temporary, %error, "a temporary collection could not be removed: drop it by hand");
     }

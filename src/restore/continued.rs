@@ -17,7 +17,7 @@ use super::leftovers;
 use super::lock::Lock;
 use super::prepare::{Prepared, check_consent, look_again, prepare};
 use super::privileges;
-use super::record::{Head, Record, Stage, State};
+use super::record::{Origin, Record, RestoreHead, RestoreState, Stage};
 use super::rehearsal::rehearse;
 use super::report::RestoreReport;
 use super::request::RestoreJob;
@@ -25,12 +25,12 @@ use super::shares;
 use super::verification::verify;
 use super::way_back;
 use super::work::{self, Stop, fresh_temporary};
-use crate::backup::{RunStatus, Tools};
+use crate::backup::Tools;
 use crate::failure::{Failure, FailureKind};
 use crate::open::{ArchiveFile, Source, open};
 use crate::plan::RestorePlan;
 use crate::run::{
-    Answer, Ended, Journal, Reports, Run, Unfinished, let_go_reporting, peek, peek_kept, rfc3339, since, take_up,
+    Answer, Ended, Journal, Left, Reports, Run, RunStatus, Unfinished, let_go_reporting, rfc3339, since, take_up,
 };
 use crate::store::Location;
 use crate::wording::count;
@@ -51,12 +51,10 @@ impl Ended for RestoreReport {
 /// Where nothing was changed: consent or a privilege is missing, another restore is running, or there is no way back. What goes wrong after the first change is in the report, whose
 /// status is then not `complete`.
 pub async fn carry_out(prepared: Prepared, job: &RestoreJob, tools: &Tools) -> Result<RestoreReport, Failure> {
-    let (run, mut journal) = (Run::nameless(), Journal::nowhere());
-    let begun = Box::pin(begin(prepared, job, tools, &mut journal)).await?;
+    let (run, journal) = (Run::nameless(), Journal::nowhere());
+    let begun = Box::pin(begin(prepared, job, tools, &journal)).await?;
     let asked = (job, &run, Until::Finished);
-    Box::pin(take_on(begun, asked, tools, (&journal, false)))
-        .await?
-        .report()
+    Box::pin(take_on(begun, asked, tools, &journal)).await?.report()
 }
 
 /// Begins the run's restore, or goes on with it; ends near the deadline. The same run again goes on, or is told what came of it.
@@ -73,11 +71,8 @@ pub async fn restore_run(job: &RestoreJob, run: &Run, tools: &Tools) -> Result<A
 /// Where what it has left cannot be read.
 pub async fn begun_plan(job: &RestoreJob, run: &Run, tools: &Tools) -> Result<Option<RestorePlan>, Failure> {
     let folder = run.folder(&job.folder()?)?;
-    match peek::<State>(&tools.store, &folder).await? {
-        Some(recorded) => {
-            let head: Head = peek_kept(&tools.store, &folder, &recorded.state.head).await?;
-            Ok(Some(head.plan))
-        }
+    match Left::find(&tools.store, &folder).await? {
+        Some(left) => Ok(Some(left.head::<RestoreHead>()?.plan)),
         None => Ok(None),
     }
 }
@@ -100,18 +95,17 @@ pub(super) async fn restore_until(
 ) -> Result<Answer<RestoreReport>, Failure> {
     let folder = job.folder()?;
     let reports = Reports::of("restore", (run, job.fingerprint()), &tools.store, &folder)?;
-    let Some(mut journal) = take_up(&tools.store, run.folder(&folder)?).await? else {
+    let Some(journal) = take_up(&tools.store, run.folder(&folder)?).await? else {
         return Ok(Answer::Unfinished(Unfinished::running(run, &what(job))));
     };
     let answer = match reports.find().await {
         // Where nothing is kept, two with one event know nothing of each other: the lock must not take them for one.
         Ok(None) if !journal.is_kept() => Box::pin(alone(job, tools)).await,
-        Ok(None) => Box::pin(go_on((job, run, until), tools, &mut journal)).await,
+        Ok(None) => Box::pin(go_on((job, run, until), tools, &journal)).await,
         Ok(Some(report)) => Ok(Answer::Finished(Box::new(report))),
         Err(failure) => Err(failure),
     };
-    let_go_reporting(journal, &reports, &answer).await;
-    answer
+    Box::pin(let_go_reporting(journal, &reports, answer)).await
 }
 
 /// From the plan to the end, in this invocation.
@@ -125,55 +119,61 @@ async fn alone(job: &RestoreJob, tools: &Tools) -> Result<Answer<RestoreReport>,
 pub(crate) async fn go_on(
     (job, run, until): (&RestoreJob, &Run, Until),
     tools: &Tools,
-    journal: &mut Journal,
+    journal: &Journal,
 ) -> Result<Answer<RestoreReport>, Failure> {
-    let recorded = match journal.read::<State>().await {
-        Ok(recorded) => recorded.map(|recorded| recorded.state),
-        Err(failure) => return Err(at_its_end(failure, job, run, tools, journal).await),
-    };
-    let resumed = recorded.is_some();
-    let begun = match recorded {
-        None => {
+    let begun = match Box::pin(revive(job, run, tools, journal)).await {
+        Ok(Earlier::Going(begun)) => *begun,
+        Ok(Earlier::Nothing) => {
             let prepared = Box::pin(prepare(job, tools)).await?;
             Box::pin(begin(prepared, job, tools, journal)).await?
         }
-        Some(state) => {
-            run.check_request(&state.request, &job.fingerprint())
-                .inspect_err(|_| journal.refuse())?;
-            if let Stage::Finished(report) = state.stage {
-                // Unless that was done, and only its answer was lost.
-                if let Ok(lock) = Lock::go_on(job, run, &tools.mongo).await {
-                    lock.release().await;
-                }
-                return Ok(Answer::Finished(report));
+        Ok(Earlier::Finished(report)) => {
+            // Unless that was done, and only its answer was lost.
+            release_lock(job, run, tools).await;
+            return Ok(Answer::Finished(report));
+        }
+        Err(failure) => {
+            // One that ends the run keeps nobody else waiting.
+            if !journal.outlives(&failure) {
+                release_lock(job, run, tools).await;
             }
-            match Box::pin(revive(job, tools, journal, state)).await {
-                Ok(revived) => revived,
-                Err(failure) => return Err(at_its_end(failure, job, run, tools, journal).await),
-            }
+            return Err(failure);
         }
     };
-    take_on(begun, (job, run, until), tools, (journal, resumed)).await
+    take_on(begun, (job, run, until), tools, journal).await
+}
+
+/// What an earlier invocation has come to.
+enum Earlier {
+    Nothing,
+    Going(Box<(Prepared, RestoreState)>),
+    Finished(Box<RestoreReport>),
+}
+
+async fn release_lock(job: &RestoreJob, run: &Run, tools: &Tools) {
+    if let Ok(lock) = Lock::go_on(job, run, &tools.mongo).await {
+        lock.release().await;
+    }
 }
 
 /// Under the lock, from wherever the run has come.
 async fn take_on(
-    (prepared, state): (Prepared, State),
+    (prepared, state): (Prepared, RestoreState),
     (job, run, until): (&RestoreJob, &Run, Until),
     tools: &Tools,
-    (journal, resumed): (&Journal, bool),
+    journal: &Journal,
 ) -> Result<Answer<RestoreReport>, Failure> {
     let lock = take_lock(&prepared, (job, run), tools, &state, journal).await?;
-    let (archive, invocations) = (state.archive.clone(), state.invocations);
+    let (archive, invocations) = (state.origin.archive.clone(), journal.invocations());
     tracing::info!(archive, invocation = invocations, "the restore goes on");
-    let record = Record::new(journal, tools.deadline, state, resumed);
+    let record = Record::new(journal, tools.deadline, state);
     let ended = match record.save().await {
         Ok(()) => Box::pin(work(prepared, (job, run, until), tools, &lock, &record)).await,
         Err(failure) => Err(Stop::Failed(failure)),
     };
     match ended {
         Ok(report) => {
-            record.state().stage = Stage::Finished(Box::new(report.clone()));
+            *record.state().stage = Stage::Finished(Box::new(report.clone()));
             if let Err(failure) = record.save_at_the_end().await {
                 // The next invocation finds everything in its place, and says so; for that it needs the lock.
                 lock.leave().await;
@@ -194,29 +194,20 @@ async fn take_on(
             }
             Ok(Answer::Unfinished(paused))
         }
-        // The lock is the same for the invocation that has taken over.
-        Err(Stop::Failed(failure)) if failure.kind == FailureKind::RunTakenOver => Err(failure),
-        Err(Stop::Failed(failure)) if record.is_kept() && failure.is_worth_another_try() => {
-            let saved = record.save_if_possible().await;
-            lock.leave().await;
-            saved.and(Err(failure))
-        }
         Err(Stop::Failed(failure)) => {
-            lock.release().await;
+            match journal.outlives(&failure) {
+                // The lock is the same for the invocation that has taken over.
+                true if failure.kind == FailureKind::RunTakenOver => {}
+                true => {
+                    let saved = record.save_if_possible().await;
+                    lock.leave().await;
+                    saved?;
+                }
+                false => lock.release().await,
+            }
             Err(failure)
         }
     }
-}
-
-/// A failure that ends the run: it keeps nobody else waiting.
-async fn at_its_end(failure: Failure, job: &RestoreJob, run: &Run, tools: &Tools, journal: &Journal) -> Failure {
-    if !journal.has_refused()
-        && !failure.is_worth_another_try()
-        && let Ok(lock) = Lock::go_on(job, run, &tools.mongo).await
-    {
-        lock.release().await;
-    }
-    failure
 }
 
 /// Everything that nobody else may do at the same time, from the second look at the target to the report, as far as it was not done before.
@@ -236,12 +227,13 @@ async fn work(
         }
         let snapshot = Box::pin(way_back::take(run, &prepared, job, tools, record)).await?;
         leftovers::remove(&target, tools).await;
-        record.state().stage = Stage::Loading {
+        *record.state().stage = Stage::Loading {
             snapshot: snapshot.map(Box::new),
+            gathered: false,
         };
         record.save().await?;
     }
-    let restore = work::Run::new(&prepared, job, tools, lock, record);
+    let restore = work::Restoring::new(&prepared, job, tools, lock, record);
     match until {
         Until::Divided(workers) if record.is_loading() => {
             if record.loads().is_empty() {
@@ -255,7 +247,7 @@ async fn work(
         }
         _ => {
             if let Err(failure) = shares::gather(job, run, tools, &prepared.plan, record).await {
-                if !failure.is_worth_another_try() && failure.kind != FailureKind::RunTakenOver {
+                if !record.journal.outlives(&failure) {
                     shares::remove(&restore, &record.loads()).await;
                 }
                 return Err(failure.into());
@@ -265,7 +257,7 @@ async fn work(
     let mut outcomes = Box::pin(restore.load_beside()).await?;
     let committed = Box::pin(commit(&restore, &mut outcomes)).await?;
     let verification = Box::pin(verify(&restore, outcomes, committed)).await?;
-    let took = since(&record.state().started);
+    let took = since(&record.state().origin.started);
     Ok(RestoreReport::finished(
         prepared,
         record.snapshot(),
@@ -279,46 +271,48 @@ async fn begin(
     prepared: Prepared,
     job: &RestoreJob,
     tools: &Tools,
-    journal: &mut Journal,
-) -> Result<(Prepared, State), Failure> {
+    journal: &Journal,
+) -> Result<(Prepared, RestoreState), Failure> {
     let started = rfc3339(OffsetDateTime::now_utc());
     check_consent(&prepared.plan, &job.consent)?;
     Box::pin(privileges::check(&prepared, job, &tools.mongo)).await?;
-    // Another invocation that begins would give it another name.
-    let name = format!("plan-{:08}", journal.epoch());
+    let origin = Origin {
+        archive: prepared.archive.object.location.to_string(),
+        started,
+        temporary: fresh_temporary(),
+    };
     if journal.is_kept() {
-        let head = Head {
+        let head = RestoreHead {
+            request: job.fingerprint(),
+            origin: origin.clone(),
             plan: prepared.plan.clone(),
             target: prepared.target.clone(),
         };
-        journal.keep_as(&name, &head).await?;
+        journal.begin(&head).await?;
     }
-    let archive = prepared.archive.object.location.to_string();
-    let state = State::new(job.fingerprint(), archive, name, started, fresh_temporary());
-    Ok((prepared, state))
+    Ok((prepared, RestoreState::new(origin)))
 }
 
 /// What was decided, and what has come of it so far.
-async fn revive(
-    job: &RestoreJob,
-    tools: &Tools,
-    journal: &mut Journal,
-    mut state: State,
-) -> Result<(Prepared, State), Failure> {
-    let head: Head = journal.kept_as(&state.head).await?;
+async fn revive(job: &RestoreJob, run: &Run, tools: &Tools, journal: &Journal) -> Result<Earlier, Failure> {
+    let Some(left) = journal.open().await? else {
+        return Ok(Earlier::Nothing);
+    };
+    let head: RestoreHead = left.head()?;
+    run.check_request(&head.request, &job.fingerprint())
+        .inspect_err(|_| journal.refuse())?;
+    let state = RestoreState::read(left, head.origin.clone())?;
+    if let Stage::Finished(report) = &*state.stage {
+        return Ok(Earlier::Finished(report.clone()));
+    }
     check_consent(&head.plan, &job.consent).inspect_err(|_| journal.refuse())?;
-    state.invocations += 1;
-    Ok((open_again(job, tools, &state, head).await?, state))
+    let prepared = open_again(job, tools, head).await?;
+    Ok(Earlier::Going(Box::new((prepared, state))))
 }
 
 /// The archive and the plan as they were when the run began.
-pub(super) async fn open_again(
-    job: &RestoreJob,
-    tools: &Tools,
-    state: &State,
-    head: Head,
-) -> Result<Prepared, Failure> {
-    let location: Location = state.archive.parse()?;
+pub(super) async fn open_again(job: &RestoreJob, tools: &Tools, head: RestoreHead) -> Result<Prepared, Failure> {
+    let location: Location = head.origin.archive.parse()?;
     tools.progress.step(format!("opening {location}"));
     let source = Source {
         location: &location,
@@ -334,7 +328,7 @@ pub(super) async fn open_again(
 }
 
 /// Of another version of the archive other documents would follow those that are in.
-fn check_archive(archive: &ArchiveFile, head: &Head) -> Result<(), Failure> {
+fn check_archive(archive: &ArchiveFile, head: &RestoreHead) -> Result<(), Failure> {
     match archive.contents().archive == head.plan.archive {
         true => Ok(()),
         false => Err(Failure::new(
@@ -352,10 +346,10 @@ async fn take_lock(
     prepared: &Prepared,
     (job, run): (&RestoreJob, &Run),
     tools: &Tools,
-    state: &State,
+    state: &RestoreState,
     journal: &Journal,
 ) -> Result<Lock, Failure> {
-    let changed = match &state.stage {
+    let changed = match &*state.stage {
         Stage::Preparing { .. } => {
             // Where nobody goes on, nobody else is to wait for longer than it takes to see that.
             let lease = match journal.is_kept() {

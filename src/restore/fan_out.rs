@@ -13,14 +13,14 @@ use serde::Serialize;
 use super::continued::{Until, open_again, restore_until};
 use super::load::Loader;
 use super::lock::Lock;
-use super::record::{Going, Head, Record, Share, Stage, State, Stretch};
+use super::record::{Going, Record, RestoreHead, RestoreState, Share, Stretch};
 use super::report::RestoreReport;
 use super::request::RestoreJob;
-use super::shares::{LoadState, folder_of_run, load_folder};
+use super::shares::{LOAD, LoadState, folder_of_run, load_folder};
 use super::work::{self, hashing};
-use crate::backup::{RunStatus, Tools};
+use crate::backup::Tools;
 use crate::failure::{Failure, FailureKind};
-use crate::run::{Answer, Journal, Run, peek, peek_kept, remove_run, take_up_kept};
+use crate::run::{Answer, Journal, Left, Run, RunStatus, remove_run, take_up_kept};
 use crate::store::Location;
 
 /// The answer to `begin`.
@@ -70,7 +70,7 @@ pub async fn begin(job: &RestoreJob, run: &Run, workers: u32, tools: &Tools) -> 
         Answer::Unfinished(unfinished) if unfinished.status == RunStatus::Loading => {}
         _ => return Ok(Begun::Answer(answer)),
     }
-    let state = divided(job, run, &folder_of_run(job, run)?, tools).await?;
+    let (_, state) = divided(job, run, &folder_of_run(job, run)?, tools).await?;
     let loads: Vec<u32> = (0..).take(state.loads().len()).collect();
     Ok(Begun::Loads(LoadsReport {
         status: RunStatus::Loading,
@@ -91,10 +91,10 @@ pub async fn begin(job: &RestoreJob, run: &Run, workers: u32, tools: &Tools) -> 
 /// As [`restore_run`](super::restore_run), and where there is no such share.
 pub async fn load(job: &RestoreJob, run: &Run, number: u32, tools: &Tools) -> Result<LoadReport, Failure> {
     let folder = folder_of_run(job, run)?;
-    let state = divided(job, run, &folder, tools).await?;
+    let (head, state) = divided(job, run, &folder, tools).await?;
     let shares = state.loads();
     let share = usize::try_from(number).ok().and_then(|index| shares.get(index));
-    let share = share.ok_or_else(|| {
+    let share = share.cloned().ok_or_else(|| {
         let last = shares.len().saturating_sub(1);
         Failure::invalid(format!("there is no load {number}: they are 0 to {last}"))
     })?;
@@ -104,25 +104,15 @@ pub async fn load(job: &RestoreJob, run: &Run, number: u32, tools: &Tools) -> Re
         documents,
     };
     // The others wait for what it says.
-    let (folder, what) = (load_folder(&folder, number), format!("load {number}"));
-    let Some(journal) = take_up_kept(&tools.store, folder, &what).await? else {
+    let Some(journal) = take_up_kept(&tools.store, load_folder(&folder, number)).await? else {
         return Ok(report(RunStatus::Running, 0));
     };
-    let recorded = journal.read::<LoadState>().await;
-    let loaded = match recorded {
-        Ok(recorded) => {
-            let before = recorded.map(|recorded| recorded.state);
-            Box::pin(load_share(job, run, tools, (&state, share), &journal, before)).await
-        }
-        Err(failure) => Err(failure),
-    };
+    let loaded = Box::pin(load_share(job, run, tools, (head, state, &share), &journal)).await;
     journal.pause().await;
     let loaded = loaded?;
-    let whole = loaded.done.len() == share.len();
-    let status = if whole {
-        RunStatus::Complete
-    } else {
-        RunStatus::Continue
+    let status = match loaded.done.len() == share.len() {
+        true => RunStatus::Complete,
+        false => RunStatus::Continue,
     };
     Ok(report(status, loaded.documents()))
 }
@@ -131,24 +121,19 @@ async fn load_share(
     job: &RestoreJob,
     run: &Run,
     tools: &Tools,
-    (state, share): (&State, &Share),
+    (head, state, share): (RestoreHead, RestoreState, &Share),
     journal: &Journal,
-    before: Option<LoadState>,
 ) -> Result<LoadState, Failure> {
-    // One that died may have put documents in that no state speaks of.
-    let again = before.as_ref().is_some_and(|before| !before.clean);
-    let mut done = before.unwrap_or_default();
+    let mut done = LoadState::read(journal.open().await?)?;
     if done.done.len() == share.len() {
         return Ok(done);
     }
-    let head: Head = peek_kept(&tools.store, &folder_of_run(job, run)?, &state.head).await?;
-    let prepared = open_again(job, tools, state, head).await?;
+    let prepared = open_again(job, tools, head).await?;
     let lock = Lock::go_on(job, run, &tools.mongo).await?;
-    done.clean = false;
-    let mut ended = journal.write(&done, &[]).await;
     // Only what it has come to is written: see `LoadState`.
-    let record = Record::of_worker(journal, tools.deadline, state.clone(), again);
-    let restore = work::Run::new(&prepared, job, tools, &lock, &record);
+    let record = Record::new(journal, tools.deadline, state);
+    let restore = work::Restoring::new(&prepared, job, tools, &lock, &record);
+    let mut ended = Ok(());
     for (index, stretch) in share.iter().enumerate() {
         if ended.is_err() || done.done.contains_key(&index) {
             continue;
@@ -171,17 +156,20 @@ async fn load_share(
     }
     // Whoever comes next goes on with the same lock.
     lock.leave().await;
-    done.clean = ended.is_ok();
-    match &ended {
-        Err(failure) if failure.kind == FailureKind::RunTakenOver => {}
-        _ => journal.write(&done, &[]).await?,
+    match ended {
+        Err(failure) if failure.kind == FailureKind::RunTakenOver => Err(failure),
+        ended => {
+            journal.write(LOAD, &done, &[]).await?;
+            ended?;
+            journal.rest().await?;
+            Ok(done)
+        }
     }
-    ended.map(|()| done)
 }
 
 /// Loads a stretch, or goes on with it; says how far that went, and whether that is the end of it.
 async fn load_stretch(
-    restore: &work::Run<'_>,
+    restore: &work::Restoring<'_>,
     stretch: Stretch,
     going: Option<Going>,
 ) -> Result<(Going, bool), Failure> {
@@ -218,7 +206,7 @@ pub async fn finish(job: &RestoreJob, run: &Run, tools: &Tools) -> Result<Answer
     let answer = restore_until(job, run, tools, Until::Finished).await;
     let folder = folder_of_run(job, run)?;
     // Where the run is at its end, whatever that was, its state has gone.
-    let left = peek::<State>(&tools.store, &folder).await;
+    let left = Left::find(&tools.store, &folder).await;
     if left.is_ok_and(|left| left.is_none()) {
         for number in 0.. {
             let folder = load_folder(&folder, number);
@@ -236,18 +224,24 @@ pub async fn finish(job: &RestoreJob, run: &Run, tools: &Tools) -> Result<Answer
     answer
 }
 
-async fn divided(job: &RestoreJob, run: &Run, folder: &Location, tools: &Tools) -> Result<State, Failure> {
+async fn divided(
+    job: &RestoreJob,
+    run: &Run,
+    folder: &Location,
+    tools: &Tools,
+) -> Result<(RestoreHead, RestoreState), Failure> {
     let not_begun = || {
         Failure::invalid(format!(
             "the restore run {:?} is not divided, or has gone on since: call the action \"begin\" first",
             run.id
         ))
     };
-    let recorded = peek::<State>(&tools.store, folder).await?;
-    let state = recorded.ok_or_else(not_begun)?.state;
-    run.check_request(&state.request, &job.fingerprint())?;
-    match state.stage {
-        Stage::Loading { .. } if !state.loads().is_empty() => Ok(state),
-        _ => Err(not_begun()),
+    let left = Left::find(&tools.store, folder).await?.ok_or_else(not_begun)?;
+    let head: RestoreHead = left.head()?;
+    run.check_request(&head.request, &job.fingerprint())?;
+    let state = RestoreState::read(&left, head.origin.clone())?;
+    match state.loads().is_empty() {
+        false => Ok((head, state)),
+        true => Err(not_begun()),
     }
 }

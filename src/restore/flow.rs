@@ -8,19 +8,19 @@ use tracing::Instrument as _;
 use super::counted::{Counted, Loaded};
 use super::ids::KeptIds;
 use super::insert::{Goal, cost, put};
-use super::kept::Keeper;
 use super::record::Going;
 use super::stride::Stride;
-use crate::failure::{Failure, FailureKind};
-use crate::mongo::MongoError;
+use crate::failure::Failure;
+use crate::mongo::{MongoError, next_ended};
 use crate::open::Chunk;
+use crate::open::Keeper;
 use crate::plan::Planned;
 
-/// What came of a piece.
-type Done = Result<Result<Counted, MongoError>, tokio::task::JoinError>;
+/// What is said of a worker that panicked.
+const PUTTING: &str = "putting documents in";
 
 /// Documents on their way into one collection.
-pub(super) struct Flow<'a> {
+pub(super) struct LoadFlow<'a> {
     pub(super) row: &'a Planned,
     pub(super) goal: Arc<Goal>,
     pub(super) keeper: Keeper<'a>,
@@ -31,7 +31,7 @@ pub(super) struct Flow<'a> {
     pub(super) working: JoinSet<Result<Counted, MongoError>>,
 }
 
-impl Flow<'_> {
+impl LoadFlow<'_> {
     /// A chunk as the server will keep it.
     pub(super) fn keep(&mut self, chunk: Chunk) -> Chunk {
         self.loaded.read.merge(&chunk.digest);
@@ -44,7 +44,7 @@ impl Flow<'_> {
     /// Sends a piece off as soon as there is room for it.
     pub(super) async fn send(&mut self, piece: Chunk) -> Result<(), Failure> {
         if self.working.len() >= self.goal.workers
-            && let Some(done) = self.working.join_next().await
+            && let Some(done) = next_ended(&mut self.working, PUTTING).await
         {
             self.count(done)?;
         }
@@ -59,9 +59,8 @@ impl Flow<'_> {
         Ok(())
     }
 
-    fn count(&mut self, done: Done) -> Result<(), Failure> {
-        let counted =
-            done.map_err(|error| Failure::new(FailureKind::Database, format!("a load worker ended: {error}")))??;
+    fn count(&mut self, done: Result<Counted, MongoError>) -> Result<(), Failure> {
+        let counted = done?;
         self.stride.learn(counted.documents, counted.took);
         self.loaded.count(&self.row.name, counted);
         Ok(())
@@ -70,7 +69,7 @@ impl Flow<'_> {
     /// Waits until the server has answered for everything that was sent.
     pub(super) async fn settle(&mut self) -> Result<(), Failure> {
         let mut settled = Ok(());
-        while let Some(done) = self.working.join_next().await {
+        while let Some(done) = next_ended(&mut self.working, PUTTING).await {
             settled = settled.and(self.count(done));
         }
         settled

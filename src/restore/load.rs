@@ -7,19 +7,19 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::counted::Loaded;
-use super::flow::Flow;
+use super::flow::LoadFlow;
 use super::ids::KeptIds;
 use super::insert::Goal;
-use super::kept::Keeper;
-use super::readback::{ReadBack, ReadSoFar, is_read_at_one_go, read_at_one_go, read_back_ids, read_back_until};
 use super::record::Going;
 use super::sample::Sample;
 use super::stride::Stride;
-use super::work::{Run, hashing};
+use super::work::{Restoring, hashing};
 use crate::digest::Digest;
 use crate::failure::Failure;
 use crate::mongo::{IdList, Order, Validation};
+use crate::mongo::{ReadBack, ReadSoFar, is_read_at_one_go, read_at_one_go, read_back_ids, read_back_until};
 use crate::open::CollectionStream;
+use crate::open::{Keeper, not_what_was_promised};
 use crate::plan::{Action, Method, Planned, Validators};
 use crate::run::{AT_LEAST_EVERY, Pool, SAVED_EVERY};
 
@@ -41,7 +41,7 @@ pub(super) enum Load {
 
 /// Loads one collection.
 pub(super) struct Loader<'a> {
-    run: &'a Run<'a>,
+    run: &'a Restoring<'a>,
     row: &'a Planned,
     goal: Arc<Goal>,
     /// The `_id`s of all documents that were merged, where they were kept.
@@ -49,14 +49,14 @@ pub(super) struct Loader<'a> {
 }
 
 /// Whether documents can be sent twice and are there once, in no other order.
-pub(super) fn is_repeatable(run: &Run, row: &Planned) -> bool {
+pub(super) fn is_repeatable(run: &Restoring, row: &Planned) -> bool {
     let timeseries = row.kind == crate::catalog::Kind::Timeseries;
     let capped = run.options_in_force(row).get_bool("capped") == Some(true);
     !timeseries && (!capped || row.action == Action::Merge)
 }
 
 impl<'a> Loader<'a> {
-    pub(super) fn new(run: &'a Run<'a>, row: &'a Planned, name: &str) -> Self {
+    pub(super) fn new(run: &'a Restoring<'a>, row: &'a Planned, name: &str) -> Self {
         let timeseries = row.kind == crate::catalog::Kind::Timeseries;
         let capped = run.options_in_force(row).get_bool("capped") == Some(true);
         let repeatable = is_repeatable(run, row);
@@ -91,7 +91,7 @@ impl<'a> Loader<'a> {
                 },
                 repeatable: !timeseries,
                 batch_size: usize::try_from(run.job.batch_size).unwrap_or(usize::MAX),
-                again: repeatable && run.record.crashed,
+                again: repeatable && run.record.journal.has_died(),
             }),
         }
     }
@@ -131,7 +131,7 @@ impl<'a> Loader<'a> {
         place: Option<usize>,
         mut stream: CollectionStream,
         begun_at: u64,
-        (flow, sample): (&mut Flow<'_>, &mut Sample),
+        (flow, sample): (&mut LoadFlow<'_>, &mut Sample),
     ) -> Result<bool, Failure> {
         let mut left_out = begun_at.saturating_sub(stream.passed);
         let mut saved_at = Instant::now();
@@ -193,8 +193,8 @@ impl<'a> Loader<'a> {
     }
 
     /// For documents behind so many, of which so much is known.
-    fn flow(&self, passed: u64, loaded: Loaded) -> Flow<'a> {
-        Flow {
+    fn flow(&self, passed: u64, loaded: Loaded) -> LoadFlow<'a> {
+        LoadFlow {
             row: self.row,
             goal: Arc::clone(&self.goal),
             keeper: self.keeper().behind(passed, loaded.ids_given),
@@ -353,16 +353,4 @@ impl<'a> Loader<'a> {
         }
         Ok(ReadBack::Whole(sum))
     }
-}
-
-/// The archive gave something else than its manifest, or the survey of it, says.
-pub(crate) fn not_what_was_promised(read: &Digest, expected: &Digest) -> Failure {
-    Failure::new(
-        crate::failure::FailureKind::ArchiveDamaged,
-        format!(
-            "the archive gave {} documents with the digest {read}, its manifest says {} with {expected}",
-            read.documents(),
-            expected.documents(),
-        ),
-    )
 }

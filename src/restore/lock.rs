@@ -44,7 +44,7 @@ const MAJORITY_LIMIT_MS: i32 = 10_000;
 /// The lock of a database, held until [`Lock::release`].
 #[derive(Debug)]
 pub(super) struct Lock {
-    held: Held,
+    held: LockText,
     lost: Arc<AtomicBool>,
     heartbeat: JoinHandle<()>,
     /// Ends the heartbeat, also where a restore ends by a panic: the lease then runs out.
@@ -53,7 +53,7 @@ pub(super) struct Lock {
 
 /// What its holder knows of a lock.
 #[derive(Clone, Debug)]
-struct Held {
+struct LockText {
     mongo: Mongo,
     database: String,
     owner: String,
@@ -71,7 +71,7 @@ impl Lock {
         lease: Duration,
         mongo: &Mongo,
     ) -> Result<Self, Failure> {
-        let held = Held::of(job, run, lease, mongo);
+        let held = LockText::of(job, run, lease, mongo);
         let archive = prepared.archive.object.location.to_string();
         let holder = held.take(&who(), &archive).await?;
         if holder.get_str("owner").ok() != Some(held.owner.as_str()) {
@@ -85,14 +85,14 @@ impl Lock {
     /// # Errors
     /// [`FailureKind::RestoreRunning`] where it is another's, or gone; or what the server answered.
     pub(super) async fn go_on(job: &RestoreJob, run: &Run, mongo: &Mongo) -> Result<Self, Failure> {
-        let held = Held::of(job, run, job.run_lease, mongo);
+        let held = LockText::of(job, run, job.run_lease, mongo);
         match held.renew().await? {
             true => Ok(Self::held(held)),
             false => Err(lost(&held.database)),
         }
     }
 
-    fn held(held: Held) -> Self {
+    fn held(held: LockText) -> Self {
         let lost = Arc::new(AtomicBool::new(false));
         let token = CancellationToken::new();
         Self {
@@ -154,7 +154,7 @@ impl Lock {
     }
 }
 
-impl Held {
+impl LockText {
     fn of(job: &RestoreJob, run: &Run, lease: Duration, mongo: &Mongo) -> Self {
         Self {
             mongo: mongo.clone(),
@@ -251,7 +251,7 @@ impl Held {
 }
 
 /// Renews the lock until it is told to stop, or finds that the lock is somebody else's. A renewal that fails is made up for by the next.
-async fn beat(held: Held, stop: CancellationToken, lost: Arc<AtomicBool>) {
+async fn beat(held: LockText, stop: CancellationToken, lost: Arc<AtomicBool>) {
     loop {
         tokio::select! {
             () = stop.cancelled() => return,

@@ -1,8 +1,9 @@
 //! What comes before a restore: archive, target and plan, and the consent to it.
 
-use super::request::{Consent, RestoreJob, find_archive};
+use super::request::{Consent, RestoreJob};
 use crate::backup::Tools;
 use crate::catalog::Catalog;
+use crate::choice::find_archive;
 use crate::failure::{Failure, FailureKind};
 use crate::open::{ArchiveFile, Source, open};
 use crate::plan::{Part, RestorePlan, plan};

@@ -10,7 +10,7 @@ use futures_util::{StreamExt as _, stream};
 
 use super::outcome::{Outcome, Outcomes};
 use super::verification::{Expiry, is_as_planned};
-use super::work::Run;
+use super::work::Restoring;
 use crate::catalog::Kind;
 use crate::failure::{Failure, FailureKind};
 use crate::mongo::MongoError;
@@ -20,7 +20,7 @@ use crate::plan::{Action, Method, Planned};
 const AT_ONCE: usize = 32;
 
 /// Whether everything that was restored so far is equal to the archive. An outcome that is not what was proven gets the error.
-pub(super) async fn prove(run: &Run<'_>, outcomes: &mut Outcomes) -> bool {
+pub(super) async fn prove(run: &Restoring<'_>, outcomes: &mut Outcomes) -> bool {
     let now = match settled(run).await {
         Ok(now) => now,
         Err(failure) => {
@@ -61,7 +61,7 @@ pub(super) async fn prove(run: &Run<'_>, outcomes: &mut Outcomes) -> bool {
 type Uuids = std::collections::BTreeMap<String, Option<String>>;
 
 /// What the names stand for, when a majority has what was done.
-async fn settled(run: &Run<'_>) -> Result<Uuids, Failure> {
+async fn settled(run: &Restoring<'_>) -> Result<Uuids, Failure> {
     run.lock.confirm().await?;
     Ok(run.mongo().uuids(run.database()).await?)
 }
@@ -72,7 +72,7 @@ fn is_placed(outcome: &Outcome) -> bool {
 }
 
 /// Whether the plan has anything that waits for the proof.
-fn depends_on_it(run: &Run<'_>) -> bool {
+fn depends_on_it(run: &Restoring<'_>) -> bool {
     run.rows().any(|(_, row)| {
         row.action == Action::Drop
             || row.method == Method::AsideAfterDrop && row.action.restores()
@@ -80,7 +80,7 @@ fn depends_on_it(run: &Run<'_>) -> bool {
     })
 }
 
-async fn is_proven(run: &Run<'_>, row: &Planned, outcome: &Outcome, now: &Uuids) -> Result<(), Failure> {
+async fn is_proven(run: &Restoring<'_>, row: &Planned, outcome: &Outcome, now: &Uuids) -> Result<(), Failure> {
     let expected = match row.action {
         Action::Merge => run.prepared.target.get(&row.name).and_then(|there| there.uuid.clone()),
         _ => outcome.uuid.clone(),
@@ -110,7 +110,7 @@ async fn is_proven(run: &Run<'_>, row: &Planned, outcome: &Outcome, now: &Uuids)
 }
 
 /// A server's quick answer can be wrong after a crash, and on a cluster that moves documents.
-async fn count(run: &Run<'_>, row: &Planned, proven: u64) -> Result<u64, MongoError> {
+async fn count(run: &Restoring<'_>, row: &Planned, proven: u64) -> Result<u64, MongoError> {
     match run.mongo().quick_count(run.database(), &row.name).await? {
         counted if counted == proven => Ok(counted),
         _ => run.mongo().exact_count(run.database(), &row.name).await,

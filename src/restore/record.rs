@@ -19,51 +19,60 @@ use serde::{Deserialize, Serialize};
 
 use super::counted::Loaded;
 use super::outcome::Outcome;
-use super::readback::ReadSoFar;
 use super::report::{RestoreReport, SnapshotReport};
 use crate::backup::BackupReport;
 use crate::catalog::Catalog;
 use crate::digest::Digest;
 use crate::failure::{Failure, FailureKind};
 use crate::mongo::MongoError;
+use crate::mongo::ReadSoFar;
 use crate::plan::RestorePlan;
-use crate::run::{Deadline, Journal};
-use crate::verify::Checked;
+use crate::run::{Deadline, Journal, Left, Tracked, unusable_because};
 
-/// What is decided before the first change and holds in every invocation. It can be large, and is kept once, beside the state.
+/// The names of what is written: how far the run has come, the collections, and what workers load.
+const STAGE: &str = "stage";
+const ROWS: &str = "rows";
+const SHARES: &str = "shares";
+
+/// What is decided before the first change and holds in every invocation.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Head {
+pub(super) struct RestoreHead {
+    /// What was asked for.
+    pub(super) request: String,
+    pub(super) origin: Origin,
     pub(super) plan: RestorePlan,
     /// The target as it was when it was planned.
     pub(super) target: Catalog,
 }
 
-/// The state itself.
+/// The part of it that is small.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct State {
-    /// What was asked for.
-    pub(super) request: String,
-    /// Where the archive is, and what the head is called.
+pub(super) struct Origin {
+    /// Where the archive is.
     pub(super) archive: String,
-    pub(super) head: String,
-    /// When the first invocation began, and how many there were.
+    /// When the first invocation began.
     pub(super) started: String,
-    pub(super) invocations: u32,
     /// What temporary collections are called, apart from a number.
     pub(super) temporary: String,
-    /// Whether nothing was done after it was written.
-    pub(super) clean: bool,
-    pub(super) stage: Stage,
-    /// What was read of that which will be changed in place.
-    checks: BTreeMap<usize, Check>,
-    /// Each collection that was begun, by its place in the plan.
-    rows: BTreeMap<usize, Row>,
+}
+
+/// What a run has come to.
+#[derive(Clone, Debug)]
+pub(super) struct RestoreState {
+    pub(super) origin: Origin,
+    pub(super) stage: Tracked<Stage>,
+    rows: Tracked<CollectionStates>,
     /// What workers are to load, where that was divided.
-    #[serde(default)]
-    loads: Vec<Share>,
-    /// Whether what they counted is in the rows.
-    #[serde(default)]
-    gathered: bool,
+    shares: Tracked<Vec<Share>>,
+}
+
+/// The collections of the plan, by their places in it.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct CollectionStates {
+    /// What was read of those that will be changed in place.
+    checks: BTreeMap<usize, Check>,
+    /// What was begun.
+    begun: BTreeMap<usize, CollectionState>,
 }
 
 /// A run of segments of one collection.
@@ -88,10 +97,14 @@ pub(super) enum Stage {
         /// Whether the target takes all definitions.
         rehearsed: bool,
         /// The way back, while it is being checked.
-        written: Option<Box<Written>>,
+        written: Option<Box<BackupReport>>,
     },
     /// Documents go in beside.
-    Loading { snapshot: Option<Box<SnapshotReport>> },
+    Loading {
+        snapshot: Option<Box<SnapshotReport>>,
+        /// Whether what workers have loaded is in the rows.
+        gathered: bool,
+    },
     /// The target is being changed.
     Committing {
         snapshot: Option<Box<SnapshotReport>>,
@@ -100,13 +113,6 @@ pub(super) enum Stage {
     },
     /// It is at its end.
     Finished(Box<RestoreReport>),
-}
-
-/// A way back that is there, and was checked so far.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Written {
-    pub(super) report: BackupReport,
-    pub(super) checked: Option<Checked>,
 }
 
 /// A collection that was read through.
@@ -120,7 +126,7 @@ pub(super) struct Check {
 /// A collection that was begun.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Row {
+enum CollectionState {
     Going(Box<Going>),
     Done(Box<Outcome>),
 }
@@ -144,79 +150,73 @@ pub(super) struct Going {
 /// The state, while an invocation works on it.
 #[derive(Debug)]
 pub(super) struct Record<'a> {
-    journal: &'a Journal,
+    pub(super) journal: &'a Journal,
     deadline: Deadline,
-    state: Mutex<State>,
+    state: Mutex<RestoreState>,
     writing: tokio::sync::Mutex<()>,
     /// Whether this invocation has come any further. One that has not must not pause, or the run would never end.
     moved: AtomicBool,
-    /// Whether an earlier invocation has left this state.
-    pub(super) resumed: bool,
-    /// Whether that one died, and may have done more than the state says.
-    pub(super) crashed: bool,
 }
 
-impl State {
+impl RestoreState {
     /// That of a run that begins.
-    pub(super) fn new(request: String, archive: String, head: String, started: String, temporary: String) -> Self {
+    pub(super) fn new(origin: Origin) -> Self {
+        let stage = Stage::Preparing {
+            rehearsed: false,
+            written: None,
+        };
         Self {
-            request,
-            archive,
-            head,
-            started,
-            invocations: 1,
-            temporary,
-            clean: false,
-            stage: Stage::Preparing {
-                rehearsed: false,
-                written: None,
-            },
-            checks: BTreeMap::new(),
-            rows: BTreeMap::new(),
-            loads: Vec::new(),
-            gathered: false,
+            origin,
+            stage: Tracked::new(STAGE, stage),
+            rows: Tracked::as_read(ROWS, CollectionStates::default()),
+            shares: Tracked::as_read(SHARES, Vec::new()),
         }
+    }
+
+    /// That of a run that is gone on with.
+    pub(super) fn read(left: &Left, origin: Origin) -> Result<Self, Failure> {
+        let stage = left.place(STAGE)?;
+        let stage = stage.ok_or_else(|| unusable_because("it does not say how far it has come"))?;
+        Ok(Self {
+            origin,
+            stage: Tracked::as_read(STAGE, stage),
+            rows: Tracked::as_read(ROWS, left.place(ROWS)?.unwrap_or_default()),
+            shares: Tracked::as_read(SHARES, left.place(SHARES)?.unwrap_or_default()),
+        })
     }
 
     /// What workers have to load; nothing where they are done.
     pub(super) fn loads(&self) -> &[Share] {
-        match self.gathered {
-            true => &[],
-            false => &self.loads,
+        match *self.stage {
+            Stage::Loading { gathered: false, .. } => &self.shares,
+            _ => &[],
         }
     }
 
     /// How many documents of the archive are in the database.
     fn documents(&self) -> u64 {
-        let of_row = |row: &Row| match row {
-            Row::Going(going) => going.passed,
-            Row::Done(outcome) => outcome.loaded.archive.documents(),
+        let of_row = |row: &CollectionState| match row {
+            CollectionState::Going(going) => going.passed,
+            CollectionState::Done(outcome) => outcome.loaded.archive.documents(),
         };
-        self.rows.values().map(of_row).sum()
+        self.rows.begun.values().map(of_row).sum()
     }
 }
 
 impl<'a> Record<'a> {
-    /// For an invocation that goes on with what `state` says, or begins with it.
-    pub(super) fn new(journal: &'a Journal, deadline: Deadline, state: State, resumed: bool) -> Self {
+    /// For an invocation that goes on with what `state` says, or begins with it. A worker, who goes on with a share under the state of the whole, writes none of it.
+    pub(super) fn new(journal: &'a Journal, deadline: Deadline, state: RestoreState) -> Self {
         Self {
             journal,
             deadline,
             writing: tokio::sync::Mutex::default(),
             moved: AtomicBool::new(false),
-            resumed,
-            crashed: resumed && !state.clean,
-            state: Mutex::new(State { clean: false, ..state }),
+            state: Mutex::new(state),
         }
     }
 
-    /// For a worker, who goes on with a share under the state of the whole, and writes none of it; `again` where one before it has died.
-    pub(super) fn of_worker(journal: &'a Journal, deadline: Deadline, state: State, again: bool) -> Self {
-        Self::new(journal, deadline, State { clean: !again, ..state }, again)
-    }
-
     /// The state as it is. Never held over a wait.
-    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+    pub(super) fn state(&self) -> MutexGuard<'_, RestoreState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -241,36 +241,42 @@ impl<'a> Record<'a> {
     }
 
     pub(super) fn check_of(&self, place: usize) -> Check {
-        self.state().checks.get(&place).copied().unwrap_or_default()
+        self.state().rows.checks.get(&place).copied().unwrap_or_default()
     }
 
     pub(super) fn put_check(&self, place: usize, check: Check) {
-        self.state().checks.insert(place, check);
+        self.state().rows.checks.insert(place, check);
         self.has_moved();
     }
 
     /// What was begun of a collection and is not done.
     pub(super) fn going(&self, place: usize) -> Option<Going> {
-        match self.state().rows.get(&place)? {
-            Row::Going(going) => Some((**going).clone()),
-            Row::Done(_) => None,
+        match self.state().rows.begun.get(&place)? {
+            CollectionState::Going(going) => Some((**going).clone()),
+            CollectionState::Done(_) => None,
         }
     }
 
     pub(super) fn put_going(&self, place: usize, going: Going) {
-        self.state().rows.insert(place, Row::Going(Box::new(going)));
+        self.state()
+            .rows
+            .begun
+            .insert(place, CollectionState::Going(Box::new(going)));
     }
 
     /// What came of a collection that is done.
     pub(super) fn outcome(&self, place: usize) -> Option<Outcome> {
-        match self.state().rows.get(&place)? {
-            Row::Going(_) => None,
-            Row::Done(outcome) => Some((**outcome).clone()),
+        match self.state().rows.begun.get(&place)? {
+            CollectionState::Going(_) => None,
+            CollectionState::Done(outcome) => Some((**outcome).clone()),
         }
     }
 
     pub(super) fn put_outcome(&self, place: usize, outcome: Outcome) {
-        self.state().rows.insert(place, Row::Done(Box::new(outcome)));
+        self.state()
+            .rows
+            .begun
+            .insert(place, CollectionState::Done(Box::new(outcome)));
         self.has_moved();
     }
 
@@ -281,7 +287,7 @@ impl<'a> Record<'a> {
 
     /// How far the commit of an earlier invocation came: the UUIDs of what was to be renamed.
     pub(super) fn committing(&self) -> Option<BTreeMap<usize, String>> {
-        match &self.state().stage {
+        match &*self.state().stage {
             Stage::Committing { uuids, .. } => Some(uuids.clone()),
             _ => None,
         }
@@ -289,12 +295,12 @@ impl<'a> Record<'a> {
 
     /// Whether nothing has been loaded.
     pub(super) fn is_preparing(&self) -> bool {
-        matches!(self.state().stage, Stage::Preparing { .. })
+        matches!(*self.state().stage, Stage::Preparing { .. })
     }
 
     /// Whether documents go in beside.
     pub(super) fn is_loading(&self) -> bool {
-        matches!(self.state().stage, Stage::Loading { .. })
+        matches!(*self.state().stage, Stage::Loading { .. })
     }
 
     /// What workers have to load; nothing where they are done.
@@ -303,20 +309,22 @@ impl<'a> Record<'a> {
     }
 
     pub(super) fn put_loads(&self, loads: Vec<Share>) {
-        self.state().loads = loads;
+        *self.state().shares = loads;
         self.has_moved();
     }
 
     pub(super) fn put_gathered(&self) {
-        self.state().gathered = true;
+        if let Stage::Loading { gathered, .. } = &mut *self.state().stage {
+            *gathered = true;
+        }
     }
 
     pub(super) fn is_rehearsed(&self) -> bool {
-        matches!(self.state().stage, Stage::Preparing { rehearsed: true, .. })
+        matches!(*self.state().stage, Stage::Preparing { rehearsed: true, .. })
     }
 
     pub(super) fn put_rehearsed(&self) {
-        if let Stage::Preparing { rehearsed, .. } = &mut self.state().stage {
+        if let Stage::Preparing { rehearsed, .. } = &mut *self.state().stage {
             *rehearsed = true;
         }
         self.has_moved();
@@ -324,22 +332,22 @@ impl<'a> Record<'a> {
 
     /// The way back, when it was checked.
     pub(super) fn snapshot(&self) -> Option<SnapshotReport> {
-        match &self.state().stage {
-            Stage::Loading { snapshot } | Stage::Committing { snapshot, .. } => snapshot.as_deref().cloned(),
+        match &*self.state().stage {
+            Stage::Loading { snapshot, .. } | Stage::Committing { snapshot, .. } => snapshot.as_deref().cloned(),
             _ => None,
         }
     }
 
     /// The way back, where it is there and not yet checked.
-    pub(super) fn written(&self) -> Option<Written> {
-        match &self.state().stage {
+    pub(super) fn written(&self) -> Option<BackupReport> {
+        match &*self.state().stage {
             Stage::Preparing { written, .. } => written.as_deref().cloned(),
             _ => None,
         }
     }
 
-    pub(super) fn put_written(&self, is_there: Written) {
-        if let Stage::Preparing { written, .. } = &mut self.state().stage {
+    pub(super) fn put_written(&self, is_there: BackupReport) {
+        if let Stage::Preparing { written, .. } = &mut *self.state().stage {
             *written = Some(Box::new(is_there));
         }
         self.has_moved();
@@ -349,11 +357,11 @@ impl<'a> Record<'a> {
     pub(super) async fn begin_commit(&self, uuids: BTreeMap<usize, String>) -> Result<(), Failure> {
         {
             let mut state = self.state();
-            let snapshot = match &mut state.stage {
-                Stage::Loading { snapshot } => snapshot.take(),
+            let snapshot = match &mut *state.stage {
+                Stage::Loading { snapshot, .. } => snapshot.take(),
                 _ => None,
             };
-            state.stage = Stage::Committing { snapshot, uuids };
+            *state.stage = Stage::Committing { snapshot, uuids };
         }
         self.save().await?;
         self.journal.confirm().await
@@ -364,12 +372,24 @@ impl<'a> Record<'a> {
     /// # Errors
     /// [`FailureKind::RunTakenOver`] where the run is no longer ours, or what the store answered.
     pub(super) async fn save(&self) -> Result<(), Failure> {
-        if !self.is_kept() {
-            return Ok(());
-        }
         let _one_at_a_time = self.writing.lock().await;
-        let state = self.state().clone();
-        self.journal.write(&state, &[]).await
+        // The stage comes last: it says that what is behind it was written.
+        let changed = {
+            let RestoreState {
+                stage, rows, shares, ..
+            } = &mut *self.state();
+            [rows.take_changed(), shares.take_changed(), stage.take_changed()]
+        };
+        for (step, place) in changed.into_iter().flatten() {
+            if let Err(failure) = self.journal.write(step, &place, &[]).await {
+                let mut state = self.state();
+                state.rows.is_not_written();
+                state.shares.is_not_written();
+                state.stage.is_not_written();
+                return Err(failure);
+            }
+        }
+        Ok(())
     }
 
     /// The same, where nothing depends on it: what cannot be written now is in the next one.
@@ -388,8 +408,8 @@ impl<'a> Record<'a> {
 
     /// Writes the state when nothing more will be done in this invocation.
     pub(super) async fn save_at_the_end(&self) -> Result<(), Failure> {
-        self.state().clean = true;
-        self.save().await
+        self.save().await?;
+        self.journal.rest().await
     }
 
     /// Whether the run is still ours, as far as it is known here.

@@ -43,7 +43,7 @@ pub(super) async fn rehearse(prepared: &Prepared, job: &RestoreJob, tools: &Tool
         .progress
         .step("rehearsing options, indexes and views on the target");
     let nanos = time::OffsetDateTime::now_utc().unix_timestamp_nanos();
-    let stage = Stage {
+    let stage = RehearsalStage {
         tools,
         database: &job.policy.database,
         temporary: format!("{TEMPORARY_PREFIX}{:x}.{nanos:x}.rehearsal", std::process::id()),
@@ -83,7 +83,7 @@ pub(super) async fn rehearse(prepared: &Prepared, job: &RestoreJob, tools: &Tool
 
 /// What one temporary collection stands for.
 #[derive(Debug)]
-struct Part<'a> {
+struct RehearsalPart<'a> {
     kind: Kind,
     action: Action,
     /// What it is created with.
@@ -97,14 +97,14 @@ struct Part<'a> {
 }
 
 /// What is to be rehearsed, each definition once.
-fn parts(prepared: &Prepared) -> Vec<Part<'_>> {
-    let mut parts: BTreeMap<Vec<u8>, Part<'_>> = BTreeMap::new();
+fn parts(prepared: &Prepared) -> Vec<RehearsalPart<'_>> {
+    let mut parts: BTreeMap<Vec<u8>, RehearsalPart<'_>> = BTreeMap::new();
     for row in prepared.plan.restored().filter(|row| row.kind != Kind::View) {
         let there = match row.action {
             Action::Merge => prepared.target.get(&row.name),
             _ => None,
         };
-        let part = Part {
+        let part = RehearsalPart {
             kind: row.kind,
             action: row.action,
             options: there.map_or_else(|| row.options.clone(), |there| telling(&there.options)),
@@ -140,7 +140,7 @@ fn is_new_view(row: &Planned, prepared: &Prepared) -> bool {
     row.kind == Kind::View && !is_there(row)
 }
 
-impl Part<'_> {
+impl RehearsalPart<'_> {
     /// Equal for those that need only one rehearsal.
     fn key(&self) -> Vec<u8> {
         let mut key = vec![self.kind as u8, self.action as u8];
@@ -164,15 +164,15 @@ impl Part<'_> {
 
 /// Where is rehearsed.
 #[derive(Debug)]
-struct Stage<'a> {
+struct RehearsalStage<'a> {
     tools: &'a Tools,
     database: &'a str,
     /// What the temporary collections are called, apart from a number.
     temporary: String,
 }
 
-impl Stage<'_> {
-    async fn part(&self, number: usize, part: &Part<'_>) -> Result<Vec<Conflict>, Failure> {
+impl RehearsalStage<'_> {
+    async fn part(&self, number: usize, part: &RehearsalPart<'_>) -> Result<Vec<Conflict>, Failure> {
         if self.tools.cancel.is_cancelled() {
             return Err(cancelled());
         }
@@ -182,7 +182,7 @@ impl Stage<'_> {
         tried
     }
 
-    async fn try_part(&self, name: &str, part: &Part<'_>) -> Result<Vec<Conflict>, Failure> {
+    async fn try_part(&self, name: &str, part: &RehearsalPart<'_>) -> Result<Vec<Conflict>, Failure> {
         let (mongo, database) = (&self.tools.mongo, self.database);
         if let Err(error) = create(mongo, database, name, &part.options).await {
             // The options of a merge are those that are there: that they cannot be had a second time is no reason not to merge.
@@ -280,7 +280,7 @@ impl Stage<'_> {
 
 const OPTIONS_WAY_OUT: &str = "create it by hand with options that this server takes, and restore without replacing, so that its documents are merged into it; or exclude it";
 
-fn index_way_out(part: &Part<'_>) -> &'static str {
+fn index_way_out(part: &RehearsalPart<'_>) -> &'static str {
     match part.action {
         Action::Merge => {
             "leave the index out (exclude_indexes, --exclude-index), drop the one on the target that it clashes with, or replace the existing collection"

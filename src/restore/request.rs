@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::archive::ArchiveName;
 use crate::backup::Retention;
 use crate::catalog::Selection;
+use crate::choice::ArchiveChoice;
 use crate::config::{Environment, check_request, read_request};
 use crate::failure::{Failure, FailureKind};
 use crate::plan::{Existing, Extra, Inference, Policy, Rename, Validators};
 use crate::run::Run;
-use crate::store::{Location, Store};
+use crate::store::Location;
 
 /// How many documents go into one insert command at most, where nothing is said: the ancestor's number.
 const BATCH_SIZE: u32 = 1000;
@@ -90,24 +90,6 @@ pub struct RestoreRequest {
     /// Which run this event belongs to. The same run again goes on where the last invocation stopped, or finds what came of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub run: Option<Run>,
-}
-
-/// Which archive is meant.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(
-    untagged,
-    deny_unknown_fields,
-    expecting = "expected s3://bucket/prefix/backup_….tar.zst, a path, or {\"latest\": \"s3://bucket/prefix/\"}"
-)]
-pub enum ArchiveChoice {
-    /// This one.
-    At(String),
-    /// The newest in a folder.
-    Latest {
-        /// The folder.
-        latest: String,
-    },
 }
 
 /// What allows a restore to change something.
@@ -262,21 +244,4 @@ impl RestoreJob {
         ]);
         blake3::hash(asked.to_string().as_bytes()).to_hex().to_string()
     }
-}
-
-/// The archive that is meant.
-pub(crate) async fn find_archive(choice: &ArchiveChoice, store: &Store) -> Result<Location, Failure> {
-    let folder: Location = match choice {
-        ArchiveChoice::At(location) => return Ok(location.parse()?),
-        ArchiveChoice::Latest { latest } => latest.parse()?,
-    };
-    let newest = store
-        .list(&folder, "backup_")
-        .await?
-        .into_iter()
-        .filter_map(|object| Some((ArchiveName::of_object(&object.location.file_name())?.0, object.location)))
-        .max_by(|(a, _), (b, _)| a.cmp(b));
-    newest
-        .map(|(_, location)| location)
-        .ok_or_else(|| Failure::new(FailureKind::ArchiveNotFound, format!("there is no archive in {folder}")))
 }

@@ -7,20 +7,23 @@ use std::collections::BTreeMap;
 use futures_util::{StreamExt as _, stream};
 use serde::{Deserialize, Serialize};
 
-use super::RestoreJob;
 use super::counted::Loaded;
 use super::create::drop_collection;
-use super::load::{is_repeatable, not_what_was_promised};
+use super::load::is_repeatable;
 use super::record::{Going, Record, Share, Stretch};
+use super::request::RestoreJob;
 use super::work;
 use crate::archive::Entry;
 use crate::backup::Tools;
 use crate::catalog::Kind;
 use crate::failure::{Failure, FailureKind};
+use crate::open::not_what_was_promised;
 use crate::plan::{Action, Method, Planned, RestorePlan};
-use crate::run::{Run, peek};
+use crate::run::{Left, Run};
 use crate::store::Location;
 
+/// The name of a worker's step.
+pub(super) const LOAD: &str = "load";
 /// How many segments make a stretch: some hundred MiB, loaded in seconds.
 const SEGMENTS: usize = 32;
 /// How many stretches of one collection there are at the most; those of a very large one have more segments.
@@ -36,11 +39,15 @@ pub(super) struct LoadState {
     /// The stretch that is half done, and how far.
     #[serde(default)]
     pub(super) going: Option<(usize, Going)>,
-    /// Whether nothing was done after it was written.
-    pub(super) clean: bool,
 }
 
 impl LoadState {
+    /// What a worker has left.
+    pub(super) fn read(left: Option<&Left>) -> Result<Self, Failure> {
+        let state = left.map(|left| left.place(LOAD)).transpose()?;
+        Ok(state.flatten().unwrap_or_default())
+    }
+
     pub(super) fn documents(&self) -> u64 {
         let going = self.going.iter().map(|(_, going)| &going.loaded);
         self.done
@@ -52,7 +59,7 @@ impl LoadState {
 }
 
 /// Makes the collections that workers load, and the shares. To be asked when nothing has been loaded.
-pub(super) async fn divide(run: &work::Run<'_>, workers: u32) -> Result<Vec<Share>, Failure> {
+pub(super) async fn divide(run: &work::Restoring<'_>, workers: u32) -> Result<Vec<Share>, Failure> {
     let prepared = run.prepared;
     let Some(manifest) = prepared.archive.manifest() else {
         // An archive of others is read from its beginning to its end.
@@ -83,7 +90,7 @@ pub(super) async fn divide(run: &work::Run<'_>, workers: u32) -> Result<Vec<Shar
     Ok(shares.filter(|share| !share.is_empty()).collect())
 }
 
-fn can_be_divided(run: &work::Run<'_>, row: &Planned) -> bool {
+fn can_be_divided(run: &work::Restoring<'_>, row: &Planned) -> bool {
     row.action.restores()
         && row.action != Action::Merge
         && row.kind == Kind::Collection
@@ -124,8 +131,8 @@ pub(super) async fn gather(
     let folder = folder_of_run(job, run)?;
     let mut sums: BTreeMap<usize, Loaded> = BTreeMap::new();
     for (number, share) in (0..).zip(&shares) {
-        let state = peek::<LoadState>(&tools.store, &load_folder(&folder, number)).await?;
-        let done = state.map(|recorded| recorded.state.done).unwrap_or_default();
+        let left = Left::find(&tools.store, &load_folder(&folder, number)).await?;
+        let done = LoadState::read(left.as_ref())?.done;
         for (index, stretch) in share.iter().enumerate() {
             let loaded = done.get(&index).ok_or_else(|| {
                 Failure::new(
@@ -161,7 +168,7 @@ pub(super) async fn gather(
 }
 
 /// Removes what the workers have loaded, where the restore is given up.
-pub(super) async fn remove(restore: &work::Run<'_>, shares: &[Share]) {
+pub(super) async fn remove(restore: &work::Restoring<'_>, shares: &[Share]) {
     let mut places: Vec<usize> = shares.iter().flatten().map(|stretch| stretch.place).collect();
     places.sort_unstable();
     places.dedup();

@@ -5,17 +5,17 @@ use super::indexes::is_expiring;
 use super::outcome::{Committed, Outcome, Outcomes};
 use super::report::{Changed, FailedIndex, Verification, VerifiedCollection};
 use super::sample::SampleHashes;
-use super::work::Run;
+use super::work::Restoring;
 use crate::catalog::{Catalog, Collection, Definition, Kind};
 use crate::failure::Failure;
-use crate::plan::{Action, Diff, Planned};
+use crate::plan::{Action, Diff, Planned, without_own};
 
 /// Compares what is there with what was to be there.
 ///
 /// # Errors
 /// Where the target cannot be looked at for what passes, and the run can be gone on with.
 pub(super) async fn verify(
-    run: &Run<'_>,
+    run: &Restoring<'_>,
     mut outcomes: Outcomes,
     committed: Committed,
 ) -> Result<Verification, Failure> {
@@ -65,7 +65,7 @@ pub(super) async fn verify(
 }
 
 /// The target as it is, when a majority has what was done: whatever one member says alone may be undone.
-async fn survey(run: &Run<'_>, committed: Committed) -> Result<Catalog, Failure> {
+async fn survey(run: &Restoring<'_>, committed: Committed) -> Result<Catalog, Failure> {
     if committed == Committed::Something {
         run.lock.confirm().await?;
     }
@@ -233,13 +233,4 @@ fn expected_options(planned: &Planned, expiry: Expiry) -> Definition {
         Expiry::Begun => planned.options.clone(),
         Expiry::ToCome => without_expiry(&planned.options),
     }
-}
-
-/// Indexes without those that come with a collection.
-pub(crate) fn without_own(indexes: &[Definition]) -> Vec<Definition> {
-    indexes
-        .iter()
-        .filter(|index| index.get_str("name") != Some("_id_") && index.get_bool("clustered") != Some(true))
-        .cloned()
-        .collect()
 }

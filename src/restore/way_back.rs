@@ -5,21 +5,19 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::prepare::Prepared;
-use super::record::{Record, Written};
+use super::record::Record;
 use super::report::SnapshotReport;
-use super::request::{ArchiveChoice, RestoreJob, WayBack};
+use super::request::{RestoreJob, WayBack};
 use super::work::Stop;
-use crate::backup::{BackupAnswer, BackupJob, BackupReport, ConsistencyDemand, RunStatus, Tools, backup, backup_run};
+use crate::backup::{BackupAnswer, BackupJob, BackupReport, ConsistencyDemand, Tools, backup, backup_run};
 use crate::catalog::{Collection, Selection};
+use crate::choice::{folder_for, folder_for_choice};
 use crate::failure::{Failure, FailureKind};
 use crate::open::open;
 use crate::plan::INTERNAL_PREFIX;
-use crate::run::{Run, SAVED_EVERY};
+use crate::run::{Run, RunStatus, Went};
+use crate::soundness::{VerifyReport, check};
 use crate::store::Location;
-use crate::verify::{Checked, Pace, VerifyReport};
-
-/// The folder of snapshots, beside the archives.
-const FOLDER: &str = "pre-restore";
 
 /// Backs the target up, unless that was waived or there is nothing in it, and reads the archive that came of it from end to end: a way back that is
 /// found to be damaged when it is needed is none. Both take as many invocations as they need.
@@ -36,8 +34,8 @@ pub(super) async fn take(
     let Some(snapshot) = snapshot_of(prepared, job) else {
         return Ok(None);
     };
-    let mut written = match record.written() {
-        Some(written) => written,
+    let report = match record.written() {
+        Some(report) => report,
         None => {
             tools.progress.step("taking a snapshot of the target");
             let report = match record.is_kept() {
@@ -47,31 +45,21 @@ pub(super) async fn take(
                     .map_err(|failure| refused(job, &failure.to_string()))?,
             };
             check_whole(job, &report)?;
-            let written = Written { report, checked: None };
-            record.put_written(written.clone());
+            record.put_written(report.clone());
             record.save().await?;
-            written
+            report
         }
     };
-    let archive = written.report.archive.clone();
-    let file = open(&tools.store, &archive, tools.memory).await;
-    let file = file.map_err(|failure| refused(job, &failure.at(&archive).to_string()))?;
-    let mut checked = written.checked.take().unwrap_or_else(|| Checked::nothing_of(&file));
-    loop {
-        if record.must_pause() {
-            return Err(Stop::Paused);
-        }
-        let until = record.deadline().or_in(SAVED_EVERY);
-        let pace = checked.go_on(&file, &tools.progress, until).await;
-        record.has_moved();
-        if pace == Pace::Finished {
-            return Ok(Some(verified(job, written.report, &checked.report(&file))?));
-        }
-        record.put_written(Written {
-            checked: Some(checked.clone()),
-            ..written.clone()
-        });
-        record.save().await?;
+    if record.must_pause() {
+        return Err(Stop::Paused);
+    }
+    let file = open(&tools.store, &report.archive, tools.memory).await;
+    let file = file.map_err(|failure| refused(job, &failure.at(&report.archive).to_string()))?;
+    let checked = Box::pin(check(&file, &tools.progress, record.deadline(), record.journal)).await?;
+    record.has_moved();
+    match checked {
+        Went::Done(checked) => Ok(Some(verified(job, report, &checked)?)),
+        Went::Paused(_) => Err(Stop::Paused),
     }
 }
 
@@ -80,7 +68,7 @@ fn run_of(run: &Run, record: &Record<'_>) -> Run {
     Run {
         id: format!("{}/snapshot", run.id),
         // An archive is named after its time, and between an event and the consent to its plan can be days.
-        time: record.state().started.clone(),
+        time: record.state().origin.started.clone(),
     }
 }
 
@@ -182,29 +170,4 @@ impl RestoreJob {
             _ => folder_for_choice(&self.archive),
         }
     }
-}
-
-/// Where what a restore writes goes, if nothing is said: `pre-restore/` beside the archive, and not one within another.
-pub(crate) fn folder_for(archive: &Location) -> Location {
-    let beside = archive.parent();
-    match beside.file_name() == FOLDER || ends_in_folder(&beside) {
-        true => beside,
-        false => beside.join(FOLDER),
-    }
-}
-
-/// The same for an archive that is still to be looked for.
-///
-/// # Errors
-/// Where that is no place.
-pub(crate) fn folder_for_choice(choice: &ArchiveChoice) -> Result<Location, Failure> {
-    Ok(match choice {
-        ArchiveChoice::At(archive) => folder_for(&archive.parse()?),
-        ArchiveChoice::Latest { latest } => folder_for(&latest.parse::<Location>()?.join("archive")),
-    })
-}
-
-/// An S3 folder's key ends in a slash.
-fn ends_in_folder(location: &Location) -> bool {
-    matches!(location, Location::S3 { key, .. } if key.trim_end_matches('/').rsplit('/').next() == Some(FOLDER))
 }

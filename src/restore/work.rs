@@ -15,7 +15,7 @@ use crate::plan::{Action, Planned, TEMPORARY_PREFIX};
 use crate::run::Pool;
 
 /// A restore that is being carried out.
-pub(super) struct Run<'a> {
+pub(super) struct Restoring<'a> {
     pub(super) prepared: &'a Prepared,
     pub(super) job: &'a RestoreJob,
     pub(super) tools: &'a Tools,
@@ -47,7 +47,7 @@ impl From<Failure> for Stop {
     }
 }
 
-impl<'a> Run<'a> {
+impl<'a> Restoring<'a> {
     pub(super) fn new(
         prepared: &'a Prepared,
         job: &'a RestoreJob,
@@ -62,7 +62,7 @@ impl<'a> Run<'a> {
             mongo: tools.mongo.on_primary(),
             lock,
             record,
-            temporary: record.state().temporary.clone(),
+            temporary: record.state().origin.temporary.clone(),
             ids: Pool::of(tools.memory.share(IDS_SHARE)),
         }
     }

@@ -4,7 +4,8 @@ use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::{Run, RunStatus};
+use super::identity::Run;
+use super::status::RunStatus;
 use crate::failure::{Failure, FailureKind};
 use crate::store::{Location, Store, StoreError};
 use crate::wording::count;
@@ -47,6 +48,10 @@ pub trait Ended {
     fn status(&self) -> RunStatus;
     /// That sentence.
     fn summary(&self) -> &str;
+    /// Whether the same event finds it again when the run's state has gone.
+    fn is_found_again(&self) -> bool {
+        true
+    }
 }
 
 impl Ended for Unfinished {

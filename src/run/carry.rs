@@ -4,15 +4,16 @@
 //!
 //! | what came of it | the state |
 //! |---|---|
-//! | a report | goes, when the report is kept where the same event finds it |
+//! | a report | goes, when the same event finds the report without it |
 //! | the time was up; a failure that may pass; a request that is not what the run is about | stays, and the lease ends, so that the next invocation need not wait |
 //! | another invocation has taken over | is that one's |
 //! | any other failure | goes: the same would fail again |
 
 use serde::Serialize;
 
-use super::answer::{Answer, Reports};
-use super::{Journal, Lease, Taken};
+use super::answer::{Answer, Ended, Reports};
+use super::journal::Journal;
+use super::lease::{Lease, Taken};
 use crate::failure::{Failure, FailureKind};
 use crate::store::{Location, Store};
 
@@ -21,59 +22,62 @@ use crate::store::{Location, Store};
 /// # Errors
 /// What the store answered.
 pub(crate) async fn take_up(store: &Store, folder: Location) -> Result<Option<Journal>, Failure> {
-    match Lease::take(store, &folder).await {
-        Ok(Taken::Ours(lease)) => Ok(Some(Journal::new(store, folder, lease))),
-        Ok(Taken::Running) => Ok(None),
+    match take_up_kept(store, folder).await {
         Err(failure) if matches!(failure.kind, FailureKind::StoreDenied | FailureKind::ArchiveNotFound) => {
             tracing::warn!(%failure, "nothing can be kept of this run, so it has to end within this invocation");
             Ok(Some(Journal::nowhere()))
         }
-        Err(failure) => Err(failure),
+        taken => taken,
     }
 }
 
-/// The same of a run that only its state can be gone on with.
+/// The same of a run that others wait for, who find only what is kept.
 ///
 /// # Errors
-/// [`FailureKind::StoreDenied`] where nothing can be kept; what the store answered.
-pub(crate) async fn take_up_kept(store: &Store, folder: Location, what: &str) -> Result<Option<Journal>, Failure> {
-    let taken = take_up(store, folder.clone()).await?;
-    match &taken {
-        Some(journal) if !journal.is_kept() => Err(Failure::new(
-            FailureKind::StoreDenied,
-            format!(
-                "{folder}: nothing can be written there, so nobody would learn what {what} came to: allow s3:PutObject"
-            ),
-        )),
-        _ => Ok(taken),
-    }
+/// What the store answered.
+pub(crate) async fn take_up_kept(store: &Store, folder: Location) -> Result<Option<Journal>, Failure> {
+    Ok(match Lease::take(store, &folder).await? {
+        Taken::Ours(lease) => Some(Journal::new(store, folder, lease)),
+        Taken::Running => None,
+    })
 }
 
 /// Lets go of a run, as what came of it asks for.
-pub(crate) async fn let_go<R, U>(journal: Journal, answer: &Result<Answer<R, U>, Failure>) {
-    match answer {
-        Ok(Answer::Finished(_)) => journal.end().await,
-        Ok(Answer::Unfinished(_)) => journal.pause().await,
-        Err(failure) if failure.kind == FailureKind::RunTakenOver => {}
-        Err(failure) if failure.is_worth_another_try() => journal.pause().await,
-        // A wrong event must not end a run that another one has begun.
-        Err(_) if journal.has_refused() => journal.pause().await,
-        Err(_) => journal.end().await,
+pub(crate) async fn let_go<R: Ended, U>(
+    journal: Journal,
+    answer: Result<Answer<R, U>, Failure>,
+) -> Result<Answer<R, U>, Failure> {
+    match &answer {
+        Ok(Answer::Finished(report)) if report.is_found_again() => Box::pin(journal.end()).await,
+        Ok(_) => Box::pin(journal.pause()).await,
+        Err(failure) => Box::pin(let_go_after(journal, failure)).await,
+    }
+    answer
+}
+
+/// The same of a run that failed.
+pub(crate) async fn let_go_after(journal: Journal, failure: &Failure) {
+    match journal.outlives(failure) {
+        // A lease that is another's is not given back.
+        true if failure.kind == FailureKind::RunTakenOver => {}
+        true => journal.pause().await,
+        false => journal.end().await,
     }
 }
 
 /// The same, and keeps its report. Where that cannot be kept, the state stays, which has it too.
-pub(crate) async fn let_go_reporting<R: Serialize, U>(
+pub(crate) async fn let_go_reporting<R: Ended + Serialize, U>(
     journal: Journal,
     reports: &Reports<'_>,
-    answer: &Result<Answer<R, U>, Failure>,
-) {
+    answer: Result<Answer<R, U>, Failure>,
+) -> Result<Answer<R, U>, Failure> {
     if journal.is_kept()
-        && let Ok(Answer::Finished(report)) = answer
+        && let Ok(Answer::Finished(report)) = &answer
         && let Err(error) = reports.keep(report).await
     {
         tracing::warn!(%error, "the report could not be kept; the run's state still has it");
-        return journal.pause().await;
+        Box::pin(journal.pause()).await;
+        return answer;
     }
-    let_go(journal, answer).await;
+    Box::pin(let_go(journal, answer)).await
 }

@@ -1,72 +1,66 @@
-//! The state of a run: what it has come to, as one object for each epoch, and a few large runs of bytes beside it.
+//! The state of a run: what it has come to, written down in its folder.
 //!
-//! A state is a line of JSON, and behind it bytes that belong to it, so that one write replaces both. It is sealed with a checksum: what is read back is what was written, or
-//! the run does not go on from it.
+//! * The **head** is what was decided when the run began, and holds to its end. It is written once.
+//! * Each **step** says where it is: a line of JSON, and behind it bytes that belong to it. Only a step that got further is written.
+//! * What is large and never changes is **kept** beside them under a name.
 //!
-//! A run that is done by one process, or whose state nobody may keep, has a journal all the same: one that [keeps nothing](Journal::nowhere), is nobody else's, and never pauses. So
-//! there is one way through an operation, and not one for those that can be gone on with and another one for those that cannot.
+//! An index, one for each epoch of the lease, names what counts. So what a holder writes that has lost the run without noticing, nobody reads.
+//!
+//! A run that nobody goes on with has a journal all the same: one that [keeps nothing](Journal::nowhere), is nobody else's, and never pauses. So there is one way through an
+//! operation, whether it can be gone on with or not.
 
-use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
-use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{Deadline, Lease};
+use super::lease::Lease;
+use super::left::{HEAD, Index, Left, object, put_index, remove_run, sealed};
+use crate::deadline::Deadline;
 use crate::failure::{Failure, FailureKind};
 use crate::store::{Location, Store, StoreError};
-
-/// How the objects of states are called, before the number of their epoch.
-const STATE: &str = "state-";
-/// The checksum at the end of each object, BLAKE3.
-const SEAL: usize = 32;
 
 /// A run that is being carried out: its folder, its lease and its state.
 #[derive(Debug)]
 pub struct Journal {
-    place: Option<Place>,
+    place: Option<KeptAt>,
     /// Whether the run is another's than this invocation was asked for.
     refused: AtomicBool,
 }
 
 /// Where a journal is kept.
 #[derive(Debug)]
-struct Place {
+struct KeptAt {
     store: Store,
     folder: Location,
     lease: Lease,
-    /// Bytes that are kept beside the state already.
-    kept: BTreeSet<String>,
-}
-
-/// A state as it was read.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Recorded<S> {
-    /// What was written.
-    pub state: S,
-    /// The bytes behind it.
-    pub bytes: Bytes,
+    /// What an earlier invocation has left.
+    left: OnceLock<Left>,
+    /// What counts by now.
+    index: Mutex<Index>,
 }
 
 impl Journal {
     /// The journal of a run that is ours.
     pub fn new(store: &Store, folder: Location, lease: Lease) -> Self {
-        Self {
-            place: Some(Place {
-                store: store.clone(),
-                folder,
-                lease,
-                kept: BTreeSet::new(),
-            }),
-            refused: AtomicBool::new(false),
-        }
+        Self::at(Some(KeptAt {
+            store: store.clone(),
+            folder,
+            lease,
+            left: OnceLock::new(),
+            index: Mutex::default(),
+        }))
     }
 
     /// The journal of a run that nobody will go on with.
     pub fn nowhere() -> Self {
+        Self::at(None)
+    }
+
+    fn at(place: Option<KeptAt>) -> Self {
         Self {
-            place: None,
+            place,
             refused: AtomicBool::new(false),
         }
     }
@@ -84,6 +78,11 @@ impl Journal {
     /// How often the run was taken up, this time included.
     pub fn epoch(&self) -> u64 {
         self.place.as_ref().map_or(1, |place| place.lease.epoch())
+    }
+
+    /// The same, as it is reported.
+    pub fn invocations(&self) -> u32 {
+        u32::try_from(self.epoch()).unwrap_or(u32::MAX)
     }
 
     /// Whether the run is still ours, as far as the heartbeat knows.
@@ -105,88 +104,113 @@ impl Journal {
         }
     }
 
-    /// The state that an earlier invocation left, if there is one.
+    /// What an earlier invocation has left; `None` where the run begins.
     ///
     /// # Errors
-    /// As [`peek`].
-    pub async fn read<S: DeserializeOwned>(&self) -> Result<Option<Recorded<S>>, Failure> {
-        match &self.place {
-            Some(Place { store, folder, .. }) => peek(store, folder).await,
-            None => Ok(None),
-        }
+    /// Where it cannot be read, is not what was written, or was written by another version.
+    pub async fn open(&self) -> Result<Option<&Left>, Failure> {
+        let Some(place) = &self.place else { return Ok(None) };
+        let Some(left) = Left::find(&place.store, &place.folder).await? else {
+            return Ok(None);
+        };
+        place.lease.check()?;
+        *place.index() = left.adopt(place.lease.epoch()).await?;
+        Ok(Some(place.left.get_or_init(|| left)))
     }
 
-    /// Writes the state, in the place of the one before.
+    /// Whether an earlier invocation has left something.
+    pub fn is_resumed(&self) -> bool {
+        self.left().is_some()
+    }
+
+    /// Whether there is anything to be gone on from.
+    pub fn has_state(&self) -> bool {
+        self.place.as_ref().is_some_and(|place| !place.index().steps.is_empty())
+    }
+
+    /// Whether that one died, and may have done more than it wrote.
+    pub fn has_died(&self) -> bool {
+        self.left().is_some_and(|left| !left.was_paused_before(self.epoch()))
+    }
+
+    fn left(&self) -> Option<&Left> {
+        self.place.as_ref().and_then(|place| place.left.get())
+    }
+
+    /// What an earlier invocation has left of a step.
+    ///
+    /// # Errors
+    /// Where another version wrote it.
+    pub fn found<P: DeserializeOwned>(&self, step: &str) -> Result<Option<P>, Failure> {
+        self.left().map_or(Ok(None), |left| left.place(step))
+    }
+
+    /// Writes what is decided once. It counts as soon as the first step is written.
+    ///
+    /// # Errors
+    /// As [`Self::write`].
+    pub async fn begin<H: Serialize>(&self, head: &H) -> Result<(), Failure> {
+        self.put(HEAD, head, &[]).await?;
+        Ok(())
+    }
+
+    /// Writes where a step is, in the place of where it was.
     ///
     /// # Errors
     /// [`FailureKind::RunTakenOver`] where the run is no longer ours, or what the store answered.
-    pub async fn write<S: Serialize>(&self, state: &S, bytes: &[u8]) -> Result<(), Failure> {
-        let Some(place) = &self.place else { return Ok(()) };
+    pub async fn write<P: Serialize>(&self, step: &str, place: &P, bytes: &[u8]) -> Result<(), Failure> {
+        if self.put(step, place, bytes).await? {
+            self.put_index(|index| index.paused = false).await?;
+        }
+        Ok(())
+    }
+
+    /// The object; whether the index has to say so.
+    async fn put<P: Serialize>(&self, step: &str, state: &P, bytes: &[u8]) -> Result<bool, Failure> {
+        let Some(place) = &self.place else { return Ok(false) };
         place.lease.check()?;
         let mut content = serde_json::to_vec(state).expect("a state has text keys only");
         content.push(b'\n');
         content.extend_from_slice(bytes);
-        let name = format!("{STATE}{:08}", place.lease.epoch());
-        place.store.save(&place.folder.join(&name), sealed(content)).await?;
-        Ok(())
+        let epoch = place.lease.epoch();
+        let location = place.folder.join(&object(step, epoch));
+        place.store.save(&location, sealed(content)).await?;
+        let mut index = place.index();
+        Ok(index.steps.insert(step.to_owned(), epoch) != Some(epoch) || index.paused)
     }
 
-    /// Keeps bytes beside the state under a name, unless they are there already: the same name always stands for the same bytes.
-    ///
-    /// # Errors
-    /// What the store answered.
-    pub async fn keep(&mut self, name: &str, bytes: &[u8]) -> Result<(), Failure> {
-        if let Some(place) = &mut self.place
-            && !place.kept.contains(name)
-        {
-            let location = place.folder.join(name);
-            place.store.save(&location, sealed(bytes.to_vec())).await?;
-            place.kept.insert(name.to_owned());
-        }
-        Ok(())
-    }
-
-    /// The same of what is JSON.
-    ///
-    /// # Errors
-    /// What the store answered.
-    pub async fn keep_as<T: Serialize>(&mut self, name: &str, value: &T) -> Result<(), Failure> {
-        match self.is_kept() {
-            true => {
-                let text = serde_json::to_vec(value).expect("what is kept has text keys only");
-                self.keep(name, &text).await
-            }
-            false => Ok(()),
-        }
-    }
-
-    /// Bytes that were kept beside the state.
-    ///
-    /// # Errors
-    /// Where they are not there, or not what was written.
-    pub async fn kept(&mut self, name: &str) -> Result<Bytes, Failure> {
-        let Some(place) = &mut self.place else {
-            return Err(Failure::new(
-                FailureKind::RunUnusable,
-                format!("{name} is not there: nothing is kept of this run"),
-            ));
+    async fn put_index(&self, change: impl FnOnce(&mut Index)) -> Result<(), Failure> {
+        let Some(place) = &self.place else { return Ok(()) };
+        let index = {
+            let mut index = place.index();
+            change(&mut index);
+            index.clone()
         };
-        let bytes = kept_beside(&place.store, &place.folder, name).await?;
-        place.kept.insert(name.to_owned());
-        Ok(bytes)
+        place.lease.check()?;
+        put_index(&place.store, &place.folder, place.lease.epoch(), &index).await?;
+        Ok(())
     }
 
-    /// Where it is kept, if it is.
-    pub fn folder(&self) -> Option<&Location> {
-        self.place.as_ref().map(|place| &place.folder)
-    }
-
-    /// The same of what is JSON.
+    /// Says that this invocation does nothing more than it has written.
     ///
     /// # Errors
-    /// As [`Self::kept`]; [`FailureKind::RunUnusable`] where another version wrote it.
-    pub async fn kept_as<T: DeserializeOwned>(&mut self, name: &str) -> Result<T, Failure> {
-        parsed(&self.kept(name).await?, name)
+    /// As [`Self::write`].
+    pub async fn rest(&self) -> Result<(), Failure> {
+        self.put_index(|index| index.paused = true).await
+    }
+
+    /// Keeps bytes beside the state under a name. The same name always stands for the same bytes.
+    ///
+    /// # Errors
+    /// What the store answered.
+    pub async fn keep(&self, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
+        match &self.place {
+            Some(place) => {
+                let location = place.folder.join(name);
+                place.store.save(&location, sealed(bytes.to_vec())).await
+            }
+            None => Ok(()),
+        }
     }
 
     /// What was asked for is refused: it is not what the run is about, which goes on all the same.
@@ -194,13 +218,20 @@ impl Journal {
         self.refused.store(true, Ordering::Release);
     }
 
-    /// Whether it was.
-    pub fn has_refused(&self) -> bool {
-        self.refused.load(Ordering::Acquire)
+    /// Whether another invocation can go on after this failure: nothing was wrong with the run as such.
+    pub fn outlives(&self, failure: &Failure) -> bool {
+        let is_refused = self.refused.load(Ordering::Acquire);
+        let is_ours = failure.kind != FailureKind::RunTakenOver;
+        self.is_kept() && (is_refused || !is_ours || failure.is_worth_another_try())
     }
 
     /// Ends this invocation's part; the run goes on in another one.
     pub async fn pause(self) {
+        // One that was refused has done nothing, and the run is as it was.
+        let is_refused = self.refused.load(Ordering::Acquire);
+        if is_refused && self.is_resumed() && !self.has_died() {
+            let _ = self.rest().await;
+        }
         if let Some(place) = self.place {
             place.lease.release().await;
         }
@@ -208,7 +239,7 @@ impl Journal {
 
     /// Ends the run: nothing of it stays.
     pub async fn end(self) {
-        let Some(Place {
+        let Some(KeptAt {
             store, folder, lease, ..
         }) = self.place
         else {
@@ -223,95 +254,9 @@ impl Journal {
     }
 }
 
-fn parsed<T: DeserializeOwned>(text: &[u8], name: &str) -> Result<T, Failure> {
-    serde_json::from_slice(text).map_err(|error| {
-        unusable_because(&format!(
-            "{name} cannot be read ({error}): it was written by another version"
-        ))
-    })
-}
-
-/// The newest state of a run, whoever is at it; `None` where there is none.
-///
-/// # Errors
-/// Where it cannot be read, or is not what was written.
-pub async fn peek<S: DeserializeOwned>(store: &Store, folder: &Location) -> Result<Option<Recorded<S>>, Failure> {
-    let mut newest: Option<(u64, Location)> = None;
-    for object in store.list(folder, STATE).await? {
-        let name = object.location.file_name();
-        let epoch = name.strip_prefix(STATE).and_then(|epoch| epoch.parse().ok());
-        if let Some(epoch) = epoch.filter(|epoch| newest.as_ref().is_none_or(|(newest, _)| epoch > newest)) {
-            newest = Some((epoch, object.location));
-        }
+impl KeptAt {
+    /// Never held over a wait.
+    fn index(&self) -> MutexGuard<'_, Index> {
+        self.index.lock().unwrap_or_else(PoisonError::into_inner)
     }
-    let Some((_, location)) = newest else { return Ok(None) };
-    let Some(content) = unsealed(store, &location).await? else {
-        return Ok(None);
-    };
-    let end = memchr::memchr(b'\n', &content).unwrap_or(content.len());
-    let state = serde_json::from_slice(&content[..end]).map_err(|error| {
-        unusable(
-            &location,
-            &format!("cannot be read ({error}): it was written by another version"),
-        )
-    })?;
-    let bytes = content.slice((end + 1).min(content.len())..);
-    Ok(Some(Recorded { state, bytes }))
-}
-
-/// What is kept beside a run's state as JSON, whoever is at it.
-///
-/// # Errors
-/// Where it is not there, or not what was written.
-pub async fn peek_kept<T: DeserializeOwned>(store: &Store, folder: &Location, name: &str) -> Result<T, Failure> {
-    parsed(&kept_beside(store, folder, name).await?, name)
-}
-
-async fn kept_beside(store: &Store, folder: &Location, name: &str) -> Result<Bytes, Failure> {
-    let location = folder.join(name);
-    let bytes = unsealed(store, &location).await?;
-    bytes.ok_or_else(|| unusable(&location, "is not there"))
-}
-
-async fn unsealed(store: &Store, location: &Location) -> Result<Option<Bytes>, Failure> {
-    let Some((content, _)) = store.load(location).await? else {
-        return Ok(None);
-    };
-    let damaged = || unusable(location, "is not what was written");
-    let end = content.len().checked_sub(SEAL).ok_or_else(damaged)?;
-    match blake3::hash(&content[..end]).as_bytes() == &content[end..] {
-        true => Ok(Some(content.slice(..end))),
-        false => Err(damaged()),
-    }
-}
-
-/// What a run has left, and cannot be gone on from.
-pub(crate) fn unusable(location: &Location, why: &str) -> Failure {
-    unusable_because(&format!("{location} {why}"))
-}
-
-fn unusable_because(why: &str) -> Failure {
-    Failure::new(
-        FailureKind::RunUnusable,
-        format!("what this run has left cannot be gone on from: {why}. Begin a new run"),
-    )
-}
-
-fn sealed(mut content: Vec<u8>) -> Bytes {
-    let seal = blake3::hash(&content);
-    content.extend_from_slice(seal.as_bytes());
-    Bytes::from(content)
-}
-
-/// Removes the objects of a run, or of a part of it, states before leases.
-///
-/// # Errors
-/// What prevented it.
-pub async fn remove_run(store: &Store, folder: &Location) -> Result<(), StoreError> {
-    let mut objects = store.list(folder, "").await?;
-    objects.sort_by_key(|object| object.location.file_name().starts_with("lease"));
-    for object in objects {
-        store.remove(&object.location).await?;
-    }
-    store.remove_folder(folder).await
 }

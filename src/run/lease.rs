@@ -19,7 +19,7 @@ use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::journal::unusable;
+use super::unusable::unusable;
 use crate::failure::{Failure, FailureKind};
 use crate::store::{Location, Store, StoreError};
 
@@ -32,7 +32,7 @@ const OBJECT: &str = "lease.json";
 
 /// What the object says.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Held {
+struct LeaseText {
     /// Random, and another one for each taking.
     owner: String,
     /// How often the run was taken up.
@@ -67,7 +67,7 @@ struct Shared {
     store: Store,
     location: Location,
     lost: AtomicBool,
-    held: Mutex<(Held, String)>,
+    held: Mutex<(LeaseText, String)>,
 }
 
 impl Lease {
@@ -79,7 +79,7 @@ impl Lease {
         let location = folder.join(OBJECT);
         let (epoch, expected) = match store.load(&location).await? {
             None => (1, None),
-            Some((bytes, etag)) => match serde_json::from_slice::<Held>(&bytes) {
+            Some((bytes, etag)) => match serde_json::from_slice::<LeaseText>(&bytes) {
                 Ok(held) if held.until > now() => return Ok(Taken::Running),
                 Ok(held) => (held.epoch + 1, Some(etag)),
                 Err(error) => {
@@ -88,7 +88,7 @@ impl Lease {
                 }
             },
         };
-        let held = Held {
+        let held = LeaseText {
             owner: random_owner(),
             epoch,
             until: later(),
@@ -176,7 +176,7 @@ impl Shared {
     async fn renew(&self, until: u64) -> Result<(), StoreError> {
         // One renewal at a time: each is conditional on the one before.
         let mut held = self.held.lock().await;
-        let next = Held {
+        let next = LeaseText {
             until,
             renewals: held.0.renewals + 1,
             ..held.0.clone()
@@ -228,7 +228,7 @@ fn lost() -> Failure {
     )
 }
 
-fn text(held: &Held) -> Bytes {
+fn text(held: &LeaseText) -> Bytes {
     Bytes::from(serde_json::to_vec(held).expect("a lease has text keys only"))
 }
 

@@ -8,7 +8,10 @@ use bytes::Bytes;
 
 use serde::{Deserialize, Serialize};
 
-use super::{IN_PROGRESS, Journal, Lease, Run, Taken};
+use super::identity::{IN_PROGRESS, Run};
+use super::journal::Journal;
+use super::lease::{Lease, Taken};
+use super::left::is_index;
 use crate::failure::{Failure, FailureKind};
 use crate::store::{Location, Store, StoreError};
 
@@ -48,7 +51,9 @@ impl Named {
     /// [`FailureKind::InvalidRequest`] where the name is empty; [`FailureKind::StoreDenied`] where nothing can be kept there; what the store answered.
     pub async fn find(store: &Store, folder: &Location, name: &str) -> Result<Self, Failure> {
         if name.is_empty() {
-            return Err(Failure::invalid("--run: the name is empty; give the run one of its own"));
+            return Err(Failure::invalid(
+                "--run: the name is empty; give the run one of its own",
+            ));
         }
         for _ in 0..TRIES {
             let location = place_of(folder, name);
@@ -106,10 +111,7 @@ async fn left_something(store: &Store, folder: &Location) -> Result<bool, Failur
     if left.is_empty() {
         return Ok(false);
     }
-    if left
-        .iter()
-        .any(|object| object.location.file_name().starts_with("state-"))
-    {
+    if left.iter().any(|object| is_index(&object.location)) {
         return Ok(true);
     }
     match Lease::take(store, folder).await? {
@@ -166,7 +168,7 @@ mod tests {
         let first = begun_long_ago(&folder, "nightly").await;
         let held = journal(&folder, &first).await;
         assert_eq!(find(&folder, "nightly").await.run, first, "somebody is at it");
-        held.write(&"a state", &[]).await.expect("written");
+        held.write("step", &"a place", &[]).await.expect("written");
         held.pause().await;
         assert_eq!(find(&folder, "nightly").await.run, first, "it is to be gone on with");
         assert_ne!(find(&folder, "weekly").await.run.id, first.id);
@@ -207,7 +209,7 @@ mod tests {
 
         let paused = find(&folder, "nightly").await;
         let held = journal(&folder, &paused.run).await;
-        held.write(&"a state", &[]).await.expect("written");
+        held.write("step", &"a place", &[]).await.expect("written");
         held.pause().await;
         let run = paused.run.clone();
         paused.let_go().await;

@@ -9,6 +9,14 @@ use tokio::sync::mpsc;
 use super::{Object, Store, StoreError};
 use crate::archive::Extent;
 
+impl Store {
+    /// Reads an object from its beginning to its end, in ranges of so many bytes: two of them are in memory at a time. What goes wrong comes in the place of a range, as
+    /// from [`Self::read`]. Only within a runtime.
+    pub fn stream(&self, object: &Object, range: u64) -> Stream {
+        Stream::begin(self.clone(), object.clone(), range)
+    }
+}
+
 /// The bytes of an object, in order.
 #[derive(Debug)]
 pub struct Stream {
@@ -17,7 +25,7 @@ pub struct Stream {
 
 impl Stream {
     /// Begins to read, in ranges of so many bytes. Only within a runtime.
-    pub(super) fn begin(store: Store, object: Object, range: u64) -> Self {
+    fn begin(store: Store, object: Object, range: u64) -> Self {
         let (sender, ranges) = mpsc::channel(1);
         tokio::spawn(async move {
             let mut offset = 0;

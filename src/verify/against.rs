@@ -9,34 +9,22 @@
 //! while it is read, so compare one that stands still. Regions of the archive that hold no documents are checked by [`verify`](super::verify()), not here.
 
 mod chosen;
+mod job;
 mod report;
 
 use std::time::Instant;
 
 use chosen::Chosen;
+pub use job::AgainstJob;
 pub use report::{AgainstReport, ComparedCollection, Comparison, Side};
 
 use crate::backup::{Tools, cancelled};
-use crate::catalog::{Catalog, Collection, Kind, Selection, is_system};
+use crate::catalog::{Catalog, Collection, Kind, is_system};
 use crate::digest::{Digest, Hashing};
 use crate::failure::{Failure, FailureKind};
-use crate::open::{ArchiveFile, CollectionStream, Source, open};
+use crate::mongo::read_back;
+use crate::open::{ArchiveFile, CollectionStream, Keeper, Source, not_what_was_promised, open};
 use crate::plan::{Contents, Coverage, INTERNAL_PREFIX};
-use crate::restore::{Keeper, not_what_was_promised, read_back};
-use crate::store::Location;
-
-/// What is compared with what.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AgainstJob {
-    /// The archive.
-    pub archive: Location,
-    /// Which database of it, where it holds several.
-    pub source_database: Option<String>,
-    /// The live database.
-    pub database: String,
-    /// Which collections, by their names.
-    pub selection: Selection,
-}
 
 /// Compares an archive with a database. Changes nothing, and needs no more than read rights.
 ///

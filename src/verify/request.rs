@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::choice::ArchiveChoice;
 use crate::config::{Environment, check_request, read_request};
 use crate::failure::{Failure, FailureKind};
-use crate::restore::ArchiveChoice;
 use crate::run::Run;
 
 /// The event of a verification: `{"action": "verify", …}` for the restore handler. Unknown fields are refused by name.

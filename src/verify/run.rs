@@ -3,14 +3,13 @@
 use serde::{Deserialize, Serialize};
 
 use super::VerifyReport;
-use super::regions::{Checked, Pace};
 use super::request::VerifyJob;
-use crate::backup::RunStatus;
+use crate::choice::{find_archive, folder_for_choice};
 use crate::failure::{Failure, FailureKind};
 use crate::open::{ArchiveFile, Source, open};
 use crate::progress::Progress;
-use crate::restore::{find_archive, folder_for_choice};
-use crate::run::{Answer, Deadline, Ended, Journal, Memory, Run, SAVED_EVERY, Unfinished, let_go, take_up};
+use crate::run::{Answer, Deadline, Ended, Journal, Left, Memory, Run, RunStatus, Unfinished, Went, let_go, take_up};
+use crate::soundness::check;
 use crate::store::{Location, Store};
 use crate::wording::count;
 
@@ -34,16 +33,14 @@ impl Ended for VerifyReport {
     }
 }
 
-/// What another invocation must know to go on.
+/// What is decided once.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-struct State {
+struct VerifyHead {
     /// What was asked for.
     request: String,
     /// Which archive that meant, and which version of it.
     archive: String,
     etag: String,
-    invocations: u32,
-    checked: Checked,
 }
 
 /// Verifies the run's archive, or goes on with it; ends near the deadline. A run that is at its end leaves nothing behind: asked again, it reads the archive again.
@@ -62,8 +59,7 @@ pub async fn verify_run(
         return Ok(Answer::Unfinished(running));
     };
     let answer = Box::pin(go_on(job, run, (store, memory, progress), deadline, &journal)).await;
-    let_go(journal, &answer).await;
-    answer
+    let_go(journal, answer).await
 }
 
 /// One invocation's part.
@@ -75,12 +71,13 @@ async fn go_on(
     journal: &Journal,
 ) -> Result<Answer<VerifyReport>, Failure> {
     let request = serde_json::json!(job).to_string();
-    let recorded = journal.read::<State>().await?.map(|recorded| recorded.state);
-    let location = match &recorded {
-        Some(state) => {
-            run.check_request(&state.request, &request)
+    let left = journal.open().await?;
+    let head: Option<VerifyHead> = left.map(Left::head).transpose()?;
+    let location = match &head {
+        Some(head) => {
+            run.check_request(&head.request, &request)
                 .inspect_err(|_| journal.refuse())?;
-            state.archive.parse()?
+            head.archive.parse()?
         }
         None => find_archive(&job.archive, store).await?,
     };
@@ -90,39 +87,29 @@ async fn go_on(
         database: job.source_database.as_deref(),
     };
     let file = open(store, source, memory).await?;
-    let mut state = match recorded {
-        Some(state) => State {
-            invocations: state.invocations + 1,
-            ..state.of_this(&file)?
-        },
-        None => State {
-            request,
-            archive: location.to_string(),
-            etag: file.object.etag.clone(),
-            invocations: 1,
-            checked: Checked::nothing_of(&file),
-        },
-    };
-    loop {
-        let pace = state.checked.go_on(&file, progress, deadline.or_in(SAVED_EVERY)).await;
-        if pace == Pace::Finished {
-            return Ok(Answer::Finished(Box::new(state.checked.report(&file))));
-        }
-        journal.write(&state, &[]).await?;
-        if journal.must_pause(deadline) {
-            let done = format!("{} are checked", count(state.checked.segments(), "segment"));
-            let what = format!("the verification of {}", state.archive);
-            let paused = Unfinished::paused(run, (&what, &done), &state.archive, state.invocations);
-            return Ok(Answer::Unfinished(paused));
+    match head {
+        Some(head) => head.check(&file)?,
+        None => {
+            let (archive, etag) = (location.to_string(), file.object.etag.clone());
+            journal.begin(&VerifyHead { request, archive, etag }).await?;
         }
     }
+    Ok(match check(&file, progress, deadline, journal).await? {
+        Went::Done(report) => Answer::Finished(Box::new(report)),
+        Went::Paused(segments) => {
+            let done = format!("{} are checked", count(segments, "segment"));
+            let (archive, what) = (location.to_string(), format!("the verification of {location}"));
+            let paused = Unfinished::paused(run, (&what, &done), &archive, journal.invocations());
+            Answer::Unfinished(paused)
+        }
+    })
 }
 
-impl State {
+impl VerifyHead {
     /// What was found of another version of the archive says nothing about this one.
-    fn of_this(self, file: &ArchiveFile) -> Result<Self, Failure> {
+    fn check(&self, file: &ArchiveFile) -> Result<(), Failure> {
         match self.etag == file.object.etag {
-            true => Ok(self),
+            true => Ok(()),
             false => Err(Failure::new(
                 FailureKind::ArchiveDamaged,
                 format!(

@@ -4,18 +4,24 @@ use std::collections::HashMap;
 
 use time::OffsetDateTime;
 
+use super::super::commit::{Announced, commit, finished_before};
+use super::super::head::{BackupHead, LanePlan, Writers, select};
+use super::super::lane::{blank, fail};
 use super::super::metadata::{manifest_text, metadata_text, mongodump_metadata, out_of_memory, too_many_segments};
-use super::super::state::{Stage, State};
-use super::super::{Head, PARTS_IN_FLIGHT, finish, finished_before, select, write};
-use super::{DATA, LaneDone, LaneHead, LanePlan, Planned, lane_folder, not_planned};
+use super::super::report::{BackupAnswer, Totals, UnfinishedBackup};
+use super::super::request::BackupJob;
+use super::super::shares::{DATA, DONE, JOIN, Joining, LaneDone, lane_folder, not_planned};
+use super::super::tools::Tools;
+use super::super::write;
 use crate::archive::table::MOST_SEGMENTS;
 use crate::archive::{
-    Composer, EntryName, Exception, FrameEncoder, METADATA_ENTRY, Manifest, Payload, Piece, Saved, SavedStatus, join,
+    Composer, Entry, EntryName, Exception, FrameEncoder, JoinedPart, METADATA_ENTRY, Manifest, Part, Payload, Piece,
+    Saved, SavedStatus, join,
 };
-use crate::backup::{BackupAnswer, BackupJob, Tools, Totals, UnfinishedBackup};
+use crate::catalog::Collection;
 use crate::failure::{Failure, FailureKind};
-use crate::run::{Journal, Lease, Recorded, Run, Taken, peek, remove_run, rfc3339, unusable};
-use crate::store::{Location, Object, Store, StoreError};
+use crate::run::{Ended as _, Journal, Left, Run, remove_run, rfc3339, take_up_kept, unusable, unusable_because};
+use crate::store::{Location, Object, Store, StoreError, Upload};
 
 /// Joins the lanes, adds the manifest, and commits.
 ///
@@ -23,16 +29,12 @@ use crate::store::{Location, Object, Store, StoreError};
 /// As [`backup_run`](crate::backup::backup_run), and where a lane is not at its end.
 pub async fn compose(job: &BackupJob, run: &Run, tools: &Tools) -> Result<BackupAnswer, Failure> {
     let folder = run.folder(&job.destination)?;
-    let lease = match Lease::take(&tools.store, &folder).await? {
-        Taken::Ours(lease) => lease,
-        Taken::Running => return Ok(BackupAnswer::Unfinished(UnfinishedBackup::running(run, job))),
+    let Some(journal) = take_up_kept(&tools.store, folder.clone()).await? else {
+        return Ok(BackupAnswer::Unfinished(UnfinishedBackup::running(run, job)));
     };
-    let journal = Journal::new(&tools.store, folder.clone(), lease);
     let composed = Box::pin(compose_held(job, run, tools, &journal)).await;
     match &composed {
-        // By that copy the same event would find the archive: where it could not be written, the state stays, and the next delivery writes it.
-        Ok(BackupAnswer::Finished(report)) if report.manifest.is_none() => journal.pause().await,
-        Ok(BackupAnswer::Finished(report)) => {
+        Ok(BackupAnswer::Finished(report)) if report.is_found_again() => {
             for number in 0..report.lanes {
                 let lane = lane_folder(&folder, number);
                 if let Err(error) = remove_run(&tools.store, &lane).await {
@@ -49,38 +51,26 @@ pub async fn compose(job: &BackupJob, run: &Run, tools: &Tools) -> Result<Backup
 }
 
 async fn compose_held(job: &BackupJob, run: &Run, tools: &Tools, journal: &Journal) -> Result<BackupAnswer, Failure> {
-    let Some(Recorded { state, .. }) = journal.read::<State<Head>>().await? else {
+    let Some(left) = journal.open().await? else {
         let finished = finished_before(job, run, tools).await?;
-        return finished
-            .map(|report| BackupAnswer::Finished(Box::new(report)))
-            .ok_or_else(|| not_planned(run));
+        return finished.ok_or_else(|| not_planned(run));
     };
-    if !state.head.is_of(job) {
-        return Err(run.of_another_request());
+    let head: BackupHead = left.head()?;
+    head.check(job, run, journal)?;
+    let (Writers::Lanes(plans), Some(mut joining)) = (&head.writers, journal.found::<Joining>(JOIN)?) else {
+        return Err(not_planned(run));
+    };
+    if let Some(announced) = Announced::find(journal)? {
+        return Box::pin(announced.commit(job, tools, journal)).await;
     }
-    let mut head = state.head;
-    head.invocations += 1;
-    let mut planned = match state.stage {
-        Stage::Planned(planned) => *planned,
-        Stage::Committing { upload, manifest } => {
-            let mut upload = tools.store.resume_upload(upload, PARTS_IN_FLIGHT).await?;
-            journal.confirm().await?;
-            let archive = upload.commit().await?;
-            return finish(job, tools, &manifest, &archive).await;
-        }
-        _ => return Err(not_planned(run)),
-    };
-    let lanes = done_lanes(job, run, tools, planned.lanes.len()).await?;
-    let finished = planned
+    let lanes = done_lanes(job, run, tools, plans.len()).await?;
+    let finished = joining
         .finished
-        .get_or_insert_with(|| rfc3339(OffsetDateTime::now_utc()))
-        .clone();
-    let (manifest, pieces) = layout(job, &head, &planned, &lanes, finished)?;
+        .take()
+        .unwrap_or_else(|| rfc3339(OffsetDateTime::now_utc()));
+    let (manifest, pieces) = layout(job, &head, plans, &lanes, finished.clone())?;
 
-    let mut upload = tools
-        .store
-        .resume_upload(planned.upload.clone(), PARTS_IN_FLIGHT)
-        .await?;
+    let mut upload = tools.resume(joining.upload).await?;
     let folder = run.folder(&job.destination)?;
     let sources = Sources::find(tools, &folder, &lanes).await?;
     let mut moved = false;
@@ -88,35 +78,22 @@ async fn compose_held(job: &BackupJob, run: &Run, tools: &Tools, journal: &Journ
         if upload.has(part.number) {
             continue;
         }
-        if tools.cancel.is_cancelled() {
-            return Err(super::super::cancelled());
-        }
+        tools.may_go_on()?;
         journal.check()?;
-        if moved && tools.deadline.is_near() {
-            planned.upload = upload.state().await?;
-            let stage = Stage::Planned(Box::new(planned));
-            journal.write(&State { head: &head, stage }, &[]).await?;
+        if moved && journal.must_pause(tools.deadline) {
+            let joining = Joining {
+                upload: upload.state().await?,
+                finished: Some(finished),
+            };
+            journal.write(JOIN, &joining, &[]).await?;
             let totals = Totals::of(&manifest.collections);
-            let (location, invocations) = (upload.location().clone(), head.invocations);
-            return Ok(BackupAnswer::Unfinished(UnfinishedBackup::paused(
-                run,
-                job,
-                &location,
-                invocations,
-                totals,
-            )));
+            let paused = UnfinishedBackup::paused(run, job, upload.location(), journal.invocations(), totals);
+            return Ok(BackupAnswer::Unfinished(paused));
         }
         sources.send(part, &mut upload).await?;
         moved = true;
     }
-    let stage = Stage::Committing {
-        upload: upload.state().await?,
-        manifest: Box::new(manifest.clone()),
-    };
-    journal.write(&State { head, stage }, &[]).await?;
-    journal.confirm().await?;
-    let archive = upload.commit().await?;
-    finish(job, tools, &manifest, &archive).await
+    Box::pin(commit(&mut upload, &manifest, job, tools, journal)).await
 }
 
 /// The lanes' objects.
@@ -149,16 +126,12 @@ impl Sources {
     }
 
     fn object(&self, lane: u32) -> Result<&Object, Failure> {
-        self.objects.get(&lane).ok_or_else(|| {
-            Failure::new(
-                FailureKind::RunUnusable,
-                format!("lane {lane} has no object: begin a new run"),
-            )
-        })
+        let object = self.objects.get(&lane);
+        object.ok_or_else(|| unusable_because(&format!("lane {lane} has no object")))
     }
 
     /// Copies what lies in one lane; puts together anything else.
-    async fn send(&self, part: crate::archive::JoinedPart, upload: &mut crate::store::Upload) -> Result<(), Failure> {
+    async fn send(&self, part: JoinedPart, upload: &mut Upload) -> Result<(), Failure> {
         if let [Piece::Lane { lane, extent }] = part.pieces.as_slice() {
             let (source, extent) = (self.object(*lane)?.clone(), *extent);
             upload.copy(part.number, part.offset, &source, extent).await?;
@@ -174,7 +147,7 @@ impl Sources {
             }
         }
         let (number, offset) = (part.number, part.offset);
-        upload.send(crate::archive::Part { number, offset, bytes }).await?;
+        upload.send(Part { number, offset, bytes }).await?;
         Ok(())
     }
 }
@@ -184,18 +157,15 @@ async fn done_lanes(job: &BackupJob, run: &Run, tools: &Tools, count: usize) -> 
     let mut lanes = Vec::with_capacity(count);
     for number in (0..).take(count) {
         let folder = lane_folder(&folder, number);
-        let state = peek::<State<LaneHead>>(&tools.store, &folder).await?;
-        match state.map(|recorded| recorded.state.stage) {
-            Some(Stage::Done(mut done)) => {
-                done.content.rows = done.rows.read(&tools.store, &folder).await?;
-                lanes.push(*done);
-            }
-            _ => {
-                return Err(Failure::invalid(format!(
-                    "lane {number} is not at its end: call the action \"lane\" for it until it answers \"complete\""
-                )));
-            }
-        }
+        let not_done = || {
+            Failure::invalid(format!(
+                "lane {number} is not at its end: call the action \"lane\" for it until it answers \"complete\""
+            ))
+        };
+        let left = Left::find(&tools.store, &folder).await?.ok_or_else(not_done)?;
+        let mut done = left.place::<LaneDone>(DONE)?.ok_or_else(not_done)?;
+        done.content.rows = done.rows.read(&left).await?;
+        lanes.push(done);
     }
     Ok(lanes)
 }
@@ -203,8 +173,8 @@ async fn done_lanes(job: &BackupJob, run: &Run, tools: &Tools, count: usize) -> 
 /// The archive of these lanes: its manifest, and its pieces.
 fn layout(
     job: &BackupJob,
-    head: &Head,
-    planned: &Planned,
+    head: &BackupHead,
+    plans: &[LanePlan],
     lanes: &[LaneDone],
     finished: String,
 ) -> Result<(Manifest, Vec<Piece>), Failure> {
@@ -218,15 +188,15 @@ fn layout(
 
     let mut found: HashMap<String, Saved> = HashMap::new();
     let mut number = 0;
-    while let Some(plan) = planned.lanes.get(number) {
+    while let Some(plan) = plans.get(number) {
         // The ranges of one collection follow one another.
         let same = |other: &&LanePlan| other.range.is_some() && other.collections == plan.collections;
-        let ranges = planned.lanes[number..].iter().take_while(same).count();
+        let ranges = plans[number..].iter().take_while(same).count();
         let of = |index: usize| (u32::try_from(index).unwrap_or(u32::MAX), &lanes[index].content);
         if ranges == 0 {
             let entries = composer.lane(of(number).0, of(number).1);
             let by_path: HashMap<String, _> = entries.into_iter().map(|entry| (entry.path.clone(), entry)).collect();
-            let placed = |entry: &crate::archive::Entry| by_path.get(&entry.path).cloned();
+            let placed = |entry: &Entry| by_path.get(&entry.path).cloned();
             for saved in &lanes[number].saved {
                 let saved = Saved {
                     definition: saved.definition.as_ref().and_then(placed),
@@ -240,12 +210,8 @@ fn layout(
             continue;
         }
         let of_ranges = &lanes[number..number + ranges];
-        let mut saved = joined(of_ranges.iter().flat_map(|lane| &lane.saved)).ok_or_else(|| {
-            Failure::new(
-                FailureKind::RunUnusable,
-                format!("lane {number} says nothing of its collection: begin a new run"),
-            )
-        })?;
+        let mut saved = joined(of_ranges.iter().flat_map(|lane| &lane.saved))
+            .ok_or_else(|| unusable_because(&format!("lane {number} says nothing of its collection")))?;
         let name = EntryName::new(&saved.name, job.payload);
         if let (Payload::Bson, Some(collection)) = (job.payload, catalog.get(&saved.name)) {
             let text = mongodump_metadata(collection);
@@ -294,14 +260,14 @@ fn layout(
 /// A view, or a collection whose definition the server would not give: no lane reads these.
 fn unread(
     job: &BackupJob,
-    head: &Head,
-    collection: &crate::catalog::Collection,
+    head: &BackupHead,
+    collection: &Collection,
     composer: &mut Composer,
     small: &mut FrameEncoder,
 ) -> Result<Saved, Failure> {
-    let mut saved = super::super::lane::blank(collection);
+    let mut saved = blank(collection);
     if let Some(reason) = head.moment.undefined.get(&collection.name) {
-        super::super::lane::fail(job, &mut saved, SavedStatus::Failed, reason.clone())?;
+        fail(job, &mut saved, SavedStatus::Failed, reason.clone())?;
     } else if job.payload == Payload::Bson {
         let name = EntryName::new(&collection.name, Payload::Bson).definition();
         let entry = composer.entry(&name, &mongodump_metadata(collection), small);

@@ -2,15 +2,19 @@
 
 use std::collections::BTreeMap;
 
+use super::super::head::{BackupHead, LanePlan, Writers, select};
+use super::super::lane::Lane;
 use super::super::piece::Task;
-use super::super::state::{Begun, Keeper, Stage, State};
-use super::super::{Head, PARTS_IN_FLIGHT, select, write};
-use super::{DATA, LaneDone, LaneHead, LanePlan, LaneReport, lane_folder, planned};
+use super::super::report::Totals;
+use super::super::request::BackupJob;
+use super::super::shares::{DATA, DONE, LaneDone, SENT, lane_folder, planned};
+use super::super::state::{LaneStart, LaneState};
+use super::super::tools::Tools;
+use super::super::write;
+use super::answer::LaneReport;
 use crate::archive::ArchiveWriter;
-use crate::backup::{BackupJob, RunStatus, Tools, Totals};
-use crate::catalog::Catalog;
 use crate::failure::{Failure, FailureKind};
-use crate::run::{Journal, Lease, Recorded, Run, Taken};
+use crate::run::{Journal, Run, RunStatus, Went, take_up_kept};
 use crate::store::{Location, Tags, UploadState};
 
 /// Writes one lane, or goes on with it.
@@ -18,32 +22,37 @@ use crate::store::{Location, Tags, UploadState};
 /// # Errors
 /// As [`backup_run`](crate::backup::backup_run), and where there is no such lane.
 pub async fn lane(job: &BackupJob, run: &Run, number: u32, tools: &Tools) -> Result<LaneReport, Failure> {
-    let folder = run.folder(&job.destination)?;
-    let (head, planned) = planned(job, run, tools).await?;
-    let index = usize::try_from(number).unwrap_or(usize::MAX);
-    let share = planned.lanes.get(index).ok_or_else(|| {
-        let last = planned.lanes.len().saturating_sub(1);
-        Failure::invalid(format!("there is no lane {number}: they are 0 to {last}"))
-    })?;
+    let (_, head) = planned(job, run, tools).await?;
+    let share = share(&head, number)?;
     let report = |status, totals| LaneReport {
         status,
         lane: number,
         totals,
     };
-    let folder = lane_folder(&folder, number);
-    let lease = match Lease::take(&tools.store, &folder).await? {
-        Taken::Ours(lease) => lease,
-        Taken::Running => return Ok(report(RunStatus::Running, Totals::default())),
+    let folder = lane_folder(&run.folder(&job.destination)?, number);
+    let Some(journal) = take_up_kept(&tools.store, folder.clone()).await? else {
+        return Ok(report(RunStatus::Running, Totals::default()));
     };
-    let mut journal = Journal::new(&tools.store, folder.clone(), lease);
-    let written = Box::pin(write_lane(job, tools, (&head, share), &folder, &mut journal)).await;
+    let written = Box::pin(write_lane(job, tools, (&head, share), &folder, &journal)).await;
     match &written {
         Err(failure) if failure.kind == FailureKind::RunTakenOver => {}
+        // Its state is what the next step reads.
         _ => journal.pause().await,
     }
     Ok(match written? {
-        Ok(done) => report(RunStatus::Complete, Totals::of(&done.saved)),
-        Err(totals) => report(RunStatus::Continue, totals),
+        Went::Done(done) => report(RunStatus::Complete, Totals::of(&done.saved)),
+        Went::Paused(totals) => report(RunStatus::Continue, totals),
+    })
+}
+
+fn share(head: &BackupHead, number: u32) -> Result<&LanePlan, Failure> {
+    let Writers::Lanes(lanes) = &head.writers else {
+        return Err(Failure::invalid("the run is one worker's"));
+    };
+    let index = usize::try_from(number).unwrap_or(usize::MAX);
+    lanes.get(index).ok_or_else(|| {
+        let last = lanes.len().saturating_sub(1);
+        Failure::invalid(format!("there is no lane {number}: they are 0 to {last}"))
     })
 }
 
@@ -51,47 +60,35 @@ pub async fn lane(job: &BackupJob, run: &Run, number: u32, tools: &Tools) -> Res
 async fn write_lane(
     job: &BackupJob,
     tools: &Tools,
-    (head, share): (&Head, &LanePlan),
+    (head, share): (&BackupHead, &LanePlan),
     folder: &Location,
-    journal: &mut Journal,
-) -> Result<Result<LaneDone, Totals>, Failure> {
-    let catalog = catalog_of(job, head, share)?;
-    let of_state = |tools: &Tools| tools.store.tagged(Tags::in_progress());
-    let (mut upload, begun, lane_head) = match journal.read::<State<LaneHead>>().await? {
-        Some(Recorded { state, bytes }) => {
-            let lane_head = LaneHead {
-                invocations: state.head.invocations + 1,
-            };
-            match state.stage {
-                Stage::Writing(lane) => {
-                    let (upload, begun) = Box::pin(lane.revive(tools, journal, &bytes)).await?;
-                    (upload, begun, lane_head)
-                }
-                Stage::Written(upload, done) => {
-                    commit_lane(tools, journal, lane_head, upload, &done).await?;
-                    return Ok(Ok(*done));
-                }
-                Stage::Done(done) => return Ok(Ok(*done)),
-                Stage::Planned(_) | Stage::Committing { .. } => return Err(foreign_state()),
+    journal: &Journal,
+) -> Result<Went<Totals, LaneDone>, Failure> {
+    let mut catalog = select(job, &head.moment)?;
+    catalog
+        .collections
+        .retain(|collection| share.collections.contains(&collection.name));
+    let (mut upload, begun) = match journal.open().await? {
+        Some(left) => {
+            if let Some(done) = journal.found(DONE)? {
+                return Ok(Went::Done(done));
             }
+            if let Some((upload, done)) = journal.found(SENT)? {
+                return Ok(Went::Done(commit(tools, journal, upload, done).await?));
+            }
+            Box::pin(LaneState::go_on(tools, left)).await?
         }
         None => {
-            let upload = of_state(tools).upload(&folder.join(DATA), PARTS_IN_FLIGHT).await?;
-            let upload = tools.paced(upload);
-            let archive = ArchiveWriter::lane(
-                head.name.clone(),
-                job.compression,
-                write::schedule(&catalog, &job.destination, tools.memory),
-            );
-            (upload, Begun::new(archive), LaneHead { invocations: 1 })
+            let store = tools.store.tagged(Tags::in_progress());
+            let upload = tools.upload(&store, &folder.join(DATA)).await?;
+            let schedule = write::schedule(&catalog, &job.destination, tools.memory);
+            let archive = ArchiveWriter::lane(head.name.clone(), job.compression, schedule);
+            (upload, LaneStart::new(archive))
         }
     };
-    tracing::info!(archive = %head.name, invocation = lane_head.invocations, collections = catalog.collections.len(), "the lane goes on");
-    let keeper = Keeper {
-        journal,
-        head: lane_head.clone(),
-    };
-    let mut lane = begun.lane(job, tools, &mut upload, Some(keeper))?;
+    let (archive, invocation, collections) = (&head.name, journal.epoch(), catalog.collections.len());
+    tracing::info!(%archive, invocation, collections, "the lane goes on");
+    let mut lane = Lane::new(begun, job, tools, &mut upload, journal)?;
     lane.range.clone_from(&share.range);
     lane.save().await?;
     let tasks = lane.progress.tasks(&catalog, &BTreeMap::new());
@@ -99,68 +96,33 @@ async fn write_lane(
         range: share.range.clone(),
         ..task
     });
-    if !Box::pin(write::read(&mut lane, &head.moment, &catalog, tasks.collect())).await? {
-        return Ok(Err(lane.progress.totals()));
+    if let Went::Paused(()) = Box::pin(write::read(&mut lane, &head.moment, &catalog, tasks.collect())).await? {
+        return Ok(Went::Paused(lane.progress.totals()));
     }
-    let progress = std::mem::take(&mut lane.progress);
-    let mut rows = std::mem::take(&mut lane.rows);
     let (parts, mut content) = lane.archive.finish_lane();
     for part in parts {
         lane.upload.send(part).await?;
     }
     let sent = lane.upload.state().await?;
-    rows.keep(journal, &std::mem::take(&mut content.rows)).await?;
+    lane.rows.keep(journal, &std::mem::take(&mut content.rows)).await?;
     let done = LaneDone {
         content,
-        rows,
-        saved: progress.saved,
-        exceptions: progress.exceptions,
+        rows: lane.rows,
+        saved: lane.progress.saved,
+        exceptions: lane.progress.exceptions,
     };
-    commit_lane(tools, journal, lane_head, sent, &done).await?;
-    Ok(Ok(done))
+    Ok(Went::Done(commit(tools, journal, sent, done).await?))
 }
 
 /// Makes the lane's object visible, and writes down what is in it. One of no bytes needs no object.
-async fn commit_lane(
-    tools: &Tools,
-    journal: &mut Journal,
-    head: LaneHead,
-    upload: UploadState,
-    done: &LaneDone,
-) -> Result<(), Failure> {
-    let written = Stage::Written(upload.clone(), Box::new(done.clone()));
-    journal
-        .write(
-            &State {
-                head: &head,
-                stage: written,
-            },
-            &[],
-        )
-        .await?;
+async fn commit(tools: &Tools, journal: &Journal, upload: UploadState, done: LaneDone) -> Result<LaneDone, Failure> {
+    journal.write(SENT, &(&upload, &done), &[]).await?;
     journal.confirm().await?;
-    let mut upload = tools.store.resume_upload(upload, PARTS_IN_FLIGHT).await?;
+    let mut upload = tools.resume(upload).await?;
     match done.content.bytes {
         0 => upload.abort().await?,
-        _ => {
-            upload.commit().await?;
-        }
+        _ => drop(upload.commit().await?),
     }
-    let stage = Stage::Done(Box::new(done.clone()));
-    journal.write(&State { head, stage }, &[]).await
-}
-
-fn catalog_of(job: &BackupJob, head: &Head, share: &LanePlan) -> Result<Catalog, Failure> {
-    let mut catalog = select(job, &head.moment)?;
-    catalog
-        .collections
-        .retain(|collection| share.collections.contains(&collection.name));
-    Ok(catalog)
-}
-
-fn foreign_state() -> Failure {
-    Failure::new(
-        FailureKind::RunUnusable,
-        "the lane's state is that of something else: begin a new run",
-    )
+    journal.write(DONE, &done, &[]).await?;
+    Ok(done)
 }

@@ -3,8 +3,9 @@
 use clap::{Args, Parser, Subcommand};
 use mongotar::archive::{Compression, Payload};
 use mongotar::backup::{BackupRequest, ConsistencyDemand, Databases, Retention};
+use mongotar::choice::ArchiveChoice;
 use mongotar::drill::DrillRequest;
-use mongotar::restore::{ArchiveChoice, RestoreRequest};
+use mongotar::restore::RestoreRequest;
 
 /// MongoDB backups as one standard tar, in S3 or a folder, that come back proven equal.
 #[derive(Debug, Parser)]

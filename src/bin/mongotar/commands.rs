@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mongotar::backup::{BackupOrder, DatabaseChoice, RunStatus, Tools, backup, backup_run, backup_several};
 use mongotar::catalog::Selection;
+use mongotar::choice::ArchiveChoice;
 use mongotar::config::Environment;
 use mongotar::counts::Counts;
 use mongotar::drill::{drill, drill_run};
@@ -13,9 +14,7 @@ use mongotar::mongo::{Mongo, MongoUri};
 use mongotar::open::Source;
 use mongotar::plan::RestorePlan;
 use mongotar::progress::Progress;
-use mongotar::restore::{
-    ArchiveChoice, Consent, RestoreJob, RestoreReport, begun_plan, carry_out, prepare, restore_run,
-};
+use mongotar::restore::{Consent, RestoreJob, RestoreReport, begun_plan, carry_out, prepare, restore_run};
 use mongotar::run::{Deadline, Memory};
 use mongotar::secrets::Secrets;
 use mongotar::store::{Location, Store};

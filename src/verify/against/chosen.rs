@@ -5,8 +5,7 @@ use crate::archive::{Saved, SavedStatus};
 use crate::catalog::{Catalog, Collection, Definition, Kind};
 use crate::digest::Hashing;
 use crate::open::ArchiveFile;
-use crate::plan::{Contents, Diff};
-use crate::restore::without_own;
+use crate::plan::{Contents, Diff, without_own};
 
 /// A collection of the archive that is to be compared, and what is there of it.
 pub(super) struct Chosen<'a> {

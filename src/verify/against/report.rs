@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::AgainstJob;
+use super::job::AgainstJob;
 use crate::archive::{Status, hex_sum};
 use crate::backup::RunStatus;
 use crate::catalog::Kind;

@@ -231,7 +231,7 @@ async fn a_worker_that_can_write_nothing_says_so_and_harms_nothing() {
         .expect_err("nobody would learn of it");
     let shown = refused.to_string();
     assert!(
-        shown.starts_with("Store") && shown.contains("allow s3:PutObject"),
+        shown.starts_with("Store") && shown.contains("denied") && shown.contains("s3:PutObject"),
         "{shown}"
     );
     for number in loads {

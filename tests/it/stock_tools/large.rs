@@ -17,8 +17,10 @@ use crate::rig::{ScratchDir, libarchive_list, python};
 fn write(path: &Path, compression: Compression, frame: &StoredFrame, times: u64) -> Entry {
     let file = File::create(path).expect("the scratch folder");
     let mut length = 0;
+    let mut nothing = Vec::new();
     let mut put = |part: Part| {
-        if part.bytes.iter().any(|&byte| byte != 0) {
+        nothing.resize(part.bytes.len().max(nothing.len()), 0);
+        if part.bytes[..] != nothing[..part.bytes.len()] {
             file.write_all_at(&part.bytes, part.offset).expect("room on the disk");
         }
         length = length.max(part.offset + part.bytes.len() as u64);

@@ -46,7 +46,7 @@ async fn fill_as(database: &str, name: &str, seeds: u32, bytes: usize, copies: i
 
 /// Documents as large as they get: of bytes, whose text is a third longer, and of numbers, whose text is twice as long.
 async fn fill_with_large(database: &str) {
-    fill_as(database, "bytes", 2, 15 << 20, 8).await;
+    fill_as(database, "bytes", 2, 15 << 20, 6).await;
     let client = rig::shared_replica_set().client().await;
     let one = client.database(database).collection::<bson::Document>("one");
     one.insert_one(doc! {}).await.expect("a seed");
@@ -136,44 +136,43 @@ async fn large_documents_take_bounded_memory() {
 #[tokio::test(flavor = "multi_thread")]
 async fn many_small_documents_take_bounded_memory() {
     let database = rig::fresh_database_name("it");
-    fill(&database, 100, 200, 8_000).await;
+    fill(&database, 100, 200, 6_000).await;
     let scratch = ScratchDir::new("small");
     stays_within_the_limit(&database, &Location::Local(scratch.path().to_owned())).await;
     stays_within_the_limit(&database, &bucket().await).await;
     forget(&database).await;
 }
 
-/// Every form, several collections one after the other, and back.
+/// Every form within the least there is, several collections one after the other, and back; the default has its own tests below.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_budget_is_kept_to_by_backups_and_restores() {
+async fn the_least_budget_is_kept_to_by_backups_and_restores() {
     let database = rig::fresh_database_name("it");
     for name in ["first", "second", "third"] {
-        fill_as(&database, name, 100, 900, 600).await;
+        fill_as(&database, name, 100, 900, 350).await;
     }
     let folder = bucket().await.to_string();
-    for budget in BUDGETS {
-        let memory = budget.to_string();
-        let within = |peak: u64| (1..=budget * 1_000_000 / 1024).contains(&peak);
-        for (payload, compression) in [("jsonl", "zstd"), ("jsonl", "none"), ("bson", "gzip"), ("bson", "none")] {
-            let form = ["--payload", payload, "--compression", compression];
-            let common = ["backup", "--mongo-db", &database, "--to", &folder, "--memory", &memory];
-            let peak = peak_of(&[&common[..], &form].concat()).await;
-            assert!(within(peak), "{form:?} takes {peak} kB of {budget} MB");
-        }
-        let target = rig::fresh_database_name("it");
-        let restore = [
-            "restore",
-            "--latest",
-            &folder,
-            "--mongo-db",
-            &target,
-            "--memory",
-            &memory,
-        ];
-        let peak = peak_of(&[&restore[..], &["--yes", "--no-snapshot"]].concat()).await;
-        assert!(within(peak), "a restore takes {peak} kB of {budget} MB");
-        forget(&target).await;
+    let budget = BUDGETS[1];
+    let memory = budget.to_string();
+    let within = |peak: u64| (1..=budget * 1_000_000 / 1024).contains(&peak);
+    for (payload, compression) in [("jsonl", "zstd"), ("jsonl", "none"), ("bson", "gzip"), ("bson", "none")] {
+        let form = ["--payload", payload, "--compression", compression];
+        let common = ["backup", "--mongo-db", &database, "--to", &folder, "--memory", &memory];
+        let peak = peak_of(&[&common[..], &form].concat()).await;
+        assert!(within(peak), "{form:?} takes {peak} kB of {budget} MB");
     }
+    let target = rig::fresh_database_name("it");
+    let restore = [
+        "restore",
+        "--latest",
+        &folder,
+        "--mongo-db",
+        &target,
+        "--memory",
+        &memory,
+    ];
+    let peak = peak_of(&[&restore[..], &["--yes", "--no-snapshot"]].concat()).await;
+    assert!(within(peak), "a restore takes {peak} kB of {budget} MB");
+    forget(&target).await;
     forget(&database).await;
 }
 
@@ -181,22 +180,24 @@ async fn a_budget_is_kept_to_by_backups_and_restores() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_compressed_keeps_to_the_default_budget() {
     let database = rig::fresh_database_name("it");
-    fill_as(&database, "large", 100, 900, 6_000).await;
+    fill_as(&database, "large", 100, 900, 3_500).await;
     for name in ["second", "third"] {
         fill_as(&database, name, 100, 900, 400).await;
     }
     let scratch = ScratchDir::new("uncompressed");
     let folders = [Location::Local(scratch.path().to_owned()), bucket().await];
-    for folder in folders.map(|folder| folder.to_string()) {
-        for payload in ["jsonl", "bson"] {
-            let form = ["--payload", payload, "--compression", "none", "--memory", "190"];
-            let backup = ["backup", "--mongo-db", &database, "--to", &folder];
-            let peak = peak_of(&[&backup[..], &form].concat()).await;
-            assert!(
-                (1..=190_000_000 / 1024).contains(&peak),
-                "{payload} to {folder} takes {peak} kB"
-            );
-        }
+    for (folder, payload) in folders
+        .map(|folder| folder.to_string())
+        .into_iter()
+        .zip(["bson", "jsonl"])
+    {
+        let form = ["--payload", payload, "--compression", "none", "--memory", "190"];
+        let backup = ["backup", "--mongo-db", &database, "--to", &folder];
+        let peak = peak_of(&[&backup[..], &form].concat()).await;
+        assert!(
+            (1..=190_000_000 / 1024).contains(&peak),
+            "{payload} to {folder} takes {peak} kB"
+        );
     }
     forget(&database).await;
 }
@@ -207,7 +208,7 @@ async fn restores_and_merges_of_a_foreign_archive_keep_to_the_budget() {
     let text = "t".repeat(1_000);
     let documents = |collection: i32| {
         let document = |id: i32| bson::rawdoc! {"_id": id, "of": collection, "text": text.as_str()}.into_bytes();
-        (0..20_000).flat_map(document).collect::<Vec<u8>>()
+        (0..10_000).flat_map(document).collect::<Vec<u8>>()
     };
     let mut tar = tar::Builder::new(Vec::new());
     for number in 0..4 {

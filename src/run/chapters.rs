@@ -1,38 +1,50 @@
-//! The rows of an archive's segments, written once as they come: a state is written every few seconds, and must not grow with what it has behind it.
+//! What a run lists as it goes, written once as it comes: a state is written every few seconds, and must not grow with what it has behind it.
 //!
-//! Rows that are there stay as they are. Once there are enough of them they are kept beside the state as a **chapter**, under a name that says by which epoch of the lease it was written and which row is
-//! its first. A state names its chapters, and holds only the rows behind them. A chapter that no state names, since its invocation died before it wrote one, is never read.
+//! Rows that are there stay as they are. Once there are enough of them they are kept beside the state as a **chapter**, under a name that says which epoch of the lease wrote it, and which row is
+//! its first. A state names its chapters, and holds only the rows behind them. No state names the chapters of an invocation that died before it wrote one, and nobody reads them.
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::archive::Segment;
+use super::journal::Journal;
+use super::left::Left;
+use super::unusable::unusable_because;
 use crate::failure::Failure;
-use crate::run::{Journal, peek_kept, unusable};
-use crate::store::{Location, Store};
 
-/// How many rows make a chapter: half a megabyte.
+/// How many rows make a chapter: of an archive's segments half a megabyte.
 const CHAPTER: usize = 1 << 12;
 
 /// Where the rows are kept.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(super) struct KeptRows {
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Chapters<T> {
     chapters: Vec<String>,
     /// How many rows are in chapters.
     kept: usize,
     /// Those behind them.
-    rest: Vec<Segment>,
+    rest: Vec<T>,
 }
 
-impl KeptRows {
+impl<T> Default for Chapters<T> {
+    fn default() -> Self {
+        Self {
+            chapters: Vec::new(),
+            kept: 0,
+            rest: Vec::new(),
+        }
+    }
+}
+
+impl<T: Clone + Serialize + DeserializeOwned> Chapters<T> {
     /// Keeps what has come: the rows are those of before, and more.
     ///
     /// # Errors
     /// What the store answered.
-    pub(super) async fn keep(&mut self, journal: &mut Journal, rows: &[Segment]) -> Result<(), Failure> {
+    pub(crate) async fn keep(&mut self, journal: &Journal, rows: &[T]) -> Result<(), Failure> {
         let whole = rows.len().saturating_sub(self.kept) / CHAPTER * CHAPTER;
         if whole > 0 {
             let name = format!("rows-{:08}-{}", journal.epoch(), self.kept);
-            journal.keep_as(&name, &&rows[self.kept..self.kept + whole]).await?;
+            let text = serde_json::to_vec(&rows[self.kept..self.kept + whole]).expect("rows have text keys only");
+            journal.keep(&name, &text).await?;
             self.chapters.push(name);
             self.kept += whole;
         }
@@ -40,18 +52,18 @@ impl KeptRows {
         Ok(())
     }
 
-    /// All of them, as they were kept in a run's folder.
+    /// All of them.
     ///
     /// # Errors
     /// Where they are not there, or not what was written.
-    pub(super) async fn read(&self, store: &Store, folder: &Location) -> Result<Vec<Segment>, Failure> {
-        let mut rows: Vec<Segment> = Vec::with_capacity(self.kept + self.rest.len());
+    pub(crate) async fn read(&self, left: &Left) -> Result<Vec<T>, Failure> {
+        let mut rows: Vec<T> = Vec::with_capacity(self.kept + self.rest.len());
         for name in &self.chapters {
-            rows.extend(peek_kept::<Vec<Segment>>(store, folder, name).await?);
+            rows.extend(left.kept_as::<Vec<T>>(name).await?);
         }
         match rows.len() == self.kept {
             true => rows.extend_from_slice(&self.rest),
-            false => return Err(unusable(folder, "has other rows than were written")),
+            false => return Err(unusable_because("it has other rows than were written")),
         }
         Ok(rows)
     }
@@ -62,7 +74,8 @@ mod tests {
     use super::*;
     use crate::archive::{ArchiveName, ArchiveWriter, Compression, PartSchedule, StoredFrame};
     use crate::failure::FailureKind;
-    use crate::run::{Lease, Taken};
+    use crate::run::lease::{Lease, Taken};
+    use crate::store::{Location, Store};
 
     const SAVES: usize = 60;
     const ROWS: usize = 700;
@@ -82,11 +95,11 @@ mod tests {
         let Taken::Ours(lease) = Lease::take(&store, &folder).await.expect("a lease") else {
             panic!("nobody else is at it");
         };
-        let mut journal = Journal::new(&store, folder.clone(), lease);
+        let journal = Journal::new(&store, folder.clone(), lease);
         let name = ArchiveName::parse("backup_20261121_020000").expect("a name");
         let mut archive = ArchiveWriter::new(name, Compression::None, PartSchedule::default());
         archive.begin(&["large.jsonl"]);
-        let (mut kept, mut states) = (KeptRows::default(), Vec::new());
+        let (mut kept, mut states) = (Chapters::default(), Vec::new());
         for number in 0..SAVES * ROWS {
             let frame = StoredFrame {
                 stored: vec![7; 64],
@@ -96,9 +109,12 @@ mod tests {
             };
             archive.segment(&frame, 1);
             if (number + 1) % ROWS == 0 {
-                kept.keep(&mut journal, archive.rows()).await.expect("kept");
-                journal.write(&(archive.state(), &kept), &[]).await.expect("written");
-                states.push(size_of(&path, "state-"));
+                kept.keep(&journal, archive.rows()).await.expect("kept");
+                journal
+                    .write("lane", &(archive.state(), &kept), &[])
+                    .await
+                    .expect("written");
+                states.push(size_of(&path, "lane-"));
             }
         }
         let row = 120;
@@ -110,7 +126,8 @@ mod tests {
 
         // What an invocation wrote that died before it wrote a state.
         journal.keep("rows-00000000-0", b"of a dead epoch").await.expect("kept");
-        let read = kept.read(&store, &folder).await.expect("they are there");
+        let left = Left::find(&store, &folder).await.expect("read").expect("a state");
+        let read = kept.read(&left).await.expect("they are there");
         assert!(read == archive.rows(), "other rows");
         let state = archive.state();
         let current = archive.current_bytes().to_vec();
@@ -122,7 +139,7 @@ mod tests {
         );
 
         std::fs::remove_file(path.join(&kept.chapters[1])).expect("removed");
-        let failure = kept.read(&store, &folder).await.expect_err("a chapter is missing");
+        let failure = kept.read(&left).await.expect_err("a chapter is missing");
         assert_eq!(failure.kind, FailureKind::RunUnusable, "{failure}");
         journal.pause().await;
     }

@@ -9,10 +9,10 @@
 //!
 //! What is loaded, hashed and compared is the document as it will be kept.
 
+use super::Chunk;
 use crate::catalog::{Definition, Kind};
 use crate::digest::Hashing;
 use crate::elements::{Element, Elements};
-use crate::open::Chunk;
 
 const DOCUMENT: u8 = 3;
 const ARRAY: u8 = 4;
@@ -32,7 +32,7 @@ pub(crate) struct Keeper<'a> {
     /// How many documents have passed.
     passed: u64,
     /// How many of them had no `_id`.
-    pub(super) ids_given: u64,
+    pub(crate) ids_given: u64,
 }
 
 impl<'a> Keeper<'a> {
@@ -52,7 +52,7 @@ impl<'a> Keeper<'a> {
     }
 
     /// One that goes on behind so many documents, of which some were given an `_id`.
-    pub(super) fn behind(self, passed: u64, ids_given: u64) -> Self {
+    pub(crate) fn behind(self, passed: u64, ids_given: u64) -> Self {
         Self {
             passed,
             ids_given,
@@ -61,7 +61,7 @@ impl<'a> Keeper<'a> {
     }
 
     /// How many documents have passed.
-    pub(super) fn passed(&self) -> u64 {
+    pub(crate) fn passed(&self) -> u64 {
         self.passed
     }
 

@@ -7,14 +7,14 @@ use futures_util::StreamExt as _;
 use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
-use super::{VerifyReport, checked, summary};
+use super::report::{VerifyReport, checked, summary};
 use crate::archive::{Entry, Extent, Opened, Status};
 use crate::backup::RunStatus;
 use crate::digest::{Digest, Hashing};
 use crate::failure::Failure;
 use crate::open::{ArchiveFile, Form};
 use crate::progress::Progress;
-use crate::run::{AT_LEAST_EVERY, Deadline};
+use crate::run::{AT_LEAST_EVERY, Deadline, Went};
 use crate::wording::abandoned;
 
 /// How far the check of an archive has come.
@@ -38,15 +38,6 @@ struct Open {
     segments: usize,
     /// What they came to.
     read: Digest,
-}
-
-/// How a check came to a stop.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Pace {
-    /// At its end.
-    Finished,
-    /// It is to go on.
-    Paused,
 }
 
 impl Checked {
@@ -74,7 +65,7 @@ impl Checked {
     }
 
     /// Checks what is left, until it is time to pause. One region at least, or it would never come to its end.
-    pub(crate) async fn go_on(&mut self, file: &ArchiveFile, progress: &Progress, until: Deadline) -> Pace {
+    pub(crate) async fn go_on(&mut self, file: &ArchiveFile, progress: &Progress, until: Deadline) -> Went {
         match &file.form {
             Form::Native(opened) => self.regions(file, opened, progress, until).await,
             // The survey that opened it has read all of it.
@@ -84,7 +75,7 @@ impl Checked {
                     .iter()
                     .map(|saved| checked(saved, saved.expected_digest()))
                     .collect();
-                Pace::Finished
+                Went::Done(())
             }
         }
     }
@@ -108,7 +99,7 @@ impl Checked {
         opened: &Arc<Opened>,
         progress: &Progress,
         until: Deadline,
-    ) -> Pace {
+    ) -> Went {
         if !self.metadata {
             self.definition(file, opened, &opened.manifest.metadata).await;
             // Its pages are read, and checked, with the segments that they list.
@@ -134,10 +125,10 @@ impl Checked {
                 if self
                     .entry((file, opened), (entry, hashing), &mut open, (progress, until))
                     .await
-                    == Pace::Paused
+                    == Went::Paused(())
                 {
                     self.open = Some(open);
-                    return Pace::Paused;
+                    return Went::Paused(());
                 }
                 if open.entries < abandoned {
                     open = Open {
@@ -148,10 +139,10 @@ impl Checked {
             }
             self.report.collections.push(checked(saved, open.read));
             if until.is_near() {
-                return Pace::Paused;
+                return Went::Paused(());
             }
         }
-        Pace::Finished
+        Went::Done(())
     }
 
     /// An entry of documents: its header, and its content behind what was read of it.
@@ -161,7 +152,7 @@ impl Checked {
         (entry, hashing): (&Entry, Hashing),
         open: &mut Open,
         (progress, until): (&Progress, Deadline),
-    ) -> Pace {
+    ) -> Went {
         if open.segments == 0 {
             self.header(file, opened, entry).await;
         }
@@ -173,11 +164,11 @@ impl Checked {
             let Ok(next) = timeout(AT_LEAST_EVERY, chunks.next()).await else {
                 // The store is slow. What has been found is not lost to the deadline for that.
                 if moved && until.is_near() {
-                    return Pace::Paused;
+                    return Went::Paused(());
                 }
                 continue;
             };
-            let Some(chunk) = next else { return Pace::Finished };
+            let Some(chunk) = next else { return Went::Done(()) };
             moved = true;
             self.report.segments += 1;
             open.segments += 1;
@@ -189,7 +180,7 @@ impl Checked {
                 Err(failure) => self.report.damaged.push(failure.message),
             }
             if until.is_near() && open.segments < entry.count() {
-                return Pace::Paused;
+                return Went::Paused(());
             }
         }
     }

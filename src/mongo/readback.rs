@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::{Batch, Batches, IdList, Mongo, MongoError, Position, Scan, ScanOrder, Trail, next_ended, patiently};
 use crate::catalog::Topology;
 use crate::digest::{Digest, DocumentHasher, Hashing};
-use crate::mongo::{Batch, Batches, IdList, Mongo, MongoError, Position, Scan, ScanOrder, Trail, patiently};
 
 /// How many replies are hashed while the next is asked for. Hashing is far quicker than any server.
 const IN_HAND: usize = 1;
@@ -19,7 +19,7 @@ const READ_AT_ONE_GO: u64 = 16 << 20;
 /// How far a collection has been read back.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum ReadSoFar {
+pub(crate) enum ReadSoFar {
     /// Not at all.
     #[default]
     Nothing,
@@ -31,7 +31,7 @@ pub(super) enum ReadSoFar {
 
 /// How a reading ended.
 #[derive(Debug)]
-pub(super) enum ReadBack {
+pub(crate) enum ReadBack {
     /// All of it was read.
     Whole(Digest),
     /// It is to go on there.
@@ -71,11 +71,11 @@ pub async fn read_back(
 }
 
 /// Whether a collection of so many bytes is read without places to go on from.
-pub(super) fn is_read_at_one_go(hashing: Hashing, bytes: u64) -> bool {
+pub(crate) fn is_read_at_one_go(hashing: Hashing, bytes: u64) -> bool {
     hashing == Hashing::SortedFields || bytes < READ_AT_ONE_GO
 }
 
-pub(super) async fn read_at_one_go(
+pub(crate) async fn read_at_one_go(
     mongo: &Mongo,
     (database, collection): (&str, &str),
     (hashing, average): (Hashing, u64),
@@ -92,7 +92,7 @@ pub(super) async fn read_at_one_go(
 ///
 /// # Errors
 /// What the server answered.
-pub(super) async fn read_back_until(
+pub(crate) async fn read_back_until(
     mongo: &Mongo,
     name: (&str, &str),
     (hashing, average): (Hashing, u64),
@@ -101,13 +101,13 @@ pub(super) async fn read_back_until(
 ) -> Result<ReadBack, MongoError> {
     let mut attempts = mongo.attempts();
     loop {
-        let error = match Box::pin(Reading::open(mongo, name, average, &so_far)).await {
+        let error = match Box::pin(BackReading::open(mongo, name, average, &so_far)).await {
             Ok(Some(mut reading)) => {
                 let ended = Box::pin(reading.go_on(hashing, &pause)).await;
                 let digest = reading.hashed.all().await?;
                 match ended {
-                    Ok(Ended::Whole) => return Ok(ReadBack::Whole(digest)),
-                    Ok(Ended::Pausing(place)) => return Ok(ReadBack::Paused(ReadSoFar::Behind { place, digest })),
+                    Ok(ReadEnd::Whole) => return Ok(ReadBack::Whole(digest)),
+                    Ok(ReadEnd::Pausing(place)) => return Ok(ReadBack::Paused(ReadSoFar::Behind { place, digest })),
                     Err(error) => {
                         if let Some(place) = reading.place.filter(|_| reading.moved) {
                             so_far = ReadSoFar::Behind { place, digest };
@@ -131,7 +131,7 @@ pub(super) async fn read_back_until(
 }
 
 /// A reading of a collection whose replies have places.
-struct Reading {
+struct BackReading {
     batches: Batches,
     trail: Trail,
     hashed: Hashed,
@@ -142,12 +142,12 @@ struct Reading {
 }
 
 /// How far a reading came.
-enum Ended {
+enum ReadEnd {
     Whole,
     Pausing(Position),
 }
 
-impl Reading {
+impl BackReading {
     /// From where `so_far` is, if that is still a place; `None` where the server has no places.
     async fn open(
         mongo: &Mongo,
@@ -189,7 +189,7 @@ impl Reading {
         }
     }
 
-    async fn go_on(&mut self, hashing: Hashing, pause: impl Fn() -> bool) -> Result<Ended, MongoError> {
+    async fn go_on(&mut self, hashing: Hashing, pause: impl Fn() -> bool) -> Result<ReadEnd, MongoError> {
         while let Some(batch) = self.batches.next().await {
             let batch = Arc::new(batch?);
             let place = self.trail.behind(&batch)?;
@@ -197,10 +197,10 @@ impl Reading {
             self.place.clone_from(&place);
             self.moved = true;
             if let Some(place) = place.filter(|_| pause()) {
-                return Ok(Ended::Pausing(place));
+                return Ok(ReadEnd::Pausing(place));
             }
         }
-        Ok(Ended::Whole)
+        Ok(ReadEnd::Whole)
     }
 }
 
@@ -208,7 +208,7 @@ impl Reading {
 ///
 /// # Errors
 /// What the server answered.
-pub(super) async fn read_back_ids(
+pub(crate) async fn read_back_ids(
     mongo: &Mongo,
     (database, collection): (&str, &str),
     (ids, average): (&IdList, u64),
@@ -242,9 +242,9 @@ impl Hashed {
 
     async fn add(&mut self, batch: Arc<Batch>, hashing: Hashing) -> Result<(), MongoError> {
         if self.working.len() >= IN_HAND
-            && let Some(done) = self.working.join_next().await
+            && let Some(done) = next_ended(&mut self.working, "hashing documents").await
         {
-            self.sum.merge(&settle(done)?);
+            self.sum.merge(&done?);
         }
         self.working.spawn_blocking(move || hash(&batch, hashing));
         Ok(())
@@ -252,8 +252,8 @@ impl Hashed {
 
     /// Everything so far.
     async fn all(&mut self) -> Result<Digest, MongoError> {
-        while let Some(done) = self.working.join_next().await {
-            self.sum.merge(&settle(done)?);
+        while let Some(done) = next_ended(&mut self.working, "hashing documents").await {
+            self.sum.merge(&done?);
         }
         Ok(self.sum)
     }
@@ -265,15 +265,4 @@ fn hash(batch: &Batch, hashing: Hashing) -> Result<Digest, MongoError> {
         hasher.add_document(document?);
     }
     Ok(hasher.digest())
-}
-
-fn settle(done: Result<Result<Digest, MongoError>, tokio::task::JoinError>) -> Result<Digest, MongoError> {
-    done.unwrap_or_else(|error| {
-        Err(MongoError {
-            action: "hashing documents".to_owned(),
-            reason: error.to_string(),
-            code: None,
-            transient: false,
-        })
-    })
 }

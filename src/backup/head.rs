@@ -1,0 +1,165 @@
+//! What is decided when a backup begins, and holds to its end: the moment, what is taken of it, and who writes it.
+
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+
+use super::request::{BackupJob, ConsistencyDemand};
+use super::tools::Tools;
+use crate::archive::{ArchiveName, Consistency, ConsistencyLevel, Entry, Exception};
+use crate::catalog::Catalog;
+use crate::failure::{Failure, FailureKind};
+use crate::mongo::{IdRange, Moment};
+use crate::run::{Journal, Run, rfc3339};
+
+/// What is decided when a backup begins, and holds in every invocation.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct BackupHead {
+    /// What was asked for.
+    pub(super) request: String,
+    /// Which run it is, where somebody may ask for it again.
+    pub(super) run: Option<String>,
+    pub(super) name: ArchiveName,
+    pub(super) created: String,
+    pub(super) moment: Moment,
+    pub(super) writers: Writers,
+}
+
+/// Who writes the archive.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Writers {
+    /// One worker, beginning with this entry.
+    One(Entry),
+    /// One for each lane. The lanes are joined later.
+    Lanes(Vec<LanePlan>),
+}
+
+/// One worker's share.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct LanePlan {
+    /// Which collections, in the catalog's order.
+    pub(super) collections: Vec<String>,
+    /// Which documents of the one collection, where it is divided.
+    pub(super) range: Option<IdRange>,
+}
+
+impl BackupHead {
+    /// The same event means the same request; if it does not, somebody has given two requests one id.
+    ///
+    /// # Errors
+    /// [`FailureKind::InvalidRequest`]. The run goes on all the same.
+    pub(super) fn check(&self, job: &BackupJob, run: &Run, journal: &Journal) -> Result<(), Failure> {
+        run.check_request(&self.request, &job.fingerprint())
+            .inspect_err(|_| journal.refuse())
+    }
+
+    /// What can be claimed of its moment with these exceptions.
+    pub(super) fn consistency(&self, exceptions: Vec<Exception>) -> Consistency {
+        let level = match (self.moment.time, exceptions.is_empty()) {
+            (None, _) => ConsistencyLevel::None,
+            (Some(_), true) => ConsistencyLevel::Snapshot,
+            (Some(_), false) => ConsistencyLevel::Mixed,
+        };
+        Consistency {
+            level,
+            cluster_time: self.moment.time,
+            reason: self.moment.reason.clone(),
+            exceptions,
+        }
+    }
+}
+
+/// A moment that was taken for a job.
+#[derive(Debug)]
+pub(super) struct TakenMoment {
+    pub(super) moment: Moment,
+    /// The part of its catalog that was asked for.
+    pub(super) catalog: Catalog,
+    created: String,
+}
+
+impl TakenMoment {
+    /// Takes the moment.
+    ///
+    /// # Errors
+    /// Where it is not what is demanded, or there is nothing to back up.
+    pub(super) async fn of(job: &BackupJob, tools: &Tools) -> Result<Self, Failure> {
+        let created = rfc3339(OffsetDateTime::now_utc());
+        let moment = tools.mongo.moment(&job.database).await?;
+        if let (Some(reason), ConsistencyDemand::Require) = (&moment.reason, job.consistency) {
+            return Err(Failure::new(
+                FailureKind::ConsistencyNotReached,
+                format!(
+                    "no snapshot of {} can be read: {reason}. Use consistency \"auto\" to back up without one",
+                    job.database
+                ),
+            ));
+        }
+        if moment.catalog.collections.is_empty() {
+            return Err(nothing_there(job, tools).await);
+        }
+        let catalog = select(job, &moment)?;
+        Ok(Self {
+            moment,
+            catalog,
+            created,
+        })
+    }
+
+    /// What is decided with it.
+    pub(super) fn head(self, job: &BackupJob, run: Option<&Run>, name: ArchiveName, writers: Writers) -> BackupHead {
+        BackupHead {
+            request: job.fingerprint(),
+            run: run.map(|run| run.id.clone()),
+            name,
+            created: self.created,
+            moment: self.moment,
+            writers,
+        }
+    }
+}
+
+/// A database without collections is one that does not exist: most likely its name is mistyped, and an archive of nothing would hide that for months.
+async fn nothing_there(job: &BackupJob, tools: &Tools) -> Failure {
+    let there = match tools.mongo.database_names().await {
+        Some(names) if !names.is_empty() => format!("; there are: {}", names.join(", ")),
+        _ => String::new(),
+    };
+    Failure::invalid(format!(
+        "there is no database {:?}, or nothing in it: correct the name{there}",
+        job.database
+    ))
+}
+
+/// The part of the catalog that was asked for.
+pub(super) fn select(job: &BackupJob, moment: &Moment) -> Result<Catalog, Failure> {
+    let mut catalog = moment.catalog.clone();
+    let names: Vec<&str> = moment
+        .catalog
+        .collections
+        .iter()
+        .map(|collection| collection.name.as_str())
+        .collect();
+    let idle = job.selection.idle_includes(&names);
+    if !idle.is_empty() {
+        return Err(Failure::invalid(format!(
+            "nothing in {} matches include {:?}; there are: {}",
+            job.database,
+            idle.join(", "),
+            names.join(", ")
+        )));
+    }
+    // Neither what a dead restore left beside nor the lock of one that lives is data.
+    let is_data = |name: &str| !name.starts_with(crate::plan::INTERNAL_PREFIX);
+    catalog
+        .collections
+        .retain(|collection| job.selection.selects(&collection.name) && is_data(&collection.name));
+    if catalog.collections.is_empty() {
+        return Err(Failure::invalid(format!(
+            "nothing of {} is left to back up; there are: {}",
+            job.database,
+            names.join(", ")
+        )));
+    }
+    Ok(catalog)
+}

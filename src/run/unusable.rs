@@ -1,0 +1,17 @@
+//! What is said where a run cannot be gone on from what it has left.
+
+use crate::failure::{Failure, FailureKind};
+use crate::store::Location;
+
+/// An object that a run has left is not what it should be.
+pub(crate) fn unusable(location: &Location, why: &str) -> Failure {
+    unusable_because(&format!("{location} {why}"))
+}
+
+/// The same of what is no single object.
+pub(crate) fn unusable_because(why: &str) -> Failure {
+    Failure::new(
+        FailureKind::RunUnusable,
+        format!("what this run has left cannot be gone on from: {why}. Begin a new run"),
+    )
+}

@@ -1,0 +1,17 @@
+//! What a caller asks of a comparison.
+
+use crate::catalog::Selection;
+use crate::store::Location;
+
+/// What is compared with what.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AgainstJob {
+    /// The archive.
+    pub archive: Location,
+    /// Which database of it, where it holds several.
+    pub source_database: Option<String>,
+    /// The live database.
+    pub database: String,
+    /// Which collections, by their names.
+    pub selection: Selection,
+}
