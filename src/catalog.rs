@@ -149,6 +149,9 @@ pub struct Catalog {
     /// The file system under it; `None` where the server does not say (Atlas, `mongos`), or was not asked.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub disk: Option<Disk>,
+    /// Where the database is not there, another one whose name differs in case only: a server has one or the other.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub namesake: Option<String>,
 }
 
 /// The file system on which a server keeps its data.

@@ -15,14 +15,18 @@ mod ids;
 mod insert;
 mod member;
 mod moment;
+mod options;
 mod position;
 mod read;
 mod read_at;
 mod readback;
+mod reason;
 mod records;
 mod repeat;
+mod seen;
 mod survey;
 mod tasks;
+mod understood;
 mod uri;
 
 pub use batch::{Batch, Documents, Slice};

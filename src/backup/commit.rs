@@ -73,7 +73,8 @@ pub(super) async fn commit(
 /// What is said of an archive that is there, and its manifest beside it.
 async fn told(job: &BackupJob, tools: &Tools, manifest: &Manifest, archive: &Object) -> BackupAnswer {
     let sidecar = put_sidecar(job, tools, manifest).await;
-    BackupAnswer::Finished(Box::new(report(job, manifest, archive, sidecar)))
+    let report = report(job, manifest, archive, sidecar).warning(tools.mongo.warnings());
+    BackupAnswer::Finished(Box::new(report))
 }
 
 /// The same whenever the run's event comes, since all of it is in the manifest.
@@ -136,7 +137,10 @@ pub(super) async fn finished_before(
             let listed = tools.store.list(&job.destination, &object).await?;
             let found = listed.into_iter().find(|found| found.location.file_name() == object);
             let report = found.map(|archive| report(job, &manifest, &archive, Ok(location)));
-            return Ok(report.map(|report| BackupAnswer::Finished(Box::new(report))));
+            return Ok(report.map(|report| {
+                let report = report.warning(tools.mongo.warnings());
+                BackupAnswer::Finished(Box::new(report))
+            }));
         }
     }
     Ok(None)

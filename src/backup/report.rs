@@ -282,6 +282,12 @@ impl BackupReport {
         report
     }
 
+    /// The same, with what more there is to know.
+    pub(super) fn warning(mut self, warnings: Vec<String>) -> Self {
+        self.warnings.extend(warnings);
+        self
+    }
+
     /// The same, of an archive that is to be kept that long.
     pub(super) fn kept(mut self, retention: Option<Retention>) -> Self {
         self.retention = retention;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bson::{Document, doc};
-use mongodb::options::{ClientOptions, ConnectionString, SelectionCriteria};
+use mongodb::options::{ClientOptions, SelectionCriteria};
 use mongodb::{Client, Database};
 
 use tokio_util::sync::CancellationToken;
@@ -12,6 +12,7 @@ use tokio_util::task::TaskTracker;
 
 use super::asked::SILENCE;
 use super::concern::Concern;
+use super::seen::Seen;
 use super::{MongoError, MongoUri, ReadAt};
 use crate::catalog::{Server, Topology};
 use crate::deadline::Deadline;
@@ -25,6 +26,8 @@ const SERVER_SELECTION: Duration = Duration::from_secs(15);
 /// collections, each a few round trips, would wait for the driver's 10.
 const CONNECTIONS: u32 = 64;
 const CONNECTING: u32 = 8;
+/// What is tried, in errors.
+const CONNECTING_TO: &str = "connecting to MongoDB";
 /// For how long the end of a connection is waited for.
 const ENDING: Duration = Duration::from_secs(5);
 
@@ -50,6 +53,8 @@ pub struct Mongo {
     pub(super) patience: Patience,
     /// Where it is said what is being waited for.
     pub(super) progress: Option<Arc<Progress>>,
+    /// What the driver has seen of the servers.
+    seen: Arc<Seen>,
 }
 
 impl Mongo {
@@ -59,14 +64,22 @@ impl Mongo {
     /// Where the string is wrong, no server answers, or the credentials are refused.
     pub async fn connect(uri: &MongoUri) -> Result<Self, MongoError> {
         // What the parser says of a wrong one may hold a piece of a password.
-        uri.check()
-            .map_err(|reason| MongoError::unexpected("connecting to MongoDB", reason))?;
-        let failed = |error: mongodb::error::Error| MongoError::new("connecting to MongoDB", &error, uri);
-        let mut parsed = ConnectionString::parse(uri.expose()).map_err(failed)?;
-        let silence = silence(&mut parsed);
+        let (parsed, understood) = uri
+            .understood()
+            .map_err(|reason| MongoError::unexpected(CONNECTING_TO, format!("the connection string: {reason}")))?;
+        for warning in &understood.warnings {
+            tracing::warn!("the connection string: {warning}");
+        }
+        let seen = Arc::new(Seen::of(&parsed));
+        let failed = |error: mongodb::error::Error| MongoError::new(CONNECTING_TO, &error, uri, &seen);
         let mut options = ClientOptions::parse(parsed).await.map_err(failed)?;
+        options.sdam_event_handler = Some(seen.watch());
         options.app_name.get_or_insert_with(|| "mongotar".to_owned());
-        let selecting = *options.server_selection_timeout.get_or_insert(SERVER_SELECTION);
+        let selecting = options.server_selection_timeout.unwrap_or(SERVER_SELECTION);
+        let selecting = understood
+            .selection_limit
+            .map_or(selecting, |limit| selecting.min(limit));
+        options.server_selection_timeout = Some(selecting);
         options.max_pool_size.get_or_insert(CONNECTIONS);
         options.max_connecting.get_or_insert(CONNECTING);
         let selection = options.selection_criteria.clone();
@@ -109,9 +122,10 @@ impl Mongo {
             member: None,
             concern,
             calls: TaskTracker::new(),
-            silence,
+            silence: understood.call_limit.unwrap_or(SILENCE),
             patience,
             progress: None,
+            seen,
         })
     }
 
@@ -125,6 +139,14 @@ impl Mongo {
         if tokio::time::timeout(ENDING, ended).await.is_err() {
             tracing::debug!("the driver did not come to its end");
         }
+    }
+
+    /// What of the connection string is left out, or not done as it asks.
+    pub fn warnings(&self) -> Vec<String> {
+        let warnings = self.uri.warnings().into_iter();
+        warnings
+            .map(|warning| format!("the connection string: {warning}"))
+            .collect()
     }
 
     /// What answered.
@@ -189,15 +211,8 @@ impl Mongo {
     }
 
     pub(super) fn error(&self, action: impl Into<String>, error: &mongodb::error::Error) -> MongoError {
-        MongoError::new(action, error, &self.uri)
+        MongoError::new(action, error, &self.uri, &self.seen)
     }
-}
-
-/// The connection string's `socketTimeoutMS`; 0 means no limit in other drivers, and here the usual one.
-#[expect(deprecated, reason = "the driver refuses it; here it is the limit of a call")]
-fn silence(parsed: &mut ConnectionString) -> Duration {
-    let limit = parsed.socket_timeout.take();
-    limit.filter(|limit| !limit.is_zero()).unwrap_or(SILENCE)
 }
 
 /// Whether no server was found at all.

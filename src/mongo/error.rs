@@ -4,6 +4,7 @@ use mongodb::error::ErrorKind;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use super::reason::{self, refusal};
 use crate::failure::{Failure, FailureKind};
 
 /// Server error codes that somebody acts on (`src/mongo/base/error_codes.yml` of the server).
@@ -61,24 +62,30 @@ pub struct MongoError {
 }
 
 impl MongoError {
-    pub(super) fn new(action: impl Into<String>, error: &mongodb::error::Error, uri: &super::MongoUri) -> Self {
+    pub(super) fn new(
+        action: impl Into<String>,
+        error: &mongodb::error::Error,
+        uri: &super::MongoUri,
+        seen: &super::seen::Seen,
+    ) -> Self {
         let action = action.into();
         let (code, reason) = match error.kind.as_ref() {
             ErrorKind::Command(command) => (
                 Some(command.code),
                 format!("{} ({} {})", command.message, command.code, command.code_name),
             ),
-            ErrorKind::ServerSelection { message, .. } => (
+            ErrorKind::ServerSelection { .. } => (
                 None,
                 format!(
-                    "no server can be reached: check the connection string, the network and the credentials ({message})"
+                    "no server can be reached: {}. Check the connection string, the network and the credentials",
+                    seen.why()
                 ),
             ),
             ErrorKind::Authentication { message, .. } => (
                 Some(code::AUTHENTICATION_FAILED),
-                format!("the credentials were refused ({message})"),
+                seen.refused(&refusal(error, message)),
             ),
-            kind => (None, kind.to_string()),
+            kind => (None, reason::of(kind)),
         };
         let transient = matches!(
             error.kind.as_ref(),

@@ -80,6 +80,9 @@ impl Mongo {
             catalog.collections.retain(|collection| collection.name != name);
         }
         catalog.disk = self.disk(database).await;
+        if catalog.collections.is_empty() && catalog.left_out.is_empty() {
+            catalog.namesake = self.namesake(database).await;
+        }
         Ok(catalog)
     }
 
@@ -119,6 +122,7 @@ impl Mongo {
                 collections,
                 left_out: listed.left_out,
                 disk: None,
+                namesake: None,
             },
             refused,
         })
@@ -234,6 +238,14 @@ impl Mongo {
                 .map(str::to_owned)
                 .collect(),
         )
+    }
+
+    /// A database whose name differs from this one in case only, as far as the user may know of it.
+    async fn namesake(&self, database: &str) -> Option<String> {
+        let names = self.database_names().await?.into_iter();
+        let differs = |name: &String| name != database && name.to_lowercase() == database.to_lowercase();
+        let mut differing = names.filter(differs);
+        differing.next()
     }
 
     async fn describe_one(

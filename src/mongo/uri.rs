@@ -4,54 +4,13 @@ use std::fmt;
 
 use mongodb::options::ConnectionString;
 
+use super::understood::Understood;
 use crate::hidden::{HIDDEN, hidden, percent_decoded};
 
 /// From how many characters on a secret is looked for within words, too.
 const SHORT: usize = 4;
 /// What the resolvers of names say of a host that is none.
 const NOT_FOUND: [&str; 3] = ["lookup address", "DNS resolution", "resolve"];
-/// Options of connection strings, which may be named.
-const OPTIONS: [&str; 38] = [
-    "appName",
-    "authMechanism",
-    "authMechanismProperties",
-    "authSource",
-    "compressors",
-    "connectTimeoutMS",
-    "directConnection",
-    "heartbeatFrequencyMS",
-    "journal",
-    "loadBalanced",
-    "localThresholdMS",
-    "maxConnecting",
-    "maxIdleTimeMS",
-    "maxPoolSize",
-    "maxStalenessSeconds",
-    "minPoolSize",
-    "readConcernLevel",
-    "readPreference",
-    "readPreferenceTags",
-    "replicaSet",
-    "retryReads",
-    "retryWrites",
-    "serverMonitoringMode",
-    "serverSelectionTimeoutMS",
-    "socketTimeoutMS",
-    "srvMaxHosts",
-    "srvServiceName",
-    "ssl",
-    "tls",
-    "tlsAllowInvalidCertificates",
-    "tlsCAFile",
-    "tlsCertificateKeyFile",
-    "tlsInsecure",
-    "uuidRepresentation",
-    "w",
-    "waitQueueTimeoutMS",
-    "wtimeoutMS",
-    "zlibCompressionLevel",
-];
-
 /// A MongoDB connection string. `Debug` and `Display` show nothing of it, so that it can stand in any error.
 #[derive(Clone, PartialEq, Eq)]
 pub struct MongoUri(String);
@@ -60,11 +19,6 @@ impl MongoUri {
     /// Takes a connection string as it is; connecting is what checks it.
     pub fn new(uri: impl Into<String>) -> Self {
         Self(uri.into())
-    }
-
-    /// The secret itself.
-    pub(super) fn expose(&self) -> &str {
-        &self.0
     }
 
     /// The database that the string names after the host, as in `mongodb://host/shop`.
@@ -82,15 +36,34 @@ impl MongoUri {
     /// # Errors
     /// What is wrong, without credentials.
     pub fn check(&self) -> Result<(), String> {
-        match ConnectionString::parse(&self.0) {
-            Ok(_) => Ok(()),
-            Err(_) => Err(self.what_is_wrong()),
+        self.understood().map(drop)
+    }
+
+    /// What is left out of the string, or not done as it asks: for a person, without any value.
+    pub fn warnings(&self) -> Vec<String> {
+        self.understood()
+            .map_or_else(|_| Vec::new(), |(_, understood)| understood.warnings)
+    }
+
+    /// The string as the driver reads it, and what is done here.
+    ///
+    /// # Errors
+    /// As [`Self::check`].
+    pub(super) fn understood(&self) -> Result<(ConnectionString, Understood), String> {
+        let (before, options) = self.0.split_once('?').unwrap_or((&self.0, ""));
+        let understood = match Understood::of(options) {
+            Ok(understood) => understood,
+            Err(reason) => return Err(self.what_is_wrong(Err(reason))),
+        };
+        match ConnectionString::parse(with_options(before, &understood.options())) {
+            Ok(parsed) => Ok((parsed, understood)),
+            Err(_) => Err(self.what_is_wrong(Ok(&understood))),
         }
     }
 
     /// The parser takes half of a password for a host or an option, and its message quotes that half. So where there may be a password, each piece of the string is tried by itself, and only said
     /// which is wrong.
-    fn what_is_wrong(&self) -> String {
+    fn what_is_wrong(&self, options: Result<&Understood, String>) -> String {
         let refused = |text: String| ConnectionString::parse(text).is_err();
         let Some((scheme, rest)) = self.0.split_once("://").filter(|(scheme, _)| is_scheme(scheme)) else {
             return "it does not begin with mongodb:// or mongodb+srv://".to_owned();
@@ -119,12 +92,12 @@ impl MongoUri {
             }
             .to_owned();
         }
-        let options = rest.rsplit_once('?').map_or("", |(_, options)| options);
-        match options.split('&').find(|option| refused(format!("{scheme}://{hosts}/?{option}"))) {
-            Some(option) => match option.split_once('=').filter(|(name, _)| is_option(name)) {
-                Some((name, _)) => format!("its option {name} has a value that is not understood"),
-                None => "it has an option that is not understood".to_owned(),
-            },
+        let understood = match options {
+            Ok(understood) => understood,
+            Err(reason) => return reason,
+        };
+        match understood.each().find(|(_, option)| refused(format!("{scheme}://{hosts}/?{option}"))) {
+            Some((name, _)) => format!("its option {name} has a value that is not understood, or does not stand alone"),
             None => "user name, password or database hold a character that must be percent-encoded, or its options do not go together".to_owned(),
         }
     }
@@ -154,9 +127,9 @@ impl MongoUri {
             }
         }
         let options = self.0.split_once('?').map_or("", |(_, options)| options);
-        for (name, value) in options.split('&').filter_map(|option| option.split_once('=')) {
+        for (name, value) in options.split(['&', ';']).filter_map(|option| option.split_once('=')) {
             let name = name.to_ascii_lowercase();
-            if ["password", "properties", "token"]
+            if ["pass", "properties", "token"]
                 .iter()
                 .any(|secret| name.contains(secret))
             {
@@ -191,9 +164,12 @@ fn is_scheme(text: &str) -> bool {
     matches!(text, "mongodb" | "mongodb+srv")
 }
 
-/// Whether that is the name of an option, and so no piece of a password.
-fn is_option(name: &str) -> bool {
-    OPTIONS.iter().any(|known| known.eq_ignore_ascii_case(name))
+/// The string with these options and no others.
+fn with_options(before: &str, options: &str) -> String {
+    match options {
+        "" => before.to_owned(),
+        options => format!("{before}?{options}"),
+    }
 }
 
 /// Whether the text holds the secret: one of a few letters as a word, since most texts have those letters.
@@ -237,11 +213,12 @@ mod tests {
             ("mongodb://root:half,second:27017", "before an @"),
             ("mongodb+srv://root:half", "without a port"),
             ("mongodb://h/?readPreference=half", "option readPreference"),
-            ("mongodb://h/?half=1", "an option"),
+            ("mongodb://h/?half", "no value"),
+            ("mongodb://root:12?half=other@db.example/?w=1", "%40"),
+            ("mongodb://h/?half=other@db.example", "%40"),
             ("mongodb://root:half@other:x", "such as host:27017"),
             ("mongodb+srv://root:half@other.half.x:1", "without a port"),
             ("mongodb://root:half@h/?tls=half", "option tls"),
-            ("mongodb://root:half@h/?half=other", "an option"),
             (
                 "mongodb://root:half@h/?readPreference=mongodb://other",
                 "option readPreference",

@@ -74,6 +74,7 @@ pub(super) fn catalog(collections: impl IntoIterator<Item = Collection>) -> Cata
         collections,
         left_out: Vec::new(),
         disk: None,
+        namesake: None,
     }
 }
 

@@ -21,6 +21,15 @@ pub(super) fn check(contents: &Contents, target: &Catalog, policy: &Policy) -> V
             "survey the database that is restored into",
         ));
     }
+    if let Some(namesake) = &target.namesake {
+        conflicts.push(Conflict::general(
+            format!(
+                "the server has a database {namesake:?}, and none whose name differs from that in case only can be made beside it, such as {:?}",
+                policy.database
+            ),
+            format!("restore into {namesake:?}, or into a database with another name"),
+        ));
+    }
     check_renames(contents, policy, &mut conflicts);
     check_selection(contents, policy, &mut conflicts);
     check_collisions(contents, policy, &mut conflicts);

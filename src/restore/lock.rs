@@ -29,7 +29,7 @@ use crate::mongo::{Mongo, MongoError, code};
 use crate::run::Run;
 
 /// Where the lock is. Its name is one of ours, so that it is never data: see [`INTERNAL_PREFIX`](crate::plan::INTERNAL_PREFIX).
-const COLLECTION: &str = "mongotar.lock";
+pub(super) const COLLECTION: &str = "mongotar.lock";
 /// The `_id` of the one document.
 const ID: &str = "restore";
 /// How often the lock is renewed within a lease: two renewals may get lost.

@@ -35,6 +35,7 @@ pub async fn prepare(job: &RestoreJob, tools: &Tools) -> Result<Prepared, Failur
     let mut plan = plan(&archive.contents(), &target, &job.policy)
         .map_err(|conflicts| Failure::new(FailureKind::PlanConflicts, conflicts.to_string()))?;
     plan.warnings.extend(archive.warnings());
+    plan.warnings.extend(tools.mongo.warnings());
     Ok(Prepared { archive, target, plan })
 }
 

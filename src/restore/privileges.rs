@@ -1,21 +1,23 @@
 //! Is the user allowed to do what was planned? Asked before the first change, not found out in the middle of it.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use bson::{Document, doc};
 
+use super::lock;
 use super::prepare::Prepared;
 use super::request::RestoreJob;
 use crate::catalog::Kind;
 use crate::failure::{Failure, FailureKind};
 use crate::mongo::Mongo;
-use crate::plan::{Action, Method, Planned, RestorePlan, Validators};
+use crate::plan::{Action, Method, Planned, RestorePlan, TEMPORARY_PREFIX, Validators};
 
-/// Refuses where the user holds no privilege at all for something that the plan needs.
+/// Refuses where the user is not allowed something that the plan needs, judged as the server judges it: a right to one collection is none to another, nor to the temporary ones.
 ///
-/// A server without authentication, or one that does not say, is believed to allow everything: it is the one who refuses in the end. So is one
-/// that grants an action on some collections only.
+/// A server without authentication, or one that does not say, is believed to allow everything: it is the one who refuses in the end.
 ///
 /// # Errors
-/// [`FailureKind::DatabaseUnauthorized`], with the actions that are missing.
+/// [`FailureKind::DatabaseUnauthorized`], with the actions that are missing, and on what.
 pub(super) async fn check(prepared: &Prepared, job: &RestoreJob, mongo: &Mongo) -> Result<(), Failure> {
     let command = doc! {"connectionStatus": 1, "showPrivileges": true};
     let Ok(status) = mongo
@@ -28,20 +30,21 @@ pub(super) async fn check(prepared: &Prepared, job: &RestoreJob, mongo: &Mongo) 
         return Ok(());
     };
     let database = &job.policy.database;
-    let missing: Vec<&str> = needed(&prepared.plan, job)
-        .into_iter()
-        .filter(|action| !privileges.iter().any(|privilege| grants(privilege, database, action)))
-        .collect();
-    match missing.as_slice() {
-        [] => Ok(()),
-        missing => Err(Failure::new(
-            FailureKind::DatabaseUnauthorized,
-            format!(
-                "the user may not {} on {database}, and nothing was changed: grant the roles readWrite and dbAdmin on it, or restore",
-                missing.join(", ")
-            ),
-        )),
+    let mut needed = needed(&prepared.plan, job);
+    if !privileges.iter().any(|privilege| renames(privilege, database)) {
+        add_parts_of_renaming(&mut needed, &prepared.plan);
     }
+    let missing = missing(&privileges, database, &needed);
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::new(
+        FailureKind::DatabaseUnauthorized,
+        format!(
+            "the user may not {}, and nothing was changed: grant readWrite and dbAdmin on {database}, or readWrite on it and the role restore",
+            missing.join("; ")
+        ),
+    ))
 }
 
 /// `None` where nobody has logged in, or the server does not say.
@@ -52,49 +55,112 @@ fn privileges_of(status: &Document) -> Option<Vec<&Document>> {
     (!nobody).then(|| privileges.iter().filter_map(bson::Bson::as_document).collect())
 }
 
-fn grants(privilege: &Document, database: &str, action: &str) -> bool {
+/// Actions, each with the collections that it is needed on.
+type Needs<'a> = BTreeMap<&'static str, BTreeSet<&'a str>>;
+
+/// What is missing, in words: each action, and on which collections.
+fn missing(privileges: &[&Document], database: &str, needed: &Needs<'_>) -> Vec<String> {
+    const SHOWN: usize = 5;
+    let lacks = |action: &str, collection: &str| {
+        let granted = |privilege: &&Document| grants(privilege, database, collection, action);
+        !privileges.iter().any(granted)
+    };
+    let mut missing = Vec::new();
+    for (action, collections) in needed {
+        let lacking: Vec<&str> = collections.iter().copied().filter(|one| lacks(action, one)).collect();
+        let named: Vec<String> = lacking.iter().take(SHOWN).map(|name| shown(database, name)).collect();
+        let more = lacking.len().saturating_sub(SHOWN);
+        match (lacking.is_empty(), more) {
+            (true, _) => {}
+            (false, 0) => missing.push(format!("{action} on {}", named.join(", "))),
+            (false, more) => missing.push(format!("{action} on {} and {more} more", named.join(", "))),
+        }
+    }
+    missing
+}
+
+fn shown(database: &str, collection: &str) -> String {
+    match collection {
+        TEMPORARY => format!("{database}.{TEMPORARY_PREFIX}*"),
+        name => format!("{database}.{}", name.escape_debug()),
+    }
+}
+
+/// Whether a privilege allows an action on a collection (`resource_pattern` in the server): one without a collection's name covers all but the server's own.
+fn grants(privilege: &Document, database: &str, collection: &str, action: &str) -> bool {
     let granted = privilege.get_array("actions").is_ok_and(|actions| {
         actions
             .iter()
             .any(|granted| matches!(granted.as_str(), Some(name) if name == action || name == "anyAction"))
     });
     let covers = privilege.get_document("resource").is_ok_and(|resource| {
+        let database_fits = |db: &str| db.is_empty() || db == database;
+        let collection_fits = |name: &str| name == collection || name.is_empty() && !collection.starts_with("system.");
         resource.get_bool("anyResource").unwrap_or(false)
-            || resource.get_str("db").is_ok_and(|db| db.is_empty() || db == database)
+            || resource.get_str("db").is_ok_and(database_fits)
+                && resource.get_str("collection").is_ok_and(collection_fits)
     });
     granted && covers
 }
 
-/// What the server asks for, as far as there is no other way to be allowed it.
-fn needed(plan: &RestorePlan, job: &RestoreJob) -> Vec<&'static str> {
-    let any = |which: &dyn Fn(&Planned) -> bool| plan.collections.iter().any(which);
-    let restores = |row: &Planned| row.action.restores() && row.kind != Kind::View;
-    let mut needed = Vec::new();
-    let mut need = |action, is_needed: bool| {
-        if is_needed {
-            needed.push(action);
+/// Whether a privilege allows renaming within the database, whatever the collection (`checkAuthForRenameCollectionCommand` in the server).
+fn renames(privilege: &Document, database: &str) -> bool {
+    grants(privilege, database, "", "renameCollectionSameDB")
+}
+
+/// Who may not rename as such may, if he may do what a renaming amounts to.
+fn add_parts_of_renaming<'a>(needed: &mut Needs<'a>, plan: &'a RestorePlan) {
+    let aside = |row: &&Planned| matches!(row.method, Method::Aside | Method::AsideAfterDrop);
+    for row in plan.collections.iter().filter(aside) {
+        for (action, collection) in [
+            ("find", TEMPORARY),
+            ("dropCollection", TEMPORARY),
+            ("insert", row.name.as_str()),
+            ("createIndex", row.name.as_str()),
+        ] {
+            needed.entry(action).or_default().insert(collection);
         }
+    }
+}
+
+/// Stands for the temporary collections: who may do something to one may do it to all that have no grant of their own.
+const TEMPORARY: &str = TEMPORARY_PREFIX;
+
+/// What the server asks for, as far as there is no other way to be allowed it.
+fn needed<'a>(plan: &'a RestorePlan, job: &RestoreJob) -> Needs<'a> {
+    let mut needed = Needs::new();
+    let mut need = |action, collection: &'a str| {
+        needed.entry(action).or_default().insert(collection);
     };
     // The lock is a document: put in, renewed, and looked at.
-    need("find", true);
-    need("insert", true);
-    need("update", true);
-    need("createIndex", any(&|row| restores(row) && !row.indexes.is_empty()));
-    need(
-        "dropCollection",
-        any(&|row| {
-            matches!(row.action, Action::Drop | Action::Replace)
-                || matches!(row.method, Method::Aside | Method::AsideAfterDrop)
-        }),
-    );
-    need(
-        "collMod",
-        any(&|row| restores(row) && matches!(row.options.as_raw().get("expireAfterSeconds"), Ok(Some(_)))),
-    );
-    need(
-        "bypassDocumentValidation",
-        job.policy.validators == Validators::Bypass && any(&|row| restores(row) && row.kind == Kind::Collection),
-    );
+    for action in ["find", "insert", "update"] {
+        need(action, lock::COLLECTION);
+    }
+    for row in &plan.collections {
+        let aside = matches!(row.method, Method::Aside | Method::AsideAfterDrop);
+        let loaded = if aside { TEMPORARY } else { row.name.as_str() };
+        let restores = row.action.restores() && row.kind != Kind::View;
+        if restores {
+            need("find", loaded);
+            need("find", &row.name);
+            need("insert", loaded);
+        }
+        if restores && !row.indexes.is_empty() {
+            need("createIndex", loaded);
+        }
+        if matches!(row.action, Action::Drop | Action::Replace) {
+            need("dropCollection", &row.name);
+        }
+        if aside {
+            need("dropCollection", TEMPORARY);
+        }
+        if restores && matches!(row.options.as_raw().get("expireAfterSeconds"), Ok(Some(_))) {
+            need("collMod", &row.name);
+        }
+        if restores && job.policy.validators == Validators::Bypass && row.kind == Kind::Collection {
+            need("bypassDocumentValidation", loaded);
+        }
+    }
     needed
 }
 
@@ -102,21 +168,42 @@ fn needed(plan: &RestorePlan, job: &RestoreJob) -> Vec<&'static str> {
 mod tests {
     use super::*;
 
+    /// A grant on one collection was taken for one on all, and a restore was refused in its middle.
     #[test]
-    fn a_privilege_covers_its_database_or_all() {
+    fn a_privilege_covers_its_collection_or_all_but_the_server_s_own() {
         let on = |resource: Document| doc! {"resource": resource, "actions": ["find", "insert"]};
-        for covering in [
-            doc! {"db": "shop", "collection": ""},
-            doc! {"db": "shop", "collection": "orders"},
-            doc! {"db": "", "collection": ""},
-            doc! {"anyResource": true},
+        for (resource, orders, others, own) in [
+            (doc! {"db": "shop", "collection": ""}, true, true, false),
+            (doc! {"db": "shop", "collection": "orders"}, true, false, false),
+            (doc! {"db": "", "collection": "orders"}, true, false, false),
+            (doc! {"db": "", "collection": ""}, true, true, false),
+            (doc! {"db": "shop", "collection": "system.js"}, false, false, true),
+            (doc! {"anyResource": true}, true, true, true),
+            (doc! {"db": "other", "collection": ""}, false, false, false),
+            (doc! {"cluster": true}, false, false, false),
         ] {
-            assert!(grants(&on(covering.clone()), "shop", "insert"), "{covering}");
-            assert!(!grants(&on(covering), "shop", "dropCollection"));
+            let privilege = on(resource.clone());
+            let granted = ["orders", "users", "system.js"].map(|name| grants(&privilege, "shop", name, "insert"));
+            assert_eq!(granted, [orders, others, own], "{resource}");
+            assert!(!grants(&privilege, "shop", "orders", "dropCollection"), "{resource}");
         }
-        for other in [doc! {"db": "other", "collection": ""}, doc! {"cluster": true}] {
-            assert!(!grants(&on(other), "shop", "insert"));
-        }
+    }
+
+    #[test]
+    fn what_is_missing_is_said_with_the_collections() {
+        let privilege = doc! {"resource": {"db": "shop", "collection": "orders"}, "actions": ["find", "insert"]};
+        let mut needed = Needs::new();
+        needed.insert("find", BTreeSet::from(["orders"]));
+        needed.insert("insert", BTreeSet::from(["orders", "us\u{1b}ers", TEMPORARY]));
+        assert_eq!(
+            missing(&[&privilege], "shop", &needed),
+            ["insert on shop.mongotar.tmp.*, shop.us\\u{1b}ers"]
+        );
+        needed.insert("insert", BTreeSet::from(["a", "b", "c", "d", "e", "f", "g"]));
+        assert_eq!(
+            missing(&[&privilege], "shop", &needed),
+            ["insert on shop.a, shop.b, shop.c, shop.d, shop.e and 2 more"]
+        );
     }
 
     #[test]

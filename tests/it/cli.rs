@@ -31,6 +31,7 @@ pub struct Shell {
 }
 
 /// How a command ended, and what it said.
+#[derive(Debug)]
 pub struct Said {
     pub code: i32,
     pub out: String,

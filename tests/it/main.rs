@@ -5,6 +5,7 @@ mod architecture;
 mod campaigns;
 mod cli;
 mod codec;
+mod connecting;
 mod connection_strings;
 mod consistency;
 mod continued;

@@ -13,6 +13,7 @@ mod merge;
 mod one_at_a_time;
 mod rehearsal;
 mod replace;
+mod roles;
 mod rollback;
 mod scale;
 mod silence;

@@ -6,6 +6,7 @@ use mongotar_shell::counts::Counts;
 use serde::Serialize;
 
 use crate::arguments::CountsTo;
+use crate::plain::plain;
 use crate::printed::{print, print_raw};
 
 /// What is to be written when an operation is done.
@@ -56,7 +57,7 @@ pub async fn counted<T: Serialize>(
             written.map(|()| report)
         }
         (Output::Counts, Ok(report)) => {
-            eprint!("{}", text(&report));
+            eprint!("{}", plain(&text(&report)));
             print_raw(&counts(&report).to_csv())?;
             Ok(report)
         }

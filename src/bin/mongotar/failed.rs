@@ -6,9 +6,11 @@ use mongotar::failure::{Failure, FailureKind};
 use mongotar::hidden::{HIDDEN, hidden, holds_one};
 use serde_json::json;
 
+use crate::plain::{plain, plain_json};
+
 /// For people on standard error; with `--json` for machines on standard output as well, where they look for the result.
 pub fn failure(failure: &Failure, json: bool) -> ExitCode {
-    eprintln!("mongotar: {}", hidden(&failure.to_string()));
+    eprintln!("mongotar: {}", plain(&hidden(&failure.to_string())));
     if json {
         print_json(failure.kind, &hidden(&failure.message));
     }
@@ -27,22 +29,11 @@ pub fn usage(error: &clap::Error) -> ExitCode {
         return code;
     }
     let said = without_credentials(error.render().to_string());
-    eprint!("{said}");
+    eprint!("{}", plain(&said));
     if wants_json() {
         print_json(FailureKind::InvalidRequest, said.trim());
     }
     code
-}
-
-/// A broken `.env`. The library's own message holds the broken line, which most likely is the one with the password.
-pub fn dotenv(error: &dotenvy::Error) -> Failure {
-    let reason = match error {
-        dotenvy::Error::LineParse(..) => {
-            "a line of it is not NAME=value, or has a value with spaces or special characters that is not in single quotes".to_owned()
-        }
-        other => other.to_string(),
-    };
-    Failure::invalid(format!(".env cannot be read: {reason}"))
 }
 
 /// Whether the result is to be JSON, where the command line was not understood.
@@ -65,5 +56,5 @@ fn print_json(kind: FailureKind, message: &str) {
     use std::io::Write as _;
     let document = json!({"status": "failed", "error_type": kind, "message": message});
     // The exit code and standard error say it as well, so a closed pipe loses nothing.
-    let _ = writeln!(std::io::stdout(), "{document:#}");
+    let _ = writeln!(std::io::stdout(), "{}", plain_json(&format!("{document:#}")));
 }

@@ -7,8 +7,10 @@ mod arguments;
 mod ask;
 mod commands;
 mod counts_to;
+mod dotenv;
 mod failed;
 mod misplaced;
+mod plain;
 mod printed;
 mod runs;
 mod show_progress;
@@ -36,12 +38,11 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
-    // What is set already wins over `.env`; no `.env` is no error, a broken one is.
-    match dotenvy::dotenv() {
-        Err(error) if !error.not_found() => return Err(failed::dotenv(&error)),
-        _ => {}
-    }
-    let layer = tracing_subscriber::fmt::layer().with_writer(mongotar_shell::logging::Hiding(std::io::stderr));
+    // What is set already wins over `.env`; no `.env` is no error.
+    dotenv::load()?;
+    let layer = tracing_subscriber::fmt::layer()
+        .with_ansi(false)
+        .with_writer(mongotar_shell::logging::Hiding(|| plain::PlainError));
     mongotar_shell::logging::start(layer, "warn", &[]);
     let runtime = mongotar_shell::runtime::runtime()
         .map_err(|error| Failure::new(FailureKind::Store, format!("the runtime cannot start: {error}")))?;

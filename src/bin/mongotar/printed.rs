@@ -3,12 +3,15 @@
 use mongotar::failure::{Failure, FailureKind};
 use serde::Serialize;
 
+use crate::plain::{plain, plain_json};
+
 /// A result, as text or as JSON.
 pub fn print<T: Serialize>(json: bool, value: &T, text: impl FnOnce(&T) -> String) -> Result<(), Failure> {
     let mut printed = if json {
-        serde_json::to_string_pretty(value).map_err(|error| Failure::invalid(error.to_string()))?
+        let document = serde_json::to_string_pretty(value).map_err(|error| Failure::invalid(error.to_string()))?;
+        plain_json(&document).into_owned()
     } else {
-        text(value)
+        plain(&text(value)).into_owned()
     };
     if !printed.ends_with('\n') {
         printed.push('\n');
@@ -18,8 +21,13 @@ pub fn print<T: Serialize>(json: bool, value: &T, text: impl FnOnce(&T) -> Strin
 
 /// What is text already.
 pub fn print_raw(printed: &str) -> Result<(), Failure> {
-    use std::io::Write as _;
-    match std::io::stdout().write_all(printed.as_bytes()) {
+    use std::io::{IsTerminal as _, Write as _};
+    let mut out = std::io::stdout();
+    let shown = match out.is_terminal() {
+        true => plain(printed),
+        false => printed.into(),
+    };
+    match out.write_all(shown.as_bytes()) {
         // Whoever reads has seen enough, as in `mongotar list … | head`; what was done is done.
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         written => written.map_err(|error| Failure::new(FailureKind::Store, format!("standard output: {error}"))),

@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 use mongotar::progress::Progress;
 use tokio::task::JoinHandle;
 
+use crate::plain::one_line;
+
 /// A line that is written anew every half second.
 #[derive(Debug)]
 pub struct ShownProgress(Option<JoinHandle<()>>);
@@ -24,6 +26,7 @@ impl ShownProgress {
             loop {
                 tick.tick().await;
                 let (documents, bytes, step) = progress.now();
+                let step = one_line(&step);
                 let megabytes = bytes as f64 / 1e6;
                 let speed = megabytes / started.elapsed().as_secs_f64().max(0.001);
                 eprint!("\r\x1b[K{step}: {documents} documents, {megabytes:.0} MB, {speed:.0} MB/s");

@@ -10,6 +10,15 @@ use mongotar::plan::Action;
 use mongotar::restore::{Changed, MergeCounts, RestoreReport, VerifiedCollection};
 use mongotar::verify::{AgainstReport, Comparison, VerifyReport};
 
+use crate::plain::one_line;
+
+/// Adds a line that says something besides the tables. Names, messages and `_id`s in it may hold line breaks.
+macro_rules! note {
+    ($out:expr, $($text:tt)*) => {{
+        let _ = writeln!($out, "! {}", one_line(&format!($($text)*)));
+    }};
+}
+
 /// A table whose columns are as wide as their widest cell; the first column is left-aligned, the others are right-aligned.
 fn table(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
@@ -113,18 +122,19 @@ pub fn backup(report: &BackupReport) -> String {
     }
     let mut out = table(&rows);
     for failed in &report.failed {
-        let _ = writeln!(out, "! {}: {}", failed.name, failed.error);
+        note!(out, "{}: {}", failed.name, failed.error);
     }
     left_out(&report.left_out, &mut out);
     for exception in &report.consistency.exceptions {
-        let _ = writeln!(
+        note!(
             out,
-            "! {}: not read at the snapshot: {}",
-            exception.collection, exception.reason
+            "{}: not read at the snapshot: {}",
+            exception.collection,
+            exception.reason
         );
     }
     for warning in &report.warnings {
-        let _ = writeln!(out, "! {warning}");
+        note!(out, "{warning}");
     }
     let _ = writeln!(
         out,
@@ -143,7 +153,7 @@ pub fn backup(report: &BackupReport) -> String {
 
 fn left_out(left_out: &[LeftOut], out: &mut String) {
     for LeftOut { name, reason } in left_out {
-        let _ = writeln!(out, "! {} is left out: {reason}", row(&[name]).concat());
+        note!(out, "{} is left out: {reason}", row(&[name]).concat());
     }
 }
 
@@ -167,7 +177,7 @@ pub fn restore(report: &RestoreReport) -> String {
         notes_on(verified, &mut notes);
     }
     for warning in &report.plan.warnings {
-        let _ = writeln!(notes, "! {warning}");
+        note!(notes, "{warning}");
     }
     let mut out = table(&rows) + &merges(report) + &notes;
     if let Some(snapshot) = &report.snapshot {
@@ -221,37 +231,29 @@ fn notes_on(verified: &VerifiedCollection, out: &mut String) {
             Changed::Yes => "CHANGED",
             Changed::Unknown => "perhaps changed",
         };
-        let _ = writeln!(out, "! {name} ({changed}): {error}");
+        note!(out, "{name} ({changed}): {error}");
     }
     if verified.rejected > 0 {
-        let _ = writeln!(
-            out,
-            "! {name}: {} documents were refused, among them:",
-            verified.rejected
-        );
+        note!(out, "{name}: {} documents were refused, among them:", verified.rejected);
     }
     for rejected in verified.rejections.iter().take(5) {
-        let _ = writeln!(out, "!   {}: {}", rejected.id, rejected.message);
+        note!(out, "  {}: {}", rejected.id, rejected.message);
     }
     for index in &verified.failed_indexes {
-        let _ = writeln!(
-            out,
-            "! {name}: index {} could not be built: {}",
-            index.name, index.error
-        );
+        note!(out, "{name}: index {} could not be built: {}", index.name, index.error);
     }
     if let Some(violations) = verified.validator_violations.filter(|&violations| violations > 0) {
         let some = verified.validator_violation_ids.iter().take(5);
         let some: Vec<&str> = some.map(String::as_str).collect();
-        let _ = writeln!(
+        note!(
             out,
-            "! {name}: {violations} documents do not pass its validator, among them {}",
+            "{name}: {violations} documents do not pass its validator, among them {}",
             some.join(", ")
         );
     }
     for (what, diff) in [("options", &verified.options_diff), ("indexes", &verified.index_diff)] {
         if !diff.is_empty() {
-            let _ = writeln!(out, "! {name}: {what} differ: {diff}");
+            note!(out, "{name}: {what} differ: {diff}");
         }
     }
 }
@@ -270,7 +272,7 @@ pub fn verify(report: &VerifyReport) -> String {
     }
     let mut out = table(&rows);
     for line in report.damaged.iter().chain(&report.warnings) {
-        let _ = writeln!(out, "! {line}");
+        note!(out, "{line}");
     }
     let _ = writeln!(
         out,
@@ -306,18 +308,18 @@ pub fn against(report: &AgainstReport) -> String {
         ]));
         let name = &row(&[&compared.name])[0];
         for difference in &compared.differences {
-            let _ = writeln!(notes, "! {name}: {difference}");
+            note!(notes, "{name}: {difference}");
         }
         if !compared.unknown.is_empty() {
-            let _ = writeln!(
+            note!(
                 notes,
-                "! {name}: not compared, since the archive does not say: {}",
+                "{name}: not compared, since the archive does not say: {}",
                 compared.unknown.join(", ")
             );
         }
     }
     for line in report.damaged.iter().chain(&report.warnings) {
-        let _ = writeln!(notes, "! {line}");
+        note!(notes, "{line}");
     }
     let mut out = table(&rows) + &notes;
     let equal = report
@@ -365,13 +367,13 @@ pub fn list(archives: &[ListedArchive]) -> String {
             None => row(&[&listed.archive, &size, &"-", &listed.status]),
         });
         if let Some(reason) = &listed.reason {
-            let _ = writeln!(notes, "! {}: {reason}", listed.archive);
+            note!(notes, "{}: {reason}", listed.archive);
         }
         let abandoned = listed.summary.as_ref().map_or(0, |summary| summary.abandoned_bytes);
         if abandoned > 0 {
-            let _ = writeln!(
+            note!(
                 notes,
-                "! {}: {} of it are abandoned",
+                "{}: {} of it are abandoned",
                 listed.archive,
                 megabytes(abandoned)
             );
@@ -428,13 +430,13 @@ pub fn show(shown: &Shown) -> String {
         Shown::Native(manifest) => {
             for saved in manifest.collections.iter().filter(|saved| !saved.abandoned.is_empty()) {
                 let (name, bytes) = (row(&[&saved.name]).concat(), megabytes(saved.abandoned_bytes()));
-                let _ = writeln!(out, "! {name} was read anew: {bytes} of the archive are abandoned");
+                note!(out, "{name} was read anew: {bytes} of the archive are abandoned");
             }
             left_out(&manifest.left_out, &mut out);
         }
         Shown::Foreign(foreign) => {
             for warning in &foreign.warnings {
-                let _ = writeln!(out, "! {warning}");
+                note!(out, "{warning}");
             }
         }
     }

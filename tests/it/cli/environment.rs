@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::{Shell, named, numbered, text};
+use super::{Shell, named, numbered, said, text};
 use crate::{rig, support};
 
 /// Three databases of their own, with the connection string of each.
@@ -77,18 +77,26 @@ async fn a_database_given_overrides_mongo_db_and_that_overrides_the_connection_s
     assert_eq!(named(&plan["plan"]["collections"], "orders")["action"], "merge");
 }
 
-/// The message held the broken line, password and all.
-#[test]
-fn a_broken_dotenv_is_refused_without_showing_the_line() {
-    let shell = Shell::new();
+/// The message held the broken line, password and all; and one line that is none was the end of it.
+#[tokio::test]
+async fn a_line_of_dotenv_that_is_none_is_named_by_its_number_and_the_others_count() {
+    let [(database, uri), ..] = three().await;
+    let shell = Shell::new().unset("MONGO_URI");
+    let lines = [
+        "GREETING=hello world",
+        "mongodb://clerk:hush@localhost/?a=b c",
+        "KEY='hush",
+    ];
     fs::write(
         shell.path(".env"),
-        "MONGO_DB=shop\nMONGO_URI=mongodb://clerk:hush hush@localhost/\n",
+        format!("{}\nexport MONGO_URI='{uri}'\n", lines.join("\n")),
     )
     .expect("written");
-    let said = shell.run(&["backup", "--to", "to", "--json"]).expect(2);
-    assert!(said.err.contains(".env") && said.err.contains("quotes"), "{}", said.err);
-    assert_eq!(said.json()["error_type"], "InvalidRequest");
+    let said = shell.run(&["backup", "--to", "to", "--json"]).expect(0);
+    assert_eq!(text(&said.json()["database"]), database);
+    for line in [2, 3] {
+        assert!(said.err.contains(&format!(".env, line {line}:")), "{}", said.err);
+    }
     for secret in ["hush", "clerk"] {
         assert!(
             !said.err.contains(secret) && !said.out.contains(secret),
@@ -97,10 +105,29 @@ fn a_broken_dotenv_is_refused_without_showing_the_line() {
             said.out
         );
     }
-    let shell = Shell::new();
-    fs::write(shell.path(".env"), "mongodb://clerk:hush@localhost/?a=b c\n").expect("written");
+    fs::write(shell.path(".env"), b"A=1\nB=hush\xff\n").expect("written");
     let said = shell.run(&["list", "to"]).expect(2);
-    assert!(!said.err.contains("hush"), "{}", said.err);
+    assert!(
+        said.err.contains(".env, line 2") && !said.err.contains("hush"),
+        "{}",
+        said.err
+    );
+}
+
+/// That of a folder above was read, too: of another project, or of the home folder.
+#[test]
+fn a_dotenv_of_a_folder_above_is_not_read() {
+    let shell = Shell::new().unset("MONGO_URI");
+    fs::write(shell.path(".env"), "MONGO_URI=mongodb://127.0.0.1:1/\nMONGO_DB=shop\n").expect("written");
+    fs::create_dir(shell.path("below")).expect("made");
+    let mut command = shell.command(&["backup", "--to", "to", "--json"]);
+    let said = said(
+        command
+            .current_dir(shell.path("below"))
+            .output()
+            .expect("the program starts"),
+    );
+    assert_eq!(said.expect(2).json()["error_type"], "ConfigurationMissing");
 }
 
 #[test]

@@ -374,3 +374,39 @@ async fn source_database_chooses_in_an_archive_that_holds_several() {
         assert_eq!(restored, [id]);
     }
 }
+
+/// A name with an escape sequence in it cleared the screen of whoever looked at a list, and one with a mark of direction read otherwise than it was.
+#[tokio::test]
+async fn a_name_cannot_do_anything_to_a_terminal() {
+    let (shell, database) = Shell::with_orders(numbered(0..1)).await;
+    let client = rig::shared_replica_set().client().await;
+    let name = "a\u{1b}[2J\u{9b}b\u{202e}c\nd";
+    support::insert(&client, &database, name, numbered(0..1)).await;
+    let archive = text(&shell.backed_up(&[])["archive"]);
+    for arguments in [
+        &["show", &archive][..],
+        &["show", &archive, "--json"],
+        &["plan", &archive],
+        &["plan", &archive, "--json"],
+        &["verify", &archive],
+        &["verify", &archive, "--against", &database],
+        &["restore", &archive, "--yes", "--replace-existing"],
+        &["restore", &archive, "--include", "no\u{1b}such"],
+        &["cat", &archive, "no\u{1b}such"],
+    ] {
+        let said = shell.run(arguments);
+        for letter in ['\u{1b}', '\u{9b}', '\u{202e}'] {
+            assert!(
+                !said.out.contains(letter) && !said.err.contains(letter),
+                "{arguments:?}: {said:?}"
+            );
+        }
+        let split = |text: &str| {
+            text.lines()
+                .any(|line| line.trim_start().starts_with("d ") || line.trim() == "d")
+        };
+        assert!(!split(&said.out) && !split(&said.err), "{arguments:?}: {said:?}");
+        let shown = said.out.contains("\\u{1b}") || said.out.contains("\\u001b") || said.err.contains("\\u{1b}");
+        assert!(shown, "the name is there, written out: {arguments:?}: {said:?}");
+    }
+}

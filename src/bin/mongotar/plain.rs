@@ -1,0 +1,86 @@
+//! What a foreign name cannot do to a terminal.
+//!
+//! Names of collections, messages of servers and `_id`s are other people's. One that holds an escape sequence could move the cursor over what was said, and one with marks of writing direction could
+//! read otherwise than it is. So nothing goes to a terminal but letters, spaces and line breaks of our own.
+
+use std::borrow::Cow;
+use std::io::{self, Write};
+
+/// The text with everything that a terminal acts on written out, such as `\u{1b}`. Line breaks stay.
+pub fn plain(text: &str) -> Cow<'_, str> {
+    written_out(
+        text,
+        |letter| letter != '\n' && acts(letter),
+        |letter| letter.escape_unicode().to_string(),
+    )
+}
+
+/// As [`plain`], for what must stay on its line.
+pub fn one_line(text: &str) -> Cow<'_, str> {
+    written_out(text, acts, |letter| letter.escape_default().to_string())
+}
+
+/// As [`plain`], for a JSON document: what its writer left as it was stands there as JSON's own escape.
+pub fn plain_json(text: &str) -> Cow<'_, str> {
+    written_out(
+        text,
+        |letter| letter != '\n' && acts(letter),
+        |letter| format!("\\u{:04x}", u32::from(letter)),
+    )
+}
+
+/// Whether a terminal does something else with it than to show it: control characters, and marks of writing direction.
+fn acts(letter: char) -> bool {
+    letter.is_control()
+        || matches!(letter, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+fn written_out(text: &str, is_it: impl Fn(char) -> bool, how: impl Fn(char) -> String) -> Cow<'_, str> {
+    if !text.chars().any(&is_it) {
+        return Cow::Borrowed(text);
+    }
+    let letters = text.chars().map(|letter| match is_it(letter) {
+        true => Cow::Owned(how(letter)),
+        false => Cow::Owned(letter.to_string()),
+    });
+    Cow::Owned(letters.collect::<Vec<Cow<'_, str>>>().concat())
+}
+
+/// Standard error for log lines: each is one.
+#[derive(Debug)]
+pub struct PlainError;
+
+impl Write for PlainError {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        io::stderr().write_all(plain(&String::from_utf8_lossy(line)).as_bytes())?;
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_terminal_acts_on_is_written_out() {
+        let name = "a\u{1b}[2J\u{9b}b\u{202e}c\rd\ne\u{2066}";
+        assert_eq!(plain(name), "a\\u{1b}[2J\\u{9b}b\\u{202e}c\\u{d}d\ne\\u{2066}");
+        assert_eq!(one_line(name), "a\\u{1b}[2J\\u{9b}b\\u{202e}c\\rd\\ne\\u{2066}");
+        for usual in ["orders", "Grüße, 注文 \u{1f4e6} é", "x y"] {
+            assert!(matches!(plain(usual), Cow::Borrowed(_)) && matches!(one_line(usual), Cow::Borrowed(_)));
+        }
+    }
+
+    #[test]
+    fn a_json_document_stays_the_same_document() {
+        let value = serde_json::json!({"a\u{9b}\u{202e}": ["\u{1b}", "\u{7f}", "é"]});
+        let text = serde_json::to_string_pretty(&value).expect("JSON");
+        let shown = plain_json(&text);
+        assert!(!shown.chars().any(|letter| letter != '\n' && acts(letter)), "{shown}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&shown).expect("JSON"), value);
+    }
+}

@@ -1,0 +1,158 @@
+//! What a failed call to the driver means, in words for a person. What the driver prints of its errors is its own structure.
+
+use mongodb::error::{Error, ErrorKind, WriteFailure};
+
+/// What the driver's words begin, where it prints its structures.
+const STRUCTURES: [&str; 4] = ["Kind: ", " with: Kind", "Topology: ", ", labels: "];
+
+/// Why a call failed.
+pub(super) fn of(kind: &ErrorKind) -> String {
+    match kind {
+        ErrorKind::Io(error) => network(error),
+        ErrorKind::InvalidTlsConfig { message, .. } => tls_files(message),
+        ErrorKind::DnsResolve { message, .. } => format!("the name of a host cannot be resolved ({})", plain(message)),
+        ErrorKind::ConnectionPoolCleared { .. } => {
+            "another call lost its connection, and this one's was given up with it".to_owned()
+        }
+        ErrorKind::Write(WriteFailure::WriteConcernError(error)) => format!("{} ({})", error.message, error.code),
+        ErrorKind::Write(WriteFailure::WriteError(error)) => format!("{} ({})", error.message, error.code),
+        ErrorKind::InvalidArgument { message, .. } => {
+            format!("what was asked for does not go together: {}", plain(message))
+        }
+        ErrorKind::IncompatibleServer { message, .. } => {
+            format!("this server is too old or too new: {}", plain(message))
+        }
+        ErrorKind::InsertMany(_) | ErrorKind::BulkWrite(_) | ErrorKind::GridFs(_) => "the write failed".to_owned(),
+        kind => plain(&kind.to_string()).to_owned(),
+    }
+}
+
+/// What the mechanism was refused with: the server's own words stand in the error's source.
+pub(super) fn refusal(error: &Error, message: &str) -> String {
+    let mut source = std::error::Error::source(error);
+    while let Some(inner) = source.and_then(|inner| inner.downcast_ref::<Error>()) {
+        if let ErrorKind::Command(command) = inner.kind.as_ref() {
+            return format!("{}: {}", plain(message), command.message);
+        }
+        source = std::error::Error::source(inner);
+    }
+    plain(message).to_owned()
+}
+
+/// Why a server cannot be talked to.
+pub(super) fn network(error: &std::io::Error) -> String {
+    let said = error.to_string();
+    let tls = |why: &str| format!("TLS failed: {why}");
+    let holds = |words: &[&str]| words.iter().any(|word| said.contains(word));
+    match error.kind() {
+        _ if holds(&["InvalidContentType", "corrupt message"]) => {
+            tls("the server does not speak TLS on this port; leave out tls=true, or name the port that does")
+        }
+        _ if holds(&["UnknownIssuer"]) => tls(
+            "nobody trusted here has signed the server's certificate; name the file of its authority with tlsCAFile",
+        ),
+        _ if holds(&["CaUsedAsEndEntity"]) => {
+            tls("the server's certificate is one of an authority; it needs one of its own")
+        }
+        _ if holds(&["NotValidForName", "not valid for name"]) => {
+            tls("the server's certificate is for another host; write the host as the certificate has it")
+        }
+        _ if holds(&["Expired", "expired"]) => tls("the server's certificate has expired, or the clock here is wrong"),
+        _ if holds(&["NotValidYet", "not valid yet"]) => {
+            tls("the server's certificate is not valid yet, or the clock here is wrong")
+        }
+        _ if holds(&["invalid peer certificate"]) => tls("the server's certificate is not accepted"),
+        _ if holds(&[
+            "CertificateRequired",
+            "HandshakeFailure",
+            "BadCertificate",
+            "UnknownCA",
+            "CertificateUnknown",
+        ]) =>
+        {
+            tls("the server refuses this client; it may want a certificate (tlsCertificateKeyFile)")
+        }
+        std::io::ErrorKind::ConnectionRefused => "nothing listens there (connection refused)".to_owned(),
+        std::io::ErrorKind::TimedOut => "no answer in time".to_owned(),
+        std::io::ErrorKind::ConnectionReset | std::io::ErrorKind::UnexpectedEof | std::io::ErrorKind::BrokenPipe => {
+            "the server closed the connection (a server that wants TLS does so: tls=true)".to_owned()
+        }
+        _ => plain(&said).to_owned(),
+    }
+}
+
+/// What is wrong with a file that TLS needs. The driver names the file.
+fn tls_files(message: &str) -> String {
+    let hint = match message {
+        message if message.contains("client certificate") || message.contains("PEM-encoded item") => {
+            "; tlsCertificateKeyFile needs certificate and key in one PEM file, and the key must not be encrypted unless tlsCertificateKeyFilePassword is given"
+        }
+        message if message.contains("root certificate") => "; tlsCAFile must be a PEM file of certificates",
+        _ => "",
+    };
+    format!("TLS cannot be set up: {}{hint}", plain(message))
+}
+
+/// Words of the driver's without its structures.
+fn plain(text: &str) -> &str {
+    let end = STRUCTURES.iter().filter_map(|mark| text.find(mark)).min();
+    text[..end.unwrap_or(text.len())].trim_end_matches([' ', '.', ':', ','])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Error as IoError, ErrorKind as IoKind};
+
+    #[test]
+    fn a_network_failure_says_what_to_do() {
+        for (error, expected) in [
+            (IoError::from(IoKind::ConnectionRefused), "nothing listens there"),
+            (IoError::from(IoKind::ConnectionReset), "tls=true"),
+            (
+                IoError::new(IoKind::InvalidData, "invalid peer certificate: UnknownIssuer"),
+                "tlsCAFile",
+            ),
+            (
+                IoError::new(
+                    IoKind::InvalidData,
+                    "invalid peer certificate: certificate not valid for name \"h\"; certificate is only valid for DnsName(\"i\")",
+                ),
+                "for another host",
+            ),
+            (
+                IoError::new(
+                    IoKind::InvalidData,
+                    "received corrupt message of type InvalidContentType",
+                ),
+                "does not speak TLS",
+            ),
+            (
+                IoError::new(
+                    IoKind::InvalidData,
+                    "invalid peer certificate: Other(OtherError(Strange))",
+                ),
+                "not accepted",
+            ),
+        ] {
+            let said = network(&error);
+            assert!(said.contains(expected), "{said}");
+            assert!(!said.contains("Error(") && !said.contains("DnsName("), "{said}");
+        }
+    }
+
+    #[test]
+    fn the_driver_s_structures_are_cut_off() {
+        assert_eq!(
+            plain(
+                "Connection pool for h:1 cleared because another operation failed with: Kind: I/O error: x, labels: {}"
+            ),
+            "Connection pool for h:1 cleared because another operation failed"
+        );
+        assert_eq!(
+            plain("Server selection timeout: No available servers. Topology: { Type: Unknown }"),
+            "Server selection timeout: No available servers"
+        );
+        assert_eq!(plain("as it is"), "as it is");
+    }
+}

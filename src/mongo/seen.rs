@@ -1,0 +1,195 @@
+//! What the driver sees of the servers while it looks for one that fits: where there is none, this says why.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bson::Document;
+use mongodb::error::ErrorKind;
+use mongodb::event::EventHandler;
+use mongodb::event::sdam::SdamEvent;
+use mongodb::options::ConnectionString;
+
+use super::reason;
+
+/// The servers as they were seen last, and what the connection string asks of them.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    servers: Mutex<BTreeMap<String, Sight>>,
+    /// The replica set that is asked for.
+    set: Option<String>,
+    /// How one proves who one is, in words; nothing where nobody does.
+    credentials: Option<String>,
+}
+
+/// What a server was last seen as.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Sight {
+    /// It answers, as a member of this set or of none.
+    Answers { set: Option<String>, role: &'static str },
+    /// It does not, and why.
+    Fails(String),
+    /// Its name is not known. It is not shown: of a connection string without a host, the end of a password is taken for it.
+    Nameless,
+}
+
+impl Seen {
+    /// For a connection string.
+    pub(super) fn of(parsed: &ConnectionString) -> Self {
+        let credentials = parsed.credential.as_ref().map(|credential| {
+            let mechanism = credential.mechanism.as_ref().map(|mechanism| mechanism.as_str());
+            let source = match (&credential.source, &parsed.default_database) {
+                (None, _) if mechanism.is_some_and(|name| !name.starts_with("SCRAM")) => {
+                    "authSource $external".to_owned()
+                }
+                (Some(source), _) => format!("authSource {source}"),
+                (None, Some(database)) => {
+                    format!("authSource {database}, since the connection string names that database and no authSource")
+                }
+                (None, None) => "authSource admin, since the connection string names none".to_owned(),
+            };
+            mechanism.map_or_else(
+                || source.clone(),
+                |mechanism| format!("authMechanism {mechanism}, {source}"),
+            )
+        });
+        Self {
+            servers: Mutex::default(),
+            set: parsed.replica_set.clone(),
+            credentials,
+        }
+    }
+
+    /// What the driver is to call.
+    pub(super) fn watch(self: &Arc<Self>) -> EventHandler<SdamEvent> {
+        let seen = Arc::clone(self);
+        EventHandler::callback(move |event: SdamEvent| seen.take(&event))
+    }
+
+    fn take(&self, event: &SdamEvent) {
+        let (address, sight) = match event {
+            SdamEvent::ServerHeartbeatSucceeded(event) => (&event.server_address, answered(&event.reply)),
+            SdamEvent::ServerHeartbeatFailed(event) => {
+                let sight = match event.failure.kind.as_ref() {
+                    ErrorKind::DnsResolve { .. } => Sight::Nameless,
+                    ErrorKind::Io(error) if is_nameless(&error.to_string()) => Sight::Nameless,
+                    kind => Sight::Fails(reason::of(kind)),
+                };
+                (&event.server_address, sight)
+            }
+            _ => return,
+        };
+        let mut servers = self.servers.lock().unwrap_or_else(PoisonError::into_inner);
+        servers.insert(address.to_string(), sight);
+    }
+
+    /// Why no server fits.
+    pub(super) fn why(&self) -> String {
+        let servers = self.servers.lock().unwrap_or_else(PoisonError::into_inner);
+        if servers.is_empty() {
+            return "none has answered in time".to_owned();
+        }
+        let said = servers.iter().map(|(address, sight)| self.about(address, sight));
+        let mut said: Vec<String> = said.collect();
+        said.dedup();
+        said.join("; ")
+    }
+
+    fn about(&self, address: &str, sight: &Sight) -> String {
+        match (sight, &self.set) {
+            (Sight::Answers { set: Some(its), .. }, Some(asked)) if its != asked => {
+                format!(
+                    "{address} is a member of the replica set {its:?}, not of the one that the connection string names: write replicaSet={its}"
+                )
+            }
+            (Sight::Answers { set: None, .. }, Some(_)) => {
+                format!("{address} is no member of a replica set: leave replicaSet out")
+            }
+            (Sight::Answers { role, .. }, _) => format!("{address} answers, as {role}"),
+            (Sight::Fails(reason), _) => format!("{address}: {reason}"),
+            // These words are looked for by who must not show a host.
+            (Sight::Nameless, _) => "the name of a host cannot be resolved (failed to lookup address)".to_owned(),
+        }
+    }
+
+    /// What it means that the credentials were refused.
+    pub(super) fn refused(&self, reason: &str) -> String {
+        match &self.credentials {
+            Some(credentials) => format!(
+                "the credentials were refused ({reason}; {credentials}). Check user and password, and that authSource is the database in which the user was created"
+            ),
+            None => format!("the credentials were refused ({reason})"),
+        }
+    }
+}
+
+fn answered(hello: &Document) -> Sight {
+    let is = |field: &str| hello.get_bool(field).unwrap_or(false);
+    let set = hello.get_str("setName").ok().map(str::to_owned);
+    let role = match hello.get_str("msg") {
+        Ok("isdbgrid") => "a router of a sharded cluster",
+        _ if is("isWritablePrimary") || is("ismaster") => "the primary",
+        _ if is("secondary") => "a secondary",
+        _ if is("arbiterOnly") => "an arbiter",
+        _ if is("isreplicaset") => "a server whose replica set is not initiated",
+        _ => "a member that is neither primary nor secondary at the moment",
+    };
+    Sight::Answers { set, role }
+}
+
+/// Whether the resolver did not find a host.
+fn is_nameless(said: &str) -> bool {
+    ["lookup address", "resolve"].iter().any(|words| said.contains(words))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bson::doc;
+
+    #[test]
+    fn where_no_server_fits_it_is_said_why() {
+        let seen = |uri: &str, sights: Vec<(&str, Sight)>| {
+            let seen = Seen::of(&ConnectionString::parse(uri).expect("a connection string"));
+            let sights = sights.into_iter().map(|(address, sight)| (address.to_owned(), sight));
+            seen.servers.lock().expect("alone").extend(sights);
+            seen.why()
+        };
+        let member = answered(&doc! {"setName": "rs7", "secondary": true});
+        let said = seen("mongodb://a/?replicaSet=rs0", vec![("a:1", member.clone())]);
+        assert!(said.contains("\"rs7\"") && said.contains("replicaSet=rs7"), "{said}");
+        let said = seen(
+            "mongodb://a/?replicaSet=rs0",
+            vec![("a:1", answered(&doc! {"ismaster": true}))],
+        );
+        assert!(said.contains("leave replicaSet out"), "{said}");
+        let gone = Sight::Fails("nothing listens there (connection refused)".to_owned());
+        let said = seen("mongodb://a,b/?replicaSet=rs7", vec![("a:1", member), ("b:1", gone)]);
+        assert_eq!(
+            said,
+            "a:1 answers, as a secondary; b:1: nothing listens there (connection refused)"
+        );
+        assert_eq!(seen("mongodb://a/", vec![]), "none has answered in time");
+        let said = seen("mongodb://half/", vec![("half:1", Sight::Nameless)]);
+        assert!(!said.contains("half"), "{said}");
+    }
+
+    #[test]
+    fn refused_credentials_are_said_with_their_database_and_mechanism() {
+        let refused = |uri: &str| Seen::of(&ConnectionString::parse(uri).expect(uri)).refused("failed");
+        for (uri, words) in [
+            (
+                "mongodb://u:secret@h/",
+                "authSource admin, since the connection string names none",
+            ),
+            ("mongodb://u:secret@h/shop", "authSource shop, since"),
+            ("mongodb://u:secret@h/shop?authSource=users", "authSource users)"),
+            (
+                "mongodb://u:secret@h/?authMechanism=SCRAM-SHA-1",
+                "authMechanism SCRAM-SHA-1, authSource admin",
+            ),
+        ] {
+            let said = refused(uri);
+            assert!(said.contains(words) && !said.contains("secret"), "{said}");
+        }
+    }
+}

@@ -1,0 +1,489 @@
+//! The options of a connection string as they were meant: other drivers take more of them, and other names.
+//!
+//! The driver refuses what it does not know, and a connection string is mostly copied from a program that knows more. So each option is looked up in the table ([`super::options`]) and handed to the
+//! driver, translated, done here, or left out. The specification has unknown ones warned about and ignored. A *value* that is not understood is refused all the same: with `tls=ture` ignored, a
+//! password would go over the wire in the clear.
+//!
+//! No text from here holds a value, nor a name that is not in the table: behind a `?` that was not escaped, either may be a piece of a password.
+
+use std::time::Duration;
+
+use super::options::{Does, Form, OF_TOOLS, Own, known, meant};
+use crate::hidden::percent_decoded;
+
+/// The compressors that the driver speaks.
+const COMPRESSORS: [&str; 3] = ["snappy", "zlib", "zstd"];
+/// The mechanisms that the driver speaks.
+const MECHANISMS: [&str; 6] = [
+    "MONGODB-AWS",
+    "MONGODB-OIDC",
+    "MONGODB-X509",
+    "PLAIN",
+    "SCRAM-SHA-1",
+    "SCRAM-SHA-256",
+];
+/// Pairs that the URI options specification has refused, since one of them is not what was meant.
+const CONTRADICT: [(&str, &str); 7] = [
+    ("tlsInsecure", "tlsAllowInvalidCertificates"),
+    ("tlsInsecure", "tlsAllowInvalidHostnames"),
+    ("tlsInsecure", "tlsDisableOCSPEndpointCheck"),
+    ("tlsInsecure", "tlsDisableCertificateRevocationCheck"),
+    ("tlsAllowInvalidCertificates", "tlsDisableOCSPEndpointCheck"),
+    ("tlsAllowInvalidCertificates", "tlsDisableCertificateRevocationCheck"),
+    ("tlsDisableOCSPEndpointCheck", "tlsDisableCertificateRevocationCheck"),
+];
+
+/// The options of a connection string, for the driver and for here.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Understood {
+    /// What the driver is handed: names and values as they stand in a connection string.
+    driver: Vec<(&'static str, String)>,
+    /// For how long a server may say nothing.
+    pub(super) call_limit: Option<Duration>,
+    /// For how long a server is looked for, at most.
+    pub(super) selection_limit: Option<Duration>,
+    /// What is left out or not done as it was asked for, without any value.
+    pub(super) warnings: Vec<String>,
+}
+
+impl Understood {
+    /// Understands what stands behind the `?`.
+    ///
+    /// # Errors
+    /// What is wrong, without credentials.
+    pub(super) fn of(options: &str) -> Result<Self, String> {
+        let mut understood = Self::default();
+        let mut given: Vec<(&'static str, String)> = Vec::new();
+        let separator = if options.contains('&') { '&' } else { ';' };
+        let stated = options.split(separator).filter(|option| !option.is_empty());
+        for (at, option) in stated.enumerate() {
+            let (name, value) = option
+                .split_once('=')
+                .ok_or_else(|| format!("its {} option has no value", nth(at)))?;
+            match known(name) {
+                Some((name, does)) => understood.take(&mut given, name, does, value)?,
+                None if OF_TOOLS.iter().any(|tool| name.starts_with(tool)) => {}
+                // The rest of a password, behind a `?` in it that was not escaped.
+                None if option.contains('@') || !name.chars().all(is_of_name) || name.is_empty() => {
+                    return Err("it has an option that is not understood".to_owned());
+                }
+                None => understood.warn(match meant(name) {
+                    Some(meant) => format!("its {} option is not known and is ignored: is {meant} meant?", nth(at)),
+                    None => format!("its {} option is not known and is ignored", nth(at)),
+                }),
+            }
+        }
+        contradictions(&given)?;
+        understood.tls(&mut given);
+        understood.limit(&given);
+        let ours = |name: &str| matches!(known(name), Some((_, Does::Hand(_) | Does::Own(_))));
+        let kept = given.into_iter().filter(|(name, _)| ours(name) && !is_done_here(name));
+        understood.driver = kept.collect();
+        Ok(understood)
+    }
+
+    /// The options as the driver reads them.
+    pub(super) fn options(&self) -> String {
+        let pairs = self.driver.iter().map(|(name, value)| format!("{name}={value}"));
+        pairs.collect::<Vec<_>>().join("&")
+    }
+
+    /// Each of them by itself.
+    pub(super) fn each(&self) -> impl Iterator<Item = (&'static str, String)> + '_ {
+        self.driver
+            .iter()
+            .map(|(name, value)| (*name, format!("{name}={value}")))
+    }
+
+    /// Puts one option to what was given, under the name of the specification.
+    fn take(
+        &mut self,
+        given: &mut Vec<(&'static str, String)>,
+        name: &'static str,
+        does: Does,
+        value: &str,
+    ) -> Result<(), String> {
+        let wrong = || format!("its option {name} has a value that is not understood");
+        if value.is_empty() && does != Does::Nothing {
+            self.warn(format!("its option {name} is empty and is ignored"));
+            return Ok(());
+        }
+        let (name, value) = match does {
+            Does::Alias(target) => {
+                let already = given.iter().any(|(other, _)| *other == target);
+                if already && target != "tls" {
+                    self.warn(format!("its option {name} is ignored beside {target}"));
+                    return Ok(());
+                }
+                let (target, does) = known(target).ok_or_else(wrong)?;
+                return self.take(given, target, does, value);
+            }
+            Does::Opposite(target) => (target, opposite(value).ok_or_else(wrong)?.to_owned()),
+            Does::Warn(instead) => {
+                self.warn(format!("its option {name} is ignored: {instead}"));
+                return Ok(());
+            }
+            Does::Refuse(what) => return Err(format!("its option {name} cannot be followed: {what}")),
+            Does::Nothing if name.starts_with("tls") => (name, value.to_owned()),
+            Does::Nothing => return Ok(()),
+            Does::Hand(Form::Flag) => (name, flag(value).ok_or_else(wrong)?.to_string()),
+            Does::Hand(Form::Number) => (name, number(value).ok_or_else(wrong)?.to_string()),
+            Does::Hand(Form::Text | Form::List) => (name, value.to_owned()),
+            Does::Own(own) => match self.own(own, name, value)? {
+                Some(pair) => pair,
+                None => return Ok(()),
+            },
+        };
+        if matches!(known(name), Some((_, Does::Hand(Form::List)))) {
+            given.push((name, value));
+            return Ok(());
+        }
+        match given.iter_mut().find(|(other, _)| *other == name) {
+            Some((_, before)) if name == "tls" && *before != value => {
+                return Err("its options tls and ssl contradict each other: leave one of them out".to_owned());
+            }
+            Some((_, before)) => {
+                if name != "tls" {
+                    self.warn(format!(
+                        "its option {name} stands there more than once: the last one counts"
+                    ));
+                }
+                *before = value;
+            }
+            None => given.push((name, value)),
+        }
+        Ok(())
+    }
+
+    /// What is not simply handed on.
+    fn own(&mut self, own: Own, name: &'static str, value: &str) -> Result<Option<(&'static str, String)>, String> {
+        let wrong = || format!("its option {name} has a value that is not understood");
+        let pair = match own {
+            Own::CallLimit => (
+                name,
+                number(value).filter(|limit| *limit >= 0).ok_or_else(wrong)?.to_string(),
+            ),
+            Own::PoolSize => match number(value).filter(|size| *size >= 0).ok_or_else(wrong)? {
+                0 => return Ok(None),
+                size => (name, size.to_string()),
+            },
+            Own::InvalidHostnames => (name, flag(value).ok_or_else(wrong)?.to_string()),
+            Own::Requirement => match percent_decoded(value).trim_start_matches("ssl.") {
+                "CERT_NONE" => ("tlsAllowInvalidCertificates", "true".to_owned()),
+                "CERT_REQUIRED" => return Ok(None),
+                _ => return Err(wrong()),
+            },
+            Own::Compressors => match self.compressors(value) {
+                Some(compressors) => (name, compressors),
+                None => return Ok(None),
+            },
+            Own::Mechanism => match percent_decoded(value).to_ascii_uppercase() {
+                mechanism if mechanism == "DEFAULT" => return Ok(None),
+                mechanism if MECHANISMS.contains(&mechanism.as_str()) => (name, mechanism),
+                mechanism if mechanism == "GSSAPI" || mechanism == "MONGODB-CR" => {
+                    return Err(format!(
+                        "its authMechanism {mechanism} is not spoken here; these are: {}",
+                        MECHANISMS.join(", ")
+                    ));
+                }
+                _ => return Err(format!("{}; these are known: {}", wrong(), MECHANISMS.join(", "))),
+            },
+            Own::Connect => match value.to_ascii_lowercase().as_str() {
+                "direct" => ("directConnection", "true".to_owned()),
+                _ => return Ok(None),
+            },
+            Own::SlaveOk => match flag(value).ok_or_else(wrong)? {
+                true => ("readPreference", "secondaryPreferred".to_owned()),
+                false => return Ok(None),
+            },
+        };
+        Ok(Some(pair))
+    }
+
+    /// Those of the compressors that are known.
+    fn compressors(&mut self, value: &str) -> Option<String> {
+        let asked = percent_decoded(value).to_ascii_lowercase();
+        let asked = asked.split(',').map(str::trim).filter(|one| !one.is_empty());
+        let (spoken, others): (Vec<&str>, Vec<&str>) = asked.partition(|one| COMPRESSORS.contains(one));
+        if others.iter().any(|one| !["noop", "none", "disabled"].contains(one)) {
+            self.warn(format!(
+                "its option compressors names one that is not known and is left out; these are known: {}",
+                COMPRESSORS.join(", ")
+            ));
+        }
+        (!spoken.is_empty()).then(|| spoken.join(","))
+    }
+
+    /// The options about TLS, which the driver takes only where TLS is not switched off, and some of which it cannot follow.
+    fn tls(&mut self, given: &mut Vec<(&'static str, String)>) {
+        let is =
+            |given: &[(&str, String)], name: &str, value: &str| given.iter().any(|(n, v)| *n == name && v == value);
+        if is(given, "tls", "false") {
+            given.retain(|(name, _)| *name == "tls" || !name.starts_with("tls"));
+            return;
+        }
+        let nothing_checked = ["tlsInsecure", "tlsAllowInvalidCertificates"];
+        let nothing_checked = nothing_checked.iter().any(|name| is(given, name, "true"));
+        if is(given, "tlsAllowInvalidHostnames", "true") {
+            if !given.iter().any(|(name, _)| *name == "tls") {
+                given.push(("tls", "true".to_owned()));
+            }
+            if !nothing_checked {
+                self.warn(
+                    "its option tlsAllowInvalidHostnames is ignored: names of hosts cannot be left unchecked alone, so they are checked. tlsCAFile with a certificate that names the host is the way; tlsAllowInvalidCertificates=true checks nothing at all",
+                );
+            }
+        }
+        if is(given, "tlsAllowInvalidCertificates", "true") && !is(given, "tlsAllowInvalidHostnames", "true") {
+            self.warn(
+                "its option tlsAllowInvalidCertificates leaves names of hosts unchecked, too: anybody between here and the server can pretend to be it",
+            );
+        }
+    }
+
+    /// `timeoutMS` takes the place of `socketTimeoutMS`, and bounds the search for a server, as the specification has it. 0 means no limit there, and here the usual one.
+    fn limit(&mut self, given: &[(&'static str, String)]) {
+        let stated = |name: &str| {
+            let found = given.iter().find(|(other, _)| *other == name)?;
+            found
+                .1
+                .parse()
+                .ok()
+                .filter(|limit| *limit > 0)
+                .map(Duration::from_millis)
+        };
+        self.selection_limit = stated("timeoutMS");
+        self.call_limit = self.selection_limit.or_else(|| stated("socketTimeoutMS"));
+    }
+
+    fn warn(&mut self, warning: impl Into<String>) {
+        let warning = warning.into();
+        if !self.warnings.contains(&warning) {
+            self.warnings.push(warning);
+        }
+    }
+}
+
+/// What is looked up here, and not by the driver.
+fn is_done_here(name: &str) -> bool {
+    matches!(name, "timeoutMS" | "socketTimeoutMS" | "tlsAllowInvalidHostnames")
+}
+
+fn contradictions(given: &[(&'static str, String)]) -> Result<(), String> {
+    let has = |name: &str| given.iter().any(|(other, _)| *other == name);
+    match CONTRADICT.iter().find(|(one, other)| has(one) && has(other)) {
+        Some((one, other)) => Err(format!(
+            "its options {one} and {other} must not stand together: leave one of them out"
+        )),
+        None => Ok(()),
+    }
+}
+
+fn is_of_name(letter: char) -> bool {
+    letter.is_ascii_alphanumeric() || matches!(letter, '_' | '.' | '-')
+}
+
+/// `true` and `false`, as other drivers write them too.
+fn flag(value: &str) -> Option<bool> {
+    match value.to_ascii_lowercase().as_str() {
+        "true" | "yes" | "y" | "t" | "1" => Some(true),
+        "false" | "no" | "n" | "f" | "0" => Some(false),
+        _ => None,
+    }
+}
+
+fn opposite(value: &str) -> Option<&'static str> {
+    flag(value).map(|flag| if flag { "false" } else { "true" })
+}
+
+fn number(value: &str) -> Option<i64> {
+    value.parse().ok()
+}
+
+fn nth(at: usize) -> String {
+    let end = match at {
+        0 => "st",
+        1 => "nd",
+        2 => "rd",
+        _ => "th",
+    };
+    format!("{}{end}", at + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mongo::MongoUri;
+    use crate::mongo::options::OPTIONS;
+
+    fn understood(options: &str) -> Understood {
+        Understood::of(options).unwrap_or_else(|reason| panic!("{options}: {reason}"))
+    }
+
+    /// A value for each kind of option.
+    fn sample(name: &str, does: Does) -> &'static str {
+        match (name, does) {
+            (_, Does::Alias(target)) => sample(target, known(target).expect("a target").1),
+            (_, Does::Opposite(_)) => "false",
+            ("readPreference", _) => "secondary",
+            ("readPreferenceTags", _) => "dc:ny&readPreference=secondary",
+            ("maxStalenessSeconds", _) => "90&readPreference=secondary",
+            ("serverMonitoringMode", _) => "poll",
+            ("authMechanism", _) => "MONGODB-X509",
+            ("authMechanismProperties", _) => "A:b",
+            ("compressors", _) => "zlib",
+            ("zlibCompressionLevel", _) => "6&compressors=zlib",
+            ("ssl_cert_reqs", _) => "CERT_NONE",
+            ("connect", _) => "direct",
+            ("slaveOk" | "slave_okay", _) => "true",
+            ("proxyPort", _) => "1080&proxyHost=h",
+            ("proxyUsername", _) => "u&proxyPassword=p&proxyHost=h",
+            ("proxyPassword", _) => "p&proxyUsername=u&proxyHost=h",
+            (_, Does::Hand(Form::Flag)) | (_, Does::Own(Own::InvalidHostnames)) => "true",
+            (_, Does::Hand(Form::Number)) | (_, Does::Own(_)) => "1000",
+            _ => "x",
+        }
+    }
+
+    /// The driver refused more than a hundred of them, and said so as "an option that is not understood".
+    #[test]
+    fn every_option_that_is_known_is_taken_in_any_case_and_reaches_what_it_is_for() {
+        for &(name, does) in OPTIONS {
+            let srv = if name.starts_with("srv") { "+srv" } else { "" };
+            for name in [name.to_owned(), name.to_ascii_lowercase(), name.to_ascii_uppercase()] {
+                let option = format!("{name}={}", sample(known(&name).expect("known").0, does));
+                let uri = MongoUri::new(format!("mongodb{srv}://h.example/shop?{option}"));
+                if matches!(does, Does::Refuse(_)) {
+                    let reason = uri.check().expect_err(&option);
+                    assert!(reason.contains("cannot be followed"), "{reason}");
+                    continue;
+                }
+                assert_eq!(uri.check(), Ok(()), "{option}");
+                let understood = understood(&option);
+                let handed = understood.options();
+                let expected = match does {
+                    Does::Hand(_) => known(&name).expect("known").0,
+                    Does::Alias(target) | Does::Opposite(target) => target,
+                    Does::Own(Own::Connect) => "directConnection",
+                    Does::Own(Own::SlaveOk) => "readPreference",
+                    _ => continue,
+                };
+                let expected = if expected == "tlsAllowInvalidHostnames" {
+                    "tls"
+                } else {
+                    expected
+                };
+                let at_all = handed.split('&').any(|pair| pair.starts_with(&format!("{expected}=")));
+                let by_hand = matches!(known(expected), Some((_, Does::Warn(_))));
+                assert!(at_all || by_hand, "{option} became {handed:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_options_of_the_specification_and_of_others_become_what_they_mean() {
+        for (given, handed, warned) in [
+            ("", "", ""),
+            ("&&w=1&", "w=1", ""),
+            ("w=1;journal=true", "w=1&journal=true", ""),
+            ("appName=a;b&w=1", "appName=a;b&w=1", ""),
+            ("compressors=snappy,ZSTD", "compressors=snappy,zstd", ""),
+            ("compressors=lz4,zlib", "compressors=zlib", "snappy, zlib, zstd"),
+            ("compressors=disabled", "", ""),
+            ("uuidRepresentation=standard", "", ""),
+            ("tz_aware=true&connect=false", "", ""),
+            ("connect=direct", "directConnection=true", ""),
+            ("retryWrites=No&journal=1", "retryWrites=false&journal=true", ""),
+            ("maxPoolSize=0&maxConnecting=2", "maxConnecting=2", ""),
+            ("wtimeout=5", "wTimeoutMS=5", ""),
+            ("wtimeoutMS=10&wtimeout=5", "wTimeoutMS=10", "wtimeout is ignored"),
+            ("replicaSet=a&replicaSet=b", "replicaSet=b", "more than once"),
+            (
+                "readPreference=nearest&readPreferenceTags=a:b&readPreferenceTags=",
+                "readPreference=nearest&readPreferenceTags=a:b",
+                "empty",
+            ),
+            ("maxIdleTimeMS=&journal=", "", "is empty"),
+            ("ssl=true&tls=true", "tls=true", ""),
+            ("ssl_match_hostname=true&ssl=1", "tls=true", ""),
+            ("tls=false&tlsAllowInvalidHostnames=true&tlsCAFile=x", "tls=false", ""),
+            (
+                "tlsAllowInvalidHostnames=true",
+                "tls=true",
+                "tlsAllowInvalidHostnames is ignored",
+            ),
+            ("tlsAllowInvalidHostnames=false", "", ""),
+            (
+                "tlsAllowInvalidCertificates=true",
+                "tlsAllowInvalidCertificates=true",
+                "names of hosts unchecked",
+            ),
+            (
+                "sslValidate=false",
+                "tlsAllowInvalidCertificates=true",
+                "names of hosts unchecked",
+            ),
+            ("tlsInsecure=true", "tlsInsecure=true", ""),
+            ("tlsCRLFile=x", "", "revoked"),
+            ("nonsense=1", "", "its 1st option is not known"),
+            ("w=1&retryWrite=true", "w=1", "is retryWrites meant?"),
+            ("3t.uriVersion=3&3t.databases=a,b", "", ""),
+            ("authMechanism=DEFAULT&authSource=a", "authSource=a", ""),
+        ] {
+            let understood = understood(given);
+            assert_eq!(understood.options(), handed, "{given}");
+            match warned {
+                "" => assert!(understood.warnings.is_empty(), "{given}: {:?}", understood.warnings),
+                words => assert!(
+                    understood.warnings.concat().contains(words),
+                    "{given}: {:?}",
+                    understood.warnings
+                ),
+            }
+        }
+        assert_eq!(understood("nonsense=1&w=1&nonsense=2").warnings.len(), 2, "two of them");
+    }
+
+    #[test]
+    fn a_limit_of_calls_is_that_of_timeoutms_or_of_the_socket() {
+        let limit = |options: &str| {
+            let understood = understood(options);
+            let seconds = |limit: Option<Duration>| limit.map(|limit| limit.as_secs());
+            (seconds(understood.call_limit), seconds(understood.selection_limit))
+        };
+        assert_eq!(limit("timeoutMS=20000"), (Some(20), Some(20)));
+        assert_eq!(limit("socketTimeoutMS=30000"), (Some(30), None));
+        assert_eq!(limit("socketTimeoutMS=30000&timeoutMS=20000"), (Some(20), Some(20)));
+        assert_eq!(limit("timeoutMS=0&socketTimeoutMS=0"), (None, None));
+    }
+
+    #[test]
+    fn what_contradicts_or_cannot_be_followed_is_refused_without_a_value() {
+        for (options, words) in [
+            ("tls=true&ssl=false", "tls and ssl contradict"),
+            (
+                "tlsInsecure=false&tlsAllowInvalidHostnames=true",
+                "must not stand together",
+            ),
+            (
+                "tlsDisableOCSPEndpointCheck=true&tlsAllowInvalidCertificates=true",
+                "must not stand together",
+            ),
+            ("tls=ture", "option tls has a value"),
+            ("timeoutMS=-2", "option timeoutMS has"),
+            ("maxPoolSize=many", "option maxPoolSize has"),
+            ("w", "1st option has no value"),
+            (
+                "authMechanism=GSSAPI",
+                "authMechanism GSSAPI is not spoken here; these are: MONGODB-AWS",
+            ),
+            ("authMechanism=SECRET", "option authMechanism has a value"),
+            ("a=b@h", "an option that is not understood"),
+            ("a/b=c", "an option that is not understood"),
+        ] {
+            let reason = Understood::of(options).expect_err(options);
+            assert!(reason.contains(words), "{options}: {reason}");
+            assert!(!reason.contains("ture") && !reason.contains("SECRET"), "{reason}");
+        }
+    }
+}

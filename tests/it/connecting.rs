@@ -1,0 +1,221 @@
+//! Connection strings as other programs have them, against real servers: what is taken, what is warned about, and what is said where no connection comes of one.
+
+use std::time::Duration;
+
+use bson::doc;
+use mongotar::mongo::{Mongo, MongoUri};
+
+use crate::rig;
+use crate::support::{self, shared_authenticated};
+
+async fn connected(uri: String) -> Mongo {
+    let connected = Mongo::connect(&MongoUri::new(&uri)).await;
+    connected.unwrap_or_else(|error| panic!("{uri}: {error}"))
+}
+
+/// What is said where it does not come to a connection; nothing of the driver's own structures is in it.
+async fn refused(uri: &str) -> String {
+    let uri = format!("{uri}&serverSelectionTimeoutMS=2000");
+    let error = Mongo::connect(&MongoUri::new(&uri)).await.expect_err(&uri).to_string();
+    for structure in ["Kind:", "labels", "Topology", "Some(", "Error(", "{ "] {
+        assert!(!error.contains(structure), "{uri}: {error}");
+    }
+    error
+}
+
+/// Each was refused as "an option that is not understood", though other drivers take it.
+#[tokio::test]
+async fn a_connection_string_of_another_program_connects() {
+    let plain = rig::shared_replica_set().uri();
+    for (options, warned) in [
+        ("compressors=zlib", 0),
+        ("compressors=snappy,zstd", 0),
+        ("compressors=zstd&zlibCompressionLevel=3", 0),
+        ("timeoutMS=20000", 0),
+        ("uuidRepresentation=standard", 0),
+        ("tz_aware=true&connect=false", 0),
+        ("tls=false&tlsAllowInvalidHostnames=true", 0),
+        ("maxIdleTimeMS=1000&waitQueueTimeoutMS=100", 0),
+        ("w=majority&journal=true&wtimeoutMS=5000", 0),
+        ("READPREFERENCE=secondaryPreferred&appname=shop", 0),
+        ("nonsense=1", 1),
+        ("maxPolSize=3&nonsense=1", 2),
+    ] {
+        let mongo = connected(format!("{plain}&{options}")).await;
+        assert_eq!(mongo.warnings().len(), warned, "{options}: {:?}", mongo.warnings());
+        let catalog = mongo.survey("nothing_is_here").await.expect(options);
+        assert_eq!(catalog.collections, []);
+        mongo.shut_down().await;
+    }
+}
+
+/// A compressor that is asked for is spoken: the server counts what came in compressed.
+#[tokio::test]
+async fn messages_are_compressed_as_the_connection_string_asks() {
+    let database = rig::fresh_database_name("compressed");
+    let client = rig::shared_replica_set().client().await;
+    support::insert(
+        &client,
+        &database,
+        "orders",
+        (0..50).map(|n| doc! {"_id": n, "text": "x".repeat(500)}).collect(),
+    )
+    .await;
+    let read = async |name: &str| {
+        let status = client
+            .database("admin")
+            .run_command(doc! {"serverStatus": 1})
+            .await
+            .expect("a status");
+        let network = status.get_document("network").expect("a network");
+        let of_one = network
+            .get_document("compression")
+            .and_then(|all| all.get_document(name));
+        let counted = of_one.and_then(|one| one.get_document("compressor")).expect("counted");
+        counted.get_i64("bytesIn").expect("a number")
+    };
+    for name in ["snappy", "zlib", "zstd"] {
+        let before = read(name).await;
+        let uri = format!("{}&compressors={name}", rig::shared_replica_set().uri());
+        let tools = support::tools_for(
+            &uri,
+            mongotar::store::Store::with_client(rig::shared_s3().client().await),
+        )
+        .await;
+        let report = support::back_up(&tools, &database, &support::bucket().await).await;
+        assert_eq!(report.totals.documents, 50);
+        assert!(read(name).await > before, "{name}");
+    }
+}
+
+/// An unknown option is said in the report, once, and nothing of it is shown.
+#[tokio::test]
+async fn what_is_left_out_of_a_connection_string_stands_in_the_reports() {
+    let database = rig::fresh_database_name("warned");
+    let client = rig::shared_replica_set().client().await;
+    support::insert(&client, &database, "orders", vec![doc! {"_id": 1}]).await;
+    let store = mongotar::store::Store::with_client(rig::shared_s3().client().await);
+    let uri = format!("{}&zq7XkW=v9JmT4&tlsCRLFile=x", rig::shared_replica_set().uri());
+    let tools = support::tools_for(&uri, store).await;
+    let report = support::back_up(&tools, &database, &support::bucket().await).await;
+    let expected = [
+        "the connection string: its 2nd option is not known and is ignored",
+        "the connection string: its option tlsCRLFile is ignored: lists of revoked certificates are not read: a revoked certificate is accepted",
+    ];
+    assert_eq!(report.warnings, expected);
+    let event = serde_json::json!({"archive": report.archive.to_string(), "database": database, "dry_run": true});
+    let plan = support::restore(&tools, event).await.expect("a plan").plan;
+    for warning in expected {
+        assert_eq!(
+            plan.warnings.iter().filter(|said| *said == warning).count(),
+            1,
+            "{:?}",
+            plan.warnings
+        );
+    }
+}
+
+#[tokio::test]
+async fn where_no_server_fits_the_error_says_why() {
+    let port = rig::shared_replica_set().port();
+    let said = refused(&format!("mongodb://127.0.0.1:{port}/?replicaSet=rs0")).await;
+    assert!(said.contains("replicaSet=rig"), "{said}");
+    let gone = refused("mongodb://127.0.0.1:1/?directConnection=true").await;
+    assert!(gone.contains("127.0.0.1:1: nothing listens there"), "{gone}");
+    let alone = rig::Mongod::standalone();
+    let said = refused(&format!("mongodb://127.0.0.1:{}/?replicaSet=rs0", alone.port())).await;
+    assert!(said.contains("leave replicaSet out"), "{said}");
+}
+
+#[tokio::test]
+async fn refused_credentials_are_said_with_their_database_and_mechanism() {
+    let mongod = shared_authenticated();
+    let uri = mongod.create_user(
+        &rig::fresh_database_name("u"),
+        vec![doc! {"role": "read", "db": "shop"}],
+    );
+    let wrong_source = uri.replace("authSource=admin", "authSource=shop");
+    let said = refused(&wrong_source).await;
+    assert!(
+        said.contains("authSource shop") && said.contains("user was created"),
+        "{said}"
+    );
+    let no_source = uri.replace("/?", "/shop?").replace("&authSource=admin", "");
+    let said = refused(&no_source).await;
+    assert!(
+        said.contains("authSource shop, since the connection string names that database"),
+        "{said}"
+    );
+    let said = refused(&format!("{uri}&authMechanism=PLAIN")).await;
+    assert!(said.contains("PLAIN"), "{said}");
+    let said = refused(&format!("{uri}&authMechanism=GSSAPI")).await;
+    assert!(
+        said.contains("GSSAPI is not spoken here") && said.contains("SCRAM-SHA-256"),
+        "{said}"
+    );
+    for said in [&said, &refused(&wrong_source).await] {
+        assert!(!said.contains(&support::password_of(&uri)), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn what_tls_failed_at_is_said_and_a_name_is_checked_unless_all_checks_are_off() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fixtures/tls");
+    let mongod = rig::Mongod::builder()
+        .standalone()
+        .argument("--tlsMode")
+        .argument("allowTLS")
+        .argument("--tlsCertificateKeyFile")
+        .argument(&format!("{folder}/server.pem"))
+        .argument("--tlsCAFile")
+        .argument(&format!("{folder}/ca.pem"))
+        .argument("--tlsAllowConnectionsWithoutCertificates")
+        .start();
+    let port = mongod.port();
+    let ca = format!("tlsCAFile={folder}/ca.pem");
+    connected(format!("mongodb://localhost:{port}/?directConnection=true&{ca}")).await;
+    let by_key = format!(
+        "mongodb://localhost:{port}/?directConnection=true&ssl=true&sslCAFile={folder}/ca.pem&sslPEMKeyFile={folder}/server.pem"
+    );
+    connected(by_key).await;
+
+    let said = refused(&format!("mongodb://localhost:{port}/?directConnection=true&tls=true")).await;
+    assert!(said.contains("tlsCAFile"), "{said}");
+    let by_number = format!("mongodb://127.0.0.1:{port}/?directConnection=true&{ca}");
+    let said = refused(&by_number).await;
+    assert!(said.contains("for another host"), "{said}");
+    // The name alone cannot be left unchecked, so it is checked; to check nothing at all is said.
+    let said = refused(&format!("{by_number}&tlsAllowInvalidHostnames=true")).await;
+    assert!(said.contains("for another host"), "{said}");
+    let unchecked = connected(format!("{by_number}&tlsAllowInvalidCertificates=true")).await;
+    assert!(
+        unchecked.warnings().concat().contains("pretend"),
+        "{:?}",
+        unchecked.warnings()
+    );
+
+    let said = refused(&format!(
+        "mongodb://127.0.0.1:{}/?tls=true",
+        rig::shared_replica_set().port()
+    ))
+    .await;
+    assert!(said.contains("TLS") || said.contains("closed the connection"), "{said}");
+    let said = refused(&format!(
+        "mongodb://localhost:{port}/?directConnection=true&tlsCAFile=/nowhere.pem"
+    ))
+    .await;
+    assert!(said.contains("/nowhere.pem") && said.contains("PEM"), "{said}");
+}
+
+/// `timeoutMS` bounds the search for a server.
+#[tokio::test]
+async fn a_time_limit_of_the_connection_string_bounds_the_search() {
+    let started = std::time::Instant::now();
+    let uri = MongoUri::new("mongodb://127.0.0.1:1/?timeoutMS=300");
+    let error = Mongo::connect(&uri).await.expect_err("nobody is there");
+    assert!(error.to_string().contains("nothing listens"), "{error}");
+    assert!(
+        started.elapsed() < Duration::from_secs(15),
+        "the usual limit was waited for"
+    );
+}

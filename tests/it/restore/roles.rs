@@ -1,0 +1,147 @@
+//! The roles of MongoDB that the documentation names, by name: each is enough for what it is named for.
+
+use bson::{Document, doc};
+use mongotar::backup::RunStatus;
+use mongotar::failure::FailureKind;
+use mongotar::store::Store;
+use serde_json::json;
+
+use crate::rig;
+use crate::support::{self, shared_authenticated};
+
+/// A collection of each kind, and a reader for the archive.
+async fn filled(database: &str) {
+    let client = shared_authenticated().client().await;
+    let db = client.database(database);
+    support::insert(
+        &client,
+        database,
+        "orders",
+        (0..20).map(|n| doc! {"_id": n, "at": bson::DateTime::now()}).collect(),
+    )
+    .await;
+    for command in [
+        doc! {"createIndexes": "orders", "indexes": [{"key": {"at": 1}, "name": "ttl", "expireAfterSeconds": 90_000}]},
+        doc! {"create": "checked", "validator": {"n": {"$type": "int"}}},
+        doc! {"create": "seen", "viewOn": "orders", "pipeline": []},
+        doc! {"create": "weather", "timeseries": {"timeField": "at"}, "expireAfterSeconds": 90_000},
+    ] {
+        db.run_command(command).await.expect("done");
+    }
+    support::insert(
+        &client,
+        database,
+        "weather",
+        vec![doc! {"at": bson::DateTime::now(), "t": 1}],
+    )
+    .await;
+}
+
+async fn user(roles: Vec<Document>) -> mongotar::backup::Tools {
+    let uri = shared_authenticated().create_user(&rig::fresh_database_name("role"), roles);
+    support::tools_for(&uri, Store::with_client(rig::shared_s3().client().await)).await
+}
+
+#[tokio::test]
+async fn the_documented_roles_are_enough_to_back_up_and_to_restore() {
+    let [source, target] = [(); 2].map(|()| rig::fresh_database_name("roles"));
+    filled(&source).await;
+    let of_all = |role: &str| doc! {"role": role, "db": "admin"};
+    let of_one = |role: &str, database: &str| doc! {"role": role, "db": database};
+
+    let mut archive = None;
+    for role in [of_all("backup"), of_one("read", &source)] {
+        let saved = support::back_up(&user(vec![role.clone()]).await, &source, &support::bucket().await).await;
+        assert_eq!(saved.status, RunStatus::Complete, "{role}: {:?}", saved.failed);
+        archive = Some(saved.archive);
+    }
+    let archive = archive.expect("saved").to_string();
+
+    for roles in [
+        vec![of_one("readWrite", &target), of_one("dbAdmin", &target)],
+        vec![of_one("readWrite", &target), of_all("restore")],
+    ] {
+        let tools = user(roles.clone()).await;
+        for _ in 0..2 {
+            let event = json!({"archive": archive, "database": target, "replace_existing": true});
+            let report = support::restore(&tools, event)
+                .await
+                .unwrap_or_else(|failure| panic!("{roles:?}: {failure}"));
+            assert_eq!(
+                report.status,
+                RunStatus::Complete,
+                "{roles:?}: {:?}",
+                report.verification
+            );
+        }
+    }
+
+    // Who may restore but not read cannot compare: that is said before the first change, with the collection.
+    let tools = user(vec![of_all("restore")]).await;
+    let event = json!({"archive": archive, "database": target, "replace_existing": true, "snapshot": false});
+    let failure = support::restore(&tools, event).await.expect_err("refused");
+    assert_eq!(failure.kind, FailureKind::DatabaseUnauthorized, "{failure}");
+}
+
+/// A grant on one collection counted as one on all, and a restore was refused in its middle.
+#[tokio::test]
+async fn a_right_to_one_collection_is_none_to_another() {
+    let mongod = shared_authenticated();
+    let database = rig::fresh_database_name("narrow");
+    let client = mongod.client().await;
+    for collection in ["orders", "users"] {
+        support::insert(&client, &database, collection, vec![doc! {"_id": 1}]).await;
+    }
+    let root = support::tools_for(&mongod.uri(), Store::with_client(rig::shared_s3().client().await)).await;
+    let archive = support::back_up(&root, &database, &support::bucket().await)
+        .await
+        .archive;
+    let before = support::raw_database(&client, &root, &database).await;
+    let all = [
+        "find",
+        "insert",
+        "update",
+        "remove",
+        "createIndex",
+        "dropCollection",
+        "createCollection",
+    ];
+    let role = doc! {"createRole": &database, "roles": [{"role": "read", "db": &database}], "privileges": [
+        {"resource": {"db": &database, "collection": "orders"}, "actions": all.to_vec()},
+        {"resource": {"db": &database, "collection": "mongotar.lock"}, "actions": all.to_vec()},
+    ]};
+    client.database("admin").run_command(role).await.expect("a role");
+    let narrow = user(vec![doc! {"role": &database, "db": "admin"}]).await;
+    let event =
+        json!({"archive": archive.to_string(), "database": database, "replace_existing": true, "snapshot": false});
+    let failure = support::restore(&narrow, event).await.expect_err("refused");
+    assert_eq!(failure.kind, FailureKind::DatabaseUnauthorized, "{failure}");
+    for words in [
+        format!("dropCollection on {database}.mongotar.tmp.*, {database}.users"),
+        format!("insert on {database}.mongotar.tmp.*"),
+    ] {
+        assert!(failure.message.contains(&words), "{failure}");
+    }
+    assert!(!failure.message.contains(&format!("{database}.orders")), "{failure}");
+    assert_eq!(support::raw_database(&client, &root, &database).await, before);
+}
+
+/// The server refused the first collection, in the middle of the restore.
+#[tokio::test]
+async fn a_database_that_differs_in_case_only_is_in_the_way_of_the_plan() {
+    let tools = support::tools().await;
+    let client = rig::shared_replica_set().client().await;
+    let database = rig::fresh_database_name("case");
+    support::insert(&client, &database, "orders", vec![doc! {"_id": 1}]).await;
+    let archive = support::back_up(&tools, &database, &support::bucket().await)
+        .await
+        .archive;
+    let other = database.to_uppercase();
+    let event = json!({"archive": archive.to_string(), "database": other, "dry_run": true});
+    let failure = support::restore(&tools, event).await.expect_err("no plan");
+    assert_eq!(failure.kind, FailureKind::PlanConflicts, "{failure}");
+    assert!(
+        failure.message.contains(&format!("{database:?}")) && failure.message.contains("case"),
+        "{failure}"
+    );
+}
