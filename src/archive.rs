@@ -3,14 +3,17 @@
 //! [`mod@format`] is the specification; the modules here implement it and nothing else. They turn bytes into bytes: no
 //! network, no runtime, no clock. The order of events when writing:
 //!
-//! 1. [`ArchiveWriter`] is told what happens (an entry begins, a segment is ready, the entry ends) and lays the bytes out;
-//! 2. a tar header states a size that is not known until the entry's end, so a hole is left for it, and [`PartAssembler`] keeps back
-//!    the upload part that holds the hole, while the parts after it go out;
-//! 3. [`ArchiveWriter::finish`] appends the manifest and the footer. What makes the object visible is the store's commit, not this module.
+//! 1. [`ArchiveWriter`] is told what happens (an entry begins, a segment is ready, the entry ends) and lays the bytes
+//!    out;
+//! 2. a tar header states a size that is not known until the entry's end, so a hole is left for it, and
+//!    [`PartAssembler`] keeps back the upload part that holds the hole, while the parts after it go out;
+//! 3. [`ArchiveWriter::finish`] appends the manifest and the footer. What makes the object visible is the store's
+//!    commit, not this module.
 //!
-//! When reading, [`Footer::find`] opens an archive from its last bytes, [`Opened::verify`] checks the trailer's checksum and that the extents of
-//! the manifest tile the object, and [`Opened::decode`] turns the stored bytes of one segment into documents or a named
-//! error. Archives that others wrote have no footer: [`foreign`] knows what can be told of their entries.
+//! When reading, [`Footer::find`] opens an archive from its last bytes, [`Opened::verify`] checks the trailer's
+//! checksum and that the extents of the manifest tile the object, and [`Opened::decode`] turns the stored bytes of one
+//! segment into documents or a named error. Archives that others wrote have no footer: [`foreign`] knows what can be
+//! told of their entries.
 //!
 //! Not promised: secrecy. An archive is as readable as its bucket.
 

@@ -104,7 +104,8 @@ pub struct Server {
     /// The replica set's name, where there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replica_set: Option<String>,
-    /// The members' addresses as the replica set knows them, else those that were connected to; sorted. Only to tell clusters apart, and written nowhere.
+    /// The members' addresses as the replica set knows them, else those that were connected to; sorted. Only to tell
+    /// clusters apart, and written nowhere.
     #[serde(skip)]
     pub hosts: Vec<String>,
 }

@@ -1,7 +1,7 @@
 //! What the environment says, for every shell alike.
 //!
-//! `MONGO_URI` and `MONGO_DB` are the ancestor's names. An option of the command line or a field of the event overrides the environment, which
-//! overrides `.env` (read by the command line only).
+//! `MONGO_URI` and `MONGO_DB` are the ancestor's names. An option of the command line or a field of the event overrides
+//! the environment, which overrides `.env` (read by the command line only).
 
 use std::time::Duration;
 
@@ -88,7 +88,8 @@ impl Environment {
     /// The same, with the connection string read from its secret, where that is where it is.
     ///
     /// # Errors
-    /// Where the secret cannot be read or is none; [`FailureKind::InvalidRequest`] where there is another connection string besides.
+    /// Where the secret cannot be read or is none; [`FailureKind::InvalidRequest`] where there is another connection
+    /// string besides.
     pub async fn with_secret(mut self, secrets: &Secrets) -> Result<Self, Failure> {
         self.check()?;
         let Some(secret) = self.uri_secret.take() else {
@@ -121,7 +122,8 @@ impl Environment {
         Ok(Some(Duration::from_secs(seconds)))
     }
 
-    /// How much memory a run may take: what was asked for, else what the function has, else what keeps the cores of this machine busy.
+    /// How much memory a run may take: what was asked for, else what the function has, else what keeps the cores of
+    /// this machine busy.
     ///
     /// # Errors
     /// [`FailureKind::InvalidRequest`] for what is no budget, or too small a one.
@@ -174,7 +176,8 @@ impl Environment {
     }
 }
 
-/// Refuses a request that holds a connection string: no field is meant for one, and whatever quotes the field would show it.
+/// Refuses a request that holds a connection string: no field is meant for one, and whatever quotes the field would
+/// show it.
 ///
 /// # Errors
 /// [`FailureKind::InvalidRequest`], with the name of the field.
@@ -206,7 +209,8 @@ pub(crate) fn read_request<T: DeserializeOwned>(event: Value, what: &str) -> Res
         )));
     }
     T::deserialize(&request).map_err(|error| {
-        // The error of a field's value does not name the field. Every field can be left out, so each can be tried by itself.
+        // The error of a field's value does not name the field. Every field can be left out, so each can be tried by
+        // itself.
         let wrong = request
             .as_object()
             .into_iter()

@@ -1,6 +1,7 @@
 //! When an invocation has to come to an end.
 //!
-//! It is asked between segments, never inside a call to the database. Near the end the run's state is saved and the invocation answers `continue`.
+//! It is asked between segments, never inside a call to the database. Near the end the run's state is saved and the
+//! invocation answers `continue`.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -32,7 +33,8 @@ impl Deadline {
         }
     }
 
-    /// For an invocation that is killed after `left`. A `margin` that is given is kept whatever the time; one invocation after the other then does as little as it can.
+    /// For an invocation that is killed after `left`. A `margin` that is given is kept whatever the time; one
+    /// invocation after the other then does as little as it can.
     pub fn within(left: Duration, margin: Option<Duration>) -> Self {
         let margin = margin.unwrap_or_else(|| MARGIN.min(left / SHARE));
         Self {

@@ -1,7 +1,7 @@
 //! Why an operation as a whole failed: one type for every shell.
 //!
-//! What matters to a caller is the **kind**: its name is stable (`error_type` in a Lambda's answer, the text before the colon in the CLI), and each
-//! means another next step. The message says what happened, where, and what to do.
+//! What matters to a caller is the **kind**: its name is stable (`error_type` in a Lambda's answer, the text before the
+//! colon in the CLI), and each means another next step. The message says what happened, where, and what to do.
 
 use std::fmt;
 
@@ -41,7 +41,8 @@ pub enum FailureKind {
     PlanConflicts,
     /// The restore needs `confirm` or `yes`; nothing was changed.
     ConsentMissing,
-    /// Archive, request, target or cluster is not that of the plan that was confirmed: the message says which; nothing was changed.
+    /// Archive, request, target or cluster is not that of the plan that was confirmed: the message says which; nothing
+    /// was changed.
     ConsentStale,
     /// The way back could not be made, or is not what was written; nothing was changed.
     SnapshotFailed,
@@ -95,7 +96,8 @@ impl Failure {
         Self { passes, ..self }
     }
 
-    /// Whether what failed was the way to the database or the store, and nothing is known to be wrong with what was asked: what was done until then is gone on from.
+    /// Whether what failed was the way to the database or the store, and nothing is known to be wrong with what was
+    /// asked: what was done until then is gone on from.
     pub fn passes(&self) -> bool {
         self.passes
     }
@@ -105,7 +107,8 @@ impl Failure {
         Self::new(FailureKind::InvalidRequest, message)
     }
 
-    /// Whether the same may succeed when it is tried again: nothing was wrong with it as such. A run that ends so can be taken up again.
+    /// Whether the same may succeed when it is tried again: nothing was wrong with it as such. A run that ends so can
+    /// be taken up again.
     pub fn is_worth_another_try(&self) -> bool {
         matches!(self.kind, FailureKind::Database | FailureKind::Store)
     }

@@ -1,11 +1,13 @@
 //! Connection strings are hidden whole, wherever they stand.
 //!
-//! A connection string that lands in the wrong field brings its password along, and whatever quotes the field shows it. There are two lines of defence:
+//! A connection string that lands in the wrong field brings its password along, and whatever quotes the field shows it.
+//! There are two lines of defence:
 //!
 //! * [`misplaced`] finds one in a request before anybody reads the request. It is refused by the name of its field;
 //! * [`hidden`] takes one out of every text that leaves the process: errors, log lines, panics.
 //!
-//! Nothing is starred out *within* a string: a hole shows how long a password is, and a short one by the letters that are missing.
+//! Nothing is starred out *within* a string: a hole shows how long a password is, and a short one by the letters that
+//! are missing.
 
 use std::borrow::Cow;
 
@@ -23,7 +25,8 @@ const EXAMPLES: [&str; 2] = [
     "mongodb://host:27017/shop?authSource=admin",
 ];
 
-/// Whether the text holds a connection string: one of MongoDB, in capitals and percent-encoded too, or any address with credentials in it.
+/// Whether the text holds a connection string: one of MongoDB, in capitals and percent-encoded too, or any address with
+/// credentials in it.
 pub fn holds_one(text: &str) -> bool {
     let mut text = Cow::Borrowed(text);
     for _ in 0..=ENCODED {
@@ -193,8 +196,8 @@ fn has_credentials(text: &str) -> bool {
     !scheme.is_empty() && rest.contains('@') && (authority.contains('@') || is_no_port()) && !is_example(text)
 }
 
-/// How long the connection string is that the text begins with, `quote` being what stands before it. Its password may hold spaces and quotes, which it should not; so it does not end
-/// before the last `@`.
+/// How long the connection string is that the text begins with, `quote` being what stands before it. Its password may
+/// hold spaces and quotes, which it should not; so it does not end before the last `@`.
 fn length(text: &str, quote: Option<char>) -> usize {
     let line = text.split('\n').next().unwrap_or_default();
     let credentials = line.rfind('@').map_or(0, |at| at + 1);

@@ -66,11 +66,12 @@ pub async fn show(store: &Store, source: impl Into<Source<'_>>, memory: Memory) 
     }))
 }
 
-/// Writes the documents of one collection as Extended JSON, one a line; returns how many were read. A reader that has closed `out` has seen enough: the rest is not
-/// read, and that is no error.
+/// Writes the documents of one collection as Extended JSON, one a line; returns how many were read. A reader that has
+/// closed `out` has seen enough: the rest is not read, and that is no error.
 ///
 /// # Errors
-/// [`FailureKind::InvalidRequest`] where the archive has no such collection, or damage, by which time the documents before it have been written.
+/// [`FailureKind::InvalidRequest`] where the archive has no such collection, or damage, by which time the documents
+/// before it have been written.
 pub async fn cat(
     store: &Store,
     source: impl Into<Source<'_>>,

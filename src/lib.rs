@@ -1,6 +1,7 @@
 //! MongoDB backups that run serverless, land in S3 as one standard tar object, and come back *proven equal*.
 //!
-//! The two Lambda handlers and the command line are thin callers of this library. Dependencies between its modules point downwards only:
+//! The two Lambda handlers and the command line are thin callers of this library. Dependencies between its modules
+//! point downwards only:
 //!
 //! ```text
 //! bin/{backup,restore,mongotar}                      shells: parse, call, map the error

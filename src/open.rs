@@ -1,8 +1,8 @@
 //! Opening an archive that lies in a store, and handing out its documents.
 //!
-//! An archive of ours is opened by its last bytes and read by extents: what is not asked for is not fetched. An archive that others wrote has no table of contents;
-//! it is read once from end to end to survey it, and once more for its documents. Either way what comes out is [`Contents`] for the plan and
-//! [`Chunk`]s of raw BSON for the load.
+//! An archive of ours is opened by its last bytes and read by extents: what is not asked for is not fetched. An archive
+//! that others wrote has no table of contents; it is read once from end to end to survey it, and once more for its
+//! documents. Either way what comes out is [`Contents`] for the plan and [`Chunk`]s of raw BSON for the load.
 //!
 //! An archive of ours that has lost its footer is refused and never read as a foreign one: its first bytes tell.
 
@@ -49,7 +49,8 @@ const SUFFIX: u64 = 256 << 10;
 pub struct Source<'a> {
     /// Where the archive is.
     pub location: &'a Location,
-    /// The database, or the folder in the tar, that is meant; none where there is only one. An archive of ours has only one.
+    /// The database, or the folder in the tar, that is meant; none where there is only one. An archive of ours has only
+    /// one.
     pub database: Option<&'a str>,
 }
 
@@ -65,8 +66,9 @@ impl<'a> From<&'a Location> for Source<'a> {
 /// Opens an archive, to be read within a memory budget. A foreign one is read through to its end.
 ///
 /// # Errors
-/// [`FailureKind::ArchiveNotFound`], [`FailureKind::ArchiveDamaged`] or [`FailureKind::ArchiveUnsupported`], or what the store answered.
-/// [`FailureKind::InvalidRequest`] where a dump holds several databases and none is chosen, or one that it has not.
+/// [`FailureKind::ArchiveNotFound`], [`FailureKind::ArchiveDamaged`] or [`FailureKind::ArchiveUnsupported`], or what
+/// the store answered. [`FailureKind::InvalidRequest`] where a dump holds several databases and none is chosen, or one
+/// that it has not.
 pub async fn open(store: &Store, source: impl Into<Source<'_>>, memory: Memory) -> Result<ArchiveFile, Failure> {
     let Source { location, database } = source.into();
     let object = store.find_archive(location).await?;
@@ -139,14 +141,15 @@ fn last(bytes: &[u8], length: u64) -> &[u8] {
 }
 
 impl ArchiveFile {
-    /// Hands out the documents of `wanted` (names in the archive, with the way their digests are made), each collection exactly once, also the empty
-    /// ones. They come in the archive's order; small ones are read several at a time, and can be listened to at the same time or one after the other.
+    /// Hands out the documents of `wanted` (names in the archive, with the way their digests are made), each collection
+    /// exactly once, also the empty ones. They come in the archive's order; small ones are read several at a time, and
+    /// can be listened to at the same time or one after the other.
     pub fn documents(&self, wanted: Vec<(String, Hashing)>) -> mpsc::Receiver<CollectionStream> {
         self.documents_behind(wanted.into_iter().map(|(name, hashing)| (name, hashing, 0)).collect())
     }
 
-    /// The same, of each collection only what comes behind so many documents. Whole segments of ours are not read; where that cannot be had, [`CollectionStream::passed`] is less than
-    /// what was asked for.
+    /// The same, of each collection only what comes behind so many documents. Whole segments of ours are not read;
+    /// where that cannot be had, [`CollectionStream::passed`] is less than what was asked for.
     pub(crate) fn documents_behind(&self, wanted: Vec<(String, Hashing, u64)>) -> mpsc::Receiver<CollectionStream> {
         let (sender, receiver) = mpsc::channel(1);
         let file = self.clone();

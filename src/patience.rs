@@ -1,9 +1,11 @@
 //! How long faults that pass are waited out: one policy, for every place that tries something again.
 //!
-//! A connection breaks, a primary steps down, a member is restarted: within a minute or so somebody else answers, and what was asked is asked again. The waits grow exponentially, with jitter, so that
-//! the functions of a fleet do not all come back at once. What fails for longer than the limit is a failure; the limit is counted from the first failure, and anything that succeeds ends the count. An
-//! invocation near its deadline does not wait: what it leaves is kept, and the next one goes on. Nor does a run that was cancelled. And when one thing was given up, nothing else is waited for until
-//! something is answered again: what is to be cleaned up then may be many collections.
+//! A connection breaks, a primary steps down, a member is restarted: within a minute or so somebody else answers, and
+//! what was asked is asked again. The waits grow exponentially, with jitter, so that the functions of a fleet do not
+//! all come back at once. What fails for longer than the limit is a failure; the limit is counted from the first
+//! failure, and anything that succeeds ends the count. An invocation near its deadline does not wait: what it leaves is
+//! kept, and the next one goes on. Nor does a run that was cancelled. And when one thing was given up, nothing else is
+//! waited for until something is answered again: what is to be cleaned up then may be many collections.
 //!
 //! What may be tried again, and what has to be looked at before, is known only where it is done.
 
@@ -16,7 +18,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::deadline::Deadline;
 
-/// For how many times as long as a server is looked for something may fail. An election takes some ten seconds, a member's restart up to a minute.
+/// For how many times as long as a server is looked for something may fail. An election takes some ten seconds, a
+/// member's restart up to a minute.
 const TIMES: u32 = 8;
 /// For which part of that nothing is better done elsewhere.
 const LONG: u32 = 4;
@@ -87,7 +90,8 @@ impl Attempts {
         self.failed
     }
 
-    /// Whether it has been failing for so long that it is better done elsewhere, where that is possible: for a quarter of the limit.
+    /// Whether it has been failing for so long that it is better done elsewhere, where that is possible: for a quarter
+    /// of the limit.
     pub fn is_long(&self) -> bool {
         let limit = self.patience.limit / LONG;
         self.failing_since.is_some_and(|since| since.elapsed() >= limit)

@@ -1,24 +1,28 @@
 //! The **plan**: what a restore will do, as a value, before anything is done.
 //!
-//! [`plan`] compares an archive's [`Contents`] with the target's [`Catalog`] under a [`Policy`]. A dry run prints the [`RestorePlan`], a person
-//! or a program consents to it, and the restore obeys it; none of them asks the questions again. What cannot be planned is answered by all
-//! [`Conflicts`] at once.
+//! [`plan`] compares an archive's [`Contents`] with the target's [`Catalog`] under a [`Policy`]. A dry run prints the
+//! [`RestorePlan`], a person or a program consents to it, and the restore obeys it; none of them asks the questions
+//! again. What cannot be planned is answered by all [`Conflicts`] at once.
 //!
-//! Pure: no server, no clock, no randomness. The same three values give the same plan, so its [`confirm`](RestorePlan::confirm) token says
-//! which of the archive, the policy, the target's collections and the cluster has changed since.
+//! Pure: no server, no clock, no randomness. The same three values give the same plan, so its
+//! [`confirm`](RestorePlan::confirm) token says which of the archive, the policy, the target's collections and the
+//! cluster has changed since.
 //!
 //! What a plan never does:
 //!
 //! - drop a collection that the archive names, whatever became of its backup;
-//! - drop anything when only a part of the archive was asked for, or when the archive may not name everything that its database had;
-//! - drop anything for an archive that does not say that it is whole ([`Coverage`]), unless that is asked for ([`Extra::DropMissing`]);
-//! - touch the server's own collections (`system.`; [`belongs`](crate::catalog::belongs) says which), or mongotar's ([`INTERNAL_PREFIX`]);
+//! - drop anything when only a part of the archive was asked for, or when the archive may not name everything that its
+//!   database had;
+//! - drop anything for an archive that does not say that it is whole ([`Coverage`]), unless that is asked for
+//!   ([`Extra::DropMissing`]);
+//! - touch the server's own collections (`system.`; [`belongs`](crate::catalog::belongs) says which), or mongotar's
+//!   ([`INTERNAL_PREFIX`]);
 //! - drop stored functions (`system.js`), which archives of earlier versions lack;
 //! - replace or fill a collection from one that was not saved whole.
 //!
-//! Not promised: that the counts of a live target still hold, or that the server accepts every option, index and view. That only the server knows, and
-//! asking it takes an empty collection: the restore does so before its first change, and refuses with everything that is refused. A dry run only
-//! reads, so it cannot.
+//! Not promised: that the counts of a live target still hold, or that the server accepts every option, index and view.
+//! That only the server knows, and asking it takes an empty collection: the restore does so before its first change,
+//! and refuses with everything that is refused. A dry run only reads, so it cannot.
 
 mod conflicts;
 mod consent;
@@ -122,8 +126,8 @@ fn follow_renames(rows: &mut [Planned]) {
     }
 }
 
-/// Views that would read from themselves, by way of others or not: a server refuses the one that closes the circle. An archive's own have none, but with
-/// new names, or with views that stay on the target, there can be one.
+/// Views that would read from themselves, by way of others or not: a server refuses the one that closes the circle. An
+/// archive's own have none, but with new names, or with views that stay on the target, there can be one.
 fn views_in_circles(rows: &[Planned], target: &Catalog) -> Vec<Conflict> {
     let is_view = |kind| kind == Kind::View;
     let stay = target.collections.iter().filter(|present| is_view(present.kind));

@@ -1,7 +1,7 @@
 //! JSON Schemas of the events and results, for who writes or reads them: `infra/schemas/`.
 //!
-//! They are generated from the types, whose doc comments are the descriptions, and checked in. `MONGOTAR_WRITE_FIXTURES=1 cargo test --lib schemas` writes them anew. Nothing
-//! of this is in the program.
+//! They are generated from the types, whose doc comments are the descriptions, and checked in.
+//! `MONGOTAR_WRITE_FIXTURES=1 cargo test --lib schemas` writes them anew. Nothing of this is in the program.
 
 use std::borrow::Cow;
 use std::path::PathBuf;
@@ -72,6 +72,26 @@ fn with_action(mut schema: Value, action: &str, description: &str) -> Value {
     schema
 }
 
+/// A description is text, wherever the lines of the comment end that it comes from.
+fn unwrapped(mut schema: Value) -> Value {
+    match &mut schema {
+        Value::Object(fields) => {
+            for (name, value) in fields.iter_mut() {
+                *value = match value.take() {
+                    Value::String(text) if name == "description" => {
+                        let paragraphs = text.split("\n\n").map(|paragraph| paragraph.replace('\n', " "));
+                        paragraphs.collect::<Vec<_>>().join("\n\n").into()
+                    }
+                    other => unwrapped(other),
+                };
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| *item = unwrapped(item.take())),
+        _ => {}
+    }
+    schema
+}
+
 /// Every schema with the name of its file.
 fn all() -> Vec<(&'static str, Value)> {
     let restore = with_action(
@@ -83,7 +103,7 @@ fn all() -> Vec<(&'static str, Value)> {
     drill["required"] = json!(["action"]);
     let mut verify = with_action(schema::<VerifyRequest>(Of::Event), "verify", "What is to be done.");
     verify["required"] = json!(["action"]);
-    vec![
+    [
         ("backup-request", schema::<BackupRequest>(Of::Event)),
         ("backup-report", schema::<BackupReport>(Of::Result)),
         ("restore-request", restore),
@@ -94,6 +114,8 @@ fn all() -> Vec<(&'static str, Value)> {
         ("verify-report", schema::<VerifyReport>(Of::Result)),
         ("unfinished", schema::<Unfinished>(Of::Result)),
     ]
+    .map(|(name, schema)| (name, unwrapped(schema)))
+    .into()
 }
 
 #[test]

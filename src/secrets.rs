@@ -1,7 +1,8 @@
 //! The connection string out of AWS Secrets Manager, so that it stands in no function's configuration.
 //!
-//! A secret is the connection string itself, or a JSON object: with `uri` (or `MONGO_URI`), or in the form in which RDS and DocumentDB keep and rotate theirs
-//! (`username`, `password`, `host`, `port`, `ssl`, …). What it holds is never shown: not in errors, not in logs.
+//! A secret is the connection string itself, or a JSON object: with `uri` (or `MONGO_URI`), or in the form in which RDS
+//! and DocumentDB keep and rotate theirs (`username`, `password`, `host`, `port`, `ssl`, …). What it holds is never
+//! shown: not in errors, not in logs.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -162,7 +163,8 @@ fn of_parts(fields: &Map<String, Value>, ca_bundle: Option<&str>) -> Result<Stri
         host = format!("{host}:{port}");
     }
     let database = given("dbname").or_else(|| given("database")).unwrap_or_default();
-    // DocumentDB knows no retryable writes, and refuses them. Its users, and mostly MongoDB's, are those of `admin`, whatever database is named.
+    // DocumentDB knows no retryable writes, and refuses them. Its users, and mostly MongoDB's, are those of `admin`,
+    // whatever database is named.
     let mut options = vec!["retryWrites=false".to_owned()];
     if !database.is_empty() && given("authSource").is_none() {
         options.push("authSource=admin".to_owned());

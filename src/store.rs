@@ -1,9 +1,10 @@
 //! The store: where archives lie, S3 or a local folder.
 //!
-//! Two things happen here, and both are explicit. **Reading** is by extent, with the object pinned to the ETag with which it was opened, so that
-//! nobody reads half of one object and half of another. **Writing** is an [`Upload`]: parts go out concurrently and in any order, and the object
-//! appears by one [`commit`](Upload::commit) that refuses to overwrite, or never, by [`abort`](Upload::abort). `Drop` does neither: an upload that is
-//! simply dropped stays unfinished and invisible, and the bucket's lifecycle rule removes it.
+//! Two things happen here, and both are explicit. **Reading** is by extent, with the object pinned to the ETag with
+//! which it was opened, so that nobody reads half of one object and half of another. **Writing** is an [`Upload`]:
+//! parts go out concurrently and in any order, and the object appears by one [`commit`](Upload::commit) that refuses to
+//! overwrite, or never, by [`abort`](Upload::abort). `Drop` does neither: an upload that is simply dropped stays
+//! unfinished and invisible, and the bucket's lifecycle rule removes it.
 //!
 //! Both kinds obey one contract, which `tests/it/store.rs` runs on each.
 
@@ -156,7 +157,8 @@ impl Store {
     /// Begins to write an object. At most `in_flight` parts are on their way at a time.
     ///
     /// # Errors
-    /// [`StoreError::Exists`] where it is there already or somebody else is writing it, or what prevented the beginning.
+    /// [`StoreError::Exists`] where it is there already or somebody else is writing it, or what prevented the
+    /// beginning.
     pub async fn upload(&self, location: &Location, in_flight: usize) -> Result<Upload, StoreError> {
         self.refuse_existing(location).await?;
         let sink = match location {
@@ -210,7 +212,8 @@ impl Store {
         }
     }
 
-    /// Writes a small object where the version that is there is the `expected` one, or where there is none. Gives what identifies the new version.
+    /// Writes a small object where the version that is there is the `expected` one, or where there is none. Gives what
+    /// identifies the new version.
     ///
     /// # Errors
     /// [`StoreError::Exists`] where somebody was faster.

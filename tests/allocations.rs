@@ -1,4 +1,5 @@
-//! The hot loops allocate nothing for a document: counted over 100,000 of them. A program of its own, since the allocator that counts is the whole program's.
+//! The hot loops allocate nothing for a document: counted over 100,000 of them. A program of its own, since the
+//! allocator that counts is the whole program's.
 
 use std::alloc::System;
 

@@ -1,7 +1,8 @@
 //! Promises that hold for any seed, with many of them: `cargo bench --bench campaign -- kill --seeds 200`.
 //!
-//! The campaigns are in `tests/campaigns/`. Every seed is tried, also after one that failed; the program fails when a promise was broken, and its record in `benches/runs/` names the
-//! seeds. `--from 1000` begins at another seed, so that `--from 17 --seeds 1` tries one again. `--at-once 4` tries several at a time (2). `--no-record` keeps no record.
+//! The campaigns are in `tests/campaigns/`. Every seed is tried, also after one that failed; the program fails when a
+//! promise was broken, and its record in `benches/runs/` names the seeds. `--from 1000` begins at another seed, so that
+//! `--from 17 --seeds 1` tries one again. `--at-once 4` tries several at a time (2). `--no-record` keeps no record.
 
 #[path = "../../tests/campaigns/mod.rs"]
 mod campaigns;

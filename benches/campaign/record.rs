@@ -1,4 +1,5 @@
-//! What a campaign leaves behind, in `benches/runs/`: its seeds, the version that they were tried with, and every seed that broke the promise.
+//! What a campaign leaves behind, in `benches/runs/`: its seeds, the version that they were tried with, and every seed
+//! that broke the promise.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

@@ -1,4 +1,5 @@
-//! The speed of a backup, beside `mongodump`, the script that it replaces, and a drain that does nothing with what it reads.
+//! The speed of a backup, beside `mongodump`, the script that it replaces, and a drain that does nothing with what it
+//! reads.
 
 use std::process::Command;
 

@@ -137,7 +137,8 @@ fn corpus(name: &'static str, shapes: &[Shape], megabytes: u64) -> Corpus {
     }
 }
 
-/// The kernel brings a thread's CPU time up to date now and then only, so a loop is repeated until that does not matter.
+/// The kernel brings a thread's CPU time up to date now and then only, so a loop is repeated until that does not
+/// matter.
 fn speed(corpus: &Corpus, work: Loop) -> f64 {
     let before = thread_cpu();
     let mut times = 0.0;

@@ -1,7 +1,8 @@
-//! An S3 that takes everything and keeps nothing, within the program that sends: what a backup costs without the network and without a store, as
-//! `mongodump --archive > /dev/null` does.
+//! An S3 that takes everything and keeps nothing, within the program that sends: what a backup costs without the
+//! network and without a store, as `mongodump --archive > /dev/null` does.
 //!
-//! Requests are made, signed and sent as to AWS (over TLS, as far as the client library knows, so bodies are not hashed for the signature), and end where the connection would begin.
+//! Requests are made, signed and sent as to AWS (over TLS, as far as the client library knows, so bodies are not hashed
+//! for the signature), and end where the connection would begin.
 
 use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_s3::primitives::SdkBody;

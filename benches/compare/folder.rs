@@ -1,4 +1,5 @@
-//! A backup into a local folder, as raw BSON: how much of the time is the disk's, and what a plain copy of the same bytes takes.
+//! A backup into a local folder, as raw BSON: how much of the time is the disk's, and what a plain copy of the same
+//! bytes takes.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -1,7 +1,9 @@
-//! Comparisons on real servers: `cargo bench --bench compare -- [backup] [folder] [restore] [memory] [many] [codec] [start] [--quick]`.
+//! Comparisons on real servers: `cargo bench --bench compare -- [backup] [folder] [restore] [memory] [many] [codec]
+//! [start] [--quick]`.
 //!
-//! Each mode sets up what it needs, prints its tables, and writes a record into `benches/runs/`; without a mode all of them run. The program fails
-//! when a target is missed. `--quick` works on a tenth of the data, once, and keeps no record. What the numbers mean is in `benches/README.md`.
+//! Each mode sets up what it needs, prints its tables, and writes a record into `benches/runs/`; without a mode all of
+//! them run. The program fails when a target is missed. `--quick` works on a tenth of the data, once, and keeps no
+//! record. What the numbers mean is in `benches/README.md`.
 
 mod backup;
 mod child;
@@ -101,7 +103,8 @@ fn main() -> ExitCode {
     if reached { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Servers with the database of all comparisons, for a profiler: prints how to reach them, until the standard input ends.
+/// Servers with the database of all comparisons, for a profiler: prints how to reach them, until the standard input
+/// ends.
 fn serve() -> ExitCode {
     let servers = servers::Servers::start();
     let planned = dataset::mixed(Scale::Full);

@@ -1,7 +1,7 @@
 //! What a program costs: wall time, its CPU time, that of mongod and of the rest of the machine, and its peak memory.
 //!
-//! All of it is read from /proc. A program that has ended, but has not been waited for, still shows its CPU time there; its peak memory (`VmHWM`) only grows, so asking
-//! for it every few milliseconds misses no more than the last of them.
+//! All of it is read from /proc. A program that has ended, but has not been waited for, still shows its CPU time there;
+//! its peak memory (`VmHWM`) only grows, so asking for it every few milliseconds misses no more than the last of them.
 
 use std::fs::{self, File};
 use std::process::{Command, Stdio};

@@ -1,12 +1,14 @@
 //! An order-independent fingerprint of a collection.
 //!
-//! Each document is hashed by itself (XXH3-128, seed 0, over its raw BSON), and the hashes are added up modulo 2^128. A sum
-//! does not depend on order or grouping, so backup workers, a reader of the archive and a restored database can each
-//! compute it alone, merge what they have, and must come to the same value. Unlike an exclusive or, a sum also sees a
-//! document that is there twice. The count and the bytes are kept beside it: they say in which way two collections differ.
+//! Each document is hashed by itself (XXH3-128, seed 0, over its raw BSON), and the hashes are added up modulo 2^128. A
+//! sum does not depend on order or grouping, so backup workers, a reader of the archive and a restored database can
+//! each compute it alone, merge what they have, and must come to the same value. Unlike an exclusive or, a sum also
+//! sees a document that is there twice. The count and the bytes are kept beside it: they say in which way two
+//! collections differ.
 //!
-//! Equal digests prove, but for chance (about 2^-128), that nothing was lost, doubled or altered *by accident*. They prove
-//! nothing against an adversary, since XXH3 is not a cryptographic hash; nor that the documents lie in the same order.
+//! Equal digests prove, but for chance (about 2^-128), that nothing was lost, doubled or altered *by accident*. They
+//! prove nothing against an adversary, since XXH3 is not a cryptographic hash; nor that the documents lie in the same
+//! order.
 //!
 //! Time-series collections hand out documents whose top-level fields the server may have put in another order. For them
 //! [`Hashing::SortedFields`] hashes each document with its top-level elements sorted by key.
@@ -127,8 +129,8 @@ impl FromStr for Sum {
 pub enum Hashing {
     /// Its bytes as they are.
     Raw,
-    /// Its bytes with the top-level elements sorted by key (byte order; equal keys keep their order). Sub-documents stay as
-    /// they are.
+    /// Its bytes with the top-level elements sorted by key (byte order; equal keys keep their order). Sub-documents
+    /// stay as they are.
     SortedFields,
 }
 
@@ -152,8 +154,8 @@ impl DocumentHasher {
         }
     }
 
-    /// Adds one document, given as its raw BSON. With [`Hashing::SortedFields`], bytes that are no BSON are hashed as they
-    /// stand.
+    /// Adds one document, given as its raw BSON. With [`Hashing::SortedFields`], bytes that are no BSON are hashed as
+    /// they stand.
     pub fn add_document(&mut self, raw: &[u8]) {
         let reordered = self.hashing == Hashing::SortedFields && self.sort(raw);
         let hashed = if reordered { &self.sorted } else { raw };

@@ -1,13 +1,13 @@
 //! Raw BSON to MongoDB Extended JSON and back, changing nothing.
 //!
-//! [`Encoder`] writes canonical Extended JSON v2, one document a line (or spread over lines), straight from the bytes of a
-//! document. [`Decoder`] reads that, and with a liberal eye what others write: relaxed v2, the legacy v1 of older drivers
-//! and tools, any spacing. [`Splitter`] cuts a long text that arrives in pieces into whole documents for it.
+//! [`Encoder`] writes canonical Extended JSON v2, one document a line (or spread over lines), straight from the bytes
+//! of a document. [`Decoder`] reads that, and with a liberal eye what others write: relaxed v2, the legacy v1 of older
+//! drivers and tools, any spacing. [`Splitter`] cuts a long text that arrives in pieces into whole documents for it.
 //!
-//! The rule is that **`decode(encode(d))` is byte-identical to `d`** for every document that a server can hold. Extended
-//! JSON alone does not give that: a sub-document `{"$oid": "…"}` would come back as an ObjectId, and there is no text for
-//! invalid UTF-8, a NaN with a payload or a non-canonical Decimal128. What text cannot carry exactly is written as one
-//! document that holds the BSON itself, still legal Extended JSON:
+//! The rule is that **`decode(encode(d))` is byte-identical to `d`** for every document that a server can hold.
+//! Extended JSON alone does not give that: a sub-document `{"$oid": "…"}` would come back as an ObjectId, and there is
+//! no text for invalid UTF-8, a NaN with a payload or a non-canonical Decimal128. What text cannot carry exactly is
+//! written as one document that holds the BSON itself, still legal Extended JSON:
 //!
 //! ```json
 //! {"mongotar:raw-bson":{"$binary":{"base64":"DwAAABAkb2lkAAUAAAAA","subType":"00"}}}
@@ -15,8 +15,8 @@
 //!
 //! The encoder wraps a document when anything in it, at any depth, is one of these:
 //!
-//! - a key that Extended JSON (v1 or v2) gives a meaning to, such as `$oid`, `$date`, `$regex`. `$ref`, `$id` and `$db` are
-//!   none of them: a DBRef is an ordinary document, and goes as text in its own field order;
+//! - a key that Extended JSON (v1 or v2) gives a meaning to, such as `$oid`, `$date`, `$regex`. `$ref`, `$id` and `$db`
+//!   are none of them: a DBRef is an ordinary document, and goes as text in its own field order;
 //! - a key that is in one document twice, or an array whose keys are not `0`, `1`, `2`, …;
 //! - invalid UTF-8 in a key, string, symbol, code, namespace or regular expression;
 //! - a double that is a NaN other than the usual one, a Decimal128 that its own text does not lead back to;
@@ -28,9 +28,9 @@
 //! and when its own first key is [`RAW_BSON_KEY`], so that a wrapper always means a wrapped document.
 //!
 //! In reading, a type key makes its object a typed value wherever PyMongo's `json_util` would have it so, and an object
-//! with a type key and a wrong value beside it (`{"$oid": 5}`) is an error: guessing would change data in silence. The one
-//! exception is `$regex`, which is also a query operator: unless its object is a regular expression of the legacy form, it
-//! stays an ordinary document, as does any object with `$` keys that are not type keys (`{"$gt": 5}`).
+//! with a type key and a wrong value beside it (`{"$oid": 5}`) is an error: guessing would change data in silence. The
+//! one exception is `$regex`, which is also a query operator: unless its object is a regular expression of the legacy
+//! form, it stays an ordinary document, as does any object with `$` keys that are not type keys (`{"$gt": 5}`).
 
 mod binary;
 mod date;
@@ -59,8 +59,9 @@ pub use splitter::{DocumentText, Splitter};
 /// The only key of a line that holds a document's BSON instead of its text. Its value is a Binary of subtype 0.
 pub const RAW_BSON_KEY: &str = "mongotar:raw-bson";
 
-/// Documents nested deeper than this are wrapped. The outermost document is level 1, each document, array or scope inside
-/// adds one. A server stops at 200 ([`maxBSONDepth`]); a reader that takes less than this cannot read every archive.
+/// Documents nested deeper than this are wrapped. The outermost document is level 1, each document, array or scope
+/// inside adds one. A server stops at 200 ([`maxBSONDepth`]); a reader that takes less than this cannot read every
+/// archive.
 ///
 /// [`maxBSONDepth`]: https://github.com/mongodb/mongo/blob/r8.0.0/src/mongo/bson/bson_depth.h
 pub const MAX_TEXT_DEPTH: usize = 220;

@@ -58,7 +58,8 @@ async fn definitions(client: &Client, database: &str) -> BTreeMap<String, (Docum
     found
 }
 
-/// Every document as raw BSON, sorted. The server may order the fields of measurements anew, so those are compared field by field.
+/// Every document as raw BSON, sorted. The server may order the fields of measurements anew, so those are compared
+/// field by field.
 async fn documents(client: &Client, database: &str, collection: &str) -> Vec<Vec<u8>> {
     let cursor = client
         .database(database)

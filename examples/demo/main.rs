@@ -1,8 +1,9 @@
 //! The main job, on real servers: `cargo run --example demo`.
 //!
-//! A shop's database on a real MongoDB replica set is backed up by the backup function, started as AWS Lambda starts it by a schedule, straight into a
-//! multipart upload to a real S3 API; then the restore function plans a restore into another database, carries it out with the plan's consent token,
-//! and verifies it. At the end the demo compares the two databases itself, document by document, with the driver and none of the project's code.
+//! A shop's database on a real MongoDB replica set is backed up by the backup function, started as AWS Lambda starts it
+//! by a schedule, straight into a multipart upload to a real S3 API; then the restore function plans a restore into
+//! another database, carries it out with the plan's consent token, and verifies it. At the end the demo compares the
+//! two databases itself, document by document, with the driver and none of the project's code.
 
 mod compare;
 mod shop;
@@ -110,7 +111,8 @@ fn functions() -> Functions {
 
 fn build(release: bool) {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    // With the example itself, which is there already: so the dependencies are those that have just been built for it, and not built anew with other features.
+    // With the example itself, which is there already: so the dependencies are those that have just been built for it,
+    // and not built anew with other features.
     cargo.args([
         "build",
         "--quiet",

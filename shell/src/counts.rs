@@ -1,7 +1,9 @@
-//! The counts of an operation as a table, to be kept and compared with those of other days: one row for each collection, as RFC 4180 CSV.
+//! The counts of an operation as a table, to be kept and compared with those of other days: one row for each
+//! collection, as RFC 4180 CSV.
 //!
-//! A field is empty where the operation does not know it: a backup has no second side, a view has no documents. Names are written as they are, quoted where the
-//! CSV rules ask for it; a spreadsheet that takes a name such as `=1+1` for a formula must be told not to.
+//! A field is empty where the operation does not know it: a backup has no second side, a view has no documents. Names
+//! are written as they are, quoted where the CSV rules ask for it; a spreadsheet that takes a name such as `=1+1` for a
+//! formula must be told not to.
 
 use std::fmt::Write as _;
 
@@ -73,7 +75,8 @@ impl Counts {
         Self(rows.collect())
     }
 
-    /// What was restored, under the names on the target, and what was read back. A collection that was dropped has no documents on either side.
+    /// What was restored, under the names on the target, and what was read back. A collection that was dropped has no
+    /// documents on either side.
     pub fn of_restore(report: &RestoreReport) -> Self {
         let verified = report.verification.iter().flat_map(|verified| &verified.collections);
         let rows = verified.map(|verified| {

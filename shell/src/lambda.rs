@@ -44,7 +44,8 @@ const MOST_LANES: u32 = 1_000;
 
 /// Answers the events of the backup function, until the execution environment ends.
 ///
-/// Here and not in the program, since what waits for a future is what it is compiled with: all of it as the library is, for size.
+/// Here and not in the program, since what waits for a future is what it is compiled with: all of it as the library is,
+/// for size.
 ///
 /// # Errors
 /// Where the runtime cannot start, or its interface does not answer.
@@ -82,8 +83,8 @@ pub struct Function {
 }
 
 impl Function {
-    /// Sets up logging and the S3 client, in the init phase. The database is connected to with the first event, so that a database that is away is an error with a name
-    /// and no crash in a loop.
+    /// Sets up logging and the S3 client, in the init phase. The database is connected to with the first event, so that
+    /// a database that is away is an error with a name and no crash in a loop.
     pub async fn start() -> Self {
         logging::hide_in_panics();
         let layer = tracing_subscriber::fmt::layer()
@@ -101,7 +102,8 @@ impl Function {
         }
     }
 
-    /// Answers an invocation of the backup function: [`Self::backup`] with its log, its metrics, and an answer that its carrier can hold.
+    /// Answers an invocation of the backup function: [`Self::backup`] with its log, its metrics, and an answer that its
+    /// carrier can hold.
     ///
     /// # Errors
     /// As [`Self::backup`].

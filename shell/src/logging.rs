@@ -1,6 +1,7 @@
 //! Which log lines are written.
 //!
-//! `MONGOTAR_LOG` is a level (`warn`), or a list of them by where the lines come from (`info,mongotar::store=warn`); the longest name that fits rules.
+//! `MONGOTAR_LOG` is a level (`warn`), or a list of them by where the lines come from (`info,mongotar::store=warn`);
+//! the longest name that fits rules.
 
 use std::io::{self, Write};
 
@@ -16,8 +17,8 @@ use mongotar::hidden::{hidden, hidden_line, holds_one};
 /// The variable that says which lines are wanted.
 pub const VARIABLE: &str = "MONGOTAR_LOG";
 
-/// Has log lines written by `layer`: those that [`VARIABLE`] asks for, or the usual ones where it does not or cannot be read, which is then logged; of `silent`, none at all.
-/// A second subscriber is refused; the first one then stays.
+/// Has log lines written by `layer`: those that [`VARIABLE`] asks for, or the usual ones where it does not or cannot be
+/// read, which is then logged; of `silent`, none at all. A second subscriber is refused; the first one then stays.
 pub fn start(layer: impl Layer<Registry> + Send + Sync, usual: &str, silent: &[&str]) {
     let asked = std::env::var(VARIABLE).ok();
     let (targets, refused) = targets(asked.as_deref(), usual);

@@ -1,8 +1,9 @@
 //! What a function's run amounts to in numbers, as CloudWatch reads them out of its log: the embedded metric format.
 //!
-//! One JSON line for each invocation that ended a run, failed, or is to be continued; no call, no client, no permission. The format is that of
-//! <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>. Every value is given for the
-//! function as a whole, and for each of its databases where that is known.
+//! One JSON line for each invocation that ended a run, failed, or is to be continued; no call, no client, no
+//! permission. The format is that of
+//! <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>.
+//! Every value is given for the function as a whole, and for each of its databases where that is known.
 
 use serde_json::{Map, Value, json};
 use time::OffsetDateTime;
@@ -140,7 +141,8 @@ impl Metrics {
         self
     }
 
-    /// The line that CloudWatch reads, with its line break. `properties` are for a person who searches the log; they are no metrics.
+    /// The line that CloudWatch reads, with its line break. `properties` are for a person who searches the log; they
+    /// are no metrics.
     pub fn line(
         &self,
         function: &str,
@@ -195,12 +197,16 @@ fn dimension(name: &str) -> String {
 mod tests {
     use super::*;
 
-    /// The rules of the specification's JSON schema ("PutLogEvents requests ... embedded metric format schema"), as far as they bind a writer:
+    /// The rules of the specification's JSON schema ("PutLogEvents requests ... embedded metric format schema"), as far
+    /// as they bind a writer:
     ///
-    /// - the root is an object with `_aws`; `_aws` has `Timestamp`, an integer of milliseconds, and `CloudWatchMetrics`, a list of at least one directive;
-    /// - a directive has `Namespace` (1 to 1024 characters), `Dimensions` (at least one set, each of at most 30 names of 1 to 250 characters) and
-    ///   `Metrics` (at most 100, each with a `Name` of 1 to 1024 characters and a `Unit` that CloudWatch knows);
-    /// - every dimension is a text member of the root of 1 to 1024 characters, every metric a number or a list of numbers;
+    /// - the root is an object with `_aws`; `_aws` has `Timestamp`, an integer of milliseconds, and
+    ///   `CloudWatchMetrics`, a list of at least one directive;
+    /// - a directive has `Namespace` (1 to 1024 characters), `Dimensions` (at least one set, each of at most 30 names
+    ///   of 1 to 250 characters) and `Metrics` (at most 100, each with a `Name` of 1 to 1024 characters and a `Unit`
+    ///   that CloudWatch knows);
+    /// - every dimension is a text member of the root of 1 to 1024 characters, every metric a number or a list of
+    ///   numbers;
     /// - a line is at most 256 KB.
     fn check_against_the_specification(line: &str) -> Value {
         const UNITS: [&str; 27] = [

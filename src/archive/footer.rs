@@ -10,7 +10,8 @@ pub const FOOTER_SUFFIX: u64 = 512;
 
 const MAGIC: &[u8; 8] = b"MONGOTAR";
 const PAYLOAD: usize = 128;
-/// The longest trailer: the manifest between two glue frames. It is read whole, so this bounds what a footer can make a reader take into memory.
+/// The longest trailer: the manifest between two glue frames. It is read whole, so this bounds what a footer can make a
+/// reader take into memory.
 const MAX_TRAILER_BYTES: u64 = max_stored(MAX_MANIFEST_BYTES) + 2 * MAX_GLUE_BYTES;
 const SIGNED: usize = 96;
 
@@ -90,8 +91,8 @@ impl Footer {
     /// Finds the footer in the last bytes of an object that is `object_bytes` long.
     ///
     /// # Errors
-    /// [`ArchiveError::NoFooter`] where there is none (truncated, or not an archive of ours), [`ArchiveError::Footer`] where it is damaged,
-    /// [`ArchiveError::Version`] where it is of a later major version.
+    /// [`ArchiveError::NoFooter`] where there is none (truncated, or not an archive of ours), [`ArchiveError::Footer`]
+    /// where it is damaged, [`ArchiveError::Version`] where it is of a later major version.
     pub fn find(suffix: &[u8], object_bytes: u64) -> Result<Self, ArchiveError> {
         for compression in Compression::ALL {
             let (head, tail) = carrier(compression);

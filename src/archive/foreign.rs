@@ -1,19 +1,23 @@
-//! Archives that others wrote: no manifest to trust, so everything in them is read, counted and fingerprinted before anything is planned.
+//! Archives that others wrote: no manifest to trust, so everything in them is read, counted and fingerprinted before
+//! anything is planned.
 //!
 //! What is understood, each as a tar stream that has been decompressed already:
 //!
-//! - the archives of the scripts that mongotar replaces: `backup_…/{collection}.jsonl`, perhaps with `collections_metadata.json` in one of its three
-//!   shapes and with `system.buckets.{name}.jsonl`; legacy, relaxed and canonical Extended JSON, one document a line or spread over lines;
-//! - a folder of `mongodump`: `…/{database}/{collection}.bson` and `.metadata.json`, each perhaps with `.gz`, `.zst`, `.bz2` or `.xz`; indexes of old
-//!   dumps from `system.indexes.bson`;
+//! - the archives of the scripts that mongotar replaces: `backup_…/{collection}.jsonl`, perhaps with
+//!   `collections_metadata.json` in one of its three shapes and with `system.buckets.{name}.jsonl`; legacy, relaxed and
+//!   canonical Extended JSON, one document a line or spread over lines;
+//! - a folder of `mongodump`: `…/{database}/{collection}.bson` and `.metadata.json`, each perhaps with `.gz`, `.zst`,
+//!   `.bz2` or `.xz`; indexes of old dumps from `system.indexes.bson`;
 //! - what `mongodump --archive` wrote, in which collections are interleaved;
 //! - loose files of `mongoexport`, `{collection}.json`, `.jsonl` or `.ndjson`, `--jsonArray` included;
 //! - our own archives, when footer and manifest are lost and only a scan is left.
 //!
-//! [`survey()`] goes through the tar once and says what there is, in the terms of a manifest; [`read_documents`] goes through it again and hands out the
-//! documents. Everything is untrusted: sizes are bounded, paths are names and never used on a file system, and nothing is silently short. A broken
-//! collection does not spoil the others (its [`SavedStatus`] says so); a broken tar is an error. Every member that is not read is named, with what that means:
-//! only a source that says that it is whole, and is understood whole, has a [`Coverage`] that lets a restore drop anything.
+//! [`survey()`] goes through the tar once and says what there is, in the terms of a manifest; [`read_documents`] goes
+//! through it again and hands out the documents. Everything is untrusted: sizes are bounded, paths are names and never
+//! used on a file system, and nothing is silently short. A broken collection does not spoil the others (its
+//! [`SavedStatus`] says so); a broken tar is an error. Every member that is not read is named, with what that means:
+//! only a source that says that it is whole, and is understood whole, has a [`Coverage`] that lets a restore drop
+//! anything.
 //!
 //! Not done: unpacking the buckets of time series in a dump of `mongodump`; replaying its oplog; users and roles.
 
@@ -107,8 +111,8 @@ impl Survey {
         self.status
     }
 
-    /// The collections that are wanted, in groups: of each group, a pass through the archive hands out one collection after the other. One group, but where
-    /// collections are interleaved.
+    /// The collections that are wanted, in groups: of each group, a pass through the archive hands out one collection
+    /// after the other. One group, but where collections are interleaved.
     pub fn passes<'a>(&self, wanted: impl IntoIterator<Item = &'a str>) -> Vec<Vec<&'a str>> {
         let lanes: BTreeMap<&str, u32> = self
             .readings

@@ -1,8 +1,9 @@
 //! Compression frames (FORMAT 3): every run of the tar stream is stored so that it can be decoded alone.
 //!
-//! Segments are compressed by the codecs themselves, one segment at a time on whatever thread calls, and not through `async-compression`: a frame
-//! is a unit of CPU work, not a stream. gzip segments are raw deflate blocks of *one* gzip member, so that readers which know only a first
-//! member still read all of it; the price is a CRC-32 over the whole tar stream, which combines from the runs' own.
+//! Segments are compressed by the codecs themselves, one segment at a time on whatever thread calls, and not through
+//! `async-compression`: a frame is a unit of CPU work, not a stream. gzip segments are raw deflate blocks of *one* gzip
+//! member, so that readers which know only a first member still read all of it; the price is a CRC-32 over the whole
+//! tar stream, which combines from the runs' own.
 
 use std::fmt;
 use std::io;
@@ -18,7 +19,8 @@ pub const MAX_SEGMENT_BYTES: u64 = 256 << 20;
 /// The longest that a glue frame may be when stored, the gzip header before the first included.
 pub(super) const MAX_GLUE_BYTES: u64 = u16::MAX as u64 + 20;
 
-/// How long a frame of `decoded` bytes can be when it is stored: what does not compress grows by less than a 64th in every form.
+/// How long a frame of `decoded` bytes can be when it is stored: what does not compress grows by less than a 64th in
+/// every form.
 pub(super) const fn max_stored(decoded: u64) -> u64 {
     decoded + (decoded >> 6) + (64 << 10)
 }
@@ -28,7 +30,8 @@ const CRC32: crc_fast::CrcAlgorithm = crc_fast::CrcAlgorithm::Crc32IsoHdlc;
 
 /// Fast levels: the marginal ratio of higher ones costs more Lambda time than S3 storage (see `benches/`).
 const ZSTD_LEVEL: i32 = 1;
-/// How far back a match may lie, as a power of two: 256 KiB stay in the processor's cache. The level's own 512 KiB are 4 % slower and find no more (`docs/PERFORMANCE.md`).
+/// How far back a match may lie, as a power of two: 256 KiB stay in the processor's cache. The level's own 512 KiB are
+/// 4 % slower and find no more (`docs/PERFORMANCE.md`).
 const ZSTD_WINDOW: u32 = 18;
 const GZIP_LEVEL: u32 = 1;
 
@@ -161,8 +164,9 @@ enum Codec {
 
 /// Compresses one segment after another; keeps the codec's state and its buffer, so that a segment costs no set-up.
 ///
-/// A segment is compressed in one go: a codec that is given all of it works on it where it lies, and neither copies it into a window of its own nor has to look in two places for what
-/// repeats (a quarter to a third faster than piece by piece; `docs/PERFORMANCE.md`).
+/// A segment is compressed in one go: a codec that is given all of it works on it where it lies, and neither copies it
+/// into a window of its own nor has to look in two places for what repeats (a quarter to a third faster than piece by
+/// piece; `docs/PERFORMANCE.md`).
 pub struct FrameEncoder {
     codec: Codec,
     /// Where the codec writes, before it is known how much that will be.
@@ -263,7 +267,8 @@ fn run_deflate(deflate: &mut Compress, mut bytes: &[u8], flush: FlushCompress, o
 /// Decodes one frame that must give exactly `decoded_bytes`.
 ///
 /// # Errors
-/// A text that says what is wrong with the frame; never allocates more than `decoded_bytes`, which the caller has bounded.
+/// A text that says what is wrong with the frame; never allocates more than `decoded_bytes`, which the caller has
+/// bounded.
 pub(super) fn decode_frame(
     compression: Compression,
     stored: &[u8],

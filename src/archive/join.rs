@@ -1,7 +1,8 @@
 //! Upload parts of pieces, most of which the object store copies by itself.
 //!
-//! A part is at least 5 MiB, but for the last, and a copied one lies in one object. So what is shorter than that, the glue between two lanes above all, goes into a part
-//! with the bytes around it, which are fetched for that: less than 5 MiB for each join.
+//! A part is at least 5 MiB, but for the last, and a copied one lies in one object. So what is shorter than that, the
+//! glue between two lanes above all, goes into a part with the bytes around it, which are fetched for that: less than 5
+//! MiB for each join.
 
 use super::Extent;
 use super::compose::Piece;

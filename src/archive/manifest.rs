@@ -8,9 +8,11 @@ use super::{ArchiveName, Compression, Payload};
 use crate::catalog::{Definition, Kind, LeftOut, Selection, Server};
 use crate::digest::{Digest, Hashing, Sum};
 
-/// The version that is written, unless there is a [`table`](Manifest::table). Readers accept every minor version of the major ones they know.
+/// The version that is written, unless there is a [`table`](Manifest::table). Readers accept every minor version of the
+/// major ones they know.
 pub const FORMAT_VERSION: &str = "1.1";
-/// The version of an archive whose segments are listed in a table of their own. Readers of version 1 refuse it by its number.
+/// The version of an archive whose segments are listed in a table of their own. Readers of version 1 refuse it by its
+/// number.
 pub const FORMAT_VERSION_WITH_TABLE: &str = "2.0";
 
 /// The table of contents and the description of one archive.
@@ -30,7 +32,8 @@ pub struct Manifest {
     pub finished: String,
     /// The program that wrote it.
     pub writer: String,
-    /// The id of the run that wrote it, where it had one: the same event delivered twice finds what came of it the first time.
+    /// The id of the run that wrote it, where it had one: the same event delivered twice finds what came of it the
+    /// first time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<String>,
     /// How many workers wrote it, where it was more than one.
@@ -58,7 +61,8 @@ pub struct Manifest {
     /// Collections of the server's own that every backup leaves out, sorted by name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left_out: Vec<LeftOut>,
-    /// The entry that lists the segments of all others, where they are too many for the manifest. Its own segments are [pages](super::table).
+    /// The entry that lists the segments of all others, where they are too many for the manifest. Its own segments are
+    /// [pages](super::table).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub table: Option<Entry>,
 }

@@ -128,7 +128,8 @@ impl EntryName {
         format!("{}.partial", self.whole())
     }
 
-    /// The entry that holds what was read from a member that was then gone, the first, second, … of the collection. Nobody needs it.
+    /// The entry that holds what was read from a member that was then gone, the first, second, … of the collection.
+    /// Nobody needs it.
     pub fn abandoned(&self, before: usize) -> String {
         match before {
             0 => format!("{}.abandoned", self.whole()),

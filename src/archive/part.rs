@@ -1,7 +1,8 @@
 //! Upload parts, and the one that is kept back (DESIGN 2.2, 2.6).
 //!
-//! S3 takes the parts of a multipart upload in any order. So bytes that are not known yet (a tar header, which states a size) leave a **hole**; the
-//! part with the hole waits, and those after it go out as they fill. One hole at a time; it never straddles two parts.
+//! S3 takes the parts of a multipart upload in any order. So bytes that are not known yet (a tar header, which states a
+//! size) leave a **hole**; the part with the hole waits, and those after it go out as they fill. One hole at a time; it
+//! never straddles two parts.
 
 use std::collections::VecDeque;
 
@@ -22,8 +23,9 @@ const RUN: u32 = 1_000;
 
 /// How large each part is: the base size for the first 1,000, then twice as large every 1,000, up to S3's 5 GiB.
 ///
-/// With the default base of 8 MiB, 56 GB of archive go in parts of at most 32 MiB, and 10,000 parts hold 7.8 TiB. For larger
-/// archives [`PartSchedule::for_estimate`] starts higher; the limit of that is 10,000 parts of 5 GiB each, which is S3's largest object.
+/// With the default base of 8 MiB, 56 GB of archive go in parts of at most 32 MiB, and 10,000 parts hold 7.8 TiB. For
+/// larger archives [`PartSchedule::for_estimate`] starts higher; the limit of that is 10,000 parts of 5 GiB each, which
+/// is S3's largest object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PartSchedule {
     base: u64,
@@ -46,7 +48,8 @@ impl PartSchedule {
         Self { base: MIN_PART_BYTES }.at_least(bytes)
     }
 
-    /// As [`Self::for_estimate`], for a file, which takes parts of any size: so small that they are written while the processor still has them at hand.
+    /// As [`Self::for_estimate`], for a file, which takes parts of any size: so small that they are written while the
+    /// processor still has them at hand.
     pub fn of_file_for_estimate(bytes: u64) -> Self {
         Self { base: FILE_BASE }.at_least(bytes)
     }
@@ -316,7 +319,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is written in whatever pieces, stopped and taken up again wherever, the parts joined by number are the bytes, and only the part with the hole waits.
+        /// Whatever is written in whatever pieces, stopped and taken up again wherever, the parts joined by number are
+        /// the bytes, and only the part with the hole waits.
         #[test]
         fn parts_join_to_the_stream(
             steps in prop::collection::vec((0_usize..9000, 1_usize..700, any::<bool>(), any::<bool>()), 1..40)

@@ -48,7 +48,8 @@ impl Opened {
     /// Checks the trailer's bytes against the footer, and what the manifest says against itself.
     ///
     /// # Errors
-    /// [`ArchiveError::Manifest`] for damage or an impossible table of contents; [`ArchiveError::Version`] for what cannot be read.
+    /// [`ArchiveError::Manifest`] for damage or an impossible table of contents; [`ArchiveError::Version`] for what
+    /// cannot be read.
     pub fn verify(footer: Footer, trailer: &[u8]) -> Result<Self, ArchiveError> {
         let damaged = |reason: String| ArchiveError::Manifest {
             offset: footer.trailer.offset,
@@ -91,7 +92,8 @@ impl Opened {
         })
     }
 
-    /// Which page of the table lists segment `index` of `entry`, and as which of its rows; `None` where the manifest does it itself.
+    /// Which page of the table lists segment `index` of `entry`, and as which of its rows; `None` where the manifest
+    /// does it itself.
     pub fn page_of(&self, entry: &Entry, index: usize) -> Option<(usize, usize)> {
         self.listed.page_of(entry.rows?.first + index as u64)
     }
@@ -158,8 +160,8 @@ impl Opened {
         Ok(content.into())
     }
 
-    /// Checks the glue frame with an entry's tar header: that its bytes are those that were written, and that the size which stock tools read
-    /// there is the content's.
+    /// Checks the glue frame with an entry's tar header: that its bytes are those that were written, and that the size
+    /// which stock tools read there is the content's.
     ///
     /// # Errors
     /// [`ArchiveError::Header`].

@@ -11,8 +11,9 @@ pub fn sniff(head: &[u8]) -> Compression {
     }
 }
 
-/// Whether a file begins as only an archive of ours does: a glue frame, in which a tar header names `collections_metadata.json` in a folder that is named like
-/// an archive, with the mode that we write. An archive of ours without its footer is truncated, and must not be taken for somebody else's.
+/// Whether a file begins as only an archive of ours does: a glue frame, in which a tar header names
+/// `collections_metadata.json` in a folder that is named like an archive, with the mode that we write. An archive of
+/// ours without its footer is truncated, and must not be taken for somebody else's.
 pub fn is_ours(head: &[u8]) -> bool {
     let compression = sniff(head);
     let glue = compression.prologue().len() + compression.glue_length(0);

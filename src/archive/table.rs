@@ -1,8 +1,10 @@
-//! The table of contents of a large archive (FORMAT 5): rows that would make the manifest too long are an entry of their own, which is read page by page.
+//! The table of contents of a large archive (FORMAT 5): rows that would make the manifest too long are an entry of
+//! their own, which is read page by page.
 //!
-//! A manifest is read whole, so what it may list is bounded: [`MOST_INLINE`] segments, some 8 MiB of text. With more, the rows of all entries, one after the other, go into the entry
-//! [`TABLE_ENTRY`] before the manifest. Each of its segments is a **page** of [`PAGE_ROWS`] rows; the manifest lists the pages, and each entry says which rows are its own. So opening an archive takes
-//! the same memory however large it is, and reading a collection one page more.
+//! A manifest is read whole, so what it may list is bounded: [`MOST_INLINE`] segments, some 8 MiB of text. With more,
+//! the rows of all entries, one after the other, go into the entry [`TABLE_ENTRY`] before the manifest. Each of its
+//! segments is a **page** of [`PAGE_ROWS`] rows; the manifest lists the pages, and each entry says which rows are its
+//! own. So opening an archive takes the same memory however large it is, and reading a collection one page more.
 
 use super::entry::{Entry, Segment};
 use super::manifest::{FORMAT_VERSION, FORMAT_VERSION_WITH_TABLE, Manifest};
@@ -13,7 +15,8 @@ pub const TABLE_ENTRY: &str = "segments.json";
 pub(super) const MAX_MANIFEST_BYTES: u64 = 512 << 20;
 /// How long the definitions of all collections may be together. It is checked before anything is read.
 pub const MAX_DEFINITIONS_BYTES: u64 = MAX_MANIFEST_BYTES / 2;
-/// How many segments a manifest lists itself, and how many pages: 8 MiB of text at the most, and 4 MiB in a reader's memory.
+/// How many segments a manifest lists itself, and how many pages: 8 MiB of text at the most, and 4 MiB in a reader's
+/// memory.
 pub const MOST_INLINE: u64 = 1 << 16;
 /// How many rows are written to a page: less than 1 MiB of text.
 pub const PAGE_ROWS: u64 = 1 << 13;
@@ -114,7 +117,8 @@ mod tests {
     use super::*;
     use crate::archive::{Extent, Segment};
 
-    /// The longest rows, as many as there may be, beside the longest definitions: what a writer may make, a reader takes.
+    /// The longest rows, as many as there may be, beside the longest definitions: what a writer may make, a reader
+    /// takes.
     #[test]
     fn what_the_writers_limits_allow_is_within_the_readers() {
         let longest = Segment {

@@ -16,9 +16,11 @@ use super::{
 };
 
 /// Writes one archive's bytes as parts, in the order of events: [`begin`](Self::begin), [`segment`](Self::segment)…,
-/// [`end`](Self::end) for each entry, then [`list`](Self::list) and [`finish`](Self::finish). After each call, [`next_part`](Self::next_part) gives what can be sent.
+/// [`end`](Self::end) for each entry, then [`list`](Self::list) and [`finish`](Self::finish). After each call,
+/// [`next_part`](Self::next_part) gives what can be sent.
 ///
-/// Where segments lie is kept in one list for the whole archive, 64 bytes for each: entries only say which [`Rows`] of it are theirs.
+/// Where segments lie is kept in one list for the whole archive, 64 bytes for each: entries only say which [`Rows`] of
+/// it are theirs.
 #[derive(Debug)]
 pub struct ArchiveWriter {
     name: ArchiveName,
@@ -47,7 +49,8 @@ struct OpenEntry {
     rows: Rows,
 }
 
-/// Where a writer is, in the middle of an archive or even of an entry. The bytes it holds and the rows of its segments are kept beside it.
+/// Where a writer is, in the middle of an archive or even of an entry. The bytes it holds and the rows of its segments
+/// are kept beside it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct WriterState {
     name: ArchiveName,
@@ -137,8 +140,8 @@ impl ArchiveWriter {
         }
     }
 
-    /// Begins a lane: what [`Composer`](super::Composer) makes an archive of, together with others. Its first entry has no header, since what comes before it is not
-    /// known, nor, where it is continued by the next lane, its size.
+    /// Begins a lane: what [`Composer`](super::Composer) makes an archive of, together with others. Its first entry has
+    /// no header, since what comes before it is not known, nor, where it is continued by the next lane, its size.
     pub fn lane(name: ArchiveName, compression: Compression, schedule: PartSchedule) -> Self {
         Self {
             lane: Some(Vec::new()),
@@ -275,7 +278,8 @@ impl ArchiveWriter {
         self.parts.next_ready()
     }
 
-    /// Puts the segments' rows into the manifest of this archive, or, where they are too many for it, gives them to be written [page](Self::page) by page. No entry may be open.
+    /// Puts the segments' rows into the manifest of this archive, or, where they are too many for it, gives them to be
+    /// written [page](Self::page) by page. No entry may be open.
     pub fn list(&mut self, manifest: &mut Manifest) -> Option<Table> {
         self.list_within(manifest, MOST_INLINE)
     }

@@ -1,13 +1,16 @@
 //! A large collection read by several cursors abreast, and handed on in its own order.
 //!
-//! One cursor gives some 300 MB/s of small documents, whatever is done with them: a server fills no reply while it sends another. So at a snapshot a large collection is cut, at records,
-//! into **stretches** of a few megabytes. While the foremost is handed on, the next is read by a cursor of its own into memory that is set aside for that
-//! ([`allowance`](super::allowance)); both come to their ends at about the same time, and the next two follow. CollectionPieces, their order and the places from which another invocation goes
-//! on are the same as with one cursor.
+//! One cursor gives some 300 MB/s of small documents, whatever is done with them: a server fills no reply while it
+//! sends another. So at a snapshot a large collection is cut, at records, into **stretches** of a few megabytes. While
+//! the foremost is handed on, the next is read by a cursor of its own into memory that is set aside for that
+//! ([`allowance`](super::allowance)); both come to their ends at about the same time, and the next two follow.
+//! CollectionPieces, their order and the places from which another invocation goes on are the same as with one cursor.
 //!
-//! **Where stretches end** is decided as they begin, by the density of the collection's record numbers; what is to be a boundary must be a record, and where one was deleted the ones behind it
-//! are tried. Whatever speaks against boundaries (a clustered collection, `mongos`, another vendor's server, too few numbers still in use) means one cursor, no failure. A cursor that had to leave
-//! the snapshot reads on to the collection's end, and what was read of later stretches is dropped.
+//! **Where stretches end** is decided as they begin, by the density of the collection's record numbers; what is to be a
+//! boundary must be a record, and where one was deleted the ones behind it are tried. Whatever speaks against
+//! boundaries (a clustered collection, `mongos`, another vendor's server, too few numbers still in use) means one
+//! cursor, no failure. A cursor that had to leave the snapshot reads on to the collection's end, and what was read of
+//! later stretches is dropped.
 
 use std::collections::VecDeque;
 
@@ -19,7 +22,8 @@ use super::reader::Reader;
 use crate::catalog::Collection;
 use crate::mongo::{Edge, Mongo, MongoError, Position, ReadAt, ScanOrder, code};
 
-/// How many of a collection's record numbers may be out of use for each that is not: where there are more, a stretch cannot be told from numbers.
+/// How many of a collection's record numbers may be out of use for each that is not: where there are more, a stretch
+/// cannot be told from numbers.
 const SPARSEST: u64 = 1;
 /// How many numbers, each twice as far off as the one before, are tried for a boundary.
 const TRIES: u32 = 12;

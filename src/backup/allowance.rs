@@ -11,12 +11,15 @@ use crate::run::{Memory, POOL_UNIT as UNIT, Pool};
 
 /// The longest reply there is, with the server's own fields.
 const LONGEST_REPLY: u64 = 17 << 20;
-/// What encoding a segment takes beside the segment: its text, and what the codec may write. Text is about twice as long as BSON.
+/// What encoding a segment takes beside the segment: its text, and what the codec may write. Text is about twice as
+/// long as BSON.
 const ENCODING: u64 = 5;
 
-/// What those ahead have together where memory is scarce. A third of what there is more goes to them, without the parts.
+/// What those ahead have together where memory is scarce. A third of what there is more goes to them, without the
+/// parts.
 const LEAST_AHEAD: u64 = 2 << 20;
-/// The part that is being filled, and the one that waits for its entry's header: they are on their way to nowhere yet, so the upload does not count them.
+/// The part that is being filled, and the one that waits for its entry's header: they are on their way to nowhere yet,
+/// so the upload does not count them.
 const PARTS: u64 = 2 * (8 << 20);
 /// How many cursors read one collection at the most.
 const MOST_ABREAST: usize = 4;
@@ -97,7 +100,8 @@ impl Room {
         self.allowance.abreast
     }
 
-    /// How many documents are to be in a stretch, so that those beside the foremost one fit into memory; `None` where it is too scarce for that.
+    /// How many documents are to be in a stretch, so that those beside the foremost one fit into memory; `None` where
+    /// it is too scarce for that.
     pub(super) fn documents_per_stretch(&self, collection: &Collection) -> Option<u64> {
         let (beside, segment) = (&self.allowance.beside, self.allowance.segment.size());
         let others = (self.allowance.abreast as u64)
@@ -168,7 +172,8 @@ impl Room {
         (expected + expected / 4).min(LONGEST_REPLY) * self.allowance.cost
     }
 
-    /// As the collection's foremost cursor does, or, when it is the collection's turn, out of the allowance for the others.
+    /// As the collection's foremost cursor does, or, when it is the collection's turn, out of the allowance for the
+    /// others.
     async fn take(&mut self, bytes: u64) -> OwnedSemaphorePermit {
         if let Some((stretch, foremost)) = &mut self.stretch {
             let beside = &self.allowance.beside;

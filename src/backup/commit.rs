@@ -1,7 +1,8 @@
 //! The commit, and what follows it.
 //!
-//! The commit is announced in the journal before it is made: whoever finds that announcement commits again, and finds that it was done. A run that is at its end is known by its id in the
-//! manifest beside the archive, so the same event again is answered with what came of it.
+//! The commit is announced in the journal before it is made: whoever finds that announcement commits again, and finds
+//! that it was done. A run that is at its end is known by its id in the manifest beside the archive, so the same event
+//! again is answered with what came of it.
 
 use serde::{Deserialize, Serialize};
 
@@ -115,7 +116,8 @@ async fn holds(tools: &Tools, location: &Location, content: &[u8]) -> bool {
     object.bytes == content.len() as u64 && read.await.is_ok_and(|bytes| bytes == content)
 }
 
-/// What came of this run when its event was delivered before: the manifests beside the archives say which run wrote them.
+/// What came of this run when its event was delivered before: the manifests beside the archives say which run wrote
+/// them.
 pub(super) async fn finished_before(
     job: &BackupJob,
     run: &Run,

@@ -1,7 +1,7 @@
 //! A backup by one worker, in as many invocations as it takes, for an event that may be delivered more than once.
 //!
-//! The first invocation takes the moment and begins the upload; what it decided ([`BackupHead`]) holds for all that follow. Each goes on from the state that the last one left, and saves its own
-//! near the deadline.
+//! The first invocation takes the moment and begins the upload; what it decided ([`BackupHead`]) holds for all that
+//! follow. Each goes on from the state that the last one left, and saves its own near the deadline.
 
 use super::commit::{Announced, commit, finished_before};
 use super::head::{BackupHead, TakenMoment, Writers, select};
@@ -27,7 +27,8 @@ pub async fn backup(job: &BackupJob, tools: &Tools) -> Result<BackupReport, Fail
     Box::pin(go_on(job, &run, tools, &journal)).await?.report()
 }
 
-/// Begins the run's backup, or goes on with it; ends near the deadline. The same run again goes on, or finds what came of it.
+/// Begins the run's backup, or goes on with it; ends near the deadline. The same run again goes on, or finds what came
+/// of it.
 ///
 /// # Errors
 /// As [`backup`]. Where the same may succeed later, the run's state is kept.

@@ -57,7 +57,8 @@ fn size(collection: &Collection) -> u64 {
     collection.bytes.unwrap_or(0)
 }
 
-/// Capped collections have an order, measurements no unique `_id`, and a clustered collection no `_id` index that a range could be read by.
+/// Capped collections have an order, measurements no unique `_id`, and a clustered collection no `_id` index that a
+/// range could be read by.
 fn can_be_split(collection: &Collection) -> bool {
     collection.kind == Kind::Collection
         && !collection.is_capped()

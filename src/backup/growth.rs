@@ -1,14 +1,16 @@
 //! How much goes into a segment: more as the archive grows, as its parts do.
 //!
-//! The rows of the segments are the table of contents, 64 bytes each for whoever writes it, and 120 as text. So segments double after each [`RUN`] of them. The largest is a size that can be encoded, and
-//! read back, within the same memory budget.
+//! The rows of the segments are the table of contents, 64 bytes each for whoever writes it, and 120 as text. So
+//! segments double after each [`RUN`] of them. The largest is a size that can be encoded, and read back, within the
+//! same memory budget.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::run::Memory;
 
-/// The BSON of a segment, and of a reply, in bytes, where memory is not scarce: enough for a good ratio, little enough to read one back.
+/// The BSON of a segment, and of a reply, in bytes, where memory is not scarce: enough for a good ratio, little enough
+/// to read one back.
 const SEGMENT: u64 = 2 << 20;
 /// The least it is made where memory is scarce.
 const LEAST: u64 = 512 << 10;
@@ -80,7 +82,8 @@ mod tests {
         assert_eq!(growth.size(), 2 * growth.first());
     }
 
-    /// The largest object, of segments that do not get any shorter as they are stored: the table of contents has room for it, many times over.
+    /// The largest object, of segments that do not get any shorter as they are stored: the table of contents has room
+    /// for it, many times over.
     #[test]
     fn the_largest_object_has_fewer_segments_than_a_table_of_contents_has_room_for() {
         let (growth, mut bytes, mut segments) = (Growth::of(Memory::of(64_000_000).expect("enough"), 0), 0, 0);

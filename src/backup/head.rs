@@ -119,7 +119,8 @@ impl TakenMoment {
     }
 }
 
-/// A database without collections is one that does not exist: most likely its name is mistyped, and an archive of nothing would hide that for months.
+/// A database without collections is one that does not exist: most likely its name is mistyped, and an archive of
+/// nothing would hide that for months.
 async fn nothing_there(job: &BackupJob, tools: &Tools) -> Failure {
     let there = match tools.mongo.database_names().await {
         Some(names) if !names.is_empty() => format!("; there are: {}", names.join(", ")),

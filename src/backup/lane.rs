@@ -1,6 +1,7 @@
 //! A **lane**: entries written one after the other by one worker, collection by collection, segment by segment.
 //!
-//! Between two segments a lane can stop, and another invocation goes on with the same upload, in the same entry, behind the last document that was laid out. What it takes for that is
+//! Between two segments a lane can stop, and another invocation goes on with the same upload, in the same entry, behind
+//! the last document that was laid out. What it takes for that is
 //! [`LaneState`]: which parts were sent, the bytes that were not yet, the part that waits for its entry's header, what was counted so far, and the place in the collection.
 
 use std::collections::BTreeMap;
@@ -212,7 +213,8 @@ impl<'a> Lane<'a> {
         Ok(Went::Done(()))
     }
 
-    /// What was laid out of a collection is worth nothing, and it comes anew. The bytes stay, as an entry that nobody takes for the collection.
+    /// What was laid out of a collection is worth nothing, and it comes anew. The bytes stay, as an entry that nobody
+    /// takes for the collection.
     async fn abandon(&mut self, saved: &mut Saved, name: &EntryName) -> Result<(), Failure> {
         if self.archive.is_open() {
             let file = name.abandoned(saved.abandoned.len());

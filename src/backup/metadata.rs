@@ -49,8 +49,9 @@ pub(super) fn metadata_text(catalog: &Catalog) -> Result<Vec<u8>, Failure> {
 
 /// `{collection}.metadata.json` as `mongodump` writes it (`mongodump/metadata_dump.go` of mongo-tools 100).
 ///
-/// A time series is described by its indexes only: where `mongorestore` finds `timeseries` among the options, it takes the documents for buckets and puts them
-/// into `system.buckets`, but they are measurements. So it fills a time series that is there, or else makes an ordinary collection.
+/// A time series is described by its indexes only: where `mongorestore` finds `timeseries` among the options, it takes
+/// the documents for buckets and puts them into `system.buckets`, but they are measurements. So it fills a time series
+/// that is there, or else makes an ordinary collection.
 pub(super) fn mongodump_metadata(collection: &Collection) -> Vec<u8> {
     let mut metadata = RawDocumentBuf::new();
     if !collection.options.is_empty() && collection.kind != Kind::Timeseries {

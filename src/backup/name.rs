@@ -45,13 +45,15 @@ pub(super) async fn begin_upload(job: &BackupJob, run: &Run, tools: &Tools) -> R
     Err(StoreError::Exists(job.destination.clone()).into())
 }
 
-/// Whether an archive of that name is there, however it is compressed: the manifest's copy beside it has but one name. Who may not list finds out when that is written.
+/// Whether an archive of that name is there, however it is compressed: the manifest's copy beside it has but one name.
+/// Who may not list finds out when that is written.
 async fn is_taken(job: &BackupJob, tools: &Tools, name: &ArchiveName) -> bool {
     let listed = tools.store.list(&job.destination, &name.to_string()).await;
     listed.is_ok_and(|objects| !objects.is_empty())
 }
 
-/// How long the archive of that name is to be kept: its name's time decides, so that a run that is continued does not change its mind.
+/// How long the archive of that name is to be kept: its name's time decides, so that a run that is continued does not
+/// change its mind.
 pub(super) fn class(job: &BackupJob, name: &ArchiveName) -> Option<Retention> {
     let time = OffsetDateTime::from_unix_timestamp(name.unix_seconds()).ok()?;
     Some(job.retention?.class_at(time))

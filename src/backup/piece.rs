@@ -1,4 +1,5 @@
-//! What readers and the writer of an archive say to each other: what is to be read of a collection, how, and what comes of it, piece by piece.
+//! What readers and the writer of an archive say to each other: what is to be read of a collection, how, and what comes
+//! of it, piece by piece.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -21,7 +22,8 @@ pub(super) enum CollectionPiece {
     Exception(String),
     /// The next segment, soon.
     Segment(Pending, Behind),
-    /// The member that all of this came from is gone: it is worth nothing, and the collection comes anew from another one.
+    /// The member that all of this came from is gone: it is worth nothing, and the collection comes anew from another
+    /// one.
     Anew,
 }
 
@@ -38,7 +40,8 @@ impl CollectionPieces {
         Self { come, reader }
     }
 
-    /// The next piece; none at the end, after which there is nothing to be asked for. Nothing is lost where nobody waits for it.
+    /// The next piece; none at the end, after which there is nothing to be asked for. Nothing is lost where nobody
+    /// waits for it.
     ///
     /// # Errors
     /// Where the collection cannot be read further.
@@ -137,7 +140,8 @@ impl ReadSettings {
     }
 }
 
-/// The member of a replica set that collections are read from, where one was found gone: a thousand collections do not each find that out.
+/// The member of a replica set that collections are read from, where one was found gone: a thousand collections do not
+/// each find that out.
 #[derive(Clone, Debug, Default)]
 pub(super) struct CurrentMember(Arc<Mutex<Option<Arc<str>>>>);
 

@@ -89,8 +89,8 @@ impl Reader {
         }
     }
 
-    /// Whether another cursor can go on where this one ended: because the server's history has run out, and the rest may be read as it is by now; or because the cursor is gone,
-    /// and the same moment can be read on.
+    /// Whether another cursor can go on where this one ended: because the server's history has run out, and the rest
+    /// may be read as it is by now; or because the cursor is gone, and the same moment can be read on.
     async fn can_go_on_after(&mut self, error: &MongoError, place: Option<&Position>) -> bool {
         let Some(place) = place else { return false };
         // Documents have come.
@@ -102,7 +102,8 @@ impl Reader {
         self.again_after(error).await
     }
 
-    /// Waits before the next attempt; false where there is none. Nor is there one where the member has been away for so long that the collection is better begun anew at another.
+    /// Waits before the next attempt; false where there is none. Nor is there one where the member has been away for so
+    /// long that the collection is better begun anew at another.
     async fn again_after(&mut self, error: &MongoError) -> bool {
         let is_better_begun_anew = self.may_begin_anew() && self.attempts.is_long();
         if is_better_begun_anew && self.reading.mongo.another_member().await.is_some() {
@@ -111,12 +112,14 @@ impl Reader {
         self.attempts.again_after(error).await
     }
 
-    /// Whether the collection may be begun anew. A range of `_id`s never has to be: its places are the same at all members.
+    /// Whether the collection may be begun anew. A range of `_id`s never has to be: its places are the same at all
+    /// members.
     fn may_begin_anew(&self) -> bool {
         self.task.anew > 0 && self.task.range.is_none()
     }
 
-    /// Whether the collection is begun anew, at the same moment, at another member of the replica set, since the one that it was read from is gone; or at that one, since it was started again.
+    /// Whether the collection is begun anew, at the same moment, at another member of the replica set, since the one
+    /// that it was read from is gone; or at that one, since it was started again.
     pub(super) async fn begins_anew_after(&mut self, error: &MongoError) -> bool {
         let is_lost = error.may_pass() || error.is(code::PLACE_LOST);
         let Some(present) = self.reading.mongo.member().filter(|_| is_lost && self.may_begin_anew()) else {
@@ -135,7 +138,8 @@ impl Reader {
         self.sender.send(CollectionPiece::Anew).await.is_ok()
     }
 
-    /// As [`Self::open`], again where the connection breaks; from another member of the replica set where the one that was read from is gone and the place is the same at all of them.
+    /// As [`Self::open`], again where the connection breaks; from another member of the replica set where the one that
+    /// was read from is gone and the place is the same at all of them.
     async fn open_patiently(&mut self) -> Result<Option<(Batches, Batch)>, MongoError> {
         loop {
             match Box::pin(self.open()).await {
@@ -163,7 +167,8 @@ impl Reader {
         another.is_some()
     }
 
-    /// Opens the cursor and takes its first reply, at a snapshot or, where that cannot be had, without one: then to the collection's end, since without a snapshot there are no boundaries.
+    /// Opens the cursor and takes its first reply, at a snapshot or, where that cannot be had, without one: then to the
+    /// collection's end, since without a snapshot there are no boundaries.
     async fn open(&mut self) -> Result<Option<(Batches, Batch)>, MongoError> {
         let (at, reason) = match self.reading.at {
             ReadAt::Snapshot(_) if self.task.collection.is_capped() => (
@@ -195,8 +200,8 @@ impl Reader {
         };
         let opened = opened?;
         if !matches!(at, ReadAt::Snapshot(_)) || reason.is_some() || self.task.from.is_some() {
-            // At a snapshot, a name stands for what it stood for then. Without one it may stand for a successor by now. And one that was dropped in the middle
-            // seems to have come to its end.
+            // At a snapshot, a name stands for what it stood for then. Without one it may stand for a successor by now.
+            // And one that was dropped in the middle seems to have come to its end.
             let ReadSettings { mongo, database, .. } = &self.reading;
             mongo.is_still(database, &self.task.collection).await?;
         }
@@ -250,7 +255,8 @@ impl Reader {
         }
     }
 
-    /// How many documents there can be up to a boundary: no more than numbers, and exactly as many where none was ever deleted. Nothing is then read in vain.
+    /// How many documents there can be up to a boundary: no more than numbers, and exactly as many where none was ever
+    /// deleted. Nothing is then read in vain.
     fn most_before(&self, edge: &Edge) -> i64 {
         let behind = self.task.from.as_ref().and_then(Position::record).unwrap_or(0);
         edge.record().saturating_sub(behind).max(1)
@@ -332,7 +338,8 @@ enum TakenReplies {
 /// A reply, and the room that was taken for it.
 type Reply = (Batch, OwnedSemaphorePermit);
 
-/// The replies of a cursor, each asked for as soon as the one before it has come and there is room, and not only when something was done with that.
+/// The replies of a cursor, each asked for as soon as the one before it has come and there is room, and not only when
+/// something was done with that.
 struct Replies {
     come: mpsc::Receiver<Reply>,
     /// What becomes of it is how the cursor ended.

@@ -10,12 +10,14 @@ use crate::failure::{Failure, FailureKind};
 use crate::run::Run;
 use crate::store::Location;
 
-/// The event of the backup handler. Every field can be left out: the environment fills in what it knows. Unknown fields are refused by name.
+/// The event of the backup handler. Every field can be left out: the environment fills in what it knows. Unknown fields
+/// are refused by name.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct BackupRequest {
-    /// The database, a list of them, or `*` for all that there are; `MONGO_DB` where it is left out. Of a list or of `*` each has a folder of its own below the destination.
+    /// The database, a list of them, or `*` for all that there are; `MONGO_DB` where it is left out. Of a list or of
+    /// `*` each has a folder of its own below the destination.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub database: Option<Databases>,
     /// The folder for the archive, `s3://bucket/prefix/` or a path; `MONGOTAR_TO` where it is left out.
@@ -38,10 +40,12 @@ pub struct BackupRequest {
     /// `auto` (default) or `require`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub consistency: Option<ConsistencyDemand>,
-    /// A class by which the bucket expires archives: `auto`, `daily`, `weekly`, `monthly` or `yearly`; `MONGOTAR_RETENTION` where it is left out, else no tag.
+    /// A class by which the bucket expires archives: `auto`, `daily`, `weekly`, `monthly` or `yearly`;
+    /// `MONGOTAR_RETENTION` where it is left out, else no tag.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retention: Option<Retention>,
-    /// Which run this event belongs to. The same run again goes on with what an earlier invocation has begun, or finds what came of it.
+    /// Which run this event belongs to. The same run again goes on with what an earlier invocation has begun, or finds
+    /// what came of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub run: Option<Run>,
     /// How many workers may write the archive at the most (action `plan`).

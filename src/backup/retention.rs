@@ -1,6 +1,8 @@
-//! How long an archive is to be kept: a class, which becomes a tag of its objects, by which the bucket's lifecycle rules expire them.
+//! How long an archive is to be kept: a class, which becomes a tag of its objects, by which the bucket's lifecycle
+//! rules expire them.
 //!
-//! Nothing here deletes anything. A backup that may write and not delete is one whose archives a thief of its credentials cannot delete either.
+//! Nothing here deletes anything. A backup that may write and not delete is one whose archives a thief of its
+//! credentials cannot delete either.
 
 use std::fmt;
 use std::str::FromStr;

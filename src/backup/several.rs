@@ -1,7 +1,7 @@
 //! Several databases: one archive each, in a folder of its own below the destination, and one summary of them all.
 //!
-//! What goes wrong with one database does not stop the others. Each has a share of the run of its own, so that the same event again goes on where the last invocation
-//! stopped: those that are done say so at once.
+//! What goes wrong with one database does not stop the others. Each has a share of the run of its own, so that the same
+//! event again goes on where the last invocation stopped: those that are done say so at once.
 
 use serde::Serialize;
 

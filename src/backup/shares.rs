@@ -14,7 +14,8 @@ use crate::store::{Location, UploadState};
 pub(super) const DATA: &str = "data";
 /// The name of the step that joins the lanes.
 pub(super) const JOIN: &str = "join";
-/// The names of a lane's steps: everything was sent, and whether the commit came about is to be found out; it is at its end.
+/// The names of a lane's steps: everything was sent, and whether the commit came about is to be found out; it is at its
+/// end.
 pub(super) const SENT: &str = "sent";
 pub(super) const DONE: &str = "done";
 

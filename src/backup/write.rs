@@ -134,7 +134,8 @@ async fn reading(job: &BackupJob, tools: &Tools, moment: &Moment, resumable: boo
     })
 }
 
-/// Entries for the collections that gave no documents, unless they are gone: then nobody can tell whether they had some.
+/// Entries for the collections that gave no documents, unless they are gone: then nobody can tell whether they had
+/// some.
 async fn empty_collections(lane: &mut Lane<'_>, catalog: &Catalog) -> Result<(), Failure> {
     let is_empty =
         |saved: &Saved| saved.kind != Kind::View && saved.entry.is_none() && saved.status == SavedStatus::Complete;

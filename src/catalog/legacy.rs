@@ -1,7 +1,9 @@
-//! Indexes as servers before 3.4 took them: any value for a direction, any option. Servers of today refuse them, though they are in old dumps, and in databases that were upgraded.
+//! Indexes as servers before 3.4 took them: any value for a direction, any option. Servers of today refuse them, though
+//! they are in old dumps, and in databases that were upgraded.
 //!
-//! What is converted is what `mongorestore --convertLegacyIndexes` converts (mongo-tools, `common/bsonutil/indexes.go`); beyond that, a direction that is a
-//! number written as text, version 0, and switches that are no booleans.
+//! What is converted is what `mongorestore --convertLegacyIndexes` converts (mongo-tools,
+//! `common/bsonutil/indexes.go`); beyond that, a direction that is a number written as text, version 0, and switches
+//! that are no booleans.
 
 use bson::{RawBsonRef, RawDocument, RawDocumentBuf};
 
@@ -42,8 +44,9 @@ const SWITCHES: [&str; 3] = ["background", "sparse", "unique"];
 /// Below this, a number is no direction.
 const EPSILON: f64 = 1e-9;
 
-/// The index as servers of today take it, and what was changed; `None` where that is nothing. Of version 2 there are only indexes that a server of today
-/// has made, or a later one with options that are not known here: they stay as they are.
+/// The index as servers of today take it, and what was changed; `None` where that is nothing. Of version 2 there are
+/// only indexes that a server of today has made, or a later one with options that are not known here: they stay as they
+/// are.
 pub(crate) fn modern(index: &Definition) -> Option<(Definition, String)> {
     if index
         .as_raw()

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 use wildmatch::WildMatch;
 
-/// Globs that choose collections by name. `*` stands for any run of characters, `?` for one; case counts. There is no escape: a
-/// name that itself contains `*` or `?` is matched by itself, and perhaps by more.
+/// Globs that choose collections by name. `*` stands for any run of characters, `?` for one; case counts. There is no
+/// escape: a name that itself contains `*` or `?` is matched by itself, and perhaps by more.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]

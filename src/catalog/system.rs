@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Functions that are stored in a database. To a server they are a collection like any other, but for one thing: it refuses to drop it or to rename another over it.
+/// Functions that are stored in a database. To a server they are a collection like any other, but for one thing: it
+/// refuses to drop it or to rename another over it.
 pub const STORED_FUNCTIONS: &str = "system.js";
 
 /// Whose a collection is.

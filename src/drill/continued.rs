@@ -1,6 +1,8 @@
-//! A drill in as many invocations as it takes: the restore goes on as every restore does, in a scratch database that each invocation finds by the run, and so does the check of every byte.
+//! A drill in as many invocations as it takes: the restore goes on as every restore does, in a scratch database that
+//! each invocation finds by the run, and so does the check of every byte.
 //!
-//! When the run is at its end, its report is kept beside the archive in `pre-restore/`, as `drill_{time}-{hash}.report.json`: the same event again is answered with it.
+//! When the run is at its end, its report is kept beside the archive in `pre-restore/`, as
+//! `drill_{time}-{hash}.report.json`: the same event again is answered with it.
 
 use std::time::Duration;
 
@@ -52,7 +54,8 @@ const TELL: &str = "tell";
 /// What came of the restore. That an archive cannot be restored is what a drill is there to find out.
 type RestoreOutcome = Result<RestoreReport, Failure>;
 
-/// Begins the run's drill, or goes on with it; ends near the deadline. The same run again goes on, or is told what came of it.
+/// Begins the run's drill, or goes on with it; ends near the deadline. The same run again goes on, or is told what came
+/// of it.
 ///
 /// # Errors
 /// As [`drill`](super::drill()). Where the same may succeed later, the run's state and its scratch database are kept.
@@ -63,7 +66,8 @@ pub async fn drill_run(job: &DrillJob, run: &Run, tools: &Tools) -> Result<Answe
         return Ok(Answer::Unfinished(Unfinished::running(run, "the drill")));
     };
     let answer = match reports.find().await {
-        // Where nothing is kept, nobody goes on in the same scratch database, and two with one event must not meet in it.
+        // Where nothing is kept, nobody goes on in the same scratch database, and two with one event must not meet in
+        // it.
         Ok(None) if !journal.is_kept() => drill(job, tools).await.map(|report| Answer::Finished(Box::new(report))),
         Ok(None) => Box::pin(go_on(job, run, tools, &journal)).await,
         Ok(Some(report)) => Ok(Answer::Finished(Box::new(report))),
@@ -75,8 +79,8 @@ pub async fn drill_run(job: &DrillJob, run: &Run, tools: &Tools) -> Result<Answe
 /// Restores an archive into a scratch database, compares, and drops it again.
 ///
 /// # Errors
-/// Where the drill could not begin: no archive is named, the database is not reachable, the scratch database exists. An archive that cannot be restored is no error of
-/// the drill but its finding: the report's verdict is then `failed`.
+/// Where the drill could not begin: no archive is named, the database is not reachable, the scratch database exists. An
+/// archive that cannot be restored is no error of the drill but its finding: the report's verdict is then `failed`.
 pub async fn drill(job: &DrillJob, tools: &Tools) -> Result<DrillReport, Failure> {
     let (run, journal) = (Run::nameless(), Journal::nowhere());
     Box::pin(go_on(job, &run, tools, &journal)).await?.report()
@@ -144,7 +148,8 @@ async fn head(job: &DrillJob, run: &Run, journal: &Journal) -> Result<DrillHead,
     Ok(head)
 }
 
-/// One invocation's part of the restore, which has a state of its own; or which archive it is about, where the time was up.
+/// One invocation's part of the restore, which has a state of its own; or which archive it is about, where the time was
+/// up.
 async fn restore(
     job: &DrillJob,
     run: &Run,
@@ -183,7 +188,8 @@ async fn restore(
     Ok(Went::Done(Box::new(restored)))
 }
 
-/// The restore within a drill; nothing where the time was up. A dead invocation's part is waited for: the drill is ours, so nobody else is at it.
+/// The restore within a drill; nothing where the time was up. A dead invocation's part is waited for: the drill is
+/// ours, so nobody else is at it.
 async fn take_up_own(job: &DrillJob, run: &Run, tools: &Tools) -> Result<Option<Journal>, Failure> {
     let folder = run.folder(&job.folder()?)?;
     loop {
@@ -195,7 +201,8 @@ async fn take_up_own(job: &DrillJob, run: &Run, tools: &Tools) -> Result<Option<
     }
 }
 
-/// Checks every byte of the archive that was restored; how many segments so far, where the time was up. That it cannot be opened is a finding.
+/// Checks every byte of the archive that was restored; how many segments so far, where the time was up. That it cannot
+/// be opened is a finding.
 async fn check_bytes(
     job: &DrillJob,
     report: &RestoreReport,

@@ -32,7 +32,8 @@ pub enum DrillVerdict {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct DrillReport {
-    /// `complete` where the drill passed and left nothing behind; `partial` where something differs or remains; `failed` where nothing was restored.
+    /// `complete` where the drill passed and left nothing behind; `partial` where something differs or remains;
+    /// `failed` where nothing was restored.
     pub status: RunStatus,
     /// The whole report in one sentence, for a notification.
     #[serde(default)]

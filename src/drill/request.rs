@@ -20,7 +20,8 @@ pub struct DrillRequest {
     /// Which database (or folder) of the archive, where a dump of others holds several.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source_database: Option<String>,
-    /// The name of the scratch database, which must not exist: for users whose role names one database. A fresh name where it is left out.
+    /// The name of the scratch database, which must not exist: for users whose role names one database. A fresh name
+    /// where it is left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scratch: Option<String>,
     /// Globs of collections; none means all.
@@ -35,7 +36,8 @@ pub struct DrillRequest {
     /// How many documents the sample hash covers (default 100).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub verify_sample_size: Option<u32>,
-    /// Which run this event belongs to. The same run again goes on where the last invocation stopped, or finds what came of it.
+    /// Which run this event belongs to. The same run again goes on where the last invocation stopped, or finds what
+    /// came of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub run: Option<Run>,
 }
@@ -92,7 +94,8 @@ impl DrillRequest {
                 // There is nobody to ask and nothing to lose in a database that is ours.
                 yes: true,
                 snapshot: Some(false),
-                // A document that its collection's validator would refuse is in the backup all the same; that it violates it is counted.
+                // A document that its collection's validator would refuse is in the backup all the same; that it
+                // violates it is counted.
                 force: true,
                 ..RestoreRequest::default()
             },

@@ -24,7 +24,8 @@ pub(super) struct Scratch {
 }
 
 impl Scratch {
-    /// Makes a database that did not exist. Its name and its mark are the same in each invocation of the run: what an earlier one has made is ours.
+    /// Makes a database that did not exist. Its name and its mark are the same in each invocation of the run: what an
+    /// earlier one has made is ours.
     ///
     /// # Errors
     /// [`FailureKind::InvalidRequest`] where there is anything else under that name; what the server answered.
@@ -49,7 +50,8 @@ impl Scratch {
         }
     }
 
-    /// The names of what is in it. The server's own collections count as well: dropping the database would take them along.
+    /// The names of what is in it. The server's own collections count as well: dropping the database would take them
+    /// along.
     async fn present(&self, mongo: &Mongo) -> Result<Vec<bson::Bson>, Failure> {
         let looking = format!("looking at the scratch database {}", self.name);
         let listed = mongo

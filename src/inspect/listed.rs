@@ -1,7 +1,8 @@
 //! The archives in a folder, and in what state each is.
 //!
-//! The manifest's copy beside an archive was written when the archive was whole; it does not say whether it still is. So each archive is looked at: its length and its last bytes, which hold
-//! the footer and mostly the manifest with it. That finds what was cut off, appended to, or altered there; only `verify` reads every byte.
+//! The manifest's copy beside an archive was written when the archive was whole; it does not say whether it still is.
+//! So each archive is looked at: its length and its last bytes, which hold the footer and mostly the manifest with it.
+//! That finds what was cut off, appended to, or altered there; only `verify` reads every byte.
 
 use futures_util::{StreamExt as _, stream};
 use serde::{Deserialize, Serialize};
@@ -66,7 +67,8 @@ impl std::fmt::Display for ListedStatus {
     }
 }
 
-/// What a manifest says. Of a large archive it is the copy's beside it, which is not authenticated: the one inside rules.
+/// What a manifest says. Of a large archive it is the copy's beside it, which is not authenticated: the one inside
+/// rules.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Summary {
     /// Whether everything is in it.
@@ -92,7 +94,8 @@ fn is_none(bytes: &u64) -> bool {
 /// The archives in a folder, oldest first.
 ///
 /// # Errors
-/// What the store answered when it was asked for the folder. An archive that cannot be looked at is listed with the reason.
+/// What the store answered when it was asked for the folder. An archive that cannot be looked at is listed with the
+/// reason.
 pub async fn list(store: &Store, folder: &Location) -> Result<Vec<ListedArchive>, Failure> {
     let objects = store.list(folder, "backup_").await?;
     let archives = objects.iter().filter_map(|object| {

@@ -6,7 +6,8 @@ use bson::{Document, RawDocument, RawDocumentBuf, cstr};
 
 use super::concern::name_of;
 
-/// For how long a server may say nothing before it is asked what it is doing, where the connection string has no `socketTimeoutMS`.
+/// For how long a server may say nothing before it is asked what it is doing, where the connection string has no
+/// `socketTimeoutMS`.
 pub(super) const SILENCE: Duration = Duration::from_secs(60);
 /// Commands that a server answers out of its catalog.
 const AT_ONCE: [&str; 9] = [

@@ -1,7 +1,8 @@
 //! A server's reply, walked as bytes.
 //!
-//! A cursor's batch is a BSON array inside the reply: for each document a type byte, the index as text, NUL, and the document, which begins with its own
-//! length. That is all that must be understood to cut it into documents (BSON specification 1.1).
+//! A cursor's batch is a BSON array inside the reply: for each document a type byte, the index as text, NUL, and the
+//! document, which begins with its own length. That is all that must be understood to cut it into documents (BSON
+//! specification 1.1).
 
 use std::ops::Range;
 
@@ -90,7 +91,8 @@ impl Batch {
             .try_fold(0, |count, document| document.map(|_| count + 1))
     }
 
-    /// Cuts the batch into slices of whole documents, of about `target` bytes each and at least one document. A reply that is not much larger than that is one slice, and is not walked.
+    /// Cuts the batch into slices of whole documents, of about `target` bytes each and at least one document. A reply
+    /// that is not much larger than that is one slice, and is not walked.
     ///
     /// # Errors
     /// Where the reply is not a sequence of documents.

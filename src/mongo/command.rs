@@ -7,8 +7,8 @@ use super::concern::{WriteErrors, failure_in};
 use super::{Mongo, MongoError};
 
 impl Mongo {
-    /// Runs a command on the primary that may be carried out twice: what passes is waited out. `action` names it in errors, with the namespace. A command that changes something has the
-    /// connection's write concern.
+    /// Runs a command on the primary that may be carried out twice: what passes is waited out. `action` names it in
+    /// errors, with the namespace. A command that changes something has the connection's write concern.
     ///
     /// # Errors
     /// What the server answered, `writeConcernError` and `writeErrors` included.
@@ -31,7 +31,8 @@ impl Mongo {
         self.repeated(database, command, action).await.0
     }
 
-    /// As [`Self::raw_command`], once: for what must be looked at before it is sent again, and for who can do without an answer.
+    /// As [`Self::raw_command`], once: for what must be looked at before it is sent again, and for who can do without
+    /// an answer.
     ///
     /// # Errors
     /// As there.
@@ -64,8 +65,8 @@ impl Mongo {
         }
     }
 
-    /// A reply can quote what no decoder takes: a duplicate key that is no UTF-8, say. The driver then reports that it could not read it, but it is
-    /// a reply all the same, and most of it can be read.
+    /// A reply can quote what no decoder takes: a duplicate key that is no UTF-8, say. The driver then reports that it
+    /// could not read it, but it is a reply all the same, and most of it can be read.
     fn readable(&self, action: &str, error: &mongodb::error::Error) -> Result<Document, MongoError> {
         let reply = error
             .server_response()

@@ -1,10 +1,12 @@
 //! How durable a write is asked to be, and what a reply says of that.
 //!
-//! The driver adds no write concern to a command that it is handed as it is, and it does not look for `writeConcernError` in the reply: a primary that is cut off
-//! answers `ok: 1` to a rename that it rolls back a moment later. So every write carries the connection string's write concern, or `majority`, and every reply is
-//! read for what it says besides `ok`.
+//! The driver adds no write concern to a command that it is handed as it is, and it does not look for
+//! `writeConcernError` in the reply: a primary that is cut off answers `ok: 1` to a rename that it rolls back a moment
+//! later. So every write carries the connection string's write concern, or `majority`, and every reply is read for what
+//! it says besides `ok`.
 //!
-//! `writeErrors` of a single document are an outcome to whoever sent documents ([`WriteErrors::Returned`]), and an error to everybody else.
+//! `writeErrors` of a single document are an outcome to whoever sent documents ([`WriteErrors::Returned`]), and an
+//! error to everybody else.
 
 use std::time::Duration;
 
@@ -27,7 +29,8 @@ const WRITES: [&str; 11] = [
     "renameCollection",
     "update",
 ];
-/// For how long the members are waited for where the connection string does not say: a set that has lost its majority must not hold a restore up for ever.
+/// For how long the members are waited for where the connection string does not say: a set that has lost its majority
+/// must not hold a restore up for ever.
 const WAIT: Duration = Duration::from_secs(60);
 
 /// The write concern of a connection.
@@ -72,7 +75,8 @@ impl Concern {
         Document::try_from(&*self.document).unwrap_or_else(|_| doc! {"w": "majority"})
     }
 
-    /// `commitQuorum` of an index build. The server's own choice is every voting member, and one that is down is waited for until it is back.
+    /// `commitQuorum` of an index build. The server's own choice is every voting member, and one that is down is waited
+    /// for until it is back.
     pub(super) fn quorum(&self) -> &Bson {
         &self.quorum
     }

@@ -19,11 +19,13 @@ use crate::deadline::Deadline;
 use crate::patience::Patience;
 use crate::progress::Progress;
 
-/// How long to look for a server before saying that there is none, where the connection string has no `serverSelectionTimeoutMS`.
+/// How long to look for a server before saying that there is none, where the connection string has no
+/// `serverSelectionTimeoutMS`.
 const SERVER_SELECTION: Duration = Duration::from_secs(15);
 
-/// How many connections there may be, and how many may be set up at a time, where the connection string does not say. They are made as they are needed: a thousand small
-/// collections, each a few round trips, would wait for the driver's 10.
+/// How many connections there may be, and how many may be set up at a time, where the connection string does not say.
+/// They are made as they are needed: a thousand small collections, each a few round trips, would wait for the driver's
+/// 10.
 const CONNECTIONS: u32 = 64;
 const CONNECTING: u32 = 8;
 /// What is tried, in errors.
@@ -129,7 +131,8 @@ impl Mongo {
         })
     }
 
-    /// Ends the connection, of which this and all others are copies. What is on its way is waited for, but no longer than a moment.
+    /// Ends the connection, of which this and all others are copies. What is on its way is waited for, but no longer
+    /// than a moment.
     pub async fn shut_down(self) {
         self.calls.close();
         let ended = async {
@@ -158,7 +161,8 @@ impl Mongo {
         self.client.database(name)
     }
 
-    /// The same connection, with everything asked of the primary: what proves a write must not come from a member that is behind.
+    /// The same connection, with everything asked of the primary: what proves a write must not come from a member that
+    /// is behind.
     #[must_use]
     pub fn on_primary(&self) -> Self {
         Self {
@@ -177,7 +181,8 @@ impl Mongo {
         }
     }
 
-    /// The same connection, for an invocation that has to end at some time and a run that may be cancelled: neither waits longer for what passes.
+    /// The same connection, for an invocation that has to end at some time and a run that may be cancelled: neither
+    /// waits longer for what passes.
     #[must_use]
     pub fn until(self, deadline: Deadline, cancel: &CancellationToken) -> Self {
         Self {
@@ -194,7 +199,8 @@ impl Mongo {
         }
     }
 
-    /// How many members an index build waits for: as many as a write does. `None` where no such number can be given: a single server, or one before 4.4.
+    /// How many members an index build waits for: as many as a write does. `None` where no such number can be given: a
+    /// single server, or one before 4.4.
     pub fn index_quorum(&self) -> Option<&bson::Bson> {
         let knows = self.server.topology != Topology::Standalone && self.server.version_numbers() >= (4, 4, 0);
         knows.then(|| self.concern.quorum())

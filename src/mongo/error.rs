@@ -130,7 +130,8 @@ impl MongoError {
         }
     }
 
-    /// Whether the engine has no reads at a snapshot, whatever the time: it refuses them, or answers as if it had not been asked for one.
+    /// Whether the engine has no reads at a snapshot, whatever the time: it refuses them, or answers as if it had not
+    /// been asked for one.
     pub fn has_no_snapshots(&self) -> bool {
         [
             code::INVALID_OPTIONS,
@@ -158,11 +159,13 @@ impl From<MongoError> for Failure {
     }
 }
 
-/// Whether what a code stands for passes by itself: a change of primary, a shutdown, a network between servers, a server under load, members that are slow to confirm.
+/// Whether what a code stands for passes by itself: a change of primary, a shutdown, a network between servers, a
+/// server under load, members that are slow to confirm.
 fn is_passing(code: i32, reason: &str) -> bool {
     match code {
         6 | 7 | 50 | 64 | 89 | 91 | 189 | 262 | 9001 | 10107 | 11600 | 11602 | 13435 | 13436 => true,
-        // A member that rolls back ends all of its cursors so. One whose collection was dropped is ended with the same code, and by another reason.
+        // A member that rolls back ends all of its cursors so. One whose collection was dropped is ended with the same
+        // code, and by another reason.
         code::QUERY_PLAN_KILLED => reason.contains("catalog was closed and reopened"),
         _ => false,
     }

@@ -1,7 +1,8 @@
 //! Writing documents as they are: the `insert` command itself, in raw BSON.
 //!
-//! The driver's own insert re-serialises every document and adds an `_id` where one is missing; here the documents' bytes are put into the command once,
-//! as they were decoded. A server that accepts a command can still refuse single documents, so the outcome accounts for every one.
+//! The driver's own insert re-serialises every document and adds an `_id` where one is missing; here the documents'
+//! bytes are put into the command once, as they were decoded. A server that accepts a command can still refuse single
+//! documents, so the outcome accounts for every one.
 
 use bson::{Document, RawDocumentBuf, doc};
 
@@ -9,7 +10,8 @@ use super::concern::WriteErrors;
 use super::{Mongo, MongoError, code, id_alone, patiently};
 use crate::catalog::Definition;
 
-/// The documents of one command: 16 MiB is what the server takes in one command document, which one document may fill alone.
+/// The documents of one command: 16 MiB is what the server takes in one command document, which one document may fill
+/// alone.
 pub(crate) const MAX_BATCH_BYTES: usize = 16 << 20;
 
 /// Documents on their way into one `insert` command, which is what copies them.
@@ -141,7 +143,8 @@ impl Mongo {
 
     /// Inserts a batch. Refused documents are in the outcome; an error means that nothing is known of any of them.
     ///
-    /// An ordered insert ends at the first document that is refused. Those behind it are no worse for that, so it goes on with them.
+    /// An ordered insert ends at the first document that is refused. Those behind it are no worse for that, so it goes
+    /// on with them.
     ///
     /// # Errors
     /// What prevented the command as a whole.
@@ -222,7 +225,8 @@ impl Mongo {
     ) -> Result<(), MongoError> {
         let action = format!("replacing a document of {database}.{collection}");
         let invalid = |error: &dyn std::fmt::Display| MongoError::unexpected(&action, error.to_string());
-        // `$eq`, so that an `_id` that is itself a document with `$` keys or a regular expression is compared and not interpreted.
+        // `$eq`, so that an `_id` that is itself a document with `$` keys or a regular expression is compared and not
+        // interpreted.
         let id = id_alone(document, "$eq").ok_or_else(|| invalid(&"the document has no _id"))?;
         let document = bson::RawDocument::from_bytes(document).map_err(|error| invalid(&error))?;
         // A document can be large: the command is put together anew rather than kept for another attempt.
@@ -269,7 +273,8 @@ fn fields(collection: &str, order: Order, validation: Validation, version: (u32,
     fields
 }
 
-/// An update by pipeline, because a plain replacement may not have keys that begin with `$` and would replace `Timestamp(0,0)`.
+/// An update by pipeline, because a plain replacement may not have keys that begin with `$` and would replace
+/// `Timestamp(0,0)`.
 fn replacement(id: RawDocumentBuf, document: &bson::RawDocument) -> RawDocumentBuf {
     let nest = |key: &bson::raw::CStr, value: RawDocumentBuf| {
         let mut outer = RawDocumentBuf::new();

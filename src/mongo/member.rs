@@ -1,11 +1,13 @@
 //! Which member of a replica set is read from, and whether it is still the one that it was.
 //!
-//! Members number their records each in its own way, and one that was killed numbers them anew: what it had not yet written down it carries out once more when it starts, in another order. So a
-//! member is known by its address and by its process (`hello.topologyVersion.processId`, MongoDB 4.4), written `host:port#process`.
+//! Members number their records each in its own way, and one that was killed numbers them anew: what it had not yet
+//! written down it carries out once more when it starts, in another order. So a member is known by its address and by
+//! its process (`hello.topologyVersion.processId`, MongoDB 4.4), written `host:port#process`.
 //!
-//! **Whose numbers they are** is asked in the order that cannot go wrong. What a cursor gives is said to be of the process that answered *before* the cursor was opened: had the server been started
-//! again in between, its places are refused later, for nothing, but none is taken for another's. Whether a cursor that was opened at a place goes on there is asked *behind* that: the process that
-//! answers then has also opened it.
+//! **Whose numbers they are** is asked in the order that cannot go wrong. What a cursor gives is said to be of the
+//! process that answered *before* the cursor was opened: had the server been started again in between, its places are
+//! refused later, for nothing, but none is taken for another's. Whether a cursor that was opened at a place goes on
+//! there is asked *behind* that: the process that answers then has also opened it.
 
 use std::sync::Arc;
 
@@ -29,7 +31,8 @@ impl Mongo {
         })))
     }
 
-    /// The member of the replica set that answers reads by the connection string's read preference at the moment. `None` where there is none to choose: of one server, or behind `mongos`.
+    /// The member of the replica set that answers reads by the connection string's read preference at the moment.
+    /// `None` where there is none to choose: of one server, or behind `mongos`.
     ///
     /// # Errors
     /// What the server answered.
@@ -41,14 +44,16 @@ impl Mongo {
         Ok(member(&hello))
     }
 
-    /// Another member than the one that is read from, which answers reads at the moment; `None` where there is none. One that was started again is another.
+    /// Another member than the one that is read from, which answers reads at the moment; `None` where there is none.
+    /// One that was started again is another.
     pub async fn another_member(&self) -> Option<String> {
         let present = self.member.as_deref()?;
         let hello = Box::pin(self.hello(self.selection.clone())).await.ok()?;
         member(&hello).filter(|other| other != present)
     }
 
-    /// The same connection, with cursors at one member only: what was begun by its numbers can be gone on with there and nowhere else.
+    /// The same connection, with cursors at one member only: what was begun by its numbers can be gone on with there
+    /// and nowhere else.
     #[must_use]
     pub fn reading_from(&self, member: &str) -> Self {
         let mut there = self.clone();
@@ -61,7 +66,8 @@ impl Mongo {
         self.member.as_ref()
     }
 
-    /// To be asked behind a cursor that was opened by the numbers of a member: whether it was that one which has opened it.
+    /// To be asked behind a cursor that was opened by the numbers of a member: whether it was that one which has opened
+    /// it.
     ///
     /// # Errors
     /// [`code::PLACE_LOST`] where it was not; what the server answered.

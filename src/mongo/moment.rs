@@ -1,8 +1,10 @@
-//! The moment that an archive shows: one cluster time for all collections, and a catalog that is known to be the one of that time.
+//! The moment that an archive shows: one cluster time for all collections, and a catalog that is known to be the one of
+//! that time.
 //!
-//! A snapshot read has a trap: at a cluster time T, a collection that was *dropped* after T, or the old name of a renamed one, gives no documents
-//! and no error. And a catalog cannot be listed at T. So the catalog is listed before T is taken and again after; only when both agree is it T's. After the
-//! backup it is listed once more ([`Mongo::vanished`]), and a collection that was read as empty and has disappeared is reported as failed.
+//! A snapshot read has a trap: at a cluster time T, a collection that was *dropped* after T, or the old name of a
+//! renamed one, gives no documents and no error. And a catalog cannot be listed at T. So the catalog is listed before T
+//! is taken and again after; only when both agree is it T's. After the backup it is listed once more
+//! ([`Mongo::vanished`]), and a collection that was read as empty and has disappeared is reported as failed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,7 +28,8 @@ pub struct Moment {
     pub time: Option<ClusterTime>,
     /// Why there is none.
     pub reason: Option<String>,
-    /// Collections whose definition the server would not give, and why: without their indexes they cannot be backed up whole.
+    /// Collections whose definition the server would not give, and why: without their indexes they cannot be backed up
+    /// whole.
     pub undefined: BTreeMap<String, String>,
 }
 
@@ -121,7 +124,8 @@ impl Mongo {
             .then(|| format!("snapshot reads need MongoDB 5.0, this is {}", server.version))
     }
 
-    /// A time that is not before anything the server has told so far. A snapshot read at it waits until the majority has arrived there.
+    /// A time that is not before anything the server has told so far. A snapshot read at it waits until the majority
+    /// has arrived there.
     async fn operation_time(&self, database: &str) -> Result<Option<ClusterTime>, MongoError> {
         let reply = self
             .command(database, doc! {"ping": 1}, "asking for the cluster time")
@@ -134,8 +138,8 @@ impl Mongo {
         Ok(Moment::new(self.describe(database, listed).await?, None, Some(reason)))
     }
 
-    /// Whether this deployment can read collections at a time. One that can be read shows it: another may be closed to this user, or have been changed
-    /// just now, and says nothing of the rest.
+    /// Whether this deployment can read collections at a time. One that can be read shows it: another may be closed to
+    /// this user, or have been changed just now, and says nothing of the rest.
     async fn probe(&self, database: &str, listed: &[ListedCollection], time: ClusterTime) -> Result<Probe, MongoError> {
         let mut probe = Probe::Readable;
         let readable = |listed: &&ListedCollection| {

@@ -1,7 +1,8 @@
 //! Every option of connection strings that is known here, and what becomes of it.
 //!
-//! Those of the URI options specification, and those that other drivers and tools write: a connection string is mostly copied from another program. `docs/COMPATIBILITY.md` has the same table for
-//! people, and a test holds the two together.
+//! Those of the URI options specification, and those that other drivers and tools write: a connection string is mostly
+//! copied from another program. `docs/COMPATIBILITY.md` has the same table for people, and a test holds the two
+//! together.
 
 /// What becomes of an option.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,12 +2,16 @@
 //!
 //! There are three ways, and none serves every collection:
 //!
-//! * **behind a record**: a scan in natural order gives a resume token with each reply (`$_requestResumeToken`, `$_resumeAfter`; the server's own initial sync
-//!   works so). It costs nothing and keeps the order of capped collections. At a snapshot it holds even if that record was deleted meanwhile; without one it does not.
-//!   It is undocumented, and `mongos` and others refuse it. The numbers are those of one member of a replica set, and of its process, so such a place names it (`member`);
-//! * **behind an `_id`**: a scan of the `_id` index, which costs the server about twice as much. It holds whatever is deleted or inserted. The comparison is that of
-//!   `$expr`, which, unlike a plain `$gt`, goes on across the types of mixed `_id`s, `MaxKey` included;
-//! * **behind so many documents**: the measurements of a time series have neither. At a snapshot they come in the same order every time, and only there.
+//! * **behind a record**: a scan in natural order gives a resume token with each reply (`$_requestResumeToken`,
+//!   `$_resumeAfter`; the server's own initial sync works so). It costs nothing and keeps the order of capped
+//!   collections. At a snapshot it holds even if that record was deleted meanwhile; without one it does not. It is
+//!   undocumented, and `mongos` and others refuse it. The numbers are those of one member of a replica set, and of its
+//!   process, so such a place names it (`member`);
+//! * **behind an `_id`**: a scan of the `_id` index, which costs the server about twice as much. It holds whatever is
+//!   deleted or inserted. The comparison is that of `$expr`, which, unlike a plain `$gt`, goes on across the types of
+//!   mixed `_id`s, `MaxKey` included;
+//! * **behind so many documents**: the measurements of a time series have neither. At a snapshot they come in the same
+//!   order every time, and only there.
 
 use std::sync::Arc;
 
@@ -32,7 +36,8 @@ pub enum Position {
     Skipped(u64),
 }
 
-/// A record's place, at the member of the replica set that has it there: each member has numbers of its own for its records, and others when it was started again.
+/// A record's place, at the member of the replica set that has it there: each member has numbers of its own for its
+/// records, and others when it was started again.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RecordPlace {
     token: Raw,

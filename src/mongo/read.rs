@@ -12,7 +12,8 @@ use super::{Batch, Bound, IdList, Mongo, MongoError, Position, ReadAt, Scan, Sca
 
 /// More documents than a reply of 16 MiB can hold of any but the smallest: the server then fills its replies.
 const FIRST_BATCH: u32 = 100_000;
-/// The reply that is aimed at, in bytes: of 2 MiB, the server's work and the client's go on at the same time (`docs/PERFORMANCE.md`).
+/// The reply that is aimed at, in bytes: of 2 MiB, the server's work and the client's go on at the same time
+/// (`docs/PERFORMANCE.md`).
 const AIM: u64 = 2 << 20;
 
 /// How many documents of about so many bytes make a reply that is aimed at.
@@ -67,10 +68,12 @@ impl std::fmt::Debug for Batches {
 }
 
 impl Mongo {
-    /// Opens a cursor over all documents of a collection or the measurements of a time series. Documents of about so many bytes are expected, to choose how many make a reply.
+    /// Opens a cursor over all documents of a collection or the measurements of a time series. Documents of about so
+    /// many bytes are expected, to choose how many make a reply.
     ///
     /// # Errors
-    /// What the server answered; [`super::code::SNAPSHOT_UNAVAILABLE`] where the collection cannot be read at that time.
+    /// What the server answered; [`super::code::SNAPSHOT_UNAVAILABLE`] where the collection cannot be read at that
+    /// time.
     pub async fn read(
         &self,
         database: &str,
@@ -99,7 +102,8 @@ impl Mongo {
     /// Opens a cursor over what a scan describes, with at most so many documents in a reply.
     ///
     /// # Errors
-    /// As [`Self::read`], and of a server that does not know the scan's order; [`super::code::PLACE_LOST`] where the place that it goes on from is none any more.
+    /// As [`Self::read`], and of a server that does not know the scan's order; [`super::code::PLACE_LOST`] where the
+    /// place that it goes on from is none any more.
     pub async fn scan(
         &self,
         documents: u32,
@@ -129,7 +133,8 @@ impl Mongo {
         })
     }
 
-    /// Opens the cursor of a command, which has its read concern, at a server that may be read from, with at most so many documents in a reply.
+    /// Opens the cursor of a command, which has its read concern, at a server that may be read from, with at most so
+    /// many documents in a reply.
     pub(super) async fn open(
         &self,
         (database, collection): (&str, &str),
@@ -164,7 +169,8 @@ impl Mongo {
         })
     }
 
-    /// Opens a cursor over the documents whose `_id` is one of `ids`, in no particular order, as they prove something. Documents of about so many bytes are expected.
+    /// Opens a cursor over the documents whose `_id` is one of `ids`, in no particular order, as they prove something.
+    /// Documents of about so many bytes are expected.
     ///
     /// # Errors
     /// What the server answered.
@@ -203,7 +209,8 @@ impl Mongo {
 }
 
 impl Mongo {
-    /// Bounds between so many ranges of `_id`s that hold about as many documents each. There may be fewer, where few documents are there.
+    /// Bounds between so many ranges of `_id`s that hold about as many documents each. There may be fewer, where few
+    /// documents are there.
     ///
     /// # Errors
     /// What the server answered.
@@ -271,7 +278,8 @@ impl Batches {
         Some(batch.and_then(|batch| self.at_the_snapshot(batch)))
     }
 
-    /// A snapshot is one only where the server says so: an engine that does not know the read concern, or something between that takes it away, answers with what is there at the moment.
+    /// A snapshot is one only where the server says so: an engine that does not know the read concern, or something
+    /// between that takes it away, answers with what is there at the moment.
     fn at_the_snapshot(&mut self, first: Batch) -> Result<Batch, MongoError> {
         let at = std::mem::replace(&mut self.at, ReadAt::Local);
         match (at, first.at_cluster_time()) {

@@ -1,7 +1,8 @@
 //! Reading a collection back: what is in the database now, not what was sent to it.
 //!
-//! A large collection is read in a way that can be gone on with by another invocation: behind a record at the same member of a replica set, or, behind `mongos`, by `_id`. Where that is not to be had (time
-//! series, servers that know no such places), it is read at one go.
+//! A large collection is read in a way that can be gone on with by another invocation: behind a record at the same
+//! member of a replica set, or, behind `mongos`, by `_id`. Where that is not to be had (time series, servers that know
+//! no such places), it is read at one go.
 
 use std::sync::Arc;
 
@@ -38,9 +39,11 @@ pub(crate) enum ReadBack {
     Paused(ReadSoFar),
 }
 
-/// The digest of every document that a collection has, as the majority of the replica set has it. Documents of about so many bytes are expected, and so many bytes of all.
+/// The digest of every document that a collection has, as the majority of the replica set has it. Documents of about so
+/// many bytes are expected, and so many bytes of all.
 ///
-/// Where the connection breaks, reading goes on behind the last document that came. Measurements, which have no such places, are read anew, and so is what is read within a second.
+/// Where the connection breaks, reading goes on behind the last document that came. Measurements, which have no such
+/// places, are read anew, and so is what is read within a second.
 ///
 /// # Errors
 /// What the server answered.
@@ -86,9 +89,11 @@ pub(crate) async fn read_at_one_go(
     })
 }
 
-/// The same, from where `so_far` is, and no further than to where it is time to pause: asked behind each reply. Not for measurements.
+/// The same, from where `so_far` is, and no further than to where it is time to pause: asked behind each reply. Not for
+/// measurements.
 ///
-/// A place that is none any more, since another member answers or that one has lost it, is not gone on from: the collection is read from its beginning then.
+/// A place that is none any more, since another member answers or that one has lost it, is not gone on from: the
+/// collection is read from its beginning then.
 ///
 /// # Errors
 /// What the server answered.

@@ -1,4 +1,5 @@
-//! What a failed call to the driver means, in words for a person. What the driver prints of its errors is its own structure.
+//! What a failed call to the driver means, in words for a person. What the driver prints of its errors is its own
+//! structure.
 
 use mongodb::error::{Error, ErrorKind, WriteFailure};
 

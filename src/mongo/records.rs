@@ -1,9 +1,12 @@
 //! Boundaries within a collection, by the server's own numbers for its records.
 //!
-//! A collection that is not clustered has a number for each record, which grows with each insertion; a scan in natural order goes by it, and a resume token is that number
-//! ([`Position::Record`]). At a snapshot neither records nor numbers change, so there a record is a boundary between two scans: the first one ends with it, the second one resumes behind it.
+//! A collection that is not clustered has a number for each record, which grows with each insertion; a scan in natural
+//! order goes by it, and a resume token is that number ([`Position::Record`]). At a snapshot neither records nor
+//! numbers change, so there a record is a boundary between two scans: the first one ends with it, the second one
+//! resumes behind it.
 //!
-//! Documents do not tell their record. Where a reply goes beyond a boundary, the first document that is too much is known by its `_id`.
+//! Documents do not tell their record. Where a reply goes beyond a boundary, the first document that is too much is
+//! known by its `_id`.
 
 use std::sync::Arc;
 
@@ -40,7 +43,8 @@ impl Edge {
     /// Whether a scan came here with a reply, whose end is at `place`. What of the reply lies beyond is taken off.
     ///
     /// # Errors
-    /// Where the reply goes beyond without the document that lies there: it is not of the scan that the boundary was made for.
+    /// Where the reply goes beyond without the document that lies there: it is not of the scan that the boundary was
+    /// made for.
     pub fn is_reached(&self, batch: &mut Batch, place: &mut Option<Position>) -> Result<bool, MongoError> {
         let Some(record) = place.as_ref().and_then(Position::record) else {
             return Ok(false);
@@ -62,7 +66,8 @@ impl Edge {
 }
 
 impl Mongo {
-    /// The first and the last record of a collection at a snapshot; `None` where it has no documents, or no numbers for them.
+    /// The first and the last record of a collection at a snapshot; `None` where it has no documents, or no numbers for
+    /// them.
     ///
     /// # Errors
     /// What the server answered.

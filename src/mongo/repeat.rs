@@ -1,7 +1,9 @@
 //! Commands that are sent again.
 //!
-//! One broken connection fails whatever else is on its way at that moment, since the driver closes all of its connections then; and it repeats no command that it is only handed on. So a command
-//! that may be carried out twice is sent again as [`Patience`](crate::patience::Patience) says, and what may not ([`Mongo::send`]) is looked at by whoever sends it.
+//! One broken connection fails whatever else is on its way at that moment, since the driver closes all of its
+//! connections then; and it repeats no command that it is only handed on. So a command that may be carried out twice is
+//! sent again as [`Patience`](crate::patience::Patience) says, and what may not ([`Mongo::send`]) is looked at by
+//! whoever sends it.
 
 use bson::{Document, RawDocumentBuf};
 
@@ -9,7 +11,8 @@ use super::concern::WriteErrors;
 use super::{Mongo, MongoError, code};
 use crate::patience;
 
-/// Asks a server what may be asked twice, until it answers or [patience](Mongo::attempts) is at its end. What is asked is an expression, since it is made anew each time.
+/// Asks a server what may be asked twice, until it answers or [patience](Mongo::attempts) is at its end. What is asked
+/// is an expression, since it is made anew each time.
 macro_rules! patiently {
     ($mongo:expr, $asked:expr) => {{
         let mut attempts = $mongo.attempts();
@@ -48,7 +51,8 @@ impl Repeats {
         self.0.again().await
     }
 
-    /// Counts one that failed, and waits before the next; false where there is none, or the failure is none that passes.
+    /// Counts one that failed, and waits before the next; false where there is none, or the failure is none that
+    /// passes.
     pub async fn again_after(&mut self, error: &MongoError) -> bool {
         if !error.may_pass() || !self.0.again().await {
             return false;

@@ -28,7 +28,8 @@ enum Sight {
     Answers { set: Option<String>, role: &'static str },
     /// It does not, and why.
     Fails(String),
-    /// Its name is not known. It is not shown: of a connection string without a host, the end of a password is taken for it.
+    /// Its name is not known. It is not shown: of a connection string without a host, the end of a password is taken
+    /// for it.
     Nameless,
 }
 

@@ -150,7 +150,8 @@ impl Mongo {
                 names.push(listed.name);
             }
         }
-        // A time series is a view of its buckets to the server, and has no UUID of its own: without one, nobody could tell it from its successor.
+        // A time series is a view of its buckets to the server, and has no UUID of its own: without one, nobody could
+        // tell it from its successor.
         for listed in found.iter_mut().filter(|listed| listed.kind == Kind::Timeseries) {
             listed.uuid = listed.uuid.take().or_else(|| buckets.remove(&listed.name).flatten());
         }
@@ -161,7 +162,8 @@ impl Mongo {
         })
     }
 
-    /// The names of a database, views left out, and what they stand for: of a time series it is the UUID of its buckets.
+    /// The names of a database, views left out, and what they stand for: of a time series it is the UUID of its
+    /// buckets.
     ///
     /// # Errors
     /// What the server answered.
@@ -203,8 +205,8 @@ impl Mongo {
         }
     }
 
-    /// Makes sure that a name still stands for the collection that was surveyed. Asked *after* a cursor was opened: UUIDs do not come back, so the
-    /// cursor's collection is then the surveyed one too.
+    /// Makes sure that a name still stands for the collection that was surveyed. Asked *after* a cursor was opened:
+    /// UUIDs do not come back, so the cursor's collection is then the surveyed one too.
     ///
     /// # Errors
     /// Where it does not, or what the server answered.
@@ -226,7 +228,8 @@ impl Mongo {
         }
     }
 
-    /// The names of the deployment's databases that this user may know of, without the server's own; `None` where it does not say.
+    /// The names of the deployment's databases that this user may know of, without the server's own; `None` where it
+    /// does not say.
     pub async fn database_names(&self) -> Option<Vec<String>> {
         let command = doc! {"listDatabases": 1, "nameOnly": true, "authorizedDatabases": true};
         let reply = self.command("admin", command, "listing the databases").await.ok()?;
@@ -297,7 +300,8 @@ impl Mongo {
             .collect())
     }
 
-    /// How much the server believes to be there. Estimates only steer and inform, so a server that does not say is no error.
+    /// How much the server believes to be there. Estimates only steer and inform, so a server that does not say is no
+    /// error.
     async fn estimates(&self, database: &str, collection: &Collection) -> (Option<u64>, Option<u64>) {
         let action = "estimating a collection's size";
         // What a server knows without looking; `collStats` takes it 25 times as long.
@@ -327,7 +331,8 @@ impl Mongo {
         if self.server().topology == Topology::Sharded {
             return None;
         }
-        // Of a database that is not there yet, a server says that its file system has no bytes at all; of another one it says the truth, if this user may ask.
+        // Of a database that is not there yet, a server says that its file system has no bytes at all; of another one
+        // it says the truth, if this user may ask.
         for asked in [database, "admin"] {
             let action = "asking for the size of the file system";
             let stats = self

@@ -1,10 +1,12 @@
 //! The options of a connection string as they were meant: other drivers take more of them, and other names.
 //!
-//! The driver refuses what it does not know, and a connection string is mostly copied from a program that knows more. So each option is looked up in the table ([`super::options`]) and handed to the
-//! driver, translated, done here, or left out. The specification has unknown ones warned about and ignored. A *value* that is not understood is refused all the same: with `tls=ture` ignored, a
-//! password would go over the wire in the clear.
+//! The driver refuses what it does not know, and a connection string is mostly copied from a program that knows more.
+//! So each option is looked up in the table ([`super::options`]) and handed to the driver, translated, done here, or
+//! left out. The specification has unknown ones warned about and ignored. A *value* that is not understood is refused
+//! all the same: with `tls=ture` ignored, a password would go over the wire in the clear.
 //!
-//! No text from here holds a value, nor a name that is not in the table: behind a `?` that was not escaped, either may be a piece of a password.
+//! No text from here holds a value, nor a name that is not in the table: behind a `?` that was not escaped, either may
+//! be a piece of a password.
 
 use std::time::Duration;
 
@@ -214,7 +216,8 @@ impl Understood {
         (!spoken.is_empty()).then(|| spoken.join(","))
     }
 
-    /// The options about TLS, which the driver takes only where TLS is not switched off, and some of which it cannot follow.
+    /// The options about TLS, which the driver takes only where TLS is not switched off, and some of which it cannot
+    /// follow.
     fn tls(&mut self, given: &mut Vec<(&'static str, String)>) {
         let is =
             |given: &[(&str, String)], name: &str, value: &str| given.iter().any(|(n, v)| *n == name && v == value);
@@ -241,7 +244,8 @@ impl Understood {
         }
     }
 
-    /// `timeoutMS` takes the place of `socketTimeoutMS`, and bounds the search for a server, as the specification has it. 0 means no limit there, and here the usual one.
+    /// `timeoutMS` takes the place of `socketTimeoutMS`, and bounds the search for a server, as the specification has
+    /// it. 0 means no limit there, and here the usual one.
     fn limit(&mut self, given: &[(&'static str, String)]) {
         let stated = |name: &str| {
             let found = given.iter().find(|(other, _)| *other == name)?;

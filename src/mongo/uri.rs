@@ -61,8 +61,8 @@ impl MongoUri {
         }
     }
 
-    /// The parser takes half of a password for a host or an option, and its message quotes that half. So where there may be a password, each piece of the string is tried by itself, and only said
-    /// which is wrong.
+    /// The parser takes half of a password for a host or an option, and its message quotes that half. So where there
+    /// may be a password, each piece of the string is tried by itself, and only said which is wrong.
     fn what_is_wrong(&self, options: Result<&Understood, String>) -> String {
         let refused = |text: String| ConnectionString::parse(text).is_err();
         let Some((scheme, rest)) = self.0.split_once("://").filter(|(scheme, _)| is_scheme(scheme)) else {
@@ -102,7 +102,8 @@ impl MongoUri {
         }
     }
 
-    /// A text of the driver's or the server's, such as an error: as it is, or not at all where it holds a piece of the credentials.
+    /// A text of the driver's or the server's, such as an error: as it is, or not at all where it holds a piece of the
+    /// credentials.
     pub(super) fn redact(&self, text: &str) -> String {
         // A password with an `@` in it, and no host after that: its end was taken for a host, and looked for.
         if self.userinfo().is_some() && NOT_FOUND.iter().any(|words| text.contains(words)) {
@@ -185,7 +186,8 @@ fn holds(text: &str, secret: &str) -> bool {
 mod tests {
     use super::*;
 
-    /// The half of a password before its `?` was shown, the half after its `/`, which the parser takes for something else, and what follows an `@` where no host does.
+    /// The half of a password before its `?` was shown, the half after its `/`, which the parser takes for something
+    /// else, and what follows an `@` where no host does.
     #[test]
     fn a_connection_string_that_is_mistyped_shows_no_piece_of_its_password() {
         for wrong in [

@@ -1,7 +1,8 @@
 //! Archives that others wrote: their bytes, decompressed, and what there is in them.
 //!
-//! A tar is walked by code that waits for its bytes. It never does so on a thread of the runtime: those are few, whoever brings the bytes needs them, too, and where all of them waited for one
-//! another nothing would go on. Each walk has a thread of its own.
+//! A tar is walked by code that waits for its bytes. It never does so on a thread of the runtime: those are few,
+//! whoever brings the bytes needs them, too, and where all of them waited for one another nothing would go on. Each
+//! walk has a thread of its own.
 
 use std::io::{self, BufRead, Read};
 use std::sync::{Arc, OnceLock};
@@ -61,7 +62,8 @@ pub(super) fn failure(error: &ForeignError, trouble: &StoreTrouble) -> Failure {
     Failure::new(kind, error.to_string())
 }
 
-/// What the store failed with, if it was the store, and not what came from it that does not decompress: both reach the reader of the tar as an error of reading.
+/// What the store failed with, if it was the store, and not what came from it that does not decompress: both reach the
+/// reader of the tar as an error of reading.
 #[derive(Clone, Debug, Default)]
 pub(super) struct StoreTrouble(Arc<OnceLock<Failure>>);
 

@@ -1,9 +1,10 @@
 //! What a server makes of a document by itself, made here first, so that it can be told apart from loss and damage.
 //!
-//! A server keeps a document as it comes, but for three things, none of which an archive of ours calls for, since its documents come from a server:
+//! A server keeps a document as it comes, but for three things, none of which an archive of ours calls for, since its
+//! documents come from a server:
 //!
-//! - a document without an `_id` is given one. Here it is made of the document and its place in the archive, so that restoring twice gives the same
-//!   documents and not twice as many;
+//! - a document without an `_id` is given one. Here it is made of the document and its place in the archive, so that
+//!   restoring twice gives the same documents and not twice as many;
 //! - an `_id` that is not the first field is put first;
 //! - in a time series, which needs neither, the fields within the `metaField` are sorted by name at every depth.
 //!
@@ -20,7 +21,8 @@ const OBJECT_ID: u8 = 7;
 /// As deep as a server's documents go; what is deeper in a hostile archive is left to the server.
 const MAX_DEPTH: usize = 200;
 
-/// Makes documents of one collection what the server will keep. To be asked for all of them, in the order of the archive.
+/// Makes documents of one collection what the server will keep. To be asked for all of them, in the order of the
+/// archive.
 #[derive(Debug)]
 pub(crate) struct Keeper<'a> {
     /// The collection's name in the archive.

@@ -94,7 +94,8 @@ impl ArchiveFile {
                 .iter()
                 .map(|segment| segment.documents)
                 .sum(),
-            // The rows before are not read for it: as many as there can be at the most, so that each document still has a number of its own.
+            // The rows before are not read for it: as many as there can be at the most, so that each document still has
+            // a number of its own.
             Some(_) => MOST_DOCUMENTS.saturating_mul(segments.start as u64),
         };
         let (chunks, receiver) = mpsc::channel(1);
@@ -127,7 +128,8 @@ impl ArchiveFile {
         }
     }
 
-    /// The documents of a region's segments, one chunk for each, read ahead as far as memory and cores allow. What fails does not keep the others from being read.
+    /// The documents of a region's segments, one chunk for each, read ahead as far as memory and cores allow. What
+    /// fails does not keep the others from being read.
     pub(crate) fn chunks_of<'a>(
         &'a self,
         (opened, entry): (&'a Arc<Opened>, Arc<Entry>),
@@ -189,12 +191,14 @@ impl ArchiveFile {
     }
 }
 
-/// How many segments are fetched and decoded ahead, where memory is not scarce: some more than there are cores, to hide the store's latency.
+/// How many segments are fetched and decoded ahead, where memory is not scarce: some more than there are cores, to hide
+/// the store's latency.
 fn ahead() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from) + 4
 }
 
-/// What a segment takes at the most until it is documents: its stored bytes and its content, and then its content and the documents.
+/// What a segment takes at the most until it is documents: its stored bytes and its content, and then its content and
+/// the documents.
 fn needed(opened: &Opened, segment: &Segment) -> u64 {
     let content = segment.decoded_bytes;
     let stored = match opened.manifest.compression {
@@ -210,7 +214,8 @@ fn needed(opened: &Opened, segment: &Segment) -> u64 {
     content.saturating_add(stored.max(documents))
 }
 
-/// What a segment's documents come to at the most: they are shorter than their text, and none is longer than a server allows.
+/// What a segment's documents come to at the most: they are shorter than their text, and none is longer than a server
+/// allows.
 fn longest(segment: &Segment) -> u64 {
     let allowed = segment.documents.saturating_mul(LONGEST_DOCUMENT);
     segment.decoded_bytes.min(allowed)

@@ -7,7 +7,8 @@ use tokio::sync::Mutex;
 
 use crate::archive::Segment;
 
-/// How many pages are kept: where two collections meet, and while two are read at a time. Each takes less than a megabyte.
+/// How many pages are kept: where two collections meet, and while two are read at a time. Each takes less than a
+/// megabyte.
 const KEPT: usize = 2;
 
 pub(super) type Page = Arc<Vec<Segment>>;

@@ -1,9 +1,11 @@
 //! One pass through a foreign archive: the documents of the collections that are wanted, in the order of the tar.
 //!
-//! The thread that walks through the tar hands each collection on when its first documents have come, and goes on to the next one when all of them are on their way: how much that may be is counted
-//! in bytes. So small collections are several at a time, as those of an archive of ours are.
+//! The thread that walks through the tar hands each collection on when its first documents have come, and goes on to
+//! the next one when all of them are on their way: how much that may be is counted in bytes. So small collections are
+//! several at a time, as those of an archive of ours are.
 //!
-//! Of one archive one pass goes on at full width. Whoever has to read it once more meanwhile takes little, and waits for whoever else does.
+//! Of one archive one pass goes on at full width. Whoever has to read it once more meanwhile takes little, and waits
+//! for whoever else does.
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -58,7 +60,8 @@ impl ArchiveFile {
         let width = self.width().await;
         let trouble = StoreTrouble::default();
         let names = wanted.iter().map(|(name, _)| name.as_str());
-        // A reader asks for its first range when it begins, so that the passes behind the first one wait for their turn.
+        // A reader asks for its first range when it begins, so that the passes behind the first one wait for their
+        // turn.
         let passes: Vec<Vec<String>> = survey
             .passes(names)
             .into_iter()

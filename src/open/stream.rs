@@ -8,7 +8,8 @@ use super::Chunk;
 use crate::digest::Digest;
 use crate::failure::{Failure, FailureKind};
 
-/// How many chunks of a collection are handed on before the first of them is taken: those of a small collection, which then keeps nobody waiting.
+/// How many chunks of a collection are handed on before the first of them is taken: those of a small collection, which
+/// then keeps nobody waiting.
 const CHUNKS: usize = 4;
 
 /// The documents of one collection, on their way.

@@ -4,7 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// Everything that stands in a plan's way, all at once: nobody wants to find the second obstacle after removing the first.
+/// Everything that stands in a plan's way, all at once: nobody wants to find the second obstacle after removing the
+/// first.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Conflicts(pub Vec<Conflict>);
 

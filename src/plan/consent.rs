@@ -1,7 +1,8 @@
 //! The consent token: a short hash of each thing that a plan depends on.
 //!
-//! Four groups of 16 hex digits: the archive, the request, the target's collections, the cluster. A token that no longer fits therefore says *what* has
-//! changed since the plan that was read. Which of the target's collections it was, the token cannot say.
+//! Four groups of 16 hex digits: the archive, the request, the target's collections, the cluster. A token that no
+//! longer fits therefore says *what* has changed since the plan that was read. Which of the target's collections it
+//! was, the token cannot say.
 
 use std::fmt;
 use std::str::FromStr;
@@ -43,8 +44,9 @@ pub struct NotAToken;
 impl Token {
     /// The token of a plan.
     ///
-    /// Document counts are left out: those of a live database change all the time, and consent that lapses between reading a plan and answering it
-    /// would teach people to say yes without reading. So are the collections that mongotar itself makes there.
+    /// Document counts are left out: those of a live database change all the time, and consent that lapses between
+    /// reading a plan and answering it would teach people to say yes without reading. So are the collections that
+    /// mongotar itself makes there.
     pub(super) fn new(contents: &Contents, target: &Catalog, policy: &Policy) -> Self {
         Self([
             short(&contents.archive),

@@ -104,8 +104,9 @@ fn says_nothing(key: &str, value: RawBsonRef<'_>) -> bool {
     }
 }
 
-/// Whether `target` is what a server makes of `archive`: it fills in what a time series, a collation or a clustered index does not say
-/// (`bucketMaxSpanSeconds`, the collation's `version`, the index's `name`), and rounds the size of a capped collection up to 256 bytes.
+/// Whether `target` is what a server makes of `archive`: it fills in what a time series, a collation or a clustered
+/// index does not say (`bucketMaxSpanSeconds`, the collation's `version`, the index's `name`), and rounds the size of a
+/// capped collection up to 256 bytes.
 fn is_completed(key: &str, archive: RawBsonRef<'_>, target: RawBsonRef<'_>) -> bool {
     match (key, archive, target) {
         (
@@ -134,7 +135,8 @@ fn fields(document: &RawDocument) -> BTreeMap<String, RawBsonRef<'_>> {
     fields.map(|(key, value)| (key.as_str().to_owned(), value)).collect()
 }
 
-/// Indexes are the same whatever the order of their options. `ns` is gone since MongoDB 4.4, `background` has meant nothing since 4.2.
+/// Indexes are the same whatever the order of their options. `ns` is gone since MongoDB 4.4, `background` has meant
+/// nothing since 4.2.
 fn same_index(archive: &Definition, target: &Definition) -> bool {
     let options = |index| -> BTreeMap<String, RawBsonRef<'_>> {
         let index: &Definition = index;
@@ -158,7 +160,8 @@ pub(crate) fn without_own(indexes: &[Definition]) -> Vec<Definition> {
         .collect()
 }
 
-/// Equality as a server sees definitions: order counts, but not which type of number it is (relaxed JSON and old drivers do not keep it).
+/// Equality as a server sees definitions: order counts, but not which type of number it is (relaxed JSON and old
+/// drivers do not keep it).
 fn same(a: RawBsonRef<'_>, b: RawBsonRef<'_>, depth: usize) -> bool {
     if depth == 0 {
         return false;

@@ -125,7 +125,8 @@ fn from_sample(seen: &Seen) -> Option<Inferred> {
     })
 }
 
-/// The fields of something that is known to be a time series: usual names, else the only field of the right type, else the defaults.
+/// The fields of something that is known to be a time series: usual names, else the only field of the right type, else
+/// the defaults.
 fn guess(sample: &Outline) -> Inferred {
     let field = |usual: &[&str], kind| {
         let known = in_all(sample, usual, kind).map(str::to_owned);

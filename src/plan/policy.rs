@@ -13,8 +13,8 @@ pub struct Policy {
     pub database: String,
     /// Which collections of the archive, by their names there.
     pub selection: Selection,
-    /// Indexes that are left out, as `collection.index` by their names in the archive, or as globs of that. Both names may have dots: where a text can be
-    /// read as two of them, both are meant.
+    /// Indexes that are left out, as `collection.index` by their names in the archive, or as globs of that. Both names
+    /// may have dots: where a text can be read as two of them, both are meant.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub exclude_indexes: Vec<String>,
     /// Collections that get another name.
@@ -44,8 +44,8 @@ impl Policy {
         }
     }
 
-    /// Whether only a part of the archive was asked for, or under other names. Then what the target has beside it is none of this
-    /// restore's business, and nothing is dropped.
+    /// Whether only a part of the archive was asked for, or under other names. Then what the target has beside it is
+    /// none of this restore's business, and nothing is dropped.
     pub fn is_selective(&self) -> bool {
         !self.selection.is_everything() || !self.rename.is_empty()
     }
@@ -63,7 +63,8 @@ impl Policy {
     }
 }
 
-/// Whether an index, as `collection.index`, is one that is to be left out. Names can have the characters of globs, and then mean themselves, too.
+/// Whether an index, as `collection.index`, is one that is to be left out. Names can have the characters of globs, and
+/// then mean themselves, too.
 pub(super) fn excludes(excluded: &str, index: &str) -> bool {
     excluded == index || matches(excluded, index)
 }
@@ -87,10 +88,12 @@ pub enum Existing {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Extra {
-    /// It is dropped where the archive says that it is whole, so that the database becomes what was backed up. Else it stays.
+    /// It is dropped where the archive says that it is whole, so that the database becomes what was backed up. Else it
+    /// stays.
     #[default]
     Drop,
-    /// It is dropped also where the archive does not say that it is whole, such as a dump of `mongodump`. Never where something of the archive was not read.
+    /// It is dropped also where the archive does not say that it is whole, such as a dump of `mongodump`. Never where
+    /// something of the archive was not read.
     DropMissing,
     /// It stays.
     Keep,
@@ -105,7 +108,8 @@ pub enum Validators {
     /// The server refuses documents that do not pass.
     #[default]
     Enforce,
-    /// The restore's documents go in past the validators, which stay on for everybody else, so that nothing needs to be switched on again.
+    /// The restore's documents go in past the validators, which stay on for everybody else, so that nothing needs to be
+    /// switched on again.
     Bypass,
 }
 

@@ -139,7 +139,8 @@ fn quoted(names: &[&str]) -> String {
     quoted.join(", ")
 }
 
-/// What is dropped, or not, where the archive does not say that it is whole; and why a drop that was asked for is not done.
+/// What is dropped, or not, where the archive does not say that it is whole; and why a drop that was asked for is not
+/// done.
 fn on_coverage(contents: &Contents, policy: &Policy) -> Vec<String> {
     let asked_for = policy.extra == Extra::DropMissing;
     let mut warnings = Vec::new();

@@ -9,8 +9,9 @@ use crate::digest::{Digest, Hashing, Sum};
 
 /// What a restore will do, collection by collection.
 ///
-/// The first three lists are names on the target, sorted. `to_restore` is everything that gets documents or a definition from the archive,
-/// `to_create` the part of it that the target does not have yet, `to_drop` what only the target has.
+/// The first three lists are names on the target, sorted. `to_restore` is everything that gets documents or a
+/// definition from the archive, `to_create` the part of it that the target does not have yet, `to_drop` what only the
+/// target has.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct RestorePlan {
@@ -37,8 +38,8 @@ pub struct RestorePlan {
     pub totals: PlanTotals,
     /// What a person should know before consenting, beyond single collections.
     pub warnings: Vec<String>,
-    /// Every collection of the archive and of the target, in the order of execution: collections, time series, views (each after those it reads
-    /// from), what is skipped, what is dropped.
+    /// Every collection of the archive and of the target, in the order of execution: collections, time series, views
+    /// (each after those it reads from), what is skipped, what is dropped.
     pub collections: Vec<Planned>,
 }
 
@@ -51,8 +52,8 @@ impl RestorePlan {
         Ok(self.confirm.differing(&token.parse()?))
     }
 
-    /// The row that changes, or leaves alone, the collection of that name on the target. A collection of the archive that is left out because
-    /// another one gets its name is not meant.
+    /// The row that changes, or leaves alone, the collection of that name on the target. A collection of the archive
+    /// that is left out because another one gets its name is not meant.
     pub fn get(&self, name: &str) -> Option<&Planned> {
         let rows = || self.collections.iter().filter(|planned| planned.name == name);
         rows()
@@ -108,7 +109,8 @@ pub struct Planned {
     pub documents: u64,
     /// Their size as BSON.
     pub bytes: u64,
-    /// How many documents the target has of it, as the server estimates; none where it has no such collection or does not say.
+    /// How many documents the target has of it, as the server estimates; none where it has no such collection or does
+    /// not say.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub documents_present: Option<u64>,
     /// What the archive's documents amount to; none for views, and for what is not restored.
@@ -120,7 +122,8 @@ pub struct Planned {
     /// The options to create it with; empty where nothing is created.
     #[serde(skip_serializing_if = "Definition::is_empty", default)]
     pub options: Definition,
-    /// The indexes to build, without the one on `_id` that comes with a collection. For a merge, those that the target lacks.
+    /// The indexes to build, without the one on `_id` that comes with a collection. For a merge, those that the target
+    /// lacks.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub indexes: Vec<Definition>,
     /// How the archive's options differ from those that are there now.
@@ -167,7 +170,8 @@ impl Action {
 pub enum Method {
     /// Loaded beside under a temporary name, verified, and renamed into place: a failure leaves what was there.
     Aside,
-    /// Loaded beside and verified; then what has the name is dropped, since the server would not rename over it, and the rename follows at once.
+    /// Loaded beside and verified; then what has the name is dropped, since the server would not rename over it, and
+    /// the rename follows at once.
     AsideAfterDrop,
     /// Changed under its own name: a failure halfway is visible.
     InPlace,

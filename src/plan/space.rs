@@ -5,8 +5,8 @@ use crate::catalog::Disk;
 
 /// Says that the documents to come may not fit, where that is so.
 ///
-/// Never more than a warning: how well documents compress is not known, nor how large indexes get. What is replaced or dropped stays until the commit, so it frees
-/// nothing before.
+/// Never more than a warning: how well documents compress is not known, nor how large indexes get. What is replaced or
+/// dropped stays until the commit, so it frees nothing before.
 pub(super) fn warning(totals: &PlanTotals, disk: Option<Disk>) -> Option<String> {
     let disk = disk?;
     let free = disk.free();

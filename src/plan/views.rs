@@ -9,7 +9,8 @@ use crate::catalog::Definition;
 /// As deep as a server's documents go. What a hostile archive hides deeper orders nothing.
 const MAX_DEPTH: usize = 200;
 
-/// The collections that a view's options name: `viewOn`, and the sources of `$lookup`, `$graphLookup` and `$unionWith` at any depth of its pipeline.
+/// The collections that a view's options name: `viewOn`, and the sources of `$lookup`, `$graphLookup` and `$unionWith`
+/// at any depth of its pipeline.
 pub(super) fn sources(options: &Definition) -> BTreeSet<String> {
     let mut sources = pipeline_sources(options);
     sources.extend(options.get_str("viewOn").map(str::to_owned));
@@ -66,13 +67,14 @@ pub(crate) fn reading_from(options: &Definition, source: &str) -> Definition {
     Definition::new(out)
 }
 
-/// Names of views so that each comes after those it reads from; by name where that leaves a choice. A server refuses cycles; where an archive
-/// has one, some order is given.
+/// Names of views so that each comes after those it reads from; by name where that leaves a choice. A server refuses
+/// cycles; where an archive has one, some order is given.
 pub(super) fn in_order(views: &BTreeMap<String, BTreeSet<String>>) -> Vec<String> {
     let mut order = Vec::with_capacity(views.len());
     let mut visited = BTreeSet::new();
     for start in views.keys() {
-        // (view, whether what it reads from has been put in order): a stack of our own, since an archive decides how long chains are.
+        // (view, whether what it reads from has been put in order): a stack of our own, since an archive decides how
+        // long chains are.
         let mut stack = vec![(start, false)];
         while let Some((view, ready)) = stack.pop() {
             if ready {
@@ -95,7 +97,8 @@ pub(super) fn circles(views: &BTreeMap<String, BTreeSet<String>>) -> Vec<Vec<Str
     let mut circles = Vec::new();
     let mut done: BTreeSet<&str> = BTreeSet::new();
     for start in views.keys() {
-        // The way from the start to here, and what is still to be looked at from each view on it: no recursion, since an archive decides how long it gets.
+        // The way from the start to here, and what is still to be looked at from each view on it: no recursion, since
+        // an archive decides how long it gets.
         let mut way: Vec<(&str, Vec<&str>)> = Vec::new();
         let mut on_the_way: BTreeSet<&str> = BTreeSet::new();
         let mut next = Some(start.as_str());

@@ -12,8 +12,9 @@ use crate::plan::{Method, Planned};
 use crate::run::SAVED_EVERY;
 
 impl Restoring<'_> {
-    /// What is loaded beside is checked by loading it. What is changed in place would be half changed by the time at which damage shows, so it is
-    /// read twice. (An archive of others has been read through already, to survey it.) Only failures are returned.
+    /// What is loaded beside is checked by loading it. What is changed in place would be half changed by the time at
+    /// which damage shows, so it is read twice. (An archive of others has been read through already, to survey it.)
+    /// Only failures are returned.
     pub(super) async fn check_in_place(&self) -> Result<Outcomes, Stop> {
         let in_place = |row: &Planned| row.method == Method::InPlace && row.kind != Kind::View;
         let mut broken = Outcomes::new();

@@ -37,7 +37,8 @@ impl<'a> Restoring<'a> {
         Some(outcome)
     }
 
-    /// Whether what an invocation that died has put into a collection has to go: it would be there twice, or in another order.
+    /// Whether what an invocation that died has put into a collection has to go: it would be there twice, or in another
+    /// order.
     pub(super) fn begins_anew(&self, place: usize, row: &Planned) -> bool {
         if !self.record.journal.has_died() || row.action == Action::Merge {
             return false;
@@ -55,7 +56,8 @@ impl<'a> Restoring<'a> {
             return Ok(going);
         }
         let in_place = row.method == Method::InPlace;
-        // Beside there may be what an invocation that died has begun. In place there is nothing of ours unless the record says so.
+        // Beside there may be what an invocation that died has begun. In place there is nothing of ours unless the
+        // record says so.
         let clear = anew
             || in_place && row.action == Action::Replace
             || self.begins_anew(place, row)
@@ -142,7 +144,8 @@ impl<'a> Restoring<'a> {
         }))
     }
 
-    /// Loads a collection. One into which nothing can be sent twice is begun anew where it is not known what has arrived.
+    /// Loads a collection. One into which nothing can be sent twice is begun anew where it is not known what has
+    /// arrived.
     async fn load_anew(
         &self,
         loader: &Loader<'_>,

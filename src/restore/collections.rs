@@ -22,7 +22,8 @@ pub(super) enum AfterFailure {
 }
 
 impl<'a> Restoring<'a> {
-    /// Reads through what will be changed in place, then loads all collections that can be renamed into place. Nothing that is there changes.
+    /// Reads through what will be changed in place, then loads all collections that can be renamed into place. Nothing
+    /// that is there changes.
     pub(super) async fn load_beside(&self) -> Result<Outcomes, Stop> {
         let beside = |planned: &Planned| matches!(planned.method, Method::Aside | Method::AsideAfterDrop);
         let broken = self.check_in_place().await?;
@@ -49,7 +50,8 @@ impl<'a> Restoring<'a> {
         Ok(outcomes)
     }
 
-    /// Loads the rows that are chosen, begun in the order in which the archive gives them; small ones several at a time.
+    /// Loads the rows that are chosen, begun in the order in which the archive gives them; small ones several at a
+    /// time.
     pub(super) async fn load_all(
         &self,
         after: AfterFailure,
@@ -115,7 +117,8 @@ impl<'a> Restoring<'a> {
             tokio::select! {
                 Some((place, row, outcome)) = working.next(), if !working.is_empty() => {
                     room += room_for(row.bytes, most);
-                    // What has been begun is taken to its end, since a driver call must not be dropped half-way; nothing more is begun.
+                    // What has been begun is taken to its end, since a driver call must not be dropped half-way;
+                    // nothing more is begun.
                     if done(place, outcome, &mut outcomes) {
                         ended = true;
                         next = None;

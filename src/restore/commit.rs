@@ -19,14 +19,15 @@ const AT_ONCE: usize = 8;
 
 /// Carries out everything that follows the load, and adds to the outcomes what came of it.
 ///
-/// Where a load failed as such (the archive is damaged, the connection is gone), the lock was lost, or the very first change is refused, nothing is committed:
-/// the target is what it was.
+/// Where a load failed as such (the archive is damaged, the connection is gone), the lock was lost, or the very first
+/// change is refused, nothing is committed: the target is what it was.
 ///
-/// What takes something away comes last, and only where everything before it was [proven](super::proof): a collection that takes the place of a view or a time series, which the server does
-/// not rename over, views that take the place of documents, drops.
+/// What takes something away comes last, and only where everything before it was [proven](super::proof): a collection
+/// that takes the place of a view or a time series, which the server does not rename over, views that take the place of
+/// documents, drops.
 ///
-/// A commit that an earlier invocation has begun is gone on with: whatever of it is done already is recognised. Where this run can be gone on with and the database is not reached any more, it is left
-/// as it is, for the next one.
+/// A commit that an earlier invocation has begun is gone on with: whatever of it is done already is recognised. Where
+/// this run can be gone on with and the database is not reached any more, it is left as it is, for the next one.
 pub(super) async fn commit(run: &Restoring<'_>, outcomes: &mut Outcomes) -> Result<Committed, Stop> {
     run.is_ours()?;
     let begun = run.record.committing();
@@ -92,7 +93,8 @@ enum MayBegin {
     No(String),
 }
 
-/// Everything before the first change: a cancelled run ends here, and so does one whose lock another restore has taken over. Why nothing may be changed is told.
+/// Everything before the first change: a cancelled run ends here, and so does one whose lock another restore has taken
+/// over. Why nothing may be changed is told.
 async fn begin(run: &Restoring<'_>, outcomes: &mut Outcomes) -> Result<MayBegin, Failure> {
     if outcomes.values().any(|outcome| outcome.error.is_some()) {
         return Ok(MayBegin::No("another collection could not be loaded".to_owned()));
@@ -139,7 +141,8 @@ async fn temporaries(run: &Restoring<'_>, outcomes: &Outcomes) -> Result<BTreeMa
     Ok(uuids)
 }
 
-/// Renames what was loaded beside and is placed by `method`. Refused is only the very first change of all, so that nothing has changed.
+/// Renames what was loaded beside and is placed by `method`. Refused is only the very first change of all, so that
+/// nothing has changed.
 async fn put_into_place(run: &Restoring<'_>, outcomes: &mut Outcomes, method: Method, changed: &mut bool) -> Placed {
     let rows = &run.prepared.plan.collections;
     let mut waiting = outcomes.iter_mut().filter(|(place, _)| rows[**place].method == method);
@@ -330,7 +333,8 @@ async fn views(run: &Restoring<'_>, outcomes: &mut Outcomes, now: Option<&Catalo
     }
 }
 
-/// As the server reports it, who fills in what was left out: a difference that is none costs a moment without the view, and no more.
+/// As the server reports it, who fills in what was left out: a difference that is none costs a moment without the view,
+/// and no more.
 fn same_collation(a: &Definition, b: &Definition) -> bool {
     a.get_document("collation") == b.get_document("collation")
 }

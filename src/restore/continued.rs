@@ -1,14 +1,15 @@
 //! A restore from its beginning to its end, in as many invocations as it takes.
 //!
-//! The first one plans, asks for consent and takes the lock; what it decided holds for all that follow, which ask neither again. Each goes on from the state that the last one left, paused or dead
-//! (see [`record`](super::record)), under the same lock: it is left in place between two invocations, so that no other restore comes in between. A plan holds as long as nothing
-//! was loaded: until then each invocation looks whether the target is what was planned for.
+//! The first one plans, asks for consent and takes the lock; what it decided holds for all that follow, which ask
+//! neither again. Each goes on from the state that the last one left, paused or dead (see [`record`](super::record)),
+//! under the same lock: it is left in place between two invocations, so that no other restore comes in between. A plan
+//! holds as long as nothing was loaded: until then each invocation looks whether the target is what was planned for.
 //!
-//! One thing is never cut in two: the building of a collection's indexes. An archive of others has no table of contents, and is read from its beginning in each
-//! invocation.
+//! One thing is never cut in two: the building of a collection's indexes. An archive of others has no table of
+//! contents, and is read from its beginning in each invocation.
 //!
-//! When the run is at its end, its state goes away, and its report is kept in the folder of the way back, as `restore_{time}-{hash}.report.json`: the same event again is answered with it, and nothing is
-//! done a second time.
+//! When the run is at its end, its state goes away, and its report is kept in the folder of the way back, as
+//! `restore_{time}-{hash}.report.json`: the same event again is answered with it, and nothing is done a second time.
 
 use time::OffsetDateTime;
 
@@ -48,8 +49,8 @@ impl Ended for RestoreReport {
 /// Does what was planned.
 ///
 /// # Errors
-/// Where nothing was changed: consent or a privilege is missing, another restore is running, or there is no way back. What goes wrong after the first change is in the report, whose
-/// status is then not `complete`.
+/// Where nothing was changed: consent or a privilege is missing, another restore is running, or there is no way back.
+/// What goes wrong after the first change is in the report, whose status is then not `complete`.
 pub async fn carry_out(prepared: Prepared, job: &RestoreJob, tools: &Tools) -> Result<RestoreReport, Failure> {
     let (run, journal) = (Run::nameless(), Journal::nowhere());
     let begun = Box::pin(begin(prepared, job, tools, &journal)).await?;
@@ -57,7 +58,8 @@ pub async fn carry_out(prepared: Prepared, job: &RestoreJob, tools: &Tools) -> R
     Box::pin(take_on(begun, asked, tools, &journal)).await?.report()
 }
 
-/// Begins the run's restore, or goes on with it; ends near the deadline. The same run again goes on, or is told what came of it.
+/// Begins the run's restore, or goes on with it; ends near the deadline. The same run again goes on, or is told what
+/// came of it.
 ///
 /// # Errors
 /// As [`prepare`] and [`carry_out`]. Where the same may succeed later, the run's state is kept.
@@ -210,7 +212,8 @@ async fn take_on(
     }
 }
 
-/// Everything that nobody else may do at the same time, from the second look at the target to the report, as far as it was not done before.
+/// Everything that nobody else may do at the same time, from the second look at the target to the report, as far as it
+/// was not done before.
 async fn work(
     prepared: Prepared,
     (job, run, until): (&RestoreJob, &Run, Until),

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use crate::digest::Digest;
 use crate::mongo::{InsertBatch, Rejected, id_text};
 
-/// How many refused documents of a collection are named in the report, which has to stay readable; all are counted, and all are named in the log.
+/// How many refused documents of a collection are named in the report, which has to stay readable; all are counted, and
+/// all are named in the log.
 const NAMED: usize = 1_000;
 
 /// What a load counted.
@@ -27,7 +28,8 @@ pub(super) struct Loaded {
     pub(super) rejected: u64,
     /// Each of them, up to [`NAMED`].
     pub(super) rejections: Vec<RejectedDocument>,
-    /// Whether some of the documents may have been merged by an attempt whose answer was lost, or an invocation that died, and count as unchanged.
+    /// Whether some of the documents may have been merged by an attempt whose answer was lost, or an invocation that
+    /// died, and count as unchanged.
     #[serde(default)]
     pub(super) repeated: bool,
 }

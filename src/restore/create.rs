@@ -7,7 +7,8 @@ use crate::catalog::{Definition, Kind, STORED_FUNCTIONS};
 use crate::mongo::{Mongo, MongoError, code};
 use crate::plan::TEMPORARY_PREFIX;
 
-/// Options that `listCollections` of an old server reports and `create` of a new one refuses. Neither says anything about documents.
+/// Options that `listCollections` of an old server reports and `create` of a new one refuses. Neither says anything
+/// about documents.
 const OBSOLETE: [&str; 2] = ["autoIndexId", "flags"];
 /// Documents expire when everything has been counted, not while it is loaded: see [`start_expiry`].
 const EXPIRY: &str = "expireAfterSeconds";
@@ -70,7 +71,8 @@ pub(super) async fn start_expiry(
     mongo.raw_command(database, command, &action).await.map(drop)
 }
 
-/// Gives a view that is there another definition, at once: a reader finds the old one or the new one. A view's collation cannot be changed.
+/// Gives a view that is there another definition, at once: a reader finds the old one or the new one. A view's
+/// collation cannot be changed.
 ///
 /// # Errors
 /// What the server answered.
@@ -133,8 +135,9 @@ pub(super) enum InTheWay {
 
 /// Gives a collection another name.
 ///
-/// Where its answer was lost, or says that it may be undone, it is looked up whether `to` is the collection with this `uuid` before it is tried again: whether a collection was changed must not
-/// be a guess. That the name has gone says nothing: a server that was cut off may have renamed it and taken that back.
+/// Where its answer was lost, or says that it may be undone, it is looked up whether `to` is the collection with this
+/// `uuid` before it is tried again: whether a collection was changed must not be a guess. That the name has gone says
+/// nothing: a server that was cut off may have renamed it and taken that back.
 ///
 /// # Errors
 /// What the server answered.

@@ -1,12 +1,16 @@
 //! Several workers load one restore, in three steps that a state machine calls.
 //!
-//! 1. [`begin`] does everything up to the first document: plan, consent, lock, rehearsal, way back. It makes the collections that are loaded beside, and divides their segments;
+//! 1. [`begin`] does everything up to the first document: plan, consent, lock, rehearsal, way back. It makes the
+//!    collections that are loaded beside, and divides their segments;
 //! 2. [`load`], once for each share and all at once, puts documents in. It changes nothing that was there before;
-//! 3. [`finish`] is the restore that goes on from there: what the workers counted becomes its state, and then it loads what cannot be divided, builds indexes, reads everything
-//!    back, compares, and commits. Where a share is missing it changes nothing, removes what was loaded, and lets go of the target.
+//! 3. [`finish`] is the restore that goes on from there: what the workers counted becomes its state, and then it loads
+//!    what cannot be divided, builds indexes, reads everything back, compares, and commits. Where a share is missing it
+//!    changes nothing, removes what was loaded, and lets go of the target.
 //!
-//! A share is a list of **stretches**, runs of segments of one collection. A worker pauses within a stretch, too. One that dies is followed by one that repeats the stretch it was in: a document that is there already,
-//! and is the same, counts as inserted. So only collections are divided whose documents have a unique `_id` and no order; capped ones, time series and what is merged are [`finish`]'s.
+//! A share is a list of **stretches**, runs of segments of one collection. A worker pauses within a stretch, too. One
+//! that dies is followed by one that repeats the stretch it was in: a document that is there already, and is the same,
+//! counts as inserted. So only collections are divided whose documents have a unique `_id` and no order; capped ones,
+//! time series and what is merged are [`finish`]'s.
 
 use serde::Serialize;
 
@@ -201,7 +205,8 @@ async fn load_stretch(
 /// The restore that goes on when every share is in.
 ///
 /// # Errors
-/// As [`restore_run`](super::restore_run), and where a share is not at its end: nothing is changed then, and the run is at an end.
+/// As [`restore_run`](super::restore_run), and where a share is not at its end: nothing is changed then, and the run is
+/// at an end.
 pub async fn finish(job: &RestoreJob, run: &Run, tools: &Tools) -> Result<Answer<RestoreReport>, Failure> {
     let answer = restore_until(job, run, tools, Until::Finished).await;
     let folder = folder_of_run(job, run)?;

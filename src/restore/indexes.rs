@@ -14,7 +14,8 @@ pub(super) enum Which {
     Expiring,
 }
 
-/// Builds indexes; returns those that failed, with the reason. `_id_` and a clustered index come with the collection, whose options are `options`.
+/// Builds indexes; returns those that failed, with the reason. `_id_` and a clustered index come with the collection,
+/// whose options are `options`.
 ///
 /// # Errors
 /// Where the server was not reached any more, so that nothing is known of them.
@@ -62,8 +63,9 @@ pub(super) fn is_expiring(index: &Definition) -> bool {
     matches!(index.as_raw().get("expireAfterSeconds"), Ok(Some(_)))
 }
 
-/// In a collection with a collation, an index without one has the simple collation, which the server does not list. Left out when it is built, it would
-/// become the collection's; and text and 2d indexes, which know no other, would be refused. An index of version 1 knows no collation, and none may be said.
+/// In a collection with a collation, an index without one has the simple collation, which the server does not list.
+/// Left out when it is built, it would become the collection's; and text and 2d indexes, which know no other, would be
+/// refused. An index of version 1 knows no collation, and none may be said.
 fn with_its_collation(index: &Definition, options: &Definition) -> Definition {
     let collated = options.get_document("collation").is_some();
     if !collated || index.get_document("collation").is_some() || is_version_1(index) {

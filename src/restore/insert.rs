@@ -12,7 +12,8 @@ use crate::open::Chunk;
 use crate::plan::Action;
 use crate::run::Pool;
 
-/// What a batch takes on its way, in its own length: the command that is made of it, the driver's copy of that, and the message. What is there already, or is put in the place of that, takes no more.
+/// What a batch takes on its way, in its own length: the command that is made of it, the driver's copy of that, and the
+/// message. What is there already, or is put in the place of that, takes no more.
 const COPIES: u64 = 3;
 
 /// Where documents go, and how.
@@ -125,7 +126,8 @@ async fn insert(goal: &Goal, batch: &InsertBatch<'_>, counted: &mut Counted) -> 
     Ok(())
 }
 
-/// An older server puts the present time in the place of a top-level `Timestamp(0,0)` when it inserts; an update by pipeline leaves it alone.
+/// An older server puts the present time in the place of a top-level `Timestamp(0,0)` when it inserts; an update by
+/// pipeline leaves it alone.
 async fn restore_empty_timestamps(
     goal: &Goal,
     batch: &InsertBatch<'_>,

@@ -25,7 +25,8 @@ use crate::run::{AT_LEAST_EVERY, Pool, SAVED_EVERY};
 
 /// Inserts on their way into one collection, where memory is not scarce: what keeps the cores of a small server busy.
 const WORKERS: u64 = 4;
-/// What one takes, in bytes, where documents are small: the command made of a segment's, and what the driver makes of that.
+/// What one takes, in bytes, where documents are small: the command made of a segment's, and what the driver makes of
+/// that.
 const WORKER: u64 = 8 << 20;
 /// How much of the memory budget they may take, in hundredths.
 const WORKERS_SHARE: u64 = 40;
@@ -72,7 +73,8 @@ impl<'a> Loader<'a> {
                 database: run.database().to_owned(),
                 collection: name.to_owned(),
                 action: row.action,
-                // In a merge the documents that are there must not keep the others out; one writer keeps the order all the same.
+                // In a merge the documents that are there must not keep the others out; one writer keeps the order all
+                // the same.
                 order: match capped && row.action != Action::Merge {
                     true => Order::Kept,
                     false => Order::Free,
@@ -101,7 +103,8 @@ impl<'a> Loader<'a> {
         Keeper::new(source, self.row.kind, &self.row.options, hashing(self.row))
     }
 
-    /// Takes a collection's documents to their end, from where `going` is; or pauses near the deadline, with what was done in the record.
+    /// Takes a collection's documents to their end, from where `going` is; or pauses near the deadline, with what was
+    /// done in the record.
     pub(super) async fn load(&self, place: usize, stream: CollectionStream, going: Going) -> Result<Load, Failure> {
         let mut sample = self.sample();
         let begun_at = going.passed;
@@ -125,7 +128,8 @@ impl<'a> Loader<'a> {
         ))
     }
 
-    /// Whether everything was sent; else the time was up. How far it is goes into the record where the collection has a place there.
+    /// Whether everything was sent; else the time was up. How far it is goes into the record where the collection has a
+    /// place there.
     async fn take(
         &self,
         place: Option<usize>,
@@ -173,7 +177,8 @@ impl<'a> Loader<'a> {
         }
     }
 
-    /// What is loaded beside can be left at any time; what is changed in place has been begun, and is taken to its end as long as it is ours.
+    /// What is loaded beside can be left at any time; what is changed in place has been begun, and is taken to its end
+    /// as long as it is ours.
     fn may_go_on(&self) -> Result<(), Failure> {
         match self.row.method {
             Method::InPlace => self.run.is_still_ours(),
@@ -181,7 +186,8 @@ impl<'a> Loader<'a> {
         }
     }
 
-    /// Takes a stretch of a collection's documents in, as a worker does, from where `going` is; says whether that is all of them, or the time was up.
+    /// Takes a stretch of a collection's documents in, as a worker does, from where `going` is; says whether that is
+    /// all of them, or the time was up.
     pub(super) async fn load_stretch(&self, stream: CollectionStream, going: Going) -> Result<(Going, bool), Failure> {
         let begun_at = going.passed;
         let mut flow = self.flow(begun_at, going.loaded);
@@ -208,7 +214,8 @@ impl<'a> Loader<'a> {
         }
     }
 
-    /// Whether `_id`s are kept: of all documents, of what is merged, from an archive that would have to be read through again.
+    /// Whether `_id`s are kept: of all documents, of what is merged, from an archive that would have to be read through
+    /// again.
     fn keeps_ids(&self, passed: u64) -> bool {
         passed == 0 && self.row.action == Action::Merge && self.run.prepared.archive.manifest().is_none()
     }
@@ -240,7 +247,8 @@ impl<'a> Loader<'a> {
         }
     }
 
-    /// What the database has of the documents that were loaded; nothing where the time was up, with what was read in the record.
+    /// What the database has of the documents that were loaded; nothing where the time was up, with what was read in
+    /// the record.
     ///
     /// Of a merge: where it has no others, that is all it has; else they are read by their `_id`s.
     pub(super) async fn read_back(&self, place: usize, going: &Going) -> Result<Option<Digest>, Failure> {

@@ -1,16 +1,19 @@
-//! One restore at a time: two that rename and drop in the same database would each prove what the other has just replaced.
+//! One restore at a time: two that rename and drop in the same database would each prove what the other has just
+//! replaced.
 //!
-//! The lock is one document in a collection of the target database, taken by one atomic command. It is a *lease*: its holder renews it, and one that
-//! is dead does not, so that the next restore takes over when the lease has run out. All times are the **server's** (`$$NOW`): the clocks of two
-//! functions need not agree.
+//! The lock is one document in a collection of the target database, taken by one atomic command. It is a *lease*: its
+//! holder renews it, and one that is dead does not, so that the next restore takes over when the lease has run out. All
+//! times are the **server's** (`$$NOW`): the clocks of two functions need not agree.
 //!
-//! It is advisory, and a process can be frozen for longer than its lease. So [`Lock::confirm`] asks the server once more right before the commit: who has lost
-//! the lock meanwhile changes nothing. What is *not* promised: that a process frozen in the middle of its commit is stopped by the server. It stops by itself
-//! when it next looks.
+//! It is advisory, and a process can be frozen for longer than its lease. So [`Lock::confirm`] asks the server once
+//! more right before the commit: who has lost the lock meanwhile changes nothing. What is *not* promised: that a
+//! process frozen in the middle of its commit is stopped by the server. It stops by itself when it next looks.
 //!
-//! The lock of a run outlives its invocations: its owner follows from the run, so that the next invocation has it already, and its lease is as long as it may take until that one comes.
+//! The lock of a run outlives its invocations: its owner follows from the run, so that the next invocation has it
+//! already, and its lease is as long as it may take until that one comes.
 //!
-//! The collection is dropped with the lock, so a restore leaves nothing of it behind. That of a dead restore goes with the restore that takes over.
+//! The collection is dropped with the lock, so a restore leaves nothing of it behind. That of a dead restore goes with
+//! the restore that takes over.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -28,7 +31,8 @@ use crate::failure::{Failure, FailureKind};
 use crate::mongo::{Mongo, MongoError, code};
 use crate::run::Run;
 
-/// Where the lock is. Its name is one of ours, so that it is never data: see [`INTERNAL_PREFIX`](crate::plan::INTERNAL_PREFIX).
+/// Where the lock is. Its name is one of ours, so that it is never data: see
+/// [`INTERNAL_PREFIX`](crate::plan::INTERNAL_PREFIX).
 pub(super) const COLLECTION: &str = "mongotar.lock";
 /// The `_id` of the one document.
 const ID: &str = "restore";
@@ -61,7 +65,8 @@ struct LockText {
 }
 
 impl Lock {
-    /// Takes the lock, if it is free or its holder is dead. A run takes the lock that another of its invocations has left, and keeps it for longer: it must outlive the time between two.
+    /// Takes the lock, if it is free or its holder is dead. A run takes the lock that another of its invocations has
+    /// left, and keeps it for longer: it must outlive the time between two.
     ///
     /// # Errors
     /// [`FailureKind::RestoreRunning`], with who holds it; or what the server answered.
@@ -80,7 +85,8 @@ impl Lock {
         Ok(Self::held(held))
     }
 
-    /// Goes on with the lock that an earlier invocation of the run has taken, under which it has begun to load. It may have run out, but nobody else may have had it since.
+    /// Goes on with the lock that an earlier invocation of the run has taken, under which it has begun to load. It may
+    /// have run out, but nobody else may have had it since.
     ///
     /// # Errors
     /// [`FailureKind::RestoreRunning`] where it is another's, or gone; or what the server answered.
@@ -164,7 +170,8 @@ impl LockText {
         }
     }
 
-    /// The lock as it is after an attempt to take it: with our owner where that succeeded. Repeating the attempt is harmless.
+    /// The lock as it is after an attempt to take it: with our owner where that succeeded. Repeating the attempt is
+    /// harmless.
     async fn take(&self, holder: &str, archive: &str) -> Result<Document, Failure> {
         // Text in an update's pipeline is an expression, and a path may begin with a dollar sign.
         let said = doc! {"$literal": {"_id": ID, "owner": &self.owner, "holder": holder, "archive": archive}};
@@ -187,7 +194,8 @@ impl LockText {
         Ok(self.find_and_modify(ours, update, false).await?.is_some())
     }
 
-    /// Renewed first, so that nobody takes over between the look and the drop. Whoever may not drop collections may still remove documents.
+    /// Renewed first, so that nobody takes over between the look and the drop. Whoever may not drop collections may
+    /// still remove documents.
     async fn give_back(&self) -> Result<(), MongoError> {
         if !self.renew().await? {
             return Ok(());
@@ -250,7 +258,8 @@ impl LockText {
     }
 }
 
-/// Renews the lock until it is told to stop, or finds that the lock is somebody else's. A renewal that fails is made up for by the next.
+/// Renews the lock until it is told to stop, or finds that the lock is somebody else's. A renewal that fails is made up
+/// for by the next.
 async fn beat(held: LockText, stop: CancellationToken, lost: Arc<AtomicBool>) {
     loop {
         tokio::select! {

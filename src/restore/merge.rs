@@ -8,10 +8,12 @@ use crate::plan::Action;
 
 /// Settles the documents of a batch whose `_id`, or another unique key, was there already.
 ///
-/// Documents that are there are compared as they come, and not kept: they can be longer than those of the archive, and many.
+/// Documents that are there are compared as they come, and not kept: they can be longer than those of the archive, and
+/// many.
 ///
-/// In a merge a different document is replaced. In a load into a collection of our own, a document that is there can only be one that an insert brought whose
-/// answer was lost, so it counts as inserted if it is the same, and is refused if it is not.
+/// In a merge a different document is replaced. In a load into a collection of our own, a document that is there can
+/// only be one that an insert brought whose answer was lost, so it counts as inserted if it is the same, and is refused
+/// if it is not.
 pub(super) async fn merge(
     mongo: &Mongo,
     (database, collection): (&str, &str),
@@ -75,7 +77,8 @@ impl There {
     }
 }
 
-/// What is there under the `_id` that the server holds to be equal, though its bytes are others: 5 and 5.0, or by the collection's collation "a" and "A".
+/// What is there under the `_id` that the server holds to be equal, though its bytes are others: 5 and 5.0, or by the
+/// collection's collation "a" and "A".
 async fn equal_id(
     mongo: &Mongo,
     (database, collection): (&str, &str),

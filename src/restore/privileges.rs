@@ -12,9 +12,11 @@ use crate::failure::{Failure, FailureKind};
 use crate::mongo::Mongo;
 use crate::plan::{Action, Method, Planned, RestorePlan, TEMPORARY_PREFIX, Validators};
 
-/// Refuses where the user is not allowed something that the plan needs, judged as the server judges it: a right to one collection is none to another, nor to the temporary ones.
+/// Refuses where the user is not allowed something that the plan needs, judged as the server judges it: a right to one
+/// collection is none to another, nor to the temporary ones.
 ///
-/// A server without authentication, or one that does not say, is believed to allow everything: it is the one who refuses in the end.
+/// A server without authentication, or one that does not say, is believed to allow everything: it is the one who
+/// refuses in the end.
 ///
 /// # Errors
 /// [`FailureKind::DatabaseUnauthorized`], with the actions that are missing, and on what.
@@ -86,7 +88,8 @@ fn shown(database: &str, collection: &str) -> String {
     }
 }
 
-/// Whether a privilege allows an action on a collection (`resource_pattern` in the server): one without a collection's name covers all but the server's own.
+/// Whether a privilege allows an action on a collection (`resource_pattern` in the server): one without a collection's
+/// name covers all but the server's own.
 fn grants(privilege: &Document, database: &str, collection: &str, action: &str) -> bool {
     let granted = privilege.get_array("actions").is_ok_and(|actions| {
         actions
@@ -103,7 +106,8 @@ fn grants(privilege: &Document, database: &str, collection: &str, action: &str) 
     granted && covers
 }
 
-/// Whether a privilege allows renaming within the database, whatever the collection (`checkAuthForRenameCollectionCommand` in the server).
+/// Whether a privilege allows renaming within the database, whatever the collection
+/// (`checkAuthForRenameCollectionCommand` in the server).
 fn renames(privilege: &Document, database: &str) -> bool {
     grants(privilege, database, "", "renameCollectionSameDB")
 }

@@ -1,10 +1,12 @@
 //! Whether what stands under the final names is what was read back and proven.
 //!
-//! A server's `ok` to a rename is no proof: a primary that is cut off says it, and takes the rename back when it meets the others again. So after the renames the lock is written once more, which a
-//! majority confirms: then everything that the same primary did before is there to stay. What the catalog says after that holds: each name must stand for the collection that was proven,
-//! by its UUID, and have as many documents.
+//! A server's `ok` to a rename is no proof: a primary that is cut off says it, and takes the rename back when it meets
+//! the others again. So after the renames the lock is written once more, which a majority confirms: then everything
+//! that the same primary did before is there to stay. What the catalog says after that holds: each name must stand for
+//! the collection that was proven, by its UUID, and have as many documents.
 //!
-//! Nothing is dropped, and no view takes the place of a collection, before all of that is known and equal, options and indexes included.
+//! Nothing is dropped, and no view takes the place of a collection, before all of that is known and equal, options and
+//! indexes included.
 
 use futures_util::{StreamExt as _, stream};
 
@@ -19,7 +21,8 @@ use crate::plan::{Action, Method, Planned};
 /// How many collections are counted at a time.
 const AT_ONCE: usize = 32;
 
-/// Whether everything that was restored so far is equal to the archive. An outcome that is not what was proven gets the error.
+/// Whether everything that was restored so far is equal to the archive. An outcome that is not what was proven gets the
+/// error.
 pub(super) async fn prove(run: &Restoring<'_>, outcomes: &mut Outcomes) -> bool {
     let now = match settled(run).await {
         Ok(now) => now,

@@ -1,11 +1,16 @@
 //! What a restore run has come to: the state that one invocation leaves to the next.
 //!
-//! Documents go in segment by segment. A state says of each collection up to which document all have been answered for by the server, and what was counted up to there; nothing behind that
-//! counts yet. Where the last invocation **paused**, nothing behind it was sent either, and the load goes on exactly there. Where it **died**, some was, and it depends:
+//! Documents go in segment by segment. A state says of each collection up to which document all have been answered for
+//! by the server, and what was counted up to there; nothing behind that counts yet. Where the last invocation
+//! **paused**, nothing behind it was sent either, and the load goes on exactly there. Where it **died**, some was, and
+//! it depends:
 //!
-//! * into a collection with unique `_id`s the same documents are sent again; the server refuses those that are there, and one that is there as it is in the archive counts as inserted;
-//! * a time series would take them a second time, and a capped collection would get another order: such a collection is begun anew;
-//! * of what was merged, the documents that were there already and those that the dead invocation had put in can no longer be told apart: they count as unchanged.
+//! * into a collection with unique `_id`s the same documents are sent again; the server refuses those that are there,
+//!   and one that is there as it is in the archive counts as inserted;
+//! * a time series would take them a second time, and a capped collection would get another order: such a collection is
+//!   begun anew;
+//! * of what was merged, the documents that were there already and those that the dead invocation had put in can no
+//!   longer be told apart: they count as unchanged.
 //!
 //! A restore that nobody can go on with has a record, too, in memory only, and never pauses.
 //!
@@ -204,7 +209,8 @@ impl RestoreState {
 }
 
 impl<'a> Record<'a> {
-    /// For an invocation that goes on with what `state` says, or begins with it. A worker, who goes on with a share under the state of the whole, writes none of it.
+    /// For an invocation that goes on with what `state` says, or begins with it. A worker, who goes on with a share
+    /// under the state of the whole, writes none of it.
     pub(super) fn new(journal: &'a Journal, deadline: Deadline, state: RestoreState) -> Self {
         Self {
             journal,

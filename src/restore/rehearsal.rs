@@ -1,11 +1,13 @@
-//! The rehearsal: does the target take every option, index and view that is to come? Asked before the first change, and answered all at once.
+//! The rehearsal: does the target take every option, index and view that is to come? Asked before the first change, and
+//! answered all at once.
 //!
-//! Only a server knows what it takes, so it is asked: an empty collection under a temporary name gets the options and the indexes, and is dropped again.
-//! Collections that are defined alike are rehearsed once, and one without options and indexes not at all, so that thousands of small collections cost
-//! little. Where documents are merged, the indexes that are to come are rehearsed beside those that are there, with which they may clash.
+//! Only a server knows what it takes, so it is asked: an empty collection under a temporary name gets the options and
+//! the indexes, and is dropped again. Collections that are defined alike are rehearsed once, and one without options
+//! and indexes not at all, so that thousands of small collections cost little. Where documents are merged, the indexes
+//! that are to come are rehearsed beside those that are there, with which they may clash.
 //!
-//! What a rehearsal does not find: an index that fails on the *documents* (a unique key that is there twice). That one is in the report, with the key.
-//! A dry run only reads, and does not rehearse.
+//! What a rehearsal does not find: an index that fails on the *documents* (a unique key that is there twice). That one
+//! is in the report, with the key. A dry run only reads, and does not rehearse.
 
 use std::collections::BTreeMap;
 
@@ -28,7 +30,8 @@ const AT_ONCE: usize = 8;
 /// Lets the target try every definition of the plan.
 ///
 /// # Errors
-/// [`FailureKind::PlanConflicts`] with everything that the target refuses, or what kept it from being asked. Nothing has changed, and nothing is left.
+/// [`FailureKind::PlanConflicts`] with everything that the target refuses, or what kept it from being asked. Nothing
+/// has changed, and nothing is left.
 pub(super) async fn rehearse(prepared: &Prepared, job: &RestoreJob, tools: &Tools) -> Result<(), Failure> {
     let parts = parts(prepared);
     let views: Vec<&Planned> = prepared
@@ -185,7 +188,8 @@ impl RehearsalStage<'_> {
     async fn try_part(&self, name: &str, part: &RehearsalPart<'_>) -> Result<Vec<Conflict>, Failure> {
         let (mongo, database) = (&self.tools.mongo, self.database);
         if let Err(error) = create(mongo, database, name, &part.options).await {
-            // The options of a merge are those that are there: that they cannot be had a second time is no reason not to merge.
+            // The options of a merge are those that are there: that they cannot be had a second time is no reason not
+            // to merge.
             let refused = refusal(error)?.filter(|_| part.action != Action::Merge);
             return Ok(refused.map_or_else(Vec::new, |error| {
                 part.conflicts(name, "its options", &error, OPTIONS_WAY_OUT)
@@ -289,8 +293,8 @@ fn index_way_out(part: &RehearsalPart<'_>) -> &'static str {
     }
 }
 
-/// The error, where it is the server's answer to the definition; none where the user may not rehearse, which does not mean that what is to come is not
-/// allowed (a role can be for single collections).
+/// The error, where it is the server's answer to the definition; none where the user may not rehearse, which does not
+/// mean that what is to come is not allowed (a role can be for single collections).
 fn refusal(error: MongoError) -> Result<Option<MongoError>, Failure> {
     if error.is(code::UNAUTHORIZED) {
         tracing::warn!(%error, "cannot be rehearsed");

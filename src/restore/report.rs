@@ -98,10 +98,12 @@ pub struct VerifiedCollection {
     pub sample_hash_database: Option<String>,
     /// How many documents were put in.
     pub inserted: u64,
-    /// How many documents have no `_id` in the archive, and were given one that is made of their content; left out where there is none.
+    /// How many documents have no `_id` in the archive, and were given one that is made of their content; left out
+    /// where there is none.
     #[serde(skip_serializing_if = "is_zero", default)]
     pub ids_given: u64,
-    /// What a merge found. Where an invocation died in the middle, what it had put in after its last saved state counts as unchanged.
+    /// What a merge found. Where an invocation died in the middle, what it had put in after its last saved state counts
+    /// as unchanged.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub merged: Option<MergeCounts>,
     /// How many documents the server refused.
@@ -138,7 +140,8 @@ pub enum Changed {
     No,
     /// It was created, replaced, merged into or dropped.
     Yes,
-    /// It could not be found out: the restore or one of its invocations broke off in it, or the server did not answer any more.
+    /// It could not be found out: the restore or one of its invocations broke off in it, or the server did not answer
+    /// any more.
     Unknown,
 }
 

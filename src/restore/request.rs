@@ -17,7 +17,8 @@ use crate::store::Location;
 const BATCH_SIZE: u32 = 1000;
 /// How many documents the sample hash covers, where nothing is said.
 const VERIFY_SAMPLE: u32 = 100;
-/// How long a restore that does not answer is believed to live. A process that stands still for longer has lost its lock.
+/// How long a restore that does not answer is believed to live. A process that stands still for longer has lost its
+/// lock.
 const LOCK_LEASE: Duration = Duration::from_secs(30);
 /// The same between two invocations of a run: a retry may be minutes away.
 const RUN_LEASE: Duration = Duration::from_secs(15 * 60);
@@ -63,8 +64,9 @@ pub struct RestoreRequest {
     pub replace_existing: bool,
     /// Collections that only the target has stay.
     pub keep_extra: bool,
-    /// Collections that only the target has are dropped also where the archive does not say that it is whole (a dump of `mongodump`, files of `mongoexport`). Not
-    /// together with `keep_extra`; nothing is dropped where only a part is restored, or where something of the archive was not read.
+    /// Collections that only the target has are dropped also where the archive does not say that it is whole (a dump of
+    /// `mongodump`, files of `mongoexport`). Not together with `keep_extra`; nothing is dropped where only a part is
+    /// restored, or where something of the archive was not read.
     pub drop_missing: bool,
     /// Whether the target is backed up first (default true).
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -87,7 +89,8 @@ pub struct RestoreRequest {
     /// Which of their shares this invocation loads (action `load`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub load: Option<u32>,
-    /// Which run this event belongs to. The same run again goes on where the last invocation stopped, or finds what came of it.
+    /// Which run this event belongs to. The same run again goes on where the last invocation stopped, or finds what
+    /// came of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub run: Option<Run>,
 }
@@ -148,7 +151,8 @@ impl RestoreRequest {
         read_request(event, "restore")
     }
 
-    /// Fills in what is left out. A job knows no `dry_run`: the caller obeys it by calling nothing but [`prepare`](super::prepare).
+    /// Fills in what is left out. A job knows no `dry_run`: the caller obeys it by calling nothing but
+    /// [`prepare`](super::prepare).
     ///
     /// # Errors
     /// [`FailureKind::ConfigurationMissing`] or [`FailureKind::InvalidRequest`].

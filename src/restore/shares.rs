@@ -98,7 +98,8 @@ fn can_be_divided(run: &work::Restoring<'_>, row: &Planned) -> bool {
         && is_repeatable(run, row)
 }
 
-/// First segment, how many, and their decoded bytes. An entry without segments is one stretch, too: its collection is there.
+/// First segment, how many, and their decoded bytes. An entry without segments is one stretch, too: its collection is
+/// there.
 fn stretches(entry: &Entry) -> Vec<(usize, usize, u64)> {
     let count = entry.count();
     let most = SEGMENTS.max(count.div_ceil(MOST_STRETCHES));

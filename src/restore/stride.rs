@@ -1,11 +1,12 @@
 //! How many documents are sent before it is asked again whether it is time to pause.
 //!
-//! A segment can hold fifty thousand documents, and where each is replaced by itself they take a minute. So a segment is sent in pieces that take a fraction of a second each: where that is not so, the
-//! next ones are shorter.
+//! A segment can hold fifty thousand documents, and where each is replaced by itself they take a minute. So a segment
+//! is sent in pieces that take a fraction of a second each: where that is not so, the next ones are shorter.
 
 use std::time::Duration;
 
-/// What a piece may take. With the time that it takes to get the answers for what is on its way, it is less than a second.
+/// What a piece may take. With the time that it takes to get the answers for what is on its way, it is less than a
+/// second.
 const AIM: Duration = Duration::from_millis(250);
 
 /// How many documents make a piece.

@@ -195,8 +195,8 @@ fn compare(planned: &Planned, now: &Catalog, expiry: Expiry, verified: &mut Veri
         return;
     };
     if planned.action == Action::Merge && planned.kind != Kind::View {
-        // What the target had beside the archive stays; what the archive has must be there. Options, and indexes that are there under the same name, a merge leaves as they are: so they
-        // differ as the plan says.
+        // What the target had beside the archive stays; what the archive has must be there. Options, and indexes that
+        // are there under the same name, a merge leaves as they are: so they differ as the plan says.
         let mut diff = Diff::of_indexes(&expected_indexes(planned, expiry), &present.indexes);
         let others = planned.index_diff.changed.iter();
         let others: Vec<String> = others.filter(|name| !diff.changed.contains(*name)).cloned().collect();

@@ -1,4 +1,5 @@
-//! Documents that are in a collection and that its own validator would refuse: those that were there before the validator was, or were put in past it.
+//! Documents that are in a collection and that its own validator would refuse: those that were there before the
+//! validator was, or were put in past it.
 
 use crate::catalog::Definition;
 use crate::mongo::{Mongo, MongoError};

@@ -19,8 +19,9 @@ use crate::run::{Run, RunStatus, Went};
 use crate::soundness::{VerifyReport, check};
 use crate::store::Location;
 
-/// Backs the target up, unless that was waived or there is nothing in it, and reads the archive that came of it from end to end: a way back that is
-/// found to be damaged when it is needed is none. Both take as many invocations as they need.
+/// Backs the target up, unless that was waived or there is nothing in it, and reads the archive that came of it from
+/// end to end: a way back that is found to be damaged when it is needed is none. Both take as many invocations as they
+/// need.
 ///
 /// # Errors
 /// [`FailureKind::SnapshotFailed`]: no way back, no restore. What another invocation may get right is as it came.

@@ -113,7 +113,8 @@ impl<'a> Restoring<'a> {
         &self.mongo
     }
 
-    /// Lets the majority catch up with what has been written, where the connection string asks for less: what is read to prove something is read as the majority has it.
+    /// Lets the majority catch up with what has been written, where the connection string asks for less: what is read
+    /// to prove something is read as the majority has it.
     pub(super) async fn settle(&self) -> Result<(), Failure> {
         match self.mongo.writes_reach_majority() {
             true => Ok(()),

@@ -163,7 +163,8 @@ impl<'a> Reports<'a> {
     /// What came of the run, where it is at its end.
     ///
     /// # Errors
-    /// [`InvalidRequest`](crate::failure::FailureKind::InvalidRequest) where it was another request; what the store answered.
+    /// [`InvalidRequest`](crate::failure::FailureKind::InvalidRequest) where it was another request; what the store
+    /// answered.
     pub(crate) async fn find<R: DeserializeOwned>(&self) -> Result<Option<R>, Failure> {
         let text = match self.store.load(&self.location).await {
             Ok(Some((text, _))) => text,

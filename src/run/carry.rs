@@ -1,6 +1,8 @@
-//! How an invocation takes a run up, and how it lets go of it: the one place in which it is decided whether a failure ends a run.
+//! How an invocation takes a run up, and how it lets go of it: the one place in which it is decided whether a failure
+//! ends a run.
 //!
-//! Whoever has taken a run up does its part from the state that the last one left. What came of that decides what becomes of the state:
+//! Whoever has taken a run up does its part from the state that the last one left. What came of that decides what
+//! becomes of the state:
 //!
 //! | what came of it | the state |
 //! |---|---|
@@ -17,7 +19,8 @@ use super::lease::{Lease, Taken};
 use crate::failure::{Failure, FailureKind};
 use crate::store::{Location, Store};
 
-/// Takes a run up whose state is in that folder; nothing where another invocation is at it. Where nothing can be kept there, the run has to end within this invocation.
+/// Takes a run up whose state is in that folder; nothing where another invocation is at it. Where nothing can be kept
+/// there, the run has to end within this invocation.
 ///
 /// # Errors
 /// What the store answered.

@@ -1,7 +1,10 @@
-//! What a run lists as it goes, written once as it comes: a state is written every few seconds, and must not grow with what it has behind it.
+//! What a run lists as it goes, written once as it comes: a state is written every few seconds, and must not grow with
+//! what it has behind it.
 //!
-//! Rows that are there stay as they are. Once there are enough of them they are kept beside the state as a **chapter**, under a name that says which epoch of the lease wrote it, and which row is
-//! its first. A state names its chapters, and holds only the rows behind them. No state names the chapters of an invocation that died before it wrote one, and nobody reads them.
+//! Rows that are there stay as they are. Once there are enough of them they are kept beside the state as a **chapter**,
+//! under a name that says which epoch of the lease wrote it, and which row is its first. A state names its chapters,
+//! and holds only the rows behind them. No state names the chapters of an invocation that died before it wrote one, and
+//! nobody reads them.
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};

@@ -1,12 +1,14 @@
 //! Who is at a run: one object, changed only by conditional writes.
 //!
-//! Its holder renews it every few seconds; one that is dead does not, and whoever comes after [`LEASE`] takes over. Each takeover begins a new **epoch**, and an
-//! epoch has a state of its own: what a holder that was only frozen writes after it lost the lease, nobody reads. Such a one finds out at its next look
-//! ([`Lease::check`]), and surely before it makes anything visible ([`Lease::confirm`]).
+//! Its holder renews it every few seconds; one that is dead does not, and whoever comes after [`LEASE`] takes over.
+//! Each takeover begins a new **epoch**, and an epoch has a state of its own: what a holder that was only frozen writes
+//! after it lost the lease, nobody reads. Such a one finds out at its next look ([`Lease::check`]), and surely before
+//! it makes anything visible ([`Lease::confirm`]).
 //!
-//! Times are those of the functions' own clocks, which Lambda keeps within milliseconds. A clock that is wrong by more than the lease can make two invocations
-//! work at once; then one of them loses the lease, and parts that overwrote each other are refused when the upload is completed, since it names each part's
-//! ETag. Nothing wrong is ever committed.
+//! Times are those of the functions' own clocks, which Lambda keeps within milliseconds. A clock that is wrong by more
+//! than the lease can make two invocations work at once; then one of them loses the lease, and parts that overwrote
+//! each other are refused when the upload is completed, since it names each part's ETag. Nothing wrong is ever
+//! committed.
 
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::sync::Arc;
@@ -188,8 +190,9 @@ impl Shared {
     }
 }
 
-/// Renews the lease until it is told to stop, or finds that the run is somebody else's. A renewal that fails is made up for by the next; where none succeeds for as long as the lease is, somebody else may have
-/// the run, and it counts as lost.
+/// Renews the lease until it is told to stop, or finds that the run is somebody else's. A renewal that fails is made up
+/// for by the next; where none succeeds for as long as the lease is, somebody else may have the run, and it counts as
+/// lost.
 async fn beat(shared: Arc<Shared>, stop: CancellationToken) {
     let mut renewed = Instant::now();
     loop {

@@ -113,7 +113,8 @@ impl Left {
         Ok(self.step(step)?.map(|Recorded { state, .. }| state))
     }
 
-    /// Writes it down once more under an epoch of its own: what a holder writes that was only frozen changes nothing of it then. The head is written once.
+    /// Writes it down once more under an epoch of its own: what a holder writes that was only frozen changes nothing of
+    /// it then. The head is written once.
     pub(super) async fn adopt(&self, epoch: u64) -> Result<Index, Failure> {
         let mut index = Index {
             paused: false,

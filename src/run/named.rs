@@ -1,8 +1,11 @@
-//! Runs that a person names: `--run nightly`. The same name again goes on with what was begun under it, and begins anew where that is at its end.
+//! Runs that a person names: `--run nightly`. The same name again goes on with what was begun under it, and begins anew
+//! where that is at its end.
 //!
-//! An event brings the time of its run along, by which its state is found; a command that is given again does not. So what was begun under a name is written down in one object beside the
-//! states: which run it is. It is believed only where that run has left a state. One that has none was never begun, or is at its end, and what it came to must not be taken for the next one's:
-//! so the run's id is the name and something of its own, for two of one name may begin within a second.
+//! An event brings the time of its run along, by which its state is found; a command that is given again does not. So
+//! what was begun under a name is written down in one object beside the states: which run it is. It is believed only
+//! where that run has left a state. One that has none was never begun, or is at its end, and what it came to must not
+//! be taken for the next one's: so the run's id is the name and something of its own, for two of one name may begin
+//! within a second.
 
 use bytes::Bytes;
 
@@ -48,7 +51,8 @@ impl Named {
     /// What was begun under a name, below a folder; or a run that begins now.
     ///
     /// # Errors
-    /// [`FailureKind::InvalidRequest`] where the name is empty; [`FailureKind::StoreDenied`] where nothing can be kept there; what the store answered.
+    /// [`FailureKind::InvalidRequest`] where the name is empty; [`FailureKind::StoreDenied`] where nothing can be kept
+    /// there; what the store answered.
     pub async fn find(store: &Store, folder: &Location, name: &str) -> Result<Self, Failure> {
         if name.is_empty() {
             return Err(Failure::invalid(

@@ -5,7 +5,8 @@ use std::time::Duration;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-/// A time as it stands in manifests, states and reports: to the millisecond, so that how long something took is known of short runs too.
+/// A time as it stands in manifests, states and reports: to the millisecond, so that how long something took is known
+/// of short runs too.
 pub(crate) fn rfc3339(time: OffsetDateTime) -> String {
     time.replace_millisecond(time.millisecond())
         .unwrap_or(time)

@@ -1,4 +1,5 @@
-//! The regions that a manifest lists, one after the other; between two segments a check can pause, and goes on from what it has found so far.
+//! The regions that a manifest lists, one after the other; between two segments a check can pause, and goes on from
+//! what it has found so far.
 
 use std::pin::pin;
 use std::sync::Arc;

@@ -12,8 +12,8 @@ use crate::wording::{count, first_few, size};
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct VerifyReport {
-    /// `complete` where every byte is as it was written and nothing is missing; `partial` where the archive is sound, but the backup was partial; `failed` where
-    /// something is damaged.
+    /// `complete` where every byte is as it was written and nothing is missing; `partial` where the archive is sound,
+    /// but the backup was partial; `failed` where something is damaged.
     pub status: RunStatus,
     /// The whole report in one sentence, for a notification.
     #[serde(default)]

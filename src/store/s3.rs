@@ -1,7 +1,7 @@
 //! S3, or what speaks its protocol.
 //!
-//! Every part and the whole object carry a CRC64NVME of our own, so bodies need no second checksum from the client library and are not hashed once more for
-//! the signature where the connection is encrypted anyway.
+//! Every part and the whole object carry a CRC64NVME of our own, so bodies need no second checksum from the client
+//! library and are not hashed once more for the signature where the connection is encrypted anyway.
 
 mod multipart;
 pub(super) mod state;
@@ -28,8 +28,9 @@ pub(super) use multipart::Multipart;
 /// How often a request is tried: a nightly backup should outlive a minute of throttling.
 const ATTEMPTS: u32 = 6;
 
-/// A store that does not answer is an error, and no backup that hangs for ever. An answer comes when the last byte of a part has arrived, so there must be time for a
-/// large one on a slow line; a body that stalls on its way is found out much sooner, by the client's own stalled stream protection.
+/// A store that does not answer is an error, and no backup that hangs for ever. An answer comes when the last byte of a
+/// part has arrived, so there must be time for a large one on a slow line; a body that stalls on its way is found out
+/// much sooner, by the client's own stalled stream protection.
 fn timeouts() -> TimeoutConfig {
     TimeoutConfig::builder()
         .connect_timeout(Duration::from_secs(5))

@@ -1,7 +1,9 @@
 //! An object from its beginning to its end, as a sequence of ranged reads.
 //!
-//! One request for all of it would be one connection for as long as the reader takes, and a break in it the end of the pass. So the object is asked for in ranges, each pinned to the same
-//! ETag and repeated as every other read is ([`Store::read`]): what breaks costs one range. The next range is fetched while one is worked on; two are in memory at a time.
+//! One request for all of it would be one connection for as long as the reader takes, and a break in it the end of the
+//! pass. So the object is asked for in ranges, each pinned to the same ETag and repeated as every other read is
+//! ([`Store::read`]): what breaks costs one range. The next range is fetched while one is worked on; two are in memory
+//! at a time.
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
@@ -10,8 +12,8 @@ use super::{Object, Store, StoreError};
 use crate::archive::Extent;
 
 impl Store {
-    /// Reads an object from its beginning to its end, in ranges of so many bytes: two of them are in memory at a time. What goes wrong comes in the place of a range, as
-    /// from [`Self::read`]. Only within a runtime.
+    /// Reads an object from its beginning to its end, in ranges of so many bytes: two of them are in memory at a time.
+    /// What goes wrong comes in the place of a range, as from [`Self::read`]. Only within a runtime.
     pub fn stream(&self, object: &Object, range: u64) -> Stream {
         Stream::begin(self.clone(), object.clone(), range)
     }

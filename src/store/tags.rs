@@ -1,6 +1,7 @@
 //! Tags of objects in S3, by which a bucket's lifecycle rules tell them apart.
 
-/// What objects are tagged with when they are written. Who writes without tags needs no `s3:PutObjectTagging`; local files have none.
+/// What objects are tagged with when they are written. Who writes without tags needs no `s3:PutObjectTagging`; local
+/// files have none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tags(Vec<(&'static str, &'static str)>);
 

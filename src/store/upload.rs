@@ -25,7 +25,8 @@ pub struct UploadState {
 
 /// Writes one object. See [`super`] for what it promises.
 ///
-/// The first error is the one that is reported: after it [`send`](Self::send) refuses, [`commit`](Self::commit) fails, and the caller aborts.
+/// The first error is the one that is reported: after it [`send`](Self::send) refuses, [`commit`](Self::commit) fails,
+/// and the caller aborts.
 #[derive(Debug)]
 pub struct Upload {
     sink: Sink,
@@ -43,7 +44,8 @@ impl Upload {
     pub(super) fn new(sink: Sink, limit: usize) -> Self {
         let limit = match sink {
             Sink::S3(_) => limit.max(1),
-            // A file has one lock for whoever writes to it: a second writer waits for the first, and burns a core doing so.
+            // A file has one lock for whoever writes to it: a second writer waits for the first, and burns a core doing
+            // so.
             Sink::Local(_) => 1,
         };
         Self {
@@ -108,7 +110,8 @@ impl Upload {
         }
     }
 
-    /// Sends a part, when there is room for it and fewer than the limit are on their way. Awaiting this is the back-pressure that bounds memory.
+    /// Sends a part, when there is room for it and fewer than the limit are on their way. Awaiting this is the
+    /// back-pressure that bounds memory.
     ///
     /// # Errors
     /// The first failure of any part.
@@ -181,7 +184,8 @@ impl Upload {
     /// # Errors
     /// Where what was sent could not be removed.
     pub async fn abort(mut self) -> Result<(), StoreError> {
-        // A part that arrives after the abort would stay behind unseen, so all are awaited; their own errors no longer matter.
+        // A part that arrives after the abort would stay behind unseen, so all are awaited; their own errors no longer
+        // matter.
         while self.in_flight.join_next().await.is_some() {}
         match &self.sink {
             Sink::S3(upload) => Box::pin(upload.abort()).await,

@@ -1,12 +1,14 @@
 //! Comparing an archive with a live database, which is only read: has what was backed up changed since, and where?
 //!
-//! Each collection that was chosen is read from the archive, segment by segment and checked on the way, and read back from the database. Equal are two
-//! collections of the same kind with the same documents (count and digest; a time series by its sorted fields), options and indexes; two views by their
-//! definitions. A database is a superset of nothing: a collection that only it has is reported as well.
+//! Each collection that was chosen is read from the archive, segment by segment and checked on the way, and read back
+//! from the database. Equal are two collections of the same kind with the same documents (count and digest; a time
+//! series by its sorted fields), options and indexes; two views by their definitions. A database is a superset of
+//! nothing: a collection that only it has is reported as well.
 //!
-//! What an archive does not say is not compared, and that is said: archives of others may know neither options nor indexes. The order of documents is
-//! not compared. Nor is a database that is written to meanwhile stopped: each collection is read as the majority of the replica set has it
-//! while it is read, so compare one that stands still. Regions of the archive that hold no documents are checked by [`verify`](super::verify()), not here.
+//! What an archive does not say is not compared, and that is said: archives of others may know neither options nor
+//! indexes. The order of documents is not compared. Nor is a database that is written to meanwhile stopped: each
+//! collection is read as the majority of the replica set has it while it is read, so compare one that stands still.
+//! Regions of the archive that hold no documents are checked by [`verify`](super::verify()), not here.
 
 mod chosen;
 mod job;
@@ -29,7 +31,8 @@ use crate::plan::{Contents, Coverage, INTERNAL_PREFIX};
 /// Compares an archive with a database. Changes nothing, and needs no more than read rights.
 ///
 /// # Errors
-/// Where the archive cannot be opened, the database cannot be reached or surveyed, or the selection names nothing. What differs is in the report.
+/// Where the archive cannot be opened, the database cannot be reached or surveyed, or the selection names nothing. What
+/// differs is in the report.
 pub async fn against(job: &AgainstJob, tools: &Tools) -> Result<AgainstReport, Failure> {
     let started = Instant::now();
     tools.progress.step(format!("opening {}", job.archive));
@@ -226,7 +229,8 @@ impl ComparedRun<'_> {
         }
     }
 
-    /// What only the database has. A backup of a selection says nothing of what it was not to have, and a torn archive of nothing beyond its end.
+    /// What only the database has. A backup of a selection says nothing of what it was not to have, and a torn archive
+    /// of nothing beyond its end.
     async fn extras(&self, file: &ArchiveFile, contents: &Contents) -> Result<Vec<ComparedCollection>, Failure> {
         let would_be_there = |name: &str| match (&contents.coverage, file.manifest()) {
             // What a dump of some collections does not have is no drift, but nobody can tell: it is reported.

@@ -1,4 +1,5 @@
-//! A verification in as many invocations as it takes: what was found so far is kept, and the next one goes on behind the last segment that was read.
+//! A verification in as many invocations as it takes: what was found so far is kept, and the next one goes on behind
+//! the last segment that was read.
 
 use serde::{Deserialize, Serialize};
 
@@ -43,7 +44,8 @@ struct VerifyHead {
     etag: String,
 }
 
-/// Verifies the run's archive, or goes on with it; ends near the deadline. A run that is at its end leaves nothing behind: asked again, it reads the archive again.
+/// Verifies the run's archive, or goes on with it; ends near the deadline. A run that is at its end leaves nothing
+/// behind: asked again, it reads the archive again.
 ///
 /// # Errors
 /// As [`verify`](super::verify()). Where the same may succeed later, the run's state is kept.

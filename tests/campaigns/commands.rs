@@ -1,9 +1,11 @@
 //! Every command to the server fails three times, whatever is being done, and is waited out.
 //!
-//! One command of a run is struck: the first time its connection breaks before the server has it, the second time before the answer has come, and then the server says that it is primary no more. What
-//! was going on must end as if nothing had been: complete and equal.
+//! One command of a run is struck: the first time its connection breaks before the server has it, the second time
+//! before the answer has come, and then the server says that it is primary no more. What was going on must end as if
+//! nothing had been: complete and equal.
 //!
-//! A seed stands for an operation and a command: so many that all commands of all operations are struck are [`OPERATIONS`] times the commands of the longest.
+//! A seed stands for an operation and a command: so many that all commands of all operations are struck are
+//! [`OPERATIONS`] times the commands of the longest.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -146,7 +148,8 @@ struct Scene {
 
 impl Scene {
     async fn new(operation: Operation) -> Self {
-        // Of its own: what was dropped stays open for as long as the server remembers it, and after some hundred seeds a shared one has no files left.
+        // Of its own: what was dropped stays open for as long as the server remembers it, and after some hundred seeds
+        // a shared one has no files left.
         let server = Mongod::builder().cache_gb("0.25").start();
         let client = server.client().await;
         let tools = support::tools_for(&server.uri(), Store::new()).await;

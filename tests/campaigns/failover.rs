@@ -1,6 +1,8 @@
-//! A primary that steps down, stands still for a quarter of a minute, or is killed and comes back, in the middle of a backup, a restore or a merge on three members.
+//! A primary that steps down, stands still for a quarter of a minute, or is killed and comes back, in the middle of a
+//! backup, a restore or a merge on three members.
 //!
-//! A seed decides what is going on, what befalls the primary, and when: at a part of the time that the same run takes undisturbed.
+//! A seed decides what is going on, what befalls the primary, and when: at a part of the time that the same run takes
+//! undisturbed.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -1,5 +1,5 @@
-//! `kill -9` of a function or of the command line, at any moments of a backup, a restore, a merge or a drill, as often as the seed says; the same again goes on or begins anew, and ends as if nothing
-//! had been.
+//! `kill -9` of a function or of the command line, at any moments of a backup, a restore, a merge or a drill, as often
+//! as the seed says; the same again goes on or begins anew, and ends as if nothing had been.
 
 mod order;
 mod scene;
@@ -27,7 +27,8 @@ pub const CAMPAIGN: Campaign = Campaign {
 
 /// How often one run is killed at the most.
 const KILLS: u64 = 3;
-/// How often it is asked for at the most until it is at its end; what waits for a dead one's lease waits 200 ms each time.
+/// How often it is asked for at the most until it is at its end; what waits for a dead one's lease waits 200 ms each
+/// time.
 const ATTEMPTS: usize = 1_000;
 
 fn trial(seed: u64) -> Trial {
@@ -157,7 +158,8 @@ async fn drill(scene: &Scene, victim: &Victim, order: Order, draw: &mut Draw) ->
     let scratch = report["scratch"].as_str().expect("a name").to_owned();
     let databases = scene.client.list_database_names().await.expect("names");
     assert!(!databases.contains(&scratch), "{scratch} is left");
-    // A command that was killed cannot drop its database, and the next one is another run: it says that there are some, and each has the mark of a drill.
+    // A command that was killed cannot drop its database, and the next one is another run: it says that there are some,
+    // and each has the mark of a drill.
     let mut left: Vec<String> = (0..kills.attempts).map(|attempt| order.scratch(attempt)).collect();
     left.retain(|name| databases.contains(name));
     assert!(left.len() <= kills.met, "{left:?}");
@@ -231,7 +233,8 @@ async fn time_of(victim: &Victim, order: &Order) -> Duration {
     }
 }
 
-/// Asks for it until it is at its end, and kills the program in between at moments that are drawn within that time. After each kill something is looked at.
+/// Asks for it until it is at its end, and kills the program in between at moments that are drawn within that time.
+/// After each kill something is looked at.
 async fn to_the_end(
     victim: &Victim,
     order: &Order,

@@ -1,9 +1,11 @@
 //! Campaigns: promises that hold for any seed, each tried with as many as there is time for.
 //!
-//! `cargo test` tries a small fixed sample of every campaign; `cargo bench --bench campaign -- kill --seeds 200` tries many and keeps a record in `benches/runs/`. Both run this code.
-//! A seed decides what is drawn, so that one that failed can be tried again; what the machine makes of the time in between, it does not.
+//! `cargo test` tries a small fixed sample of every campaign; `cargo bench --bench campaign -- kill --seeds 200` tries
+//! many and keeps a record in `benches/runs/`. Both run this code. A seed decides what is drawn, so that one that
+//! failed can be tried again; what the machine makes of the time in between, it does not.
 //!
-//! A campaign is a file here and a line in [`CAMPAIGNS`]. It panics where its promise is broken. It is a `mod.rs` for the reason that the rig is one.
+//! A campaign is a file here and a line in [`CAMPAIGNS`]. It panics where its promise is broken. It is a `mod.rs` for
+//! the reason that the rig is one.
 
 #![allow(dead_code, reason = "the tests use the samples, the program does not")]
 

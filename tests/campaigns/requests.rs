@@ -1,7 +1,8 @@
 //! Every request to the store fails, whatever is being done, and is made up for.
 //!
-//! One request of a run is struck, in one of the ways in which a store fails: an error of its own, throttling, a connection that breaks before or behind the request, an answer that breaks off. What was
-//! going on must end as if nothing had been.
+//! One request of a run is struck, in one of the ways in which a store fails: an error of its own, throttling, a
+//! connection that breaks before or behind the request, an answer that breaks off. What was going on must end as if
+//! nothing had been.
 //!
 //! A seed stands for an operation, a fault and a request.
 
@@ -110,7 +111,8 @@ impl Scene {
                 assert_eq!(report.status, RunStatus::Complete, "{report:#?}");
                 assert!(report.warnings.is_empty(), "{:?}", report.warnings);
                 self.verify(&self.tools, &report.archive).await;
-                // An upload that was begun by a request whose answer was lost is nobody's, and has no parts (docs/RELIABILITY.md).
+                // An upload that was begun by a request whose answer was lost is nobody's, and has no parts
+                // (docs/RELIABILITY.md).
                 assert_eq!(support::unfinished_parts(&self.folder).await, [""; 0]);
             }
             Operation::Restore => self.restore().await,

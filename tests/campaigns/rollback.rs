@@ -1,7 +1,9 @@
 //! A primary that is cut off in the middle of a restore, answers, and takes back what it answered for.
 //!
-//! Every restore here is disturbed at one command: while the server carries it out it sees no other member; it steps down, the others elect one of themselves, and when it meets them again it
-//! rolls back. Whatever the restore says then, it must not be `complete` unless the database is what the archive says; and the same restore, run again, ends `complete`.
+//! Every restore here is disturbed at one command: while the server carries it out it sees no other member; it steps
+//! down, the others elect one of themselves, and when it meets them again it rolls back. Whatever the restore says
+//! then, it must not be `complete` unless the database is what the archive says; and the same restore, run again, ends
+//! `complete`.
 //!
 //! A seed stands for a policy and a command: 160 of them are all commands of both.
 
@@ -122,7 +124,8 @@ impl Scene {
         seen.clone()
     }
 
-    /// Disturbs a restore at the first command from the `nth` on (0 is the first write) that is `wanted`; none where there was no such command.
+    /// Disturbs a restore at the first command from the `nth` on (0 is the first write) that is `wanted`; none where
+    /// there was no such command.
     ///
     /// # Panics
     /// Where the restore claims what is not so, or the same restore does not end `complete` afterwards.
@@ -185,7 +188,8 @@ impl Scene {
         self.client.database(TARGET)
     }
 
-    /// The target as it was before: what is replaced or merged into, what is dropped, a collection whose place a view takes.
+    /// The target as it was before: what is replaced or merged into, what is dropped, a collection whose place a view
+    /// takes.
     async fn reset(&self) {
         self.set.wait_until_whole();
         let target = self.target();

@@ -1,5 +1,5 @@
-//! Dependencies point downwards only (DESIGN 1), and no files use one another in a circle. The source text is asked, so a wrong `use` is a
-//! failing test.
+//! Dependencies point downwards only (DESIGN 1), and no files use one another in a circle. The source text is asked, so
+//! a wrong `use` is a failing test.
 
 mod circles;
 mod sources;

@@ -1,4 +1,5 @@
-//! Connection strings as other programs have them, against real servers: what is taken, what is warned about, and what is said where no connection comes of one.
+//! Connection strings as other programs have them, against real servers: what is taken, what is warned about, and what
+//! is said where no connection comes of one.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! What moment an archive shows, and what it says when it is not one: with writers, with collections that come and go, with servers that cannot do it or die.
+//! What moment an archive shows, and what it says when it is not one: with writers, with collections that come and go,
+//! with servers that cannot do it or die.
 
 mod abreast;
 mod capped;
@@ -29,7 +30,8 @@ use mongotar::store::Location;
 use crate::rig::{self, Fault, Mongod, Proxy, Rule};
 use crate::support::{bucket, eventually, eventually_so, insert_mebibytes, job, store_through, tools_for};
 
-/// A backup that stands still while its first collection, `a_large`, is being read, until somebody has done something to the database.
+/// A backup that stands still while its first collection, `a_large`, is being read, until somebody has done something
+/// to the database.
 struct Halted {
     /// The store leads through it.
     proxy: Proxy,
@@ -82,8 +84,8 @@ impl Halted {
     }
 }
 
-/// Lets the server forget what it remembers: reads at any moment up to now are refused as too old when this returns. Until then it remembers as long as it
-/// does by itself, so that a busy machine cannot lose a moment too soon.
+/// Lets the server forget what it remembers: reads at any moment up to now are refused as too old when this returns.
+/// Until then it remembers as long as it does by itself, so that a busy machine cannot lose a moment too soon.
 async fn forget(client: &mongodb::Client) {
     let window = doc! {"setParameter": 1, "minSnapshotHistoryWindowInSeconds": 1};
     let admin = client.database("admin");

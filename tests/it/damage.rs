@@ -1,4 +1,5 @@
-//! What becomes of an archive that is damaged, truncated or forged: it is named, and never taken for whole. And the archives that are kept for ever.
+//! What becomes of an archive that is damaged, truncated or forged: it is named, and never taken for whole. And the
+//! archives that are kept for ever.
 
 mod altered;
 mod fixtures;

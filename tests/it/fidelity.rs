@@ -62,7 +62,8 @@ fn every_test_that_the_table_names_is_there() {
             Some(path) => ("src", path),
             None => ("tests/it", name),
         };
-        // The last part is a test or a whole file; `tests` is the file's own module where there is no file of that name.
+        // The last part is a test or a whole file; `tests` is the file's own module where there is no file of that
+        // name.
         let parts: Vec<&str> = path.split("::").collect();
         let source =
             |parts: &[&str]| std::fs::read_to_string(root.join(folder).join(parts.join("/")).with_extension("rs"));

@@ -1,7 +1,8 @@
 //! Archives that others wrote, restored into a real server and read back.
 //!
-//! What can be expected of a dialect: **canonical** JSON carries every BSON type. **Relaxed** does not tell an `int64` that fits in 32 bits from an
-//! `int32`; nor does **legacy**. Neither loses a value: what comes back is equal for the server, and may be of a narrower type. That is the exporter's loss, made when the archive was written.
+//! What can be expected of a dialect: **canonical** JSON carries every BSON type. **Relaxed** does not tell an `int64`
+//! that fits in 32 bits from an `int32`; nor does **legacy**. Neither loses a value: what comes back is equal for the
+//! server, and may be of a narrower type. That is the exporter's loss, made when the archive was written.
 
 mod ancestor;
 mod claims;

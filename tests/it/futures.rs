@@ -1,7 +1,9 @@
-//! How much of a thread's stack an operation takes. A future lies on the stack of who awaits it, once for every call that hands it on: where each phase of an operation holds all that follow it, a thread of 2 MiB
-//! overflows, and the process dies without a word.
+//! How much of a thread's stack an operation takes. A future lies on the stack of who awaits it, once for every call
+//! that hands it on: where each phase of an operation holds all that follow it, a thread of 2 MiB overflows, and the
+//! process dies without a word.
 //!
-//! So what the AWS SDK makes (12 kB a request) is boxed in the store, and phases are boxed where an operation puts them together.
+//! So what the AWS SDK makes (12 kB a request) is boxed in the store, and phases are boxed where an operation puts them
+//! together.
 
 use mongotar::backup::{abort_run, backup, backup_run, backup_several, compose, jobs, lane, plan_lanes};
 use mongotar::config::Environment;

@@ -1,5 +1,6 @@
-//! What `template.yaml` and the runbook promise, read from the files themselves. Each check is a function that lists findings; it is run on the real
-//! template, which must have none, and on copies that are broken on purpose, which must not get through.
+//! What `template.yaml` and the runbook promise, read from the files themselves. Each check is a function that lists
+//! findings; it is run on the real template, which must have none, and on copies that are broken on purpose, which must
+//! not get through.
 
 mod alarms;
 mod bucket;

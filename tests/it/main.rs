@@ -1,4 +1,5 @@
-//! The integration tests: one binary, real servers. `cargo test --test it` starts a `mongod` replica set and an S3 server once, on free ports.
+//! The integration tests: one binary, real servers. `cargo test --test it` starts a `mongod` replica set and an S3
+//! server once, on free ports.
 
 mod architecture;
 #[path = "../campaigns/mod.rs"]

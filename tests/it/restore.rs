@@ -91,7 +91,8 @@ impl Place {
         self.state_of(&self.database).await
     }
 
-    /// The state of any database. The order of a time series' fields and of a collection's indexes is the server's, and no part of it.
+    /// The state of any database. The order of a time series' fields and of a collection's indexes is the server's, and
+    /// no part of it.
     pub async fn state_of(&self, database: &str) -> State {
         let mut catalog = self.tools.mongo.survey(database).await.expect("a survey");
         let mut documents = support::raw_database(&self.client, &self.tools, database).await;

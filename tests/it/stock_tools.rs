@@ -1,4 +1,5 @@
-//! The archive as others see it: stock tools list and extract what the manifest says, whatever the compression, the payload and the collections' names.
+//! The archive as others see it: stock tools list and extract what the manifest says, whatever the compression, the
+//! payload and the collections' names.
 
 mod ancestor;
 mod large;

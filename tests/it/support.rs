@@ -135,7 +135,8 @@ pub async fn insert(client: &mongodb::Client, database: &str, collection: &str, 
         .expect("documents are inserted");
 }
 
-/// A store before which a [`rig::Proxy`] stands. It tries as often as the one that a process makes for itself, only sooner.
+/// A store before which a [`rig::Proxy`] stands. It tries as often as the one that a process makes for itself, only
+/// sooner.
 pub fn store_through(proxy: &rig::Proxy) -> Store {
     let retry = aws_sdk_s3::config::retry::RetryConfig::standard()
         .with_max_attempts(6)
@@ -215,7 +216,8 @@ pub async fn insert_mebibytes(client: &mongodb::Client, database: &str, collecti
     }
 }
 
-/// When a test that waits gives up, so that it ends with a message. No test is meant to take a part of that, however busy the machine.
+/// When a test that waits gives up, so that it ends with a message. No test is meant to take a part of that, however
+/// busy the machine.
 const GIVEN_UP: std::time::Duration = std::time::Duration::from_secs(600);
 
 /// Waits until something is so, and says what never came to be.
@@ -233,7 +235,8 @@ pub fn shared_authenticated() -> &'static rig::Mongod {
     SHARED.get_or_init(|| rig::Mongod::builder().authentication().start())
 }
 
-/// A database on [`shared_authenticated`] with `open` and `secret`, and the connection string of a user who may read all but `secret`: what it backs up is partial.
+/// A database on [`shared_authenticated`] with `open` and `secret`, and the connection string of a user who may read
+/// all but `secret`: what it backs up is partial.
 pub async fn half_readable() -> (String, String) {
     let mongod = shared_authenticated();
     let database = rig::fresh_database_name("half");

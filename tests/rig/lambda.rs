@@ -168,7 +168,8 @@ impl LambdaFunction {
         invocation.await.expect("an invocation reports failures as values")
     }
 
-    /// Kills the process that is at an invocation (SIGKILL); says whether there is one. The invocation fails with `Runtime.ExitError`, and the next one starts another process.
+    /// Kills the process that is at an invocation (SIGKILL); says whether there is one. The invocation fails with
+    /// `Runtime.ExitError`, and the next one starts another process.
     pub fn kill(&self) -> bool {
         let busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner).clone();
         busy.is_some_and(|process| {

@@ -83,7 +83,8 @@ impl Mongod {
         }
     }
 
-    /// A relay before this member of a replica set, by which clients see it under the relay's address; and where they find it.
+    /// A relay before this member of a replica set, by which clients see it under the relay's address; and where they
+    /// find it.
     pub fn through_relay(&self, decide: impl Fn(&WireCommand) -> Passage + Send + Sync + 'static) -> (Wire, String) {
         let relay = Wire::before_all(&[self.port], decide).remove(0);
         let uri = format!("mongodb://127.0.0.1:{}/?replicaSet={REPLICA_SET}", relay.port());

@@ -1,7 +1,10 @@
-//! A relay before a `mongod` that understands what passes: it sees each command before the server does, and can change it, keep it from the server, or do something when it was answered.
+//! A relay before a `mongod` that understands what passes: it sees each command before the server does, and can change
+//! it, keep it from the server, or do something when it was answered.
 //!
-//! MongoDB's wire protocol: each message has a header of 16 bytes (length, its id, the id that it answers, opcode). Commands and replies are `OP_MSG` (2013: flags, then sections, of which the one of
-//! kind 0 is the command), but for the handshake (`OP_QUERY` 2004, `OP_REPLY` 1). Nothing is compressed and nothing has a checksum, since the driver asks for neither.
+//! MongoDB's wire protocol: each message has a header of 16 bytes (length, its id, the id that it answers, opcode).
+//! Commands and replies are `OP_MSG` (2013: flags, then sections, of which the one of kind 0 is the command), but for
+//! the handshake (`OP_QUERY` 2004, `OP_REPLY` 1). Nothing is compressed and nothing has a checksum, since the driver
+//! asks for neither.
 
 use super::background::background;
 use mongodb::bson::{self, Document, RawDocument};
@@ -62,7 +65,8 @@ type Client = Arc<tokio::sync::Mutex<OwnedWriteHalf>>;
 /// What members call themselves, and what their relays are called.
 type Names = HashMap<String, String>;
 
-/// A relay on a free port of 127.0.0.1, as long as it is not dropped. Connections that it has accepted end with their clients.
+/// A relay on a free port of 127.0.0.1, as long as it is not dropped. Connections that it has accepted end with their
+/// clients.
 #[derive(Debug)]
 pub struct Wire {
     port: u16,
@@ -76,7 +80,8 @@ impl Drop for Wire {
 }
 
 impl Wire {
-    /// A relay before the server on that port. `decide` is asked for each command, on a thread that it may block; the handshake passes unasked.
+    /// A relay before the server on that port. `decide` is asked for each command, on a thread that it may block; the
+    /// handshake passes unasked.
     pub fn start(to: u16, decide: impl Fn(&WireCommand) -> Passage + Send + Sync + 'static) -> Self {
         let wires = Self::before_all(&[to], decide);
         wires.into_iter().next().expect("one relay for one server")

@@ -84,7 +84,8 @@ fn days_in(month: i64, year: i64) -> i64 {
     }
 }
 
-/// Days from 1970-01-01 in the proleptic Gregorian calendar. Years are counted from March, so that the leap day is last.
+/// Days from 1970-01-01 in the proleptic Gregorian calendar. Years are counted from March, so that the leap day is
+/// last.
 fn days_before(year: i64, month: i64, day: i64) -> i64 {
     let (year, month) = if month > 2 {
         (year, month - 3)

@@ -49,11 +49,11 @@ impl Decoder {
         }
     }
 
-    /// Reads the document at `position` of `text`, and appends its raw BSON to `out`. `Ok(false)` says that there are only
-    /// spaces left. A byte order mark at the start of the whole text is skipped.
+    /// Reads the document at `position` of `text`, and appends its raw BSON to `out`. `Ok(false)` says that there are
+    /// only spaces left. A byte order mark at the start of the whole text is skipped.
     ///
-    /// The document has to end in `text`: cut a text that comes in pieces with a [`Splitter`](super::Splitter). After an
-    /// error neither `position` nor `out` has changed.
+    /// The document has to end in `text`: cut a text that comes in pieces with a [`Splitter`](super::Splitter). After
+    /// an error neither `position` nor `out` has changed.
     pub fn decode_next(
         &mut self,
         text: &[u8],

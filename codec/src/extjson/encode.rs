@@ -1,8 +1,9 @@
 //! Raw BSON to canonical Extended JSON.
 //!
-//! One pass over the document's bytes writes the text. Whatever text cannot carry exactly ends the pass with `None`; the
-//! text written so far is then taken back, and the document is wrapped. Every value is written with a comma after it,
-//! which the end of its document or array overwrites: that is cheaper than asking before each value whether it is the first.
+//! One pass over the document's bytes writes the text. Whatever text cannot carry exactly ends the pass with `None`;
+//! the text written so far is then taken back, and the document is wrapped. Every value is written with a comma after
+//! it, which the end of its document or array overwrites: that is cheaper than asking before each value whether it is
+//! the first.
 
 use super::{
     MAX_TEXT_DEPTH, RAW_BSON_KEY, decimal,
@@ -50,8 +51,8 @@ impl Encoder {
 
     /// Appends one document and `\n` to `out`.
     ///
-    /// `document` is raw BSON: at least five bytes, of which the first four hold the length of all. Nothing more is asked of
-    /// it: what text cannot carry is wrapped. (Other bytes are wrapped, too, but no decoder will accept them.)
+    /// `document` is raw BSON: at least five bytes, of which the first four hold the length of all. Nothing more is
+    /// asked of it: what text cannot carry is wrapped. (Other bytes are wrapped, too, but no decoder will accept them.)
     pub fn encode(&mut self, document: &[u8], out: &mut Vec<u8>) -> Carried {
         match self.style {
             Style::Compact => self.encode_line(document, out),

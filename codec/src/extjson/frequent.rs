@@ -3,8 +3,8 @@
 use super::{binary::object_id, decode::Parser, wrapper::parse};
 
 impl Parser<'_, '_> {
-    /// Takes a frequent type in the spelling of canonical Extended JSON without spaces. Anything unusual takes nothing, and
-    /// is left to the careful way.
+    /// Takes a frequent type in the spelling of canonical Extended JSON without spaces. Anything unusual takes nothing,
+    /// and is left to the careful way.
     #[inline]
     pub(super) fn frequent_type(&mut self, out: &mut Vec<u8>) -> Option<u8> {
         let rest = self.lexer.rest();

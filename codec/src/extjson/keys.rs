@@ -1,7 +1,7 @@
 //! The keys that Extended JSON gives a meaning to.
 
-/// A key that turns its object into a typed value. Encoder and decoder share the list: what the one would interpret, the
-/// other never writes as an ordinary document.
+/// A key that turns its object into a typed value. Encoder and decoder share the list: what the one would interpret,
+/// the other never writes as an ordinary document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum TypeKey {
     Oid,

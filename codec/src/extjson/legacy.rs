@@ -1,5 +1,5 @@
-//! Two forms of legacy Extended JSON that take more than one look: `$regex`, which is also a query operator, and pairs of
-//! keys whose type key stands second.
+//! Two forms of legacy Extended JSON that take more than one look: `$regex`, which is also a query operator, and pairs
+//! of keys whose type key stands second.
 
 use super::{
     binary::{base64, binary_end, binary_start, hex_subtype},
@@ -11,8 +11,8 @@ use super::{
 use crate::elements::Elements;
 
 impl Parser<'_, '_> {
-    /// Turns the document written since `start`, whose second key is `type_key` and whose first is its partner, into the
-    /// value that it stands for: `{"$type": "00", "$binary": "…"}`.
+    /// Turns the document written since `start`, whose second key is `type_key` and whose first is its partner, into
+    /// the value that it stands for: `{"$type": "00", "$binary": "…"}`.
     pub(super) fn swapped(&mut self, type_key: TypeKey, at: usize, start: usize, out: &mut Vec<u8>) -> Parse<u8> {
         let document = out[start..].to_vec();
         let elements: Vec<_> = Elements::of(&document).flatten().collect();

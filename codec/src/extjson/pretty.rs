@@ -2,8 +2,8 @@
 
 use super::scan::unescaped_run;
 
-/// Appends `compact` (valid JSON without spaces between its tokens) to `out`, laid out as Python's `json.dumps(indent=2)`
-/// does.
+/// Appends `compact` (valid JSON without spaces between its tokens) to `out`, laid out as Python's
+/// `json.dumps(indent=2)` does.
 pub(super) fn indent(compact: &[u8], out: &mut Vec<u8>) {
     let mut depth = 0;
     let mut at = 0;

@@ -69,8 +69,8 @@ pub(super) fn unescaped_run(bytes: &[u8]) -> usize {
         .unwrap_or(bytes.len() - at)
 }
 
-/// Appends the first `len` bytes of `source`. Where there are more, short runs are copied as a block and cut to length: a
-/// copy of constant length costs a fraction of one of any length.
+/// Appends the first `len` bytes of `source`. Where there are more, short runs are copied as a block and cut to length:
+/// a copy of constant length costs a fraction of one of any length.
 #[inline]
 pub(super) fn append_run(source: &[u8], len: usize, out: &mut Vec<u8>) {
     match source.first_chunk::<16>() {

@@ -1,8 +1,8 @@
 //! Cuts a long text into the documents it is made of.
 //!
-//! For texts that others wrote: documents one a line, several on a line, spread over many lines, or as the elements of one
-//! array (`mongoexport --jsonArray`). Only strings and brackets are looked at; whether a document is well-formed is for the
-//! decoder to say.
+//! For texts that others wrote: documents one a line, several on a line, spread over many lines, or as the elements of
+//! one array (`mongoexport --jsonArray`). Only strings and brackets are looked at; whether a document is well-formed is
+//! for the decoder to say.
 
 use super::{
     MAX_DOCUMENT_BYTES,
@@ -67,8 +67,8 @@ impl Splitter {
         }
     }
 
-    /// Takes the next piece of the text. Ask for documents with [`Splitter::next_document`] until there is none, and then
-    /// give the next piece.
+    /// Takes the next piece of the text. Ask for documents with [`Splitter::next_document`] until there is none, and
+    /// then give the next piece.
     pub fn push(&mut self, piece: &[u8]) {
         self.buffer.drain(..self.start);
         self.scanned -= self.start;

@@ -37,10 +37,12 @@ pub(super) fn double(bytes: [u8; 8], out: &mut Vec<u8>) -> Option<()> {
     Some(())
 }
 
-/// Writes a double of at most two decimal places: most prices and measurements, at a third of the cost of the general way.
+/// Writes a double of at most two decimal places: most prices and measurements, at a third of the cost of the general
+/// way.
 fn short_double(value: f64, out: &mut Vec<u8>) -> bool {
     let hundredths = (value * 100.0).abs();
-    // Up to 15 digits, decimal numbers and doubles lead to each other: the text is the shortest, and is read as this value.
+    // Up to 15 digits, decimal numbers and doubles lead to each other: the text is the shortest, and is read as this
+    // value.
     let short = hundredths < 1e15 && hundredths.trunc() == hundredths && hundredths / 100.0 == value.abs();
     if short {
         let (whole, places) = ((hundredths as u64) / 100, (hundredths as u64 % 100) as u8);

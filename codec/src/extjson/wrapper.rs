@@ -1,8 +1,8 @@
 //! Objects that stand for a value of a BSON type, in all the forms they have had.
 //!
-//! A type key with the wrong value, or with another field beside it, is an error, as in PyMongo's `json_util`. What is read
-//! differently from there: `$symbol`, `$undefined` and `$dbPointer` keep their types, and base64 has to be base64. A `$uuid`
-//! becomes a Binary of subtype 4, whatever the driver that wrote it stored.
+//! A type key with the wrong value, or with another field beside it, is an error, as in PyMongo's `json_util`. What is
+//! read differently from there: `$symbol`, `$undefined` and `$dbPointer` keep their types, and base64 has to be base64.
+//! A `$uuid` becomes a Binary of subtype 4, whatever the driver that wrote it stored.
 
 use super::{
     binary::{base64, binary_end, binary_start, hex_subtype, object_id, uuid},
@@ -14,8 +14,8 @@ use super::{
 };
 
 impl Parser<'_, '_> {
-    /// Takes the rest of an object that began with `type_key`, and puts its value in the place of what was written since
-    /// `start`. `None` takes and changes nothing: the object is an ordinary one.
+    /// Takes the rest of an object that began with `type_key`, and puts its value in the place of what was written
+    /// since `start`. `None` takes and changes nothing: the object is an ordinary one.
     pub(super) fn typed(&mut self, type_key: TypeKey, start: usize, out: &mut Vec<u8>) -> Parse<Option<u8>> {
         if type_key != TypeKey::Regex {
             out.truncate(start);
@@ -221,7 +221,8 @@ impl Parser<'_, '_> {
         Ok(0x0F)
     }
 
-    /// Takes an object with exactly these fields, in any order. `take` is given the number of the field whose value is next.
+    /// Takes an object with exactly these fields, in any order. `take` is given the number of the field whose value is
+    /// next.
     fn fields<const N: usize>(
         &mut self,
         names: [&'static str; N],

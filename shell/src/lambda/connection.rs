@@ -1,8 +1,9 @@
 //! The way to the database: found once per cold start, and again where it no longer lets us in.
 //!
-//! A connection string that stands in the function's configuration changes only with the function. One that comes out of a secret is rotated while the function is warm: connections
-//! that are open may live on while every new one is refused. So such a client is asked before each invocation, and after one that did not go well both it and
-//! the secret are forgotten.
+//! A connection string that stands in the function's configuration changes only with the function. One that comes out
+//! of a secret is rotated while the function is warm: connections that are open may live on while every new one is
+//! refused. So such a client is asked before each invocation, and after one that did not go well both it and the secret
+//! are forgotten.
 
 use serde_json::Value;
 use tokio::sync::Mutex;
@@ -94,7 +95,8 @@ impl FoundSecret {
     }
 }
 
-/// A user who was dropped, or whose password expired, is not told so before the first command that needs a privilege. A connection string without a user is read again each time.
+/// A user who was dropped, or whose password expired, is not told so before the first command that needs a privilege. A
+/// connection string without a user is read again each time.
 async fn is_shut_out(mongo: &Mongo) -> bool {
     let status = bson::rawdoc! {"connectionStatus": 1};
     match mongo.once("admin", status, "asking who we are").await {

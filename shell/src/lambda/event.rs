@@ -28,10 +28,12 @@ pub enum RestoreEvent {
 }
 
 impl RestoreEvent {
-    /// Reads an event: a request, or an EventBridge event whose `detail` is one. Its `dry_run` is decided here: no other event than [`Self::Plan`] has it.
+    /// Reads an event: a request, or an EventBridge event whose `detail` is one. Its `dry_run` is decided here: no
+    /// other event than [`Self::Plan`] has it.
     ///
     /// # Errors
-    /// [`InvalidRequest`](mongotar::failure::FailureKind::InvalidRequest), with the name of the field or action that is not known.
+    /// [`InvalidRequest`](mongotar::failure::FailureKind::InvalidRequest), with the name of the field or action that is
+    /// not known.
     pub fn read(event: Value) -> Result<Self, Failure> {
         let (action, event) = read_action(event)?;
         let planned_or = |meant: fn(RestoreRequest) -> Self, event| {
@@ -71,7 +73,8 @@ impl RestoreEvent {
     }
 }
 
-/// Refuses `dry_run` where there is no plan that could be the answer; an event that asks for one is never carried out instead.
+/// Refuses `dry_run` where there is no plan that could be the answer; an event that asks for one is never carried out
+/// instead.
 pub(super) fn has_no_dry_run(request: &Value, why: &str) -> Result<(), Failure> {
     match request.get("dry_run") {
         None => Ok(()),

@@ -272,7 +272,8 @@ fn without_connection_string(panic: Box<dyn Any + Send>) -> Box<dyn Any + Send> 
     }
 }
 
-/// What ties the invocations of one run together: the event's `run`, an EventBridge event's own `id` and `time`, or else there is but this one.
+/// What ties the invocations of one run together: the event's `run`, an EventBridge event's own `id` and `time`, or
+/// else there is but this one.
 fn run_of(event: &Value, context: &Context) -> Run {
     let run = event.get("run").or_else(|| event.get("detail")?.get("run"));
     let of_bridge = event.get("detail-type").map(|_| event);

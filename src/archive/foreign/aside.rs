@@ -14,7 +14,8 @@ pub(super) enum Bearing {
     MayBeData,
 }
 
-/// In which servers before 3.0 kept the indexes of all collections, and older programs dumped them: read as definitions.
+/// In which servers before 3.0 kept the indexes of all collections, and older programs dumped them: read as
+/// definitions.
 pub(super) const INDEXES: &str = "system.indexes";
 
 /// A member that is not read.
@@ -54,7 +55,8 @@ impl Aside {
     pub(super) fn bearing(&self) -> Bearing {
         match self {
             Self::Attributes | Self::Note | Self::Abandoned | Self::System(_) | Self::Views => Bearing::NoData,
-            // A collection that was created during the dump can be in the oplog alone. Users and roles are no documents of this database, but are set aside all the same.
+            // A collection that was created during the dump can be in the oplog alone. Users and roles are no documents
+            // of this database, but are set aside all the same.
             Self::Oplog | Self::UsersAndRoles => Bearing::MayNameMore,
             Self::Separated
             | Self::Compressed(_)

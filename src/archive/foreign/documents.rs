@@ -19,7 +19,8 @@ pub(super) fn unpacked<'a>(packing: Packing, content: &'a mut dyn Read) -> Box<d
     }
 }
 
-/// Looks at the first bytes; gives them, and the content as if they had not been read. A fault that it meets is met again.
+/// Looks at the first bytes; gives them, and the content as if they had not been read. A fault that it meets is met
+/// again.
 pub(super) fn peek<'a>(mut content: Box<dyn Read + 'a>, most: usize) -> (Vec<u8>, Box<dyn Read + 'a>) {
     let mut head = Vec::new();
     let again = |head: &Vec<u8>| Cursor::new(head.clone());
@@ -29,10 +30,12 @@ pub(super) fn peek<'a>(mut content: Box<dyn Read + 'a>, most: usize) -> (Vec<u8>
     }
 }
 
-/// Calls `take` with each document of a decompressed content. Documents before a fault have been handed out when it is found.
+/// Calls `take` with each document of a decompressed content. Documents before a fault have been handed out when it is
+/// found.
 ///
 /// # Errors
-/// Where and why an entry's content cannot be read, as half a sentence: line and byte for JSON, document and byte for BSON.
+/// Where and why an entry's content cannot be read, as half a sentence: line and byte for JSON, document and byte for
+/// BSON.
 pub(super) fn each_document(
     form: Written,
     content: &mut dyn Read,

@@ -1,4 +1,5 @@
-//! Why a foreign archive cannot be read as a whole. What is wrong with a single collection is said in its row of the survey instead.
+//! Why a foreign archive cannot be read as a whole. What is wrong with a single collection is said in its row of the
+//! survey instead.
 
 use std::io;
 
@@ -56,7 +57,8 @@ pub enum ForeignError {
         /// The first of them, and why it is left out.
         example: Option<String>,
     },
-    /// It holds several databases (or several backups), and one must be chosen; or the one that was chosen is not there.
+    /// It holds several databases (or several backups), and one must be chosen; or the one that was chosen is not
+    /// there.
     #[error("choose the database (folder) to restore: {} holds {}", chosen_text(chosen.as_deref()), databases.join(", "))]
     ChooseDatabase {
         /// What was asked for.

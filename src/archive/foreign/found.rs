@@ -1,7 +1,8 @@
 //! What the first pass gathers, by folder, and what it takes of the memory.
 //!
-//! A tar can hold any number of members, and something of each is kept until the plan is made. So each is charged for when it is met, by what its names and its definition take;
-//! an archive that would take more than its share is refused by what to do. Of documents nothing is kept but counts, digests and an [`Outline`].
+//! A tar can hold any number of members, and something of each is kept until the plan is made. So each is charged for
+//! when it is met, by what its names and its definition take; an archive that would take more than its share is refused
+//! by what to do. Of documents nothing is kept but counts, digests and an [`Outline`].
 
 use std::collections::BTreeMap;
 
@@ -15,7 +16,8 @@ use super::{ForeignError, Outline};
 use crate::catalog::Definition;
 use crate::digest::{Digest, DocumentHasher, Hashing};
 
-/// What a member takes beside its names, from here to the plan: its row, its place in the tar, what is known of its documents.
+/// What a member takes beside its names, from here to the plan: its row, its place in the tar, what is known of its
+/// documents.
 const MEMBER: u64 = 1 << 10;
 /// How often the name of a member is kept.
 const NAMES: u64 = 6;

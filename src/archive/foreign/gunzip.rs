@@ -1,6 +1,7 @@
 //! Gzip as `gzip -t` reads it: members one after another, perhaps with zeros behind the last one.
 //!
-//! Tapes and block devices pad with zeros, and so do some programs that write in blocks. Anything else behind the last member is an error: it may be data.
+//! Tapes and block devices pad with zeros, and so do some programs that write in blocks. Anything else behind the last
+//! member is an error: it may be data.
 
 use std::io::{self, BufRead, Read};
 

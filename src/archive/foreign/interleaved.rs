@@ -1,8 +1,9 @@
 //! Surveying and reading an archive in which collections are interleaved.
 //!
-//! Whoever loads collections may take one after the other, so that a pass hands them out one after the other. Those that overlap in the archive are in different **lanes**: there are as
-//! many as collections were dumped at a time at most, and a pass goes through the archive for each lane that is asked for. So nothing of a collection waits in memory until another one is
-//! through.
+//! Whoever loads collections may take one after the other, so that a pass hands them out one after the other. Those
+//! that overlap in the archive are in different **lanes**: there are as many as collections were dumped at a time at
+//! most, and a pass goes through the archive for each lane that is asked for. So nothing of a collection waits in
+//! memory until another one is through.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
@@ -207,7 +208,8 @@ struct Coming {
     passed: bool,
 }
 
-/// Goes through an archive that was surveyed, and hands out documents of `wanted`, as [`read_documents`](super::read_documents()) does of a tar.
+/// Goes through an archive that was surveyed, and hands out documents of `wanted`, as
+/// [`read_documents`](super::read_documents()) does of a tar.
 pub(super) fn read_interleaved(
     archive: impl Read,
     survey: &Survey,

@@ -1,4 +1,5 @@
-//! What an entry is, by its name. Where the name alone does not tell, its first bytes do: a collection can be called `manifest`.
+//! What an entry is, by its name. Where the name alone does not tell, its first bytes do: a collection can be called
+//! `manifest`.
 
 use super::aside::Aside;
 use super::packing::Packing;
@@ -104,7 +105,8 @@ fn role_of(file: &str) -> Option<Role> {
 }
 
 impl Role {
-    /// The same, when the first bytes of the content are known: what is only called like a manifest, a prelude or a definition holds documents.
+    /// The same, when the first bytes of the content are known: what is only called like a manifest, a prelude or a
+    /// definition holds documents.
     pub(super) fn with_head(self, head: &[u8]) -> Self {
         match self {
             Self::Manifest if first_key(head) != Some("format") => documents("manifest", Written::Json, true),
@@ -133,7 +135,8 @@ fn first_key(head: &[u8]) -> Option<&str> {
     std::str::from_utf8(&key[..end]).ok()
 }
 
-/// Whether BSON begins with an entry of an oplog: an operation of one letter on a namespace. A document of a collection begins with its `_id`.
+/// Whether BSON begins with an entry of an oplog: an operation of one letter on a namespace. A document of a collection
+/// begins with its `_id`.
 fn is_oplog(head: &[u8]) -> bool {
     let has = |element: &[u8]| memchr::memmem::find(head, element).is_some();
     let begins_with_id = head.get(5..).is_some_and(|element| element.starts_with(b"_id\0"));

@@ -1,6 +1,7 @@
 //! Definitions as others wrote them: `collections_metadata.json` in all its shapes, and `mongodump`'s `.metadata.json`.
 //!
-//! The outer JSON is taken apart by `serde_json`, keeping each definition's own text; only that is Extended JSON, and is read as such.
+//! The outer JSON is taken apart by `serde_json`, keeping each definition's own text; only that is Extended JSON, and
+//! is read as such.
 
 use std::fmt;
 
@@ -40,7 +41,8 @@ impl Described {
     }
 }
 
-/// Reads `collections_metadata.json`: `{name: options}`, `{name: {"type": …, "options": …}}`, or a list of `listCollections` entries.
+/// Reads `collections_metadata.json`: `{name: options}`, `{name: {"type": …, "options": …}}`, or a list of
+/// `listCollections` entries.
 ///
 /// # Errors
 /// Why it is none of these.
@@ -80,7 +82,8 @@ pub(super) fn one(text: &[u8]) -> Result<Described, String> {
     fields(&value)
 }
 
-/// Whether a value describes a collection, rather than being its options: no option of a collection has one of these names.
+/// Whether a value describes a collection, rather than being its options: no option of a collection has one of these
+/// names.
 fn is_entry(value: &RawValue) -> Result<bool, String> {
     if value.get() == "null" {
         return Ok(false);
@@ -131,7 +134,8 @@ fn indexes(value: &RawValue, fault: &mut Option<String>) -> Vec<Definition> {
     }
 }
 
-/// Options or an index, without what old dumps repeat in it: `ns`, which a server refuses today, and the command `create` itself.
+/// Options or an index, without what old dumps repeat in it: `ns`, which a server refuses today, and the command
+/// `create` itself.
 fn definition(value: &RawValue, fault: &mut Option<String>) -> Definition {
     if value.get() == "null" {
         return Definition::empty();

@@ -1,8 +1,9 @@
 //! The file that `mongodump --archive` writes (mongo-tools, `common/archive/spec.md`).
 //!
-//! A magic number, a header, a definition for each collection, a terminator; then blocks: a header that names a collection, its documents, a terminator. A block that
-//! says `EOF` ends its collection and has the CRC-64 of all its documents. As many collections are interleaved as were dumped at a time, four where nothing else was
-//! said. There is no end mark: an archive that was cut between two blocks lacks the ends of collections.
+//! A magic number, a header, a definition for each collection, a terminator; then blocks: a header that names a
+//! collection, its documents, a terminator. A block that says `EOF` ends its collection and has the CRC-64 of all its
+//! documents. As many collections are interleaved as were dumped at a time, four where nothing else was said. There is
+//! no end mark: an archive that was cut between two blocks lacks the ends of collections.
 
 use std::io::{self, BufRead, BufReader, Read};
 use std::ops::ControlFlow;
@@ -35,7 +36,8 @@ impl Namespace {
         }
     }
 
-    /// The collection's name, so written that escaping is undone: what is plain in an archive is escaped in a file's name.
+    /// The collection's name, so written that escaping is undone: what is plain in an archive is escaped in a file's
+    /// name.
     pub(super) fn stem(&self) -> String {
         self.collection.replace('%', "%25").replace('+', "%2B")
     }

@@ -12,7 +12,8 @@ const MAX_NAMED: usize = 20;
 /// Databases that every dump of a whole server has, and nobody restores by accident.
 const SERVER_DATABASES: [&str; 3] = ["admin", "config", "local"];
 
-/// Names what is not read, and says what may be missing. The answer is why there may be more collections, where no data is missing.
+/// Names what is not read, and says what may be missing. The answer is why there may be more collections, where no data
+/// is missing.
 pub(super) fn note_set_aside(found: &mut Found, chosen: &str, choice: &Choice) -> Option<String> {
     let is_within = |inner: &str, outer: &str| {
         outer.is_empty() || inner == outer || inner.strip_prefix(outer).is_some_and(|rest| rest.starts_with('/'))

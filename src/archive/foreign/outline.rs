@@ -1,6 +1,8 @@
-//! What the first documents of a collection have in common, as far as it tells a time series: the names of their fields that hold dates and objects.
+//! What the first documents of a collection have in common, as far as it tells a time series: the names of their fields
+//! that hold dates and objects.
 //!
-//! It takes some hundred bytes, where the documents would take a hundred times as much for each of a thousand collections.
+//! It takes some hundred bytes, where the documents would take a hundred times as much for each of a thousand
+//! collections.
 
 use bson::RawDocumentBuf;
 use bson::spec::ElementType;

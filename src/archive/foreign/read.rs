@@ -11,12 +11,12 @@ use super::walk::{EntryKind, walk};
 use super::{Container, ForeignError, Reading, Survey};
 use crate::archive::SavedStatus;
 
-/// Goes through a tar that was surveyed, as far as there is anything of the collections that are `wanted`, and hands out their documents. Of a collection that is not
-/// whole, those before the fault are handed out.
+/// Goes through a tar that was surveyed, as far as there is anything of the collections that are `wanted`, and hands
+/// out their documents. Of a collection that is not whole, those before the fault are handed out.
 ///
 /// # Errors
-/// [`ForeignError::Changed`] where the tar is not the one that was surveyed; otherwise as [`survey`](super::survey()). What has been handed out by
-/// then was read correctly.
+/// [`ForeignError::Changed`] where the tar is not the one that was surveyed; otherwise as [`survey`](super::survey()).
+/// What has been handed out by then was read correctly.
 pub fn read_documents<'a>(
     tar: impl Read,
     survey: &Survey,

@@ -1,4 +1,5 @@
-//! What is no archive of documents at all, told by what it is: other containers, encrypted files, and the data files of a server.
+//! What is no archive of documents at all, told by what it is: other containers, encrypted files, and the data files of
+//! a server.
 
 use super::ForeignError;
 use super::aside::Aside;
@@ -74,7 +75,8 @@ impl Other {
     }
 }
 
-/// The packets with which an encrypted message begins (RFC 9580, 4.2 and 5): a session key for a public key (version 3) or for a passphrase (version 4).
+/// The packets with which an encrypted message begins (RFC 9580, 4.2 and 5): a session key for a public key (version 3)
+/// or for a passphrase (version 4).
 fn is_gpg(head: &[u8]) -> bool {
     let for_a_key = matches!(
         *head,

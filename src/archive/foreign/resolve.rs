@@ -123,8 +123,8 @@ pub(super) fn resolve(mut found: Found, choice: &Choice, container: Container) -
     Ok(survey)
 }
 
-/// `mongodump --oplog` puts the oplog beside the folders of the databases; where nothing was changed during the dump, it is empty. A collection of that name has a
-/// definition.
+/// `mongodump --oplog` puts the oplog beside the folders of the databases; where nothing was changed during the dump,
+/// it is empty. A collection of that name has a definition.
 fn leave_empty_oplogs_out(found: &mut Found) {
     let mut oplogs = Vec::new();
     for (path, folder) in &mut found.folders {

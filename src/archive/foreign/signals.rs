@@ -23,6 +23,7 @@ pub struct Seen {
     pub buckets: bool,
     /// What its first documents have in common.
     pub outline: Outline,
-    /// The digest's sum with [`Hashing::SortedFields`](crate::digest::Hashing::SortedFields): the one to expect if the collection is made a time series.
+    /// The digest's sum with [`Hashing::SortedFields`](crate::digest::Hashing::SortedFields): the one to expect if the
+    /// collection is made a time series.
     pub digest_by_fields: Sum,
 }

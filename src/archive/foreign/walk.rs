@@ -56,8 +56,8 @@ pub(super) enum Ending {
     Stopped,
 }
 
-/// Calls `visit` for each entry, with its content. What the visitor leaves unread is read here, so that a content which is shorter than its header
-/// says never passes unnoticed.
+/// Calls `visit` for each entry, with its content. What the visitor leaves unread is read here, so that a content which
+/// is shorter than its header says never passes unnoticed.
 pub(super) fn walk<R: Read>(
     tar: R,
     mut visit: impl FnMut(&Header, &mut dyn Read) -> Result<ControlFlow<()>, ForeignError>,

@@ -30,15 +30,18 @@ pub enum Command {
     Drill(Drill),
     /// Read every byte of an archive and check it, without a database; with --against, compare it with a live database.
     ///
-    /// By itself, the archive is read from end to end: exit code 0 where every byte is as it was written, 3 where it is sound but the backup was partial, 1 where it is
-    /// damaged.
+    /// By itself, the archive is read from end to end: exit code 0 where every byte is as it was written, 3 where it is
+    /// sound but the backup was partial, 1 where it is damaged.
     ///
-    /// With --against, nothing is changed either, and read rights suffice. Each collection that is chosen is read from the archive (each segment is checked on the way)
-    /// and from the database. Compared are kind, number of documents, their digest, options and indexes; views by their definitions, time series with their top-level
-    /// fields sorted. Not compared are the order of documents, and what an archive of other tools does not say (the report names it). Exit code 0 only where all is
-    /// equal; 3 where a collection has drifted, is missing, is extra or could not be compared (the backup of it failed, or this user may not read it); 1 where the archive is damaged or
-    /// the comparison could not be done. Collections that are written to meanwhile are read as they come, so compare a database that stands still. Parts of the archive
-    /// that were not chosen are not read: only verify without --against checks them.
+    /// With --against, nothing is changed either, and read rights suffice. Each collection that is chosen is read from
+    /// the archive (each segment is checked on the way) and from the database. Compared are kind, number of documents,
+    /// their digest, options and indexes; views by their definitions, time series with their top-level fields sorted.
+    /// Not compared are the order of documents, and what an archive of other tools does not say (the report names it).
+    /// Exit code 0 only where all is equal; 3 where a collection has drifted, is missing, is extra or could not be
+    /// compared (the backup of it failed, or this user may not read it); 1 where the archive is damaged or the
+    /// comparison could not be done. Collections that are written to meanwhile are read as they come, so compare a
+    /// database that stands still. Parts of the archive that were not chosen are not read: only verify without
+    /// --against checks them.
     Verify(Verify),
     /// List the archives in a folder.
     List(FolderArguments),
@@ -53,11 +56,13 @@ pub struct ConnectionArguments {
     /// The connection string; MONGO_URI in the environment or in .env is the safer place for it.
     #[arg(long, value_name = "URI")]
     pub mongo_uri: Option<String>,
-    /// The database; else MONGO_DB, else the one that the connection string names. A backup takes several with commas between them, or '*' for all, into a folder each.
+    /// The database; else MONGO_DB, else the one that the connection string names. A backup takes several with commas
+    /// between them, or '*' for all, into a folder each.
     #[arg(long, value_name = "NAME")]
     pub mongo_db: Option<String>,
-    /// How much memory the run may take, in MB; else MONGOTAR_MEMORY, else what keeps the cores of this machine busy (190 for two). At least 64. A document of several
-    /// MB, or a part of an archive of more than 56 GB, takes what it takes.
+    /// How much memory the run may take, in MB; else MONGOTAR_MEMORY, else what keeps the cores of this machine busy
+    /// (190 for two). At least 64. A document of several MB, or a part of an archive of more than 56 GB, takes what it
+    /// takes.
     #[arg(long, value_name = "MB")]
     pub memory: Option<String>,
 }
@@ -93,7 +98,8 @@ pub struct Backup {
     /// auto: one cluster time for all collections where that can be had; require: that, or no archive.
     #[arg(long)]
     pub consistency: Option<ConsistencyDemand>,
-    /// The class that objects in S3 are tagged with, for the bucket's lifecycle rules: auto, daily, weekly, monthly or yearly; else MONGOTAR_RETENTION.
+    /// The class that objects in S3 are tagged with, for the bucket's lifecycle rules: auto, daily, weekly, monthly or
+    /// yearly; else MONGOTAR_RETENTION.
     #[arg(long, value_name = "CLASS")]
     pub retention: Option<Retention>,
     #[command(flatten)]
@@ -119,7 +125,8 @@ pub struct Restore {
     /// Restore a collection under another name: orders=orders_copy; can be repeated.
     #[arg(long, value_name = "FROM=TO")]
     pub rename: Vec<String>,
-    /// Leave indexes out: places.near, or a glob: 'places.*' (collection.index, by the names in the archive); can be repeated.
+    /// Leave indexes out: places.near, or a glob: 'places.*' (collection.index, by the names in the archive); can be
+    /// repeated.
     #[arg(long, value_name = "COLLECTION.INDEX")]
     pub exclude_index: Vec<String>,
     /// Say what would be done, and change nothing.
@@ -140,8 +147,9 @@ pub struct Restore {
     /// Keep collections that are not in the archive.
     #[arg(long)]
     pub keep_extra: bool,
-    /// Drop collections that are not in the archive, even if it does not say that it is whole, as a dump of mongodump. Without this, only mongotar's own archives of a
-    /// whole database (and those of the scripts before it) drop anything.
+    /// Drop collections that are not in the archive, even if it does not say that it is whole, as a dump of mongodump.
+    /// Without this, only mongotar's own archives of a whole database (and those of the scripts before it) drop
+    /// anything.
     #[arg(long)]
     pub drop_missing: bool,
     /// Do not take collections without metadata for time series.
@@ -169,8 +177,9 @@ pub struct Restore {
 pub struct Verify {
     #[command(flatten)]
     pub archive: OneArchive,
-    /// Compare with this database, and change nothing: a connection string that names it, mongodb://host/db?options (a user of another database needs ?authSource=), or the
-    /// database's name alone where MONGO_URI is set, which is the safer place for a password.
+    /// Compare with this database, and change nothing: a connection string that names it, mongodb://host/db?options (a
+    /// user of another database needs ?authSource=), or the database's name alone where MONGO_URI is set, which is the
+    /// safer place for a password.
     #[arg(long, value_name = "URI/DB")]
     pub against: Option<String>,
     /// How much memory it may take, in MB; else MONGOTAR_MEMORY. At least 64.
@@ -182,7 +191,8 @@ pub struct Verify {
     /// Do not compare the collections that match this glob; can be repeated.
     #[arg(long, value_name = "GLOB", requires = "against")]
     pub exclude: Vec<String>,
-    /// Keep what is checked under this name: after an interrupt, a kill or a reboot the same command goes on where it was.
+    /// Keep what is checked under this name: after an interrupt, a kill or a reboot the same command goes on where it
+    /// was.
     #[arg(long, value_name = "NAME", conflicts_with = "against")]
     pub run: Option<String>,
     #[command(flatten)]
@@ -191,16 +201,18 @@ pub struct Verify {
 
 #[derive(Debug, Args)]
 pub struct RunName {
-    /// Keep what is done under this name: after an interrupt, a kill or a reboot the same command goes on where it was. The state lies below the folder of the archives, in
-    /// .in-progress/, and goes away at the end; the same name then begins anew.
+    /// Keep what is done under this name: after an interrupt, a kill or a reboot the same command goes on where it was.
+    /// The state lies below the folder of the archives, in .in-progress/, and goes away at the end; the same name then
+    /// begins anew.
     #[arg(long, value_name = "NAME")]
     pub run: Option<String>,
 }
 
 #[derive(Debug, Args)]
 pub struct CountsTo {
-    /// Write a row for each collection to this CSV file (RFC 4180; a file of that name is replaced), or to standard output with -, where the text then goes to standard error.
-    /// Names are written as they are: a spreadsheet may take one for a formula.
+    /// Write a row for each collection to this CSV file (RFC 4180; a file of that name is replaced), or to standard
+    /// output with -, where the text then goes to standard error. Names are written as they are: a spreadsheet may take
+    /// one for a formula.
     #[arg(long, value_name = "FILE.csv")]
     pub counts: Option<String>,
 }
@@ -213,7 +225,8 @@ pub struct Drill {
     /// How much memory it may take, in MB; else MONGOTAR_MEMORY. At least 64.
     #[arg(long, value_name = "MB")]
     pub memory: Option<String>,
-    /// The archive: s3://bucket/prefix/backup_….tar.zst or a path; else the newest in --latest, else the newest in MONGOTAR_TO.
+    /// The archive: s3://bucket/prefix/backup_….tar.zst or a path; else the newest in --latest, else the newest in
+    /// MONGOTAR_TO.
     #[arg(conflicts_with = "latest")]
     pub archive: Option<String>,
     /// The newest archive in this folder.
@@ -223,7 +236,8 @@ pub struct Drill {
     pub source: SourceDatabase,
     #[command(flatten)]
     pub choice: Choice,
-    /// Leave indexes out: places.near, or a glob: 'places.*' (collection.index, by the names in the archive); can be repeated.
+    /// Leave indexes out: places.near, or a glob: 'places.*' (collection.index, by the names in the archive); can be
+    /// repeated.
     #[arg(long, value_name = "COLLECTION.INDEX")]
     pub exclude_index: Vec<String>,
     /// The scratch database, which must not exist; a fresh name where it is left out.

@@ -275,7 +275,8 @@ async fn run_against(arguments: &Verify, json: bool) -> Result<ExitCode, Failure
     Ok(code(report.status))
 }
 
-/// The database that is meant by a connection string with its name, or by its name where the environment has the connection string.
+/// The database that is meant by a connection string with its name, or by its name where the environment has the
+/// connection string.
 async fn live(against: &str) -> Result<(Environment, String), Failure> {
     let mut environment = Environment::read();
     environment.check()?;

@@ -1,4 +1,5 @@
-//! Where results go: the report to standard output, and its counts to a file or, in the report's place, to standard output.
+//! Where results go: the report to standard output, and its counts to a file or, in the report's place, to standard
+//! output.
 
 use mongotar::failure::Failure;
 use mongotar::store::Replacement;

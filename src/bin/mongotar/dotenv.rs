@@ -1,9 +1,13 @@
 //! `.env` in the working directory: settings that are not in the environment yet, read as python-dotenv reads them.
 //!
-//! * `NAME=value`, with `export` before it or not, and spaces around the `=` or not; `#` begins a comment at a line's start, and after a space in a value without quotes;
-//! * a value in single quotes is as it stands (`\\` and `\'` are read), so a password keeps its `$`; one in double quotes may have `\n`, `\t` and the like, and both may run over several lines;
-//! * `${NAME}` and `${NAME:-otherwise}` are replaced in double quotes and without quotes, first from the environment, then from the lines above. A `$` without braces is a `$`;
-//! * a line that is none of these is warned about by its number, and left out. Nothing of it is shown: most likely it is the one with the password.
+//! * `NAME=value`, with `export` before it or not, and spaces around the `=` or not; `#` begins a comment at a line's
+//!   start, and after a space in a value without quotes;
+//! * a value in single quotes is as it stands (`\\` and `\'` are read), so a password keeps its `$`; one in double
+//!   quotes may have `\n`, `\t` and the like, and both may run over several lines;
+//! * `${NAME}` and `${NAME:-otherwise}` are replaced in double quotes and without quotes, first from the environment,
+//!   then from the lines above. A `$` without braces is a `$`;
+//! * a line that is none of these is warned about by its number, and left out. Nothing of it is shown: most likely it
+//!   is the one with the password.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -45,7 +49,8 @@ pub fn load() -> Result<(), Failure> {
     Ok(())
 }
 
-/// The library sets variables of the process, which nothing here may do by itself. It is given each value in its own way of quoting.
+/// The library sets variables of the process, which nothing here may do by itself. It is given each value in its own
+/// way of quoting.
 fn set(settings: &[(String, String)]) {
     let quoted = settings
         .iter()

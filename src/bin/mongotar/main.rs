@@ -1,7 +1,7 @@
 //! The command line: everything that the Lambda functions do, by hand. See `mongotar --help`.
 //!
-//! Results go to standard output (`--json`: one JSON document, also of a failure), progress and questions to standard error. Exit codes: 0 done, 1 failed,
-//! 2 configuration or usage, 3 finished, but partial, or not equal.
+//! Results go to standard output (`--json`: one JSON document, also of a failure), progress and questions to standard
+//! error. Exit codes: 0 done, 1 failed, 2 configuration or usage, 3 finished, but partial, or not equal.
 
 mod arguments;
 mod ask;
@@ -47,8 +47,8 @@ fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     let runtime = mongotar_shell::runtime::runtime()
         .map_err(|error| Failure::new(FailureKind::Store, format!("the runtime cannot start: {error}")))?;
     let ended = runtime.block_on(Box::pin(commands::run(arguments)));
-    // A thread that still waits for an answer at the terminal must not keep an interrupted run from ending, and a task that finds another one gone while the runtime ends would panic: so the
-    // process ends, and its runtime with it.
+    // A thread that still waits for an answer at the terminal must not keep an interrupted run from ending, and a task
+    // that finds another one gone while the runtime ends would panic: so the process ends, and its runtime with it.
     std::mem::forget(runtime);
     ended
 }

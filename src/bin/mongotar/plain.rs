@@ -1,7 +1,8 @@
 //! What a foreign name cannot do to a terminal.
 //!
-//! Names of collections, messages of servers and `_id`s are other people's. One that holds an escape sequence could move the cursor over what was said, and one with marks of writing direction could
-//! read otherwise than it is. So nothing goes to a terminal but letters, spaces and line breaks of our own.
+//! Names of collections, messages of servers and `_id`s are other people's. One that holds an escape sequence could
+//! move the cursor over what was said, and one with marks of writing direction could read otherwise than it is. So
+//! nothing goes to a terminal but letters, spaces and line breaks of our own.
 
 use std::borrow::Cow;
 use std::io::{self, Write};

@@ -1,4 +1,5 @@
-//! `--run NAME`: what was begun under a name is gone on with by the same command, after a kill, a reboot or an interrupt.
+//! `--run NAME`: what was begun under a name is gone on with by the same command, after a kill, a reboot or an
+//! interrupt.
 
 use std::time::Duration;
 
@@ -9,7 +10,8 @@ use mongotar::store::{Location, Store};
 /// How often it is asked whether whoever was at a run is gone.
 const ASKED_EVERY: Duration = Duration::from_secs(1);
 
-/// Does what is asked for as the run of that name. Where a process that is gone was at it, that is waited for; where it is not gone, that is an error.
+/// Does what is asked for as the run of that name. Where a process that is gone was at it, that is waited for; where it
+/// is not gone, that is an error.
 ///
 /// # Errors
 /// [`RunPaused`](mongotar::failure::FailureKind::RunPaused) where it was interrupted: what was done is kept.

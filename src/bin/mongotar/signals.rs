@@ -2,8 +2,9 @@
 //!
 //! What that end is depends: a run that has a name keeps what it has done, any other one undoes it.
 //!
-//! SIGINT comes from a terminal, SIGTERM from whatever runs the program (systemd, Docker, ECS): both mean the same. SIGXFSZ, which a file that grows past `ulimit -f` sends, would end the program where it
-//! stands; caught, the write that was one too many fails instead, and what was begun is undone.
+//! SIGINT comes from a terminal, SIGTERM from whatever runs the program (systemd, Docker, ECS): both mean the same.
+//! SIGXFSZ, which a file that grows past `ulimit -f` sends, would end the program where it stands; caught, the write
+//! that was one too many fails instead, and what was begun is undone.
 
 use std::io::{self, Write as _};
 use std::process::exit;

@@ -19,7 +19,8 @@ macro_rules! note {
     }};
 }
 
-/// A table whose columns are as wide as their widest cell; the first column is left-aligned, the others are right-aligned.
+/// A table whose columns are as wide as their widest cell; the first column is left-aligned, the others are
+/// right-aligned.
 fn table(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let widths: Vec<usize> = (0..columns)

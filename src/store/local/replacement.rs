@@ -1,7 +1,7 @@
 //! A local file for people, such as a table of counts.
 //!
-//! It appears at once and whole: it is written under a temporary name beside its own, and renamed. It is begun before the operation, so that a folder that
-//! cannot be written to does not show itself after an hour's work.
+//! It appears at once and whole: it is written under a temporary name beside its own, and renamed. It is begun before
+//! the operation, so that a folder that cannot be written to does not show itself after an hour's work.
 
 use std::fs::{self, File};
 use std::io::Write as _;
@@ -27,7 +27,8 @@ impl Replacement {
     /// Makes sure that the file can be written, and changes nothing at its name yet.
     ///
     /// # Errors
-    /// [`FailureKind::InvalidRequest`] where the folder is not there or not writable, or something else than a file has the name.
+    /// [`FailureKind::InvalidRequest`] where the folder is not there or not writable, or something else than a file has
+    /// the name.
     pub fn begin(path: &str, what: &'static str) -> Result<Self, Failure> {
         let refused = |reason: String| Failure::invalid(format!("{what} cannot be written to {path:?}: {reason}"));
         // A link stays one: what it points to is replaced.

@@ -1,7 +1,8 @@
 //! Files under temporary names: whose they are, and how those of dead processes go.
 //!
-//! Whoever writes one holds an advisory lock on it (`flock`). The system lets go of that however the process ends, be it by `kill -9`; so a file whose lock can be had is nobody's any more. It is
-//! removed by the next process that begins an archive in its folder, unless
+//! Whoever writes one holds an advisory lock on it (`flock`). The system lets go of that however the process ends, be
+//! it by `kill -9`; so a file whose lock can be had is nobody's any more. It is removed by the next process that begins
+//! an archive in its folder, unless
 //!
 //! * a run that is to be gone on with means to write on: then its state, in a folder beside it, names the file;
 //! * the folder lies on another machine, and that machine may keep locks to itself: then the file must be a day old.
@@ -78,7 +79,8 @@ pub(super) fn resume(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// Removes what dead processes have left in a folder. What cannot be looked at or removed stays: that is no reason for anything to fail.
+/// Removes what dead processes have left in a folder. What cannot be looked at or removed stays: that is no reason for
+/// anything to fail.
 pub(crate) fn sweep(folder: &Path) {
     let Ok(entries) = fs::read_dir(folder) else { return };
     for entry in entries.flatten() {
@@ -126,7 +128,8 @@ fn is_old(file: &File) -> bool {
     written.is_ok_and(|written| written.elapsed().is_ok_and(|age| age >= OLD))
 }
 
-/// Whether a file in a hidden folder, where runs have their states, names the file: in one beside it, or in its own where that is one.
+/// Whether a file in a hidden folder, where runs have their states, names the file: in one beside it, or in its own
+/// where that is one.
 fn is_named_by_a_run(folder: &Path, name: &OsStr) -> bool {
     let is_hidden = |name: &OsStr| name.as_encoded_bytes().starts_with(b".") && name != "." && name != "..";
     let within = folder.iter().any(is_hidden);
@@ -161,7 +164,8 @@ fn sees_all_locks(folder: &Path) -> bool {
     file_system(&mounts, &folder).is_some_and(|kind| OF_THIS_MACHINE.contains(&kind))
 }
 
-/// The kind of file system that a folder is on, by `/proc/self/mountinfo`: `36 35 98:0 / /mnt rw shared:1 - ext4 /dev/sda1 rw`.
+/// The kind of file system that a folder is on, by `/proc/self/mountinfo`: `36 35 98:0 / /mnt rw shared:1 - ext4
+/// /dev/sda1 rw`.
 fn file_system<'a>(mounts: &'a str, folder: &Path) -> Option<&'a str> {
     let mounted = mounts.lines().filter_map(|line| {
         let (mount, kind) = line.split_once(" - ")?;

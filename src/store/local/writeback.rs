@@ -1,4 +1,5 @@
-//! Bytes go to the disk while others are still being read. Left to the end, all of them would wait there at once, and whoever wants to know that they arrived with them.
+//! Bytes go to the disk while others are still being read. Left to the end, all of them would wait there at once, and
+//! whoever wants to know that they arrived with them.
 
 use std::fs::File;
 use std::io;

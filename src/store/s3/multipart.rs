@@ -1,6 +1,7 @@
 //! Objects that are sent in parts, and are there when all of them have come.
 //!
-//! Parts may come in any order. The commit names each of them with its checksum, and the whole with one that follows from theirs. It takes no key that is in use.
+//! Parts may come in any order. The commit names each of them with its checksum, and the whole with one that follows
+//! from theirs. It takes no key that is in use.
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::error::SdkError;
@@ -86,8 +87,9 @@ impl Multipart {
         &self.id
     }
 
-    /// Whether somebody else is writing to the same key. Of two who begin at once each may see the other, and both give way; but never do both go on and
-    /// find out at the commit, when the work of one of them is lost. A role that may not list uploads does find out then.
+    /// Whether somebody else is writing to the same key. Of two who begin at once each may see the other, and both give
+    /// way; but never do both go on and find out at the commit, when the work of one of them is lost. A role that may
+    /// not list uploads does find out then.
     async fn has_rival(&self) -> bool {
         let listed = self
             .client
@@ -237,8 +239,8 @@ impl Multipart {
         })
     }
 
-    /// A role that may write archives and not read them can still list: an object of that length and of that many parts under a name that nobody else was
-    /// writing to, while the upload is gone that would have made it.
+    /// A role that may write archives and not read them can still list: an object of that length and of that many parts
+    /// under a name that nobody else was writing to, while the upload is gone that would have made it.
     async fn listed(&self, bytes: u64, parts: usize) -> Option<String> {
         let listed = list(&self.client, &self.bucket, "", &self.key).await.ok()?;
         let found = listed.into_iter().find(|found| found.location == self.location)?;

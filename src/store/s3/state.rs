@@ -1,4 +1,5 @@
-//! Small objects that change: the state of runs. They say of themselves that they may be removed, so that a lifecycle rule finds them in any folder.
+//! Small objects that change: the state of runs. They say of themselves that they may be removed, so that a lifecycle
+//! rule finds them in any folder.
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::ByteStream;

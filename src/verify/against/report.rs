@@ -13,8 +13,8 @@ use crate::plan::Diff;
 /// The answer of `mongotar verify --against --json`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct AgainstReport {
-    /// `complete` where all that was chosen was compared and is equal; `partial` where anything differs, is missing, is extra or could not be
-    /// compared; `failed` where the archive is damaged.
+    /// `complete` where all that was chosen was compared and is equal; `partial` where anything differs, is missing, is
+    /// extra or could not be compared; `failed` where the archive is damaged.
     pub status: RunStatus,
     /// Which archive.
     pub archive: String,
@@ -156,7 +156,8 @@ impl AgainstReport {
             named.map(|compared| compared.name.clone()).collect()
         };
         let all_equal = collections.iter().all(|compared| compared.outcome == Comparison::Equal);
-        // A manifest names what is not whole, and that may not have been chosen; of an archive of others it is not known what is missing.
+        // A manifest names what is not whole, and that may not have been chosen; of an archive of others it is not
+        // known what is missing.
         let whole = file.manifest().is_some() || file.status() == Status::Complete;
         Self {
             status: match (damaged.is_empty(), all_equal && whole) {

@@ -76,7 +76,8 @@ impl Scene {
         into
     }
 
-    /// What a database holds, without what is ours. Asked again where the server is still at what a dead program has asked it for.
+    /// What a database holds, without what is ours. Asked again where the server is still at what a dead program has
+    /// asked it for.
     pub async fn held(&self, database: &str) -> Documents {
         let mut before = None;
         loop {
@@ -208,7 +209,8 @@ impl Scene {
                 let unfinished = |name: &&String| name.ends_with(".unfinished");
                 assert_eq!(files.iter().filter(unfinished).count(), 0, "{files:?}");
             }
-            // One that was killed before it could say which upload it had begun leaves that upload: invisible, and the bucket's lifecycle rule removes it (docs/RELIABILITY.md).
+            // One that was killed before it could say which upload it had begun leaves that upload: invisible, and the
+            // bucket's lifecycle rule removes it (docs/RELIABILITY.md).
             Location::S3 { .. } => {
                 let unfinished = support::unfinished(&self.folder).await;
                 assert!(unfinished.len() <= killed, "{unfinished:?}");

@@ -9,7 +9,8 @@ pub type Uses = BTreeMap<String, BTreeMap<String, BTreeSet<String>>>;
 
 /// The uses within one crate.
 ///
-/// A file that only hands on what its children define does not use them. Naming a module is no use either: what is reached through it is.
+/// A file that only hands on what its children define does not use them. Naming a module is no use either: what is
+/// reached through it is.
 pub fn uses(sources: &Sources) -> Uses {
     let mut uses = Uses::new();
     for (path, module) in &sources.modules {
@@ -32,7 +33,8 @@ pub fn uses(sources: &Sources) -> Uses {
     uses
 }
 
-/// The module that defines what a path means in a module; of a name outside the crate, or of a module's own, there is none.
+/// The module that defines what a path means in a module; of a name outside the crate, or of a module's own, there is
+/// none.
 fn definition(sources: &Sources, from: &[String], written: &[String]) -> Option<Vec<String>> {
     follow(sources, from.to_vec(), written.to_vec(), &mut BTreeSet::new())
 }

@@ -1,4 +1,5 @@
-//! A connection string in the place of whatever else the command line takes: nothing of it is shown, and nothing is written.
+//! A connection string in the place of whatever else the command line takes: nothing of it is shown, and nothing is
+//! written.
 
 use super::{Shell, text};
 use crate::connection_strings::{NASTY, assert_hidden};
@@ -48,7 +49,8 @@ const PLACES: &[&[&str]] = &[
     &["verify", "x.tar", "--against", "URI"],
 ];
 
-/// A connection string in the wrong place was printed with its password, as was the half of a password that holds an `@`, a `/` or a `?` unescaped.
+/// A connection string in the wrong place was printed with its password, as was the half of a password that holds an
+/// `@`, a `/` or a `?` unescaped.
 #[test]
 fn no_place_of_the_command_line_shows_a_piece_of_a_connection_string() {
     let shell = Shell::new();

@@ -35,7 +35,8 @@ fn foreign(shell: &Shell, name: &str) {
     python_tar(shell, name, &entries);
 }
 
-/// Backups of one second that differed in compression had one name for the manifest's copy, and were listed with each other's.
+/// Backups of one second that differed in compression had one name for the manifest's copy, and were listed with each
+/// other's.
 #[tokio::test]
 async fn archives_are_listed_oldest_first_with_what_their_manifests_say() {
     let (shell, database) = Shell::with_orders(numbered(0..3)).await;
@@ -152,7 +153,8 @@ async fn an_archive_that_is_not_as_it_was_written_is_listed_so() {
     }
 }
 
-/// One that lies in Glacier, or may not be read: what is known then comes from the manifest's copy, and nobody says that the archive is whole.
+/// One that lies in Glacier, or may not be read: what is known then comes from the manifest's copy, and nobody says
+/// that the archive is whole.
 #[tokio::test]
 async fn an_archive_that_cannot_be_read_is_listed_as_unknown_with_what_was_written() {
     let (shell, _) = Shell::with_orders(numbered(0..3)).await;
@@ -375,7 +377,8 @@ async fn source_database_chooses_in_an_archive_that_holds_several() {
     }
 }
 
-/// A name with an escape sequence in it cleared the screen of whoever looked at a list, and one with a mark of direction read otherwise than it was.
+/// A name with an escape sequence in it cleared the screen of whoever looked at a list, and one with a mark of
+/// direction read otherwise than it was.
 #[tokio::test]
 async fn a_name_cannot_do_anything_to_a_terminal() {
     let (shell, database) = Shell::with_orders(numbered(0..1)).await;

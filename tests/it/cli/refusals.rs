@@ -1,4 +1,5 @@
-//! What is refused: with which exit code, as text and as JSON, with a message that says what to do, and without credentials.
+//! What is refused: with which exit code, as text and as JSON, with a message that says what to do, and without
+//! credentials.
 
 use std::fs;
 

@@ -8,8 +8,8 @@ use super::{Said, Shell, archive, collections, numbered, said};
 use crate::rig::{self, Fault, Proxy, Rule};
 use crate::support;
 
-/// Runs a command with a terminal for standard input and standard error, and standard output piped. Each `answer` is typed when its question is seen.
-/// Prints `{"code", "out", "err"}`.
+/// Runs a command with a terminal for standard input and standard error, and standard output piped. Each `answer` is
+/// typed when its question is seen. Prints `{"code", "out", "err"}`.
 const TERMINAL: &str = r#"
 import json, os, pty, select, subprocess, sys, time
 command, answers = json.loads(sys.argv[1]), json.loads(sys.argv[2])

@@ -1,4 +1,5 @@
-//! A large collection is read by several cursors, and nothing in the archive tells: every document, once, in the collection's own order.
+//! A large collection is read by several cursors, and nothing in the archive tells: every document, once, in the
+//! collection's own order.
 
 use std::io::Read as _;
 
@@ -69,7 +70,8 @@ async fn finds(client: &mongodb::Client) -> i64 {
     find.get_i64("total").expect("a number")
 }
 
-/// A backup of the database, with faults or without: it must have all documents in their order. Gives how many cursors it took.
+/// A backup of the database, with faults or without: it must have all documents in their order. Gives how many cursors
+/// it took.
 async fn is_whole(mongod: &Mongod, client: &mongodb::Client, mode: Bson, fault: Document) -> i64 {
     let shown = format!("{fault}");
     let admin = client.database("admin");

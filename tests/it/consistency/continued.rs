@@ -1,4 +1,5 @@
-//! A backup in many invocations shows one moment, with writes going on all the time: no document twice, none lost, whatever happens to the very one behind which it goes on.
+//! A backup in many invocations shows one moment, with writes going on all the time: no document twice, none lost,
+//! whatever happens to the very one behind which it goes on.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,4 +1,5 @@
-//! Connections that break while documents are read, and cursors that are gone: the same moment is read on from where it was.
+//! Connections that break while documents are read, and cursors that are gone: the same moment is read on from where it
+//! was.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -161,7 +162,8 @@ async fn a_connection_that_breaks_near_the_deadline_leaves_nothing_out() {
     assert_eq!(report.consistency.level, ConsistencyLevel::Snapshot);
 }
 
-/// A member that rolls back ends its cursors with a code of its own: a comparison left the collection out, and a restore's look at what it had loaded failed.
+/// A member that rolls back ends its cursors with a code of its own: a comparison left the collection out, and a
+/// restore's look at what it had loaded failed.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cursor_that_a_rollback_ended_is_read_on_from() {
     let cut = Cut::start(30).await;

@@ -8,7 +8,8 @@ use mongotar::store::{Location, Store};
 use crate::rig::{Mongod, ScratchDir};
 use crate::support::{insert, job, tools_for};
 
-/// A collection whose indexes could not be listed, and a first one that could not be read, spoiled the backup of all the others.
+/// A collection whose indexes could not be listed, and a first one that could not be read, spoiled the backup of all
+/// the others.
 #[tokio::test]
 async fn a_collection_that_may_not_be_read_does_not_stop_the_others() {
     let mongod = Mongod::builder().authentication().start();

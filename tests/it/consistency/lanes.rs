@@ -1,4 +1,5 @@
-//! An archive that several workers write at once: of one moment, each document once, and laid out as one worker would have.
+//! An archive that several workers write at once: of one moment, each document once, and laid out as one worker would
+//! have.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

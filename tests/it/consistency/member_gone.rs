@@ -1,5 +1,5 @@
-//! The member that a collection is read from is gone for good, in the middle of it: the collection is read anew from another member, at the same cluster time, and what had been read of it is named as
-//! abandoned.
+//! The member that a collection is read from is gone for good, in the middle of it: the collection is read anew from
+//! another member, at the same cluster time, and what had been read of it is named as abandoned.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -49,7 +49,8 @@ impl Scene {
         }
     }
 
-    /// A connection on which the primary, which is read from, is killed for good when the `nth` further reply of a cursor over a collection is asked for.
+    /// A connection on which the primary, which is read from, is killed for good when the `nth` further reply of a
+    /// cursor over a collection is asked for.
     fn killing(&self, collection: &'static str, nth: usize) -> (Vec<Wire>, String) {
         let (set, victim, asked) = (Arc::clone(&self.set), self.set.primary().port(), AtomicUsize::new(0));
         let (relays, uri) = self.set.through_relays(move |command| {
@@ -218,7 +219,8 @@ async fn in_order(client: &mongodb::Client) -> Vec<i64> {
     ids.iter().map(|id| id.get_i64("_id").expect("a number")).collect()
 }
 
-/// A server that is killed carries out once more what it had not written down, in another order: the numbers of its records are others, and a place in a collection is none any more.
+/// A server that is killed carries out once more what it had not written down, in another order: the numbers of its
+/// records are others, and a place in a collection is none any more.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_was_killed_and_started_again_numbers_its_records_anew() {
     let mongod = Mongod::replica_set();

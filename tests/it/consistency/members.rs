@@ -1,4 +1,5 @@
-//! A replica set whose members number their records differently, as all do that were not there from the beginning: a place in a collection is one at the member that gave it, and nowhere else.
+//! A replica set whose members number their records differently, as all do that were not there from the beginning: a
+//! place in a collection is one at the member that gave it, and nowhere else.
 
 use bson::{Document, doc};
 use mongotar::archive::ConsistencyLevel;

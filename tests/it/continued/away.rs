@@ -25,7 +25,8 @@ async fn part(tools: &Tools, event: &Value, run: &Run) -> Result<Answer<RestoreR
     restore_run(&job, run, &tools).await
 }
 
-/// Restores over what is there; the server goes away at the first command that is `wanted`, and is back for the second invocation.
+/// Restores over what is there; the server goes away at the first command that is `wanted`, and is back for the second
+/// invocation.
 async fn goes_on_after(policy: Value, wanted: impl Fn(&WireCommand, &str) -> bool + Send + Sync + 'static) {
     let place = place().await;
     fill(&place).await;

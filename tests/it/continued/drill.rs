@@ -87,7 +87,8 @@ async fn an_archive_that_does_not_restore_is_a_finding_and_its_scratch_database_
     assert_eq!(place.names().await, ["c"]);
 }
 
-/// `dropDatabase` is the last command; one that died before its answer came must not make the next one say that the database is another's.
+/// `dropDatabase` is the last command; one that died before its answer came must not make the next one say that the
+/// database is another's.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_drill_that_was_killed_goes_on_and_drops_what_the_dead_one_made() {
     let failing = Failing::start().await;

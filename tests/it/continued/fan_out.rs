@@ -1,4 +1,5 @@
-//! A restore that several workers load: divided, loaded at once, finished by one, and equal; with a worker that dies and one that never comes.
+//! A restore that several workers load: divided, loaded at once, finished by one, and equal; with a worker that dies
+//! and one that never comes.
 
 use std::time::Duration;
 

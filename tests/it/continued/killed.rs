@@ -1,4 +1,5 @@
-//! `kill -9` in the middle of an invocation: the same event goes on from the last saved state, and ends as if nothing had been.
+//! `kill -9` in the middle of an invocation: the same event goes on from the last saved state, and ends as if nothing
+//! had been.
 
 use std::time::Duration;
 
@@ -125,7 +126,8 @@ async fn killed_in_the_middle_of_the_commit() {
     .await;
 }
 
-/// Documents in doubt: those that the dead invocation had sent after its last saved state. Beside they are sent again, a capped collection and a time series are begun anew.
+/// Documents in doubt: those that the dead invocation had sent after its last saved state. Beside they are sent again,
+/// a capped collection and a time series are begun anew.
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_in_the_middle_of_collections_that_were_half_loaded_before() {
     let failing = Failing::start().await;

@@ -159,8 +159,8 @@ async fn what_a_merge_counts_does_not_depend_on_how_often_it_was_continued() {
     assert_eq!(verified[0]["collections"][0]["inserted"], 9);
 }
 
-/// It was asked whether it is time to pause between segments only: fifty thousand documents that are replaced one by one, which takes a minute, and a function is killed. What it had done was then
-/// counted as unchanged.
+/// It was asked whether it is time to pause between segments only: fifty thousand documents that are replaced one by
+/// one, which takes a minute, and a function is killed. What it had done was then counted as unchanged.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_merge_pauses_within_a_segment_and_counts_each_document_once() {
     const DOCUMENTS: i32 = 3_000;

@@ -80,7 +80,8 @@ async fn the_kept_archive_with_a_damaged_manifest_is_refused() {
     );
 }
 
-/// Writes the fixtures. Run it once for a new one, never to make a failing test pass: `cargo test --test it -- --ignored fixtures_are_made`.
+/// Writes the fixtures. Run it once for a new one, never to make a failing test pass: `cargo test --test it --
+/// --ignored fixtures_are_made`.
 #[test]
 #[ignore = "writes into the source folder"]
 fn fixtures_are_made() {

@@ -1,4 +1,5 @@
-//! Archives made by the library's own writer out of documents in memory, byte for byte reproducible, with a manifest that can be tampered with.
+//! Archives made by the library's own writer out of documents in memory, byte for byte reproducible, with a manifest
+//! that can be tampered with.
 
 use std::path::Path;
 
@@ -56,12 +57,14 @@ impl Forge {
         self.write_tampered(|_| {})
     }
 
-    /// Writes the archive with whatever `tamper` makes of the manifest. Checksums of trailer and footer are right for it.
+    /// Writes the archive with whatever `tamper` makes of the manifest. Checksums of trailer and footer are right for
+    /// it.
     pub fn write_tampered(&self, tamper: impl FnOnce(&mut Value)) -> Forged {
         self.write_listing(table::MOST_INLINE, table::PAGE_ROWS, tamper)
     }
 
-    /// The same, with no more segments in the manifest than that: a table lists them where there are more, by pages of so many.
+    /// The same, with no more segments in the manifest than that: a table lists them where there are more, by pages of
+    /// so many.
     pub fn write_listing(&self, most: u64, page: u64, tamper: impl FnOnce(&mut Value)) -> Forged {
         let name = ArchiveName::parse(NAME).expect("an archive's name");
         let mut archive = ArchiveWriter::new(name.clone(), self.compression, PartSchedule::default());

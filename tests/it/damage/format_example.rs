@@ -5,7 +5,8 @@ use super::forge::{Part, open_bytes, parts};
 const FORMAT: &str = include_str!("../../../src/archive/FORMAT.md");
 const ARCHIVE: &[u8] = include_bytes!("../../golden/v1.0/tiny.tar.zst");
 
-/// The lines of the example's dumps, as `(offset, bytes)`; `*` stands for the lines between that are as the one before it, as `hexdump -C` has it.
+/// The lines of the example's dumps, as `(offset, bytes)`; `*` stands for the lines between that are as the one before
+/// it, as `hexdump -C` has it.
 fn dumped() -> Vec<(usize, Vec<u8>)> {
     let example = FORMAT
         .split("\n## ")

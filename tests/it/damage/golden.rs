@@ -1,4 +1,5 @@
-//! Golden archives: one of each form for every released format version, kept for ever (FORMAT 8). Every later reader reads them.
+//! Golden archives: one of each form for every released format version, kept for ever (FORMAT 8). Every later reader
+//! reads them.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -42,7 +43,8 @@ fn all() -> impl Iterator<Item = (&'static str, (Compression, Payload), Location
     VERSIONS.into_iter().flat_map(of_version)
 }
 
-/// What is in each archive: `{"collection": {"kind": …, "digest": …, "documents": […]}}`, documents as lines of canonical Extended JSON.
+/// What is in each archive: `{"collection": {"kind": …, "digest": …, "documents": […]}}`, documents as lines of
+/// canonical Extended JSON.
 fn expected(version: &str) -> BTreeMap<String, Value> {
     let text = fs::read(folder(version).join("expected.json")).expect("the expectation is checked in");
     let mut rows: BTreeMap<String, Value> = serde_json::from_slice(&text).expect("JSON");
@@ -132,7 +134,8 @@ async fn golden_archives_are_restored() {
     }
 }
 
-/// Makes the golden archives of a new format version (see `tests/golden/README.md`): `cargo test --test it -- --ignored golden_archives_are_made`.
+/// Makes the golden archives of a new format version (see `tests/golden/README.md`): `cargo test --test it -- --ignored
+/// golden_archives_are_made`.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "writes into the source folder"]
 async fn golden_archives_are_made() {

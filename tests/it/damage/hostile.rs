@@ -1,5 +1,5 @@
-//! Manifests and footers whose checksums are right and whose contents are not: refused with a reason, within bounded memory. And those of a later minor
-//! version, which are read.
+//! Manifests and footers whose checksums are right and whose contents are not: refused with a reason, within bounded
+//! memory. And those of a later minor version, which are read.
 
 use mongotar::archive::{ArchiveError, Compression, FrameEncoder, Located, Payload};
 use mongotar::failure::{Failure, FailureKind};
@@ -217,7 +217,8 @@ fn a_footer_of_another_major_version_is_refused_as_such() {
     }
 }
 
-/// Numbers in a footer that is signed: none of them makes a reader allocate, read or index beyond what an archive can have.
+/// Numbers in a footer that is signed: none of them makes a reader allocate, read or index beyond what an archive can
+/// have.
 #[test]
 fn impossible_footers_are_refused() {
     for (compression, payload) in forms() {
@@ -349,7 +350,8 @@ async fn a_forged_digest_is_found_out() {
     }
 }
 
-/// Segments that would be fetched whole into memory are bounded as stored, too: padding a frame is legal in no form, but a forged row can claim it.
+/// Segments that would be fetched whole into memory are bounded as stored, too: padding a frame is legal in no form,
+/// but a forged row can claim it.
 #[tokio::test]
 async fn a_segment_that_is_stored_longer_than_any_can_be_is_refused() {
     let forge = Forge::small(Compression::Zstd, Payload::Jsonl);

@@ -1,4 +1,5 @@
-//! A restore from a damaged archive: nothing of a damaged segment is put in as if it were whole, and what was there stays.
+//! A restore from a damaged archive: nothing of a damaged segment is put in as if it were whole, and what was there
+//! stays.
 
 use bson::doc;
 use mongotar::archive::{Compression, Payload};
@@ -10,7 +11,8 @@ use super::forge::{Forge, Part, forms, parts, put};
 use crate::rig::{ScratchDir, fresh_database_name, shared_replica_set};
 use crate::support::{definitions, insert, raw_database, raw_documents, restore, tools_for};
 
-/// An archive whose collection `orders` has a flipped bit in its second segment of three; where it is, and the words that must name it.
+/// An archive whose collection `orders` has a flipped bit in its second segment of three; where it is, and the words
+/// that must name it.
 fn damaged(scratch: &ScratchDir, compression: Compression, payload: Payload) -> (Location, String) {
     let mut bytes = Forge::small(compression, payload).write().bytes;
     let (part, extent) = parts(&bytes)
@@ -89,7 +91,8 @@ async fn into_an_empty_database_nothing_comes_of_a_damaged_archive() {
     assert!(raw_database(&client, &tools, &database).await.is_empty());
 }
 
-/// A merge goes into the collection that is there, so the segments before the damage may be in it; no document of the damaged one is.
+/// A merge goes into the collection that is there, so the segments before the damage may be in it; no document of the
+/// damaged one is.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_merge_takes_nothing_from_a_damaged_segment_and_is_not_complete() {
     let scratch = ScratchDir::new("restored-merge");

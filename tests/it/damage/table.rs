@@ -1,4 +1,5 @@
-//! Archives whose segments are too many for the manifest: a table lists them, page by page. Pages are small here; what is large is in `store::table`.
+//! Archives whose segments are too many for the manifest: a table lists them, page by page. Pages are small here; what
+//! is large is in `store::table`.
 
 use std::fs;
 use std::path::PathBuf;

@@ -8,7 +8,8 @@ use mongotar::store::Store;
 use super::forge::{Forge, forms, parts, put};
 use crate::rig::ScratchDir;
 
-/// All the places where an archive is cut: around every boundary, in the middle of every region, and at every 97th byte.
+/// All the places where an archive is cut: around every boundary, in the middle of every region, and at every 97th
+/// byte.
 fn cuts(bytes: &[u8]) -> Vec<u64> {
     let length = bytes.len() as u64;
     let mut cuts: Vec<u64> = (0..length).step_by(97).collect();

@@ -67,7 +67,8 @@ async fn everything_replaces_a_database_that_has_gone_its_own_way_and_merges_wit
     let archive = back_up_as(&tools, &source, &support::bucket().await, FORMS[2]).await;
     restore_whole(&tools, &archive, &target, json!({"force": true})).await;
 
-    // Documents lost, changed and added, an index and a collection gone, a collection too many, a view where documents were.
+    // Documents lost, changed and added, an index and a collection gone, a collection too many, a view where documents
+    // were.
     run(
         &client,
         &target,

@@ -1,4 +1,5 @@
-//! A database goes out and comes back; what it held is compared byte by byte, by the driver and not by the report alone.
+//! A database goes out and comes back; what it held is compared byte by byte, by the driver and not by the report
+//! alone.
 
 use std::collections::BTreeMap;
 
@@ -17,8 +18,9 @@ use crate::support;
 /// The contents of a database: for every name its kind, options, indexes (by name) and documents.
 pub type Held = BTreeMap<String, (String, Vec<Vec<u8>>)>;
 
-/// What a database holds, read by the driver. Documents are sorted but for those of capped collections, whose order counts; the fields of measurements,
-/// and of what a view may show of them, are sorted, since their order is the server's.
+/// What a database holds, read by the driver. Documents are sorted but for those of capped collections, whose order
+/// counts; the fields of measurements, and of what a view may show of them, are sorted, since their order is the
+/// server's.
 pub async fn held(client: &mongodb::Client, tools: &Tools, database: &str) -> Held {
     let mut held = Held::new();
     for collection in tools.mongo.survey(database).await.expect("a survey").collections {

@@ -66,7 +66,8 @@ pub async fn build(client: &mongodb::Client, database: &str) {
     .await;
 }
 
-/// An index with the simple collation in a collection with another collation came back with the collection's, since the server does not report the simple one.
+/// An index with the simple collation in a collection with another collation came back with the collection's, since the
+/// server does not report the simple one.
 #[tokio::test(flavor = "multi_thread")]
 async fn index_definitions_come_back_as_they_were() {
     let (tools, client) = (support::tools().await, rig::shared_replica_set().client().await);

@@ -43,7 +43,8 @@ async fn what_no_text_holds_is_kept() {
     round_trip(&numbered(all.concat())).await;
 }
 
-/// An `_id` of invalid UTF-8 was left out of lookups, and the server's duplicate-key error that quotes it could not be read.
+/// An `_id` of invalid UTF-8 was left out of lookups, and the server's duplicate-key error that quotes it could not be
+/// read.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_id_is_found_again_whatever_its_type() {
     round_trip(&documents::odd_ids()).await;

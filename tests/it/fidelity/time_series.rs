@@ -63,7 +63,8 @@ pub async fn build(client: &mongodb::Client, tools: &Tools, database: &str) {
     .await;
 }
 
-/// Documents without an `_id`, or with one that others have too, were not found again by the sample, which then differed from itself.
+/// Documents without an `_id`, or with one that others have too, were not found again by the sample, which then
+/// differed from itself.
 #[tokio::test(flavor = "multi_thread")]
 async fn measurements_come_back_once_each_however_they_are_identified() {
     let (tools, client) = (support::tools().await, rig::shared_replica_set().client().await);

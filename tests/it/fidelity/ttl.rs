@@ -66,8 +66,9 @@ async fn ttl_does_not_eat_what_was_just_restored() {
         assert_eq!((verified.file_count, verified.db_count), (200, 200), "{collection}");
         assert!(verified.sample_hash_archive.is_some(), "{collection}");
     }
-    // And from now on they expire, which shows that nothing is left switched off. (A server of this version lets old measurements be, however its
-    // time series came by the option; that the option is there is part of the verification.)
+    // And from now on they expire, which shows that nothing is left switched off. (A server of this version lets old
+    // measurements be, however its time series came by the option; that the option is there is part of the
+    // verification.)
     let deadline = Instant::now() + Duration::from_secs(600);
     for collection in (0..COLLECTIONS).map(name).chain(["clustered".to_owned()]) {
         while client

@@ -70,7 +70,8 @@ async fn members_and_archives_may_be_compressed_with_bzip2_and_xz() {
 
 #[tokio::test]
 async fn indexes_of_a_dump_by_an_old_mongodump_come_back_and_are_converted() {
-    // They were in `system.indexes.bson` alone, and named as left out; and no server of today took `safe` or such directions.
+    // They were in `system.indexes.bson` alone, and named as left out; and no server of today took `safe` or such
+    // directions.
     let place = place().await;
     let orders = bson_of(&[doc! {"_id": 1, "email": "a"}]);
     let of = |collection: &str, mut index: Document| {

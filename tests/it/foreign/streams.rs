@@ -1,4 +1,5 @@
-//! How archives of others are read: in ranges that are repeated, on threads that nobody needs, and no more often than is needed.
+//! How archives of others are read: in ranges that are repeated, on threads that nobody needs, and no more often than
+//! is needed.
 
 use std::collections::BTreeMap;
 
@@ -162,7 +163,8 @@ async fn an_archive_that_is_replaced_while_it_is_read_is_refused() {
     assert!(!failure.passes(), "asking again gives no other answer");
 }
 
-/// Each pass held a thread of those that read from disks, and waited on it for another one: several merges at once waited for one another for ever.
+/// Each pass held a thread of those that read from disks, and waited on it for another one: several merges at once
+/// waited for one another for ever.
 #[test]
 fn merging_many_collections_at_once_needs_no_more_than_one_blocking_thread() {
     let runtime = tokio::runtime::Builder::new_multi_thread()

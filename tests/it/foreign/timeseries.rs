@@ -8,7 +8,8 @@ use serde_json::json;
 
 use super::{Place, of, place};
 
-/// Readings as the ancestor's users have them. The keys of `meta` are not in the order in which a time series keeps them.
+/// Readings as the ancestor's users have them. The keys of `meta` are not in the order in which a time series keeps
+/// them.
 fn readings() -> Vec<Document> {
     let reading = |n: i64| {
         doc! {"_id": n, "ts": DateTime::from_millis(1_700_000_000_000 + n * 60_000), "meta": {"station": {"uid": n % 4, "name": "s"}, "city": "c"}, "aqi": 0.5 + n as f64}
@@ -72,7 +73,8 @@ async fn each_signal_makes_a_time_series_and_says_so() {
 
 #[tokio::test]
 async fn readings_of_an_ordinary_collection_become_a_time_series_that_is_equal() {
-    // A time series sorts the fields within meta: the restored readings were called different, though the server had them all.
+    // A time series sorts the fields within meta: the restored readings were called different, though the server had
+    // them all.
     let place = place().await;
     place.insert("waqi", readings()).await;
     let archive = place.export("plain.tar", json!({}));

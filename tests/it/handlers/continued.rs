@@ -1,4 +1,5 @@
-//! Runs that take more than one invocation, or get more than they need: the same event again goes on, finds what is done, or waits for who is at it.
+//! Runs that take more than one invocation, or get more than they need: the same event again goes on, finds what is
+//! done, or waits for who is at it.
 
 use std::time::Duration;
 

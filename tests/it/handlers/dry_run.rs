@@ -53,7 +53,8 @@ fn with(mut event: Value, more: Value) -> Value {
     event
 }
 
-/// Everything that an invocation could change: all databases of this test, and all objects of its bucket with their content.
+/// Everything that an invocation could change: all databases of this test, and all objects of its bucket with their
+/// content.
 async fn everything(shop: &Shop) -> (BTreeMap<String, Vec<Vec<u8>>>, Vec<String>, Vec<(String, String)>) {
     let tools = support::tools().await;
     let documents = support::raw_database(&shop.client, &tools, &shop.database).await;

@@ -1,4 +1,5 @@
-//! A connection string in the place of whatever else an event or the environment has: nothing of it is answered, logged or stored.
+//! A connection string in the place of whatever else an event or the environment has: nothing of it is answered, logged
+//! or stored.
 
 use std::collections::BTreeSet;
 use std::path::Path;

@@ -182,7 +182,8 @@ async fn each_kind_of_failure_has_its_error_type_and_shows_no_credentials() {
     assert_eq!(shop.collections().await, ["orders", "users"]);
 }
 
-/// The client is made with the first event, so that a database that is away is an error with a name, and no function that cannot start.
+/// The client is made with the first event, so that a database that is away is an error with a name, and no function
+/// that cannot start.
 #[tokio::test]
 async fn a_database_that_was_away_is_found_by_the_same_process_when_it_is_back() {
     let mongod = rig::Mongod::replica_set();

@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use super::{BACKUP, RESTORE, answer, shop, text};
 use crate::support;
 
-/// A schema of `infra/schemas`, in which an object of a result has no fields but the documented ones: readers may meet more, but not from this version.
+/// A schema of `infra/schemas`, in which an object of a result has no fields but the documented ones: readers may meet
+/// more, but not from this version.
 fn published(name: &str) -> Validator {
     let file = format!(
         "{}/infra/schemas/{name}.schema.json",

@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 use super::{BACKUP, RESTORE, answer, shop};
 use crate::rig;
 
-/// A run's times were kept in whole seconds: a backup of half a second took none, and its event's second delivery got another answer than the first.
+/// A run's times were kept in whole seconds: a backup of half a second took none, and its event's second delivery got
+/// another answer than the first.
 #[tokio::test]
 async fn a_short_run_takes_some_time_and_its_second_answer_is_the_first() {
     let shop = shop().await;

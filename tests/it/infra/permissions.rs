@@ -85,7 +85,8 @@ impl Statement {
         format!("{}/{}", self.owner, self.sid)
     }
 
-    /// Whether it speaks of an action on an object of the bucket, or on a resource by its reference. A condition narrows, and is not looked at.
+    /// Whether it speaks of an action on an object of the bucket, or on a resource by its reference. A condition
+    /// narrows, and is not looked at.
     fn covers(&self, action: &str, resource: &str) -> bool {
         let concrete = |pattern: &String| {
             let pattern = pattern

@@ -1,4 +1,5 @@
-//! The Automation runbook: its steps lead somewhere, its references exist, and its scripts, which are run here, hand on exactly what was approved.
+//! The Automation runbook: its steps lead somewhere, its references exist, and its scripts, which are run here, hand on
+//! exactly what was approved.
 
 use std::process::Command;
 

@@ -1,4 +1,5 @@
-//! A CloudFormation template as JSON: short forms are made long, and intrinsic functions can be resolved as far as a check needs.
+//! A CloudFormation template as JSON: short forms are made long, and intrinsic functions can be resolved as far as a
+//! check needs.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,5 @@
-//! A failure at any command whatsoever: before the commit it leaves the target as it was to the byte, in the commit the report says exactly what was changed.
+//! A failure at any command whatsoever: before the commit it leaves the target as it was to the byte, in the commit the
+//! report says exactly what was changed.
 
 use bson::{DateTime, doc};
 use mongotar::backup::RunStatus;
@@ -12,7 +13,8 @@ use crate::{rig, support};
 
 /// OperationFailed: an answer that is no reason to try again.
 const REFUSED: i32 = 96;
-/// How many collections the rehearsal creates: one for those that are defined alike and replaced, one for the same but new, the time series, the view.
+/// How many collections the rehearsal creates: one for those that are defined alike and replaced, one for the same but
+/// new, the time series, the view.
 const REHEARSED: i32 = 4;
 /// How many of them get indexes.
 const REHEARSED_INDEXES: i32 = 2;

@@ -48,7 +48,8 @@ impl Failing {
         }
     }
 
-    /// From the command after `skip` of that name on, as `fault` says (`errorCode`, `closeConnection`, `blockConnection`).
+    /// From the command after `skip` of that name on, as `fault` says (`errorCode`, `closeConnection`,
+    /// `blockConnection`).
     pub async fn arm(&self, mode: Document, command: &str, fault: Document) {
         let mut data = doc! {"failCommands": [command], "appName": VICTIM};
         data.extend(fault);
@@ -78,7 +79,8 @@ impl Failing {
         self.mongod.log().matches("\"id\":20432").count()
     }
 
-    /// Ends what a dead client left standing: it must not be carried out later, and the server waits for it before it takes a failpoint away.
+    /// Ends what a dead client left standing: it must not be carried out later, and the server waits for it before it
+    /// takes a failpoint away.
     pub async fn end_what_stands_still(&self) {
         support::eventually_so("nothing of the victim is left", async || {
             for operation in self.operations().await {

@@ -91,7 +91,8 @@ async fn an_index_that_is_missing_after_a_merge_holds_back_what_comes_after() {
     assert!(place.names().await.contains(&"extra".to_owned()));
 }
 
-/// A merge leaves options and indexes as they are. Where the archive has others, the database is not what the archive says: before, it was "proven equal", and what was extra was dropped.
+/// A merge leaves options and indexes as they are. Where the archive has others, the database is not what the archive
+/// says: before, it was "proven equal", and what was extra was dropped.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_merge_into_a_collection_that_is_defined_otherwise_holds_back_what_comes_after() {
     for other in [

@@ -62,8 +62,9 @@ async fn documents_are_inserted_replaced_or_left_and_others_stay() {
 
 #[tokio::test]
 async fn an_id_that_is_equal_but_of_another_type_is_replaced_and_not_refused() {
-    // Looked up by its bytes, a document of the same _id as another number was taken for another unique key's, and refused: relaxed JSON does not
-    // keep the type of numbers, so an old archive could not be put back into its own database.
+    // Looked up by its bytes, a document of the same _id as another number was taken for another unique key's, and
+    // refused: relaxed JSON does not keep the type of numbers, so an old archive could not be put back into its own
+    // database.
     let place = place().await;
     place
         .insert(

@@ -48,7 +48,8 @@ impl Scene {
         )
     }
 
-    /// Lets whoever reads the archive's documents through the proxy wait until it releases them: opening the archive takes some reads, and those behind them are held.
+    /// Lets whoever reads the archive's documents through the proxy wait until it releases them: opening the archive
+    /// takes some reads, and those behind them are held.
     fn hold_the_documents(&self) {
         // The whole path: a snapshot of the same second has the same name in another folder.
         let name = self.archive.trim_start_matches("s3://");

@@ -1,4 +1,5 @@
-//! Options, indexes and views that the target would refuse are found before the first change, all at once, each with the way out.
+//! Options, indexes and views that the target would refuse are found before the first change, all at once, each with
+//! the way out.
 
 use bson::{Document, doc};
 use mongotar::backup::RunStatus;

@@ -1,4 +1,5 @@
-//! A primary that is cut off at a command that changes something for good. The campaign `rollback` strikes at every command.
+//! A primary that is cut off at a command that changes something for good. The campaign `rollback` strikes at every
+//! command.
 
 use crate::campaigns::rollback::{Policy, Scene, Struck};
 use crate::rig::WireCommand;

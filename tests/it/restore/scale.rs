@@ -87,7 +87,8 @@ const COMMANDS: [&str; 15] = [
     "renameCollection",
     "update",
 ];
-/// How many of them one more small collection may cost a restore: it is created, filled, read back, renamed, and looked at.
+/// How many of them one more small collection may cost a restore: it is created, filled, read back, renamed, and looked
+/// at.
 const EACH: i64 = 7;
 
 /// How many of them a server has had.

@@ -24,7 +24,8 @@ async fn archived() -> (Place, String) {
     (place, archive)
 }
 
-/// With a connection string that waits for half a second instead of a minute, and for two seconds instead of two minutes until it is given up.
+/// With a connection string that waits for half a second instead of a minute, and for two seconds instead of two
+/// minutes until it is given up.
 async fn through(place: &mut Place, wire: &Wire) {
     let uri = format!("{}&socketTimeoutMS=500&serverSelectionTimeoutMS=250", wire.uri());
     place.tools = support::tools_for(&uri, Store::with_client(shared_s3().client().await)).await;

@@ -144,7 +144,8 @@ async fn a_snapshot_that_is_not_what_was_written_refuses_the_restore() {
     let before = place.state().await;
     let proxy = rig::Proxy::start(rig::shared_s3().endpoint());
     let tools = support::tools_for(&rig::shared_replica_set().uri(), support::store_through(&proxy)).await;
-    // It was once believed to be a way back as soon as the upload was done. The footer is read first, and segments later.
+    // It was once believed to be a way back as soon as the upload was done. The footer is read first, and segments
+    // later.
     let mut reads = 0;
     for nth in 1.. {
         proxy.reset();

@@ -19,7 +19,8 @@ async fn the_second_time_nothing_is_inserted_and_nothing_replaced() {
     place
         .insert("capped", ids.map(|id| doc! {"_id": id, "text": "x"}).collect())
         .await;
-    // Equal across number types for the server, and other bytes: those of the archive are what must be there in the end.
+    // Equal across number types for the server, and other bytes: those of the archive are what must be there in the
+    // end.
     let of_all_types = vec![
         doc! {"_id": 1_i32},
         doc! {"_id": 2_i64},

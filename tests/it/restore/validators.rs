@@ -124,7 +124,8 @@ async fn options_of(place: &Place, name: &str) -> bson::Document {
         .clone()
 }
 
-/// Forty documents of a mebibyte, which are several segments, and a validator that refuses all of them; a target that lacks some.
+/// Forty documents of a mebibyte, which are several segments, and a validator that refuses all of them; a target that
+/// lacks some.
 async fn large_with_violations() -> (Place, String) {
     let place = place().await;
     support::insert_mebibytes(&place.client, &place.database, "c", 40).await;
@@ -140,7 +141,8 @@ async fn large_with_violations() -> (Place, String) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_validator_is_never_off_not_even_for_a_moment() {
-    // The ancestor switched it off and on again: whoever was killed in between left it off. What is never off needs nobody to switch it on.
+    // The ancestor switched it off and on again: whoever was killed in between left it off. What is never off needs
+    // nobody to switch it on.
     let (place, archive) = large_with_violations().await;
     let before = options_of(&place, "c").await;
     for more in [json!({"force": true}), json!({"force": true, "replace_existing": true})] {

@@ -13,7 +13,8 @@ use mongotar::archive::{
 use crate::damage::forge::NAME;
 use crate::rig::{ScratchDir, libarchive_list, python};
 
-/// Writes an archive whose one entry is `frame`, so many times, and a second small one behind it. Zeros are not written: the file is sparse.
+/// Writes an archive whose one entry is `frame`, so many times, and a second small one behind it. Zeros are not
+/// written: the file is sparse.
 fn write(path: &Path, compression: Compression, frame: &StoredFrame, times: u64) -> Entry {
     let file = File::create(path).expect("the scratch folder");
     let mut length = 0;
@@ -50,7 +51,8 @@ fn zeros(compression: Compression, bytes: usize) -> StoredFrame {
     frames.encode(&mut vec![0; bytes]).expect("memory")
 }
 
-/// Above 8 GiB a size no longer fits eleven octal digits; it is written in base-256, and every reader must step over so much content.
+/// Above 8 GiB a size no longer fits eleven octal digits; it is written in base-256, and every reader must step over so
+/// much content.
 #[test]
 fn an_entry_of_more_than_eight_gibibytes_is_listed_with_its_size() {
     const TIMES: u64 = 145;

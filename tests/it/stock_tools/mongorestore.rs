@@ -1,7 +1,8 @@
-//! Payload `bson`: the extracted folder is laid out as `mongodump` would, and a stock `mongorestore` restores it, where there is one.
+//! Payload `bson`: the extracted folder is laid out as `mongodump` would, and a stock `mongorestore` restores it, where
+//! there is one.
 //!
-//! The layout is checked in any case, by Python and PyMongo: it is what `mongodump` 100 writes (`mongodump/prepare.go` and `mongodump/metadata_dump.go`
-//! of mongo-tools).
+//! The layout is checked in any case, by Python and PyMongo: it is what `mongodump` 100 writes (`mongodump/prepare.go`
+//! and `mongodump/metadata_dump.go` of mongo-tools).
 
 use std::env;
 use std::path::PathBuf;
@@ -119,8 +120,9 @@ fn mongorestore() -> Option<PathBuf> {
     found
 }
 
-/// mongorestore 100.18 takes the name of a cut file from its metadata, and unescapes it though it is not escaped there: a long name with a `%` in it stops
-/// it, also in a dump of its own. Such a collection is taken away here; mongotar itself restores it.
+/// mongorestore 100.18 takes the name of a cut file from its metadata, and unescapes it though it is not escaped there:
+/// a long name with a `%` in it stops it, also in a dump of its own. Such a collection is taken away here; mongotar
+/// itself restores it.
 fn is_beyond_mongorestore(collection: &str) -> bool {
     collection.starts_with("%%%")
 }
@@ -148,7 +150,8 @@ fn run_mongorestore(program: &PathBuf, database: &str, folder: &PathBuf) {
     assert!(log.contains(" 0 document(s) failed to restore"), "{log}");
 }
 
-/// An index with its fields sorted, and its key as it is: `mongorestore` keeps indexes, and the fields of one but for its key, in Go maps, whose order is random.
+/// An index with its fields sorted, and its key as it is: `mongorestore` keeps indexes, and the fields of one but for
+/// its key, in Go maps, whose order is random.
 fn by_field(index: &Definition) -> String {
     let fields: Result<std::collections::BTreeMap<_, _>, _> = index
         .as_raw()
@@ -189,7 +192,8 @@ async fn a_stock_mongorestore_restores_the_extracted_folder() {
         }
         let kind = after.get(&collection.name).expect("it is there").kind;
         match collection.kind {
-            // The folder holds its measurements, which go into an ordinary collection where no time series is there already.
+            // The folder holds its measurements, which go into an ordinary collection where no time series is there
+            // already.
             Kind::Timeseries => assert_eq!(kind, Kind::Collection),
             same => assert_eq!(kind, same),
         }

@@ -1,4 +1,5 @@
-//! A database with odd names and every kind of collection, backed up in all forms: made once for all tests of this area.
+//! A database with odd names and every kind of collection, backed up in all forms: made once for all tests of this
+//! area.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -55,8 +56,8 @@ impl Archive {
         paths
     }
 
-    /// Compares an extracted folder with the manifest and the database: names, sizes, contents, nothing missing and nothing besides. `on_disk` is what the tool
-    /// makes of a path.
+    /// Compares an extracted folder with the manifest and the database: names, sizes, contents, nothing missing and
+    /// nothing besides. `on_disk` is what the tool makes of a path.
     pub fn assert_extracted(&self, folder: &Path, tool: &str, on_disk: fn(&str) -> String) {
         let sample = sample();
         let context = format!("{tool}, {} {}", self.compression, self.payload);

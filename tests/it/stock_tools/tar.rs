@@ -10,7 +10,8 @@ use mongotar::archive::Compression;
 use super::sample::{Archive, sample};
 use crate::rig::{libarchive_extract, libarchive_list, python};
 
-/// Lists (`t`) or extracts (`x`) with Python, in a mode such as `r:*` or `r|gz`. A zstd archive is decompressed by python-zstandard, also as a stream.
+/// Lists (`t`) or extracts (`x`) with Python, in a mode such as `r:*` or `r|gz`. A zstd archive is decompressed by
+/// python-zstandard, also as a stream.
 const TARFILE: &str = r#"
 import sys, tarfile, zstandard
 what, mode, path, folder = sys.argv[1:5]
@@ -28,7 +29,8 @@ for member in tar:
 tar.close()
 "#;
 
-/// What `tar --use-compress-program` calls, as `zstd -d`: GNU tar itself knows no zstd, and the machine may have no `zstd`.
+/// What `tar --use-compress-program` calls, as `zstd -d`: GNU tar itself knows no zstd, and the machine may have no
+/// `zstd`.
 fn zstd_program(folder: &Path) -> PathBuf {
     let path = folder.join("unzstd");
     let script = format!(

@@ -61,7 +61,8 @@ async fn a_backup_of_empty_collections_can_be_cancelled_too() {
     assert_eq!(unfinished(&folder).await, [""; 0]);
 }
 
-/// Nobody cleans up after a killed process: what it leaves is an upload that only a lifecycle rule ends, or a file whose name begins with a dot.
+/// Nobody cleans up after a killed process: what it leaves is an upload that only a lifecycle rule ends, or a file
+/// whose name begins with a dot.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_backup_leaves_nothing_that_can_be_seen() {
     let proxy = Proxy::start(rig::shared_s3().endpoint());

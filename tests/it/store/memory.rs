@@ -72,7 +72,8 @@ const CODE: u64 = 14_000;
 
 /// The program's peak resident memory, in kB, looked at until it ends.
 ///
-/// Code that was compiled for working, and not for what ships, is several times as large. What such a program has mapped of its file beyond [`CODE`] is not counted; all else is.
+/// Code that was compiled for working, and not for what ships, is several times as large. What such a program has
+/// mapped of its file beyond [`CODE`] is not counted; all else is.
 pub(super) async fn peak(child: &mut Child) -> u64 {
     let (peak, ended) = peak_and_end(child).await;
     assert!(ended.success(), "{ended}");
@@ -143,7 +144,8 @@ async fn many_small_documents_take_bounded_memory() {
     forget(&database).await;
 }
 
-/// Every form within the least there is, several collections one after the other, and back; the default has its own tests below.
+/// Every form within the least there is, several collections one after the other, and back; the default has its own
+/// tests below.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_least_budget_is_kept_to_by_backups_and_restores() {
     let database = rig::fresh_database_name("it");
@@ -176,7 +178,8 @@ async fn the_least_budget_is_kept_to_by_backups_and_restores() {
     forget(&database).await;
 }
 
-/// What is not compressed is largest where it waits: the text beside the documents, the part that is filled, and the one that waits for its header took 183 MB here, and 205 of 190 where it ships.
+/// What is not compressed is largest where it waits: the text beside the documents, the part that is filled, and the
+/// one that waits for its header took 183 MB here, and 205 of 190 where it ships.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_compressed_keeps_to_the_default_budget() {
     let database = rig::fresh_database_name("it");
@@ -304,7 +307,8 @@ async fn a_foreign_archive_of_a_hundred_thousand_members_keeps_to_its_budget_or_
     }
 }
 
-/// Thirty documents of 15 MB took 510 MB and killed a function: each was held five times, for each of four inserts, whatever the budget.
+/// Thirty documents of 15 MB took 510 MB and killed a function: each was held five times, for each of four inserts,
+/// whatever the budget.
 #[tokio::test(flavor = "multi_thread")]
 async fn restores_and_merges_of_the_largest_documents_keep_to_the_default_budget() {
     let database = rig::fresh_database_name("it");

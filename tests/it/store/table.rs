@@ -1,4 +1,5 @@
-//! The table of contents of the largest object there can be, and how much memory it takes to write and to read one. There are no 50 TiB here: extents and hashes are all that a table is of.
+//! The table of contents of the largest object there can be, and how much memory it takes to write and to read one.
+//! There are no 50 TiB here: extents and hashes are all that a table is of.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
@@ -118,7 +119,8 @@ fn manifest(metadata: &Entry, collections: Vec<serde_json::Value>) -> Manifest {
     serde_json::from_value(manifest).expect("a manifest")
 }
 
-/// Writes an archive as long as any can be: three collections, all but two documents of it a hole. Gives how many segments it has.
+/// Writes an archive as long as any can be: three collections, all but two documents of it a hole. Gives how many
+/// segments it has.
 fn write(sparse: &Sparse) -> u64 {
     let mut frames = FrameEncoder::new(Compression::Zstd).expect("a codec");
     let (first, first_bytes, first_document) = small("first");

@@ -13,7 +13,8 @@ use std::time::Duration;
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio::time::{Instant, sleep, timeout_at};
 
-/// From the start of the process to its first request for an event. Lambda allows 10 seconds; a busy machine takes longer.
+/// From the start of the process to its first request for an event. Lambda allows 10 seconds; a busy machine takes
+/// longer.
 const INIT_LIMIT: Duration = Duration::from_secs(120);
 const POLL: Duration = Duration::from_millis(5);
 

@@ -73,7 +73,8 @@ impl MongodBuilder {
         panic!("five ports in a row were taken between the check and the start of mongod");
     }
 
-    /// Starts the server as another member of a replica set, that never becomes its primary, and waits until it has all of the data.
+    /// Starts the server as another member of a replica set, that never becomes its primary, and waits until it has all
+    /// of the data.
     pub fn join(self, primary: &Mongod) -> Mongod {
         let member = self.start_alone();
         primary.add(&member);

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
 
-/// How long a primary that sees no majority stays one, and secondaries that see no primary wait, in milliseconds. (Ten seconds in the field.)
+/// How long a primary that sees no majority stays one, and secondaries that see no primary wait, in milliseconds. (Ten
+/// seconds in the field.)
 const ELECTION: i32 = 1_500;
 
 /// A replica set of three voting members.
@@ -48,7 +49,8 @@ impl Members {
             .expect("the rig's own URI is valid")
     }
 
-    /// Relays before all members, and the connection string by which clients go through them: `decide` is asked for each command of a client.
+    /// Relays before all members, and the connection string by which clients go through them: `decide` is asked for
+    /// each command of a client.
     pub fn through_relays(
         &self,
         decide: impl Fn(&WireCommand) -> Passage + Send + Sync + 'static,
@@ -102,8 +104,8 @@ impl Members {
         }
     }
 
-    /// Freezes all but the primary. It goes on for as long as an election takes, with writes that nobody else will ever see; then it steps down, and says of what waits for a majority that it was
-    /// interrupted (11602).
+    /// Freezes all but the primary. It goes on for as long as an election takes, with writes that nobody else will ever
+    /// see; then it steps down, and says of what waits for a majority that it was interrupted (11602).
     pub fn cut_off_primary(self: &Arc<Self>) -> CutOff {
         let primary = self.primary().port;
         for member in self.others(primary) {
@@ -140,7 +142,8 @@ pub struct CutOff {
 }
 
 impl CutOff {
-    /// Has the others elect one of themselves while the old primary stands still, and lets that one meet them: it rolls back what only it has.
+    /// Has the others elect one of themselves while the old primary stands still, and lets that one meet them: it rolls
+    /// back what only it has.
     pub fn roll_back(self) {
         let old = self.set.on(self.primary);
         old.pause();
