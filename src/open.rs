@@ -2,7 +2,7 @@
 //!
 //! An archive of ours is opened by its last bytes and read by extents: what is not asked for is not fetched. An archive
 //! that others wrote has no table of contents; it is read once from end to end to survey it, and once more for its
-//! documents. Either way what comes out is [`Contents`] for the plan and [`Chunk`]s of raw BSON for the load.
+//! documents. Either way what comes out is [`Contents`](crate::plan::Contents) for the plan and [`Chunk`]s of raw BSON for the load.
 //!
 //! An archive of ours that has lost its footer is refused and never read as a foreign one: its first bytes tell.
 
