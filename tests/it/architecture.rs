@@ -14,20 +14,23 @@ use sources::{Sources, top};
 use uses::{Uses, uses};
 
 /// The roots of all crates here.
-const ROOTS: [&str; 3] = ["src/lib.rs", "src/bin/mongotar/main.rs", "codec/src/lib.rs"];
+const ROOTS: [&str; 4] = [
+    "codec/src/lib.rs",
+    "src/lib.rs",
+    "shell/src/lib.rs",
+    "src/bin/mongotar/main.rs",
+];
 
 /// The layers of the library from below: a module may use those of its own layer and of the layers before it.
-const LAYERS: [&[&str]; 5] = [
+const LAYERS: [&[&str]; 4] = [
     // Bytes and values: no runtime, no client, no clock.
     &["wording", "hidden", "failure", "catalog", "archive", "plan"],
     // The rim.
     &["deadline", "patience", "progress", "mongo", "store", "secrets"],
     // What operations share.
-    &["config", "run", "runtime", "logging", "open", "choice"],
+    &["config", "run", "open", "choice"],
     // Operations.
-    &["backup", "soundness", "restore", "verify", "drill", "inspect", "counts"],
-    // Shells.
-    &["metrics", "lambda", "schemas"],
+    &["backup", "soundness", "restore", "verify", "drill", "inspect"],
 ];
 
 /// Modules that do not know each other, though their layer would allow it.
@@ -120,6 +123,17 @@ fn layer_of(module: &str) -> usize {
     match module {
         "lib" => LAYERS.len(),
         module => layer.unwrap_or_else(|| panic!("{module} is in no layer")),
+    }
+}
+
+/// Who uses the library builds no function, and no command line.
+#[test]
+fn the_library_knows_no_shell() {
+    let manifest = fs::read_to_string(top().join("Cargo.toml")).expect("the library's manifest");
+    let package = manifest.split("\n[package]").nth(1).expect("the library itself");
+    for outside in ["lambda_runtime", "tracing-subscriber", "clap", "mongotar-shell"] {
+        let depends = package.lines().any(|line| line.starts_with(outside));
+        assert!(!depends, "the library depends on {outside}");
     }
 }
 
