@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! bin/{backup,restore,mongotar}                      shells: parse, call, map the error
-//!   backup · restore · drill · verify · inspect · counts   operations: a list of named steps each
+//!   backup · restore · drill · verify · inspect            operations: a list of named steps each
 //!     plan · archive · extjson · digest · catalog    pure: bytes and values
 //!     mongo · store · secrets                                  I/O at the rim
 //! ```

@@ -12,7 +12,7 @@ use tokio_util::task::TaskTracker;
 
 use super::asked::SILENCE;
 use super::concern::Concern;
-use super::seen::Seen;
+use super::seen::SeenServers;
 use super::{MongoError, MongoUri, ReadAt};
 use crate::catalog::{Server, Topology};
 use crate::deadline::Deadline;
@@ -56,7 +56,7 @@ pub struct Mongo {
     /// Where it is said what is being waited for.
     pub(super) progress: Option<Arc<Progress>>,
     /// What the driver has seen of the servers.
-    seen: Arc<Seen>,
+    seen: Arc<SeenServers>,
 }
 
 impl Mongo {
@@ -72,7 +72,7 @@ impl Mongo {
         for warning in &understood.warnings {
             tracing::warn!("the connection string: {warning}");
         }
-        let seen = Arc::new(Seen::of(&parsed));
+        let seen = Arc::new(SeenServers::of(&parsed));
         let failed = |error: mongodb::error::Error| MongoError::new(CONNECTING_TO, &error, uri, &seen);
         let mut options = ClientOptions::parse(parsed).await.map_err(failed)?;
         options.sdam_event_handler = Some(seen.watch());

@@ -66,7 +66,7 @@ impl MongoError {
         action: impl Into<String>,
         error: &mongodb::error::Error,
         uri: &super::MongoUri,
-        seen: &super::seen::Seen,
+        seen: &super::seen::SeenServers,
     ) -> Self {
         let action = action.into();
         let (code, reason) = match error.kind.as_ref() {

@@ -8,7 +8,7 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Does {
     /// Handed to the driver.
-    Hand(Form),
+    Hand(ValueForm),
     /// The same under the name that the specification gives it.
     Alias(&'static str),
     /// The opposite of another option.
@@ -25,7 +25,7 @@ pub(super) enum Does {
 
 /// How the value is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Form {
+pub(super) enum ValueForm {
     Text,
     Flag,
     Number,
@@ -59,20 +59,20 @@ const ONE_FILE: &str =
 const NOT_REVOKED: &str = "lists of revoked certificates are not read: a revoked certificate is accepted";
 const NOT_FIPS: &str = "this TLS library has no FIPS mode";
 const PROXY: Does = match cfg!(feature = "socks5") {
-    true => Does::Hand(Form::Text),
+    true => Does::Hand(ValueForm::Text),
     false => Does::Refuse(
         "this program was built without SOCKS5: build it with `--features socks5`, or reach the servers directly",
     ),
 };
 const KEY_PASSWORD: Does = match cfg!(feature = "tls-key-password") {
-    true => Does::Hand(Form::Text),
+    true => Does::Hand(ValueForm::Text),
     false => Does::Warn(
         "this program was built without `--features tls-key-password`: an encrypted key must be decrypted first (`openssl pkey -in key.pem`)",
     ),
 };
 
 use Does::{Alias, Hand, Nothing, Opposite, Own as Here, Refuse, Warn};
-use Form::{Flag, List, Number, Text};
+use ValueForm::{Flag, List, Number, Text};
 
 /// The options, by the name that is shown.
 #[rustfmt::skip]

@@ -13,7 +13,7 @@ use super::reason;
 
 /// The servers as they were seen last, and what the connection string asks of them.
 #[derive(Debug, Default)]
-pub(super) struct Seen {
+pub(super) struct SeenServers {
     servers: Mutex<BTreeMap<String, Sight>>,
     /// The replica set that is asked for.
     set: Option<String>,
@@ -33,7 +33,7 @@ enum Sight {
     Nameless,
 }
 
-impl Seen {
+impl SeenServers {
     /// For a connection string.
     pub(super) fn of(parsed: &ConnectionString) -> Self {
         let credentials = parsed.credential.as_ref().map(|credential| {
@@ -150,7 +150,7 @@ mod tests {
     #[test]
     fn where_no_server_fits_it_is_said_why() {
         let seen = |uri: &str, sights: Vec<(&str, Sight)>| {
-            let seen = Seen::of(&ConnectionString::parse(uri).expect("a connection string"));
+            let seen = SeenServers::of(&ConnectionString::parse(uri).expect("a connection string"));
             let sights = sights.into_iter().map(|(address, sight)| (address.to_owned(), sight));
             seen.servers.lock().expect("alone").extend(sights);
             seen.why()
@@ -176,7 +176,7 @@ mod tests {
 
     #[test]
     fn refused_credentials_are_said_with_their_database_and_mechanism() {
-        let refused = |uri: &str| Seen::of(&ConnectionString::parse(uri).expect(uri)).refused("failed");
+        let refused = |uri: &str| SeenServers::of(&ConnectionString::parse(uri).expect(uri)).refused("failed");
         for (uri, words) in [
             (
                 "mongodb://u:secret@h/",

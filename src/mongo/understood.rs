@@ -10,7 +10,7 @@
 
 use std::time::Duration;
 
-use super::options::{Does, Form, OF_TOOLS, Own, known, meant};
+use super::options::{Does, OF_TOOLS, Own, ValueForm, known, meant};
 use crate::hidden::percent_decoded;
 
 /// The compressors that the driver speaks.
@@ -128,15 +128,15 @@ impl Understood {
             Does::Refuse(what) => return Err(format!("its option {name} cannot be followed: {what}")),
             Does::Nothing if name.starts_with("tls") => (name, value.to_owned()),
             Does::Nothing => return Ok(()),
-            Does::Hand(Form::Flag) => (name, flag(value).ok_or_else(wrong)?.to_string()),
-            Does::Hand(Form::Number) => (name, number(value).ok_or_else(wrong)?.to_string()),
-            Does::Hand(Form::Text | Form::List) => (name, value.to_owned()),
+            Does::Hand(ValueForm::Flag) => (name, flag(value).ok_or_else(wrong)?.to_string()),
+            Does::Hand(ValueForm::Number) => (name, number(value).ok_or_else(wrong)?.to_string()),
+            Does::Hand(ValueForm::Text | ValueForm::List) => (name, value.to_owned()),
             Does::Own(own) => match self.own(own, name, value)? {
                 Some(pair) => pair,
                 None => return Ok(()),
             },
         };
-        if matches!(known(name), Some((_, Does::Hand(Form::List)))) {
+        if matches!(known(name), Some((_, Does::Hand(ValueForm::List)))) {
             given.push((name, value));
             return Ok(());
         }
@@ -343,8 +343,8 @@ mod tests {
             ("proxyPort", _) => "1080&proxyHost=h",
             ("proxyUsername", _) => "u&proxyPassword=p&proxyHost=h",
             ("proxyPassword", _) => "p&proxyUsername=u&proxyHost=h",
-            (_, Does::Hand(Form::Flag)) | (_, Does::Own(Own::InvalidHostnames)) => "true",
-            (_, Does::Hand(Form::Number)) | (_, Does::Own(_)) => "1000",
+            (_, Does::Hand(ValueForm::Flag)) | (_, Does::Own(Own::InvalidHostnames)) => "true",
+            (_, Does::Hand(ValueForm::Number)) | (_, Does::Own(_)) => "1000",
             _ => "x",
         }
     }

@@ -46,7 +46,7 @@ async fn fill_as(database: &str, name: &str, seeds: u32, bytes: usize, copies: i
 
 /// Documents as large as they get: of bytes, whose text is a third longer, and of numbers, whose text is twice as long.
 async fn fill_with_large(database: &str) {
-    fill_as(database, "bytes", 2, 15 << 20, 6).await;
+    fill_as(database, "bytes", 2, 15 << 20, 4).await;
     let client = rig::shared_replica_set().client().await;
     let one = client.database(database).collection::<bson::Document>("one");
     one.insert_one(doc! {}).await.expect("a seed");
