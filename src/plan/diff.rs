@@ -136,12 +136,15 @@ fn fields(document: &RawDocument) -> BTreeMap<String, RawBsonRef<'_>> {
 }
 
 /// Indexes are the same whatever the order of their options. `ns` is gone since MongoDB 4.4, `background` has meant
-/// nothing since 4.2.
+/// nothing since 4.2. The index on `_id` is the server's: each makes it in the version that it has, and says or does not
+/// say that it is unique.
 fn same_index(archive: &Definition, target: &Definition) -> bool {
     let options = |index| -> BTreeMap<String, RawBsonRef<'_>> {
         let index: &Definition = index;
+        let is_servers = index.get_str("name") == Some("_id_");
         let mut options = fields(index.as_raw());
         options.retain(|key, _| key != "ns" && key != "background");
+        options.retain(|key, _| !is_servers || (key != "v" && key != "unique"));
         options
     };
     let (archive, target) = (options(archive), options(target));
@@ -252,6 +255,22 @@ mod tests {
             (other.changed, other.removed),
             (vec!["timeseries".to_owned()], vec!["validationLevel".to_owned()])
         );
+    }
+
+    /// A collection of an old server was never equal to what was restored of it.
+    #[test]
+    fn the_index_on_id_is_the_same_in_every_version() {
+        let id = |more: bson::RawDocumentBuf| {
+            let mut index = rawdoc! { "name": "_id_", "key": { "_id": 1 } };
+            more.iter()
+                .flatten()
+                .for_each(|(name, value)| index.append(name, value));
+            Definition::new(index)
+        };
+        let old = [id(rawdoc! { "v": 1, "ns": "shop.orders", "unique": true })];
+        assert!(Diff::of_indexes(&old, &[id(rawdoc! { "v": 2 })]).is_empty());
+        let other = [id(rawdoc! { "v": 2, "collation": { "locale": "de" } })];
+        assert_eq!(Diff::of_indexes(&old, &other).changed, ["_id_"]);
     }
 
     #[test]

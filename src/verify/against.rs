@@ -125,6 +125,14 @@ fn warnings(job: &AgainstJob, file: &ArchiveFile, contents: &Contents, live: &Ca
     warnings
 }
 
+/// What came of reading a collection of the database.
+enum ReadThere {
+    /// All of its documents.
+    Whole(Digest),
+    /// The server refused, and why. That stops none of the other collections.
+    Refused(String),
+}
+
 struct ComparedRun<'a> {
     job: &'a AgainstJob,
     tools: &'a Tools,
@@ -187,8 +195,8 @@ impl ComparedRun<'_> {
             Err(failure) => return Err(failure.at(name)),
         }
         match database? {
-            Some(Ok(digest)) => compared.database = Some(digest.into()),
-            Some(Err(refusal)) => compared.not_compared(refusal),
+            Some(ReadThere::Whole(digest)) => compared.database = Some(digest.into()),
+            Some(ReadThere::Refused(why)) => compared.not_compared(why),
             None => {}
         }
         if let (Some(archive), Some(database)) = (compared.archive, compared.database) {
@@ -218,13 +226,13 @@ impl ComparedRun<'_> {
         }
     }
 
-    /// The database's documents; the inner error is what the server refused, which stops none of the other collections.
-    async fn read_database(&self, present: &Collection, hashing: Hashing) -> Result<Result<Digest, String>, Failure> {
+    /// The database's documents.
+    async fn read_database(&self, present: &Collection, hashing: Hashing) -> Result<ReadThere, Failure> {
         let name = (self.job.database.as_str(), present.name.as_str());
         let size = (present.average_bytes(), present.bytes.unwrap_or(u64::MAX));
         match read_back(&self.tools.mongo, name, hashing, size).await {
-            Ok(digest) => Ok(Ok(digest)),
-            Err(error) if error.is_refusal() => Ok(Err(error.to_string())),
+            Ok(digest) => Ok(ReadThere::Whole(digest)),
+            Err(error) if error.is_refusal() => Ok(ReadThere::Refused(error.to_string())),
             Err(error) => Err(error.into()),
         }
     }
@@ -254,8 +262,8 @@ impl ComparedRun<'_> {
                     _ => Hashing::Raw,
                 };
                 match self.read_database(present, hashing).await? {
-                    Ok(digest) => extra.database = Some(digest.into()),
-                    Err(refusal) => extra.differences.push(refusal),
+                    ReadThere::Whole(digest) => extra.database = Some(digest.into()),
+                    ReadThere::Refused(why) => extra.differences.push(why),
                 }
             }
             extra.outcome = Comparison::Extra;

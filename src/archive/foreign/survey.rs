@@ -81,7 +81,11 @@ impl Found {
         }
         let text = match role {
             Role::Manifest | Role::AllDefinitions | Role::Definition { .. } => {
-                self.text(header, &mut content, choice)?
+                let fits = usize::try_from(choice.memory).unwrap_or(usize::MAX);
+                let text = read_whole(&mut content, MAX_METADATA_BYTES.min(fits));
+                let length = text.as_ref().map_or(header.size, |text| text.len() as u64);
+                self.charge_text(header, length, choice.memory)?;
+                text
             }
             _ => Ok(Vec::new()),
         };
@@ -167,20 +171,6 @@ impl Found {
             self.unreadable(folder, path, &fault);
         }
         Ok(())
-    }
-
-    /// The text of definitions, as far as there is memory for it.
-    fn text(
-        &mut self,
-        header: &Header,
-        content: &mut dyn Read,
-        choice: &Choice,
-    ) -> Result<Result<Vec<u8>, String>, ForeignError> {
-        let fits = usize::try_from(choice.memory).unwrap_or(usize::MAX);
-        let text = read_whole(content, MAX_METADATA_BYTES.min(fits));
-        let length = text.as_ref().map_or(header.size, |text| text.len() as u64);
-        self.charge_text(header, length, choice.memory)?;
-        Ok(text)
     }
 }
 
