@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::unusable::{unusable, unusable_because};
 use crate::failure::Failure;
-use crate::store::{Location, Store, StoreError};
+use crate::store::{Location, Object, Store, StoreError};
 
 /// The name of an index, before the number of its epoch.
 const INDEX: &str = "state-";
@@ -196,15 +196,64 @@ pub(super) fn is_index(location: &Location) -> bool {
     location.file_name().starts_with(INDEX)
 }
 
-/// Removes the objects of a run, or of a part of it, states before leases.
+/// Removes the objects of a run, or of a part of it.
 ///
 /// # Errors
 /// What prevented it.
 pub async fn remove_run(store: &Store, folder: &Location) -> Result<(), StoreError> {
-    let mut objects = store.list(folder, "").await?;
-    objects.sort_by_key(|object| object.location.file_name().starts_with("lease"));
-    for object in objects {
-        store.remove(&object.location).await?;
+    for object in in_the_order_of_removal(store.list(folder, "").await?) {
+        store.remove(&object).await?;
     }
     store.remove_folder(folder).await
+}
+
+/// Indexes go first, the newest last of them: whoever comes after a removal that was cut short finds a whole state, or
+/// none. Leases go last: as long as one is there, nobody begins anew.
+fn in_the_order_of_removal(objects: Vec<Object>) -> impl Iterator<Item = Location> {
+    let mut locations: Vec<Location> = objects.into_iter().map(|object| object.location).collect();
+    locations.sort_by_cached_key(|location| {
+        let name = location.file_name();
+        let rank = match is_index(location) {
+            true => 0,
+            false if !name.starts_with("lease") => 1,
+            false => 2,
+        };
+        (rank, name)
+    });
+    locations.into_iter()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The steps went first, and what was left of the run could not be gone on from: campaign `kill`, seed 36.
+    #[tokio::test]
+    async fn a_removal_that_is_cut_short_leaves_a_whole_state_or_none() {
+        let scratch = tempfile::tempdir().expect("a folder");
+        let (store, folder) = (Store::new(), Location::Local(scratch.path().join("run")));
+        let save = async |name: &str| {
+            let saved = store.save(&folder.join(name), sealed(b"1\n".to_vec())).await;
+            saved.expect("saved");
+        };
+        save("lease.json").await;
+        save(&object(HEAD, 1)).await;
+        for epoch in [1, 2] {
+            save(&object("commit", epoch)).await;
+            let steps = BTreeMap::from([(HEAD.to_owned(), 1), ("commit".to_owned(), epoch)]);
+            let index = Index { steps, paused: false };
+            put_index(&store, &folder, epoch, &index).await.expect("written");
+        }
+        let objects = store.list(&folder, "").await.expect("listed");
+        let mut was_whole = true;
+        for removed in in_the_order_of_removal(objects) {
+            let left = Left::find(&store, &folder).await.expect("whole or none");
+            let newest = left.as_ref().map(|left| left.index.steps["commit"]);
+            assert!(newest == Some(2) && was_whole || newest.is_none(), "{newest:?}");
+            was_whole = newest.is_some();
+            store.remove(&removed).await.expect("removed");
+        }
+        assert!(Left::find(&store, &folder).await.expect("none").is_none());
+        remove_run(&store, &folder).await.expect("removed");
+    }
 }
