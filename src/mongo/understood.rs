@@ -14,7 +14,11 @@ use super::options::{Does, OF_TOOLS, Own, ValueForm, known, meant};
 use crate::hidden::percent_decoded;
 
 /// The compressors that the driver speaks.
-const COMPRESSORS: [&str; 3] = ["snappy", "zlib", "zstd"];
+const COMPRESSORS: &[&str] = if cfg!(feature = "mongodb-zstd") {
+    &["snappy", "zlib", "zstd"]
+} else {
+    &["snappy", "zlib"]
+};
 /// The mechanisms that the driver speaks.
 const MECHANISMS: [&str; 6] = [
     "MONGODB-AWS",
@@ -209,7 +213,7 @@ impl Understood {
         let (spoken, others): (Vec<&str>, Vec<&str>) = asked.partition(|one| COMPRESSORS.contains(one));
         if others.iter().any(|one| !["noop", "none", "disabled"].contains(one)) {
             self.warn(format!(
-                "its option compressors names one that is not known and is left out; these are known: {}",
+                "its option compressors names one that is not spoken here and is left out; these are: {}",
                 COMPRESSORS.join(", ")
             ));
         }
@@ -391,8 +395,8 @@ mod tests {
             ("&&w=1&", "w=1", ""),
             ("w=1;journal=true", "w=1&journal=true", ""),
             ("appName=a;b&w=1", "appName=a;b&w=1", ""),
-            ("compressors=snappy,ZSTD", "compressors=snappy,zstd", ""),
-            ("compressors=lz4,zlib", "compressors=zlib", "snappy, zlib, zstd"),
+            ("compressors=snappy,ZLIB", "compressors=snappy,zlib", ""),
+            ("compressors=lz4,zlib", "compressors=zlib", "snappy, zlib"),
             ("compressors=disabled", "", ""),
             ("uuidRepresentation=standard", "", ""),
             ("tz_aware=true&connect=false", "", ""),
