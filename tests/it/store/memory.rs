@@ -67,8 +67,8 @@ async fn forget(database: &str) {
     client.database(database).drop().await.expect("dropped");
 }
 
-/// What the code of a program that ships takes at the most, in kB: a function may have 14 MB (`.ci/run`).
-const CODE: u64 = 14_000;
+/// What the code of a program that ships takes at the most, in kB: a function may have 14.2 MB (`.ci/run`).
+const CODE: u64 = 14_200;
 
 /// The program's peak resident memory, in kB, looked at until it ends.
 ///
