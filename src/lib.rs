@@ -48,6 +48,7 @@ use mongotar_codec::elements;
 pub use mongotar_codec::{digest, extjson};
 
 pub mod archive;
+mod aws;
 pub mod backup;
 pub mod catalog;
 pub mod choice;

@@ -8,14 +8,15 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use aws_config::Region;
 use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, Region};
 use aws_sdk_secretsmanager::Client;
 use aws_sdk_secretsmanager::error::{DisplayErrorContext, ProvideErrorMetadata as _};
 use serde_json::{Map, Value};
 use thiserror::Error;
 use tokio::sync::OnceCell;
 
+use crate::aws;
 use crate::failure::{Failure, FailureKind};
 use crate::mongo::MongoUri;
 
@@ -115,18 +116,16 @@ async fn client_for(id: &str) -> Client {
         .connect_timeout(Duration::from_secs(5))
         .operation_attempt_timeout(Duration::from_secs(10))
         .build();
-    let shared = aws_config::defaults(BehaviorVersion::latest())
-        .timeout_config(timeouts)
-        .load()
-        .await;
-    let mut config = aws_sdk_secretsmanager::config::Builder::from(&shared);
+    let environment = aws::from_environment().await;
     // An ARN says where its secret is, which need not be where the function is.
     let of_arn = id.strip_prefix("arn:").and_then(|arn| arn.split(':').nth(2));
-    if let Some(region) = of_arn.filter(|region| !region.is_empty()) {
-        config = config.region(Region::new(region.to_owned()));
-    } else if shared.region().is_none() {
-        config = config.region(Region::new("us-east-1"));
-    }
+    let region = match of_arn.filter(|region| !region.is_empty()) {
+        Some(region) => Region::new(region.to_owned()),
+        None => aws::region_of(&environment),
+    };
+    let config = aws_sdk_secretsmanager::config::Builder::from(&environment)
+        .region(region)
+        .timeout_config(timeouts);
     Client::from_conf(config.build())
 }
 

@@ -68,7 +68,7 @@ pub fn left_out<'a>(names: impl IntoIterator<Item = &'a str>) -> Vec<LeftOut> {
         Belongs::Data | Belongs::Through(_) => None,
     });
     let mut left_out: Vec<LeftOut> = servers.collect();
-    left_out.sort_by(|a, b| a.name.cmp(&b.name));
+    left_out.sort_unstable_by(|a, b| a.name.cmp(&b.name));
     left_out
 }
 

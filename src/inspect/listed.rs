@@ -106,7 +106,7 @@ pub async fn list(store: &Store, folder: &Location) -> Result<Vec<ListedArchive>
         Some(listed(store, object, beside, name, compression))
     });
     let mut found: Vec<ListedArchive> = stream::iter(archives).buffer_unordered(AT_A_TIME).collect().await;
-    found.sort_by(|a, b| (&a.name, a.archive.file_name()).cmp(&(&b.name, b.archive.file_name())));
+    found.sort_unstable_by(|a, b| (&a.name, a.archive.file_name()).cmp(&(&b.name, b.archive.file_name())));
     Ok(found)
 }
 

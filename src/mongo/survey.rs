@@ -155,7 +155,7 @@ impl Mongo {
         for listed in found.iter_mut().filter(|listed| listed.kind == Kind::Timeseries) {
             listed.uuid = listed.uuid.take().or_else(|| buckets.remove(&listed.name).flatten());
         }
-        found.sort_by(|a, b| a.name.cmp(&b.name));
+        found.sort_unstable_by(|a, b| a.name.cmp(&b.name));
         Ok(Listing {
             collections: found,
             left_out: left_out(names.iter().map(String::as_str)),

@@ -99,7 +99,7 @@ pub(super) async fn list(folder: &Path, name_prefix: &str) -> Result<Vec<Object>
                 found.push(object(entry.path(), &metadata));
             }
         }
-        found.sort_by_key(|object| object.location.file_name());
+        found.sort_unstable_by_key(|object| object.location.file_name());
         Ok(found)
     })
     .await

@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, Region};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{RequestChecksumCalculation, ResponseChecksumValidation};
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
@@ -22,6 +21,7 @@ use bytes::Bytes;
 use super::receipt::crc64;
 use super::{Location, Object, StoreError, Tags};
 use crate::archive::Extent;
+use crate::aws;
 
 pub(super) use multipart::Multipart;
 
@@ -39,22 +39,18 @@ fn timeouts() -> TimeoutConfig {
 }
 
 pub(super) async fn client_from_environment() -> Client {
-    let shared = aws_config::defaults(BehaviorVersion::latest())
-        .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
-        .timeout_config(timeouts())
-        .load()
-        .await;
+    let environment = aws::from_environment().await;
     let custom_endpoint = ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"]
         .iter()
         .any(|name| std::env::var_os(name).is_some());
-    let mut config = aws_sdk_s3::config::Builder::from(&shared)
+    let config = aws_sdk_s3::config::Builder::from(&environment)
+        .region(aws::region_of(&environment))
+        .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
+        .timeout_config(timeouts())
         // Stores that are not AWS have no host name for each bucket.
         .force_path_style(custom_endpoint)
         .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
         .response_checksum_validation(ResponseChecksumValidation::WhenRequired);
-    if shared.region().is_none() {
-        config = config.region(Region::new("us-east-1"));
-    }
     Client::from_conf(config.build())
 }
 
@@ -163,7 +159,7 @@ pub(super) async fn list(
             })
         }));
     }
-    found.sort_by_key(|object| object.location.file_name());
+    found.sort_unstable_by_key(|object| object.location.file_name());
     Ok(found)
 }
 

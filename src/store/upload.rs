@@ -172,7 +172,7 @@ impl Upload {
     /// The first failure of any part; [`StoreError::Exists`]. The upload is then still to be aborted.
     pub async fn commit(&mut self) -> Result<Object, StoreError> {
         self.settle().await?;
-        self.receipts.sort_by_key(|receipt| receipt.number);
+        self.receipts.sort_unstable_by_key(|receipt| receipt.number);
         match &self.sink {
             Sink::S3(upload) => Box::pin(upload.commit(&self.receipts)).await,
             Sink::Local(file) => file.commit(&self.receipts).await,

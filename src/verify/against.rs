@@ -58,7 +58,7 @@ pub async fn against(job: &AgainstJob, tools: &Tools) -> Result<AgainstReport, F
         .collect();
     let mut collections = run.documents(&file, &chosen).await?;
     collections.extend(run.extras(&file, &contents).await?);
-    collections.sort_by(|a, b| a.name.cmp(&b.name));
+    collections.sort_unstable_by(|a, b| a.name.cmp(&b.name));
     let mut warnings = warnings(job, &file, &contents, &live);
     warnings.extend(tools.mongo.warnings());
     let seconds = started.elapsed().as_secs_f64();

@@ -26,7 +26,7 @@ const LAYERS: [&[&str]; 5] = [
     // Bytes and values: no runtime, no client, no clock.
     &["wording", "hidden", "failure", "catalog", "archive", "plan"],
     // The rim.
-    &["deadline", "patience", "progress", "mongo", "store", "secrets"],
+    &["aws", "deadline", "patience", "progress", "mongo", "store", "secrets"],
     // What operations share.
     &["config", "run", "open", "choice"],
     // Operations.

@@ -49,7 +49,7 @@ impl FolderAsTar {
         let name = path.canonicalize()?;
         let name = name.file_name().map_or_else(Vec::new, |name| name.as_bytes().to_vec());
         folder.add(path, &name, 0)?;
-        folder.members.sort_by(|a, b| a.name.cmp(&b.name));
+        folder.members.sort_unstable_by(|a, b| a.name.cmp(&b.name));
         let mut offset = 0;
         for member in &mut folder.members {
             member.offset = offset;
