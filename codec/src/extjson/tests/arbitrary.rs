@@ -184,8 +184,14 @@ fn digest_anything(text: &[u8]) {
     let _ = splitter.finish();
 }
 
+/// Few by default; `PROPTEST_CASES=1500` in `.ci/run`.
+fn cases() -> u32 {
+    let asked = std::env::var("PROPTEST_CASES").ok();
+    asked.and_then(|cases| cases.parse().ok()).unwrap_or(400)
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(), ..ProptestConfig::default() })]
 
     #[test]
     fn every_document_survives(document in document()) {
