@@ -2,7 +2,6 @@
 
 use lambda_runtime::Diagnostic;
 use serde::Serialize;
-use serde_json::Value;
 
 use mongotar::backup::{BackupAnswer, BackupJob, LaneReport, LanesReport, RunStatus, SeveralReport};
 use mongotar::drill::DrillReport;
@@ -80,13 +79,4 @@ pub(super) fn diagnostic(failure: Failure) -> Diagnostic {
         error_type: failure.kind.to_string(),
         error_message: failure.message,
     }
-}
-
-/// A result as the JSON that a function answers with.
-///
-/// # Errors
-/// None that a report can cause: its keys are text.
-pub(super) fn as_json(report: impl Serialize) -> Result<Value, Failure> {
-    serde_json::to_value(report)
-        .map_err(|error| Failure::invalid(format!("the report cannot be written as JSON: {error}")))
 }

@@ -16,14 +16,14 @@ use tracing::Instrument as _;
 use crate::metrics::{Metric, Metrics, flag};
 use mongotar::backup::{BackupAnswer, DatabaseReport, Retention, RunStatus};
 use mongotar::choice::folder_for;
-use mongotar::config::Environment;
+use mongotar::config::{Environment, as_json};
 use mongotar::failure::Failure;
 use mongotar::hidden::{hidden, holds_one, misplaced};
 use mongotar::run::{Answer, Unfinished};
 use mongotar::run::{Deadline, Run};
 use mongotar::store::{Location, Store, Tags};
 
-use super::answers::{BackedUp, Restored, as_json};
+use super::answers::{BackedUp, Restored};
 use super::carrier::{AnswerPlace, fit};
 
 /// A run that ends with less than this share of its time left will not end at all when the database has grown a little.
@@ -210,7 +210,7 @@ impl Invocation {
             match answered {
                 Ok(answer) => {
                     let place = answer.place(&self.unique());
-                    Ok(fit(as_json(answer)?, place, store).await)
+                    Ok(fit(as_json(&answer), place, store).await)
                 }
                 Err(failure) => {
                     tracing::error!(error_type = %failure.kind, reason = failure.message, "failed");

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::Serialize;
+
 use super::aside::Aside;
 use super::covered::coverage;
 use super::found::{Content, DumpFolder, File, Found, is_chosen};
@@ -288,18 +290,18 @@ fn digest(survey: &Survey) -> String {
         .iter()
         .map(|(path, reading)| (path.as_str(), reading.size))
         .collect();
-    let all = (
-        survey.layout,
-        &survey.database,
-        &survey.collections,
-        &survey.incomplete,
-        format!("{:?}", survey.coverage),
-        survey.signals.metadata,
-        seen,
-        entries,
-    );
     let mut hasher = blake3::Hasher::new();
-    serde_json::to_writer(std::io::BufWriter::new(&mut hasher), &all)
-        .expect("text and numbers only, every key is text, and a hasher takes all");
+    for piece in [
+        text_of(&(survey.layout, &survey.database, &survey.collections)),
+        text_of(&(&survey.incomplete, format!("{:?}", survey.coverage))),
+        text_of(&(survey.signals.metadata, seen)),
+        text_of(&entries),
+    ] {
+        hasher.update(&piece);
+    }
     hasher.finalize().to_hex().to_string()
+}
+
+fn text_of(piece: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(piece).expect("text and numbers only, and every key is text")
 }
