@@ -2,7 +2,7 @@
 //!
 //! What a backup or a restore holds at a time does not depend on how large the database is, but on how far its stages
 //! may run ahead of each other. So each stage gets a share of the budget ([`Memory::share`]), and what is left is for
-//! the program itself, its connections, and the allocator's slack. `tests/it/memory.rs` holds the sum against what the
+//! the program itself, its connections, and the allocator's slack. `tests/it/bounds/memory.rs` holds the sum against what the
 //! kernel counts.
 //!
 //! Two things cost what they cost, whatever the budget: one document (16 MiB at most, up to seven times as much as

@@ -2,6 +2,7 @@
 //! server once, on free ports.
 
 mod architecture;
+mod bounds;
 #[path = "../campaigns/mod.rs"]
 mod campaigns;
 mod cli;

@@ -3,7 +3,5 @@
 mod contract;
 mod faults;
 mod interrupted;
-mod memory;
 mod reading;
-mod table;
 mod tags;

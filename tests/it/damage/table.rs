@@ -1,5 +1,5 @@
 //! Archives whose segments are too many for the manifest: a table lists them, page by page. Pages are small here; what
-//! is large is in `store::table`.
+//! is large is in `bounds::table`.
 
 use std::fs;
 use std::path::PathBuf;

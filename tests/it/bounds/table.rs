@@ -243,7 +243,7 @@ fn the_writers_half() {
 #[tokio::test(flavor = "multi_thread")]
 async fn twenty_five_gigabytes_of_segments_are_listed_within_the_least_budget() {
     let mut child = Command::new(std::env::current_exe().expect("this program"))
-        .args(["--ignored", "--exact", "store::table::the_writers_half"])
+        .args(["--ignored", "--exact", "bounds::table::the_writers_half"])
         .stdout(Stdio::null())
         .spawn()
         .expect("it starts");
