@@ -21,6 +21,7 @@ pub use definition::Definition;
 pub(crate) use legacy::modern as modern_index;
 pub use selection::Selection;
 pub(crate) use selection::matches;
+pub(crate) use system::BUCKETS;
 pub use system::{Belongs, LeftOut, STORED_FUNCTIONS, belongs, is_system, left_out};
 
 /// What kind of thing a name in a database stands for (`type` in `listCollections`).

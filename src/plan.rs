@@ -56,7 +56,7 @@ pub(crate) use names::check_database;
 pub use names::{INTERNAL_PREFIX, TEMPORARY_PREFIX};
 pub use policy::{Existing, Extra, Inference, Policy, Validators};
 pub use rename::{NotARename, Rename};
-pub use restore_plan::{Action, Fingerprint, Method, PlanTotals, Planned, RestorePlan};
+pub use restore_plan::{Action, Fingerprint, Method, PlanTotals, Planned, PlannedBuckets, RestorePlan};
 pub(crate) use views::reading_from as view_reading_from;
 
 use std::collections::BTreeMap;

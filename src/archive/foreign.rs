@@ -19,9 +19,13 @@
 //! only a source that says that it is whole, and is understood whole, has a [`Coverage`] that lets a restore drop
 //! anything.
 //!
-//! Not done: unpacking the buckets of time series in a dump of `mongodump`; replaying its oplog; users and roles.
+//! Time series of `mongodump` are there as the server's own [buckets](Buckets), and stay so: they are documents like
+//! others, which go back as they are.
+//!
+//! Not done: unpacking those buckets; replaying an oplog; users and roles.
 
 mod aside;
+mod buckets;
 mod covered;
 mod documents;
 mod error;
@@ -51,6 +55,7 @@ use std::collections::BTreeMap;
 use super::{Coverage, Saved, SavedStatus, Status};
 use member::Written;
 
+pub use buckets::Buckets;
 pub use error::ForeignError;
 pub use handed::{Flow, HandedOn};
 pub use outline::Outline;

@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 /// refuses to drop it or to rename another over it.
 pub const STORED_FUNCTIONS: &str = "system.js";
 
+/// What the server's own collection behind a time series is called, before the time series' name.
+pub(crate) const BUCKETS: &str = "system.buckets.";
+
 /// Whose a collection is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]

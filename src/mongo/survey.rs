@@ -8,13 +8,11 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use super::asked::{Asked, limit};
 use super::{Mongo, MongoError, ReadAt, code, patiently};
 use crate::catalog::{
-    Catalog, Collection, Definition, Disk, Kind, LeftOut, STORED_FUNCTIONS, Topology, is_system, left_out,
+    BUCKETS, Catalog, Collection, Definition, Disk, Kind, LeftOut, STORED_FUNCTIONS, Topology, is_system, left_out,
 };
 
 /// How many collections are asked about at a time.
 const AT_ONCE: usize = 32;
-/// Where the server keeps the documents of a time series.
-const BUCKETS: &str = "system.buckets.";
 /// What is said of a collection that was read too late.
 pub const VANISHED: &str = "the collection was dropped, renamed or made anew while the backup ran: back it up again";
 

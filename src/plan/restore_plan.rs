@@ -119,6 +119,9 @@ pub struct Planned {
     /// Why it is taken for a time series.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub timeseries: Option<Inferred>,
+    /// The buckets that go in, where the archive has a time series as those.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub buckets: Option<PlannedBuckets>,
     /// The options to create it with; empty where nothing is created.
     #[serde(skip_serializing_if = "Definition::is_empty", default)]
     pub options: Definition,
@@ -135,6 +138,16 @@ pub struct Planned {
     /// What a person should know about it.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub warnings: Vec<String>,
+}
+
+/// A time series whose documents are the server's own buckets, which go in as they are and are read back as such.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct PlannedBuckets {
+    /// The server's own collection that they go into.
+    pub collection: String,
+    /// How many measurements they hold.
+    pub measurements: u64,
 }
 
 /// What happens to a collection.
@@ -198,6 +211,14 @@ impl Planned {
     pub fn expected_digest(&self) -> Option<Digest> {
         let sum = self.fingerprint?.digest;
         Some(Digest::from_parts(sum, self.documents, self.bytes))
+    }
+
+    /// What its documents are to a server, and into which collection they go, where it goes by `name`.
+    pub(crate) fn goes_into<'a>(&'a self, name: &'a str) -> (Kind, &'a str) {
+        match &self.buckets {
+            Some(buckets) => (Kind::Collection, &buckets.collection),
+            None => (self.kind, name),
+        }
     }
 }
 

@@ -7,11 +7,16 @@ use super::decide::{Decision, Wanted, decide};
 use super::infer::{infer, without_time};
 use super::names::{check_collection, is_reserved};
 use super::{
-    Action, Contents, Coverage, Diff, Extra, Fingerprint, Inferred, Method, Planned, Policy, Signal, Validators,
+    Action, Contents, Coverage, Diff, Extra, Fingerprint, Inferred, Method, Planned, PlannedBuckets, Policy, Signal,
+    Validators,
 };
+use crate::archive::foreign::Buckets;
 use crate::archive::{Saved, SavedStatus, Status};
-use crate::catalog::{Catalog, Collection, Definition, Kind, STORED_FUNCTIONS, modern_index};
+use crate::catalog::{BUCKETS, Catalog, Collection, Definition, Kind, STORED_FUNCTIONS, modern_index};
 use crate::digest::Hashing;
+
+/// From 8.3 on a server has no collection of buckets any more, unless `rawData` asks for them.
+const NO_BUCKETS_SINCE: (u32, u32) = (8, 3);
 
 /// One row for each collection of the archive.
 pub(super) fn of_archive(
@@ -98,6 +103,10 @@ fn restored(
     {
         return Err(conflict);
     }
+    let held = seen.and_then(|seen| seen.held).filter(|_| kind == Kind::Timeseries);
+    if let Some(reason) = held.and_then(|held| why_not_taken(held, decision.action, target)) {
+        return Ok(left_out(saved, name, Decision::skip(reason), target));
+    }
     let present = target.get(name);
     // Where a time series goes into an ordinary collection, it ends up as one.
     let kind = match (decision.action, present) {
@@ -131,7 +140,34 @@ fn restored(
     }
     warn(&mut planned, timeseries.as_ref(), contents, policy);
     planned.timeseries = timeseries;
+    planned.buckets = held.map(|held| PlannedBuckets {
+        collection: format!("{BUCKETS}{name}"),
+        measurements: held.measurements,
+    });
     Ok(planned)
+}
+
+/// Why a target does not take a time series' buckets as they are.
+fn why_not_taken(held: Buckets, action: Action, target: &Catalog) -> Option<String> {
+    let version = &target.server.version;
+    let (major, minor, _) = target.server.version_numbers();
+    let (first, first_minor) = held.first_server();
+    let what = "the archive has this time series as buckets, ";
+    if action == Action::Merge {
+        Some(format!(
+            "{what}which an ordinary collection cannot take: replace it (replace_existing, --replace-existing)"
+        ))
+    } else if (major, minor) >= NO_BUCKETS_SINCE {
+        Some(format!(
+            "{what}which a server {version} takes from nobody: restore it with mongorestore, or into a server before 8.3 and back that up with mongotar"
+        ))
+    } else if (major, minor) < (first, first_minor) {
+        Some(format!(
+            "{what}which a server {version} cannot read: it takes {first}.{first_minor} or newer"
+        ))
+    } else {
+        None
+    }
 }
 
 /// The saved options, and what was inferred where they do not say which time series it is.
@@ -257,7 +293,9 @@ fn warn(planned: &mut Planned, timeseries: Option<&Inferred>, contents: &Content
     }
     let source = planned.source.as_deref().unwrap_or(&planned.name);
     let seen = contents.signals.collections.get(source);
-    if let (Some(inferred), Some(seen), Kind::Timeseries) = (timeseries, seen, planned.kind) {
+    if let (Some(inferred), Some(seen), Kind::Timeseries) = (timeseries, seen, planned.kind)
+        && seen.held.is_none()
+    {
         let undated = without_time(seen, inferred);
         if undated > 0 {
             let (all, field) = (seen.outline.documents(), &inferred.time_field);
@@ -331,6 +369,7 @@ fn row(name: &str, kind: Kind, decision: Decision) -> Planned {
         documents_present: None,
         fingerprint: None,
         timeseries: None,
+        buckets: None,
         options: Definition::empty(),
         indexes: Vec::new(),
         options_diff: Diff::default(),

@@ -7,7 +7,7 @@ use bson::{DateTime, rawdoc};
 
 use super::fixture::{catalog, collection, contents, saved, saved_view};
 use super::*;
-use crate::archive::foreign::{Outline, Seen};
+use crate::archive::foreign::{Buckets, Outline, Seen};
 use crate::archive::{Saved, SavedStatus};
 use crate::catalog::Collection;
 use crate::digest::Hashing;
@@ -231,6 +231,60 @@ fn views_come_after_what_they_read_from_and_dangling_ones_are_told() {
         ["it reads from \"gone\", which will not be there"]
     );
     assert!(plan.get("a").expect("a row").warnings.is_empty());
+}
+
+#[test]
+fn buckets_go_in_as_they_are_where_the_server_takes_them() {
+    let options = rawdoc! {"timeseries": {"timeField": "ts"}};
+    let mut archive = contents([Saved {
+        kind: Kind::Timeseries,
+        options: Definition::new(options),
+        ..saved("m")
+    }]);
+    let seen = |version| Seen {
+        described: true,
+        buckets: true,
+        held: Some(Buckets {
+            measurements: 120,
+            version,
+        }),
+        ..Seen::default()
+    };
+    for (server, version, existing, refused) in [
+        ("6.0.5", 1, false, None),
+        ("6.0.5", 2, false, None),
+        ("6.0.5", 2, true, Some("an ordinary collection")),
+        ("6.0.5", 3, false, Some("7.1 or newer")),
+        ("5.0.32", 2, false, Some("5.2 or newer")),
+        ("8.0.4", 3, false, None),
+        ("8.3.0", 2, false, Some("mongorestore")),
+        ("9.0.0", 3, false, Some("mongorestore")),
+    ] {
+        archive.signals.collections.insert("m".to_owned(), seen(version));
+        let mut target = catalog(existing.then(|| collection("m")));
+        target.server.version = server.to_owned();
+        let plan = plan(&archive, &target, &Policy::new("shop")).expect("a plan");
+        let row = plan.get("m").expect("a row");
+        match refused {
+            None => {
+                let buckets = row.buckets.as_ref().expect("buckets");
+                assert_eq!(
+                    (buckets.collection.as_str(), buckets.measurements),
+                    ("system.buckets.m", 120)
+                );
+                assert_eq!(row.goes_into("m"), (Kind::Collection, "system.buckets.m"));
+            }
+            Some(why) => {
+                assert_eq!(row.action, Action::Skip, "{server} {version}");
+                assert!(row.reason.contains(why), "{}", row.reason);
+                assert!(
+                    plan.warnings.iter().any(|warning| warning.contains(why)),
+                    "{:?}",
+                    plan.warnings
+                );
+            }
+        }
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@ use super::outcome::Outcome;
 use super::record::Going;
 use super::violations::violations;
 use super::work::{Restoring, hashing};
-use crate::failure::Failure;
+use crate::failure::{Failure, FailureKind};
 use crate::open::CollectionStream;
 use crate::plan::{Action, Method, Planned};
 
@@ -128,6 +128,7 @@ impl<'a> Restoring<'a> {
         let Some(read) = loader.read_back(place, &going).await? else {
             return Ok(None);
         };
+        self.count_measurements(row, name).await?;
         let loaded = going.loaded;
         let (validator_violations, violating) = violations(mongo, database, name, self.options_in_force(row))
             .await?
@@ -137,11 +138,27 @@ impl<'a> Restoring<'a> {
             violating: violating.unwrap_or_default(),
             loaded,
             database: Some(read),
-            sample: sample.compare(mongo, database, name).await?,
+            sample: sample.compare(mongo, database, row.goes_into(name).1).await?,
             failed_indexes,
             uuid,
             ..Outcome::default()
         }))
+    }
+
+    /// Buckets are equal as they are; what a server makes of them must be as many measurements as they hold.
+    async fn count_measurements(&self, row: &Planned, name: &str) -> Result<(), Failure> {
+        let Some(buckets) = &row.buckets else { return Ok(()) };
+        let there = self.mongo().exact_count(self.database(), name).await?;
+        match there == buckets.measurements {
+            true => Ok(()),
+            false => Err(Failure::new(
+                FailureKind::Database,
+                format!(
+                    "its buckets are in, and the server finds {there} measurements in them instead of {}",
+                    buckets.measurements
+                ),
+            )),
+        }
     }
 
     /// Loads a collection. One into which nothing can be sent twice is begun anew where it is not known what has

@@ -61,6 +61,7 @@ impl<'a> Loader<'a> {
         let timeseries = row.kind == crate::catalog::Kind::Timeseries;
         let capped = run.options_in_force(row).get_bool("capped") == Some(true);
         let repeatable = is_repeatable(run, row);
+        let (_, collection) = row.goes_into(name);
         Self {
             run,
             row,
@@ -71,7 +72,7 @@ impl<'a> Loader<'a> {
                     ..run.tools.clone()
                 },
                 database: run.database().to_owned(),
-                collection: name.to_owned(),
+                collection: collection.to_owned(),
                 action: row.action,
                 // In a merge the documents that are there must not keep the others out; one writer keeps the order all
                 // the same.
@@ -100,7 +101,7 @@ impl<'a> Loader<'a> {
 
     fn keeper(&self) -> Keeper<'a> {
         let source = self.row.source.as_deref().unwrap_or_default();
-        Keeper::new(source, self.row.kind, &self.row.options, hashing(self.row))
+        Keeper::new(source, self.row.goes_into("").0, &self.row.options, hashing(self.row))
     }
 
     /// Takes a collection's documents to their end, from where `going` is; or pauses near the deadline, with what was

@@ -7,7 +7,7 @@ use bson::{Document, doc};
 use super::lock;
 use super::prepare::Prepared;
 use super::request::RestoreJob;
-use crate::catalog::Kind;
+use crate::catalog::{BUCKETS, Kind};
 use crate::failure::{Failure, FailureKind};
 use crate::mongo::Mongo;
 use crate::plan::{Action, Method, Planned, RestorePlan, TEMPORARY_PREFIX, Validators};
@@ -40,10 +40,14 @@ pub(super) async fn check(prepared: &Prepared, job: &RestoreJob, mongo: &Mongo) 
     if missing.is_empty() {
         return Ok(());
     }
+    let buckets = match missing.iter().any(|missing| missing.contains(BUCKETS)) {
+        true => ". The buckets of a time series take the roles restore and backup",
+        false => "",
+    };
     Err(Failure::new(
         FailureKind::DatabaseUnauthorized,
         format!(
-            "the user may not {}, and nothing was changed: grant readWrite and dbAdmin on {database}, or readWrite on it and the role restore",
+            "the user may not {}, and nothing was changed: grant readWrite and dbAdmin on {database}, or readWrite on it and the role restore{buckets}",
             missing.join("; ")
         ),
     ))
@@ -99,7 +103,13 @@ fn grants(privilege: &Document, database: &str, collection: &str, action: &str) 
     let covers = privilege.get_document("resource").is_ok_and(|resource| {
         let database_fits = |db: &str| db.is_empty() || db == database;
         let collection_fits = |name: &str| name == collection || name.is_empty() && !collection.starts_with("system.");
+        let buckets_fit = |name: &str| {
+            let of = collection.strip_prefix(BUCKETS);
+            of.is_some_and(|of| name.is_empty() || name == of)
+        };
         resource.get_bool("anyResource").unwrap_or(false)
+            || resource.get_str("db").map_or(true, database_fits)
+                && resource.get_str("system_buckets").is_ok_and(buckets_fit)
             || resource.get_str("db").is_ok_and(database_fits)
                 && resource.get_str("collection").is_ok_and(collection_fits)
     });
@@ -144,6 +154,10 @@ fn needed<'a>(plan: &'a RestorePlan, job: &RestoreJob) -> Needs<'a> {
         let aside = matches!(row.method, Method::Aside | Method::AsideAfterDrop);
         let loaded = if aside { TEMPORARY } else { row.name.as_str() };
         let restores = row.action.restores() && row.kind != Kind::View;
+        if let Some(buckets) = &row.buckets {
+            need("find", &buckets.collection);
+            need("insert", &buckets.collection);
+        }
         if restores {
             need("find", loaded);
             need("find", &row.name);
@@ -185,11 +199,23 @@ mod tests {
             (doc! {"anyResource": true}, true, true, true),
             (doc! {"db": "other", "collection": ""}, false, false, false),
             (doc! {"cluster": true}, false, false, false),
+            (doc! {"system_buckets": ""}, false, false, false),
         ] {
             let privilege = on(resource.clone());
             let granted = ["orders", "users", "system.js"].map(|name| grants(&privilege, "shop", name, "insert"));
             assert_eq!(granted, [orders, others, own], "{resource}");
             assert!(!grants(&privilege, "shop", "orders", "dropCollection"), "{resource}");
+        }
+        for (resource, granted) in [
+            (doc! {"system_buckets": ""}, true),
+            (doc! {"db": "shop", "system_buckets": "readings"}, true),
+            (doc! {"db": "shop", "system_buckets": "others"}, false),
+            (doc! {"db": "other", "system_buckets": ""}, false),
+            (doc! {"db": "shop", "collection": ""}, false),
+            (doc! {"db": "shop", "collection": "system.buckets.readings"}, true),
+        ] {
+            let found = grants(&on(resource.clone()), "shop", "system.buckets.readings", "find");
+            assert_eq!(found, granted, "{resource}");
         }
     }
 

@@ -181,7 +181,10 @@ impl ComparedRun<'_> {
         let there = chosen.present.filter(|present| present.kind != Kind::View);
         let database = async {
             match there {
-                Some(present) => self.read_database(present, chosen.hashing).await.map(Some),
+                Some(present) => self
+                    .read_database(present, chosen.there(), chosen.hashing)
+                    .await
+                    .map(Some),
                 None => Ok(None),
             }
         };
@@ -227,8 +230,8 @@ impl ComparedRun<'_> {
     }
 
     /// The database's documents.
-    async fn read_database(&self, present: &Collection, hashing: Hashing) -> Result<ReadThere, Failure> {
-        let name = (self.job.database.as_str(), present.name.as_str());
+    async fn read_database(&self, present: &Collection, name: &str, hashing: Hashing) -> Result<ReadThere, Failure> {
+        let name = (self.job.database.as_str(), name);
         let size = (present.average_bytes(), present.bytes.unwrap_or(u64::MAX));
         match read_back(&self.tools.mongo, name, hashing, size).await {
             Ok(digest) => Ok(ReadThere::Whole(digest)),
@@ -261,7 +264,7 @@ impl ComparedRun<'_> {
                     Kind::Timeseries => Hashing::SortedFields,
                     _ => Hashing::Raw,
                 };
-                match self.read_database(present, hashing).await? {
+                match self.read_database(present, name, hashing).await? {
                     ReadThere::Whole(digest) => extra.database = Some(digest.into()),
                     ReadThere::Refused(why) => extra.differences.push(why),
                 }

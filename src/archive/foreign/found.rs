@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use super::aside::Aside;
+use super::buckets::Buckets;
 use super::member::Written;
 use super::metadata::Described;
 use super::packing::Packing;
@@ -51,8 +52,8 @@ pub(super) struct SetAside {
 #[derive(Debug, Default)]
 pub(super) struct DumpFolder {
     pub(super) files: Vec<File>,
-    /// Stems behind `system.buckets.`, and how the buckets are written.
-    pub(super) buckets: Vec<(String, Written)>,
+    /// Files of buckets, by the stems behind `system.buckets.`.
+    pub(super) buckets: Vec<File>,
     /// By stem.
     pub(super) definitions: BTreeMap<String, Described>,
     pub(super) all_definitions: Option<Vec<(String, Described)>>,
@@ -95,6 +96,8 @@ pub(super) struct Tally {
     raw: Digest,
     by_fields: Digest,
     pub(super) outline: Outline,
+    /// What they hold, where all of them are buckets of a time series.
+    pub(super) buckets: Option<Buckets>,
 }
 
 impl Tally {
@@ -112,6 +115,7 @@ pub(super) struct Tallying {
     raw: DocumentHasher,
     by_fields: DocumentHasher,
     outline: Outline,
+    buckets: Option<Buckets>,
     sample: u64,
 }
 
@@ -122,6 +126,7 @@ impl Tallying {
             raw: DocumentHasher::new(Hashing::Raw),
             by_fields: DocumentHasher::new(Hashing::SortedFields),
             outline: Outline::default(),
+            buckets: Some(Buckets::default()),
             sample,
         }
     }
@@ -129,6 +134,7 @@ impl Tallying {
     pub(super) fn add(&mut self, document: &[u8]) {
         self.raw.add_document(document);
         self.by_fields.add_document(document);
+        self.buckets = self.buckets.and_then(|buckets| buckets.and(document));
         if self.outline.documents() < self.sample {
             self.outline.add(document);
         }
@@ -139,6 +145,7 @@ impl Tallying {
             raw: self.raw.digest(),
             by_fields: self.by_fields.digest(),
             outline: self.outline,
+            buckets: self.buckets,
         }
     }
 }

@@ -21,10 +21,10 @@ use super::packing::Packing;
 use super::walk::{EntryKind, Header};
 use super::{Choice, ForeignError, Reading, Survey};
 use crate::archive::SavedStatus;
+use crate::catalog::BUCKETS;
 
 /// More collections at a time were never dumped: `mongodump` has a connection for each.
 const MOST_LANES: usize = 1024;
-const BUCKETS: &str = "system.buckets.";
 
 /// A collection whose end has not come.
 struct Gathering {
@@ -153,7 +153,6 @@ impl Found {
                 self.set_aside(&namespace.database, &namespace.path(), aside);
                 Tallied::Aside
             }
-            None if namespace.collection.starts_with(BUCKETS) => Tallied::Aside,
             None if choice
                 .database
                 .as_deref()
@@ -174,21 +173,21 @@ impl Found {
     fn end(&mut self, namespace: &Namespace, whole: Gathering, fault: Option<String>) {
         let folder = self.folders.entry(namespace.database.clone()).or_default();
         let content = match whole.counted {
-            Tallied::Aside => {
-                if let Some(of) = namespace.stem().strip_prefix(BUCKETS) {
-                    folder.buckets.push((of.to_owned(), Written::Bson));
-                }
-                return;
-            }
+            Tallied::Aside => return,
             Tallied::Unread => Content::Unread,
             Tallied::Tally(tally) => Content::Read {
                 tally: Box::new(tally.done()),
                 fault,
             },
         };
-        folder.files.push(File {
+        let stem = namespace.stem();
+        let (files, stem) = match stem.strip_prefix(BUCKETS) {
+            Some(of) => (&mut folder.buckets, of.to_owned()),
+            None => (&mut folder.files, stem),
+        };
+        files.push(File {
             path: namespace.path(),
-            stem: namespace.stem(),
+            stem,
             form: Written::Bson,
             packing: Packing::Plain,
             size: whole.bytes,

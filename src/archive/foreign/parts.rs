@@ -1,32 +1,42 @@
 //! One collection: what an archive has of it, and what became of it.
 
+use bson::RawDocument;
 use bson::spec::ElementType;
 
 use super::found::{Content, File, Tally};
-use super::member::Written;
 use super::metadata::Described;
-use super::{Reading, Seen};
+use super::{Buckets, Reading, Seen};
 use crate::archive::{Saved, SavedStatus};
 use crate::catalog::Kind;
 use crate::digest::{Digest, Hashing};
-
-const BUCKETS_ONLY: &str = "the dump holds this time series as compressed buckets, which are not unpacked here: restore it with mongorestore, \
-                            or back it up with mongotar";
+use crate::wording::count;
 
 /// What an archive has of one collection.
 #[derive(Debug, Default)]
 pub(super) struct Parts {
     pub(super) file: Option<File>,
     pub(super) described: Option<Described>,
-    pub(super) buckets: Option<Written>,
+    pub(super) buckets: Option<File>,
 }
 
 impl Parts {
     fn kind(&self) -> Kind {
-        match (&self.described, self.buckets) {
+        match (&self.described, &self.buckets) {
             (Some(described), _) if described.fault.is_none() => described.kind(),
             (_, Some(_)) if self.file.is_none() => Kind::Timeseries,
             _ => Kind::Collection,
+        }
+    }
+
+    /// The file with the documents: measurements before buckets.
+    fn documents(&self) -> Option<&File> {
+        self.file.as_ref().or(self.buckets.as_ref())
+    }
+
+    fn tally(&self) -> Option<&Tally> {
+        match &self.documents()?.content {
+            Content::Read { tally, .. } => Some(tally),
+            Content::Unusable(_) | Content::Unread => None,
         }
     }
 
@@ -36,55 +46,69 @@ impl Parts {
         if self.kind() == Kind::View {
             return (SavedStatus::Complete, None);
         }
-        match self.file.as_ref().map(|file| &file.content) {
-            Some(Content::Read { tally, .. }) if self.holds_buckets(tally) => {
-                (SavedStatus::Failed, Some(BUCKETS_ONLY.to_owned()))
+        let failed = |why: &str| (SavedStatus::Failed, fault.clone().or_else(|| Some(why.to_owned())));
+        match self.documents().map(|file| &file.content) {
+            Some(Content::Read { fault: Some(fault), .. }) => (SavedStatus::Partial, Some(fault.clone())),
+            Some(Content::Read { tally, fault: None }) if self.file.is_none() && tally.buckets.is_none() => {
+                failed("its file of buckets has something else in it")
             }
+            Some(Content::Read { fault: None, .. }) if self.holds_buckets() && self.timeseries().is_none() => failed(
+                "the dump has the buckets of this time series, and not its options: put its .metadata.json beside them",
+            ),
             Some(Content::Read { fault: None, .. }) => match fault {
                 None => (SavedStatus::Complete, None),
                 Some(fault) => (SavedStatus::Partial, Some(fault)),
             },
-            Some(Content::Read { fault: Some(fault), .. }) => (SavedStatus::Partial, Some(fault.clone())),
             Some(Content::Unusable(why)) => (SavedStatus::Failed, Some(why.clone())),
-            Some(Content::Unread) | None => {
-                let why = match self.buckets {
-                    Some(Written::Bson) => BUCKETS_ONLY,
-                    Some(Written::Json) => "the archive has the buckets of this time series, and not its documents",
-                    None => "the archive has its definition, and not its documents",
-                };
-                (SavedStatus::Failed, fault.or_else(|| Some(why.to_owned())))
-            }
+            Some(Content::Unread) | None => failed(match self.buckets {
+                Some(_) => "the archive has the buckets of this time series, and not its documents",
+                None => "the archive has its definition, and not its documents",
+            }),
         }
     }
 
-    /// Newer servers have no collection of buckets any more: a raw dump then has them under the time series' own name.
-    fn holds_buckets(&self, tally: &Tally) -> bool {
-        let timeseries = self
-            .described
-            .as_ref()
-            .and_then(|described| described.options.get_document("timeseries"));
-        let Some(options) = timeseries else { return false };
-        let first = |name: &str, kind| tally.outline.first_has(name, kind);
-        let dated = options
-            .get_str("timeField")
-            .is_ok_and(|field| first(field, ElementType::DateTime));
-        let has = |name| first(name, ElementType::EmbeddedDocument);
-        !dated && has("control") && has("data")
+    /// The options that make it a time series.
+    fn timeseries(&self) -> Option<&RawDocument> {
+        self.described.as_ref()?.options.get_document("timeseries")
+    }
+
+    fn holds_buckets(&self) -> bool {
+        self.held().is_some()
+    }
+
+    /// What its documents hold, where they are buckets. A server without a collection of buckets has them under the time
+    /// series' own name, and so has its dump.
+    fn held(&self) -> Option<Buckets> {
+        let tally = self.tally()?;
+        if self.file.is_some() {
+            let field = self.timeseries()?.get_str("timeField").ok()?;
+            let dated = tally.outline.first_has(field, ElementType::DateTime);
+            if dated || tally.digest(Hashing::Raw).documents() == 0 {
+                return None;
+            }
+        }
+        tally.buckets
     }
 
     /// As a manifest would have it.
     pub(super) fn saved(&self, name: &str, warnings: &mut Vec<String>) -> Saved {
         let kind = self.kind();
         let (status, error) = self.status();
-        let hashing = if kind == Kind::Timeseries {
-            Hashing::SortedFields
-        } else {
-            Hashing::Raw
+        let held = self.held();
+        let hashing = match kind {
+            Kind::Timeseries if held.is_none() => Hashing::SortedFields,
+            _ => Hashing::Raw,
         };
-        let mut digest = match self.file.as_ref().map(|file| &file.content) {
-            Some(Content::Read { tally, .. }) if status != SavedStatus::Failed => tally.digest(hashing),
+        let mut digest = match self.tally() {
+            Some(tally) if status != SavedStatus::Failed => tally.digest(hashing),
             _ => Digest::default(),
         };
+        if let (Some(held), SavedStatus::Complete) = (held, status) {
+            warnings.push(format!(
+                "{name:?} is there as the buckets in which a server keeps its {}",
+                count(held.measurements, "measurement")
+            ));
+        }
         if kind == Kind::View && digest.documents() > 0 {
             let count = digest.documents();
             warnings.push(format!(
@@ -114,10 +138,7 @@ impl Parts {
 
     /// What speaks for a time series.
     pub(super) fn seen(&self) -> Option<Seen> {
-        let tally = match self.file.as_ref().map(|file| &file.content) {
-            Some(Content::Read { tally, .. }) => Some(tally),
-            _ => None,
-        };
+        let tally = self.tally();
         (tally.is_some() || self.buckets.is_some()).then(|| Seen {
             described: self.described.is_some(),
             buckets: self.buckets.is_some(),
@@ -125,14 +146,14 @@ impl Parts {
             digest_by_fields: tally
                 .map(|tally| tally.digest(Hashing::SortedFields).sum())
                 .unwrap_or_default(),
+            held: self.held(),
         })
     }
 
     /// The entry to read again for the documents, and its path.
     pub(super) fn reading(&self, saved: &Saved) -> Option<(String, Reading)> {
         let file = self
-            .file
-            .as_ref()
+            .documents()
             .filter(|file| matches!(file.content, Content::Read { .. }))?;
         let reading = Reading {
             collection: saved.name.clone(),

@@ -13,7 +13,7 @@ use super::omissions::{example, is_of_server, note_set_aside};
 use super::parts::Parts;
 use super::{Choice, Container, ForeignError, Layout, Signals, Survey};
 use crate::archive::{Coverage, EntryName, Payload, SavedStatus, Status};
-use crate::catalog::is_system;
+use crate::catalog::{BUCKETS, is_system};
 
 /// Makes a survey of what was found.
 ///
@@ -21,12 +21,13 @@ use crate::catalog::is_system;
 /// Where there is no collection, no single folder that is meant, or one collection twice.
 pub(super) fn resolve(mut found: Found, choice: &Choice, container: Container) -> Result<Survey, ForeignError> {
     leave_empty_oplogs_out(&mut found);
-    let (path, folder) = choose(&mut found, choice)?;
+    let (path, mut folder) = choose(&mut found, choice)?;
     let more = note_set_aside(&mut found, &path, choice);
     let layout = layout(&path, &folder);
     // What our own backup could not read to its end is understood: it is named, and nobody takes it for whole.
     let unfinished = |file: &&File| file.path.ends_with(".partial");
-    for file in folder.files.iter().filter(|file| !unfinished(file)) {
+    let all_files = folder.files.iter().chain(&folder.buckets);
+    for file in all_files.filter(|file| !unfinished(file)) {
         if let Content::Read { fault: Some(_), .. } | Content::Unusable(_) = file.content {
             let reason = || format!("{:?} cannot be read whole", file.path);
             found.incomplete.get_or_insert_with(reason);
@@ -34,8 +35,9 @@ pub(super) fn resolve(mut found: Found, choice: &Choice, container: Container) -
     }
     let names = Names::of(&folder, layout);
     let mut parts: BTreeMap<String, Parts> = BTreeMap::new();
-    for (stem, form) in &folder.buckets {
-        parts.entry(names.of_stem(stem, *form)).or_default().buckets = Some(*form);
+    for file in std::mem::take(&mut folder.buckets) {
+        let name = names.of_stem(&file.stem, file.form);
+        parts.entry(name).or_default().buckets = Some(file);
     }
     let mut knows_indexes = false;
     for (name, described) in definitions(&folder, &names) {
@@ -260,7 +262,7 @@ impl Names {
 
 /// A time series goes by the name that people give it, not by that of its buckets.
 fn plain(name: &str) -> &str {
-    name.strip_prefix("system.buckets.").unwrap_or(name)
+    name.strip_prefix(BUCKETS).unwrap_or(name)
 }
 
 /// All definitions by collection; a file of its own says more than the file for all.
@@ -274,14 +276,19 @@ fn definitions(folder: &DumpFolder, names: &Names) -> Vec<(String, Described)> {
 }
 
 fn digest(survey: &Survey) -> String {
-    let seen: BTreeMap<&str, (bool, bool, String)> = survey
+    let seen: BTreeMap<&str, (bool, bool, String, Option<u64>)> = survey
         .signals
         .collections
         .iter()
         .map(|(name, seen)| {
             (
                 name.as_str(),
-                (seen.described, seen.buckets, seen.digest_by_fields.to_string()),
+                (
+                    seen.described,
+                    seen.buckets,
+                    seen.digest_by_fields.to_string(),
+                    seen.held.map(|held| held.measurements),
+                ),
             )
         })
         .collect();

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::Outline;
+use super::{Buckets, Outline};
 use crate::digest::Sum;
 
 /// What was seen, by collection.
@@ -26,4 +26,6 @@ pub struct Seen {
     /// The digest's sum with [`Hashing::SortedFields`](crate::digest::Hashing::SortedFields): the one to expect if the
     /// collection is made a time series.
     pub digest_by_fields: Sum,
+    /// What its documents hold, where they are the buckets of a time series and not its measurements.
+    pub held: Option<Buckets>,
 }

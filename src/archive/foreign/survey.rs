@@ -16,6 +16,7 @@ use super::refuse::{self, Other};
 use super::resolve::resolve;
 use super::walk::{EntryKind, Header, walk};
 use super::{Choice, Container, ForeignError, Survey};
+use crate::catalog::BUCKETS;
 
 /// The largest entry with definitions that is read.
 const MAX_METADATA_BYTES: usize = 64 << 20;
@@ -95,21 +96,25 @@ impl Found {
                 if stem == INDEXES {
                     return self.listed_indexes((header, &member.folder, path), form, &mut content, choice);
                 }
-                if let Some(of) = stem.strip_prefix("system.buckets.") {
-                    folder.buckets.push((of.to_owned(), form));
-                    return Ok(());
-                }
+                let buckets_of = stem.strip_prefix(BUCKETS).map(str::to_owned);
                 let chosen = choice.database.as_deref();
                 let content = if header.kind == EntryKind::Other {
                     Content::Unusable("its entry in the tar is a link or a special file, without content".to_owned())
-                } else if chosen.is_some_and(|name| !is_chosen(&member.folder, name)) {
+                } else if chosen.is_some_and(|name| !is_chosen(&member.folder, name))
+                    || buckets_of.is_some() && form == Written::Json
+                {
+                    // Whoever writes buckets as JSON writes the measurements beside them.
                     Content::Unread
                 } else {
                     read(form, &mut content, whole, path, choice.sample)
                 };
-                folder.files.push(File {
+                let files = match &buckets_of {
+                    Some(_) => &mut folder.buckets,
+                    None => &mut folder.files,
+                };
+                files.push(File {
                     path: path.clone(),
-                    stem,
+                    stem: buckets_of.unwrap_or(stem),
                     form,
                     packing: member.packing,
                     size: header.size,

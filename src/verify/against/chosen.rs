@@ -2,7 +2,7 @@
 
 use super::report::{ComparedCollection, Comparison};
 use crate::archive::{Saved, SavedStatus};
-use crate::catalog::{Catalog, Collection, Definition, Kind};
+use crate::catalog::{BUCKETS, Catalog, Collection, Definition, Kind};
 use crate::digest::Hashing;
 use crate::open::ArchiveFile;
 use crate::plan::{Contents, Diff, without_own};
@@ -21,6 +21,8 @@ pub(super) struct Chosen<'a> {
     pub(super) options: &'a Definition,
     /// What a server takes its documents for.
     pub(super) kind: Kind,
+    /// The server's own collection that has them, where they are the buckets of a time series.
+    buckets: Option<String>,
 }
 
 impl<'a> Chosen<'a> {
@@ -39,7 +41,12 @@ impl<'a> Chosen<'a> {
             hashing: saved.hashing,
             options: &saved.options,
             kind: saved.kind,
+            buckets: None,
         };
+        if seen.is_some_and(|seen| seen.held.is_some()) && saved.kind == Kind::Timeseries {
+            chosen.kind = Kind::Collection;
+            chosen.buckets = Some(format!("{BUCKETS}{}", saved.name));
+        }
         // Where nothing says what it is, it is what the database has it for: no guess is needed here.
         if let (false, Some(present)) = (chosen.knows_options, present)
             && present.kind == Kind::Timeseries
@@ -49,6 +56,11 @@ impl<'a> Chosen<'a> {
             chosen.options = &present.options;
         }
         chosen
+    }
+
+    /// The collection of the database that has its documents.
+    pub(super) fn there(&self) -> &str {
+        self.buckets.as_deref().unwrap_or(&self.saved.name)
     }
 
     /// Whether there are documents on this side of it.

@@ -1,12 +1,13 @@
 //! Time series in archives that do not know what they are: by metadata, by buckets, by sample, or not at all.
 
+use bson::oid::ObjectId;
 use bson::{DateTime, Document, doc};
 use mongotar::backup::RunStatus;
 use mongotar::catalog::Kind;
 use mongotar::plan::{Action, Signal};
 use serde_json::json;
 
-use super::{Place, of, place};
+use super::{Place, bson_of, of, place};
 
 /// Readings as the ancestor's users have them. The keys of `meta` are not in the order in which a time series keeps
 /// them.
@@ -159,4 +160,65 @@ async fn a_reading_without_a_date_is_refused_by_name() {
         (Kind::Timeseries, 120, 119, 1)
     );
     assert_eq!(r.rejections[0].id, r#"{"_id":{"$numberInt":"110"}}"#);
+}
+
+/// A dump of `mongodump` has a time series as its buckets. They were named as left out, and all measurements missing.
+#[tokio::test]
+async fn the_buckets_of_a_dump_come_back_as_the_time_series_that_it_was() {
+    let place = series().await;
+    let buckets = place.raw(&place.source, "system.buckets.waqi").await.concat();
+    let measurements = place.raw(&place.source, "waqi").await;
+    let definition = br#"{"options":{"timeseries":{"timeField":"ts","metaField":"meta","granularity":"hours","bucketMaxSpanSeconds":{"$numberInt":"2592000"}}},"indexes":[{"v":{"$numberInt":"2"},"key":{"meta.city":{"$numberInt":"1"},"ts":{"$numberInt":"1"}},"name":"city"}],"type":"timeseries","collectionName":"waqi"}"#;
+    let of_dump: [(&str, &[u8]); 2] = [
+        ("shop/waqi.metadata.json", definition),
+        ("shop/system.buckets.waqi.bson", &buckets),
+    ];
+    let tar = place.tar("dump.tar", &of_dump);
+    std::fs::create_dir_all(place.path("shop")).expect("made");
+    for (path, content) in of_dump {
+        std::fs::write(place.path(path), content).expect("written");
+    }
+    let folder = format!("{}/", place.path("shop").display());
+    for archive in [&tar, &folder] {
+        for more in [json!({}), json!({"replace_existing": true})] {
+            let report = place.restore(archive, more).await.expect("a report");
+            assert_eq!(report.status, RunStatus::Complete, "{:?}", report.verification);
+            let row = report.plan.get("waqi").expect("a row");
+            let planned = row.buckets.as_ref().expect("buckets");
+            assert_eq!(
+                (planned.collection.as_str(), planned.measurements),
+                ("system.buckets.waqi", 250)
+            );
+            assert_eq!(of(&report, "waqi").digest_archive, of(&report, "waqi").digest_database);
+            assert!(of(&report, "waqi").index_diff.is_empty());
+            assert_eq!(place.raw(&place.target, "system.buckets.waqi").await.concat(), buckets);
+        }
+        let mut back = place.raw(&place.target, "waqi").await;
+        let mut measurements = measurements.clone();
+        back.sort_unstable();
+        measurements.sort_unstable();
+        assert_eq!(back, measurements);
+        place.drop_target().await;
+    }
+    // Under another name, into the buckets of that one.
+    let report = place
+        .restore(&tar, json!({"rename": ["waqi=air"]}))
+        .await
+        .expect("a report");
+    assert_eq!(report.status, RunStatus::Complete, "{:?}", report.verification);
+    assert_eq!(place.raw(&place.target, "air").await.len(), 250);
+
+    // A bucket that says that it holds more than the server finds.
+    let lying = doc! {"_id": ObjectId::new(), "meta": 1, "control": {
+        "version": 1, "count": 9, "min": {"ts": DateTime::from_millis(0)}, "max": {"ts": DateTime::from_millis(0)},
+    }, "data": {"ts": {"0": DateTime::from_millis(0)}}};
+    let lies = place.tar(
+        "lies.tar",
+        &[of_dump[0], ("shop/system.buckets.waqi.bson", &bson_of(&[lying]))],
+    );
+    place.drop_target().await;
+    let report = place.restore(&lies, json!({})).await.expect("a report");
+    assert_eq!(report.status, RunStatus::Partial, "{:?}", report.verification);
+    let error = of(&report, "waqi").error.clone().unwrap_or_default();
+    assert!(error.contains("1 measurements in them instead of 9"), "{error}");
 }

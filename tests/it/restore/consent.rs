@@ -241,4 +241,34 @@ async fn a_user_who_may_only_read_can_plan_and_is_refused_before_the_first_chang
         .await
         .expect("done");
     assert_eq!(report.status, RunStatus::Complete, "{:?}", report.verification);
+
+    // The server's own collection behind a time series is not among those that readWrite covers.
+    let create = doc! {"create": "m", "timeseries": {"timeField": "ts"}};
+    client.database(&database).run_command(create).await.expect("created");
+    let measurement = doc! {"ts": bson::DateTime::from_millis(0), "v": 1};
+    support::insert(&client, &database, "m", vec![measurement]).await;
+    let buckets = support::raw_documents(&client, &database, "system.buckets.m")
+        .await
+        .concat();
+    let dump = rig::ScratchDir::new("dump");
+    let definition = json!({"options": {"timeseries": {"timeField": "ts"}}, "type": "timeseries", "indexes": []});
+    std::fs::write(dump.path().join("m.metadata.json"), definition.to_string()).expect("written");
+    std::fs::write(dump.path().join("system.buckets.m.bson"), buckets).expect("written");
+    let folder = json!({"archive": format!("{}/", dump.path().display()), "snapshot": false, "replace_existing": true});
+    let failure = support::restore(&writer, event(folder.clone()))
+        .await
+        .expect_err("refused");
+    assert_eq!(failure.kind, FailureKind::DatabaseUnauthorized);
+    for part in ["insert on", "system.buckets.m", "restore and backup"] {
+        assert!(failure.message.contains(part), "{failure}");
+    }
+    let granted = vec![
+        doc! {"role": "readWrite", "db": &database},
+        doc! {"role": "restore", "db": "admin"},
+        doc! {"role": "backup", "db": "admin"},
+    ];
+    let uri = mongod.create_user("restorer", granted);
+    let restorer = support::tools_for(&uri, store().await).await;
+    let report = support::restore(&restorer, event(folder)).await.expect("done");
+    assert_eq!(report.status, RunStatus::Complete, "{:?}", report.verification);
 }
