@@ -96,8 +96,11 @@ async fn backup(scene: &Scene, victim: &Victim, order: Order, draw: &mut Draw) -
     scene.no_archive_is_half_made();
     scene.nothing_is_left_in_the_folder(kills.met).await;
     let visible = support::visible(&scene.tools.store, &scene.folder).await;
-    if victim.knows_runs() {
-        assert_eq!(visible.len(), 2, "{visible:?}");
+    match victim {
+        Victim::Function(_) => assert_eq!(visible.len(), 2, "{visible:?}"),
+        // Killed between its end and its answer, it has come to its end, and the next of that name is another run.
+        Victim::Command { is_named: true, .. } => assert!(visible.len() <= 2 * (1 + kills.met), "{visible:?}"),
+        Victim::Command { .. } => {}
     }
     let into = rig::fresh_database_name("kill_back");
     let event = json!({"archive": report["archive"], "database": into, "snapshot": false});
