@@ -41,6 +41,8 @@
 //! # }
 //! ```
 
+// Whether an operation can be sent to another thread is asked of all that it holds, down to the driver's own types.
+#![recursion_limit = "256"]
 #![warn(missing_docs, unreachable_pub, missing_debug_implementations)]
 #![forbid(unsafe_code)]
 

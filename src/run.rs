@@ -29,7 +29,7 @@ mod tracked;
 mod unusable;
 
 pub(crate) use answer::Reports;
-pub use answer::{Answer, Ended, Unfinished};
+pub use answer::{Answer, Ended, Running, Unfinished};
 pub(crate) use carry::{let_go, let_go_after, let_go_reporting, take_up, take_up_kept};
 pub(crate) use chapters::Chapters;
 pub use identity::{IN_PROGRESS, Run};

@@ -150,7 +150,7 @@ impl Function {
             Some("databases") => return Ok(BackedUp::Databases(ListedDatabases::of(&jobs(&order, &tools).await?))),
             Some("plan") => {
                 let (job, most) = (order.single()?, how_many("lanes", lanes)?);
-                let answer = Box::pin(plan_lanes(&job, &run, most, &tools)).await?;
+                let answer = plan_lanes(&job, &run, most, &tools).await?;
                 return Ok(match answer {
                     PlanAnswer::Answer(answer) => BackedUp::One(answer),
                     PlanAnswer::Planned(report) => BackedUp::Planned(report),
@@ -159,17 +159,17 @@ impl Function {
             Some("lane") => {
                 let number = lane_number.ok_or_else(|| Failure::invalid("\"lane\": its number is missing"))?;
                 let job = order.single()?;
-                let report = Box::pin(lane(&job, &run, number, &tools)).await?;
+                let report = lane(&job, &run, number, &tools).await?;
                 tracing::info!(lane = number, status = ?report.status, documents = report.totals.documents, "lane ends");
                 return Ok(BackedUp::Lane(report));
             }
             Some("compose") => {
-                let answer = Box::pin(compose(&order.single()?, &run, &tools)).await?;
+                let answer = compose(&order.single()?, &run, &tools).await?;
                 tell(&answer);
                 return Ok(BackedUp::One(answer));
             }
             Some("abort") => {
-                let status = Box::pin(abort_run(&order.single()?, &run, &tools)).await?;
+                let status = abort_run(&order.single()?, &run, &tools).await?;
                 return Ok(BackedUp::Aborted { status });
             }
             Some(other) => {
@@ -179,13 +179,13 @@ impl Function {
             }
         }
         if !matches!(order.databases, DatabaseChoice::One(_)) {
-            let report = Box::pin(backup_several(&order, Some(&run), &tools)).await?;
+            let report = backup_several(&order, Some(&run), &tools).await?;
             tracing::info!(status = ?report.status, databases = report.databases.len(), "backups end");
             return Ok(BackedUp::Several(report));
         }
         let job = order.single()?;
         tracing::info!(database = job.database, destination = %job.destination, "backup begins");
-        let answer = Box::pin(backup_run(&job, &run, &tools)).await?;
+        let answer = backup_run(&job, &run, &tools).await?;
         tell(&answer);
         Ok(BackedUp::One(answer))
     }
@@ -206,7 +206,7 @@ impl Function {
             RestoreEvent::Begin(request) => {
                 let workers = how_many("workers", request.workers)?;
                 let (job, tools) = self.restoring(request, deadline).await?;
-                match Box::pin(begin(&job, &run, workers, &tools)).await? {
+                match begin(&job, &run, workers, &tools).await? {
                     Begun::Loads(report) => Ok(Restored::Loads(report)),
                     Begun::Answer(answer) => Ok(Restored::Archive(answer)),
                 }
@@ -216,13 +216,13 @@ impl Function {
                     .load
                     .ok_or_else(|| Failure::invalid("\"load\": its number is missing"))?;
                 let (job, tools) = self.restoring(request, deadline).await?;
-                let report = Box::pin(load(&job, &run, number, &tools)).await?;
+                let report = load(&job, &run, number, &tools).await?;
                 tracing::info!(load = number, status = ?report.status, documents = report.documents, "load ends");
                 Ok(Restored::Load(report))
             }
             RestoreEvent::Finish(request) => {
                 let (job, tools) = self.restoring(request, deadline).await?;
-                let answer = Box::pin(finish(&job, &run, &tools)).await?;
+                let answer = finish(&job, &run, &tools).await?;
                 tracing::info!(status = ?answer.status(), "the restore of several workers ends");
                 Ok(Restored::Archive(answer))
             }
@@ -237,7 +237,7 @@ impl Function {
     /// Looks and plans. No run is begun, so that nothing has to be kept of it.
     async fn plan(&self, request: RestoreRequest, deadline: Deadline) -> Result<Answer<RestoreReport>, Failure> {
         let (job, tools) = self.restoring(request, deadline).await?;
-        let prepared = Box::pin(prepare(&job, &tools)).await?;
+        let prepared = prepare(&job, &tools).await?;
         tracing::info!(archive = %prepared.archive.object.location, database = job.policy.database, confirm = %prepared.plan.confirm, "planned");
         Ok(Answer::Finished(Box::new(RestoreReport::planned(prepared))))
     }
@@ -250,7 +250,7 @@ impl Function {
     ) -> Result<Answer<DrillReport>, Failure> {
         let job = request.into_job(&Box::pin(self.connection.environment()).await?)?;
         let tools = self.tools(deadline).await?;
-        let drilled = Box::pin(drill_run(&job, run, &tools)).await?;
+        let drilled = drill_run(&job, run, &tools).await?;
         match &drilled {
             Answer::Finished(report) => {
                 tracing::info!(status = ?report.status, verdict = ?report.verdict, archive = report.archive, "drill ends");
@@ -267,7 +267,7 @@ impl Function {
         deadline: Deadline,
     ) -> Result<Answer<RestoreReport>, Failure> {
         let (job, tools) = self.restoring(request, deadline).await?;
-        let restored = Box::pin(restore_run(&job, run, &tools)).await?;
+        let restored = restore_run(&job, run, &tools).await?;
         match &restored {
             Answer::Finished(report) => tracing::info!(status = ?report.status, "restore ends"),
             Answer::Unfinished(unfinished) => tracing::info!(status = ?unfinished.status, "the restore goes on"),
@@ -285,7 +285,7 @@ impl Function {
         let environment = self.connection.configured();
         let job = request.into_job(environment)?;
         let with = (&self.store, environment.memory()?, &Progress::default());
-        let verified = Box::pin(verify_run(&job, run, with, deadline)).await?;
+        let verified = verify_run(&job, run, with, deadline).await?;
         tracing::info!(status = ?verified.status(), "verification ends");
         Ok(verified)
     }

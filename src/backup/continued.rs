@@ -15,7 +15,7 @@ use super::tools::Tools;
 use super::write;
 use crate::archive::{ArchiveWriter, Entry, METADATA_ENTRY, Manifest};
 use crate::failure::Failure;
-use crate::run::{Journal, Run, Went, let_go, take_up_kept};
+use crate::run::{Journal, Run, Running, Went, let_go, take_up_kept};
 use crate::store::Upload;
 
 /// Backs a database up, from the beginning to the end.
@@ -32,12 +32,14 @@ pub async fn backup(job: &BackupJob, tools: &Tools) -> Result<BackupReport, Fail
 ///
 /// # Errors
 /// As [`backup`]. Where the same may succeed later, the run's state is kept.
-pub async fn backup_run(job: &BackupJob, run: &Run, tools: &Tools) -> Result<BackupAnswer, Failure> {
-    let Some(journal) = take_up_kept(&tools.store, run.folder(&job.destination)?).await? else {
-        return Ok(BackupAnswer::Unfinished(UnfinishedBackup::running(run, job)));
-    };
-    let answer = Box::pin(go_on(job, run, tools, &journal)).await;
-    let_go(journal, answer).await
+pub fn backup_run<'a>(job: &'a BackupJob, run: &'a Run, tools: &'a Tools) -> Running<'a, BackupAnswer> {
+    Box::pin(async move {
+        let Some(journal) = take_up_kept(&tools.store, run.folder(&job.destination)?).await? else {
+            return Ok(BackupAnswer::Unfinished(UnfinishedBackup::running(run, job)));
+        };
+        let answer = Box::pin(go_on(job, run, tools, &journal)).await;
+        let_go(journal, answer).await
+    })
 }
 
 /// One invocation's part: the moment, the collections, the commit, and the report.

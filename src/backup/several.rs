@@ -10,7 +10,7 @@ use super::report::{BackupAnswer, Totals};
 use super::request::{BackupJob, BackupOrder, DatabaseChoice};
 use super::tools::Tools;
 use crate::failure::{Failure, FailureKind};
-use crate::run::{Run, RunStatus};
+use crate::run::{Run, RunStatus, Running};
 use crate::wording::{count, first_few, size, with_reason};
 
 /// The answer to a backup of several databases.
@@ -77,66 +77,74 @@ impl DatabaseReport {
 ///
 /// # Errors
 /// Where the databases cannot be listed, or there is none.
-pub async fn jobs(order: &BackupOrder, tools: &Tools) -> Result<Vec<BackupJob>, Failure> {
-    let names = match &order.databases {
-        DatabaseChoice::One(_) => return Ok(vec![order.job.clone()]),
-        DatabaseChoice::These(names) => names.clone(),
-        DatabaseChoice::All => {
-            let mut names = tools.mongo.database_names().await.ok_or_else(|| {
-                Failure::new(
-                    FailureKind::DatabaseUnauthorized,
-                    "the databases cannot be listed: grant listDatabases to the user, or name them",
-                )
-            })?;
-            names.sort_unstable();
-            names
+pub fn jobs<'a>(order: &'a BackupOrder, tools: &'a Tools) -> Running<'a, Vec<BackupJob>> {
+    Box::pin(async move {
+        let names = match &order.databases {
+            DatabaseChoice::One(_) => return Ok(vec![order.job.clone()]),
+            DatabaseChoice::These(names) => names.clone(),
+            DatabaseChoice::All => {
+                let mut names = tools.mongo.database_names().await.ok_or_else(|| {
+                    Failure::new(
+                        FailureKind::DatabaseUnauthorized,
+                        "the databases cannot be listed: grant listDatabases to the user, or name them",
+                    )
+                })?;
+                names.sort_unstable();
+                names
+            }
+        };
+        if names.is_empty() {
+            return Err(Failure::invalid("there is no database to back up"));
         }
-    };
-    if names.is_empty() {
-        return Err(Failure::invalid("there is no database to back up"));
-    }
-    Ok(names.into_iter().map(|name| order.job_of(name)).collect())
+        Ok(names.into_iter().map(|name| order.job_of(name)).collect())
+    })
 }
 
 /// Backs up each database of an order, one after the other; with a run, up to the deadline.
 ///
 /// # Errors
 /// As [`jobs`]. What fails with one database is in the report.
-pub async fn backup_several(order: &BackupOrder, run: Option<&Run>, tools: &Tools) -> Result<SeveralReport, Failure> {
-    let mut databases = Vec::new();
-    let mut paused = false;
-    for job in jobs(order, tools).await? {
-        tools.may_go_on()?;
-        if run.is_some() && !databases.is_empty() && tools.deadline.is_near() {
-            paused = true;
-            break;
-        }
-        let answered = match run {
-            Some(run) => Box::pin(backup_run(&job, &run.of_database(&job.database), tools)).await,
-            None => Box::pin(backup(&job, tools))
-                .await
-                .map(|report| BackupAnswer::Finished(Box::new(report))),
-        };
-        let report = match answered {
-            Ok(answer) => DatabaseReport::Answer(answer),
-            Err(failure) if failure.kind == FailureKind::Cancelled => return Err(failure),
-            Err(failure) => {
-                tracing::error!(database = job.database, error_type = %failure.kind, reason = failure.message, "a database could not be backed up");
-                DatabaseReport::Failed(FailedDatabase {
-                    status: RunStatus::Failed,
-                    database: job.database,
-                    error_type: failure.kind,
-                    error: failure.message,
-                })
+pub fn backup_several<'a>(
+    order: &'a BackupOrder,
+    run: Option<&'a Run>,
+    tools: &'a Tools,
+) -> Running<'a, SeveralReport> {
+    Box::pin(async move {
+        let mut databases = Vec::new();
+        let mut paused = false;
+        for job in jobs(order, tools).await? {
+            tools.may_go_on()?;
+            if run.is_some() && !databases.is_empty() && tools.deadline.is_near() {
+                paused = true;
+                break;
             }
-        };
-        paused = report.status() == RunStatus::Continue;
-        databases.push(report);
-        if paused {
-            break;
+            let answered = match run {
+                Some(run) => backup_run(&job, &run.of_database(&job.database), tools).await,
+                None => Box::pin(backup(&job, tools))
+                    .await
+                    .map(|report| BackupAnswer::Finished(Box::new(report))),
+            };
+            let report = match answered {
+                Ok(answer) => DatabaseReport::Answer(answer),
+                Err(failure) if failure.kind == FailureKind::Cancelled => return Err(failure),
+                Err(failure) => {
+                    tracing::error!(database = job.database, error_type = %failure.kind, reason = failure.message, "a database could not be backed up");
+                    DatabaseReport::Failed(FailedDatabase {
+                        status: RunStatus::Failed,
+                        database: job.database,
+                        error_type: failure.kind,
+                        error: failure.message,
+                    })
+                }
+            };
+            paused = report.status() == RunStatus::Continue;
+            databases.push(report);
+            if paused {
+                break;
+            }
         }
-    }
-    Ok(report(databases, run, paused))
+        Ok(report(databases, run, paused))
+    })
 }
 
 fn report(databases: Vec<DatabaseReport>, run: Option<&Run>, paused: bool) -> SeveralReport {

@@ -20,8 +20,8 @@ use crate::mongo::MongoError;
 use crate::open::{Source, open};
 use crate::restore::{RestoreReport, Until, go_on as restore_on};
 use crate::run::{
-    Answer, Ended, Journal, Reports, Run, RunStatus, Unfinished, Went, let_go_after, let_go_reporting, rfc3339, since,
-    take_up, take_up_kept,
+    Answer, Ended, Journal, Reports, Run, RunStatus, Running, Unfinished, Went, let_go_after, let_go_reporting,
+    rfc3339, since, take_up, take_up_kept,
 };
 use crate::soundness::{VerifyReport, check};
 use crate::store::Location;
@@ -59,21 +59,23 @@ type RestoreOutcome = Result<RestoreReport, Failure>;
 ///
 /// # Errors
 /// As [`drill`](super::drill()). Where the same may succeed later, the run's state and its scratch database are kept.
-pub async fn drill_run(job: &DrillJob, run: &Run, tools: &Tools) -> Result<Answer<DrillReport>, Failure> {
-    let folder = job.folder()?;
-    let reports = Reports::of("drill", (run, job.fingerprint()), &tools.store, &folder)?;
-    let Some(journal) = take_up(&tools.store, run.folder(&folder)?).await? else {
-        return Ok(Answer::Unfinished(Unfinished::running(run, "the drill")));
-    };
-    let answer = match reports.find().await {
-        // Where nothing is kept, nobody goes on in the same scratch database, and two with one event must not meet in
-        // it.
-        Ok(None) if !journal.is_kept() => drill(job, tools).await.map(|report| Answer::Finished(Box::new(report))),
-        Ok(None) => Box::pin(go_on(job, run, tools, &journal)).await,
-        Ok(Some(report)) => Ok(Answer::Finished(Box::new(report))),
-        Err(failure) => Err(failure),
-    };
-    Box::pin(let_go_reporting(journal, &reports, answer)).await
+pub fn drill_run<'a>(job: &'a DrillJob, run: &'a Run, tools: &'a Tools) -> Running<'a, Answer<DrillReport>> {
+    Box::pin(async move {
+        let folder = job.folder()?;
+        let reports = Reports::of("drill", (run, job.fingerprint()), &tools.store, &folder)?;
+        let Some(journal) = take_up(&tools.store, run.folder(&folder)?).await? else {
+            return Ok(Answer::Unfinished(Unfinished::running(run, "the drill")));
+        };
+        let answer = match reports.find().await {
+            // Where nothing is kept, nobody goes on in the same scratch database, and two with one event must not meet in
+            // it.
+            Ok(None) if !journal.is_kept() => drill(job, tools).await.map(|report| Answer::Finished(Box::new(report))),
+            Ok(None) => Box::pin(go_on(job, run, tools, &journal)).await,
+            Ok(Some(report)) => Ok(Answer::Finished(Box::new(report))),
+            Err(failure) => Err(failure),
+        };
+        Box::pin(let_go_reporting(journal, &reports, answer)).await
+    })
 }
 
 /// Restores an archive into a scratch database, compares, and drops it again.

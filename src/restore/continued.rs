@@ -31,7 +31,8 @@ use crate::failure::{Failure, FailureKind};
 use crate::open::{ArchiveFile, Source, open};
 use crate::plan::RestorePlan;
 use crate::run::{
-    Answer, Ended, Journal, Left, Reports, Run, RunStatus, Unfinished, let_go_reporting, rfc3339, since, take_up,
+    Answer, Ended, Journal, Left, Reports, Run, RunStatus, Running, Unfinished, let_go_reporting, rfc3339, since,
+    take_up,
 };
 use crate::store::Location;
 use crate::wording::count;
@@ -51,11 +52,13 @@ impl Ended for RestoreReport {
 /// # Errors
 /// Where nothing was changed: consent or a privilege is missing, another restore is running, or there is no way back.
 /// What goes wrong after the first change is in the report, whose status is then not `complete`.
-pub async fn carry_out(prepared: Prepared, job: &RestoreJob, tools: &Tools) -> Result<RestoreReport, Failure> {
-    let (run, journal) = (Run::nameless(), Journal::nowhere());
-    let begun = Box::pin(begin(prepared, job, tools, &journal)).await?;
-    let asked = (job, &run, Until::Finished);
-    Box::pin(take_on(begun, asked, tools, &journal)).await?.report()
+pub fn carry_out<'a>(prepared: Prepared, job: &'a RestoreJob, tools: &'a Tools) -> Running<'a, RestoreReport> {
+    Box::pin(async move {
+        let (run, journal) = (Run::nameless(), Journal::nowhere());
+        let begun = Box::pin(begin(prepared, job, tools, &journal)).await?;
+        let asked = (job, &run, Until::Finished);
+        Box::pin(take_on(begun, asked, tools, &journal)).await?.report()
+    })
 }
 
 /// Begins the run's restore, or goes on with it; ends near the deadline. The same run again goes on, or is told what
@@ -63,8 +66,8 @@ pub async fn carry_out(prepared: Prepared, job: &RestoreJob, tools: &Tools) -> R
 ///
 /// # Errors
 /// As [`prepare`] and [`carry_out`]. Where the same may succeed later, the run's state is kept.
-pub async fn restore_run(job: &RestoreJob, run: &Run, tools: &Tools) -> Result<Answer<RestoreReport>, Failure> {
-    restore_until(job, run, tools, Until::Finished).await
+pub fn restore_run<'a>(job: &'a RestoreJob, run: &'a Run, tools: &'a Tools) -> Running<'a, Answer<RestoreReport>> {
+    Box::pin(async move { restore_until(job, run, tools, Until::Finished).await })
 }
 
 /// The plan that a run was begun with, where it was: consent is to that one.
@@ -112,8 +115,8 @@ pub(super) async fn restore_until(
 
 /// From the plan to the end, in this invocation.
 async fn alone(job: &RestoreJob, tools: &Tools) -> Result<Answer<RestoreReport>, Failure> {
-    let prepared = Box::pin(prepare(job, tools)).await?;
-    let report = Box::pin(carry_out(prepared, job, tools)).await?;
+    let prepared = prepare(job, tools).await?;
+    let report = carry_out(prepared, job, tools).await?;
     Ok(Answer::Finished(Box::new(report)))
 }
 
@@ -126,7 +129,7 @@ pub(crate) async fn go_on(
     let begun = match Box::pin(revive(job, run, tools, journal)).await {
         Ok(Earlier::Going(begun)) => *begun,
         Ok(Earlier::Nothing) => {
-            let prepared = Box::pin(prepare(job, tools)).await?;
+            let prepared = prepare(job, tools).await?;
             Box::pin(begin(prepared, job, tools, journal)).await?
         }
         Ok(Earlier::Finished(report)) => {

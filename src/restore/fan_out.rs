@@ -24,7 +24,7 @@ use super::shares::{LOAD, LoadState, folder_of_run, load_folder};
 use super::work::{self, hashing};
 use crate::backup::Tools;
 use crate::failure::{Failure, FailureKind};
-use crate::run::{Answer, Journal, Left, Run, RunStatus, remove_run, take_up_kept};
+use crate::run::{Answer, Journal, Left, Run, RunStatus, Running, remove_run, take_up_kept};
 use crate::store::Location;
 
 /// The answer to `begin`.
@@ -68,57 +68,61 @@ pub struct LoadReport {
 ///
 /// # Errors
 /// As [`restore_run`](super::restore_run).
-pub async fn begin(job: &RestoreJob, run: &Run, workers: u32, tools: &Tools) -> Result<Begun, Failure> {
-    let answer = restore_until(job, run, tools, Until::Divided(workers.max(1))).await?;
-    match &answer {
-        Answer::Unfinished(unfinished) if unfinished.status == RunStatus::Loading => {}
-        _ => return Ok(Begun::Answer(answer)),
-    }
-    let (_, state) = divided(job, run, &folder_of_run(job, run)?, tools).await?;
-    let loads: Vec<u32> = (0..).take(state.loads().len()).collect();
-    Ok(Begun::Loads(LoadsReport {
-        status: RunStatus::Loading,
-        summary: format!(
-            "the restore into {} is divided among {} workers",
-            job.policy.database,
-            loads.len()
-        ),
-        run: run.clone(),
-        database: job.policy.database.clone(),
-        loads,
-    }))
+pub fn begin<'a>(job: &'a RestoreJob, run: &'a Run, workers: u32, tools: &'a Tools) -> Running<'a, Begun> {
+    Box::pin(async move {
+        let answer = restore_until(job, run, tools, Until::Divided(workers.max(1))).await?;
+        match &answer {
+            Answer::Unfinished(unfinished) if unfinished.status == RunStatus::Loading => {}
+            _ => return Ok(Begun::Answer(answer)),
+        }
+        let (_, state) = divided(job, run, &folder_of_run(job, run)?, tools).await?;
+        let loads: Vec<u32> = (0..).take(state.loads().len()).collect();
+        Ok(Begun::Loads(LoadsReport {
+            status: RunStatus::Loading,
+            summary: format!(
+                "the restore into {} is divided among {} workers",
+                job.policy.database,
+                loads.len()
+            ),
+            run: run.clone(),
+            database: job.policy.database.clone(),
+            loads,
+        }))
+    })
 }
 
 /// Loads one share, or goes on with it.
 ///
 /// # Errors
 /// As [`restore_run`](super::restore_run), and where there is no such share.
-pub async fn load(job: &RestoreJob, run: &Run, number: u32, tools: &Tools) -> Result<LoadReport, Failure> {
-    let folder = folder_of_run(job, run)?;
-    let (head, state) = divided(job, run, &folder, tools).await?;
-    let shares = state.loads();
-    let share = usize::try_from(number).ok().and_then(|index| shares.get(index));
-    let share = share.cloned().ok_or_else(|| {
-        let last = shares.len().saturating_sub(1);
-        Failure::invalid(format!("there is no load {number}: they are 0 to {last}"))
-    })?;
-    let report = |status, documents| LoadReport {
-        status,
-        load: number,
-        documents,
-    };
-    // The others wait for what it says.
-    let Some(journal) = take_up_kept(&tools.store, load_folder(&folder, number)).await? else {
-        return Ok(report(RunStatus::Running, 0));
-    };
-    let loaded = Box::pin(load_share(job, run, tools, (head, state, &share), &journal)).await;
-    journal.pause().await;
-    let loaded = loaded?;
-    let status = match loaded.done.len() == share.len() {
-        true => RunStatus::Complete,
-        false => RunStatus::Continue,
-    };
-    Ok(report(status, loaded.documents()))
+pub fn load<'a>(job: &'a RestoreJob, run: &'a Run, number: u32, tools: &'a Tools) -> Running<'a, LoadReport> {
+    Box::pin(async move {
+        let folder = folder_of_run(job, run)?;
+        let (head, state) = divided(job, run, &folder, tools).await?;
+        let shares = state.loads();
+        let share = usize::try_from(number).ok().and_then(|index| shares.get(index));
+        let share = share.cloned().ok_or_else(|| {
+            let last = shares.len().saturating_sub(1);
+            Failure::invalid(format!("there is no load {number}: they are 0 to {last}"))
+        })?;
+        let report = |status, documents| LoadReport {
+            status,
+            load: number,
+            documents,
+        };
+        // The others wait for what it says.
+        let Some(journal) = take_up_kept(&tools.store, load_folder(&folder, number)).await? else {
+            return Ok(report(RunStatus::Running, 0));
+        };
+        let loaded = Box::pin(load_share(job, run, tools, (head, state, &share), &journal)).await;
+        journal.pause().await;
+        let loaded = loaded?;
+        let status = match loaded.done.len() == share.len() {
+            true => RunStatus::Complete,
+            false => RunStatus::Continue,
+        };
+        Ok(report(status, loaded.documents()))
+    })
 }
 
 async fn load_share(
@@ -207,26 +211,28 @@ async fn load_stretch(
 /// # Errors
 /// As [`restore_run`](super::restore_run), and where a share is not at its end: nothing is changed then, and the run is
 /// at an end.
-pub async fn finish(job: &RestoreJob, run: &Run, tools: &Tools) -> Result<Answer<RestoreReport>, Failure> {
-    let answer = restore_until(job, run, tools, Until::Finished).await;
-    let folder = folder_of_run(job, run)?;
-    // Where the run is at its end, whatever that was, its state has gone.
-    let left = Left::find(&tools.store, &folder).await;
-    if left.is_ok_and(|left| left.is_none()) {
-        for number in 0.. {
-            let folder = load_folder(&folder, number);
-            match tools.store.list(&folder, "").await {
-                Ok(left) if left.is_empty() => break,
-                Ok(_) => {
-                    if let Err(error) = remove_run(&tools.store, &folder).await {
-                        tracing::warn!(%error, "what a worker has left could not be removed; the bucket's lifecycle rule will");
+pub fn finish<'a>(job: &'a RestoreJob, run: &'a Run, tools: &'a Tools) -> Running<'a, Answer<RestoreReport>> {
+    Box::pin(async move {
+        let answer = restore_until(job, run, tools, Until::Finished).await;
+        let folder = folder_of_run(job, run)?;
+        // Where the run is at its end, whatever that was, its state has gone.
+        let left = Left::find(&tools.store, &folder).await;
+        if left.is_ok_and(|left| left.is_none()) {
+            for number in 0.. {
+                let folder = load_folder(&folder, number);
+                match tools.store.list(&folder, "").await {
+                    Ok(left) if left.is_empty() => break,
+                    Ok(_) => {
+                        if let Err(error) = remove_run(&tools.store, &folder).await {
+                            tracing::warn!(%error, "what a worker has left could not be removed; the bucket's lifecycle rule will");
+                        }
                     }
+                    Err(_) => break,
                 }
-                Err(_) => break,
             }
         }
-    }
-    answer
+        answer
+    })
 }
 
 async fn divided(

@@ -7,6 +7,7 @@ use crate::choice::find_archive;
 use crate::failure::{Failure, FailureKind};
 use crate::open::{ArchiveFile, Source, open};
 use crate::plan::{RestorePlan, TokenPart, plan};
+use crate::run::Running;
 
 /// A restore that could be carried out.
 #[derive(Debug)]
@@ -23,20 +24,22 @@ pub struct Prepared {
 ///
 /// # Errors
 /// Where the archive or the target cannot be read, or [`FailureKind::PlanConflicts`] with all that is in the way.
-pub async fn prepare(job: &RestoreJob, tools: &Tools) -> Result<Prepared, Failure> {
-    let location = find_archive(&job.archive, &tools.store).await?;
-    tools.progress.step(format!("opening {location}"));
-    let source = Source {
-        location: &location,
-        database: job.source_database.as_deref(),
-    };
-    let archive = open(&tools.store, source, tools.memory).await?;
-    let target = tools.mongo.on_primary().survey(&job.policy.database).await?;
-    let mut plan = plan(&archive.contents(), &target, &job.policy)
-        .map_err(|conflicts| Failure::new(FailureKind::PlanConflicts, conflicts.to_string()))?;
-    plan.warnings.extend(archive.warnings());
-    plan.warnings.extend(tools.mongo.warnings());
-    Ok(Prepared { archive, target, plan })
+pub fn prepare<'a>(job: &'a RestoreJob, tools: &'a Tools) -> Running<'a, Prepared> {
+    Box::pin(async move {
+        let location = find_archive(&job.archive, &tools.store).await?;
+        tools.progress.step(format!("opening {location}"));
+        let source = Source {
+            location: &location,
+            database: job.source_database.as_deref(),
+        };
+        let archive = open(&tools.store, source, tools.memory).await?;
+        let target = tools.mongo.on_primary().survey(&job.policy.database).await?;
+        let mut plan = plan(&archive.contents(), &target, &job.policy)
+            .map_err(|conflicts| Failure::new(FailureKind::PlanConflicts, conflicts.to_string()))?;
+        plan.warnings.extend(archive.warnings());
+        plan.warnings.extend(tools.mongo.warnings());
+        Ok(Prepared { archive, target, plan })
+    })
 }
 
 /// The target as it is now that nobody else restores into it; it must be what was planned for.

@@ -76,7 +76,7 @@ fn run_of(run: &Run, record: &Record<'_>) -> Run {
 /// The run's backup. A dead invocation's part is waited for, since nobody else is at it.
 async fn back_up(snapshot: &BackupJob, run: &Run, tools: &Tools) -> Result<BackupReport, Stop> {
     loop {
-        let answer = Box::pin(backup_run(snapshot, run, tools)).await;
+        let answer = backup_run(snapshot, run, tools).await;
         let answer = answer.map_err(|failure| match failure.is_worth_another_try() {
             true => failure,
             false => refused_of(&snapshot.database, &failure.to_string()),

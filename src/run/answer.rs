@@ -1,5 +1,7 @@
 //! What an invocation has to say of a run, and what is kept of one that is at its end.
 
+use std::pin::Pin;
+
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -9,6 +11,10 @@ use super::status::RunStatus;
 use crate::failure::{Failure, FailureKind};
 use crate::store::{Location, Store, StoreError};
 use crate::wording::count;
+
+/// An operation on its way. Boxed: an `async fn` is compiled anew, with all that it calls, in each crate in which it is
+/// awaited, and lies on the stack of who awaits it.
+pub type Running<'a, T> = Pin<Box<dyn Future<Output = Result<T, Failure>> + Send + 'a>>;
 
 /// What an invocation has to say of a run.
 #[derive(Clone, Debug, Serialize)]

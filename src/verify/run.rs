@@ -9,7 +9,9 @@ use crate::choice::{find_archive, folder_for_choice};
 use crate::failure::{Failure, FailureKind};
 use crate::open::{ArchiveFile, Source, open};
 use crate::progress::Progress;
-use crate::run::{Answer, Deadline, Ended, Journal, Left, Memory, Run, RunStatus, Unfinished, Went, let_go, take_up};
+use crate::run::{
+    Answer, Deadline, Ended, Journal, Left, Memory, Run, RunStatus, Running, Unfinished, Went, let_go, take_up,
+};
 use crate::soundness::check;
 use crate::store::{Location, Store};
 use crate::wording::count;
@@ -49,19 +51,21 @@ struct VerifyHead {
 ///
 /// # Errors
 /// As [`verify`](super::verify()). Where the same may succeed later, the run's state is kept.
-pub async fn verify_run(
-    job: &VerifyJob,
-    run: &Run,
-    (store, memory, progress): (&Store, Memory, &Progress),
+pub fn verify_run<'a>(
+    job: &'a VerifyJob,
+    run: &'a Run,
+    (store, memory, progress): (&'a Store, Memory, &'a Progress),
     deadline: Deadline,
-) -> Result<Answer<VerifyReport>, Failure> {
-    let folder = run.folder(&job.folder()?)?;
-    let Some(journal) = take_up(store, folder).await? else {
-        let running = Unfinished::running(run, "the verification");
-        return Ok(Answer::Unfinished(running));
-    };
-    let answer = Box::pin(go_on(job, run, (store, memory, progress), deadline, &journal)).await;
-    let_go(journal, answer).await
+) -> Running<'a, Answer<VerifyReport>> {
+    Box::pin(async move {
+        let folder = run.folder(&job.folder()?)?;
+        let Some(journal) = take_up(store, folder).await? else {
+            let running = Unfinished::running(run, "the verification");
+            return Ok(Answer::Unfinished(running));
+        };
+        let answer = Box::pin(go_on(job, run, (store, memory, progress), deadline, &journal)).await;
+        let_go(journal, answer).await
+    })
 }
 
 /// One invocation's part.

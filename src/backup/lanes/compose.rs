@@ -20,34 +20,38 @@ use crate::archive::{
 };
 use crate::catalog::Collection;
 use crate::failure::{Failure, FailureKind};
-use crate::run::{Ended as _, Journal, Left, Run, remove_run, rfc3339, take_up_kept, unusable, unusable_because};
+use crate::run::{
+    Ended as _, Journal, Left, Run, Running, remove_run, rfc3339, take_up_kept, unusable, unusable_because,
+};
 use crate::store::{Location, Object, Store, StoreError, Upload};
 
 /// Joins the lanes, adds the manifest, and commits.
 ///
 /// # Errors
 /// As [`backup_run`](crate::backup::backup_run), and where a lane is not at its end.
-pub async fn compose(job: &BackupJob, run: &Run, tools: &Tools) -> Result<BackupAnswer, Failure> {
-    let folder = run.folder(&job.destination)?;
-    let Some(journal) = take_up_kept(&tools.store, folder.clone()).await? else {
-        return Ok(BackupAnswer::Unfinished(UnfinishedBackup::running(run, job)));
-    };
-    let composed = Box::pin(compose_held(job, run, tools, &journal)).await;
-    match &composed {
-        Ok(BackupAnswer::Finished(report)) if report.is_found_again() => {
-            for number in 0..report.lanes {
-                let lane = lane_folder(&folder, number);
-                if let Err(error) = remove_run(&tools.store, &lane).await {
-                    tracing::warn!(%error, "a lane could not be removed; the bucket's lifecycle rule will");
+pub fn compose<'a>(job: &'a BackupJob, run: &'a Run, tools: &'a Tools) -> Running<'a, BackupAnswer> {
+    Box::pin(async move {
+        let folder = run.folder(&job.destination)?;
+        let Some(journal) = take_up_kept(&tools.store, folder.clone()).await? else {
+            return Ok(BackupAnswer::Unfinished(UnfinishedBackup::running(run, job)));
+        };
+        let composed = Box::pin(compose_held(job, run, tools, &journal)).await;
+        match &composed {
+            Ok(BackupAnswer::Finished(report)) if report.is_found_again() => {
+                for number in 0..report.lanes {
+                    let lane = lane_folder(&folder, number);
+                    if let Err(error) = remove_run(&tools.store, &lane).await {
+                        tracing::warn!(%error, "a lane could not be removed; the bucket's lifecycle rule will");
+                    }
                 }
+                journal.end().await;
             }
-            journal.end().await;
+            Err(failure) if failure.kind == FailureKind::RunTakenOver => {}
+            // What the lanes have written is not thrown away for a failure: `abort` does that.
+            _ => journal.pause().await,
         }
-        Err(failure) if failure.kind == FailureKind::RunTakenOver => {}
-        // What the lanes have written is not thrown away for a failure: `abort` does that.
-        _ => journal.pause().await,
-    }
-    composed
+        composed
+    })
 }
 
 async fn compose_held(job: &BackupJob, run: &Run, tools: &Tools, journal: &Journal) -> Result<BackupAnswer, Failure> {

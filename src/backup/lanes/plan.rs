@@ -12,26 +12,28 @@ use super::answer::{LanesReport, PlanAnswer};
 use crate::catalog::Kind;
 use crate::failure::Failure;
 use crate::mongo::IdRange;
-use crate::run::{Journal, Run, RunStatus, let_go_after, take_up_kept};
+use crate::run::{Journal, Run, RunStatus, Running, let_go_after, take_up_kept};
 use crate::store::Location;
 
 /// Takes the moment and divides the work. The run's upload begins here, where there is more than one lane.
 ///
 /// # Errors
 /// As [`backup_run`](crate::backup::backup_run).
-pub async fn plan(job: &BackupJob, run: &Run, most: u32, tools: &Tools) -> Result<PlanAnswer, Failure> {
-    let Some(journal) = take_up_kept(&tools.store, run.folder(&job.destination)?).await? else {
-        let running = UnfinishedBackup::running(run, job);
-        return Ok(PlanAnswer::Answer(BackupAnswer::Unfinished(running)));
-    };
-    let planned = Box::pin(plan_held(job, run, most, tools, &journal)).await;
-    match &planned {
-        Err(failure) => let_go_after(journal, failure).await,
-        Ok(_) if journal.has_state() => journal.pause().await,
-        // Nothing was written that another step needs.
-        Ok(_) => journal.end().await,
-    }
-    planned
+pub fn plan<'a>(job: &'a BackupJob, run: &'a Run, most: u32, tools: &'a Tools) -> Running<'a, PlanAnswer> {
+    Box::pin(async move {
+        let Some(journal) = take_up_kept(&tools.store, run.folder(&job.destination)?).await? else {
+            let running = UnfinishedBackup::running(run, job);
+            return Ok(PlanAnswer::Answer(BackupAnswer::Unfinished(running)));
+        };
+        let planned = Box::pin(plan_held(job, run, most, tools, &journal)).await;
+        match &planned {
+            Err(failure) => let_go_after(journal, failure).await,
+            Ok(_) if journal.has_state() => journal.pause().await,
+            // Nothing was written that another step needs.
+            Ok(_) => journal.end().await,
+        }
+        planned
+    })
 }
 
 async fn plan_held(

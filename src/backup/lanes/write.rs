@@ -14,34 +14,36 @@ use super::super::write;
 use super::answer::LaneReport;
 use crate::archive::ArchiveWriter;
 use crate::failure::{Failure, FailureKind};
-use crate::run::{Journal, Run, RunStatus, Went, take_up_kept};
+use crate::run::{Journal, Run, RunStatus, Running, Went, take_up_kept};
 use crate::store::{Location, Tags, UploadState};
 
 /// Writes one lane, or goes on with it.
 ///
 /// # Errors
 /// As [`backup_run`](crate::backup::backup_run), and where there is no such lane.
-pub async fn lane(job: &BackupJob, run: &Run, number: u32, tools: &Tools) -> Result<LaneReport, Failure> {
-    let (_, head) = planned(job, run, tools).await?;
-    let share = share(&head, number)?;
-    let report = |status, totals| LaneReport {
-        status,
-        lane: number,
-        totals,
-    };
-    let folder = lane_folder(&run.folder(&job.destination)?, number);
-    let Some(journal) = take_up_kept(&tools.store, folder.clone()).await? else {
-        return Ok(report(RunStatus::Running, Totals::default()));
-    };
-    let written = Box::pin(write_lane(job, tools, (&head, share), &folder, &journal)).await;
-    match &written {
-        Err(failure) if failure.kind == FailureKind::RunTakenOver => {}
-        // Its state is what the next step reads.
-        _ => journal.pause().await,
-    }
-    Ok(match written? {
-        Went::Done(done) => report(RunStatus::Complete, Totals::of(&done.saved)),
-        Went::Paused(totals) => report(RunStatus::Continue, totals),
+pub fn lane<'a>(job: &'a BackupJob, run: &'a Run, number: u32, tools: &'a Tools) -> Running<'a, LaneReport> {
+    Box::pin(async move {
+        let (_, head) = planned(job, run, tools).await?;
+        let share = share(&head, number)?;
+        let report = |status, totals| LaneReport {
+            status,
+            lane: number,
+            totals,
+        };
+        let folder = lane_folder(&run.folder(&job.destination)?, number);
+        let Some(journal) = take_up_kept(&tools.store, folder.clone()).await? else {
+            return Ok(report(RunStatus::Running, Totals::default()));
+        };
+        let written = Box::pin(write_lane(job, tools, (&head, share), &folder, &journal)).await;
+        match &written {
+            Err(failure) if failure.kind == FailureKind::RunTakenOver => {}
+            // Its state is what the next step reads.
+            _ => journal.pause().await,
+        }
+        Ok(match written? {
+            Went::Done(done) => report(RunStatus::Complete, Totals::of(&done.saved)),
+            Went::Paused(totals) => report(RunStatus::Continue, totals),
+        })
     })
 }
 

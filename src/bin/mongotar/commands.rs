@@ -111,7 +111,7 @@ async fn run_backups(
     }
     let tools = tools(environment, None).await?;
     let shown = ShownProgress::start(&tools.progress);
-    let report = Box::pin(backup_several(order, None, &tools)).await;
+    let report = backup_several(order, None, &tools).await;
     shown.stop();
     let report = report?;
     print(json, &report, text::backups)?;
@@ -126,7 +126,7 @@ async fn run_plan(arguments: &Restore, json: bool) -> Result<ExitCode, Failure> 
     let job = arguments.request().into_job(&environment)?;
     let tools = tools(&environment, None).await?;
     let shown = ShownProgress::start(&tools.progress);
-    let prepared = Box::pin(prepare(&job, &tools)).await;
+    let prepared = prepare(&job, &tools).await;
     shown.stop();
     let report = RestoreReport::planned(prepared?);
     print(json, &report, |report| {
@@ -146,12 +146,12 @@ async fn run_restore(arguments: &Restore, json: bool) -> Result<ExitCode, Failur
             return restore_named(job, name, &tools).await;
         }
         let shown = ShownProgress::start(&tools.progress);
-        let prepared = Box::pin(prepare(&job, &tools)).await;
+        let prepared = prepare(&job, &tools).await;
         shown.stop();
         let prepared = prepared?;
         ask_for_consent(&mut job, &prepared.plan, &tools).await?;
         let shown = ShownProgress::start(&tools.progress);
-        let report = Box::pin(carry_out(prepared, &job, &tools)).await;
+        let report = carry_out(prepared, &job, &tools).await;
         shown.stop();
         report
     })
@@ -166,12 +166,12 @@ async fn restore_named(mut job: RestoreJob, name: &str, tools: &Tools) -> Result
         if job.consent == Consent::None {
             let plan = match begun_plan(&job, run, tools).await? {
                 Some(plan) => plan,
-                None => Box::pin(prepare(&job, tools)).await?.plan,
+                None => prepare(&job, tools).await?.plan,
             };
             ask_for_consent(&mut job, &plan, tools).await?;
         }
         let shown = ShownProgress::start(&tools.progress);
-        let answer = Box::pin(restore_run(&job, run, tools)).await;
+        let answer = restore_run(&job, run, tools).await;
         shown.stop();
         answer
     })
