@@ -34,6 +34,7 @@ pub async fn prepare(job: &RestoreJob, tools: &Tools) -> Result<Prepared, Failur
     let target = tools.mongo.on_primary().survey(&job.policy.database).await?;
     let mut plan = plan(&archive.contents(), &target, &job.policy)
         .map_err(|conflicts| Failure::new(FailureKind::PlanConflicts, conflicts.to_string()))?;
+    plan.warn_of_expired(&target, time::OffsetDateTime::now_utc().unix_timestamp());
     plan.warnings.extend(archive.warnings());
     plan.warnings.extend(tools.mongo.warnings());
     Ok(Prepared { archive, target, plan })
