@@ -9,6 +9,7 @@
 //! are part of their meaning.
 
 mod definition;
+mod expiry;
 mod legacy;
 mod selection;
 mod system;
@@ -18,6 +19,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 pub use definition::Definition;
+pub(crate) use expiry::{dated_by, expires, expiry, says_expiry, without_expiry};
 pub(crate) use legacy::modern as modern_index;
 pub use selection::Selection;
 pub(crate) use selection::matches;

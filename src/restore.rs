@@ -28,6 +28,7 @@ mod commit;
 mod continued;
 mod counted;
 mod create;
+mod expired;
 mod fan_out;
 mod flow;
 mod ids;
@@ -62,3 +63,4 @@ pub use report::{
     Changed, MergeCounts, RejectedDocument, RestoreReport, SnapshotReport, Verification, VerifiedCollection,
 };
 pub use request::{Consent, RestoreJob, RestoreRequest, WayBack};
+pub(crate) use summary::of_expiry;

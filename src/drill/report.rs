@@ -10,7 +10,7 @@ use crate::archive::{ArchiveName, Status};
 use crate::backup::RunStatus;
 use crate::failure::Failure;
 use crate::mongo::MongoError;
-use crate::restore::{RestoreReport, Verification};
+use crate::restore::{RestoreReport, Verification, of_expiry};
 use crate::run::rfc3339;
 use crate::soundness::VerifyReport;
 use crate::store::Location;
@@ -173,8 +173,9 @@ fn summary(report: &DrillReport) -> String {
         return format!("drill FAILED with {archive}{age} after {took}: {problems}");
     }
     let restored = report.verification.iter().flat_map(|restored| &restored.collections);
+    let expiry = of_expiry(restored.clone());
     let proven = format!(
-        "{}, {} restored and proven equal, {} of archive checked, in {took}",
+        "{}, {} restored and proven equal, {} of archive checked, in {took}{expiry}",
         count(restored.clone().count() as u64, "collection"),
         count(restored.map(|restored| restored.db_count).sum(), "document"),
         size(report.archive_bytes_checked.unwrap_or_default()),

@@ -33,6 +33,8 @@ pub struct DrillRequest {
     /// Indexes to leave out, as `collection.index` by their names in the archive, or globs of that.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub exclude_indexes: Vec<String>,
+    /// Documents do not expire in the scratch database, however long the drill takes.
+    pub park_ttl: bool,
     /// How many documents the sample hash covers (default 100).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub verify_sample_size: Option<u32>,
@@ -91,6 +93,7 @@ impl DrillRequest {
                 exclude: self.exclude,
                 exclude_indexes: self.exclude_indexes,
                 verify_sample_size: self.verify_sample_size,
+                park_ttl: self.park_ttl,
                 // There is nobody to ask and nothing to lose in a database that is ours.
                 yes: true,
                 snapshot: Some(false),

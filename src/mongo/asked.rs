@@ -75,9 +75,10 @@ impl Asked {
     }
 }
 
-/// The limit in a command that is answered at once.
+/// The limit in a command that is answered at once, unless it has a closer one.
 pub(super) fn limit(command: &mut RawDocumentBuf, silence: Duration) {
-    if name_of(command).is_some_and(|name| AT_ONCE.contains(&name)) {
+    let is_limited = matches!(command.get("maxTimeMS"), Ok(Some(_)));
+    if !is_limited && name_of(command).is_some_and(|name| AT_ONCE.contains(&name)) {
         command.append(
             cstr!("maxTimeMS"),
             i64::try_from(silence.as_millis()).unwrap_or(i64::MAX),

@@ -27,6 +27,9 @@ pub struct Policy {
     pub validators: Validators,
     /// Whether time series are recognised without metadata.
     pub inference: Inference,
+    /// Whether documents expire when they are restored.
+    #[serde(skip_serializing_if = "Ttl::is_on", default)]
+    pub ttl: Ttl,
 }
 
 impl Policy {
@@ -41,6 +44,7 @@ impl Policy {
             extra: Extra::default(),
             validators: Validators::default(),
             inference: Inference::default(),
+            ttl: Ttl::default(),
         }
     }
 
@@ -124,6 +128,26 @@ pub enum Inference {
     On,
     /// Never.
     Off,
+}
+
+/// Whether documents expire when they are restored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Ttl {
+    /// As the archive says, from the end of the restore on.
+    #[default]
+    On,
+    /// Not until somebody switches that on; the plan says how.
+    Parked,
+}
+
+impl Ttl {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+    fn is_on(&self) -> bool {
+        *self == Self::On
+    }
 }
 
 #[cfg(test)]

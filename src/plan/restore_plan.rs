@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ArchiveIdentity, Diff, Inferred, NotAToken, Policy, Token, TokenPart};
+use super::{ArchiveIdentity, Diff, Inferred, NotAToken, Parked, Policy, Token, TokenPart};
 use crate::archive::Status;
 use crate::catalog::{Definition, Kind};
 use crate::digest::{Digest, Hashing, Sum};
@@ -129,6 +129,10 @@ pub struct Planned {
     /// lacks.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub indexes: Vec<Definition>,
+    /// What documents do not expire by until it is switched on, where that was asked for; indexes and options are then
+    /// those that are made.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub parked: Vec<Parked>,
     /// How the archive's options differ from those that are there now.
     #[serde(skip_serializing_if = "Diff::is_empty", default)]
     pub options_diff: Diff,

@@ -8,11 +8,13 @@ use super::infer::{infer, without_time};
 use super::names::{check_collection, is_reserved};
 use super::{
     Action, Contents, Coverage, Diff, Extra, Fingerprint, Inferred, Method, Planned, PlannedBuckets, Policy, Signal,
-    Validators,
+    Ttl, Validators, off_there, parked,
 };
 use crate::archive::foreign::Buckets;
 use crate::archive::{Saved, SavedStatus, Status};
-use crate::catalog::{BUCKETS, Catalog, Collection, Definition, Kind, STORED_FUNCTIONS, modern_index};
+use crate::catalog::{
+    BUCKETS, Catalog, Collection, Definition, Kind, STORED_FUNCTIONS, expires, modern_index, without_expiry,
+};
 use crate::digest::Hashing;
 
 /// From 8.3 on a server has no collection of buckets any more, unless `rawData` asks for them.
@@ -122,9 +124,22 @@ fn restored(
     };
     let indexes = modern_indexes(&saved.indexes, &mut planned.warnings);
     planned.fingerprint = (kind != Kind::View).then(|| fingerprint(saved, &planned, timeseries.as_ref(), contents));
+    let parks = policy.ttl == Ttl::Parked;
     if let Some(present) = present {
-        planned.options_diff = Diff::of_options(&options, &present.options);
-        planned.index_diff = Diff::of_indexes(&indexes, &present.indexes);
+        if parks
+            && planned.action == Action::Merge
+            && let Some(conflict) = parked::conflict(present, target)
+        {
+            return Err(conflict);
+        }
+        planned.options_diff = match parks && !expires(&present.options) {
+            true => Diff::of_options(&without_expiry(&options), &without_expiry(&present.options)),
+            false => Diff::of_options(&options, &present.options),
+        };
+        planned.index_diff = match off_there((&indexes, &present.indexes)) {
+            (indexes, present, _) if parks => Diff::of_indexes(&indexes, &present),
+            _ => Diff::of_indexes(&indexes, &present.indexes),
+        };
         // Whoever leaves an index out does not mind that another has its name.
         planned
             .index_diff
@@ -134,9 +149,15 @@ fn restored(
             .then(|| lost_by_replacing(kind, present))
             .flatten();
     }
-    planned.indexes = indexes_to_build(&saved.name, indexes, &planned, policy);
+    let wanted = |index: &Definition| policy.wants_index(&saved.name, index.get_str("name").unwrap_or_default());
+    let archived = indexes.iter().filter(|index| wanted(index)).chain([&options]);
+    let archived: Vec<Definition> = archived.cloned().collect();
+    planned.indexes = indexes_to_build(indexes, &planned, wanted);
     if planned.action != Action::Merge {
         planned.options = options;
+    }
+    if parks {
+        planned.park(&archived, target);
     }
     warn(&mut planned, timeseries.as_ref(), contents, policy);
     planned.timeseries = timeseries;
@@ -220,7 +241,11 @@ fn modern_indexes(indexes: &[Definition], warnings: &mut Vec<String>) -> Vec<Def
     indexes.iter().map(&mut modern).collect()
 }
 
-fn indexes_to_build(collection: &str, indexes: Vec<Definition>, planned: &Planned, policy: &Policy) -> Vec<Definition> {
+fn indexes_to_build(
+    indexes: Vec<Definition>,
+    planned: &Planned,
+    is_wanted: impl Fn(&Definition) -> bool,
+) -> Vec<Definition> {
     let comes_along =
         |index: &Definition| index.get_str("name") == Some("_id_") || index.get_bool("clustered") == Some(true);
     let wanted = |index: &Definition| match planned.action {
@@ -234,10 +259,7 @@ fn indexes_to_build(collection: &str, indexes: Vec<Definition>, planned: &Planne
         .into_iter()
         .filter(|index| !comes_along(index))
         .filter(wanted)
-        .filter(|index| {
-            let name = index.get_str("name").unwrap_or_default();
-            policy.wants_index(collection, name)
-        })
+        .filter(is_wanted)
         .collect()
 }
 
@@ -372,6 +394,7 @@ fn row(name: &str, kind: Kind, decision: Decision) -> Planned {
         buckets: None,
         options: Definition::empty(),
         indexes: Vec::new(),
+        parked: Vec::new(),
         options_diff: Diff::default(),
         index_diff: Diff::default(),
         warnings: decision.warnings,

@@ -6,6 +6,7 @@ use futures_util::{StreamExt as _, stream};
 
 use super::collections::AfterFailure;
 use super::create::{InTheWay, create, drop_collection, redefine_view, rename, start_expiry};
+use super::expired::past_expiry;
 use super::indexes::{self, Which};
 use super::outcome::{Committed, Outcome, Outcomes};
 use super::proof::prove;
@@ -367,6 +368,7 @@ async fn expiry(run: &Restoring<'_>, outcomes: &mut Outcomes) {
         let Some(outcome) = outcomes.get_mut(&place).filter(|outcome| outcome.error.is_none()) else {
             continue;
         };
+        outcome.past_expiry = past_expiry(run, planned).await;
         let built = indexes::build(
             mongo,
             (database, &planned.name),

@@ -3,15 +3,13 @@
 use bson::oid::ObjectId;
 use bson::{RawArrayBuf, RawDocumentBuf, cstr};
 
-use crate::catalog::{Definition, Kind, STORED_FUNCTIONS};
+use crate::catalog::{Definition, Kind, STORED_FUNCTIONS, without_expiry};
 use crate::mongo::{Mongo, MongoError, code};
 use crate::plan::TEMPORARY_PREFIX;
 
 /// Options that `listCollections` of an old server reports and `create` of a new one refuses. Neither says anything
 /// about documents.
 const OBSOLETE: [&str; 2] = ["autoIndexId", "flags"];
-/// Documents expire when everything has been counted, not while it is loaded: see [`start_expiry`].
-const EXPIRY: &str = "expireAfterSeconds";
 
 /// Creates a collection, time series or view.
 ///
@@ -20,9 +18,9 @@ const EXPIRY: &str = "expireAfterSeconds";
 pub(super) async fn create(mongo: &Mongo, database: &str, name: &str, options: &Definition) -> Result<(), MongoError> {
     let mut command = RawDocumentBuf::new();
     command.append(cstr!("create"), name);
-    for (key, value) in options.as_raw().iter().flatten() {
-        let key_text = key.as_str();
-        if !OBSOLETE.contains(&key_text) && key_text != EXPIRY {
+    // Documents expire when everything has been counted, not while it is loaded: see [`start_expiry`].
+    for (key, value) in without_expiry(options).as_raw().iter().flatten() {
+        if !OBSOLETE.contains(&key.as_str()) {
             command.append(key, value);
         }
     }
@@ -34,17 +32,6 @@ pub(super) async fn create(mongo: &Mongo, database: &str, name: &str, options: &
         (Err(error), 1..) if error.is(code::NAMESPACE_EXISTS) => Ok(()),
         (created, _) => created.map(drop),
     }
-}
-
-/// The options without time to live.
-pub(super) fn without_expiry(options: &Definition) -> Definition {
-    let mut kept = RawDocumentBuf::new();
-    for (key, value) in options.as_raw().iter().flatten() {
-        if key.as_str() != EXPIRY {
-            kept.append(key, value);
-        }
-    }
-    Definition::new(kept)
 }
 
 /// Lets the documents of a time series or clustered collection expire again, as its options say.
@@ -61,7 +48,7 @@ pub(super) async fn start_expiry(
     if kind == Kind::View {
         return Ok(());
     }
-    let Ok(Some(seconds)) = options.as_raw().get(EXPIRY) else {
+    let Ok(Some(seconds)) = options.as_raw().get("expireAfterSeconds") else {
         return Ok(());
     };
     let mut command = RawDocumentBuf::new();

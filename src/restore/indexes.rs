@@ -2,7 +2,7 @@
 
 use bson::{RawArrayBuf, RawBson, RawBsonRef, RawDocumentBuf, cstr, rawdoc};
 
-use crate::catalog::Definition;
+use crate::catalog::{Definition, says_expiry};
 use crate::mongo::{Mongo, MongoError};
 
 /// Which of a collection's indexes.
@@ -28,7 +28,7 @@ pub(super) async fn build(
 ) -> Result<Vec<(String, MongoError)>, MongoError> {
     let wanted: Vec<Definition> = indexes
         .iter()
-        .filter(|index| !comes_with_the_collection(index) && is_expiring(index) == (which == Which::Expiring))
+        .filter(|index| !comes_with_the_collection(index) && says_expiry(index) == (which == Which::Expiring))
         .map(|index| with_its_collation(index, options))
         .collect();
     if wanted.is_empty() {
@@ -56,11 +56,6 @@ pub(super) async fn build(
 
 fn comes_with_the_collection(index: &Definition) -> bool {
     index.get_str("name") == Some("_id_") || index.get_bool("clustered") == Some(true)
-}
-
-/// Whether documents expire by it.
-pub(super) fn is_expiring(index: &Definition) -> bool {
-    matches!(index.as_raw().get("expireAfterSeconds"), Ok(Some(_)))
 }
 
 /// In a collection with a collation, an index without one has the simple collation, which the server does not list.

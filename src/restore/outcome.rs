@@ -32,6 +32,9 @@ pub(super) struct Outcome {
     pub(super) validator_violations: Option<u64>,
     /// The `_id`s of some of them.
     pub(super) violating: Vec<String>,
+    /// How many documents were past their time to live before it was in force.
+    #[serde(default)]
+    pub(super) past_expiry: Option<u64>,
 }
 
 /// What became of each planned collection, by its place in the plan.

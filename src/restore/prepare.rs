@@ -36,6 +36,7 @@ pub fn prepare<'a>(job: &'a RestoreJob, tools: &'a Tools) -> Running<'a, Prepare
         let target = tools.mongo.on_primary().survey(&job.policy.database).await?;
         let mut plan = plan(&archive.contents(), &target, &job.policy)
             .map_err(|conflicts| Failure::new(FailureKind::PlanConflicts, conflicts.to_string()))?;
+        plan.warn_of_expired(&target, time::OffsetDateTime::now_utc().unix_timestamp());
         plan.warnings.extend(archive.warnings());
         plan.warnings.extend(tools.mongo.warnings());
         Ok(Prepared { archive, target, plan })

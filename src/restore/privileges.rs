@@ -7,7 +7,7 @@ use bson::{Document, doc};
 use super::lock;
 use super::prepare::Prepared;
 use super::request::RestoreJob;
-use crate::catalog::{BUCKETS, Kind};
+use crate::catalog::{BUCKETS, Kind, says_expiry};
 use crate::failure::{Failure, FailureKind};
 use crate::mongo::Mongo;
 use crate::plan::{Action, Method, Planned, RestorePlan, TEMPORARY_PREFIX, Validators};
@@ -172,7 +172,7 @@ fn needed<'a>(plan: &'a RestorePlan, job: &RestoreJob) -> Needs<'a> {
         if aside {
             need("dropCollection", TEMPORARY);
         }
-        if restores && matches!(row.options.as_raw().get("expireAfterSeconds"), Ok(Some(_))) {
+        if restores && says_expiry(&row.options) {
             need("collMod", &row.name);
         }
         if restores && job.policy.validators == Validators::Bypass && row.kind == Kind::Collection {

@@ -8,7 +8,7 @@ use crate::archive::{ConsistencyLevel, hex_sum};
 use crate::backup::RunStatus;
 use crate::catalog::Kind;
 use crate::digest::Sum;
-use crate::plan::{Action, Diff, RestorePlan};
+use crate::plan::{Action, Diff, Parked, RestorePlan};
 use crate::store::Location;
 
 /// The answer of the restore handler and of `mongotar restore --json`.
@@ -126,6 +126,14 @@ pub struct VerifiedCollection {
     /// The `_id`s of some of them, as Extended JSON.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub validator_violation_ids: Vec<String>,
+    /// How many documents were past their time to live at the end, and expire as soon as they may; absent where nothing
+    /// expires, or counting them would have taken long.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub past_expiry: Option<u64>,
+    /// What documents do not expire by until it is switched on: that is the only difference there may be where it is
+    /// `equal`.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub parked: Vec<Parked>,
     /// What went wrong.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub error: Option<String>,

@@ -9,7 +9,7 @@ use crate::catalog::Selection;
 use crate::choice::ArchiveChoice;
 use crate::config::{Environment, check_request, read_request};
 use crate::failure::{Failure, FailureKind};
-use crate::plan::{Existing, Extra, Inference, Policy, Rename, Validators};
+use crate::plan::{Existing, Extra, Inference, Policy, Rename, Ttl, Validators};
 use crate::run::Run;
 use crate::store::Location;
 
@@ -68,6 +68,9 @@ pub struct RestoreRequest {
     /// `mongodump`, files of `mongoexport`). Not together with `keep_extra`; nothing is dropped where only a part is
     /// restored, or where something of the archive was not read.
     pub drop_missing: bool,
+    /// Documents do not expire until somebody switches that on: indexes, time series and clustered collections are made
+    /// without time to live, and plan and report have the commands that switch it on.
+    pub park_ttl: bool,
     /// Whether the target is backed up first (default true).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub snapshot: Option<bool>,
@@ -212,6 +215,10 @@ impl RestoreRequest {
                     Inference::On
                 } else {
                     Inference::Off
+                },
+                ttl: match self.park_ttl {
+                    true => Ttl::Parked,
+                    false => Ttl::On,
                 },
             },
             consent: match (self.yes, self.confirm) {

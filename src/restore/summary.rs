@@ -62,6 +62,7 @@ fn of(report: &RestoreReport) -> String {
         None => String::new(),
     };
     let verified = report.verification.iter().flat_map(|verified| &verified.collections);
+    let way_back = format!("{}{way_back}", of_expiry(verified.clone()));
     let documents = count(verified.clone().map(|verified| verified.db_count).sum(), "document");
     let unequal: Vec<String> = verified
         .filter(|verified| !verified.equal)
@@ -86,6 +87,23 @@ fn of(report: &RestoreReport) -> String {
                 many => format!("{many} are"),
             },
             first_few(unequal)
+        ),
+    }
+}
+
+/// What is not in force, and what will not be there for long.
+pub(crate) fn of_expiry<'a>(verified: impl Iterator<Item = &'a VerifiedCollection> + Clone) -> String {
+    let parked = verified.clone().map(|verified| verified.parked.len() as u64).sum();
+    let past: u64 = verified.filter_map(|verified| verified.past_expiry).sum();
+    let expire = match past {
+        0 => String::new(),
+        past => format!("; {} past the time to live", count(past, "document")),
+    };
+    match parked {
+        0 => expire,
+        parked => format!(
+            "; the only difference: {}, off until switched on{expire}",
+            count(parked, "parked time") + " to live"
         ),
     }
 }

@@ -1,12 +1,10 @@
 //! The last look: what is there, compared with what was to be there.
 
-use super::create::without_expiry;
-use super::indexes::is_expiring;
 use super::outcome::{Committed, Outcome, Outcomes};
 use super::report::{Changed, FailedIndex, Verification, VerifiedCollection};
 use super::sample::SampleHashes;
 use super::work::Restoring;
-use crate::catalog::{Catalog, Collection, Definition, Kind};
+use crate::catalog::{Catalog, Collection, Definition, Kind, says_expiry, without_expiry};
 use crate::failure::Failure;
 use crate::plan::{Action, Diff, Planned, without_own};
 
@@ -150,6 +148,8 @@ fn of_outcome(planned: &Planned, outcome: Outcome) -> VerifiedCollection {
             .collect(),
         validator_violations: outcome.validator_violations,
         validator_violation_ids: outcome.violating,
+        past_expiry: outcome.past_expiry,
+        parked: planned.parked.clone(),
         error: outcome.error.map(|failure| failure.to_string()),
     };
     if verified.error.is_none() && verified.accounted_for() != verified.file_count {
@@ -224,7 +224,7 @@ fn compare(planned: &Planned, now: &Catalog, expiry: Expiry, verified: &mut Veri
 
 fn expected_indexes(planned: &Planned, expiry: Expiry) -> Vec<Definition> {
     let mut expected = without_own(&planned.indexes);
-    expected.retain(|index| expiry == Expiry::Begun || !is_expiring(index));
+    expected.retain(|index| expiry == Expiry::Begun || !says_expiry(index));
     expected
 }
 

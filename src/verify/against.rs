@@ -2,7 +2,8 @@
 //!
 //! Each collection that was chosen is read from the archive, segment by segment and checked on the way, and read back
 //! from the database. Equal are two collections of the same kind with the same documents (count and digest; a time
-//! series by its sorted fields), options and indexes; two views by their definitions. A database is a superset of
+//! series by its sorted fields), options and indexes; two views by their definitions. Where only expiry is off, as a
+//! restore that parks it leaves a collection, that is said, and how it is switched on. A database is a superset of
 //! nothing: a collection that only it has is reported as well.
 //!
 //! What an archive does not say is not compared, and that is said: archives of others may know neither options nor
@@ -147,7 +148,7 @@ impl ComparedRun<'_> {
         file: &ArchiveFile,
         chosen: &[Chosen<'_>],
     ) -> Result<Vec<ComparedCollection>, Failure> {
-        let mut compared: Vec<ComparedCollection> = chosen.iter().map(Chosen::definitions).collect();
+        let mut compared: Vec<ComparedCollection> = chosen.iter().map(|chosen| chosen.definitions(self.live)).collect();
         let mut unread: Vec<bool> = chosen.iter().map(Chosen::has_documents).collect();
         let wanted = chosen.iter().filter(|chosen| chosen.has_documents());
         let wanted: Vec<(String, Hashing)> = wanted

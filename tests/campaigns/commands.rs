@@ -223,6 +223,7 @@ impl Scene {
             source_database: None,
             database: self.source.clone(),
             selection: mongotar::catalog::Selection::default(),
+            ttl: mongotar::plan::Ttl::On,
         };
         let report = against(&job, tools).await.expect("a comparison");
         assert_eq!(report.status, RunStatus::Complete, "{report:#?}");

@@ -157,6 +157,7 @@ impl Scene {
                 source_database: None,
                 database: SOURCE.to_owned(),
                 selection: mongotar::catalog::Selection::default(),
+                ttl: mongotar::plan::Ttl::On,
             };
             let compared = against(&job, &self.tools).await.expect("a comparison");
             assert_eq!(compared.status, RunStatus::Complete, "{compared:#?}");

@@ -38,7 +38,8 @@ pub enum Command {
     /// their digest, options and indexes; views by their definitions, time series with their top-level fields sorted.
     /// Not compared are the order of documents, and what an archive of other tools does not say (the report names it).
     /// Exit code 0 only where all is equal; 3 where a collection has drifted, is missing, is extra or could not be
-    /// compared (the backup of it failed, or this user may not read it); 1 where the archive is damaged or the
+    /// compared (the backup of it failed, or this user may not read it), or where expiry is off in the database and
+    /// --park-ttl is not given; 1 where the archive is damaged or the
     /// comparison could not be done. Collections that are written to meanwhile are read as they come, so compare a
     /// database that stands still. Parts of the archive that were not chosen are not read: only verify without
     /// --against checks them.
@@ -152,6 +153,10 @@ pub struct Restore {
     /// anything.
     #[arg(long)]
     pub drop_missing: bool,
+    /// Leave expiry off: indexes, time series and clustered collections are made without time to live, and the plan
+    /// and the report have the commands that switch it on.
+    #[arg(long)]
+    pub park_ttl: bool,
     /// Do not take collections without metadata for time series.
     #[arg(long)]
     pub no_infer_timeseries: bool,
@@ -191,6 +196,10 @@ pub struct Verify {
     /// Do not compare the collections that match this glob; can be repeated.
     #[arg(long, value_name = "GLOB", requires = "against")]
     pub exclude: Vec<String>,
+    /// Expiry that is off in the database, as restore --park-ttl leaves it, is as it is to be: exit code 0 where
+    /// nothing else differs. It is said all the same.
+    #[arg(long, requires = "against")]
+    pub park_ttl: bool,
     /// Keep what is checked under this name: after an interrupt, a kill or a reboot the same command goes on where it
     /// was.
     #[arg(long, value_name = "NAME", conflicts_with = "against")]
@@ -240,6 +249,9 @@ pub struct Drill {
     /// repeated.
     #[arg(long, value_name = "COLLECTION.INDEX")]
     pub exclude_index: Vec<String>,
+    /// Leave expiry off in the scratch database, however long the drill takes.
+    #[arg(long)]
+    pub park_ttl: bool,
     /// The scratch database, which must not exist; a fresh name where it is left out.
     #[arg(long, value_name = "NAME")]
     pub scratch: Option<String>,
@@ -318,6 +330,7 @@ impl Drill {
             include: self.choice.include.clone(),
             exclude: self.choice.exclude.clone(),
             exclude_indexes: self.exclude_index.clone(),
+            park_ttl: self.park_ttl,
             verify_sample_size: Some(self.verify_sample_size),
             run: None,
         }
@@ -343,6 +356,7 @@ impl Restore {
             replace_existing: self.replace_existing,
             keep_extra: self.keep_extra,
             drop_missing: self.drop_missing,
+            park_ttl: self.park_ttl,
             snapshot: Some(!self.no_snapshot),
             snapshot_to: self.snapshot_to.clone(),
             infer_timeseries: Some(!self.no_infer_timeseries),

@@ -11,7 +11,7 @@ use mongotar::drill::{drill, drill_run};
 use mongotar::failure::{Failure, FailureKind};
 use mongotar::mongo::{Mongo, MongoUri};
 use mongotar::open::Source;
-use mongotar::plan::RestorePlan;
+use mongotar::plan::{RestorePlan, Ttl};
 use mongotar::progress::Progress;
 use mongotar::restore::{Consent, RestoreJob, RestoreReport, begun_plan, carry_out, prepare, restore_run};
 use mongotar::run::{Deadline, Memory};
@@ -261,6 +261,10 @@ async fn run_against(arguments: &Verify, json: bool) -> Result<ExitCode, Failure
         selection: Selection {
             include: arguments.include.clone(),
             exclude: arguments.exclude.clone(),
+        },
+        ttl: match arguments.park_ttl {
+            true => Ttl::Parked,
+            false => Ttl::On,
         },
     };
     let output = Output::begin(json, &arguments.output)?;

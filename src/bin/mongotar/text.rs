@@ -167,7 +167,11 @@ pub fn restore(report: &RestoreReport) -> String {
         .flat_map(|verification| &verification.collections)
     {
         let action = format!("{:?}", verified.action).to_lowercase();
-        let equal = if verified.equal { "yes" } else { "NO" };
+        let equal = match (verified.equal, verified.parked.is_empty()) {
+            (false, _) => "NO",
+            (true, false) => "but expiry",
+            (true, true) => "yes",
+        };
         rows.push(row(&[
             &verified.name,
             &action,
@@ -252,6 +256,12 @@ fn notes_on(verified: &VerifiedCollection, out: &mut String) {
             some.join(", ")
         );
     }
+    for parked in &verified.parked {
+        note!(out, "{name}: documents do not expire by {parked}");
+    }
+    if let Some(past) = verified.past_expiry.filter(|&past| past > 0) {
+        note!(out, "{name}: {past} documents are past their time to live");
+    }
     for (what, diff) in [("options", &verified.options_diff), ("indexes", &verified.index_diff)] {
         if !diff.is_empty() {
             note!(out, "{name}: {what} differ: {diff}");
@@ -296,6 +306,7 @@ pub fn against(report: &AgainstReport) -> String {
         let equal = match compared.outcome {
             Comparison::Equal => "yes",
             Comparison::Drifted => "NO",
+            Comparison::Parked => "but expiry",
             Comparison::Missing => "MISSING",
             Comparison::Extra => "EXTRA",
             Comparison::NotCompared => "not compared",
@@ -327,9 +338,13 @@ pub fn against(report: &AgainstReport) -> String {
         .collections
         .iter()
         .filter(|compared| compared.outcome == Comparison::Equal);
+    let parked = match report.parked.len() {
+        0 => String::new(),
+        parked => format!(" {parked} but for their expiry,"),
+    };
     let _ = writeln!(
         out,
-        "{}: {} of {} collections are equal, {} drifted, {} missing, {} extra, {} not compared: {} against {}, {:.1} s",
+        "{}: {} of {} collections are equal,{parked} {} drifted, {} missing, {} extra, {} not compared: {} against {}, {:.1} s",
         word(report.status),
         equal.count(),
         report.collections.len(),

@@ -5,7 +5,7 @@ use crate::archive::{Saved, SavedStatus};
 use crate::catalog::{BUCKETS, Catalog, Collection, Definition, Kind};
 use crate::digest::Hashing;
 use crate::open::ArchiveFile;
-use crate::plan::{Contents, Diff, without_own};
+use crate::plan::{Contents, Diff, Parked, off_there, without_own};
 
 /// A collection of the archive that is to be compared, and what is there of it.
 pub(super) struct Chosen<'a> {
@@ -69,7 +69,7 @@ impl<'a> Chosen<'a> {
     }
 
     /// Compares the definitions; documents are still to come.
-    pub(super) fn definitions(&self) -> ComparedCollection {
+    pub(super) fn definitions(&self, live: &Catalog) -> ComparedCollection {
         let mut compared = ComparedCollection::new(&self.saved.name, self.saved.kind);
         if self.saved.status != SavedStatus::Complete {
             let reason = self.saved.error.as_deref().unwrap_or("no reason is recorded");
@@ -91,15 +91,31 @@ impl<'a> Chosen<'a> {
                 self.saved.kind, present.kind
             ));
         }
+        let mut off = Vec::new();
         if self.knows_options {
-            compared.options_diff = Diff::of_options(&self.saved.options, &present.options);
+            let options = [&self.saved.options, &present.options].map(|options| vec![options.clone()]);
+            let (ours, theirs, parked) = off_there((&options[0], &options[1]));
+            compared.options_diff = Diff::of_options(&ours[0], &theirs[0]);
+            off.extend(parked);
         } else {
             compared.unknown.push("options".to_owned());
         }
         if self.knows_indexes {
-            compared.index_diff = Diff::of_indexes(&without_own(&self.saved.indexes), &without_own(&present.indexes));
+            let (ours, theirs, parked) = off_there((&without_own(&self.saved.indexes), &without_own(&present.indexes)));
+            compared.index_diff = Diff::of_indexes(&ours, &theirs);
+            off.extend(parked);
         } else if self.saved.kind != Kind::View {
             compared.unknown.push("indexes".to_owned());
+        }
+        for off in off {
+            let parked = Parked::new(&off, &self.saved.name, live);
+            compared
+                .differences
+                .push(format!("documents do not expire here by {parked}"));
+            compared.parked.push(parked);
+            if compared.outcome == Comparison::Equal {
+                compared.outcome = Comparison::Parked;
+            }
         }
         for (what, diff) in [("options", &compared.options_diff), ("indexes", &compared.index_diff)] {
             if !diff.is_empty() {

@@ -1,6 +1,7 @@
 //! What a caller asks of a comparison.
 
 use crate::catalog::Selection;
+use crate::plan::Ttl;
 use crate::store::Location;
 
 /// What is compared with what.
@@ -14,4 +15,6 @@ pub struct AgainstJob {
     pub database: String,
     /// Which collections, by their names.
     pub selection: Selection,
+    /// Whether expiry that is off in the database is as it is to be.
+    pub ttl: Ttl,
 }

@@ -8,12 +8,12 @@ use crate::backup::RunStatus;
 use crate::catalog::Kind;
 use crate::digest::{Digest, Sum};
 use crate::open::ArchiveFile;
-use crate::plan::Diff;
+use crate::plan::{Diff, Parked, Ttl};
 
 /// The answer of `mongotar verify --against --json`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct AgainstReport {
-    /// `complete` where all that was chosen was compared and is equal; `partial` where anything differs, is missing, is
+    /// `complete` where all that was chosen was compared and is equal (but for expiry, where that may be parked); `partial` where anything differs, is missing, is
     /// extra or could not be compared; `failed` where the archive is damaged.
     pub status: RunStatus,
     /// Which archive.
@@ -24,6 +24,9 @@ pub struct AgainstReport {
     pub collections: Vec<ComparedCollection>,
     /// In both, and not the same.
     pub drifted: Vec<String>,
+    /// The same but for expiry, which is off in the database.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub parked: Vec<String>,
     /// In the archive, not in the database.
     pub missing: Vec<String>,
     /// In the database, not in the archive.
@@ -60,6 +63,9 @@ pub struct ComparedCollection {
     /// How the database's indexes differ from the archive's.
     #[serde(skip_serializing_if = "Diff::is_empty", default)]
     pub index_diff: Diff,
+    /// What documents do not expire by in the database until it is switched on.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub parked: Vec<Parked>,
     /// Everything that is not equal, or why nothing can be said; empty where all is equal.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub differences: Vec<String>,
@@ -80,6 +86,8 @@ pub enum Comparison {
     Missing,
     /// Only the database has it.
     Extra,
+    /// The same but for its expiry, which is off in the database, as `--park-ttl` leaves it.
+    Parked,
     /// Nothing can be said.
     NotCompared,
 }
@@ -116,6 +124,7 @@ impl ComparedCollection {
             database: None,
             options_diff: Diff::default(),
             index_diff: Diff::default(),
+            parked: Vec::new(),
             differences: Vec::new(),
             unknown: Vec::new(),
         }
@@ -155,7 +164,12 @@ impl AgainstReport {
             let named = collections.iter().filter(|compared| compared.outcome == outcome);
             named.map(|compared| compared.name.clone()).collect()
         };
-        let all_equal = collections.iter().all(|compared| compared.outcome == Comparison::Equal);
+        let is_equal = |outcome| match outcome {
+            Comparison::Equal => true,
+            Comparison::Parked => job.ttl == Ttl::Parked,
+            _ => false,
+        };
+        let all_equal = collections.iter().all(|compared| is_equal(compared.outcome));
         // A manifest names what is not whole, and that may not have been chosen; of an archive of others it is not
         // known what is missing.
         let whole = file.manifest().is_some() || file.status() == Status::Complete;
@@ -168,6 +182,7 @@ impl AgainstReport {
             archive: job.archive.to_string(),
             database: job.database.clone(),
             drifted: of(Comparison::Drifted),
+            parked: of(Comparison::Parked),
             missing: of(Comparison::Missing),
             extra: of(Comparison::Extra),
             not_compared: of(Comparison::NotCompared),

@@ -187,6 +187,7 @@ async fn a_cursor_that_a_rollback_ended_is_read_on_from() {
         source_database: None,
         database: "shop".to_owned(),
         selection: mongotar::catalog::Selection::default(),
+        ttl: mongotar::plan::Ttl::On,
     };
     let compared = mongotar::verify::against(&job, &tools).await.expect("a comparison");
     assert_eq!(compared.status, RunStatus::Complete, "{compared:#?}");

@@ -261,6 +261,7 @@ async fn a_server_that_was_killed_and_started_again_numbers_its_records_anew() {
         source_database: None,
         database: "shop".to_owned(),
         selection: mongotar::catalog::Selection::default(),
+        ttl: mongotar::plan::Ttl::On,
     };
     let compared = mongotar::verify::against(&job, &tools).await.expect("a comparison");
     assert_eq!(compared.status, RunStatus::Complete, "{compared:#?}");

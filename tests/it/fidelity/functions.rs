@@ -81,6 +81,7 @@ async fn stored_functions_are_saved_restored_and_compared() {
         source_database: None,
         database: target.clone(),
         selection: mongotar::catalog::Selection::default(),
+        ttl: mongotar::plan::Ttl::On,
     };
     let compared = against(&job, &tools).await.expect("a report");
     assert_eq!(compared.drifted, ["system.js"], "{compared:?}");

@@ -3,7 +3,14 @@
 use std::time::{Duration, Instant};
 
 use bson::doc;
+use mongotar::backup::{RunStatus, Tools};
+use mongotar::catalog::{Definition, Selection};
+use mongotar::config::Environment;
+use mongotar::drill::DrillRequest;
+use mongotar::failure::FailureKind;
+use mongotar::plan::{Existing, Ttl};
 use mongotar::store::Store;
+use mongotar::verify::{AgainstJob, against};
 use serde_json::json;
 
 use super::documents::identified;
@@ -65,7 +72,15 @@ async fn ttl_does_not_eat_what_was_just_restored() {
         let verified = of(&report, &collection);
         assert_eq!((verified.file_count, verified.db_count), (200, 200), "{collection}");
         assert!(verified.sample_hash_archive.is_some(), "{collection}");
+        assert_eq!(verified.past_expiry, Some(200), "{collection}");
     }
+    assert!(
+        report.summary.contains("5,400 documents past the time to live"),
+        "{}",
+        report.summary
+    );
+    let beside = rig::fresh_database_name("fidelity");
+    let parked = park(&tools, &archive.to_string(), &beside).await;
     // And from now on they expire, which shows that nothing is left switched off. (A server of this version lets old
     // measurements be, however its time series came by the option; that the option is there is part of the
     // verification.)
@@ -83,4 +98,104 @@ async fn ttl_does_not_eat_what_was_just_restored() {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
+    // The monitor has been everywhere by now.
+    switch_on(&tools, &client, &archive.to_string(), (&beside, parked)).await;
+}
+
+/// What the tests of parked expiry restore: an index, options, and a time series.
+const PARKED: [&str; 3] = ["sessions 0", "series", "clustered"];
+
+fn parking(archive: &str, database: &str, existing: Existing) -> serde_json::Value {
+    json!({
+        "archive": archive, "database": database, "include": PARKED, "park_ttl": true, "snapshot": false,
+        "replace_existing": existing == Existing::Replace,
+    })
+}
+
+/// Restores, merges and replaces without expiry; gives what switches it on.
+async fn park(tools: &Tools, archive: &str, database: &str) -> Vec<String> {
+    let mut commands = Vec::new();
+    for existing in [Existing::Merge, Existing::Merge, Existing::Replace] {
+        let report = support::restore(tools, parking(archive, database, existing))
+            .await
+            .expect("restored");
+        assert_eq!(report.status, RunStatus::Complete, "{:?}", report.verification);
+        assert!(
+            report
+                .summary
+                .contains("the only difference: 3 parked times to live, off until switched on"),
+            "{}",
+            report.summary
+        );
+        let verified = report.verification.expect("verified").collections;
+        assert!(
+            verified
+                .iter()
+                .all(|one| one.equal && one.parked.len() == 1 && one.past_expiry == Some(200))
+        );
+        commands = verified
+            .into_iter()
+            .flat_map(|one| one.parked)
+            .flat_map(|parked| parked.switch_on)
+            .collect();
+    }
+    for (ttl, status) in [(Ttl::On, RunStatus::Partial), (Ttl::Parked, RunStatus::Complete)] {
+        let job = AgainstJob {
+            archive: archive.parse().expect("a location"),
+            source_database: None,
+            database: database.to_owned(),
+            selection: Selection {
+                include: PARKED.map(str::to_owned).to_vec(),
+                ..Selection::default()
+            },
+            ttl,
+        };
+        let report = against(&job, tools).await.expect("compared");
+        assert_eq!((report.status, report.parked.len()), (status, 3), "{report:?}");
+        assert!(report.drifted.is_empty(), "{report:?}");
+    }
+    let drill = json!({"archive": archive, "include": PARKED, "park_ttl": true});
+    let drill = DrillRequest::from_event(drill)
+        .expect("a request")
+        .into_job(&Environment::default());
+    let drilled = mongotar::drill::drill(&drill.expect("a job"), tools)
+        .await
+        .expect("drilled");
+    assert!(
+        drilled.summary.contains("passed") && drilled.summary.contains("3 parked"),
+        "{}",
+        drilled.summary
+    );
+    commands
+}
+
+/// What was parked is still there; the commands make the definitions those of the archive, and then it expires.
+async fn switch_on(tools: &Tools, client: &mongodb::Client, archive: &str, (database, commands): (&str, Vec<String>)) {
+    let db = client.database(database);
+    for collection in PARKED {
+        let documents = db.collection::<bson::Document>(collection);
+        assert_eq!(
+            documents.count_documents(doc! {}).await.expect("a count"),
+            200,
+            "{collection}"
+        );
+    }
+    assert_eq!(commands.len(), 3);
+    for command in commands {
+        let command = command.split_once("runCommand(").expect("a command").1;
+        let command = Definition::from_json(command.strip_suffix(')').expect("a call")).expect("JSON");
+        let command = bson::Document::try_from(command.as_raw()).expect("a document");
+        db.run_command(command).await.expect("switched on");
+    }
+    let mut event = parking(archive, database, Existing::Replace);
+    event["park_ttl"] = false.into();
+    event["dry_run"] = true.into();
+    let plan = support::restore(tools, event).await.expect("a plan").plan;
+    for row in plan.restored() {
+        assert!(row.options_diff.is_empty() && row.index_diff.is_empty(), "{row:?}");
+    }
+    // Now it is on, and nothing is merged into what expires.
+    let merge = parking(archive, database, Existing::Merge);
+    let failure = support::restore(tools, merge).await.expect_err("in the way");
+    assert_eq!(failure.kind, FailureKind::PlanConflicts, "{failure}");
 }

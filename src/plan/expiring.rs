@@ -1,0 +1,200 @@
+//! What documents expire by when they are restored, and which are past their time to live.
+
+use super::parked::{Parked, off_there, said};
+use super::{Action, Planned, RestorePlan};
+use crate::archive::ArchiveName;
+use crate::catalog::{Catalog, Collection, Definition, Kind, dated_by, expires, expiry, without_expiry};
+use crate::wording::duration;
+
+impl Planned {
+    /// Leaves the expiry off of everything that will be made.
+    pub(super) fn park(&mut self, archived: &[Definition], target: &Catalog) {
+        let (name, mut parked) = (self.name.clone(), Vec::new());
+        for made in self
+            .indexes
+            .iter_mut()
+            .chain([&mut self.options])
+            .filter(|made| expires(made))
+        {
+            parked.push(Parked::new(made, &name, target));
+            *made = without_expiry(made);
+        }
+        if let Some(present) = target.get(&name).filter(|_| self.action == Action::Merge) {
+            // Parked by an earlier restore.
+            let there: Vec<Definition> = present.indexes.iter().chain([&present.options]).cloned().collect();
+            let (_, _, off) = off_there((archived, &there));
+            parked.extend(off.iter().map(|off| Parked::new(off, &name, target)));
+        }
+        if !parked.is_empty() {
+            let said: Vec<String> = parked.iter().map(ToString::to_string).collect();
+            let said = format!(
+                "its documents do not expire until that is asked for: {}",
+                said.join("; ")
+            );
+            self.warnings.push(said);
+        }
+        self.parked = parked;
+    }
+
+    /// By what its documents expire, or will when that is switched on, each with the field that has their date.
+    pub(crate) fn expiring<'a>(&'a self, present: Option<&'a Collection>) -> Vec<(&'a Definition, &'a str)> {
+        let present = present.filter(|_| self.action == Action::Merge);
+        let options = present.map_or(&self.options, |present| &present.options);
+        let there = present.into_iter().flat_map(|present| &present.indexes);
+        let parked = self.parked.iter().map(|parked| &parked.definition);
+        let all = self.indexes.iter().chain([options]).chain(parked).chain(there);
+        all.filter(|definition| expires(definition))
+            .filter_map(|definition| Some((definition, dated_by(definition, self.kind, options)?)))
+            .collect()
+    }
+}
+
+impl RestorePlan {
+    /// Says of which collections the archive is older than the time that their documents have, at a Unix time.
+    pub(crate) fn warn_of_expired(&mut self, target: &Catalog, now: i64) {
+        let Some(name) = ArchiveName::parse(&self.archive.name) else {
+            return;
+        };
+        let age = (now - name.unix_seconds()) as f64;
+        for row in self.collections.iter_mut().filter(|row| row.action.restores()) {
+            let expiring = row.expiring(target.get(&row.name)).into_iter();
+            let shortest = expiring.filter_map(|(definition, _)| Some((expiry(definition)?, said(definition))));
+            let Some((seconds, said)) = shortest.min_by(|(a, _), (b, _)| a.total_cmp(b)) else {
+                continue;
+            };
+            if row.kind == Kind::View || seconds > age {
+                continue;
+            }
+            let then = match (row.parked.is_empty(), row.action) {
+                (false, _) => "expires when that is switched on",
+                (true, Action::Merge) => "expires, perhaps while it is put in: park_ttl (--park-ttl) leaves expiry off",
+                (true, _) => "expires as soon as the restore has ended: park_ttl (--park-ttl) leaves expiry off",
+            };
+            row.warnings.push(format!(
+                "the archive is {} old, and documents expire by {said}: what was dated when it was made {then}",
+                duration(age)
+            ));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::fixture::{catalog, collection, contents, id_index, saved};
+    use crate::plan::{Existing, Policy, Ttl, plan};
+    use bson::{RawDocumentBuf, rawdoc};
+
+    const DAY: i64 = 86_400;
+
+    fn index(more: RawDocumentBuf) -> Definition {
+        let mut index = rawdoc! {"v": 2, "key": {"at": 1}, "name": "t\"tl"};
+        more.iter()
+            .flatten()
+            .for_each(|(name, value)| index.append(name, value));
+        Definition::new(index)
+    }
+
+    fn expiring() -> Definition {
+        index(rawdoc! {"expireAfterSeconds": 3600})
+    }
+
+    fn archive() -> crate::plan::Contents {
+        let mut orders = saved("orders");
+        orders.indexes.push(expiring());
+        let mut clustered = saved("clustered");
+        clustered.options = Definition::new(rawdoc! {"clusteredIndex": {"unique": true}, "expireAfterSeconds": 60_i64});
+        contents([orders, clustered])
+    }
+
+    fn parking(existing: Existing) -> Policy {
+        Policy {
+            ttl: Ttl::Parked,
+            existing,
+            ..Policy::new("shop")
+        }
+    }
+
+    #[test]
+    fn what_is_parked_is_made_without_expiry_and_the_plan_says_how_it_is_switched_on() {
+        let planned = plan(&archive(), &catalog([]), &parking(Existing::Merge)).expect("a plan");
+        let row = |name: &str| planned.get(name).expect("a row");
+        assert_eq!(row("orders").indexes, [index(rawdoc! {})]);
+        assert_eq!(row("orders").parked[0].definition, expiring());
+        assert_eq!(
+            row("orders").parked[0].switch_on,
+            [
+                r#"db.getSiblingDB("shop").runCommand({"collMod": "orders", "index": {"name": "t\"tl", "expireAfterSeconds": 3600}})"#
+            ]
+        );
+        let options = rawdoc! {"clusteredIndex": {"unique": true}};
+        assert_eq!(row("clustered").options, Definition::new(options));
+        assert_eq!(
+            row("clustered").parked[0].switch_on,
+            [r#"db.getSiblingDB("shop").runCommand({"collMod": "clustered", "expireAfterSeconds": 60})"#]
+        );
+        assert!(
+            row("orders").warnings[0].contains("expireAfterSeconds\": 3600"),
+            "{:?}",
+            row("orders").warnings
+        );
+
+        let plain = plan(&archive(), &catalog([]), &Policy::new("shop")).expect("a plan");
+        assert_eq!(plain.get("orders").expect("a row").indexes, [expiring()]);
+        assert!(plain.collections.iter().all(|row| row.parked.is_empty()));
+    }
+
+    #[test]
+    fn a_merge_goes_into_no_collection_where_documents_expire() {
+        let present = |index| {
+            let mut there = collection("orders");
+            there.indexes.push(index);
+            catalog([there])
+        };
+        let conflicts = plan(&archive(), &present(expiring()), &parking(Existing::Merge)).expect_err("in the way");
+        let text = conflicts.to_string();
+        assert!(text.contains("\"expireAfterSeconds\": 2147483647"), "{text}");
+        // As that leaves it, and as an earlier restore does.
+        for off in [index(rawdoc! {"expireAfterSeconds": 2_147_483_647}), index(rawdoc! {})] {
+            let planned = plan(&archive(), &present(off), &parking(Existing::Merge)).expect("a plan");
+            let row = planned.get("orders").expect("a row");
+            assert!(row.index_diff.is_empty() && row.indexes.is_empty(), "{row:?}");
+            assert_eq!(row.parked[0].definition, expiring());
+        }
+        let replaced = plan(&archive(), &present(expiring()), &parking(Existing::Replace)).expect("a plan");
+        assert_eq!(replaced.get("orders").expect("a row").indexes, [index(rawdoc! {})]);
+    }
+
+    #[test]
+    fn an_archive_older_than_the_shortest_expiry_is_said() {
+        let made = ArchiveName::parse("backup_20261121_020000")
+            .expect("a name")
+            .unix_seconds();
+        let said = |policy: &Policy, target: &Catalog, now: i64| {
+            let mut planned = plan(&archive(), target, policy).expect("a plan");
+            planned.warn_of_expired(target, now);
+            let rows = planned.collections.iter().flat_map(|row| &row.warnings);
+            rows.filter(|warning| warning.contains("old, and"))
+                .cloned()
+                .collect::<Vec<_>>()
+        };
+        let (policy, empty) = (Policy::new("shop"), catalog([]));
+        assert_eq!(said(&policy, &empty, made + 30), [""; 0]);
+        assert_eq!(said(&policy, &empty, made + 600).len(), 1);
+        let warnings = said(&policy, &empty, made + 3 * DAY);
+        assert_eq!(
+            warnings[1],
+            "the archive is 3 days old, and documents expire by index t\"tl (after 3600 s): what was dated when it was made expires as soon as the restore has ended: park_ttl (--park-ttl) leaves expiry off"
+        );
+        let parked = said(&parking(Existing::Merge), &empty, made + 3 * DAY);
+        assert!(parked[1].ends_with("expires when that is switched on"), "{parked:?}");
+        // What the target expires by counts where documents are merged.
+        let mut there = collection("orders");
+        there.indexes = vec![id_index(), index(rawdoc! {"expireAfterSeconds": 60})];
+        let merged = said(&policy, &catalog([there]), made + 600);
+        assert!(
+            merged[1].contains("(after 60 s)") && merged[1].contains("while it is put in"),
+            "{merged:?}"
+        );
+    }
+}
