@@ -1,8 +1,19 @@
 //! What the environment says of AWS (region, profiles, roles, endpoints), read in one place for every client.
 
+use std::io;
+use std::path::Path;
 use std::pin::Pin;
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_s3::config::SharedHttpClient;
+use aws_smithy_http_client::Builder;
+use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject as _;
+
+/// Names a file of certificates that are trusted instead of the system's.
+const CA_BUNDLE: &str = "AWS_CA_BUNDLE";
 
 /// Where nothing names a region: stores that are not AWS have none.
 const REGION: &str = "us-east-1";
@@ -11,11 +22,56 @@ const REGION: &str = "us-east-1";
 ///
 /// No `async fn`: such a one is compiled anew in each crate in which it is awaited, and this one has 25 KB.
 pub(crate) fn from_environment() -> Pin<Box<dyn Future<Output = SdkConfig> + Send>> {
-    Box::pin(aws_config::defaults(BehaviorVersion::latest()).load())
+    let mut environment = aws_config::defaults(BehaviorVersion::latest());
+    if let Some(bundle) = std::env::var_os(CA_BUNDLE).filter(|path| !path.is_empty()) {
+        match client_that_trusts(Path::new(&bundle)) {
+            Ok(client) => environment = environment.http_client(client),
+            Err(error) => tracing::error!("{CA_BUNDLE}, {}: {error}; it is not used", Path::new(&bundle).display()),
+        }
+    }
+    Box::pin(environment.load())
+}
+
+/// A client that trusts the certificates of a file and no others, as the AWS command line does.
+fn client_that_trusts(bundle: &Path) -> io::Result<SharedHttpClient> {
+    let pem = std::fs::read(bundle)?;
+    let mut certificates = 0;
+    for certificate in CertificateDer::pem_slice_iter(&pem) {
+        certificate.map_err(io::Error::other)?;
+        certificates += 1;
+    }
+    if certificates == 0 {
+        return Err(io::Error::other("it has no certificate (PEM)"));
+    }
+    let trusted = TrustStore::empty().with_pem_certificate(pem);
+    let context = TlsContext::builder().with_trust_store(trusted).build();
+    let context = context.map_err(io::Error::other)?;
+    let rustls = Provider::Rustls(CryptoMode::AwsLc);
+    Ok(Builder::new().tls_provider(rustls).tls_context(context).build_https())
 }
 
 /// The region that the environment names, or a usual one.
 pub(crate) fn region_of(environment: &SdkConfig) -> Region {
     let named = environment.region().cloned();
     named.unwrap_or_else(|| Region::from_static(REGION))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bundle_must_hold_certificates() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let bundle = folder.path().join("bundle.pem");
+        for (content, says) in [
+            ("no certificate", "has no certificate"),
+            ("-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n", ""),
+        ] {
+            std::fs::write(&bundle, content).expect("written");
+            let error = client_that_trusts(&bundle).expect_err(content).to_string();
+            assert!(error.contains(says), "{error}");
+        }
+        assert!(client_that_trusts(&folder.path().join("missing")).is_err());
+    }
 }

@@ -12,6 +12,9 @@ pub enum StoreError {
     /// The object is not there.
     #[error("{0} does not exist")]
     NotFound(Location),
+    /// Nor is its bucket.
+    #[error("{0}: there is no such bucket; correct its name, or make it")]
+    NoBucket(Location),
     /// An object of that name is there already; nothing is ever overwritten.
     #[error("{0} exists already: nothing is overwritten; start again for a new name")]
     Exists(Location),
@@ -19,14 +22,14 @@ pub enum StoreError {
     #[error("{0} was changed while it was being read: start again")]
     Changed(Location),
     /// The credentials do not allow it.
-    #[error(
-        "access to {location} is denied ({action}): allow it in the role or the bucket policy, or correct the credentials"
-    )]
+    #[error("access to {location} is denied ({action}): {reason}")]
     Denied {
         /// What was accessed.
         location: Location,
         /// The S3 action or file operation that was refused.
         action: &'static str,
+        /// What the service or the system answered, and what can be done.
+        reason: String,
     },
     /// The object lies in a tier that cannot be read at once.
     #[error("{0} lies in an archive tier (Glacier): have S3 restore it first, then read it")]
@@ -46,7 +49,7 @@ pub enum StoreError {
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         let kind = match error {
-            StoreError::NotFound(_) => FailureKind::ArchiveNotFound,
+            StoreError::NotFound(_) | StoreError::NoBucket(_) => FailureKind::ArchiveNotFound,
             StoreError::Exists(_) => FailureKind::ArchiveExists,
             StoreError::Denied { .. } | StoreError::Archived(_) => FailureKind::StoreDenied,
             StoreError::Changed(_) | StoreError::Failed { .. } => FailureKind::Store,

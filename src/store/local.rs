@@ -311,7 +311,11 @@ fn failed(path: &Path, action: &'static str, error: io::Error) -> StoreError {
     let location = Location::Local(path.to_owned());
     match error.kind() {
         ErrorKind::NotFound if action != "writing" => StoreError::NotFound(location),
-        ErrorKind::PermissionDenied => StoreError::Denied { location, action },
+        ErrorKind::PermissionDenied => StoreError::Denied {
+            location,
+            action,
+            reason: format!("{error}; allow this user to do it, or choose another folder"),
+        },
         ErrorKind::AlreadyExists => StoreError::Exists(location),
         _ => StoreError::Failed {
             location,

@@ -3,7 +3,9 @@
 //! Every part and the whole object carry a CRC64NVME of our own, so bodies need no second checksum from the client
 //! library and are not hashed once more for the signature where the connection is encrypted anyway.
 
+mod dialect;
 mod multipart;
+mod refusal;
 pub(super) mod state;
 
 use std::time::Duration;
@@ -23,7 +25,9 @@ use super::{Location, Object, StoreError, Tags};
 use crate::archive::Extent;
 use crate::aws;
 
+use dialect::Dialect;
 pub(super) use multipart::Multipart;
+use refusal::Refusal;
 
 /// How often a request is tried: a nightly backup should outlive a minute of throttling.
 const ATTEMPTS: u32 = 6;
@@ -40,28 +44,40 @@ fn timeouts() -> TimeoutConfig {
 
 pub(super) async fn client_from_environment() -> Client {
     let environment = aws::from_environment().await;
-    let custom_endpoint = ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"]
-        .iter()
-        .any(|name| std::env::var_os(name).is_some());
-    let config = aws_sdk_s3::config::Builder::from(&environment)
+    let is_set = |name: &str| std::env::var_os(name).is_some();
+    // The second may stand in a profile.
+    let custom_endpoint = is_set("AWS_ENDPOINT_URL_S3") || environment.endpoint_url().is_some();
+    let dialect = Dialect::of_environment();
+    if !dialect.has_conditions() {
+        tracing::warn!(
+            "this store is said to lack conditional writes: of two runs that write the same name at the same moment, one may replace what the other has written"
+        );
+    }
+    let mut config = aws_sdk_s3::config::Builder::from(&environment)
         .region(aws::region_of(&environment))
         .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
         .timeout_config(timeouts())
         // Stores that are not AWS have no host name for each bucket.
         .force_path_style(custom_endpoint)
-        .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
-        .response_checksum_validation(ResponseChecksumValidation::WhenRequired);
+        .interceptor(dialect.clone());
+    if !is_set("AWS_REQUEST_CHECKSUM_CALCULATION") || !dialect.has_checksums() {
+        config = config.request_checksum_calculation(RequestChecksumCalculation::WhenRequired);
+    }
+    if !is_set("AWS_RESPONSE_CHECKSUM_VALIDATION") || !dialect.has_checksums() {
+        config = config.response_checksum_validation(ResponseChecksumValidation::WhenRequired);
+    }
     Client::from_conf(config.build())
 }
 
 pub(super) async fn find(client: &Client, bucket: &str, key: &str) -> Result<Object, StoreError> {
-    let head = client
-        .head_object()
-        .bucket(bucket)
-        .key(key)
-        .send()
-        .await
-        .map_err(|error| failed(bucket, key, "s3:GetObject (HeadObject)", &error))?;
+    const ACTION: &str = "s3:GetObject (HeadObject)";
+    let head = match client.head_object().bucket(bucket).key(key).send().await {
+        Ok(head) => head,
+        Err(error) => {
+            let error = failed(bucket, key, ACTION, &error);
+            return Err(why_not_found(client, bucket, key, ACTION).await.unwrap_or(error));
+        }
+    };
     Ok(Object {
         location: location(bucket, key),
         bytes: head
@@ -70,6 +86,23 @@ pub(super) async fn find(client: &Client, bucket: &str, key: &str) -> Result<Obj
             .unwrap_or(0),
         etag: head.e_tag().unwrap_or_default().to_owned(),
     })
+}
+
+/// The answer to a HEAD has no body, which alone would tell why. A GET has one. Nothing where it says nothing more.
+async fn why_not_found(client: &Client, bucket: &str, key: &str, action: &'static str) -> Option<StoreError> {
+    let got = client
+        .get_object()
+        .bucket(bucket)
+        .key(key)
+        .range("bytes=0-0")
+        .send()
+        .await;
+    let error = got.err().filter(|error| code(error).is_some())?;
+    match failed(bucket, key, action, &error) {
+        // Whoever may not read is told nothing, also where there is nothing.
+        StoreError::NotFound(_) => None,
+        told => Some(told),
+    }
 }
 
 /// A body of an expected length, which is not held twice.
@@ -172,6 +205,9 @@ pub(super) async fn put(
     tags: &Tags,
 ) -> Result<(), StoreError> {
     let checksum = base64_of(crc64(&bytes));
+    if !Dialect::of_environment().has_conditions() {
+        is_free(client, bucket, key).await?;
+    }
     client
         .put_object()
         .bucket(bucket)
@@ -185,6 +221,17 @@ pub(super) async fn put(
         .await
         .map_err(|error| failed(bucket, key, "s3:PutObject", &error))?;
     Ok(())
+}
+
+/// A look, where the store itself cannot refuse to write over an object.
+async fn is_free(client: &Client, bucket: &str, key: &str) -> Result<(), StoreError> {
+    match find(client, bucket, key).await {
+        Err(StoreError::NotFound(_)) => Ok(()),
+        // Whoever may not look may write all the same.
+        Err(StoreError::Denied { .. }) => Ok(()),
+        Ok(found) => Err(StoreError::Exists(found.location)),
+        Err(error) => Err(error),
+    }
 }
 
 fn location(bucket: &str, key: &str) -> Location {
@@ -213,21 +260,42 @@ where
     E: std::error::Error + ProvideErrorMetadata + 'static,
 {
     let location = location(bucket, key);
-    let status = error.raw_response().map(|response| response.status().as_u16());
-    match (code(error), status) {
-        (Some("NoSuchKey" | "NotFound" | "NoSuchBucket"), _) | (None, Some(404)) => StoreError::NotFound(location),
+    let Some(answer) = error.raw_response() else {
+        let reason = chain(error);
+        return StoreError::Failed {
+            location,
+            action,
+            reason,
+        };
+    };
+    let said = error.as_service_error().map(ProvideErrorMetadata::meta);
+    let refusal = Refusal {
+        status: answer.status().as_u16(),
+        // The SDK's own word for a 404 without a body.
+        code: said.and_then(|said| said.code()).filter(|code| *code != "NotFound"),
+        message: said.and_then(|said| said.message()),
+        request: answer.headers().get("x-amz-request-id"),
+        region: answer.headers().get("x-amz-bucket-region"),
+    };
+    refused(location, action, &refusal)
+}
+
+fn refused(location: Location, action: &'static str, refusal: &Refusal<'_>) -> StoreError {
+    match (refusal.code, refusal.status) {
+        (Some("NoSuchBucket"), _) => StoreError::NoBucket(location),
+        (Some("NoSuchKey"), _) | (None, 404) => StoreError::NotFound(location),
         (Some("InvalidObjectState"), _) => StoreError::Archived(location),
-        (Some("PreconditionFailed"), _) | (_, Some(412)) if action == "s3:GetObject" => StoreError::Changed(location),
-        (Some("PreconditionFailed" | "ConditionalRequestConflict"), _) | (_, Some(409 | 412)) => {
-            StoreError::Exists(location)
-        }
-        (Some("AccessDenied" | "InvalidAccessKeyId" | "SignatureDoesNotMatch"), _) | (_, Some(403)) => {
-            StoreError::Denied { location, action }
-        }
+        (Some("PreconditionFailed"), _) | (_, 412) if action == "s3:GetObject" => StoreError::Changed(location),
+        (Some("PreconditionFailed" | "ConditionalRequestConflict"), _) | (_, 409 | 412) => StoreError::Exists(location),
+        _ if refusal.is_denial() => StoreError::Denied {
+            location,
+            action,
+            reason: refusal.told(action),
+        },
         _ => StoreError::Failed {
             location,
             action,
-            reason: chain(error),
+            reason: refusal.told(action),
         },
     }
 }

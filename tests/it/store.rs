@@ -5,3 +5,4 @@ mod faults;
 mod interrupted;
 mod reading;
 mod tags;
+mod vendors;

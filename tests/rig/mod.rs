@@ -58,7 +58,7 @@ pub use libarchive::{libarchive_extract, libarchive_list};
 pub use mongod::{CutOff, Members, Mongod, MongodBuilder, shared_replica_set};
 pub use names::{fresh_database_name, unique_name};
 pub use programs::{PROGRAMS, program};
-pub use proxy::{Exchange, Fault, Proxy, Rule};
+pub use proxy::{Exchange, Fault, Proxy, Refused, Rule};
 pub use python::{Python, python};
 pub use s3::{S3, shared_s3};
 pub use scratch::ScratchDir;

@@ -9,7 +9,7 @@ mod exchange;
 mod fault;
 
 pub use exchange::Exchange;
-pub use fault::{Fault, Rule};
+pub use fault::{Fault, Refused, Rule};
 
 use super::background::background;
 use super::http_server::{Answer, BoxError, HttpServer, answer};
@@ -22,7 +22,7 @@ use hyper::client::conn::http1;
 use hyper::header::{CONNECTION, HeaderMap, HeaderName, TRANSFER_ENCODING};
 use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::net::TcpStream;
@@ -34,6 +34,8 @@ struct Shared {
     records: Mutex<Vec<Arc<Record>>>,
     rules: Rules,
     latency: Mutex<Duration>,
+    /// Whether it refuses what S3 has had since 2024 only: conditional writes, checksums of whole objects.
+    is_old: AtomicBool,
     /// Whether what is held may go on.
     released: watch::Sender<bool>,
 }
@@ -57,11 +59,17 @@ impl Proxy {
             records: Mutex::default(),
             rules: Rules::default(),
             latency: Mutex::default(),
+            is_old: AtomicBool::new(false),
             released: watch::Sender::new(false),
         });
         let serving = shared.clone();
         let server = HttpServer::start(move |request| serving.clone().forward(request));
         Proxy { server, shared }
+    }
+
+    /// From now on it is like a store of another vendor, without conditional writes and the newer checksums.
+    pub fn grow_old(&self) {
+        self.shared.is_old.store(true, Ordering::Release);
     }
 
     /// `http://127.0.0.1:PORT`
@@ -151,9 +159,23 @@ impl Shared {
         if let Some(fault) = fault {
             let _ = record.fault.set(fault); // this request's own cell, set once
         }
+        let newer = |(name, _): &(String, String)| {
+            let is_write = record.method != "GET" && record.method != "HEAD";
+            name.starts_with("x-amz-checksum") || name == "x-amz-mp-object-size" || name.starts_with("if-") && is_write
+        };
+        if self.is_old.load(Ordering::Acquire) && record.headers.iter().any(newer) {
+            let refused = Refused {
+                status: 501,
+                code: "NotImplemented",
+                message: "A header you provided implies functionality that is not implemented",
+                region: None,
+            };
+            return refuse(request, &record, refused).await;
+        }
         let mut allowed = u64::MAX;
         match fault {
-            Some(Fault::Status(code)) => return refuse(request, &record, code).await,
+            Some(Fault::Status(code)) => return refuse(request, &record, Refused::with(code)).await,
+            Some(Fault::Refused(refused)) => return refuse(request, &record, refused).await,
             Some(Fault::CutBeforeForwarding) => return Err("cut before forwarding, as told".into()),
             Some(Fault::Delay(delay)) => tokio::time::sleep(delay).await,
             Some(Fault::Hold) => {
@@ -194,23 +216,45 @@ impl Shared {
 }
 
 /// Answers with an S3 error. The body is read first: a client still sending would see a broken pipe instead.
-async fn refuse(request: Request<Incoming>, record: &Record, code: u16) -> Result<Answer, BoxError> {
+async fn refuse(request: Request<Incoming>, record: &Record, refused: Refused) -> Result<Answer, BoxError> {
     CountedBody::new(request.into_body(), record.request_bytes.clone(), u64::MAX)
         .collect()
         .await?;
-    let status = StatusCode::from_u16(code)?;
-    let name = match code {
-        500 => "InternalError",
-        503 => "SlowDown",
-        403 => "AccessDenied",
-        404 => "NoSuchKey",
-        _ => "InjectedFault",
-    };
-    record.status.store(code, Ordering::Release);
+    let Refused {
+        status,
+        code,
+        message,
+        region,
+    } = refused;
+    record.status.store(status, Ordering::Release);
     let xml = format!(
-        "<?xml version=\"1.0\" encoding=\"UTF-8\"?><Error><Code>{name}</Code><Message>injected by the rig</Message></Error>"
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?><Error><Code>{code}</Code><Message>{message}</Message></Error>"
     );
-    Ok(answer(status, "application/xml", xml))
+    let mut answer = answer(StatusCode::from_u16(status)?, "application/xml", xml);
+    answer
+        .headers_mut()
+        .insert("x-amz-request-id", "4442587FB7D0A2F9".parse()?);
+    if let Some(region) = region {
+        answer.headers_mut().insert("x-amz-bucket-region", region.parse()?);
+    }
+    Ok(answer)
+}
+
+impl Refused {
+    fn with(status: u16) -> Self {
+        Self {
+            status,
+            code: match status {
+                500 => "InternalError",
+                503 => "SlowDown",
+                403 => "AccessDenied",
+                404 => "NoSuchKey",
+                _ => "InjectedFault",
+            },
+            message: "injected by the rig",
+            region: None,
+        }
+    }
 }
 
 /// Without the headers that concern one connection only (RFC 9110, 7.6.1).

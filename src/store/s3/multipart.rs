@@ -12,7 +12,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::future::BoxFuture;
 
-use super::{base64_of, code, failed, is_denied, list, location};
+use super::dialect::Dialect;
+use super::{base64_of, code, failed, is_denied, is_free, list, location};
 use crate::archive::{Extent, Part};
 use crate::store::receipt::{Receipt, crc64, full_crc64};
 use crate::store::{Location, Object, StoreError, Tags};
@@ -175,18 +176,24 @@ impl Multipart {
 
     pub(in crate::store) async fn commit(&self, receipts: &[Receipt]) -> Result<Object, StoreError> {
         const ACTION: &str = "s3:PutObject (CompleteMultipartUpload)";
+        let dialect = Dialect::of_environment();
+        if !dialect.has_conditions() {
+            is_free(&self.client, &self.bucket, &self.key).await?;
+        }
+        let has_checksums = dialect.has_checksums();
+        let sum_of = |receipt: &Receipt| receipt.crc64.filter(|_| has_checksums).map(base64_of);
         let parts = receipts
             .iter()
             .map(|receipt| {
                 CompletedPart::builder()
                     .part_number(i32::try_from(receipt.number).unwrap_or(i32::MAX))
                     .e_tag(&receipt.etag)
-                    .set_checksum_crc64_nvme(receipt.crc64.map(base64_of))
+                    .set_checksum_crc64_nvme(sum_of(receipt))
                     .build()
             })
             .collect();
         let bytes: u64 = receipts.iter().map(|receipt| receipt.bytes).sum();
-        let checksum = full_crc64(receipts).map(base64_of);
+        let checksum = full_crc64(receipts).filter(|_| has_checksums).map(base64_of);
         let completed = self
             .client
             .complete_multipart_upload()

@@ -1,14 +1,19 @@
 //! Small objects that change: the state of runs. They say of themselves that they may be removed, so that a lifecycle
 //! rule finds them in any folder.
 
+use std::time::Duration;
+
 use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::ByteStream;
 use bytes::Bytes;
 
+use super::dialect::Dialect;
 use super::{StoreError, base64_of, crc64, failed};
 
 /// The tag of objects that are only there while a run goes on; `template.yaml` has the lifecycle rule.
 const IN_PROGRESS: &str = "mongotar-in-progress=true";
+/// How long a write takes that was begun before ours: a second look comes after that.
+const SETTLING: Duration = Duration::from_secs(1);
 const GET: &str = "s3:GetObject (state)";
 const PUT: &str = "s3:PutObject (state)";
 
@@ -56,6 +61,9 @@ pub(in super::super) async fn swap(
     bytes: Bytes,
     expected: Option<&str>,
 ) -> Result<String, StoreError> {
+    if !Dialect::of_environment().has_conditions() {
+        return swap_by_looking(client, bucket, key, bytes, expected).await;
+    }
     let put = client
         .put_object()
         .bucket(bucket)
@@ -77,6 +85,28 @@ pub(in super::super) async fn swap(
             },
             other => Err(other),
         },
+    }
+}
+
+/// The same where the store compares nothing: a look before, and one after, when whoever wrote at the same moment has
+/// written, too. What is there then counts, for both.
+async fn swap_by_looking(
+    client: &Client,
+    bucket: &str,
+    key: &str,
+    bytes: Bytes,
+    expected: Option<&str>,
+) -> Result<String, StoreError> {
+    let exists = || StoreError::Exists(super::location(bucket, key));
+    let before = load(client, bucket, key).await?;
+    if before.as_ref().map(|(_, etag)| etag.as_str()) != expected {
+        return Err(exists());
+    }
+    save(client, bucket, key, bytes.clone()).await?;
+    tokio::time::sleep(SETTLING).await;
+    match load(client, bucket, key).await? {
+        Some((there, etag)) if there == bytes => Ok(etag),
+        _ => Err(exists()),
     }
 }
 

@@ -17,6 +17,8 @@ pub struct Exchange {
     pub query: String,
     /// The `Range` header of the request.
     pub range: Option<String>,
+    /// Headers of the request that are the protocol's own.
+    pub headers: Vec<(String, String)>,
     /// The status answered; `None` while there is none, and for ever when the connection was cut before it.
     pub status: Option<u16>,
     /// Body bytes from the client as on the wire, including any aws-chunked framing.
@@ -34,6 +36,7 @@ pub struct Record {
     pub path: String,
     pub query: String,
     pub range: Option<String>,
+    pub headers: Vec<(String, String)>,
     pub status: AtomicU16,
     pub request_bytes: Arc<AtomicU64>,
     pub response_bytes: Arc<AtomicU64>,
@@ -50,6 +53,12 @@ impl Record {
                 .headers()
                 .get(RANGE)
                 .map(|range| String::from_utf8_lossy(range.as_bytes()).into_owned()),
+            headers: request
+                .headers()
+                .iter()
+                .filter(|(name, _)| name.as_str().starts_with("x-amz-") || name.as_str().starts_with("if-"))
+                .map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
+                .collect(),
             status: AtomicU16::new(0),
             request_bytes: Arc::default(),
             response_bytes: Arc::default(),
@@ -64,6 +73,7 @@ impl Record {
             path: self.path.clone(),
             query: self.query.clone(),
             range: self.range.clone(),
+            headers: self.headers.clone(),
             status: (status != 0).then_some(status),
             request_bytes: self.request_bytes.load(Ordering::Acquire),
             response_bytes: self.response_bytes.load(Ordering::Acquire),

@@ -8,6 +8,8 @@ use std::time::Duration;
 pub enum Fault {
     /// It is answered with this status and an S3 error document; the server never sees it.
     Status(u16),
+    /// It is answered with this error, as a vendor words it; the server never sees it.
+    Refused(Refused),
     /// The connection is cut; the server never sees the request.
     CutBeforeForwarding,
     /// The server acts on the request, then the connection is cut: the client cannot know.
@@ -20,6 +22,16 @@ pub enum Fault {
     Delay(Duration),
     /// It is forwarded when the test releases it: `Proxy::release`.
     Hold,
+}
+
+/// What an S3 answers when it refuses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refused {
+    pub status: u16,
+    pub code: &'static str,
+    pub message: &'static str,
+    /// Where the bucket is, as a header.
+    pub region: Option<&'static str>,
 }
 
 /// A fault and the requests it strikes: `Rule::on("PUT", "partNumber=3").nth(2).then(Fault::Status(503))`.

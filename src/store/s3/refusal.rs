@@ -1,0 +1,195 @@
+//! What an S3 says when it refuses, in words: status, code, message and request id, and the likely cause where one is
+//! known.
+//!
+//! Codes are those of AWS ("Error responses", Amazon S3 API reference); other stores use the same ones.
+
+use std::fmt::Write as _;
+
+/// An answer that is an error, as far as something can be told from it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Refusal<'a> {
+    pub(super) status: u16,
+    /// None for a HEAD, whose answer has no body.
+    pub(super) code: Option<&'a str>,
+    pub(super) message: Option<&'a str>,
+    pub(super) request: Option<&'a str>,
+    /// Where the bucket is, where the store says so.
+    pub(super) region: Option<&'a str>,
+}
+
+impl Refusal<'_> {
+    /// Whether nothing was wrong with the store, but with who asked, or how: the same again is refused again.
+    pub(super) fn is_denial(&self) -> bool {
+        matches!(
+            self.code,
+            Some(
+                "AccessDenied"
+                    | "AccountProblem"
+                    | "AllAccessDisabled"
+                    | "AuthorizationHeaderMalformed"
+                    | "ExpiredToken"
+                    | "InvalidAccessKeyId"
+                    | "InvalidSecurity"
+                    | "InvalidToken"
+                    | "PermanentRedirect"
+                    | "RequestTimeTooSkewed"
+                    | "SignatureDoesNotMatch"
+            )
+        ) || self.is_about_keys()
+            || self.status == 403
+            || self.status == 301
+    }
+
+    fn is_about_keys(&self) -> bool {
+        self.code.is_some_and(|code| code.starts_with("KMS."))
+    }
+
+    /// All of it; `action` is what was tried.
+    pub(super) fn told(&self, action: &str) -> String {
+        let mut text = match (self.code, self.status) {
+            (Some(code), status) => format!("{status} {code}"),
+            (None, status) => format!("status {status}, without a reason"),
+        };
+        if let Some(message) = self.message.filter(|message| !message.is_empty()) {
+            let _ = write!(text, ": {}", message.trim_end_matches('.'));
+        }
+        if let Some(request) = self.request {
+            let _ = write!(text, " (request {request})");
+        }
+        if let Some(cause) = self.cause(action) {
+            let _ = write!(text, ". {cause}");
+        }
+        text
+    }
+
+    /// The likely cause, and what to do.
+    fn cause(&self, action: &str) -> Option<String> {
+        let says = |what: &str| self.message.is_some_and(|message| message.contains(what));
+        if let Some(region) = self.other_region() {
+            return Some(format!("The bucket is in the region {region}: set AWS_REGION={region}"));
+        }
+        let cause = match self.code? {
+            "RequestTimeTooSkewed" => "The clock of this machine is wrong: set it (NTP)",
+            "ExpiredToken" | "InvalidToken" | "TokenRefreshRequired" => {
+                "The temporary credentials have run out, or are not those of this key: sign in again, or renew AWS_SESSION_TOKEN"
+            }
+            "InvalidAccessKeyId" => {
+                "This store does not know AWS_ACCESS_KEY_ID: it was deleted, is of another store, or is temporary and lacks its AWS_SESSION_TOKEN"
+            }
+            "SignatureDoesNotMatch" => {
+                "AWS_SECRET_ACCESS_KEY is not the one of this key, or a proxy on the way changes requests"
+            }
+            _ if self.is_about_keys() || says("kms:") => {
+                "The KMS key cannot be used: allow the role kms:GenerateDataKey and kms:Decrypt on it, and look whether it is enabled"
+            }
+            "AccessDenied" if says("explicit deny") => {
+                "A policy denies it, whatever else is allowed. Look for conditions in the bucket's policy: encryption (MONGOTAR_S3_ENCRYPTION), TLS, the VPC endpoint, the bucket's owner"
+            }
+            "AccessDenied" => {
+                return Some(format!(
+                    "Allow {action} in the role and in the bucket's policy. Where the policy demands encryption, set MONGOTAR_S3_ENCRYPTION"
+                ));
+            }
+            "NotImplemented" => {
+                "This store lacks a part of the protocol: see MONGOTAR_S3_CHECKSUMS and MONGOTAR_S3_CONDITIONAL_WRITES"
+            }
+            "XAmzContentSHA256Mismatch" | "BadDigest" | "InvalidDigest" | "InvalidChecksum" => {
+                "What arrived is not what was sent, or this store does not know CRC64NVME: see MONGOTAR_S3_CHECKSUMS"
+            }
+            _ => return None,
+        };
+        Some(cause.to_owned())
+    }
+
+    /// Where the bucket is, if it was asked for somewhere else.
+    fn other_region(&self) -> Option<&str> {
+        let is_elsewhere = matches!(self.code, Some("AuthorizationHeaderMalformed" | "PermanentRedirect"))
+            || matches!(self.code, Some("IllegalLocationConstraintException"))
+            || self.code.is_none() && matches!(self.status, 301 | 400);
+        let expected = || {
+            let (_, behind) = self.message?.split_once("expecting '")?;
+            behind.split('\'').next()
+        };
+        self.region.or_else(expected).filter(|_| is_elsewhere)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_likely_cause_is_said_with_what_the_store_said() {
+        let of = |status, code, message| Refusal {
+            status,
+            code: Some(code),
+            message: Some(message),
+            request: Some("4442587FB7D0A2F9"),
+            region: None,
+        };
+        for (refusal, part) in [
+            (of(403, "RequestTimeTooSkewed", "The difference is too large."), "clock"),
+            (
+                of(400, "ExpiredToken", "The provided token has expired."),
+                "AWS_SESSION_TOKEN",
+            ),
+            (of(403, "InvalidAccessKeyId", "It does not exist."), "AWS_ACCESS_KEY_ID"),
+            (
+                of(403, "SignatureDoesNotMatch", "Check your key."),
+                "AWS_SECRET_ACCESS_KEY is not",
+            ),
+            (
+                of(
+                    400,
+                    "AuthorizationHeaderMalformed",
+                    "the region 'us-east-1' is wrong; expecting 'eu-west-1'",
+                ),
+                "AWS_REGION=eu-west-1",
+            ),
+            (
+                of(
+                    403,
+                    "AccessDenied",
+                    "not authorized to perform: kms:GenerateDataKey on this resource",
+                ),
+                "kms:GenerateDataKey and",
+            ),
+            (
+                of(400, "KMS.DisabledException", "it is disabled"),
+                "look whether it is enabled",
+            ),
+            (
+                of(403, "AccessDenied", "with an explicit deny in a resource-based policy"),
+                "MONGOTAR_S3_ENCRYPTION",
+            ),
+            (
+                of(403, "AccessDenied", "Access Denied"),
+                "Allow s3:PutObject in the role",
+            ),
+            (of(501, "NotImplemented", "A header"), "MONGOTAR_S3_CONDITIONAL_WRITES"),
+        ] {
+            let told = refusal.told("s3:PutObject");
+            assert!(told.contains(part), "{told}");
+            let code = refusal.code.unwrap_or_default();
+            assert!(told.starts_with(&format!("{} {code}: ", refusal.status)), "{told}");
+            assert!(told.contains("(request 4442587FB7D0A2F9)"), "{told}");
+            assert_eq!(refusal.is_denial(), refusal.status != 501, "{told}");
+        }
+        let elsewhere = Refusal {
+            status: 301,
+            region: Some("ap-south-1"),
+            ..Refusal::default()
+        };
+        let told = elsewhere.told("s3:GetObject");
+        assert_eq!(
+            told,
+            "status 301, without a reason. The bucket is in the region ap-south-1: set AWS_REGION=ap-south-1"
+        );
+        let busy = of(503, "SlowDown", "Reduce your request rate.");
+        assert!(!busy.is_denial());
+        assert_eq!(
+            busy.told("x"),
+            "503 SlowDown: Reduce your request rate (request 4442587FB7D0A2F9)"
+        );
+    }
+}
