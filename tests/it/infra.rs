@@ -5,6 +5,7 @@
 mod alarms;
 mod bucket;
 mod functions;
+mod localstack;
 mod machines;
 mod mutations;
 mod permissions;

@@ -10,18 +10,24 @@ use aws_sdk_s3::config::{BehaviorVersion, Config, Credentials, Region};
 use std::sync::OnceLock;
 
 const REGION: &str = "us-east-1";
+/// Names the endpoint of another S3 that the tests are to use, such as LocalStack's: `http://127.0.0.1:4566`.
+const OTHER: &str = "MONGOTAR_TEST_S3";
 
 /// The server that the tests of one process share. Keep to buckets of your own: [`S3::fresh_bucket`].
 pub fn shared_s3() -> &'static S3 {
     static SHARED: OnceLock<S3> = OnceLock::new();
-    SHARED.get_or_init(S3::start)
+    SHARED.get_or_init(|| match std::env::var(OTHER) {
+        Ok(endpoint) if !endpoint.is_empty() => S3::running_at(&endpoint),
+        _ => S3::start(),
+    })
 }
 
 /// A running S3 server on 127.0.0.1, with one pair of credentials that may do everything. It and its data are
 /// gone when this drops, or when this process ends.
 #[derive(Debug)]
 pub struct S3 {
-    process: Process, // before `scratch`: it must be dead when its directory goes
+    /// None where it is not ours.
+    process: Option<Process>, // before `scratch`: it must be dead when its directory goes
     scratch: ScratchDir,
     endpoint: String,
     access_key: String,
@@ -39,6 +45,18 @@ impl S3 {
             }
         }
         panic!("SeaweedFS ended five times at its start, the last time for a taken port");
+    }
+
+    /// One that somebody else has started, with the credentials of the environment, or those that stand-ins take.
+    fn running_at(endpoint: &str) -> S3 {
+        let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        S3 {
+            process: None,
+            scratch: ScratchDir::new("s3"),
+            endpoint: endpoint.trim_end_matches('/').to_owned(),
+            access_key: set("AWS_ACCESS_KEY_ID").unwrap_or_else(|| "test".to_owned()),
+            secret_key: set("AWS_SECRET_ACCESS_KEY").unwrap_or_else(|| "test".to_owned()),
+        }
     }
 
     /// `http://127.0.0.1:PORT`

@@ -26,7 +26,7 @@ pub(in super::super) async fn load(
         Ok(response) => response,
         Err(error) => {
             return match failed(bucket, key, GET, &error) {
-                StoreError::NotFound(_) => Ok(None),
+                StoreError::NotFound(_) | StoreError::NoBucket(_) => Ok(None),
                 other => Err(other),
             };
         }

@@ -8,6 +8,7 @@ use crate::{rig, support};
 
 const README: &str = include_str!("../../../README.md");
 const RUNBOOK: &str = include_str!("../../../docs/RUNBOOK.md");
+const LOCALSTACK: &str = include_str!("../../../infra/localstack/README.md");
 
 /// The `mongotar` lines of a text, without the comments behind them.
 fn tour(text: &str) -> Vec<String> {
@@ -55,4 +56,22 @@ async fn every_documented_command_works() {
         assert_eq!(support::raw_documents(&client, &database, "orders").await.len(), 21);
     }
     assert_eq!(report["status"], json!("complete"));
+}
+
+#[tokio::test]
+async fn the_commands_for_localstack_work_by_any_s3() {
+    let (shell, database) = Shell::with_orders(numbered(0..20)).await;
+    let folder = support::bucket().await.to_string();
+    let again = rig::fresh_database_name("again");
+    let lines = tour(LOCALSTACK);
+    assert!(lines.len() >= 4, "{lines:?}");
+    for line in lines {
+        let command = line
+            .replace("s3://backups/nightly/", &folder)
+            .replace("--mongo-db shop_again", &format!("--mongo-db {again}"))
+            .replace("--mongo-db shop ", &format!("--mongo-db {database} "));
+        shell.shell(&command).expect(0);
+    }
+    let client = rig::shared_replica_set().client().await;
+    assert_eq!(support::raw_documents(&client, &again, "orders").await.len(), 20);
 }

@@ -4,7 +4,7 @@ use super::super::background::block_on;
 use super::super::binaries;
 use super::super::names::random_hex;
 use super::super::ports::free_port;
-use super::super::process::Launch;
+use super::super::process::{Launch, Process};
 use super::super::scratch::ScratchDir;
 use super::S3;
 use aws_sdk_s3::Client;
@@ -82,7 +82,7 @@ impl S3 {
             .log_to(&folder.join("log"))
             .spawn();
         S3 {
-            process,
+            process: Some(process),
             scratch,
             endpoint,
             access_key,
@@ -109,7 +109,7 @@ impl S3 {
             } else {
                 Err("it does not listen".to_owned())
             };
-            if let Some(status) = self.process.exit_status() {
+            if let Some(status) = self.process.as_ref().and_then(Process::exit_status) {
                 let log = self.log_tail();
                 assert!(
                     log.contains("address already in use"),
