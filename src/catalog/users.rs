@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use bson::{Bson, Document, doc};
+use bson::{Bson, Document, RawBsonRef, RawDocument, doc};
 
 /// How long the users, and the roles, of an archive may be, in bytes of BSON.
 pub(crate) const MAX_USERS_BYTES: u64 = 16 << 20;
@@ -53,6 +53,34 @@ impl Users {
                 .map(|role| known_role(database, role))
                 .collect::<Result<_, _>>()?,
         })
+    }
+}
+
+/// How deep a server's documents may be.
+const MAX_DEPTH: usize = 200;
+
+/// A document of an archive, unless it is deeper than any server has one: to read it would take too much.
+pub(crate) fn user_of_archive(bytes: &[u8]) -> Option<Document> {
+    let raw = RawDocument::from_bytes(bytes).ok()?;
+    is_shallow(RawBsonRef::Document(raw), MAX_DEPTH).then(|| Document::try_from(raw).ok())?
+}
+
+fn is_shallow(value: RawBsonRef<'_>, depth: usize) -> bool {
+    match value {
+        RawBsonRef::Document(document) => {
+            depth > 0
+                && document
+                    .iter()
+                    .all(|one| one.is_ok_and(|(_, value)| is_shallow(value, depth - 1)))
+        }
+        RawBsonRef::Array(array) => {
+            depth > 0
+                && array
+                    .into_iter()
+                    .all(|one| one.is_ok_and(|value| is_shallow(value, depth - 1)))
+        }
+        RawBsonRef::JavaScriptCodeWithScope(_) => false,
+        _ => true,
     }
 }
 
@@ -165,6 +193,20 @@ fn add_restrictions(known: &mut Document, of: &Document) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_too_deep_to_be_read_is_no_user() {
+        let nested = |depth: usize| {
+            let mut document = bson::rawdoc! {};
+            for _ in 0..depth {
+                document = bson::rawdoc! {"a": document};
+            }
+            document
+        };
+        assert!(user_of_archive(nested(100).as_bytes()).is_some());
+        assert!(user_of_archive(nested(20_000).as_bytes()).is_none());
+        assert!(user_of_archive(b"nonsense").is_none());
+    }
 
     #[test]
     fn what_comes_out_of_an_archive_is_reduced_to_what_is_known() {

@@ -260,7 +260,7 @@ async fn work(
     }
     let mut outcomes = Box::pin(restore.load_beside()).await?;
     let committed = Box::pin(commit(&restore, &mut outcomes)).await?;
-    let users = users::restore(&restore, committed).await;
+    let users = users::restore(&restore, committed).await?;
     let verification = Box::pin(verify(&restore, outcomes, committed)).await?;
     let took = since(&record.state().origin.started);
     Ok(RestoreReport::finished(

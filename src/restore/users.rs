@@ -29,16 +29,25 @@ const USER_NOT_FOUND: i32 = 11;
 const AT_ONCE: usize = 500;
 
 /// Puts users and roles back, as planned; nothing where none are asked for. What goes wrong is in what it gives.
-pub(super) async fn restore(run: &Restoring<'_>, committed: Committed) -> Option<RestoredUsers> {
-    let planned = run.prepared.plan.users.as_ref()?;
+///
+/// # Errors
+/// Where what went wrong may pass, and the run can be gone on with.
+pub(super) async fn restore(run: &Restoring<'_>, committed: Committed) -> Result<Option<RestoredUsers>, Failure> {
+    let Some(planned) = run.prepared.plan.users.as_ref() else {
+        return Ok(None);
+    };
     if committed == Committed::Nothing {
-        return Some(RestoredUsers::unequal(
-            "not restored, since nothing was changed".to_owned(),
-        ));
+        let unequal = RestoredUsers::unequal("not restored, since nothing was changed".to_owned());
+        return Ok(Some(unequal));
     }
     run.tools.progress.step("restoring users and roles");
     let restored = Box::pin(carry_out(run.mongo(), run.prepared, run.job, planned)).await;
-    Some(restored.unwrap_or_else(|failure| RestoredUsers::unequal(failure.to_string())))
+    match restored {
+        Err(failure) if failure.passes() && run.record.is_kept() => Err(failure),
+        restored => Ok(Some(
+            restored.unwrap_or_else(|failure| RestoredUsers::unequal(failure.to_string())),
+        )),
+    }
 }
 
 async fn carry_out(
@@ -165,16 +174,17 @@ fn uuid() -> Box<[u8; 16]> {
 async fn command(mongo: &Mongo, command: Document) -> Result<(), Failure> {
     let action = "putting users in";
     let command = RawDocumentBuf::try_from(&command).map_err(|_| Failure::new(FailureKind::Database, action))?;
-    let refused = |code: Option<i32>| {
-        let code = code.map_or_else(|| "no code".to_owned(), |code| format!("code {code}"));
-        Failure::new(
-            FailureKind::Database,
-            format!("{action} was refused ({code}); the server's words are not shown, since they may hold credentials"),
-        )
-    };
     mongo
         .raw_command("admin", command, action)
         .await
         .map(drop)
-        .map_err(|error| refused(error.code))
+        .map_err(|error| {
+            let code = error
+                .code
+                .map_or_else(|| "no code".to_owned(), |code| format!("code {code}"));
+            let refused = format!(
+                "{action} was refused ({code}); the server's words are not shown, since they may hold credentials"
+            );
+            Failure::new(FailureKind::Database, refused).passing(error.may_pass())
+        })
 }

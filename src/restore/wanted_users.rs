@@ -43,11 +43,10 @@ pub(super) async fn wanted(
     mongo: &Mongo,
 ) -> Result<(PlannedUsers, Users), Failure> {
     let database = &job.policy.database;
-    let archived = archive.users().await?.ok_or_else(|| {
+    let (source, archived) = archive.users().await?.ok_or_else(|| {
         Failure::invalid("the archive has no users: it was not made with \"users\" (--users). Leave it out here, too")
     })?;
-    let source = archive.manifest().map_or("", |manifest| &manifest.source.database);
-    if !has_own_users(database) || !has_own_users(source) {
+    if !has_own_users(database) || !has_own_users(&source) {
         return Err(Failure::invalid(format!(
             "users of {database} would be the whole cluster's: restore them into another database"
         )));
@@ -57,5 +56,5 @@ pub(super) async fn wanted(
         failure.message += &format!(". To restore users, grant readWrite on {database} and the role restore on admin");
         failure
     })?;
-    Ok(PlannedUsers::plan(&archived, source, &there, &job.policy))
+    Ok(PlannedUsers::plan(&archived, &source, &there, &job.policy))
 }

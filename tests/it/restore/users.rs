@@ -1,5 +1,7 @@
 //! Users and roles are taken along and put back only where that is asked for, and their credentials are shown nowhere.
 
+use std::path::Path;
+
 use bson::{Document, doc};
 use mongotar::archive::{Compression, Payload};
 use mongotar::backup::{BackupJob, RunStatus, TakeUsers, Tools, backup};
@@ -82,6 +84,38 @@ async fn restore(tools: &Tools, archive: &Location, database: &str, fields: Valu
     report
 }
 
+/// An archive of payload `bson` holds what `mongodump --dumpDbUsersAndRoles` writes: as a dump, it is read, too.
+async fn of_a_dump(extracted: &Path, dump: &Path, database: &str) {
+    let folder = dump.join(database);
+    std::fs::create_dir_all(&folder).expect("a folder");
+    for inside in std::fs::read_dir(extracted).expect("archives").flatten() {
+        for file in std::fs::read_dir(inside.path()).expect("members").flatten() {
+            let name = file.file_name().into_string().expect("a name");
+            if name.ends_with(".bson") || name == "orders.metadata.json" {
+                std::fs::copy(file.path(), folder.join(name)).expect("copied");
+            }
+        }
+    }
+    let target = rig::fresh_database_name("users");
+    let restorer = tools_of(&[("readWrite", &target), ("restore", "admin")]).await;
+    let archive = Location::Local(folder);
+    let plain = restore(&restorer, &archive, &target, json!({"users": false})).await;
+    let named = |warning: &String| warning.contains("$admin.system.users.bson") && warning.contains("--users");
+    assert!(
+        plain.plan.warnings.iter().any(named) && plain.users.is_none(),
+        "{:?}",
+        plain.plan.warnings
+    );
+    let report = restore(&restorer, &archive, &target, json!({})).await;
+    let restored = report.users.expect("restored");
+    assert_eq!(
+        (restored.users, restored.roles, restored.equal),
+        (2, 2, true),
+        "{restored:?}"
+    );
+    assert!(may_write(&target, "old secret").await);
+}
+
 #[tokio::test]
 async fn users_and_roles_come_back_where_they_are_asked_for() {
     let [database, target] = [(); 2].map(|()| rig::fresh_database_name("users"));
@@ -129,6 +163,7 @@ async fn users_and_roles_come_back_where_they_are_asked_for() {
         }
     }
     let archive = archives.pop().expect("the last");
+    of_a_dump(&folder.path().join("out"), &folder.path().join("dump"), &database).await;
 
     // Who may not read users learns it before anything is written.
     let reader = tools_of(&[("read", &database)]).await;
