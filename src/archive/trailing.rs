@@ -73,8 +73,13 @@ impl Trailing {
 
 /// Whether the entries of the trailer lie in it one behind the other, and are no longer than any can be.
 pub(super) fn check(manifest: &Manifest, footer: &Footer) -> Result<(), String> {
+    let entries = manifest.users.iter().flat_map(|users| &users.entries);
+    check_entries(entries, footer)
+}
+
+fn check_entries<'a>(entries: impl Iterator<Item = &'a Entry>, footer: &Footer) -> Result<(), String> {
     let mut at = footer.trailer.offset;
-    for entry in manifest.users.iter().flat_map(|users| &users.entries) {
+    for entry in entries {
         let lies = match entry.segments.as_slice() {
             [segment] if entry.header.offset == at && entry.rows.is_none() && segment.decoded_bytes == entry.bytes => {
                 let begin = at.checked_add(entry.header.length);
@@ -89,4 +94,54 @@ pub(super) fn check(manifest: &Manifest, footer: &Footer) -> Result<(), String> 
             .ok_or_else(|| format!("{} does not lie where it should", entry.path))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::archive::{FrameEncoder, Major};
+
+    #[test]
+    fn entries_that_lie_elsewhere_are_damage() {
+        let mut trailing = Trailing::default();
+        let mut encoder = FrameEncoder::new(Compression::None).expect("an encoder");
+        let mut add = |text: &[u8]| {
+            let frame = encoder.encode(&mut text.to_vec()).expect("a frame");
+            trailing.add(("a/b".to_owned(), 0), Compression::None, (1000, 100), frame)
+        };
+        let entries = [add(b"first"), add(b"second")];
+        let end = 1000 + trailing.stored.len() as u64;
+        let footer = |manifest: u64| Footer {
+            major: Major::One,
+            compression: Compression::None,
+            trailer: Extent {
+                offset: 1000,
+                length: 9000,
+            },
+            manifest: Extent {
+                offset: manifest,
+                length: 10,
+            },
+            manifest_bytes: 10,
+            blake3: blake3::hash(b""),
+        };
+        let check = |entries: &[Entry], manifest| check_entries(entries.iter(), &footer(manifest));
+        assert_eq!(check(&entries, end), Ok(()));
+        assert!(check(&entries, end - 1).is_err(), "into the manifest");
+        assert!(check(&entries[1..], end).is_err(), "a gap");
+        let wrong: [fn(&mut Entry); 5] = [
+            |entry| entry.header.offset = u64::MAX,
+            |entry| entry.segments[0].extent.length = u64::MAX,
+            |entry| entry.bytes += 1,
+            |entry| entry.segments.clear(),
+            |entry| {
+                (entry.bytes, entry.segments[0].decoded_bytes) = (MAX_USERS_BYTES + 1, MAX_USERS_BYTES + 1);
+            },
+        ];
+        for wrong in wrong {
+            let mut entries = entries.clone();
+            wrong(&mut entries[0]);
+            assert!(check(&entries, end).is_err(), "{:?}", entries[0]);
+        }
+    }
 }
