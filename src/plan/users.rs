@@ -59,17 +59,17 @@ impl PlannedUsers {
         let mut said = Vec::new();
         for (what, all) in [("users", &self.users), ("roles", &self.roles)] {
             for (action, then) in [
-                (Action::Create, "are made"),
-                (Action::Replace, "are replaced"),
+                (Action::Create, "to be made"),
+                (Action::Replace, "that are there, to be replaced"),
                 (
                     Action::Skip,
-                    "are there and stay as they are; replace_users (--replace-users) replaces them",
+                    "that are there and stay as they are (replace_users, --replace-users, replaces them)",
                 ),
             ] {
                 let names = all.iter().filter(|(_, planned)| **planned == action);
                 let names: Vec<String> = names.map(|(name, _)| shown(name)).collect();
                 if !names.is_empty() {
-                    said.push(format!("{what} {} {then}", names.join(", ")));
+                    said.push(format!("{what} {then}: {}", names.join(", ")));
                 }
             }
         }
