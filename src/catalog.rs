@@ -13,6 +13,7 @@ mod expiry;
 mod legacy;
 mod selection;
 mod system;
+mod users;
 
 use std::fmt;
 
@@ -25,6 +26,8 @@ pub use selection::Selection;
 pub(crate) use selection::matches;
 pub(crate) use system::BUCKETS;
 pub use system::{Belongs, LeftOut, STORED_FUNCTIONS, belongs, is_system, left_out};
+pub use users::Users;
+pub(crate) use users::{MAX_USERS_BYTES, has_own_users, name_in, user_of_archive};
 
 /// What kind of thing a name in a database stands for (`type` in `listCollections`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

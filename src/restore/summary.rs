@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::outcome::Committed;
 use super::prepare::Prepared;
-use super::report::{RestoreReport, SnapshotReport, Verification, VerifiedCollection};
+use super::report::{RestoreReport, RestoredUsers, SnapshotReport, Verification, VerifiedCollection};
 use crate::archive::Status;
 use crate::backup::RunStatus;
 use crate::wording::{count, duration, first_few, size, with_reason};
@@ -12,28 +12,30 @@ use crate::wording::{count, duration, first_few, size, with_reason};
 impl RestoreReport {
     /// The answer of a dry run.
     pub fn planned(prepared: Prepared) -> Self {
-        Self::new(RunStatus::Planned, prepared, None, None, Duration::ZERO)
+        Self::new(RunStatus::Planned, prepared, None, (None, None), Duration::ZERO)
     }
 
     pub(super) fn finished(
         prepared: Prepared,
         snapshot: Option<SnapshotReport>,
         (committed, verification): (Committed, Verification),
+        users: Option<RestoredUsers>,
         took: Duration,
     ) -> Self {
-        let status = match (committed, verification.equal, prepared.archive.status()) {
+        let equal = verification.equal && users.as_ref().is_none_or(|users| users.equal);
+        let status = match (committed, equal, prepared.archive.status()) {
             (Committed::Nothing, ..) => RunStatus::Failed,
             (_, true, Status::Complete) => RunStatus::Complete,
             _ => RunStatus::Partial,
         };
-        Self::new(status, prepared, snapshot, Some(verification), took)
+        Self::new(status, prepared, snapshot, (Some(verification), users), took)
     }
 
     fn new(
         status: RunStatus,
         prepared: Prepared,
         snapshot: Option<SnapshotReport>,
-        verification: Option<Verification>,
+        (verification, users): (Option<Verification>, Option<RestoredUsers>),
         took: Duration,
     ) -> Self {
         let mut report = Self {
@@ -45,6 +47,7 @@ impl RestoreReport {
             plan: prepared.plan,
             snapshot,
             verification,
+            users,
             seconds: took.as_secs_f64(),
         };
         report.summary = of(&report);
@@ -62,12 +65,17 @@ fn of(report: &RestoreReport) -> String {
         None => String::new(),
     };
     let verified = report.verification.iter().flat_map(|verified| &verified.collections);
-    let way_back = format!("{}{way_back}", of_expiry(verified.clone()));
+    let users = match &report.users {
+        Some(users) => format!("; {} and {}", count(users.users, "user"), count(users.roles, "role")),
+        None => String::new(),
+    };
+    let way_back = format!("{users}{}{way_back}", of_expiry(verified.clone()));
     let documents = count(verified.clone().map(|verified| verified.db_count).sum(), "document");
-    let unequal: Vec<String> = verified
+    let mut unequal: Vec<String> = verified
         .filter(|verified| !verified.equal)
         .map(|verified| with_reason(&verified.name, &shortcoming(verified)))
         .collect();
+    unequal.extend(report.users.iter().flat_map(|users| users.differences.clone()));
     match report.status {
         RunStatus::Planned => planned(report),
         RunStatus::Complete => format!(
