@@ -147,10 +147,8 @@ pub enum UserPolicy {
     /// No.
     #[default]
     Leave,
-    /// Those that are not there.
+    /// Those that are not there. One that is there is never changed: whoever restores may be one of them.
     Add,
-    /// All; those that are there are replaced.
-    Replace,
 }
 
 /// What restored users and roles may be granted.

@@ -6,7 +6,7 @@ use bson::{Bson, Document};
 use serde::{Deserialize, Serialize};
 
 use super::action::Action;
-use super::policy::{Grants, Policy, UserPolicy};
+use super::policy::{Grants, Policy};
 use crate::catalog::{Users, name_in};
 use crate::wording::shown;
 
@@ -14,7 +14,7 @@ use crate::wording::shown;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct PlannedUsers {
-    /// `create`, `replace`, or `skip`: one that is there stays as it is, unless its replacement is asked for.
+    /// `create`, or `skip`: one that is there stays as it is.
     pub users: BTreeMap<String, Action>,
     /// The same of roles.
     pub roles: BTreeMap<String, Action>,
@@ -39,7 +39,6 @@ impl PlannedUsers {
                 let name = name_in(document, key);
                 let action = match there.iter().any(|there| name_in(there, key) == name) {
                     false => Action::Create,
-                    true if policy.users == UserPolicy::Replace => Action::Replace,
                     true => Action::Skip,
                 };
                 (name.to_owned(), action)
@@ -60,10 +59,9 @@ impl PlannedUsers {
         for (what, all) in [("users", &self.users), ("roles", &self.roles)] {
             for (action, then) in [
                 (Action::Create, "to be made"),
-                (Action::Replace, "that are there, to be replaced"),
                 (
                     Action::Skip,
-                    "that are there and stay as they are (replace_users, --replace-users, replaces them)",
+                    "that are there and stay as they are (drop one first to have it restored)",
                 ),
             ] {
                 let names = all.iter().filter(|(_, planned)| **planned == action);
@@ -177,9 +175,9 @@ mod tests {
             "{planned:?}"
         );
 
-        (policy.users, policy.grants) = (UserPolicy::Replace, Grants::Elsewhere);
+        policy.grants = Grants::Elsewhere;
         let (planned, wanted) = PlannedUsers::plan(&archived, "shop", &there, &policy);
-        assert_eq!((planned.users["old"], planned.left_out.len()), (Action::Replace, 0));
+        assert_eq!((planned.users["old"], planned.left_out.len()), (Action::Skip, 0));
         assert_eq!(wanted.roles[0].get_array("privileges").expect("a list").len(), 3);
     }
 }

@@ -61,15 +61,20 @@ fn missing_for_users(privileges: &[&Document], plan: &RestorePlan) -> Vec<String
     let Some(planned) = &plan.users else {
         return Vec::new();
     };
+    if !planned
+        .users
+        .values()
+        .chain(planned.roles.values())
+        .any(|action| action.restores())
+    {
+        return Vec::new();
+    }
     let mut needed = vec![
         ("createUser", ""),
         ("createRole", ""),
         ("grantRole", ""),
         ("revokeRole", ""),
     ];
-    if planned.users.values().any(|&action| action == Action::Replace) {
-        needed.push(("dropUser", ""));
-    }
     for action in ["find", "insert", "dropCollection"] {
         needed.push((action, users::TEMPORARY));
     }

@@ -73,8 +73,6 @@ pub struct RestoreRequest {
     pub park_ttl: bool,
     /// Users and roles that the archive has are restored, where there are none of their names.
     pub users: bool,
-    /// Those that are there are replaced. Together with `users`.
-    pub replace_users: bool,
     /// They get roles and privileges on other databases, too. Together with `users`.
     pub grant_elsewhere: bool,
     /// Whether the target is backed up first (default true).
@@ -222,13 +220,12 @@ impl RestoreRequest {
                 } else {
                     Inference::Off
                 },
-                users: match (self.users, self.replace_users) {
-                    (false, false) if !self.grant_elsewhere => UserPolicy::Leave,
-                    (true, false) => UserPolicy::Add,
-                    (true, true) => UserPolicy::Replace,
-                    (false, _) => {
+                users: match self.users {
+                    false if !self.grant_elsewhere => UserPolicy::Leave,
+                    true => UserPolicy::Add,
+                    false => {
                         return Err(Failure::invalid(
-                            "replace_users (--replace-users) and grant_elsewhere (--grant-elsewhere) are for a restore of users: give users (--users), too",
+                            "grant_elsewhere (--grant-elsewhere) is for a restore of users: give users (--users), too",
                         ));
                     }
                 },

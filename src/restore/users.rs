@@ -19,12 +19,12 @@ use crate::catalog::{Users, name_in};
 use crate::failure::{Failure, FailureKind};
 use crate::mongo::Mongo;
 use crate::plan::{Action, PlannedUsers};
+use crate::wording::shown;
 
 /// Where the server takes users from. It is the name that the role `restore` is granted.
 pub(super) const TEMPORARY: &str = "tempusers";
 /// The role is there already.
 const ROLE_EXISTS: i32 = 51_002;
-const USER_NOT_FOUND: i32 = 11;
 /// So many users go into one command.
 const AT_ONCE: usize = 500;
 
@@ -66,13 +66,13 @@ async fn carry_out(
     let mut roles = wanted.roles;
     roles.retain(|role| is_planned(planned.roles.get(name_in(role, "role"))));
     put_roles(mongo, database, planned, &roles).await?;
-    put_users(mongo, database, planned, &users).await?;
+    put_users(mongo, database, &users).await?;
 
     let there = mongo.users(database).await?;
     let mut differences = Vec::new();
     for (key, wanted, there) in [("user", &users, &there.users), ("role", &roles, &there.roles)] {
         let differing = wanted.iter().filter(|wanted| !there.contains(wanted));
-        differences.extend(differing.map(|one| format!("{key} {} is not as in the archive", name_in(one, key))));
+        differences.extend(differing.map(|one| format!("{key} {} is not as in the archive", shown(name_in(one, key)))));
     }
     Ok(RestoredUsers {
         equal: differences.is_empty(),
@@ -112,7 +112,7 @@ async fn put_roles(mongo: &Mongo, database: &str, planned: &PlannedUsers, roles:
     Ok(())
 }
 
-async fn put_users(mongo: &Mongo, database: &str, planned: &PlannedUsers, users: &[Document]) -> Result<(), Failure> {
+async fn put_users(mongo: &Mongo, database: &str, users: &[Document]) -> Result<(), Failure> {
     if users.is_empty() {
         return Ok(());
     }
@@ -122,17 +122,6 @@ async fn put_users(mongo: &Mongo, database: &str, planned: &PlannedUsers, users:
             let insert = doc! {"insert": TEMPORARY, "documents": some.iter().map(with_an_id).collect::<Vec<_>>()};
             command(mongo, insert).await?;
         }
-        // As late as can be: from here to the merge they are missing.
-        for user in users {
-            let name = name_in(user, "user");
-            if planned.users.get(name) == Some(&Action::Replace) {
-                let action = format!("dropping the user {name}");
-                match mongo.command(database, doc! {"dropUser": name}, &action).await {
-                    Err(error) if error.is(USER_NOT_FOUND) => {}
-                    dropped => drop(dropped?),
-                }
-            }
-        }
         let merge = doc! {
             "_mergeAuthzCollections": 1, "tempUsersCollection": format!("admin.{TEMPORARY}"), "drop": false,
             "db": database,
@@ -141,9 +130,14 @@ async fn put_users(mongo: &Mongo, database: &str, planned: &PlannedUsers, users:
     };
     let put = put.await;
     // Also where it failed: it holds credentials.
-    let dropped = drop_collection(mongo, "admin", TEMPORARY).await;
-    put?;
-    Ok(dropped?)
+    match (put, drop_collection(mongo, "admin", TEMPORARY).await) {
+        (put, Ok(())) => put,
+        (put, Err(error)) => {
+            let mut failure = put.err().unwrap_or_else(|| error.into());
+            failure.message += ". admin.tempusers is still there, with hashed credentials: drop it";
+            Err(failure)
+        }
+    }
 }
 
 /// Each server gives users an id of its own.

@@ -14,7 +14,7 @@ use crate::catalog::{Collection, Selection};
 use crate::choice::{folder_for, folder_for_choice};
 use crate::failure::{Failure, FailureKind};
 use crate::open::open;
-use crate::plan::{INTERNAL_PREFIX, UserPolicy};
+use crate::plan::INTERNAL_PREFIX;
 use crate::run::{Run, RunStatus, Went};
 use crate::soundness::{VerifyReport, check};
 use crate::store::Location;
@@ -114,10 +114,8 @@ fn snapshot_of(prepared: &Prepared, job: &RestoreJob) -> Option<BackupJob> {
         compression: crate::archive::Compression::default(),
         pretty: false,
         consistency: ConsistencyDemand::Auto,
-        users: match job.policy.users {
-            UserPolicy::Leave => TakeUsers::No,
-            _ => TakeUsers::Yes,
-        },
+        // Those that are there are never changed.
+        users: TakeUsers::No,
     })
 }
 
@@ -146,15 +144,9 @@ fn verified(job: &RestoreJob, report: BackupReport, checked: &VerifyReport) -> R
         let reason = format!("{} is not what was written: {damaged}", report.archive);
         return Err(refused(job, &reason));
     }
-    let mut undo = json!({"archive": report.archive, "database": job.policy.database, "replace_existing": true});
-    if job.policy.users != UserPolicy::Leave {
-        for asked in ["users", "replace_users", "grant_elsewhere"] {
-            undo[asked] = true.into();
-        }
-    }
     Ok(SnapshotReport {
         verified: true,
-        undo,
+        undo: json!({"archive": report.archive, "database": job.policy.database, "replace_existing": true}),
         archive: report.archive,
         documents: report.totals.documents,
         bytes: report.archive_bytes,

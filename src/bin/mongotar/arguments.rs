@@ -164,9 +164,6 @@ pub struct Restore {
     /// Restore the users and roles that the archive has, where there are none of their names.
     #[arg(long)]
     pub users: bool,
-    /// Replace users and roles that are there.
-    #[arg(long, requires = "users")]
-    pub replace_users: bool,
     /// Let restored users and roles have roles and privileges on other databases, too.
     #[arg(long, requires = "users")]
     pub grant_elsewhere: bool,
@@ -372,7 +369,6 @@ impl Restore {
             drop_missing: self.drop_missing,
             park_ttl: self.park_ttl,
             users: self.users,
-            replace_users: self.replace_users,
             grant_elsewhere: self.grant_elsewhere,
             snapshot: Some(!self.no_snapshot),
             snapshot_to: self.snapshot_to.clone(),

@@ -192,13 +192,9 @@ pub fn restore(report: &RestoreReport) -> String {
     }
     let mut out = table(&rows) + &merges(report) + &notes;
     if let Some(snapshot) = &report.snapshot {
-        let users = match snapshot.undo.get("users") {
-            Some(_) => " --users --replace-users --grant-elsewhere",
-            None => "",
-        };
         let _ = writeln!(
             out,
-            "the way back: mongotar restore {} --replace-existing{users}",
+            "the way back: mongotar restore {} --replace-existing",
             snapshot.archive
         );
     }
