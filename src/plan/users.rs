@@ -128,6 +128,7 @@ impl Granting<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::UserPolicy;
     use bson::doc;
 
     #[test]
