@@ -10,6 +10,9 @@ use super::policy::{Grants, Policy};
 use crate::catalog::{Users, name_in};
 use crate::wording::shown;
 
+/// How many names a warning has room for; the plan has all of them.
+const NAMED: usize = 20;
+
 /// What becomes of users and roles, by their names.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -65,9 +68,13 @@ impl PlannedUsers {
                 ),
             ] {
                 let names = all.iter().filter(|(_, planned)| **planned == action);
-                let names: Vec<String> = names.map(|(name, _)| shown(name)).collect();
-                if !names.is_empty() {
-                    said.push(format!("{what} {then}: {}", names.join(", ")));
+                let mut names: Vec<String> = names.map(|(name, _)| shown(name)).collect();
+                let more = names.len().saturating_sub(NAMED);
+                names.truncate(NAMED);
+                match (names.is_empty(), more) {
+                    (true, _) => {}
+                    (false, 0) => said.push(format!("{what} {then}: {}", names.join(", "))),
+                    (false, more) => said.push(format!("{what} {then}: {} and {more} more", names.join(", "))),
                 }
             }
         }

@@ -65,17 +65,21 @@ fn of(report: &RestoreReport) -> String {
         None => String::new(),
     };
     let verified = report.verification.iter().flat_map(|verified| &verified.collections);
+    let users_differ = report.users.as_ref().is_some_and(|users| !users.equal);
     let users = match &report.users {
+        Some(users) if users_differ => format!(
+            "; NOT all users and roles are restored: {}",
+            first_few(users.differences.iter().cloned())
+        ),
         Some(users) => format!("; {} and {}", count(users.users, "user"), count(users.roles, "role")),
         None => String::new(),
     };
     let way_back = format!("{users}{}{way_back}", of_expiry(verified.clone()));
     let documents = count(verified.clone().map(|verified| verified.db_count).sum(), "document");
-    let mut unequal: Vec<String> = verified
+    let unequal: Vec<String> = verified
         .filter(|verified| !verified.equal)
         .map(|verified| with_reason(&verified.name, &shortcoming(verified)))
         .collect();
-    unequal.extend(report.users.iter().flat_map(|users| users.differences.clone()));
     match report.status {
         RunStatus::Planned => planned(report),
         RunStatus::Complete => format!(
@@ -84,6 +88,9 @@ fn of(report: &RestoreReport) -> String {
         RunStatus::Failed => format!(
             "NOTHING was changed in {database} by the restore of {archive}, which failed after {took}: {}{way_back}",
             first_few(unequal)
+        ),
+        _ if unequal.is_empty() && users_differ => format!(
+            "the collections of {database} are equal to {archive}: {collections}, {documents} in {took}{way_back}"
         ),
         _ if unequal.is_empty() => format!(
             "{database} is equal to all that {archive} holds, but that archive is PARTIAL: {collections}, {documents} in {took}{way_back}"
@@ -238,6 +245,28 @@ mod tests {
         ] {
             assert_eq!(of(&report(status, collections)), expected);
         }
+    }
+
+    #[test]
+    fn users_that_are_not_restored_are_no_unequal_collections() {
+        let mut report = report(RunStatus::Partial, &[verified("a", json!({}))]);
+        report.users = Some(RestoredUsers::unequal("user app is not as in the archive".to_owned()));
+        let said = of(&report);
+        assert!(
+            said.starts_with("the collections of shop are equal to s3://b/a.tar: "),
+            "{said}"
+        );
+        assert!(
+            said.contains("; NOT all users and roles are restored: user app is not as in the archive;"),
+            "{said}"
+        );
+        report.status = RunStatus::Complete;
+        report.users = serde_json::from_value(json!({"equal": true, "users": 2, "roles": 1})).expect("a report");
+        assert!(
+            of(&report).contains("; 2 users and 1 role; the way back"),
+            "{}",
+            of(&report)
+        );
     }
 
     #[test]

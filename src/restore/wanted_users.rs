@@ -44,7 +44,9 @@ pub(super) async fn wanted(
 ) -> Result<(PlannedUsers, Users), Failure> {
     let database = &job.policy.database;
     let (source, archived) = archive.users().await?.ok_or_else(|| {
-        Failure::invalid("the archive has no users: it was not made with \"users\" (--users). Leave it out here, too")
+        Failure::invalid(
+            "the archive has no users that are read: it was not made with \"users\" (--users), or is a file of mongodump --archive. Leave \"users\" (--users) out here, too",
+        )
     })?;
     if !has_own_users(database) || !has_own_users(&source) {
         return Err(Failure::invalid(format!(
