@@ -8,7 +8,7 @@ use super::tools::Tools;
 use crate::archive::{
     ArchiveWriter, FrameEncoder, Manifest, ROLES_ENTRY, SavedUsers, USERS_ENTRY, USERS_VERSION_ENTRY,
 };
-use crate::catalog::{MAX_USERS_BYTES, has_own_users};
+use crate::catalog::{MAX_USERS_BYTES, has_own_users, users_built_in};
 use crate::failure::{Failure, FailureKind};
 
 /// How users and roles are kept (`authSchema`) by every server since MongoDB 3.0.
@@ -47,6 +47,7 @@ pub(super) async fn add(
 
 /// How many users and roles, and the entries that hold them.
 async fn contents(job: &BackupJob, tools: &Tools) -> Result<(u64, u64, [(&'static str, Vec<u8>); 3]), Failure> {
+    users_built_in()?;
     let database = &job.database;
     if !has_own_users(database) {
         return Err(Failure::invalid(format!(

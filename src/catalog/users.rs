@@ -5,6 +5,21 @@ use std::fmt;
 
 use bson::{Bson, Document, RawBsonRef, RawDocument, doc};
 
+use crate::failure::Failure;
+
+/// Whether this program is built with all of it: the functions are not, for its size.
+pub(crate) const USERS_BUILT_IN: bool = cfg!(feature = "users");
+
+/// Refuses where it is not.
+pub(crate) fn users_built_in() -> Result<(), Failure> {
+    match USERS_BUILT_IN {
+        true => Ok(()),
+        false => Err(Failure::invalid(
+            "users (--users): this program is built without them; use a command line that is built with --features users",
+        )),
+    }
+}
+
 /// How long the users, and the roles, of an archive may be, in bytes of BSON.
 pub(crate) const MAX_USERS_BYTES: u64 = 16 << 20;
 /// How many there may be of each.

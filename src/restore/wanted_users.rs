@@ -1,7 +1,7 @@
 //! Which users and roles of an archive are to be on the target, and how.
 
 use super::request::RestoreJob;
-use crate::catalog::{Users, has_own_users};
+use crate::catalog::{Users, has_own_users, users_built_in};
 use crate::failure::Failure;
 use crate::mongo::Mongo;
 use crate::open::ArchiveFile;
@@ -42,6 +42,7 @@ pub(super) async fn wanted(
     job: &RestoreJob,
     mongo: &Mongo,
 ) -> Result<(PlannedUsers, Users), Failure> {
+    users_built_in()?;
     let database = &job.policy.database;
     let (source, archived) = archive.users().await?.ok_or_else(|| {
         Failure::invalid(
