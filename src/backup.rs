@@ -34,13 +34,12 @@ mod several;
 mod shares;
 mod state;
 mod tools;
-mod users;
 mod write;
 
 pub use continued::{backup, backup_run};
 pub use lanes::{LaneReport, LanesReport, PlanAnswer, abort as abort_run, compose, lane, plan as plan_lanes};
 pub use report::{BackupAnswer, BackupReport, CollectionReport, FailedCollection, Totals, UnfinishedBackup};
-pub use request::{BackupJob, BackupOrder, BackupRequest, ConsistencyDemand, DatabaseChoice, Databases, TakeUsers};
+pub use request::{BackupJob, BackupOrder, BackupRequest, ConsistencyDemand, DatabaseChoice, Databases};
 pub use retention::Retention;
 pub use several::{DatabaseReport, FailedDatabase, SeveralReport, backup_several, jobs};
 pub use tools::Tools;

@@ -13,7 +13,6 @@ mod expiry;
 mod legacy;
 mod selection;
 mod system;
-mod users;
 
 use std::fmt;
 
@@ -26,8 +25,6 @@ pub use selection::Selection;
 pub(crate) use selection::matches;
 pub(crate) use system::BUCKETS;
 pub use system::{Belongs, LeftOut, STORED_FUNCTIONS, belongs, is_system, left_out};
-pub use users::Users;
-pub(crate) use users::{MAX_USERS_BYTES, USERS_BUILT_IN, has_own_users, name_in, user_of_archive, users_built_in};
 
 /// What kind of thing a name in a database stands for (`type` in `listCollections`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -19,7 +19,6 @@ mod stream;
 mod table;
 mod threads;
 mod turns;
-mod users;
 
 use std::sync::Arc;
 

@@ -24,7 +24,6 @@
 //! That only the server knows, and asking it takes an empty collection: the restore does so before its first change,
 //! and refuses with everything that is refused. A dry run only reads, so it cannot.
 
-mod action;
 mod conflicts;
 mod consent;
 mod contents;
@@ -45,12 +44,10 @@ mod rows;
 mod space;
 #[cfg(test)]
 mod tests;
-mod users;
 mod views;
 
 pub use crate::archive::Coverage;
 pub use crate::catalog::Selection;
-pub use action::Action;
 pub use conflicts::{Conflict, Conflicts};
 pub use consent::{NotAToken, Token, TokenPart};
 pub use contents::{ArchiveIdentity, Contents};
@@ -61,10 +58,9 @@ pub(crate) use names::check_database;
 pub use names::{INTERNAL_PREFIX, TEMPORARY_PREFIX};
 pub use parked::Parked;
 pub(crate) use parked::off_there;
-pub use policy::{Existing, Extra, Grants, Inference, Policy, Ttl, UserPolicy, Validators};
+pub use policy::{Existing, Extra, Inference, Policy, Ttl, Validators};
 pub use rename::{NotARename, Rename};
-pub use restore_plan::{Fingerprint, Method, PlanTotals, Planned, PlannedBuckets, RestorePlan};
-pub use users::PlannedUsers;
+pub use restore_plan::{Action, Fingerprint, Method, PlanTotals, Planned, PlannedBuckets, RestorePlan};
 pub(crate) use views::reading_from as view_reading_from;
 
 use std::collections::BTreeMap;
@@ -102,7 +98,6 @@ pub fn plan(contents: &Contents, target: &Catalog, policy: &Policy) -> Result<Re
         to_restore: names(&rows, |row| row.action.restores()),
         totals,
         warnings,
-        users: None,
         collections: rows,
     })
 }

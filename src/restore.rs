@@ -50,10 +50,8 @@ mod sample;
 mod shares;
 mod stride;
 mod summary;
-mod users;
 mod verification;
 mod violations;
-mod wanted_users;
 mod way_back;
 mod work;
 
@@ -62,8 +60,7 @@ pub use continued::{begun_plan, carry_out, restore_run};
 pub use fan_out::{Begun, LoadReport, LoadsReport, begin, finish, load};
 pub use prepare::{Prepared, prepare};
 pub use report::{
-    Changed, MergeCounts, RejectedDocument, RestoreReport, RestoredUsers, SnapshotReport, Verification,
-    VerifiedCollection,
+    Changed, MergeCounts, RejectedDocument, RestoreReport, SnapshotReport, Verification, VerifiedCollection,
 };
 pub use request::{Consent, RestoreJob, RestoreRequest, WayBack};
 pub(crate) use summary::of_expiry;

@@ -71,7 +71,6 @@ async fn back_up(uri: &str, database: &str, payload: &str, compression: &str) {
         pretty: false,
         consistency: ConsistencyDemand::Auto,
         retention: None,
-        users: mongotar::backup::TakeUsers::No,
     };
     let tools = Tools {
         mongo: connect(uri).await,

@@ -53,7 +53,6 @@ mod walk;
 use std::collections::BTreeMap;
 
 use super::{Coverage, Saved, SavedStatus, Status};
-use crate::catalog::Users;
 use member::Written;
 
 pub use buckets::Buckets;
@@ -106,8 +105,6 @@ pub struct Survey {
     pub warnings: Vec<String>,
     /// Hex BLAKE3 of all the above but the warnings: the same for the same tar and the same choice.
     pub digest: String,
-    /// Its users and roles, as they are in it, where it has some.
-    pub(crate) users: Option<Users>,
     status: Status,
     readings: BTreeMap<String, Reading>,
     container: Container,

@@ -7,7 +7,6 @@ use super::footer::{Footer, Major};
 use super::frame::{check_content, decode_frame};
 use super::listed::{ListedPages, check_contents};
 use super::table::rows_of_page;
-use super::trailing;
 use super::{Compression, Entry, Manifest, Segment};
 
 /// An archive whose footer, trailer and manifest have been checked.
@@ -86,7 +85,6 @@ impl Opened {
             return Err(damaged("it states another version than the footer".to_owned()));
         }
         let listed = check_contents(&manifest, footer.trailer.offset).map_err(damaged)?;
-        trailing::check(&manifest, &footer).map_err(damaged)?;
         Ok(Self {
             footer,
             manifest,

@@ -10,7 +10,6 @@ use super::part::{AssemblerState, PartAssembler};
 use super::table::{MOST_INLINE, MOST_SEGMENTS, TABLE_ENTRY, Table, put_inline};
 use super::tail::Tail;
 use super::tar_header::{HeaderPlan, padding};
-use super::trailing::Trailing;
 use super::{
     ArchiveName, Compression, Entry, Extent, FrameEncoder, MANIFEST_ENTRY, Manifest, Part, PartSchedule, Region, Rows,
     Segment, StoredFrame,
@@ -38,8 +37,6 @@ pub struct ArchiveWriter {
     /// Every segment so far, of all entries.
     rows: Vec<Segment>,
     major: Major,
-    /// What comes between the last of them and the manifest.
-    trailing: Trailing,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -124,7 +121,6 @@ impl ArchiveWriter {
             lane: state.lane,
             rows,
             major: Major::One,
-            trailing: Trailing::default(),
         })
     }
 
@@ -141,7 +137,6 @@ impl ArchiveWriter {
             lane: None,
             rows: Vec::new(),
             major: Major::One,
-            trailing: Trailing::default(),
         }
     }
 
@@ -268,17 +263,6 @@ impl ArchiveWriter {
         Ok(self.end(file))
     }
 
-    /// Writes a small entry that belongs to the trailer. Only others of its kind may follow, and the manifest.
-    ///
-    /// # Errors
-    /// As [`FrameEncoder::encode`].
-    pub fn trailing(&mut self, file: &str, content: &[u8], encoder: &mut FrameEncoder) -> std::io::Result<Entry> {
-        let frame = encoder.encode(&mut content.to_vec())?;
-        let place = (self.parts.offset(), self.padding);
-        let path = (self.name.entry(file), self.mtime);
-        Ok(self.trailing.add(path, self.compression, place, frame))
-    }
-
     /// Whether an entry was begun and not ended.
     pub fn is_open(&self) -> bool {
         self.open.is_some()
@@ -339,7 +323,6 @@ impl ArchiveWriter {
             offset: self.parts.offset(),
             padding: self.padding,
             tar_crc32: self.tar_crc32,
-            trailing: self.trailing,
         }
         .build(&frame);
         self.parts.append(&trailer);

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::metadata::manifest_text;
 use super::name::{class, names, tagged};
 use super::report::{BackupAnswer, BackupReport};
-use super::request::{BackupJob, TakeUsers};
+use super::request::BackupJob;
 use super::tools::Tools;
 use crate::archive::{Extent, Manifest};
 use crate::failure::Failure;
@@ -155,5 +155,4 @@ fn was_asked_for(job: &BackupJob, manifest: &Manifest) -> bool {
         && manifest.payload == job.payload
         && manifest.pretty == job.pretty
         && manifest.compression == job.compression
-        && manifest.users.is_some() == (job.users == TakeUsers::Yes)
 }

@@ -5,7 +5,6 @@ use time::OffsetDateTime;
 
 use super::request::{BackupJob, ConsistencyDemand};
 use super::tools::Tools;
-use super::users;
 use crate::archive::{ArchiveName, Consistency, ConsistencyLevel, Entry, Exception};
 use crate::catalog::Catalog;
 use crate::failure::{Failure, FailureKind};
@@ -100,7 +99,6 @@ impl TakenMoment {
             return Err(nothing_there(job, tools).await);
         }
         let catalog = select(job, &moment)?;
-        users::check(job, tools).await?;
         Ok(Self {
             moment,
             catalog,

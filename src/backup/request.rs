@@ -37,8 +37,6 @@ pub struct BackupRequest {
     pub compression: Option<Compression>,
     /// Documents over several lines, for reading by people.
     pub pretty: bool,
-    /// The users and roles of the database are taken along, with their hashed credentials.
-    pub users: bool,
     /// `auto` (default) or `require`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub consistency: Option<ConsistencyDemand>,
@@ -167,25 +165,12 @@ pub struct BackupJob {
     pub consistency: ConsistencyDemand,
     /// The class that the archive's objects are tagged with; none means no tag.
     pub retention: Option<Retention>,
-    /// Whether the database's users are taken along.
-    pub users: TakeUsers,
-}
-
-/// Whether the users and roles of a database are taken along.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum TakeUsers {
-    /// No.
-    #[default]
-    No,
-    /// Yes, with their hashed credentials.
-    Yes,
 }
 
 impl BackupJob {
     /// What tells two requests apart, but for the run they belong to.
     pub(super) fn fingerprint(&self) -> String {
-        let mut asked = serde_json::json!([
+        let asked = serde_json::json!([
             self.database,
             self.destination,
             self.selection,
@@ -194,9 +179,6 @@ impl BackupJob {
             self.pretty,
             self.consistency
         ]);
-        if let (TakeUsers::Yes, Some(asked)) = (self.users, asked.as_array_mut()) {
-            asked.push("users".into());
-        }
         blake3::hash(asked.to_string().as_bytes()).to_hex().to_string()
     }
 }
@@ -263,10 +245,6 @@ impl BackupRequest {
             pretty: self.pretty,
             consistency: self.consistency.unwrap_or_default(),
             retention,
-            users: match self.users {
-                true => TakeUsers::Yes,
-                false => TakeUsers::No,
-            },
         };
         Ok(BackupOrder { databases, job })
     }

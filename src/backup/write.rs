@@ -10,7 +10,6 @@ use super::pipeline::Pipeline;
 use super::request::BackupJob;
 use super::segment::EncoderPool;
 use super::tools::Tools;
-use super::users;
 use crate::archive::{
     Entry, EntryName, Exception, FORMAT_VERSION, Manifest, PartSchedule, Saved, SavedFrom, SavedStatus, Status,
 };
@@ -80,7 +79,6 @@ pub(super) fn manifest(
         metadata,
         collections,
         left_out: catalog.left_out,
-        users: None,
         table: None,
     }
 }
@@ -96,7 +94,6 @@ pub(super) async fn finish(mut lane: Lane<'_>, manifest: &mut Manifest) -> Resul
         lane.send().await?;
     }
     let mut small = lane.small;
-    users::add(&mut lane.archive, manifest, (lane.job, lane.tools), &mut small).await?;
     let (parts, _) = lane
         .archive
         .finish(manifest_text(manifest)?, &mut small)

@@ -345,7 +345,7 @@ impl Mongo {
     }
 
     /// All documents of a small cursor.
-    pub(super) async fn collect(
+    async fn collect(
         &self,
         database: &str,
         command: Document,

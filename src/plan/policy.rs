@@ -30,12 +30,6 @@ pub struct Policy {
     /// Whether documents expire when they are restored.
     #[serde(skip_serializing_if = "Ttl::is_on", default)]
     pub ttl: Ttl,
-    /// Whether users and roles are restored.
-    #[serde(skip_serializing_if = "UserPolicy::is_leave", default)]
-    pub users: UserPolicy,
-    /// What they may be granted.
-    #[serde(skip_serializing_if = "Grants::is_within", default)]
-    pub grants: Grants,
 }
 
 impl Policy {
@@ -51,8 +45,6 @@ impl Policy {
             validators: Validators::default(),
             inference: Inference::default(),
             ttl: Ttl::default(),
-            users: UserPolicy::default(),
-            grants: Grants::default(),
         }
     }
 
@@ -136,46 +128,6 @@ pub enum Inference {
     On,
     /// Never.
     Off,
-}
-
-/// Whether users and roles are restored.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum UserPolicy {
-    /// No.
-    #[default]
-    Leave,
-    /// Those that are not there. One that is there is never changed: whoever restores may be one of them.
-    Add,
-}
-
-/// What restored users and roles may be granted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Grants {
-    /// Rights on the database alone.
-    #[default]
-    Within,
-    /// Whatever the archive says.
-    Elsewhere,
-}
-
-impl UserPolicy {
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
-    fn is_leave(&self) -> bool {
-        *self == Self::Leave
-    }
-}
-
-impl Grants {
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
-    fn is_within(&self) -> bool {
-        *self == Self::Within
-    }
 }
 
 /// Whether documents expire when they are restored.

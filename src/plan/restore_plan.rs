@@ -2,8 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::action::Action;
-use super::{ArchiveIdentity, Diff, Inferred, NotAToken, Parked, PlannedUsers, Policy, Token, TokenPart};
+use super::{ArchiveIdentity, Diff, Inferred, NotAToken, Parked, Policy, Token, TokenPart};
 use crate::archive::Status;
 use crate::catalog::{Definition, Kind};
 use crate::digest::{Digest, Hashing, Sum};
@@ -39,9 +38,6 @@ pub struct RestorePlan {
     pub totals: PlanTotals,
     /// What a person should know before consenting, beyond single collections.
     pub warnings: Vec<String>,
-    /// What becomes of users and roles, where they are asked for.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub users: Option<PlannedUsers>,
     /// Every collection of the archive and of the target, in the order of execution: collections, time series, views
     /// (each after those it reads from), what is skipped, what is dropped.
     pub collections: Vec<Planned>,
@@ -156,6 +152,31 @@ pub struct PlannedBuckets {
     pub collection: String,
     /// How many measurements they hold.
     pub measurements: u64,
+}
+
+/// What happens to a collection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Action {
+    /// It is made anew; the target has none of that name.
+    Create,
+    /// It becomes what the archive holds.
+    Replace,
+    /// The archive's documents are put into it by `_id`.
+    Merge,
+    /// It goes.
+    Drop,
+    /// It is left alone.
+    Skip,
+}
+
+impl Action {
+    /// Whether something of the archive ends up on the target.
+    pub fn restores(self) -> bool {
+        matches!(self, Self::Create | Self::Replace | Self::Merge)
+    }
 }
 
 /// How a collection is changed.

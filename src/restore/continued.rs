@@ -23,7 +23,6 @@ use super::rehearsal::rehearse;
 use super::report::RestoreReport;
 use super::request::RestoreJob;
 use super::shares;
-use super::users;
 use super::verification::verify;
 use super::way_back;
 use super::work::{self, Stop, fresh_temporary};
@@ -263,14 +262,12 @@ async fn work(
     }
     let mut outcomes = Box::pin(restore.load_beside()).await?;
     let committed = Box::pin(commit(&restore, &mut outcomes)).await?;
-    let users = users::restore(&restore, committed).await?;
     let verification = Box::pin(verify(&restore, outcomes, committed)).await?;
     let took = since(&record.state().origin.started);
     Ok(RestoreReport::finished(
         prepared,
         record.snapshot(),
         (committed, verification),
-        users,
         took,
     ))
 }

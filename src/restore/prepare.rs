@@ -1,7 +1,6 @@
 //! What comes before a restore: archive, target and plan, and the consent to it.
 
 use super::request::{Consent, RestoreJob};
-use super::wanted_users;
 use crate::backup::Tools;
 use crate::catalog::Catalog;
 use crate::choice::find_archive;
@@ -38,7 +37,6 @@ pub fn prepare<'a>(job: &'a RestoreJob, tools: &'a Tools) -> Running<'a, Prepare
         let mut plan = plan(&archive.contents(), &target, &job.policy)
             .map_err(|conflicts| Failure::new(FailureKind::PlanConflicts, conflicts.to_string()))?;
         plan.warn_of_expired(&target, time::OffsetDateTime::now_utc().unix_timestamp());
-        Box::pin(wanted_users::plan(&archive, job, &tools.mongo.on_primary(), &mut plan)).await?;
         plan.warnings.extend(archive.warnings());
         plan.warnings.extend(tools.mongo.warnings());
         Ok(Prepared { archive, target, plan })

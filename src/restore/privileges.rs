@@ -7,7 +7,6 @@ use bson::{Document, doc};
 use super::lock;
 use super::prepare::Prepared;
 use super::request::RestoreJob;
-use super::users;
 use crate::catalog::{BUCKETS, Kind, says_expiry};
 use crate::failure::{Failure, FailureKind};
 use crate::mongo::Mongo;
@@ -37,8 +36,7 @@ pub(super) async fn check(prepared: &Prepared, job: &RestoreJob, mongo: &Mongo) 
     if !privileges.iter().any(|privilege| renames(privilege, database)) {
         add_parts_of_renaming(&mut needed, &prepared.plan);
     }
-    let mut missing = missing(&privileges, database, &needed);
-    missing.extend(missing_for_users(&privileges, &prepared.plan));
+    let missing = missing(&privileges, database, &needed);
     if missing.is_empty() {
         return Ok(());
     }
@@ -53,42 +51,6 @@ pub(super) async fn check(prepared: &Prepared, job: &RestoreJob, mongo: &Mongo) 
             missing.join("; ")
         ),
     ))
-}
-
-/// What is missing to put users and roles back: what the server asks for where it takes users from `admin.tempusers`,
-/// on all databases, and what its commands for roles do.
-fn missing_for_users(privileges: &[&Document], plan: &RestorePlan) -> Vec<String> {
-    let Some(planned) = &plan.users else {
-        return Vec::new();
-    };
-    if !planned
-        .users
-        .values()
-        .chain(planned.roles.values())
-        .any(|action| action.restores())
-    {
-        return Vec::new();
-    }
-    let mut needed = vec![
-        ("createUser", ""),
-        ("createRole", ""),
-        ("grantRole", ""),
-        ("revokeRole", ""),
-    ];
-    for action in ["find", "insert", "dropCollection"] {
-        needed.push((action, users::TEMPORARY));
-    }
-    let lacks = |(action, collection): &(&str, &str)| {
-        let database = if collection.is_empty() { "" } else { "admin" };
-        let granted = |privilege: &&Document| grants(privilege, database, collection, action);
-        !privileges.iter().any(granted)
-    };
-    let missing = needed.into_iter().filter(lacks);
-    let named = missing.map(|(action, collection)| match collection {
-        "" => format!("{action} on all databases, for users: the role restore on admin has it"),
-        collection => format!("{action} on admin.{collection}, for users: the role restore on admin has it"),
-    });
-    named.collect()
 }
 
 /// `None` where nobody has logged in, or the server does not say.

@@ -32,37 +32,8 @@ pub struct RestoreReport {
     pub snapshot: Option<SnapshotReport>,
     /// What is in the database now; `null` in a dry run.
     pub verification: Option<Verification>,
-    /// What became of users and roles; absent where none were asked for.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub users: Option<RestoredUsers>,
     /// How long it took, in seconds.
     pub seconds: f64,
-}
-
-/// The users and roles that were restored.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct RestoredUsers {
-    /// Whether all of them are as they were to be.
-    pub equal: bool,
-    /// How many users were made or replaced.
-    pub users: u64,
-    /// How many roles.
-    pub roles: u64,
-    /// What is not as it was to be.
-    #[serde(skip_serializing_if = "Vec::is_empty", default)]
-    pub differences: Vec<String>,
-}
-
-impl RestoredUsers {
-    pub(super) fn unequal(difference: String) -> Self {
-        Self {
-            equal: false,
-            users: 0,
-            roles: 0,
-            differences: vec![difference],
-        }
-    }
 }
 
 /// The backup that was made before the first change.

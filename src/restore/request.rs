@@ -9,7 +9,7 @@ use crate::catalog::Selection;
 use crate::choice::ArchiveChoice;
 use crate::config::{Environment, check_request, read_request};
 use crate::failure::{Failure, FailureKind};
-use crate::plan::{Existing, Extra, Grants, Inference, Policy, Rename, Ttl, UserPolicy, Validators};
+use crate::plan::{Existing, Extra, Inference, Policy, Rename, Ttl, Validators};
 use crate::run::Run;
 use crate::store::Location;
 
@@ -71,10 +71,6 @@ pub struct RestoreRequest {
     /// Documents do not expire until somebody switches that on: indexes, time series and clustered collections are made
     /// without time to live, and plan and report have the commands that switch it on.
     pub park_ttl: bool,
-    /// Users and roles that the archive has are restored, where there are none of their names.
-    pub users: bool,
-    /// They get roles and privileges on other databases, too. Together with `users`.
-    pub grant_elsewhere: bool,
     /// Whether the target is backed up first (default true).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub snapshot: Option<bool>,
@@ -219,19 +215,6 @@ impl RestoreRequest {
                     Inference::On
                 } else {
                     Inference::Off
-                },
-                users: match self.users {
-                    false if !self.grant_elsewhere => UserPolicy::Leave,
-                    true => UserPolicy::Add,
-                    false => {
-                        return Err(Failure::invalid(
-                            "grant_elsewhere (--grant-elsewhere) is for a restore of users: give users (--users), too",
-                        ));
-                    }
-                },
-                grants: match self.grant_elsewhere {
-                    true => Grants::Elsewhere,
-                    false => Grants::Within,
                 },
                 ttl: match self.park_ttl {
                     true => Ttl::Parked,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::outcome::Committed;
 use super::prepare::Prepared;
-use super::report::{RestoreReport, RestoredUsers, SnapshotReport, Verification, VerifiedCollection};
+use super::report::{RestoreReport, SnapshotReport, Verification, VerifiedCollection};
 use crate::archive::Status;
 use crate::backup::RunStatus;
 use crate::wording::{count, duration, first_few, size, with_reason};
@@ -12,30 +12,28 @@ use crate::wording::{count, duration, first_few, size, with_reason};
 impl RestoreReport {
     /// The answer of a dry run.
     pub fn planned(prepared: Prepared) -> Self {
-        Self::new(RunStatus::Planned, prepared, None, (None, None), Duration::ZERO)
+        Self::new(RunStatus::Planned, prepared, None, None, Duration::ZERO)
     }
 
     pub(super) fn finished(
         prepared: Prepared,
         snapshot: Option<SnapshotReport>,
         (committed, verification): (Committed, Verification),
-        users: Option<RestoredUsers>,
         took: Duration,
     ) -> Self {
-        let equal = verification.equal && users.as_ref().is_none_or(|users| users.equal);
-        let status = match (committed, equal, prepared.archive.status()) {
+        let status = match (committed, verification.equal, prepared.archive.status()) {
             (Committed::Nothing, ..) => RunStatus::Failed,
             (_, true, Status::Complete) => RunStatus::Complete,
             _ => RunStatus::Partial,
         };
-        Self::new(status, prepared, snapshot, (Some(verification), users), took)
+        Self::new(status, prepared, snapshot, Some(verification), took)
     }
 
     fn new(
         status: RunStatus,
         prepared: Prepared,
         snapshot: Option<SnapshotReport>,
-        (verification, users): (Option<Verification>, Option<RestoredUsers>),
+        verification: Option<Verification>,
         took: Duration,
     ) -> Self {
         let mut report = Self {
@@ -47,7 +45,6 @@ impl RestoreReport {
             plan: prepared.plan,
             snapshot,
             verification,
-            users,
             seconds: took.as_secs_f64(),
         };
         report.summary = of(&report);
@@ -65,16 +62,7 @@ fn of(report: &RestoreReport) -> String {
         None => String::new(),
     };
     let verified = report.verification.iter().flat_map(|verified| &verified.collections);
-    let users_differ = report.users.as_ref().is_some_and(|users| !users.equal);
-    let users = match &report.users {
-        Some(users) if users_differ => format!(
-            "; NOT all users and roles are restored: {}",
-            first_few(users.differences.iter().cloned())
-        ),
-        Some(users) => format!("; {} and {}", count(users.users, "user"), count(users.roles, "role")),
-        None => String::new(),
-    };
-    let way_back = format!("{users}{}{way_back}", of_expiry(verified.clone()));
+    let way_back = format!("{}{way_back}", of_expiry(verified.clone()));
     let documents = count(verified.clone().map(|verified| verified.db_count).sum(), "document");
     let unequal: Vec<String> = verified
         .filter(|verified| !verified.equal)
@@ -88,9 +76,6 @@ fn of(report: &RestoreReport) -> String {
         RunStatus::Failed => format!(
             "NOTHING was changed in {database} by the restore of {archive}, which failed after {took}: {}{way_back}",
             first_few(unequal)
-        ),
-        _ if unequal.is_empty() && users_differ => format!(
-            "the collections of {database} are equal to {archive}: {collections}, {documents} in {took}{way_back}"
         ),
         _ if unequal.is_empty() => format!(
             "{database} is equal to all that {archive} holds, but that archive is PARTIAL: {collections}, {documents} in {took}{way_back}"
@@ -245,28 +230,6 @@ mod tests {
         ] {
             assert_eq!(of(&report(status, collections)), expected);
         }
-    }
-
-    #[test]
-    fn users_that_are_not_restored_are_no_unequal_collections() {
-        let mut report = report(RunStatus::Partial, &[verified("a", json!({}))]);
-        report.users = Some(RestoredUsers::unequal("user app is not as in the archive".to_owned()));
-        let said = of(&report);
-        assert!(
-            said.starts_with("the collections of shop are equal to s3://b/a.tar: "),
-            "{said}"
-        );
-        assert!(
-            said.contains("; NOT all users and roles are restored: user app is not as in the archive;"),
-            "{said}"
-        );
-        report.status = RunStatus::Complete;
-        report.users = serde_json::from_value(json!({"equal": true, "users": 2, "roles": 1})).expect("a report");
-        assert!(
-            of(&report).contains("; 2 users and 1 role; the way back"),
-            "{}",
-            of(&report)
-        );
     }
 
     #[test]

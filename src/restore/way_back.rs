@@ -9,7 +9,7 @@ use super::record::Record;
 use super::report::SnapshotReport;
 use super::request::{RestoreJob, WayBack};
 use super::work::Stop;
-use crate::backup::{BackupAnswer, BackupJob, BackupReport, ConsistencyDemand, TakeUsers, Tools, backup, backup_run};
+use crate::backup::{BackupAnswer, BackupJob, BackupReport, ConsistencyDemand, Tools, backup, backup_run};
 use crate::catalog::{Collection, Selection};
 use crate::choice::{folder_for, folder_for_choice};
 use crate::failure::{Failure, FailureKind};
@@ -114,8 +114,6 @@ fn snapshot_of(prepared: &Prepared, job: &RestoreJob) -> Option<BackupJob> {
         compression: crate::archive::Compression::default(),
         pretty: false,
         consistency: ConsistencyDemand::Auto,
-        // Those that are there are never changed.
-        users: TakeUsers::No,
     })
 }
 

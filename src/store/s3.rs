@@ -227,8 +227,6 @@ pub(super) async fn put(
 async fn is_free(client: &Client, bucket: &str, key: &str) -> Result<(), StoreError> {
     match find(client, bucket, key).await {
         Err(StoreError::NotFound(_)) => Ok(()),
-        // Whoever may not look may write all the same.
-        Err(StoreError::Denied { .. }) => Ok(()),
         Ok(found) => Err(StoreError::Exists(found.location)),
         Err(error) => Err(error),
     }

@@ -20,7 +20,6 @@ mod silence;
 mod snapshot;
 mod space;
 mod twice;
-mod users;
 mod validators;
 
 use std::collections::BTreeMap;

@@ -59,7 +59,6 @@ pub fn job(database: &str, destination: &Location) -> BackupJob {
         pretty: false,
         consistency: ConsistencyDemand::Auto,
         retention: None,
-        users: mongotar::backup::TakeUsers::No,
     }
 }
 

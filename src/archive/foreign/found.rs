@@ -14,7 +14,7 @@ use super::packing::Packing;
 use super::promise::Promise;
 use super::walk::{Ending, Header};
 use super::{ForeignError, Outline};
-use crate::catalog::{Definition, Users};
+use crate::catalog::Definition;
 use crate::digest::{Digest, DocumentHasher, Hashing};
 
 /// What a member takes beside its names, from here to the plan: its row, its place in the tar, what is known of its
@@ -63,8 +63,6 @@ pub(super) struct DumpFolder {
     pub(super) unreadable: bool,
     /// What a manifest of ours says.
     pub(super) manifest: Option<Promise>,
-    /// What `mongodump --dumpDbUsersAndRoles` adds.
-    pub(super) users: Option<Users>,
     definition_paths: BTreeMap<String, String>,
 }
 

@@ -119,7 +119,6 @@ pub(super) fn resolve(mut found: Found, choice: &Choice, container: Container) -
         coverage,
         warnings,
         digest: String::new(),
-        users: folder.users,
         status: if whole { Status::Complete } else { Status::Partial },
         readings,
         container,

@@ -16,7 +16,7 @@ use super::refuse::{self, Other};
 use super::resolve::resolve;
 use super::walk::{EntryKind, Header, walk};
 use super::{Choice, Container, ForeignError, Survey};
-use crate::catalog::{BUCKETS, user_of_archive};
+use crate::catalog::BUCKETS;
 
 /// The largest entry with definitions that is read.
 const MAX_METADATA_BYTES: usize = 64 << 20;
@@ -77,9 +77,6 @@ impl Found {
             _ => None,
         };
         if let Some(aside) = aside {
-            if let (Aside::UsersAndRoles, Role::Documents { stem, form, .. }) = (&aside, &role) {
-                self.keep_users((header, &member.folder, stem), *form, &mut content, choice)?;
-            }
             self.set_aside(&member.folder, path, aside);
             return Ok(());
         }
@@ -149,38 +146,6 @@ impl Found {
                 folder.definitions.insert(stem, definition);
             }
             Role::Prelude | Role::Aside(_) => {}
-        }
-        Ok(())
-    }
-
-    /// Users and roles, as they are: they are looked at when they are asked for.
-    fn keep_users(
-        &mut self,
-        (header, folder, stem): (&Header, &str, &str),
-        form: Written,
-        content: &mut dyn Read,
-        choice: &Choice,
-    ) -> Result<(), ForeignError> {
-        let (mut kept, mut over) = (Vec::new(), Ok(()));
-        let read = each_document(form, content, &mut |document| {
-            over = self.charge_text(header, document.len() as u64, choice.memory);
-            kept.extend(user_of_archive(document));
-            match over {
-                Ok(()) => ControlFlow::Continue(()),
-                Err(_) => ControlFlow::Break(()),
-            }
-        });
-        over?;
-        if let Err(fault) = read {
-            self.warnings
-                .push(format!("{} cannot be read whole: {fault}", header.shown()));
-        }
-        let folder = self.folders.entry(folder.to_owned()).or_default();
-        let users = folder.users.get_or_insert_default();
-        match stem {
-            "$admin.system.users" => users.users = kept,
-            "$admin.system.roles" => users.roles = kept,
-            _ => {}
         }
         Ok(())
     }

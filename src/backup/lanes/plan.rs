@@ -5,7 +5,7 @@ use super::super::cut::{Cut, cut};
 use super::super::head::{BackupHead, LanePlan, TakenMoment, Writers};
 use super::super::name::begin_upload;
 use super::super::report::{BackupAnswer, UnfinishedBackup};
-use super::super::request::{BackupJob, TakeUsers};
+use super::super::request::BackupJob;
 use super::super::shares::{JOIN, Joining};
 use super::super::tools::Tools;
 use super::answer::{LanesReport, PlanAnswer};
@@ -62,8 +62,7 @@ async fn plan_held(
         .filter(|collection| collection.kind != Kind::View && !taken.moment.undefined.contains_key(&collection.name))
         .collect();
     let lanes = lanes(job, tools, cut(&readable, most)).await?;
-    // Whoever joins lanes reads nothing of the database, and so no users.
-    if lanes.len() < 2 || job.users == TakeUsers::Yes {
+    if lanes.len() < 2 {
         return Ok(report(job, run, None, 0));
     }
     let (name, mut upload) = begin_upload(job, run, tools).await?;

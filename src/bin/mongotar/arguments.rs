@@ -96,10 +96,6 @@ pub struct Backup {
     /// Spread each document over several lines.
     #[arg(long)]
     pub pretty: bool,
-    /// Take the users and roles of the database along, with their hashed credentials. Whoever may read the archive may
-    /// then try to guess passwords.
-    #[arg(long)]
-    pub users: bool,
     /// auto: one cluster time for all collections where that can be had; require: that, or no archive.
     #[arg(long)]
     pub consistency: Option<ConsistencyDemand>,
@@ -161,12 +157,6 @@ pub struct Restore {
     /// and the report have the commands that switch it on.
     #[arg(long)]
     pub park_ttl: bool,
-    /// Restore the users and roles that the archive has, where there are none of their names.
-    #[arg(long)]
-    pub users: bool,
-    /// Let restored users and roles have roles and privileges on other databases, too.
-    #[arg(long, requires = "users")]
-    pub grant_elsewhere: bool,
     /// Do not take collections without metadata for time series.
     #[arg(long)]
     pub no_infer_timeseries: bool,
@@ -314,7 +304,6 @@ impl Backup {
             payload: self.payload,
             compression: self.compression,
             pretty: self.pretty,
-            users: self.users,
             consistency: self.consistency,
             retention: self.retention,
             ..BackupRequest::default()
@@ -368,8 +357,6 @@ impl Restore {
             keep_extra: self.keep_extra,
             drop_missing: self.drop_missing,
             park_ttl: self.park_ttl,
-            users: self.users,
-            grant_elsewhere: self.grant_elsewhere,
             snapshot: Some(!self.no_snapshot),
             snapshot_to: self.snapshot_to.clone(),
             infer_timeseries: Some(!self.no_infer_timeseries),

@@ -184,12 +184,6 @@ pub fn restore(report: &RestoreReport) -> String {
     for warning in &report.plan.warnings {
         note!(notes, "{warning}");
     }
-    if let Some(users) = &report.users {
-        note!(notes, "{} users and {} roles were restored", users.users, users.roles);
-        for difference in &users.differences {
-            note!(notes, "{difference}");
-        }
-    }
     let mut out = table(&rows) + &merges(report) + &notes;
     if let Some(snapshot) = &report.snapshot {
         let _ = writeln!(
@@ -455,14 +449,6 @@ pub fn show(shown: &Shown) -> String {
                 note!(out, "{name} was read anew: {bytes} of the archive are abandoned");
             }
             left_out(&manifest.left_out, &mut out);
-            if let Some(saved) = &manifest.users {
-                note!(
-                    out,
-                    "{} users and {} roles of the database are in it",
-                    saved.users,
-                    saved.roles
-                );
-            }
         }
         Shown::Foreign(foreign) => {
             for warning in &foreign.warnings {

@@ -232,9 +232,15 @@ impl Multipart {
             .await;
         let etag = match head {
             Ok(head) => {
-                let same = checksum.is_none_or(|sum| head.checksum_crc64_nvme() == Some(sum))
-                    && head.content_length() == i64::try_from(bytes).ok();
-                same.then(|| head.e_tag().unwrap_or_default().to_owned())
+                let same_length = head.content_length() == i64::try_from(bytes).ok();
+                match checksum {
+                    // By its length alone it may be another's.
+                    None => self.listed(bytes, parts).await,
+                    Some(sum) if same_length && head.checksum_crc64_nvme() == Some(sum) => {
+                        Some(head.e_tag().unwrap_or_default().to_owned())
+                    }
+                    Some(_) => None,
+                }
             }
             Err(error) if is_denied(&error) => self.listed(bytes, parts).await,
             Err(_) => None,

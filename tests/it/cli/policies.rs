@@ -49,49 +49,6 @@ async fn replace_existing_replaces_what_would_be_merged_into() {
 }
 
 #[tokio::test]
-async fn parked_expiry_and_users_are_said_in_words() {
-    let (shell, database) = Shell::with_orders(numbered(0..3)).await;
-    let index = doc! {"key": {"at": 1}, "name": "ttl", "expireAfterSeconds": 60};
-    let create = doc! {"createIndexes": "orders", "indexes": [index]};
-    database_of(&database)
-        .await
-        .run_command(create)
-        .await
-        .expect("an index");
-    let archive = archive(&shell.backed_up(&["--users"]));
-    let command = format!(
-        r#"db.getSiblingDB("{database}").runCommand({{"collMod": "orders", "index": {{"name": "ttl", "expireAfterSeconds": 60}}}})"#
-    );
-    let options = [archive.as_str(), "--park-ttl", "--replace-existing", "--users"];
-    let run = |code: i32, before: &[&str], behind: &[&str]| {
-        let arguments: Vec<&str> = [before, behind].concat();
-        shell.run(&arguments).expect(code).out
-    };
-    let plan = run(0, &["plan"], &options);
-    assert!(plan.contains(&command), "{plan}");
-    let restored = run(0, &["restore", "--yes"], &options);
-    assert!(
-        restored.contains(&command) && restored.contains("but expiry"),
-        "{restored}"
-    );
-    assert!(restored.contains("0 users and 0 roles were restored"), "{restored}");
-    for (code, more) in [(3, &[][..]), (0, &["--park-ttl"])] {
-        let compared = run(code, &["verify", &archive, "--against", &database], more);
-        assert!(
-            compared.contains(&command) && compared.contains("1 but for their expiry"),
-            "{compared}"
-        );
-    }
-    let shown = run(0, &["show"], &[&archive]);
-    assert!(
-        shown.contains("0 users and 0 roles of the database are in it"),
-        "{shown}"
-    );
-    let refused = shell.run(&["restore", &archive, "--grant-elsewhere"]).expect(2);
-    assert!(refused.err.contains("--users"), "{}", refused.err);
-}
-
-#[tokio::test]
 async fn drop_missing_drops_what_an_archive_without_that_claim_leaves_alone() {
     let (shell, database, _) = archived().await;
     python_tar(&shell, "export.tar", &json!({"orders.json": "{\"_id\": 1}\n"}));

@@ -7,8 +7,7 @@ use std::time::Duration;
 use bson::{Bson, Document, doc};
 use mongotar::archive::{Compression, ConsistencyLevel, Payload};
 use mongotar::backup::{
-    BackupAnswer, BackupJob, BackupReport, PlanAnswer, RunStatus, TakeUsers, Tools, abort_run, compose, lane,
-    plan_lanes,
+    BackupAnswer, BackupJob, BackupReport, PlanAnswer, RunStatus, Tools, abort_run, compose, lane, plan_lanes,
 };
 use mongotar::run::{Deadline, Memory, Run};
 
@@ -285,12 +284,6 @@ async fn an_aborted_run_leaves_nothing_and_a_lane_that_is_missing_is_not_compose
         abort_run(&job, &run, &scene.tools).await.expect("again"),
         RunStatus::Aborted
     );
-    // Whoever composes reads nothing of the database, so one worker takes its users along.
-    let users = BackupJob {
-        users: TakeUsers::Yes,
-        ..job
-    };
-    assert_eq!(scene.lanes(&users, &Run::now("users")).await, [0; 0]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

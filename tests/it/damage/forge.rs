@@ -185,7 +185,6 @@ impl Forge {
             metadata,
             collections,
             left_out: Vec::new(),
-            users: None,
             table: None,
         }
     }

@@ -2,13 +2,8 @@
 
 use bson::{Document, doc};
 use mongotar::backup::RunStatus;
-use mongotar::catalog::Selection;
-use mongotar::config::Environment;
-use mongotar::drill::DrillRequest;
 use mongotar::failure::FailureKind;
-use mongotar::plan::Ttl;
 use mongotar::store::Store;
-use mongotar::verify::{AgainstJob, against};
 use serde_json::json;
 
 use crate::rig;
@@ -86,77 +81,6 @@ async fn the_documented_roles_are_enough_to_back_up_and_to_restore() {
     let event = json!({"archive": archive, "database": target, "replace_existing": true, "snapshot": false});
     let failure = support::restore(&tools, event).await.expect_err("refused");
     assert_eq!(failure.kind, FailureKind::DatabaseUnauthorized, "{failure}");
-}
-
-#[tokio::test]
-async fn each_action_that_is_missing_is_said_before_the_first_change() {
-    let [source, target] = [(); 2].map(|()| rig::fresh_database_name("actions"));
-    let mongod = shared_authenticated();
-    let client = mongod.client().await;
-    for database in [&source, &target] {
-        filled(database).await;
-    }
-    let root = support::tools_for(&mongod.uri(), Store::with_client(rig::shared_s3().client().await)).await;
-    let archive = support::back_up(&root, &source, &support::bucket().await)
-        .await
-        .archive
-        .to_string();
-    let before = support::raw_database(&client, &root, &target).await;
-    let needed = [
-        "find",
-        "insert",
-        "update",
-        "createIndex",
-        "dropCollection",
-        "collMod",
-        "bypassDocumentValidation",
-    ];
-    let others = ["listCollections", "listIndexes", "collStats", "createCollection"];
-    for missing in needed {
-        let role = rig::fresh_database_name("lacking");
-        let granted = needed
-            .into_iter()
-            .chain(others)
-            .filter(|action| *action != missing)
-            .collect::<Vec<_>>();
-        let on_all = doc! {"resource": {"db": &target, "collection": ""}, "actions": granted};
-        let create = doc! {"createRole": &role, "roles": [], "privileges": [on_all]};
-        client.database("admin").run_command(create).await.expect("a role");
-        let tools = user(vec![doc! {"role": &role, "db": "admin"}]).await;
-        let event = json!({
-            "archive": archive, "database": target, "replace_existing": true, "force": true, "snapshot": false,
-        });
-        let failure = support::restore(&tools, event).await.expect_err("refused");
-        assert_eq!(failure.kind, FailureKind::DatabaseUnauthorized, "{missing}: {failure}");
-        assert!(
-            failure.message.contains(&format!("{missing} on {target}.")),
-            "{missing}: {failure}"
-        );
-        let named = needed
-            .into_iter()
-            .filter(|action| failure.message.contains(&format!("{action} on ")));
-        assert_eq!(named.collect::<Vec<_>>(), [missing], "{failure}");
-    }
-    assert_eq!(support::raw_database(&client, &root, &target).await, before);
-
-    // What only looks needs no more than to read; a drill no more than its own scratch database.
-    let scratch = rig::fresh_database_name("scratch");
-    let of_one = |role: &str, database: &str| doc! {"role": role, "db": database};
-    let drill = DrillRequest::from_event(json!({"archive": archive, "scratch": scratch})).expect("a request");
-    let drill = drill.into_job(&Environment::default()).expect("a job");
-    let driller = user(vec![of_one("readWrite", &scratch), of_one("dbAdmin", &scratch)]).await;
-    let drilled = mongotar::drill::drill(&drill, &driller).await.expect("drilled");
-    assert_eq!(drilled.status, RunStatus::Complete, "{}", drilled.summary);
-    let reader = user(vec![of_one("read", &source)]).await;
-    let job = AgainstJob {
-        archive: archive.parse().expect("a location"),
-        source_database: None,
-        database: source.clone(),
-        selection: Selection::default(),
-        ttl: Ttl::On,
-    };
-    let compared = against(&job, &reader).await.expect("compared");
-    assert_eq!(compared.status, RunStatus::Complete, "{compared:?}");
 }
 
 /// A grant on one collection counted as one on all, and a restore was refused in its middle.
