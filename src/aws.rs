@@ -9,6 +9,7 @@ use aws_sdk_s3::config::SharedHttpClient;
 use aws_smithy_http_client::Builder;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
+use aws_types::service_config::ServiceConfigKey;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
 
@@ -21,15 +22,33 @@ const REGION: &str = "us-east-1";
 /// Reads it. What a client needs beside it is its own matter: how long it waits, how often it tries.
 ///
 /// No `async fn`: such a one is compiled anew in each crate in which it is awaited, and this one has 25 KB.
-pub(crate) fn from_environment() -> Pin<Box<dyn Future<Output = SdkConfig> + Send>> {
+///
+/// # Errors
+/// What of it cannot be used.
+pub(crate) fn from_environment() -> Pin<Box<dyn Future<Output = Result<SdkConfig, String>> + Send>> {
     let mut environment = aws_config::defaults(BehaviorVersion::latest());
     if let Some(bundle) = std::env::var_os(CA_BUNDLE).filter(|path| !path.is_empty()) {
         match client_that_trusts(Path::new(&bundle)) {
             Ok(client) => environment = environment.http_client(client),
-            Err(error) => tracing::error!("{CA_BUNDLE}, {}: {error}; it is not used", Path::new(&bundle).display()),
+            // Without it others would be trusted than was asked for.
+            Err(error) => {
+                let fault = format!("{CA_BUNDLE}, {}: {error}", Path::new(&bundle).display());
+                return Box::pin(async { Err(fault) });
+            }
         }
     }
-    Box::pin(environment.load())
+    Box::pin(async { Ok(environment.load().await) })
+}
+
+/// Whether S3 is somewhere else than at AWS: by a variable, or by a profile.
+pub(crate) fn has_own_s3(environment: &SdkConfig) -> bool {
+    let of_s3 = ServiceConfigKey::builder()
+        .service_id("s3")
+        .env("AWS_ENDPOINT_URL")
+        .profile("endpoint_url")
+        .build();
+    let of_s3 = of_s3.ok().zip(environment.service_config());
+    environment.endpoint_url().is_some() || of_s3.is_some_and(|(key, of)| of.load_config(key).is_some())
 }
 
 /// A client that trusts the certificates of a file and no others, as the AWS command line does.

@@ -81,7 +81,7 @@ impl Secrets {
     /// # Errors
     /// Where it cannot be read, or is none.
     pub async fn connection_string(&self, id: &str) -> Result<MongoUri, SecretError> {
-        let client = self.client.get_or_init(|| Box::pin(client_for(id))).await;
+        let client = self.client.get_or_try_init(|| Box::pin(client_for(id))).await?;
         let answered = Box::pin(client.get_secret_value().secret_id(id).send()).await;
         let value = answered.map_err(|error| {
             let id = id.to_owned();
@@ -111,12 +111,15 @@ impl Secrets {
     }
 }
 
-async fn client_for(id: &str) -> Client {
+async fn client_for(id: &str) -> Result<Client, SecretError> {
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(Duration::from_secs(5))
         .operation_attempt_timeout(Duration::from_secs(10))
         .build();
-    let environment = aws::from_environment().await;
+    let environment = aws::from_environment().await.map_err(|reason| SecretError::Unusable {
+        id: id.to_owned(),
+        reason,
+    })?;
     // An ARN says where its secret is, which need not be where the function is.
     let of_arn = id.strip_prefix("arn:").and_then(|arn| arn.split(':').nth(2));
     let region = match of_arn.filter(|region| !region.is_empty()) {
@@ -126,7 +129,7 @@ async fn client_for(id: &str) -> Client {
     let config = aws_sdk_secretsmanager::config::Builder::from(&environment)
         .region(region)
         .timeout_config(timeouts);
-    Client::from_conf(config.build())
+    Ok(Client::from_conf(config.build()))
 }
 
 /// The connection string that a secret's text means.

@@ -65,11 +65,14 @@ impl Store {
 
     /// Builds the S3 client now, so that a Lambda does it once, in its init phase.
     pub async fn warm_up(&self) {
-        self.client().await;
+        // What is wrong with the environment is said to whoever needs the client.
+        let _ = self.client().await;
     }
 
-    async fn client(&self) -> &aws_sdk_s3::Client {
-        self.s3.get_or_init(|| Box::pin(s3::client_from_environment())).await
+    async fn client(&self) -> Result<&aws_sdk_s3::Client, StoreError> {
+        self.s3
+            .get_or_try_init(|| Box::pin(s3::client_from_environment()))
+            .await
     }
 
     /// Finds an object.
@@ -78,7 +81,7 @@ impl Store {
     /// [`StoreError::NotFound`], or what prevented the look.
     pub async fn find(&self, location: &Location) -> Result<Object, StoreError> {
         match location {
-            Location::S3 { bucket, key } => Box::pin(s3::find(self.client().await, bucket, key)).await,
+            Location::S3 { bucket, key } => Box::pin(s3::find(self.client().await?, bucket, key)).await,
             Location::Local(path) => local::find(path).await,
         }
     }
@@ -116,7 +119,7 @@ impl Store {
         }
         match &object.location {
             Location::S3 { bucket, key } => {
-                Box::pin(s3::read(self.client().await, bucket, key, &object.etag, extent)).await
+                Box::pin(s3::read(self.client().await?, bucket, key, &object.etag, extent)).await
             }
             Location::Local(path) => local::read(path, &object.etag, extent).await,
         }
@@ -128,7 +131,7 @@ impl Store {
     /// What prevented the listing. A folder that is not there is empty.
     pub async fn list(&self, folder: &Location, name_prefix: &str) -> Result<Vec<Object>, StoreError> {
         match folder {
-            Location::S3 { bucket, key } => Box::pin(s3::list(self.client().await, bucket, key, name_prefix)).await,
+            Location::S3 { bucket, key } => Box::pin(s3::list(self.client().await?, bucket, key, name_prefix)).await,
             Location::Local(path) => local::list(path, name_prefix).await,
         }
     }
@@ -141,7 +144,7 @@ impl Store {
         match location {
             Location::S3 { bucket, key } => {
                 Box::pin(s3::put(
-                    self.client().await,
+                    self.client().await?,
                     bucket,
                     key,
                     bytes,
@@ -163,7 +166,7 @@ impl Store {
         self.refuse_existing(location).await?;
         let sink = match location {
             Location::S3 { bucket, key } => {
-                upload::Sink::S3(Box::pin(s3::Multipart::begin(self.client().await, bucket, key, &self.tags)).await?)
+                upload::Sink::S3(Box::pin(s3::Multipart::begin(self.client().await?, bucket, key, &self.tags)).await?)
             }
             Location::Local(path) => upload::Sink::Local(local::Temporary::begin(path, local::Claim::Name).await?),
         };
@@ -183,7 +186,7 @@ impl Store {
     pub async fn resume_upload(&self, state: UploadState, in_flight: usize) -> Result<Upload, StoreError> {
         let sink = match &state.location {
             Location::S3 { bucket, key } => {
-                upload::Sink::S3(s3::Multipart::resume(self.client().await, bucket, key, state.id))
+                upload::Sink::S3(s3::Multipart::resume(self.client().await?, bucket, key, state.id))
             }
             Location::Local(path) => upload::Sink::Local(local::Temporary::resume(path, state.id.into()).await?),
         };
@@ -196,7 +199,7 @@ impl Store {
     /// What prevented it; that it is not there is none.
     pub async fn load(&self, location: &Location) -> Result<Option<(Bytes, String)>, StoreError> {
         match location {
-            Location::S3 { bucket, key } => Box::pin(s3::state::load(self.client().await, bucket, key)).await,
+            Location::S3 { bucket, key } => Box::pin(s3::state::load(self.client().await?, bucket, key)).await,
             Location::Local(path) => local::state::load(path).await,
         }
     }
@@ -207,7 +210,7 @@ impl Store {
     /// What prevented it.
     pub async fn save(&self, location: &Location, bytes: Bytes) -> Result<(), StoreError> {
         match location {
-            Location::S3 { bucket, key } => Box::pin(s3::state::save(self.client().await, bucket, key, bytes)).await,
+            Location::S3 { bucket, key } => Box::pin(s3::state::save(self.client().await?, bucket, key, bytes)).await,
             Location::Local(path) => local::state::save(path, bytes).await,
         }
     }
@@ -220,7 +223,7 @@ impl Store {
     pub async fn swap(&self, location: &Location, bytes: Bytes, expected: Option<&str>) -> Result<String, StoreError> {
         match location {
             Location::S3 { bucket, key } => {
-                Box::pin(s3::state::swap(self.client().await, bucket, key, bytes, expected)).await
+                Box::pin(s3::state::swap(self.client().await?, bucket, key, bytes, expected)).await
             }
             Location::Local(path) => local::state::swap(path, bytes, expected).await,
         }
@@ -232,7 +235,7 @@ impl Store {
     /// What prevented it; that it is not there is none.
     pub async fn remove(&self, location: &Location) -> Result<(), StoreError> {
         match location {
-            Location::S3 { bucket, key } => Box::pin(s3::state::remove(self.client().await, bucket, key)).await,
+            Location::S3 { bucket, key } => Box::pin(s3::state::remove(self.client().await?, bucket, key)).await,
             Location::Local(path) => local::state::remove(path).await,
         }
     }

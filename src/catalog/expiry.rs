@@ -19,9 +19,9 @@ pub(crate) fn expiry(definition: &Definition) -> Option<f64> {
     }
 }
 
-/// Whether documents expire by it within a lifetime.
+/// Whether documents expire by it within a lifetime. What is no number a server may take for 0.
 pub(crate) fn expires(definition: &Definition) -> bool {
-    expiry(definition).is_some_and(|seconds| seconds < LONGEST)
+    expiry(definition).is_some_and(|seconds| seconds.is_nan() || seconds < LONGEST)
 }
 
 /// Whether it says when documents expire.

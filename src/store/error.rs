@@ -21,6 +21,9 @@ pub enum StoreError {
     /// The object was replaced while it was read.
     #[error("{0} was changed while it was being read: start again")]
     Changed(Location),
+    /// How S3 is spoken to is not how this one can be spoken to, or cannot be understood.
+    #[error("{0}")]
+    Misconfigured(String),
     /// The credentials do not allow it.
     #[error("access to {location} is denied ({action}): {reason}")]
     Denied {
@@ -51,6 +54,7 @@ impl From<StoreError> for Failure {
         let kind = match error {
             StoreError::NotFound(_) | StoreError::NoBucket(_) => FailureKind::ArchiveNotFound,
             StoreError::Exists(_) => FailureKind::ArchiveExists,
+            StoreError::Misconfigured(_) => FailureKind::InvalidRequest,
             StoreError::Denied { .. } | StoreError::Archived(_) => FailureKind::StoreDenied,
             StoreError::Changed(_) | StoreError::Failed { .. } => FailureKind::Store,
         };

@@ -42,12 +42,13 @@ fn timeouts() -> TimeoutConfig {
         .build()
 }
 
-pub(super) async fn client_from_environment() -> Client {
-    let environment = aws::from_environment().await;
+pub(super) async fn client_from_environment() -> Result<Client, StoreError> {
+    let environment = aws::from_environment().await.map_err(StoreError::Misconfigured)?;
     let is_set = |name: &str| std::env::var_os(name).is_some();
-    // The second may stand in a profile.
-    let custom_endpoint = is_set("AWS_ENDPOINT_URL_S3") || environment.endpoint_url().is_some();
     let dialect = Dialect::of_environment();
+    if let Some(fault) = dialect.fault() {
+        return Err(StoreError::Misconfigured(fault.to_owned()));
+    }
     if !dialect.has_conditions() {
         tracing::warn!(
             "this store is said to lack conditional writes: of two runs that write the same name at the same moment, one may replace what the other has written"
@@ -58,7 +59,7 @@ pub(super) async fn client_from_environment() -> Client {
         .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
         .timeout_config(timeouts())
         // Stores that are not AWS have no host name for each bucket.
-        .force_path_style(custom_endpoint)
+        .force_path_style(aws::has_own_s3(&environment))
         .interceptor(dialect.clone());
     if !is_set("AWS_REQUEST_CHECKSUM_CALCULATION") || !dialect.has_checksums() {
         config = config.request_checksum_calculation(RequestChecksumCalculation::WhenRequired);
@@ -66,7 +67,7 @@ pub(super) async fn client_from_environment() -> Client {
     if !is_set("AWS_RESPONSE_CHECKSUM_VALIDATION") || !dialect.has_checksums() {
         config = config.response_checksum_validation(ResponseChecksumValidation::WhenRequired);
     }
-    Client::from_conf(config.build())
+    Ok(Client::from_conf(config.build()))
 }
 
 pub(super) async fn find(client: &Client, bucket: &str, key: &str) -> Result<Object, StoreError> {
@@ -283,8 +284,13 @@ fn refused(location: Location, action: &'static str, refusal: &Refusal<'_>) -> S
         (Some("NoSuchBucket"), _) => StoreError::NoBucket(location),
         (Some("NoSuchKey"), _) | (None, 404) => StoreError::NotFound(location),
         (Some("InvalidObjectState"), _) => StoreError::Archived(location),
-        (Some("PreconditionFailed"), _) | (_, 412) if action == "s3:GetObject" => StoreError::Changed(location),
-        (Some("PreconditionFailed" | "ConditionalRequestConflict"), _) | (_, 409 | 412) => StoreError::Exists(location),
+        (Some("PreconditionFailed"), _) | (None, 412) if action == "s3:GetObject" => StoreError::Changed(location),
+        (Some("PreconditionFailed" | "ConditionalRequestConflict"), _) | (None, 409 | 412) => {
+            StoreError::Exists(location)
+        }
+        _ if refusal.is_unknown() => {
+            StoreError::Misconfigured(format!("{action} {location}: {}", refusal.told(action)))
+        }
         _ if refusal.is_denial() => StoreError::Denied {
             location,
             action,

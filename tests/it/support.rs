@@ -11,10 +11,12 @@ use mongotar::catalog::{Catalog, Selection};
 use mongotar::config::Environment;
 use mongotar::failure::Failure;
 use mongotar::mongo::{Mongo, MongoUri};
+use mongotar::plan::Ttl;
 use mongotar::progress::Progress;
 use mongotar::restore::{RestoreReport, RestoreRequest, carry_out, prepare};
 use mongotar::run::{Deadline, Memory};
 use mongotar::store::{Location, Store};
+use mongotar::verify::{AgainstJob, AgainstReport, against as against_job};
 use tokio_util::sync::CancellationToken;
 
 use crate::rig;
@@ -80,6 +82,18 @@ pub async fn restore(tools: &Tools, mut event: serde_json::Value) -> Result<Rest
         true => Ok(RestoreReport::planned(prepared)),
         false => carry_out(prepared, &job, tools).await,
     }
+}
+
+/// What a comparison of an archive with a database says.
+pub async fn against(tools: &Tools, archive: &str, database: &str) -> AgainstReport {
+    let job = AgainstJob {
+        archive: archive.parse().expect("a location"),
+        source_database: None,
+        database: database.to_owned(),
+        selection: Selection::default(),
+        ttl: Ttl::On,
+    };
+    against_job(&job, tools).await.expect("compared")
 }
 
 /// Every document of a collection as raw BSON, sorted: what "identical" means.

@@ -10,7 +10,7 @@ use thiserror::Error;
 #[non_exhaustive]
 pub enum ForeignError {
     /// The bytes did not come.
-    #[error("{}: reading failed at offset {offset} of the tar: {error}", entry.as_deref().unwrap_or("the tar"))]
+    #[error("{}: reading failed at offset {offset} of the archive: {error}", entry.as_deref().unwrap_or("the archive"))]
     Read {
         /// The entry that was being read; none between entries.
         entry: Option<String>,
@@ -20,7 +20,7 @@ pub enum ForeignError {
         error: io::Error,
     },
     /// The tar itself is broken or ends too soon.
-    #[error("{}: {reason} (offset {offset} of the tar)", entry.as_deref().unwrap_or("the tar"))]
+    #[error("{}: {reason} (offset {offset} of the archive)", entry.as_deref().unwrap_or("the archive"))]
     Damaged {
         /// The entry that was being read; none between entries.
         entry: Option<String>,
@@ -31,8 +31,8 @@ pub enum ForeignError {
     },
     /// It has so many members that what is kept of each would take too much memory.
     #[error(
-        "the tar has more members than fit in the memory budget: what is kept of the first {members} takes more than {} MB (offset {offset} of the tar). Give more memory \
-         (--memory, MONGOTAR_MEMORY, or the function's own), or pack fewer collections into a tar",
+        "the archive has more members than fit in the memory budget: what is kept of the first {members} takes more than {} MB (offset {offset} of the archive). Give more memory \
+         (--memory, MONGOTAR_MEMORY, or the function's own), or take fewer collections into one",
         most / 1_000_000
     )]
     TooMany {
@@ -48,7 +48,7 @@ pub enum ForeignError {
     Refused(String),
     /// It is a tar, but nothing in it is a collection.
     #[error(
-        "no entry of the tar is a collection: expected {{collection}}.jsonl, .json, .ndjson or .bson (perhaps with .gz, .zst, .bz2 or .xz behind), in the tar or in one folder \
+        "no entry of the archive is a collection: expected {{collection}}.jsonl, .json, .ndjson or .bson (perhaps with .gz, .zst, .bz2 or .xz behind), at its top or in one folder \
          of it; it has {entries} entries{}", example.as_deref().map(|example| format!(", the first is {example}")).unwrap_or_default()
     )]
     NoCollections {
@@ -67,7 +67,7 @@ pub enum ForeignError {
         databases: Vec<String>,
     },
     /// Two entries would be the same collection. A tar reader would silently take the later one.
-    #[error("{first:?} and {second:?} are both the collection {collection:?}: remove one of them from the tar")]
+    #[error("{first:?} and {second:?} are both the collection {collection:?}: take one of them out")]
     Twice {
         /// The collection.
         collection: String,
@@ -77,10 +77,13 @@ pub enum ForeignError {
         second: String,
     },
     /// The tar is not the one that was surveyed.
-    #[error("the tar is not the one that was surveyed: {0}")]
+    #[error("the archive is not the one that was surveyed: {0}")]
     Changed(String),
 }
 
 fn chosen_text(chosen: Option<&str>) -> String {
-    chosen.map_or_else(|| "the tar".to_owned(), |name| format!("the tar has no {name:?}; it"))
+    chosen.map_or_else(
+        || "the archive".to_owned(),
+        |name| format!("the archive has no {name:?}; it"),
+    )
 }

@@ -17,7 +17,7 @@ pub(super) struct Other {
 const UNPACK: &str = "unpack it, and pack its files as a tar (perhaps .tar.gz or .tar.zst)";
 const DECOMPRESS: &str = "decompress it, or compress it as .gz or .zst";
 const DECRYPT: &str = "decrypt it first";
-const RESTORE_ELSEWHERE: &str = "take it out of the tar, and restore it by itself";
+const RESTORE_ELSEWHERE: &str = "take it out, and restore it by itself";
 
 /// What a file begins with, what it then is, and what to do.
 const BEGINNINGS: [(&[u8], &str, &str); 15] = [

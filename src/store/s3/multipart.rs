@@ -177,9 +177,6 @@ impl Multipart {
     pub(in crate::store) async fn commit(&self, receipts: &[Receipt]) -> Result<Object, StoreError> {
         const ACTION: &str = "s3:PutObject (CompleteMultipartUpload)";
         let dialect = Dialect::of_environment();
-        if !dialect.has_conditions() {
-            is_free(&self.client, &self.bucket, &self.key).await?;
-        }
         let has_checksums = dialect.has_checksums();
         let sum_of = |receipt: &Receipt| receipt.crc64.filter(|_| has_checksums).map(base64_of);
         let parts = receipts
@@ -194,6 +191,12 @@ impl Multipart {
             .collect();
         let bytes: u64 = receipts.iter().map(|receipt| receipt.bytes).sum();
         let checksum = full_crc64(receipts).filter(|_| has_checksums).map(base64_of);
+        if !dialect.has_conditions()
+            && let Err(error) = is_free(&self.client, &self.bucket, &self.key).await
+        {
+            let ours = self.already_committed(bytes, receipts.len(), checksum.as_deref()).await;
+            return ours.ok_or(error);
+        }
         let completed = self
             .client
             .complete_multipart_upload()
@@ -233,13 +236,12 @@ impl Multipart {
         let etag = match head {
             Ok(head) => {
                 let same_length = head.content_length() == i64::try_from(bytes).ok();
-                match checksum {
+                match checksum.zip(head.checksum_crc64_nvme()) {
+                    Some((ours, there)) => {
+                        (same_length && ours == there).then(|| head.e_tag().unwrap_or_default().to_owned())
+                    }
                     // By its length alone it may be another's.
                     None => self.listed(bytes, parts).await,
-                    Some(sum) if same_length && head.checksum_crc64_nvme() == Some(sum) => {
-                        Some(head.e_tag().unwrap_or_default().to_owned())
-                    }
-                    Some(_) => None,
                 }
             }
             Err(error) if is_denied(&error) => self.listed(bytes, parts).await,

@@ -40,6 +40,11 @@ impl Refusal<'_> {
             || self.status == 301
     }
 
+    /// Whether the store lacks what it was asked for.
+    pub(super) fn is_unknown(&self) -> bool {
+        self.code == Some("NotImplemented") || self.status == 501
+    }
+
     fn is_about_keys(&self) -> bool {
         self.code.is_some_and(|code| code.starts_with("KMS."))
     }

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use aws_sdk_s3::Client;
+use aws_sdk_s3::operation::put_object::builders::PutObjectFluentBuilder;
 use aws_sdk_s3::primitives::ByteStream;
 use bytes::Bytes;
 
@@ -40,7 +41,7 @@ pub(in super::super) async fn load(
     Ok(Some((body.into_bytes(), etag)))
 }
 
-pub(in super::super) async fn save(client: &Client, bucket: &str, key: &str, bytes: Bytes) -> Result<(), StoreError> {
+fn write(client: &Client, bucket: &str, key: &str, bytes: Bytes) -> PutObjectFluentBuilder {
     client
         .put_object()
         .bucket(bucket)
@@ -48,6 +49,10 @@ pub(in super::super) async fn save(client: &Client, bucket: &str, key: &str, byt
         .tagging(IN_PROGRESS)
         .checksum_crc64_nvme(base64_of(crc64(&bytes)))
         .body(ByteStream::from(bytes))
+}
+
+pub(in super::super) async fn save(client: &Client, bucket: &str, key: &str, bytes: Bytes) -> Result<(), StoreError> {
+    write(client, bucket, key, bytes)
         .send()
         .await
         .map_err(|error| failed(bucket, key, PUT, &error))?;
@@ -64,13 +69,7 @@ pub(in super::super) async fn swap(
     if !Dialect::of_environment().has_conditions() {
         return swap_by_looking(client, bucket, key, bytes, expected).await;
     }
-    let put = client
-        .put_object()
-        .bucket(bucket)
-        .key(key)
-        .tagging(IN_PROGRESS)
-        .checksum_crc64_nvme(base64_of(crc64(&bytes)))
-        .body(ByteStream::from(bytes.clone()));
+    let put = write(client, bucket, key, bytes.clone());
     let put = match expected {
         None => put.if_none_match("*"),
         Some(etag) => put.if_match(etag),

@@ -20,11 +20,11 @@ use super::{Place, bson_of, few, place};
 const TERMINATOR: [u8; 4] = [0xff; 4];
 
 /// Writes as `mongodump` does (mongo-tools, `common/archive/spec.md`).
-struct Archive(Vec<u8>);
+pub struct Archive(pub Vec<u8>);
 
 impl Archive {
     /// With these collections, databases and definitions.
-    fn of(definitions: &[(&str, &str, &str)]) -> Self {
+    pub fn of(definitions: &[(&str, &str, &str)]) -> Self {
         let head = doc! {"concurrent_collections": 4, "version": "0.1", "server_version": "7.0.1", "tool_version": "x"};
         let mut bytes = [&[0x6d, 0xe2, 0x99, 0x81][..], &bson_of(&[head])].concat();
         for (db, collection, metadata) in definitions {
@@ -35,7 +35,7 @@ impl Archive {
         Self(bytes)
     }
 
-    fn block(mut self, db: &str, collection: &str, documents: &[Document]) -> Self {
+    pub fn block(mut self, db: &str, collection: &str, documents: &[Document]) -> Self {
         let head = doc! {"db": db, "collection": collection, "EOF": false, "CRC": 0_i64};
         self.0.extend(bson_of(&[head]));
         self.0.extend(bson_of(documents));
@@ -43,7 +43,7 @@ impl Archive {
         self
     }
 
-    fn end(mut self, db: &str, collection: &str, documents: &[Document]) -> Self {
+    pub fn end(mut self, db: &str, collection: &str, documents: &[Document]) -> Self {
         let crc = crc_fast::checksum(Crc64Xz, &bson_of(documents)).cast_signed();
         self.0.extend(bson_of(&[
             doc! {"db": db, "collection": collection, "EOF": true, "CRC": crc},
@@ -54,7 +54,7 @@ impl Archive {
 }
 
 impl Place {
-    fn file(&self, name: &str, bytes: &[u8]) -> String {
+    pub fn file(&self, name: &str, bytes: &[u8]) -> String {
         fs::write(self.path(name), bytes).expect("written");
         self.path(name).to_str().expect("UTF-8").to_owned()
     }

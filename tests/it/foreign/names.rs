@@ -4,6 +4,8 @@ use std::fs;
 
 use bson::{Document, doc};
 use mongotar::backup::RunStatus;
+use mongotar::config::Environment;
+use mongotar::drill::{DrillRequest, DrillVerdict, drill};
 use mongotar::failure::FailureKind;
 use mongotar::inspect;
 use mongotar::progress::Progress;
@@ -13,7 +15,7 @@ use mongotar::verify::verify;
 use serde_json::json;
 
 use super::{Place, bson_of, few, place};
-use crate::rig;
+use crate::{rig, support};
 
 /// As Python's standard library compresses it.
 fn compressed(how: &str, content: &[u8]) -> Vec<u8> {
@@ -113,6 +115,17 @@ async fn indexes_of_a_dump_by_an_old_mongodump_come_back_and_are_converted() {
     let merged = place.restore(&archive, json!({"exclude_indexes": ["*.lef?_1"]})).await;
     let merged = merged.expect("a report");
     assert_eq!(merged.status, RunStatus::Complete, "{:?}", merged.verification);
+    // Nor is one that was converted.
+    place.drop_target().await;
+    place.restore(&archive, json!({})).await.expect("a report");
+    let compared = support::against(&place.tools, &archive, &place.target).await;
+    assert_eq!(compared.status, RunStatus::Complete, "{compared:?}");
+    assert!(compared.drifted.is_empty());
+    place.drop_target().await;
+    place
+        .restore(&archive, json!({"exclude_indexes": ["*.lef?_1"]}))
+        .await
+        .expect("a report");
     let plan = report.plan.to_string();
     for part in [
         "\"email_1\" is of an old server, and converted as mongorestore --convertLegacyIndexes does: option \"safe\" left out",
@@ -125,6 +138,66 @@ async fn indexes_of_a_dump_by_an_old_mongodump_come_back_and_are_converted() {
     let email = &catalog.get("orders").expect("there").indexes[1];
     assert_eq!(email.get_bool("unique"), Some(true));
     assert!(catalog.get("gone").is_none(), "an index alone is no collection");
+}
+
+#[tokio::test]
+async fn a_drill_leaves_out_the_indexes_that_globs_name() {
+    let place = place().await;
+    let metadata =
+        br#"{"options":{},"indexes":[{"v":{"$numberInt":"2"},"key":{"a":"asc"},"name":"odd_1"}],"type":"collection"}"#;
+    let entries: [(&str, &[u8]); 2] = [
+        ("shop/orders.bson", &bson_of(&few("x"))),
+        ("shop/orders.metadata.json", metadata),
+    ];
+    let archive = place.tar("odd.tar", &entries);
+    for (excluded, verdict) in [
+        (json!([]), DrillVerdict::Failed),
+        (json!(["ord*.odd?1"]), DrillVerdict::Passed),
+    ] {
+        let event = json!({"archive": archive, "exclude_indexes": excluded});
+        let job = DrillRequest::from_event(event).expect("a request");
+        let job = job.into_job(&Environment::default()).expect("a job");
+        let drilled = drill(&job, &place.tools).await.expect("a drill");
+        assert_eq!(drilled.verdict, verdict, "{drilled:?}");
+    }
+}
+
+/// `mongodump --oplog` leaves an empty one where nothing was changed meanwhile. It became a collection, `complete`.
+#[tokio::test]
+async fn an_oplog_is_never_a_collection_and_plan_and_report_say_that_it_is_not_replayed() {
+    let place = place().await;
+    let change = bson_of(&[doc! {"op": "n", "ns": "", "o": {}}]);
+    for oplog in [&[][..], &change] {
+        let dump = place.path("dump");
+        let _ = fs::remove_dir_all(&dump);
+        fs::create_dir_all(dump.join("shop")).expect("made");
+        fs::write(dump.join("oplog.bson"), oplog).expect("written");
+        let folder = format!("{}/", dump.display());
+        let failure = place.restore(&folder, json!({})).await.expect_err("nothing in it");
+        assert_eq!(failure.kind, FailureKind::InvalidRequest, "{failure}");
+        assert!(failure.message.contains("oplog"), "{failure}");
+        fs::write(dump.join("shop/orders.bson"), bson_of(&few("x"))).expect("written");
+        let tar = place.tar(
+            "dump.tar",
+            &[
+                ("dump/oplog.bson", oplog),
+                ("dump/shop/orders.bson", &bson_of(&few("x"))),
+            ],
+        );
+        for archive in [&folder, &tar] {
+            let report = place.restore(archive, json!({})).await.expect("a report");
+            assert_eq!(report.plan.to_restore, ["orders"]);
+            let said = |text: &str| {
+                text.contains("oplog is not replayed") && text.contains("as of the time at which it was read")
+            };
+            assert!(said(&report.plan.to_string()), "{}", report.plan);
+            assert!(
+                report.plan.warnings.iter().any(|warning| said(warning)),
+                "{:?}",
+                report.plan.warnings
+            );
+        }
+    }
 }
 
 #[tokio::test]

@@ -7,7 +7,9 @@ use mongotar::catalog::Kind;
 use mongotar::plan::{Action, Signal};
 use serde_json::json;
 
+use super::mongodump::Archive;
 use super::{Place, bson_of, of, place};
+use crate::support;
 
 /// Readings as the ancestor's users have them. The keys of `meta` are not in the order in which a time series keeps
 /// them.
@@ -16,6 +18,16 @@ fn readings() -> Vec<Document> {
         doc! {"_id": n, "ts": DateTime::from_millis(1_700_000_000_000 + n * 60_000), "meta": {"station": {"uid": n % 4, "name": "s"}, "city": "c"}, "aqi": 0.5 + n as f64}
     };
     (0..250).map(reading).collect()
+}
+
+impl Place {
+    /// What a collection of the source holds.
+    async fn documents(&self, collection: &str) -> Vec<Document> {
+        let raw = self.raw(&self.source, collection).await;
+        raw.iter()
+            .map(|raw| bson::deserialize_from_slice(raw).expect("a document"))
+            .collect()
+    }
 }
 
 async fn series() -> Place {
@@ -179,7 +191,13 @@ async fn the_buckets_of_a_dump_come_back_as_the_time_series_that_it_was() {
         std::fs::write(place.path(path), content).expect("written");
     }
     let folder = format!("{}/", place.path("shop").display());
-    for archive in [&tar, &folder] {
+    let documents = place.documents("system.buckets.waqi").await;
+    let metadata = std::str::from_utf8(definition).expect("text");
+    let interleaved = Archive::of(&[("shop", "waqi", metadata)])
+        .block("shop", "system.buckets.waqi", &documents)
+        .end("shop", "system.buckets.waqi", &documents);
+    let archive = place.file("mongodump.archive", &interleaved.0);
+    for archive in [&tar, &folder, &archive] {
         for more in [json!({}), json!({"replace_existing": true})] {
             let report = place.restore(archive, more).await.expect("a report");
             assert_eq!(report.status, RunStatus::Complete, "{:?}", report.verification);
@@ -193,6 +211,8 @@ async fn the_buckets_of_a_dump_come_back_as_the_time_series_that_it_was() {
             assert!(of(&report, "waqi").index_diff.is_empty());
             assert_eq!(place.raw(&place.target, "system.buckets.waqi").await.concat(), buckets);
         }
+        let compared = support::against(&place.tools, archive, &place.target).await;
+        assert_eq!(compared.status, RunStatus::Complete, "{compared:?}");
         let mut back = place.raw(&place.target, "waqi").await;
         let mut measurements = measurements.clone();
         back.sort_unstable();

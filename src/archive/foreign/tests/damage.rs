@@ -48,7 +48,7 @@ fn a_truncated_content_names_entry_and_offset() {
     let error = survey(&whole[..1000], &Choice::default()).expect_err("cut").to_string();
     assert_eq!(
         error,
-        "b/orders.jsonl: the tar ends 1272 bytes before the end of this entry of 1760 bytes: it is truncated (offset 1000 of the tar)"
+        "b/orders.jsonl: the tar ends 1272 bytes before the end of this entry of 1760 bytes: it is truncated (offset 1000 of the archive)"
     );
 }
 
