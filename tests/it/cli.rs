@@ -57,6 +57,14 @@ impl Shell {
         (Self::new().set("MONGO_DB", &database), database)
     }
 
+    /// Another with the same environment and a folder of its own.
+    pub fn copy(&self) -> Self {
+        Self {
+            scratch: rig::ScratchDir::new("cli"),
+            env: self.env.clone(),
+        }
+    }
+
     pub fn set(mut self, name: &str, value: &str) -> Self {
         self = self.unset(name);
         self.env.push((name.to_owned(), value.into()));

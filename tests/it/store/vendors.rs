@@ -1,11 +1,13 @@
 //! S3 as other vendors have it: what it lacks, what it wants, and what it says when it refuses.
 
+use std::io::{BufRead as _, BufReader};
+use std::process::{Command, Stdio};
+
 use mongotar::failure::{Failure, FailureKind};
 use mongotar::store::Location;
-use serde_json::json;
 
 use crate::cli::{Shell, numbered, text};
-use crate::rig::{self, Fault, Proxy, Refused, Rule};
+use crate::rig::{self, Exchange, Fault, Proxy, Refused, Rule};
 use crate::support::{bucket, store_through};
 
 #[tokio::test]
@@ -60,9 +62,11 @@ async fn a_store_without_conditional_writes_and_checksums_holds_archives_and_run
     let proxy = Proxy::start(rig::shared_s3().endpoint());
     proxy.grow_old();
     let shell = shell.set("AWS_ENDPOINT_URL", &proxy.endpoint());
-    let refused = shell.json(1, &["backup", "--to", &folder]);
+    let refused = shell.json(2, &["backup", "--to", &folder]);
     let message = text(&refused["message"]);
     assert!(message.contains("MONGOTAR_S3_CONDITIONAL_WRITES"), "{refused}");
+    assert_eq!(refused["error_type"], "InvalidRequest");
+    proxy.reset();
 
     let shell = shell
         .set("MONGOTAR_S3_CHECKSUMS", "none")
@@ -78,48 +82,167 @@ async fn a_store_without_conditional_writes_and_checksums_holds_archives_and_run
     let restored = shell.json(0, &["restore", &archive, "--mongo-db", &into, "--yes", "--run", "back"]);
     assert_eq!(restored["status"], "complete", "{restored}");
     assert_eq!(shell.json(0, &["list", &folder]).as_array().map(Vec::len), Some(1));
-    assert!(
-        proxy
-            .exchanges()
-            .iter()
-            .all(|seen| seen.status != Some(501) || seen.query.contains("uploads"))
-    );
+    assert!(proxy.exchanges().iter().all(|seen| seen.status != Some(501)));
+
+    // Killed, as it were, when the archive is there and nobody has said so: it is found, and not "exists already".
+    let folder = bucket().await.to_string();
+    proxy.inject(Rule::on("POST", "uploadId").then(Fault::CutAfterForwarding));
+    proxy.inject(Rule::on("POST", "uploadId").times(usize::MAX).then(Fault::Status(503)));
+    let unsaid = Refused {
+        status: 400,
+        code: "BadRequest",
+        message: "not now",
+        region: None,
+    };
+    // The first look is before the commit.
+    let looks = Rule::on("HEAD", ".tar").nth(2).times(usize::MAX);
+    proxy.inject(looks.then(Fault::Refused(unsaid)));
+    let backup = ["backup", "--to", &folder, "--run", "nightly", "--json"];
+    let failed = shell.run(&backup).expect(1);
+    assert_eq!(failed.json()["error_type"], "Store", "{failed:?}");
+    proxy.reset();
+    let found = shell.run(&backup).expect(0).json();
+    assert_eq!(found["status"], "complete", "{found}");
+    assert_eq!(shell.json(0, &["list", &folder]).as_array().map(Vec::len), Some(1));
     drop(database);
 }
 
 #[tokio::test]
 async fn every_write_has_the_encryption_and_every_request_the_owner_that_were_asked_for() {
     let (shell, _) = Shell::with_orders(numbered(0..5)).await;
-    let folder = bucket().await.to_string();
     let proxy = Proxy::start(rig::shared_s3().endpoint());
-    // What the rig's store makes of these headers is not what this is about: they are taken for granted by AWS.
     let shell = shell
         .set("AWS_ENDPOINT_URL", &proxy.endpoint())
-        .set("MONGOTAR_S3_ENCRYPTION", "AES256")
         .set("MONGOTAR_S3_STORAGE_CLASS", "STANDARD_IA")
         .set("MONGOTAR_S3_BUCKET_OWNER", "123456789012");
-    shell.run(&["backup", "--to", &folder, "--run", "nightly", "--json"]);
-    let seen = proxy.exchanges();
-    let has = |headers: &[(String, String)], name: &str| headers.iter().any(|(known, _)| known == name);
-    let mut writes = 0;
-    for one in &seen {
-        assert!(has(&one.headers, "x-amz-expected-bucket-owner"), "{one:?}");
-        let begins = one.method == "POST" && one.query.starts_with("uploads");
-        let makes = begins || one.method == "PUT" && !one.query.contains("partNumber");
-        assert_eq!(has(&one.headers, "x-amz-server-side-encryption"), makes, "{one:?}");
-        let in_progress = one.headers.iter().any(|(_, value)| value.contains("in-progress"));
-        assert_eq!(
-            has(&one.headers, "x-amz-storage-class"),
-            begins && !in_progress,
-            "{one:?}"
-        );
-        writes += u32::from(makes);
+    let kms = [
+        ("MONGOTAR_S3_ENCRYPTION", "aws:kms"),
+        ("MONGOTAR_S3_KMS_KEY", "alias/backups"),
+        ("MONGOTAR_S3_BUCKET_KEY", "true"),
+    ];
+    for set in [&[("MONGOTAR_S3_ENCRYPTION", "AES256")][..], &kms] {
+        let folder = bucket().await.to_string();
+        proxy.reset();
+        let shell = set
+            .iter()
+            .fold(shell.copy(), |shell, (name, value)| shell.set(name, value));
+        let said = shell.run(&["backup", "--to", &folder, "--run", "nightly", "--json"]);
+        if set.len() == 1 {
+            // The rig's store has no KMS.
+            assert_eq!(said.expect(0).json()["status"], "complete");
+        }
+        let seen = proxy.exchanges();
+        assert!(seen.iter().any(makes_an_object), "{seen:?}");
+        for one in &seen {
+            let of = |name: &str| header(one, name);
+            assert_eq!(of("x-amz-expected-bucket-owner"), Some("123456789012"), "{one:?}");
+            let headers = [
+                "x-amz-server-side-encryption",
+                "x-amz-server-side-encryption-aws-kms-key-id",
+                "x-amz-server-side-encryption-bucket-key-enabled",
+            ];
+            for (index, name) in headers.into_iter().enumerate() {
+                let asked = set.get(index).filter(|_| makes_an_object(one));
+                assert_eq!(of(name), asked.map(|(_, value)| *value), "{name}: {one:?}");
+            }
+            let in_progress = of("x-amz-tagging").is_some_and(|tags| tags.contains("in-progress"));
+            let of_an_archive = begins_an_upload(one) && !in_progress;
+            assert_eq!(of("x-amz-storage-class").is_some(), of_an_archive, "{one:?}");
+        }
     }
-    assert!(writes > 1, "{seen:?}");
-    let wrong = shell.set("MONGOTAR_S3_ENCRYPTION", "aes").json(1, &["list", &folder]);
+    let wrong = shell.set("MONGOTAR_S3_ENCRYPTION", "aes");
+    let wrong = wrong.json(2, &["list", "s3://nowhere/"]);
     assert!(
         text(&wrong["message"]).contains("MONGOTAR_S3_ENCRYPTION may be AES256"),
         "{wrong}"
     );
-    assert_eq!(wrong["error_type"], json!("Store"));
+    assert_eq!(wrong["error_type"], "InvalidRequest");
+}
+
+fn header<'a>(seen: &'a Exchange, name: &str) -> Option<&'a str> {
+    let found = seen.headers.iter().find(|(known, _)| known == name);
+    found.map(|(_, value)| value.as_str())
+}
+
+fn begins_an_upload(seen: &Exchange) -> bool {
+    seen.method == "POST" && seen.query.starts_with("uploads")
+}
+
+fn makes_an_object(seen: &Exchange) -> bool {
+    begins_an_upload(seen) || seen.method == "PUT" && !seen.query.contains("partNumber")
+}
+
+#[tokio::test]
+async fn an_endpoint_may_stand_in_a_profile() {
+    let (shell, _) = Shell::with_orders(numbered(0..5)).await;
+    let folder = bucket().await.to_string();
+    let endpoint = rig::shared_s3().endpoint();
+    let shell = shell.unset("AWS_ENDPOINT_URL");
+    for config in [
+        format!("[default]\nendpoint_url = {endpoint}\n"),
+        format!("[default]\nservices = here\n[services here]\ns3 =\n  endpoint_url = {endpoint}\n"),
+    ] {
+        let path = shell.path("config");
+        std::fs::write(&path, config).expect("written");
+        let shell = shell.copy().set("AWS_CONFIG_FILE", path.to_str().expect("UTF-8"));
+        shell.json(0, &["list", &folder]);
+    }
+}
+
+/// TLS before a server without. It ends when its standard input does.
+const TLS: &str = "
+import socket, ssl, sys, threading
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain(sys.argv[1])
+server = socket.create_server(('127.0.0.1', 0))
+print(server.getsockname()[1], flush=True)
+def pump(a, b):
+    try:
+        while data := a.recv(65536):
+            b.sendall(data)
+    except OSError:
+        pass
+    b.close()
+def serve(raw):
+    try:
+        client = context.wrap_socket(raw, server_side=True)
+    except OSError:
+        return
+    upstream = socket.create_connection(('127.0.0.1', int(sys.argv[2])))
+    threading.Thread(target=pump, args=(client, upstream), daemon=True).start()
+    pump(upstream, client)
+def accept():
+    while True:
+        threading.Thread(target=serve, args=(server.accept()[0],), daemon=True).start()
+threading.Thread(target=accept, daemon=True).start()
+sys.stdin.read()
+";
+
+#[tokio::test]
+async fn a_bundle_is_trusted_and_nothing_else() {
+    let fixtures = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fixtures/tls");
+    let (_, upstream) = rig::shared_s3().endpoint().rsplit_once(':').expect("a port");
+    let mut relay = Command::new(rig::python().interpreter())
+        .args(["-c", TLS, &format!("{fixtures}/server.pem"), upstream])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    let mut port = String::new();
+    let out = relay.stdout.as_mut().expect("a pipe");
+    BufReader::new(out).read_line(&mut port).expect("a port");
+    let (shell, _) = Shell::with_orders(numbered(0..5)).await;
+    let folder = bucket().await.to_string();
+    let shell = shell.set("AWS_ENDPOINT_URL", &format!("https://localhost:{}", port.trim()));
+    let trusting = |bundle: &str| shell.copy().set("AWS_CA_BUNDLE", bundle);
+    let backed_up = trusting(&format!("{fixtures}/ca.pem")).json(0, &["backup", "--to", &folder]);
+    assert_eq!(backed_up["status"], "complete");
+    let refused = shell.json(1, &["list", &folder]);
+    assert!(text(&refused["message"]).contains("certificate"), "{refused}");
+    for unusable in ["/nowhere.pem", concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")] {
+        let refused = trusting(unusable).json(2, &["list", &folder]);
+        assert!(text(&refused["message"]).contains(unusable), "{refused}");
+    }
+    drop(relay.stdin.take());
+    relay.wait().expect("it ends");
 }
