@@ -1,5 +1,6 @@
 //! Tars as others write them, and as nobody should.
 
+mod buckets;
 mod damage;
 mod layouts;
 

@@ -15,6 +15,7 @@ mod printed;
 mod runs;
 mod show_progress;
 mod signals;
+mod table;
 mod text;
 
 use std::process::ExitCode;

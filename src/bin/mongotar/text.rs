@@ -11,57 +11,13 @@ use mongotar::restore::{Changed, MergeCounts, RestoreReport, VerifiedCollection}
 use mongotar::verify::{AgainstReport, Comparison, VerifyReport};
 
 use crate::plain::one_line;
+use crate::table::{megabytes, row, table};
 
 /// Adds a line that says something besides the tables. Names, messages and `_id`s in it may hold line breaks.
 macro_rules! note {
     ($out:expr, $($text:tt)*) => {{
         let _ = writeln!($out, "! {}", one_line(&format!($($text)*)));
     }};
-}
-
-/// A table whose columns are as wide as their widest cell; the first column is left-aligned, the others are
-/// right-aligned.
-fn table(rows: &[Vec<String>]) -> String {
-    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..columns)
-        .map(|column| {
-            rows.iter()
-                .filter_map(|row| Some(row.get(column)?.chars().count()))
-                .max()
-                .unwrap_or(0)
-        })
-        .collect();
-    let mut out = String::new();
-    for row in rows {
-        for (column, (cell, width)) in row.iter().zip(&widths).enumerate() {
-            let padding = " ".repeat(width - cell.chars().count());
-            match column {
-                0 => out.extend(["  ", cell, &padding]),
-                _ => out.extend(["  ", &padding, cell]),
-            }
-        }
-        out.truncate(out.trim_end().len());
-        out.push('\n');
-    }
-    out
-}
-
-fn row(cells: &[&dyn std::fmt::Display]) -> Vec<String> {
-    // A name may hold line breaks and control characters; here it must stay on its line.
-    cells
-        .iter()
-        .map(|cell| {
-            cell.to_string()
-                .escape_debug()
-                .to_string()
-                .replace("\\'", "'")
-                .replace("\\\"", "\"")
-        })
-        .collect()
-}
-
-fn megabytes(bytes: u64) -> String {
-    format!("{:.1} MB", bytes as f64 / 1e6)
 }
 
 fn word(status: RunStatus) -> &'static str {

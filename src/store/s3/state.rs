@@ -9,7 +9,7 @@ use aws_sdk_s3::primitives::ByteStream;
 use bytes::Bytes;
 
 use super::dialect::Dialect;
-use super::{StoreError, base64_of, crc64, failed};
+use super::{ATTEMPTS, StoreError, base64_of, crc64, failed};
 
 /// The tag of objects that are only there while a run goes on; `template.yaml` has the lifecycle rule.
 const IN_PROGRESS: &str = "mongotar-in-progress=true";
@@ -23,22 +23,32 @@ pub(in super::super) async fn load(
     bucket: &str,
     key: &str,
 ) -> Result<Option<(Bytes, String)>, StoreError> {
-    let response = match client.get_object().bucket(bucket).key(key).send().await {
-        Ok(response) => response,
-        Err(error) => {
-            return match failed(bucket, key, GET, &error) {
-                StoreError::NotFound(_) | StoreError::NoBucket(_) => Ok(None),
-                other => Err(other),
-            };
+    let mut tries = 0;
+    loop {
+        let response = match client.get_object().bucket(bucket).key(key).send().await {
+            Ok(response) => response,
+            Err(error) => {
+                return match failed(bucket, key, GET, &error) {
+                    StoreError::NotFound(_) | StoreError::NoBucket(_) => Ok(None),
+                    other => Err(other),
+                };
+            }
+        };
+        let etag = response.e_tag().unwrap_or_default().to_owned();
+        tries += 1;
+        // The library retries a request, not a body that breaks off half-way.
+        match response.body.collect().await {
+            Ok(body) => return Ok(Some((body.into_bytes(), etag))),
+            Err(error) if tries == ATTEMPTS => {
+                return Err(StoreError::Failed {
+                    location: super::location(bucket, key),
+                    action: GET,
+                    reason: super::chain(&error),
+                });
+            }
+            Err(_) => {}
         }
-    };
-    let etag = response.e_tag().unwrap_or_default().to_owned();
-    let body = response.body.collect().await.map_err(|error| StoreError::Failed {
-        location: super::location(bucket, key),
-        action: GET,
-        reason: super::chain(&error),
-    })?;
-    Ok(Some((body.into_bytes(), etag)))
+    }
 }
 
 fn write(client: &Client, bucket: &str, key: &str, bytes: Bytes) -> PutObjectFluentBuilder {

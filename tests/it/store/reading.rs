@@ -36,3 +36,21 @@ async fn an_answer_that_breaks_off_is_asked_for_again() {
     let error = store.read(&object, extent).await.expect_err("it never ends");
     assert!(error.to_string().contains("s3:GetObject"), "{error}");
 }
+
+/// The state of a run is small, and was given up at the first answer that broke off.
+#[tokio::test]
+async fn so_is_a_state_whose_answer_breaks_off() {
+    let proxy = Proxy::start(rig::shared_s3().endpoint());
+    let store = store_through(&proxy);
+    let location = bucket().await.join("state");
+    let state = Bytes::from(vec![7; 1000]);
+    store.save(&location, state.clone()).await.expect("saved");
+    let cut = || Rule::on("GET", "/state").then(Fault::CutAnswerAfter(400));
+    proxy.inject(cut().times(2));
+    let loaded = store.load(&location).await.expect("loaded in the end");
+    assert!(loaded.is_some_and(|(bytes, _)| bytes == state));
+    assert_eq!(proxy.count("GET", "/state"), 3);
+    proxy.inject(cut().times(usize::MAX));
+    let error = store.load(&location).await.expect_err("it never ends");
+    assert!(error.to_string().contains("s3:GetObject"), "{error}");
+}

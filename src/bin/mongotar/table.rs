@@ -1,0 +1,46 @@
+//! Tables, and what stands in their cells.
+
+/// A table whose columns are as wide as their widest cell; the first column is left-aligned, the others are
+/// right-aligned.
+pub fn table(rows: &[Vec<String>]) -> String {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..columns)
+        .map(|column| {
+            rows.iter()
+                .filter_map(|row| Some(row.get(column)?.chars().count()))
+                .max()
+                .unwrap_or(0)
+        })
+        .collect();
+    let mut out = String::new();
+    for row in rows {
+        for (column, (cell, width)) in row.iter().zip(&widths).enumerate() {
+            let padding = " ".repeat(width - cell.chars().count());
+            match column {
+                0 => out.extend(["  ", cell, &padding]),
+                _ => out.extend(["  ", &padding, cell]),
+            }
+        }
+        out.truncate(out.trim_end().len());
+        out.push('\n');
+    }
+    out
+}
+
+pub fn row(cells: &[&dyn std::fmt::Display]) -> Vec<String> {
+    // A name may hold line breaks and control characters; here it must stay on its line.
+    cells
+        .iter()
+        .map(|cell| {
+            cell.to_string()
+                .escape_debug()
+                .to_string()
+                .replace("\\'", "'")
+                .replace("\\\"", "\"")
+        })
+        .collect()
+}
+
+pub fn megabytes(bytes: u64) -> String {
+    format!("{:.1} MB", bytes as f64 / 1e6)
+}
