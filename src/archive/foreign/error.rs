@@ -67,7 +67,7 @@ pub enum ForeignError {
         databases: Vec<String>,
     },
     /// Two entries would be the same collection. A tar reader would silently take the later one.
-    #[error("{first:?} and {second:?} are both the collection {collection:?}: take one of them out")]
+    #[error("{first:?} and {second:?} are both the collection {collection:?}: remove one of them")]
     Twice {
         /// The collection.
         collection: String,

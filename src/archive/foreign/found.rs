@@ -229,7 +229,7 @@ impl DumpFolder {
             None => Ok(()),
             Some(first) => Err(damaged(
                 header,
-                format!("it says again what {first:?} has said: take one of them out"),
+                format!("it says again what {first:?} has said: remove one of them"),
             )),
         }
     }
