@@ -55,8 +55,8 @@ async fn a_run_by_a_store_that_ignores_conditions_says_what_to_set_before_it_rea
 
 #[tokio::test]
 async fn a_store_that_ignores_conditions_does_not_make_an_archive_disappear() {
-    let honest = store_through(&Proxy::start(rig::shared_s3().endpoint()));
-    let store = store_through(&forgetful().await);
+    let (straight, proxy) = (Proxy::start(rig::shared_s3().endpoint()), forgetful().await);
+    let (honest, store) = (store_through(&straight), store_through(&proxy));
     let folder = bucket().await;
     let (archive, note) = (folder.join("a.tar"), folder.join("a.json"));
     let mut upload = store.upload(&archive, 2).await.expect("begun");
