@@ -7,11 +7,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use aws_sdk_s3::Client;
 use aws_sdk_s3::operation::put_object::builders::PutObjectFluentBuilder;
 
 use super::dialect::Dialect;
-use super::{Location, Said, StoreError, find};
+use crate::store::Location;
 
 /// What is known of it.
 #[derive(Clone, Debug, Default)]
@@ -23,22 +22,8 @@ impl Conditions {
         self.0.store(true, Ordering::Release);
     }
 
-    fn are_proven(&self) -> bool {
+    pub(super) fn are_proven(&self) -> bool {
         self.0.load(Ordering::Acquire)
-    }
-
-    /// A look before a write, where the store may not refuse by itself. A role that may not look relies on the store,
-    /// unless that is known to write over everything.
-    pub(super) async fn look(&self, client: &Client, bucket: &str, key: &str) -> Result<(), StoreError> {
-        if self.are_proven() {
-            return Ok(());
-        }
-        match find(client, bucket, key).await {
-            Ok(found) => Err(StoreError::Exists(found.location, Said::NOTHING)),
-            Err(StoreError::NotFound(..)) => Ok(()),
-            Err(_) if Dialect::of_environment().has_conditions() => Ok(()),
-            Err(error) => Err(error),
-        }
     }
 
     /// Whether the store writes an object again that was just written, although it is told not to. Whatever else goes

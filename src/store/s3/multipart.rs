@@ -13,7 +13,7 @@ use base64::engine::general_purpose::STANDARD;
 use futures_util::future::BoxFuture;
 
 use super::dialect::Dialect;
-use super::{Conditions, base64_of, code, failed, is_denied, list, location};
+use super::{Conditions, base64_of, code, failed, is_denied, list, location, look};
 use crate::archive::{Extent, Part};
 use crate::store::receipt::{Receipt, crc64, full_crc64};
 use crate::store::{Location, Object, Said, StoreError, Tags};
@@ -199,7 +199,7 @@ impl Multipart {
             .collect();
         let bytes: u64 = receipts.iter().map(|receipt| receipt.bytes).sum();
         let checksum = full_crc64(receipts).filter(|_| has_checksums).map(base64_of);
-        if let Err(error) = self.conditions.look(&self.client, &self.bucket, &self.key).await {
+        if let Err(error) = look(&self.client, &self.bucket, &self.key, &self.conditions).await {
             let ours = self.already_committed(bytes, receipts.len(), checksum.as_deref()).await;
             return ours.ok_or(error);
         }
