@@ -54,7 +54,7 @@ pub use manifest::{
     SavedFrom, SavedStatus, Status,
 };
 pub use name::{ArchiveName, EntryName, MANIFEST_ENTRY, METADATA_ENTRY};
-pub use part::{AssemblerState, MAX_PARTS, MIN_PART_BYTES, Part, PartAssembler, PartSchedule};
+pub use part::{AssemblerState, MAX_PART_BYTES, MAX_PARTS, MIN_PART_BYTES, Part, PartAssembler, PartSchedule};
 pub use payload::Payload;
 pub use reader::{Located, Opened};
 pub use recognise::{is_ours, sniff};

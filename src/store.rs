@@ -23,7 +23,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::sync::OnceCell;
 
-pub use error::StoreError;
+pub use error::{Said, StoreError};
 pub use local::Replacement;
 pub use location::{Location, LocationError};
 pub use object::Object;
@@ -37,6 +37,7 @@ use crate::archive::Extent;
 #[derive(Clone, Debug, Default)]
 pub struct Store {
     s3: Arc<OnceCell<aws_sdk_s3::Client>>,
+    conditions: s3::Conditions,
     tags: Tags,
 }
 
@@ -50,16 +51,21 @@ impl Store {
     pub fn with_client(client: aws_sdk_s3::Client) -> Self {
         Self {
             s3: Arc::new(OnceCell::new_with(Some(client))),
-            tags: Tags::default(),
+            ..Self::default()
         }
     }
 
     /// The same store, in which everything that is written by this handle has these tags.
     #[must_use]
     pub fn tagged(&self, tags: Tags) -> Self {
-        Self {
-            s3: Arc::clone(&self.s3),
-            tags,
+        Self { tags, ..self.clone() }
+    }
+
+    /// The least size of parts in a store that wants all but an object's last to have the same.
+    pub(crate) fn equal_parts(location: &Location) -> Option<u64> {
+        match location {
+            Location::S3 { .. } => s3::equal_parts(),
+            Location::Local(_) => None,
         }
     }
 
@@ -71,7 +77,7 @@ impl Store {
 
     async fn client(&self) -> Result<&aws_sdk_s3::Client, StoreError> {
         self.s3
-            .get_or_try_init(|| Box::pin(s3::client_from_environment()))
+            .get_or_try_init(|| Box::pin(s3::client_from_environment(&self.conditions)))
             .await
     }
 
@@ -150,6 +156,7 @@ impl Store {
                     bytes,
                     content_type,
                     &self.tags,
+                    &self.conditions,
                 ))
                 .await
             }
@@ -166,7 +173,10 @@ impl Store {
         self.refuse_existing(location).await?;
         let sink = match location {
             Location::S3 { bucket, key } => {
-                upload::Sink::S3(Box::pin(s3::Multipart::begin(self.client().await?, bucket, key, &self.tags)).await?)
+                let client = self.client().await?;
+                upload::Sink::S3(
+                    Box::pin(s3::Multipart::begin(client, bucket, key, &self.tags, &self.conditions)).await?,
+                )
             }
             Location::Local(path) => upload::Sink::Local(local::Temporary::begin(path, local::Claim::Name).await?),
         };
@@ -186,7 +196,8 @@ impl Store {
     pub async fn resume_upload(&self, state: UploadState, in_flight: usize) -> Result<Upload, StoreError> {
         let sink = match &state.location {
             Location::S3 { bucket, key } => {
-                upload::Sink::S3(s3::Multipart::resume(self.client().await?, bucket, key, state.id))
+                let client = self.client().await?;
+                upload::Sink::S3(s3::Multipart::resume(client, bucket, key, state.id, &self.conditions))
             }
             Location::Local(path) => upload::Sink::Local(local::Temporary::resume(path, state.id.into()).await?),
         };
@@ -223,7 +234,8 @@ impl Store {
     pub async fn swap(&self, location: &Location, bytes: Bytes, expected: Option<&str>) -> Result<String, StoreError> {
         match location {
             Location::S3 { bucket, key } => {
-                Box::pin(s3::state::swap(self.client().await?, bucket, key, bytes, expected)).await
+                let client = self.client().await?;
+                Box::pin(s3::state::swap(client, bucket, key, bytes, expected, &self.conditions)).await
             }
             Location::Local(path) => local::state::swap(path, bytes, expected).await,
         }
@@ -253,10 +265,10 @@ impl Store {
 
     async fn refuse_existing(&self, location: &Location) -> Result<(), StoreError> {
         match self.find(location).await {
-            Err(StoreError::NotFound(_)) => Ok(()),
+            Err(StoreError::NotFound(..)) => Ok(()),
             // A role that may only write archives cannot look; the commit refuses to overwrite all the same.
             Err(StoreError::Denied { .. }) => Ok(()),
-            Ok(_) => Err(StoreError::Exists(location.clone())),
+            Ok(_) => Err(StoreError::Exists(location.clone(), Said::NOTHING)),
             Err(error) => Err(error),
         }
     }

@@ -2,11 +2,11 @@
 //!
 //! A part is at least 5 MiB, but for the last, and a copied one lies in one object. So what is shorter than that, the
 //! glue between two lanes above all, goes into a part with the bytes around it, which are fetched for that: less than 5
-//! MiB for each join.
+//! MiB for each join. Where all parts must have one size, that is how much is fetched.
 
 use super::Extent;
 use super::compose::Piece;
-use super::part::{MAX_PART_BYTES, MIN_PART_BYTES};
+use super::part::{MAX_PART_BYTES, MIN_PART_BYTES, PartSchedule};
 
 /// An upload part, and what it is made of.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,9 +19,17 @@ pub struct JoinedPart {
     pub pieces: Vec<Piece>,
 }
 
-/// Cuts pieces into parts.
-pub fn join(pieces: Vec<Piece>) -> Vec<JoinedPart> {
-    join_within(pieces, MIN_PART_BYTES, MAX_PART_BYTES)
+/// Cuts pieces into parts; with `equal`, all but the last have one size, which is that or more.
+pub fn join(pieces: Vec<Piece>, equal: Option<u64>) -> Vec<JoinedPart> {
+    let (least, most) = match equal {
+        None => (MIN_PART_BYTES, MAX_PART_BYTES),
+        Some(least) => {
+            let bytes = pieces.iter().map(Piece::length).sum();
+            let size = PartSchedule::equal(least, bytes).size(1);
+            (size, size)
+        }
+    };
+    join_within(pieces, least, most)
 }
 
 fn join_within(pieces: Vec<Piece>, least: u64, most: u64) -> Vec<JoinedPart> {
@@ -32,6 +40,7 @@ fn join_within(pieces: Vec<Piece>, least: u64, most: u64) -> Vec<JoinedPart> {
             let copied = matches!(rest, Piece::Lane { .. }) && joiner.gathered == 0 && rest.length() >= least;
             let room = match copied {
                 true if rest.length() <= most => rest.length(),
+                true if least == most => most,
                 // What is left must be enough for a part of its own.
                 true => most.min(rest.length() - least),
                 false => least - joiner.gathered,
@@ -101,8 +110,11 @@ mod tests {
     proptest! {
         /// The parts are the pieces in their order, and each is one that S3 takes.
         #[test]
-        fn parts_are_the_pieces_and_within_the_limits(lengths in prop::collection::vec((0_u64..400, any::<bool>()), 0..40)) {
-            let (least, most) = (50, 120);
+        fn parts_are_the_pieces_and_within_the_limits(
+            lengths in prop::collection::vec((0_u64..400, any::<bool>()), 0..40),
+            equal in any::<bool>(),
+        ) {
+            let (least, most) = if equal { (50, 50) } else { (50, 120) };
             let pieces: Vec<Piece> = lengths.iter().enumerate().map(|(at, &(length, lane))| match lane {
                 true => Piece::Lane { lane: at as u32, extent: Extent { offset: 7, length } },
                 false => Piece::Bytes(vec![at as u8; length as usize]),

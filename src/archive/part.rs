@@ -2,7 +2,7 @@
 //!
 //! S3 takes the parts of a multipart upload in any order. So bytes that are not known yet (a tar header, which states a
 //! size) leave a **hole**; the part with the hole waits, and those after it go out as they fill. One hole at a time; it
-//! never straddles two parts.
+//! never straddles two parts: the part grows around it. Where all parts must have one size, two parts wait as one.
 
 use std::collections::VecDeque;
 
@@ -13,7 +13,7 @@ pub const MIN_PART_BYTES: u64 = 5 << 20;
 /// S3's largest number of parts.
 pub const MAX_PARTS: u32 = 10_000;
 /// S3's largest part.
-pub(super) const MAX_PART_BYTES: u64 = 5 << 30;
+pub const MAX_PART_BYTES: u64 = 5 << 30;
 /// The first parts' size where nothing is known of the archive's.
 const DEFAULT_BASE: u64 = 8 << 20;
 /// The first parts' size where an archive goes into a file.
@@ -26,18 +26,26 @@ const RUN: u32 = 1_000;
 /// With the default base of 8 MiB, 56 GB of archive go in parts of at most 32 MiB, and 10,000 parts hold 7.8 TiB. For
 /// larger archives [`PartSchedule::for_estimate`] starts higher; the limit of that is 10,000 parts of 5 GiB each, which
 /// is S3's largest object.
+///
+/// Some stores demand that all parts but the last have one size: [`PartSchedule::equal`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PartSchedule {
     base: u64,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    equal: bool,
 }
 
 impl Default for PartSchedule {
     fn default() -> Self {
-        Self { base: DEFAULT_BASE }
+        Self::from(DEFAULT_BASE)
     }
 }
 
 impl PartSchedule {
+    const fn from(base: u64) -> Self {
+        Self { base, equal: false }
+    }
+
     /// The schedule with the smallest parts that holds `bytes`, with as much room again in case the estimate is low.
     pub fn for_estimate(bytes: u64) -> Self {
         Self::default().at_least(bytes)
@@ -45,13 +53,22 @@ impl PartSchedule {
 
     /// As [`Self::for_estimate`], from S3's smallest parts on: they take less memory, and more requests.
     pub fn small_for_estimate(bytes: u64) -> Self {
-        Self { base: MIN_PART_BYTES }.at_least(bytes)
+        Self::from(MIN_PART_BYTES).at_least(bytes)
     }
 
     /// As [`Self::for_estimate`], for a file, which takes parts of any size: so small that they are written while the
     /// processor still has them at hand.
     pub fn of_file_for_estimate(bytes: u64) -> Self {
-        Self { base: FILE_BASE }.at_least(bytes)
+        Self::from(FILE_BASE).at_least(bytes)
+    }
+
+    /// The smallest parts of one size, none smaller than that, of which 10,000 hold `bytes` twice.
+    pub fn equal(least: u64, bytes: u64) -> Self {
+        let schedule = Self {
+            base: least.clamp(MIN_PART_BYTES, MAX_PART_BYTES),
+            equal: true,
+        };
+        schedule.at_least(bytes)
     }
 
     fn at_least(self, bytes: u64) -> Self {
@@ -64,6 +81,9 @@ impl PartSchedule {
 
     /// The size of part `number`, which counts from 1.
     pub fn size(self, number: u32) -> u64 {
+        if self.equal {
+            return self.base;
+        }
         let doublings = number.saturating_sub(1) / RUN;
         self.base
             .checked_shl(doublings)
@@ -174,8 +194,7 @@ impl PartAssembler {
     /// Adds bytes.
     pub fn append(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
-            let size = self.schedule.size(self.current.number);
-            let room = usize::try_from(size.saturating_sub(self.current.bytes.len() as u64)).unwrap_or(usize::MAX);
+            let room = self.goal().saturating_sub(self.current.bytes.len());
             let (now, later) = bytes.split_at(room.min(bytes.len()));
             let part = &mut self.current.bytes;
             if part.capacity() - part.len() < now.len() {
@@ -212,7 +231,10 @@ impl PartAssembler {
             _ => &mut self.current,
         };
         part.bytes[hole.at..hole.at + hole.length].copy_from_slice(bytes);
-        self.ready.extend(self.held.take());
+        if let Some(held) = self.held.take() {
+            self.release(held);
+        }
+        self.cut_when_full();
     }
 
     /// Where it is. Every part that was ready must have been taken.
@@ -274,20 +296,53 @@ impl PartAssembler {
         self.ready
     }
 
+    /// How long the current part is to be; where all have one size and the hole lies across its end, two of them.
+    fn goal(&self) -> usize {
+        let size = usize::try_from(self.schedule.size(self.current.number)).unwrap_or(usize::MAX);
+        let is_across = |hole: &Hole| {
+            hole.number == self.current.number && hole.at < size && hole.at.saturating_add(hole.length) > size
+        };
+        match self.schedule.equal && self.hole.as_ref().is_some_and(is_across) {
+            true => size.saturating_mul(2),
+            false => size,
+        }
+    }
+
     fn cut_when_full(&mut self) {
-        if (self.current.bytes.len() as u64) < self.schedule.size(self.current.number) {
+        let goal = self.goal();
+        if self.current.bytes.len() < goal {
             return;
         }
+        let rest = match self.schedule.equal {
+            true => self.current.bytes.split_off(goal),
+            false => Vec::new(),
+        };
+        let parts = goal as u64 / self.schedule.size(self.current.number);
         let next = Part {
-            number: self.current.number + 1,
+            number: self.current.number + u32::try_from(parts).unwrap_or(u32::MAX),
             offset: self.offset(),
-            bytes: Vec::new(),
+            bytes: rest,
         };
         let full = std::mem::replace(&mut self.current, next);
         if self.hole.as_ref().is_some_and(|hole| hole.number == full.number) {
             self.held = Some(full);
         } else {
-            self.ready.push_back(full);
+            self.release(full);
+        }
+    }
+
+    /// Lets go of a part, or of two that waited as one.
+    fn release(&mut self, mut part: Part) {
+        let size = usize::try_from(self.schedule.size(part.number)).unwrap_or(usize::MAX);
+        if self.schedule.equal && part.bytes.len() > size {
+            let second = Part {
+                number: part.number + 1,
+                offset: part.offset + size as u64,
+                bytes: part.bytes.split_off(size),
+            };
+            self.ready.extend([part, second]);
+        } else {
+            self.ready.push_back(part);
         }
     }
 }
@@ -318,14 +373,32 @@ mod tests {
         }
     }
 
+    #[test]
+    fn parts_of_one_size_hold_what_is_estimated_twice() {
+        for (least, estimate, size) in [
+            (0, 0, 5 * MIB),
+            (8 * MIB, 1 << 30, 8 * MIB),
+            (8 * MIB, TIB, 256 * MIB),
+            (MAX_PART_BYTES * 2, 0, MAX_PART_BYTES),
+        ] {
+            let schedule = PartSchedule::equal(least, estimate);
+            assert!((1..=MAX_PARTS).all(|number| schedule.size(number) == size));
+            assert!(schedule.capacity() >= 2 * estimate);
+        }
+        // What an earlier version wrote down says nothing of it.
+        let before: PartSchedule = serde_json::from_str(r#"{"base":8388608}"#).expect("a schedule");
+        assert_eq!(before, PartSchedule::default());
+    }
+
     proptest! {
         /// Whatever is written in whatever pieces, stopped and taken up again wherever, the parts joined by number are
         /// the bytes, and only the part with the hole waits.
         #[test]
         fn parts_join_to_the_stream(
-            steps in prop::collection::vec((0_usize..9000, 1_usize..700, any::<bool>(), any::<bool>()), 1..40)
+            steps in prop::collection::vec((0_usize..9000, 1_usize..700, any::<bool>(), any::<bool>()), 1..40),
+            equal in any::<bool>(),
         ) {
-            let schedule = PartSchedule { base: 2048 };
+            let schedule = PartSchedule { base: 2048, equal };
             let mut assembler = PartAssembler::new(schedule);
             let mut expected = Vec::new();
             let mut parts = Vec::new();
@@ -350,7 +423,7 @@ mod tests {
                 if filled_late {
                     let waiting = usize::from(assembler.held.is_some());
                     prop_assert!(assembler.offset() as usize <= parts.iter().map(|part| part.bytes.len()).sum::<usize>()
-                        + (waiting + 1) * (2048 + 700));
+                        + (2 * waiting + 2) * (2048 + 700));
                     assembler.fill_hole(&filler);
                 }
             }
@@ -361,6 +434,8 @@ mod tests {
                 prop_assert_eq!(part.number as usize, index + 1);
                 prop_assert_eq!(part.offset as usize, joined.len());
                 prop_assert!(index + 1 == parts.len() || part.bytes.len() >= 2048);
+                prop_assert!(!equal || index + 1 == parts.len() || part.bytes.len() == 2048);
+                prop_assert!(!equal || part.bytes.len() <= 2048);
                 joined.extend_from_slice(&part.bytes);
             }
             prop_assert_eq!(joined, expected);

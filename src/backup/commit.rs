@@ -93,7 +93,7 @@ async fn put_sidecar(job: &BackupJob, tools: &Tools, manifest: &Manifest) -> Res
     match store.put(&location, text.clone(), "application/json").await {
         Ok(()) => Ok(location),
         // The answer was lost, the request repeated, and it met its own object.
-        Err(StoreError::Exists(_)) if holds(tools, &location, &text).await => Ok(location),
+        Err(StoreError::Exists(..)) if holds(tools, &location, &text).await => Ok(location),
         Err(error) => {
             tracing::warn!(%error, "the manifest's copy beside the archive could not be written");
             Err(format!(

@@ -11,7 +11,7 @@ use super::tools::Tools;
 use crate::archive::ArchiveName;
 use crate::failure::Failure;
 use crate::run::Run;
-use crate::store::{Store, StoreError, Upload};
+use crate::store::{Said, Store, StoreError, Upload};
 
 /// How often a name that is taken is replaced by that of the next second.
 const TRIES: u64 = 5;
@@ -28,13 +28,13 @@ pub(super) async fn begin_upload(job: &BackupJob, run: &Run, tools: &Tools) -> R
     while let Some(name) = names.next() {
         let location = job.destination.join(&name.object(job.compression));
         let upload = match is_taken(job, tools, &name).await {
-            true => Err(StoreError::Exists(location)),
+            true => Err(StoreError::Exists(location, Said::NOTHING)),
             false => tools.upload(&tagged(job, tools, &name), &location).await,
         };
         match upload {
             Ok(upload) => return Ok((name, upload)),
             // Another backup began within the same second; the next second is free.
-            Err(StoreError::Exists(_)) if names.peek().is_some() => {
+            Err(StoreError::Exists(..)) if names.peek().is_some() => {
                 // Two who gave way to each other must not meet again in the next second.
                 let scatter = RandomState::new().build_hasher().finish() % 700;
                 tokio::time::sleep(Duration::from_millis(1_000 + scatter)).await;
@@ -42,7 +42,7 @@ pub(super) async fn begin_upload(job: &BackupJob, run: &Run, tools: &Tools) -> R
             Err(error) => return Err(error.into()),
         }
     }
-    Err(StoreError::Exists(job.destination.clone()).into())
+    Err(StoreError::Exists(job.destination.clone(), Said::NOTHING).into())
 }
 
 /// Whether an archive of that name is there, however it is compressed: the manifest's copy beside it has but one name.

@@ -26,6 +26,9 @@ pub(super) struct Joining {
     pub(super) upload: UploadState,
     /// When the lanes were found to be there: a manifest that is made once more is the same.
     pub(super) finished: Option<String>,
+    /// The least size of parts that must all have the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) equal_parts: Option<u64>,
 }
 
 /// What a lane came to.

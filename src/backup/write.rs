@@ -18,7 +18,7 @@ use crate::extjson::Style;
 use crate::failure::Failure;
 use crate::mongo::{Moment, ReadAt, VANISHED};
 use crate::run::{Memory, Went, rfc3339};
-use crate::store::Location;
+use crate::store::{Location, Store};
 
 /// From which memory budget on the parts of an archive are of the usual size.
 const ROOMY: u64 = 128_000_000;
@@ -112,6 +112,9 @@ pub(super) fn schedule(catalog: &Catalog, destination: &Location, memory: Memory
         .filter_map(|collection| collection.bytes)
         .sum();
     // Text is larger than BSON, compression smaller; twice the estimate is on the safe side of both.
+    if let Some(least) = Store::equal_parts(destination) {
+        return PartSchedule::equal(least, estimate);
+    }
     match (destination, memory.bytes() >= ROOMY) {
         (Location::Local(_), _) => PartSchedule::of_file_for_estimate(estimate),
         (Location::S3 { .. }, true) => PartSchedule::for_estimate(estimate),

@@ -199,7 +199,7 @@ impl<'a> Reports<'a> {
         let put = self.store.put(&self.location, Bytes::from(text), "application/json");
         match put.await {
             // It has been answered with it before.
-            Err(StoreError::Exists(_)) => Ok(()),
+            Err(StoreError::Exists(..)) => Ok(()),
             put => put,
         }
     }

@@ -100,8 +100,8 @@ impl Lease {
         let etag = match store.swap(&location, text(&held), expected.as_deref()).await {
             Ok(etag) => etag,
             // Somebody was faster: to take the run up, or to end it.
-            Err(StoreError::Exists(_)) => return Ok(Taken::Running),
-            Err(StoreError::NotFound(_)) if expected.is_some() => return Ok(Taken::Running),
+            Err(StoreError::Exists(..)) => return Ok(Taken::Running),
+            Err(StoreError::NotFound(..)) if expected.is_some() => return Ok(Taken::Running),
             Err(error) => return Err(error.into()),
         };
         let shared = Arc::new(Shared {
@@ -143,7 +143,7 @@ impl Lease {
         self.check()?;
         match self.shared.renew(later()).await {
             Ok(()) => Ok(()),
-            Err(StoreError::Exists(_)) => Err(lost()),
+            Err(StoreError::Exists(..)) => Err(lost()),
             Err(error) => Err(error.into()),
         }
     }
@@ -208,7 +208,7 @@ async fn beat(shared: Arc<Shared>, stop: CancellationToken) {
                 renewed = asked;
                 false
             }
-            Ok(Err(StoreError::Exists(_) | StoreError::NotFound(_))) => true,
+            Ok(Err(StoreError::Exists(..) | StoreError::NotFound(..))) => true,
             Ok(Err(error)) => {
                 tracing::warn!(%error, "the run's lease could not be renewed");
                 renewed.elapsed() >= LEASE

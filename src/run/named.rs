@@ -73,7 +73,7 @@ impl Named {
             let text = serde_json::to_vec(&given).expect("it has text keys only");
             match store.swap(&location, Bytes::from(text), etag.as_deref()).await {
                 Ok(_) => return Ok(Self::of(given, store, folder)),
-                Err(StoreError::Exists(_) | StoreError::NotFound(_)) => {}
+                Err(StoreError::Exists(..) | StoreError::NotFound(..)) => {}
                 Err(error) => return Err(error.into()),
             }
         }

@@ -1,5 +1,7 @@
 //! What a store fails with.
 
+use std::fmt;
+
 use thiserror::Error;
 
 use super::Location;
@@ -10,17 +12,17 @@ use crate::failure::{Failure, FailureKind};
 #[non_exhaustive]
 pub enum StoreError {
     /// The object is not there.
-    #[error("{0} does not exist")]
-    NotFound(Location),
+    #[error("{0} does not exist{1}")]
+    NotFound(Location, Said),
     /// Nor is its bucket.
-    #[error("{0}: there is no such bucket; correct its name, or make it")]
-    NoBucket(Location),
+    #[error("{0}: there is no such bucket; correct its name, or make it{1}")]
+    NoBucket(Location, Said),
     /// An object of that name is there already; nothing is ever overwritten.
-    #[error("{0} exists already: nothing is overwritten; start again for a new name")]
-    Exists(Location),
+    #[error("{0} exists already: nothing is overwritten; start again for a new name{1}")]
+    Exists(Location, Said),
     /// The object was replaced while it was read.
-    #[error("{0} was changed while it was being read: start again")]
-    Changed(Location),
+    #[error("{0} was changed while it was being read: start again{1}")]
+    Changed(Location, Said),
     /// How S3 is spoken to is not how this one can be spoken to, or cannot be understood.
     #[error("{0}")]
     Misconfigured(String),
@@ -35,8 +37,8 @@ pub enum StoreError {
         reason: String,
     },
     /// The object lies in a tier that cannot be read at once.
-    #[error("{0} lies in an archive tier (Glacier): have S3 restore it first, then read it")]
-    Archived(Location),
+    #[error("{0} lies in an archive tier (Glacier): have S3 restore it first, then read it{1}")]
+    Archived(Location, Said),
     /// Anything else.
     #[error("{action} {location}: {reason}")]
     Failed {
@@ -49,14 +51,39 @@ pub enum StoreError {
     },
 }
 
+/// What a service answered: status, code, message and request id. Nothing where it was not asked: it displays as the end
+/// of a sentence.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Said(Option<Box<str>>);
+
+impl Said {
+    /// Nothing was asked, or the answer was not a refusal.
+    pub const NOTHING: Self = Self(None);
+}
+
+impl From<String> for Said {
+    fn from(answer: String) -> Self {
+        Self(Some(answer.into()))
+    }
+}
+
+impl fmt::Display for Said {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Some(answer) => write!(f, ". The store said: {answer}"),
+            None => Ok(()),
+        }
+    }
+}
+
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         let kind = match error {
-            StoreError::NotFound(_) | StoreError::NoBucket(_) => FailureKind::ArchiveNotFound,
-            StoreError::Exists(_) => FailureKind::ArchiveExists,
+            StoreError::NotFound(..) | StoreError::NoBucket(..) => FailureKind::ArchiveNotFound,
+            StoreError::Exists(..) => FailureKind::ArchiveExists,
             StoreError::Misconfigured(_) => FailureKind::InvalidRequest,
-            StoreError::Denied { .. } | StoreError::Archived(_) => FailureKind::StoreDenied,
-            StoreError::Changed(_) | StoreError::Failed { .. } => FailureKind::Store,
+            StoreError::Denied { .. } | StoreError::Archived(..) => FailureKind::StoreDenied,
+            StoreError::Changed(..) | StoreError::Failed { .. } => FailureKind::Store,
         };
         let passes = matches!(error, StoreError::Failed { .. });
         Self::new(kind, error.to_string()).passing(passes)

@@ -20,7 +20,7 @@ use self::folder::FolderAsTar;
 pub use self::replacement::Replacement;
 use self::writeback::Writeback;
 use super::receipt::Receipt;
-use super::{Location, Object, StoreError};
+use super::{Location, Object, Said, StoreError};
 use crate::archive::{Extent, Part};
 
 /// Backups hold production data: for the owner only.
@@ -79,7 +79,7 @@ pub(super) async fn read(path: &Path, etag: &str, extent: Extent) -> Result<Byte
         Ok(Some(Bytes::from(bytes)))
     })
     .await?;
-    read.ok_or_else(|| StoreError::Changed(Location::Local(path.to_owned())))
+    read.ok_or_else(|| StoreError::Changed(Location::Local(path.to_owned()), Said::NOTHING))
 }
 
 pub(super) async fn list(folder: &Path, name_prefix: &str) -> Result<Vec<Object>, StoreError> {
@@ -310,13 +310,13 @@ async fn blocking<T: Send + 'static>(
 fn failed(path: &Path, action: &'static str, error: io::Error) -> StoreError {
     let location = Location::Local(path.to_owned());
     match error.kind() {
-        ErrorKind::NotFound if action != "writing" => StoreError::NotFound(location),
+        ErrorKind::NotFound if action != "writing" => StoreError::NotFound(location, Said::NOTHING),
         ErrorKind::PermissionDenied => StoreError::Denied {
             location,
             action,
             reason: format!("{error}; allow this user to do it, or choose another folder"),
         },
-        ErrorKind::AlreadyExists => StoreError::Exists(location),
+        ErrorKind::AlreadyExists => StoreError::Exists(location, Said::NOTHING),
         _ => StoreError::Failed {
             location,
             action,

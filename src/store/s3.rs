@@ -3,6 +3,7 @@
 //! Every part and the whole object carry a CRC64NVME of our own, so bodies need no second checksum from the client
 //! library and are not hashed once more for the signature where the connection is encrypted anyway.
 
+mod conditions;
 mod dialect;
 mod multipart;
 mod refusal;
@@ -21,10 +22,11 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 
 use super::receipt::crc64;
-use super::{Location, Object, StoreError, Tags};
+use super::{Location, Object, Said, StoreError, Tags};
 use crate::archive::Extent;
 use crate::aws;
 
+pub(super) use conditions::Conditions;
 use dialect::Dialect;
 pub(super) use multipart::Multipart;
 use refusal::Refusal;
@@ -42,7 +44,8 @@ fn timeouts() -> TimeoutConfig {
         .build()
 }
 
-pub(super) async fn client_from_environment() -> Result<Client, StoreError> {
+/// A client, and what is known of the store that it speaks to.
+pub(super) async fn client_from_environment(conditions: &Conditions) -> Result<Client, StoreError> {
     let environment = aws::from_environment().await.map_err(StoreError::Misconfigured)?;
     let is_set = |name: &str| std::env::var_os(name).is_some();
     let dialect = Dialect::of_environment();
@@ -54,12 +57,16 @@ pub(super) async fn client_from_environment() -> Result<Client, StoreError> {
             "this store is said to lack conditional writes: of two runs that write the same name at the same moment, one may replace what the other has written"
         );
     }
+    let is_aws = !aws::has_own_s3(&environment);
+    if is_aws && dialect.has_conditions() {
+        conditions.believe();
+    }
     let mut config = aws_sdk_s3::config::Builder::from(&environment)
         .region(aws::region_of(&environment))
         .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
         .timeout_config(timeouts())
         // Stores that are not AWS have no host name for each bucket.
-        .force_path_style(aws::has_own_s3(&environment))
+        .force_path_style(!is_aws)
         .interceptor(dialect.clone());
     if !is_set("AWS_REQUEST_CHECKSUM_CALCULATION") || !dialect.has_checksums() {
         config = config.request_checksum_calculation(RequestChecksumCalculation::WhenRequired);
@@ -70,13 +77,22 @@ pub(super) async fn client_from_environment() -> Result<Client, StoreError> {
     Ok(Client::from_conf(config.build()))
 }
 
+pub(super) fn equal_parts() -> Option<u64> {
+    Dialect::of_environment().equal_parts()
+}
+
 pub(super) async fn find(client: &Client, bucket: &str, key: &str) -> Result<Object, StoreError> {
     const ACTION: &str = "s3:GetObject (HeadObject)";
     let head = match client.head_object().bucket(bucket).key(key).send().await {
         Ok(head) => head,
         Err(error) => {
             let error = failed(bucket, key, ACTION, &error);
-            return Err(why_not_found(client, bucket, key, ACTION).await.unwrap_or(error));
+            return Err(match (why_not_found(client, bucket, key, ACTION).await, &error) {
+                (Some(told @ StoreError::NotFound(..)), StoreError::NotFound(..)) => told,
+                // Whoever may not read is told nothing, also where there is nothing.
+                (None | Some(StoreError::NotFound(..)), _) => error,
+                (Some(told), _) => told,
+            });
         }
     };
     Ok(Object {
@@ -99,11 +115,7 @@ async fn why_not_found(client: &Client, bucket: &str, key: &str, action: &'stati
         .send()
         .await;
     let error = got.err().filter(|error| code(error).is_some())?;
-    match failed(bucket, key, action, &error) {
-        // Whoever may not read is told nothing, also where there is nothing.
-        StoreError::NotFound(_) => None,
-        told => Some(told),
-    }
+    Some(failed(bucket, key, action, &error))
 }
 
 /// A body of an expected length, which is not held twice.
@@ -204,31 +216,41 @@ pub(super) async fn put(
     bytes: Bytes,
     content_type: &str,
     tags: &Tags,
+    conditions: &Conditions,
 ) -> Result<(), StoreError> {
     let checksum = base64_of(crc64(&bytes));
-    if !Dialect::of_environment().has_conditions() {
-        is_free(client, bucket, key).await?;
-    }
-    client
-        .put_object()
-        .bucket(bucket)
-        .key(key)
-        .content_type(content_type)
-        .set_tagging(tags.header())
-        .checksum_crc64_nvme(checksum)
+    look(client, bucket, key, conditions).await?;
+    let put = || {
+        client
+            .put_object()
+            .bucket(bucket)
+            .key(key)
+            .content_type(content_type)
+            .set_tagging(tags.header())
+            .checksum_crc64_nvme(&checksum)
+            .body(ByteStream::from(bytes.clone()))
+    };
+    put()
         .if_none_match("*")
-        .body(ByteStream::from(bytes))
         .send()
         .await
         .map_err(|error| failed(bucket, key, "s3:PutObject", &error))?;
+    if conditions.are_ignored(put()).await {
+        tracing::warn!("{}", conditions::ignored(&location(bucket, key)));
+    }
     Ok(())
 }
 
-/// A look, where the store itself cannot refuse to write over an object.
-async fn is_free(client: &Client, bucket: &str, key: &str) -> Result<(), StoreError> {
+/// A look before a write, where the store may not refuse by itself. A role that may not look relies on the store, unless
+/// that is known to write over everything.
+async fn look(client: &Client, bucket: &str, key: &str, conditions: &Conditions) -> Result<(), StoreError> {
+    if conditions.are_proven() {
+        return Ok(());
+    }
     match find(client, bucket, key).await {
-        Err(StoreError::NotFound(_)) => Ok(()),
-        Ok(found) => Err(StoreError::Exists(found.location)),
+        Ok(found) => Err(StoreError::Exists(found.location, Said::NOTHING)),
+        Err(StoreError::NotFound(..)) => Ok(()),
+        Err(_) if Dialect::of_environment().has_conditions() => Ok(()),
         Err(error) => Err(error),
     }
 }
@@ -280,13 +302,16 @@ where
 }
 
 fn refused(location: Location, action: &'static str, refusal: &Refusal<'_>) -> StoreError {
+    let said = || Said::from(refusal.said());
     match (refusal.code, refusal.status) {
-        (Some("NoSuchBucket"), _) => StoreError::NoBucket(location),
-        (Some("NoSuchKey"), _) | (None, 404) => StoreError::NotFound(location),
-        (Some("InvalidObjectState"), _) => StoreError::Archived(location),
-        (Some("PreconditionFailed"), _) | (None, 412) if action == "s3:GetObject" => StoreError::Changed(location),
+        (Some("NoSuchBucket"), _) => StoreError::NoBucket(location, said()),
+        (Some("NoSuchKey"), _) | (None, 404) => StoreError::NotFound(location, said()),
+        (Some("InvalidObjectState"), _) => StoreError::Archived(location, said()),
+        (Some("PreconditionFailed"), _) | (None, 412) if action == "s3:GetObject" => {
+            StoreError::Changed(location, said())
+        }
         (Some("PreconditionFailed" | "ConditionalRequestConflict"), _) | (None, 409 | 412) => {
-            StoreError::Exists(location)
+            StoreError::Exists(location, said())
         }
         _ if refusal.is_unknown() => {
             StoreError::Misconfigured(format!("{action} {location}: {}", refusal.told(action)))

@@ -5,7 +5,7 @@ use tokio::task::JoinSet;
 
 use super::receipt::Receipt;
 use super::{Location, Object, StoreError, local, s3};
-use crate::archive::{Extent, Part};
+use crate::archive::{Extent, MAX_PARTS, Part};
 
 #[derive(Clone, Debug)]
 pub(super) enum Sink {
@@ -117,6 +117,14 @@ impl Upload {
     /// The first failure of any part.
     pub async fn send(&mut self, part: Part) -> Result<(), StoreError> {
         self.check()?;
+        if part.number > MAX_PARTS {
+            let at = self.location();
+            let reason = format!(
+                "{at} needs more than {MAX_PARTS} parts, and S3 takes no more: the database has grown, or its size was not known. Set MONGOTAR_S3_PART_SIZE to more MiB and start again"
+            );
+            self.broken = Some(reason.clone());
+            return Err(StoreError::Misconfigured(reason));
+        }
         let length = part.bytes.len() as u64;
         while self.in_flight.len() >= self.limit || !self.has_room_for(length) {
             self.settle_one().await?;

@@ -7,6 +7,7 @@
 mod counted_body;
 mod exchange;
 mod fault;
+mod forgetful;
 
 pub use exchange::Exchange;
 pub use fault::{Fault, Refused, Rule};
@@ -17,13 +18,14 @@ use counted_body::CountedBody;
 use exchange::Record;
 use fault::Rules;
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
+use hyper::body::{Body, Bytes, Incoming};
 use hyper::client::conn::http1;
 use hyper::header::{CONNECTION, HeaderMap, HeaderName, TRANSFER_ENCODING};
+use hyper::http::request::Parts;
 use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -36,6 +38,8 @@ struct Shared {
     latency: Mutex<Duration>,
     /// Whether it refuses what S3 has had since 2024 only: conditional writes, checksums of whole objects.
     is_old: AtomicBool,
+    /// Set where it ignores conditions of writes; the client removes what is in the way.
+    forgets: OnceLock<aws_sdk_s3::Client>,
     /// Whether what is held may go on.
     released: watch::Sender<bool>,
 }
@@ -60,6 +64,7 @@ impl Proxy {
             rules: Rules::default(),
             latency: Mutex::default(),
             is_old: AtomicBool::new(false),
+            forgets: OnceLock::new(),
             released: watch::Sender::new(false),
         });
         let serving = shared.clone();
@@ -70,6 +75,12 @@ impl Proxy {
     /// From now on it is like a store of another vendor, without conditional writes and the newer checksums.
     pub fn grow_old(&self) {
         self.shared.is_old.store(true, Ordering::Release);
+    }
+
+    /// From now on it is like a store that takes `If-None-Match` and writes all the same. `client` is one of the server
+    /// behind it.
+    pub fn forget_conditions(&self, client: aws_sdk_s3::Client) {
+        let _ = self.shared.forgets.set(client); // once is enough
     }
 
     /// `http://127.0.0.1:PORT`
@@ -185,7 +196,13 @@ impl Shared {
             Some(Fault::CutAnswerAfter(bytes)) => allowed = bytes,
             Some(Fault::CutAfterForwarding | Fault::FlipAnswer) | None => {}
         }
-        let (parts, body) = self.exchange(request, &record).await?.into_parts();
+        let (head, body) = request.into_parts();
+        let body = CountedBody::new(body, record.request_bytes.clone(), u64::MAX);
+        let answer = match self.forgets.get() {
+            Some(client) if record.is_conditional_write() => self.write_over(head, body, client).await?,
+            _ => self.exchange(head, body).await?,
+        };
+        let (parts, body) = answer.into_parts();
         if fault == Some(Fault::CutAfterForwarding) {
             body.collect().await?;
             return Err("cut after forwarding, as told".into());
@@ -199,14 +216,12 @@ impl Shared {
         Ok(answer)
     }
 
-    async fn exchange(
-        &self,
-        request: Request<Incoming>,
-        record: &Record,
-    ) -> Result<hyper::Response<Incoming>, BoxError> {
-        let (mut parts, body) = request.into_parts();
+    async fn exchange<B>(&self, mut parts: Parts, body: B) -> Result<hyper::Response<Incoming>, BoxError>
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
         parts.headers = end_to_end(parts.headers);
-        let body = CountedBody::new(body, record.request_bytes.clone(), u64::MAX);
         let stream = TcpStream::connect(&self.upstream).await?;
         stream.set_nodelay(true)?;
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;

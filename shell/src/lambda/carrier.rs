@@ -60,7 +60,7 @@ async fn keep(text: String, place: Option<AnswerPlace>, store: &Store) -> Result
         match store.put(&location, text.clone(), "application/json").await {
             Ok(()) => return Ok(location),
             // The same run has answered before.
-            Err(error @ StoreError::Exists(_)) => taken = error.to_string(),
+            Err(error @ StoreError::Exists(..)) => taken = error.to_string(),
             Err(error) => return Err(error.to_string()),
         }
     }

@@ -78,7 +78,7 @@ async fn compose_held(job: &BackupJob, run: &Run, tools: &Tools, journal: &Journ
     let folder = run.folder(&job.destination)?;
     let sources = Sources::find(tools, &folder, &lanes).await?;
     let mut moved = false;
-    for part in join(pieces) {
+    for part in join(pieces, joining.equal_parts) {
         if upload.has(part.number) {
             continue;
         }
@@ -88,6 +88,7 @@ async fn compose_held(job: &BackupJob, run: &Run, tools: &Tools, journal: &Journ
             let joining = Joining {
                 upload: upload.state().await?,
                 finished: Some(finished),
+                ..joining
             };
             journal.write(JOIN, &joining, &[]).await?;
             let totals = Totals::of(&manifest.collections);
@@ -115,7 +116,7 @@ impl Sources {
             }
             let location = lane_folder(folder, number).join(DATA);
             let object = match tools.store.find(&location).await {
-                Err(StoreError::NotFound(_)) => return Err(unusable(&location, "is not there")),
+                Err(StoreError::NotFound(..)) => return Err(unusable(&location, "is not there")),
                 found => found?,
             };
             if object.bytes != lane.content.bytes {

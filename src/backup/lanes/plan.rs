@@ -13,7 +13,7 @@ use crate::catalog::Kind;
 use crate::failure::Failure;
 use crate::mongo::IdRange;
 use crate::run::{Journal, Run, RunStatus, Running, let_go_after, take_up_kept};
-use crate::store::Location;
+use crate::store::{Location, Store};
 
 /// Takes the moment and divides the work. The run's upload begins here, where there is more than one lane.
 ///
@@ -69,6 +69,7 @@ async fn plan_held(
     let joining = Joining {
         upload: upload.state().await?,
         finished: None,
+        equal_parts: Store::equal_parts(&job.destination),
     };
     let answer = report(job, run, Some(joining.upload.location.clone()), lanes.len());
     let head = taken.head(job, Some(run), name, Writers::Lanes(lanes));

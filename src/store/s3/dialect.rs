@@ -8,6 +8,8 @@ use aws_sdk_s3::config::interceptors::BeforeTransmitInterceptorContextMut;
 use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_s3::error::BoxError;
 
+use crate::archive::{MAX_PART_BYTES, MIN_PART_BYTES};
+
 /// Objects that are only there while a run goes on are read and replaced all the time.
 const IN_PROGRESS: &str = "mongotar-in-progress";
 
@@ -16,6 +18,9 @@ const IN_PROGRESS: &str = "mongotar-in-progress";
 pub(super) struct Dialect {
     lacks_checksums: bool,
     lacks_conditions: bool,
+    lacks_tags: bool,
+    /// The least size of parts, where all but the last must have the same.
+    equal_parts: Option<u64>,
     /// Headers of every write that makes an object.
     encryption: Vec<(&'static str, String)>,
     /// Of archives alone.
@@ -46,12 +51,24 @@ impl Dialect {
         let mut encryption = Vec::new();
         let lacks_checksums = one_of("MONGOTAR_S3_CHECKSUMS", &["crc64nvme", "none"]).as_deref() == Some("none");
         let lacks_conditions = one_of("MONGOTAR_S3_CONDITIONAL_WRITES", &["yes", "no"]).as_deref() == Some("no");
+        let lacks_tags = one_of("MONGOTAR_S3_TAGS", &["yes", "no"]).as_deref() == Some("no");
         let algorithm = one_of("MONGOTAR_S3_ENCRYPTION", &["AES256", "aws:kms", "aws:kms:dsse"]);
         let bucket_key = one_of("MONGOTAR_S3_BUCKET_KEY", &["true", "false"]);
         let (key, with_kms) = (
             set("MONGOTAR_S3_KMS_KEY"),
             algorithm.as_deref().is_some_and(|algorithm| algorithm != "AES256"),
         );
+        let equal_parts = set("MONGOTAR_S3_PART_SIZE").and_then(|text| {
+            let bytes = text
+                .parse::<u64>()
+                .ok()
+                .and_then(|mebibytes| mebibytes.checked_mul(1 << 20));
+            let bytes = bytes.filter(|bytes| (MIN_PART_BYTES..=MAX_PART_BYTES).contains(bytes));
+            if bytes.is_none() {
+                fault = Some("MONGOTAR_S3_PART_SIZE is a whole number of MiB, from 5 to 5120".to_owned());
+            }
+            bytes
+        });
         if !with_kms && (key.is_some() || bucket_key.is_some()) {
             fault =
                 Some("MONGOTAR_S3_KMS_KEY and MONGOTAR_S3_BUCKET_KEY need MONGOTAR_S3_ENCRYPTION=aws:kms".to_owned());
@@ -66,6 +83,8 @@ impl Dialect {
         Self {
             lacks_checksums,
             lacks_conditions,
+            lacks_tags,
+            equal_parts,
             encryption,
             storage_class: set("MONGOTAR_S3_STORAGE_CLASS"),
             owner: set("MONGOTAR_S3_BUCKET_OWNER"),
@@ -81,6 +100,11 @@ impl Dialect {
     /// Whether parts and objects have checksums.
     pub(super) fn has_checksums(&self) -> bool {
         !self.lacks_checksums
+    }
+
+    /// The least size of parts, where all but the last must have the same.
+    pub(super) fn equal_parts(&self) -> Option<u64> {
+        self.equal_parts
     }
 
     /// Whether the store itself refuses to write over an object.
@@ -127,6 +151,9 @@ impl Intercept for Dialect {
         if let Some(class) = self.storage_class.as_ref().filter(|_| begins_upload && is_kept) {
             headers.insert("x-amz-storage-class", class.clone());
         }
+        if self.lacks_tags {
+            headers.remove("x-amz-tagging");
+        }
         if let Some(owner) = &self.owner {
             headers.insert("x-amz-expected-bucket-owner", owner.clone());
         }
@@ -159,6 +186,8 @@ mod tests {
             ("MONGOTAR_S3_CONDITIONAL_WRITES", "no"),
         ]);
         assert!(!old.has_checksums() && !old.has_conditions());
+        let even = of(&[("MONGOTAR_S3_PART_SIZE", "64"), ("MONGOTAR_S3_TAGS", "no")]);
+        assert_eq!((even.equal_parts(), even.lacks_tags), (Some(64 << 20), true));
         let encrypted = of(&[
             ("MONGOTAR_S3_ENCRYPTION", "aws:kms"),
             ("MONGOTAR_S3_KMS_KEY", "alias/backups"),
@@ -176,6 +205,10 @@ mod tests {
             ),
             (vec![("MONGOTAR_S3_CONDITIONAL_WRITES", "off")], "may be yes, no"),
             (vec![("MONGOTAR_S3_ENCRYPTION", "kms")], "aws:kms"),
+            (vec![("MONGOTAR_S3_TAGS", "none")], "MONGOTAR_S3_TAGS may be yes, no"),
+            (vec![("MONGOTAR_S3_PART_SIZE", "4")], "from 5 to 5120"),
+            (vec![("MONGOTAR_S3_PART_SIZE", "5121")], "from 5 to 5120"),
+            (vec![("MONGOTAR_S3_PART_SIZE", "64MiB")], "whole number of MiB"),
             (vec![("MONGOTAR_S3_KMS_KEY", "alias/x")], "need MONGOTAR_S3_ENCRYPTION"),
             (
                 vec![("MONGOTAR_S3_ENCRYPTION", "AES256"), ("MONGOTAR_S3_BUCKET_KEY", "true")],

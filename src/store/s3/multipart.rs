@@ -13,10 +13,10 @@ use base64::engine::general_purpose::STANDARD;
 use futures_util::future::BoxFuture;
 
 use super::dialect::Dialect;
-use super::{base64_of, code, failed, is_denied, is_free, list, location};
+use super::{Conditions, base64_of, code, failed, is_denied, list, location, look};
 use crate::archive::{Extent, Part};
 use crate::store::receipt::{Receipt, crc64, full_crc64};
-use crate::store::{Location, Object, StoreError, Tags};
+use crate::store::{Location, Object, Said, StoreError, Tags};
 
 /// A multipart upload that was begun.
 #[derive(Clone, Debug)]
@@ -26,6 +26,7 @@ pub(in crate::store) struct Multipart {
     key: String,
     id: String,
     location: Location,
+    conditions: Conditions,
 }
 
 /// What begins an upload. Put together here, so that what that takes of the stack is given back before it is sent.
@@ -52,6 +53,7 @@ impl Multipart {
         bucket: &str,
         key: &str,
         tags: &Tags,
+        conditions: &Conditions,
     ) -> Result<Self, StoreError> {
         const ACTION: &str = "s3:PutObject (CreateMultipartUpload)";
         let created = create(client, bucket, key, tags)
@@ -65,22 +67,29 @@ impl Multipart {
                 action: ACTION,
                 reason: "the answer has no upload id".to_owned(),
             })?;
-        let upload = Self::resume(client, bucket, key, id);
+        let upload = Self::resume(client, bucket, key, id, conditions);
         if upload.has_rival().await {
             upload.abort().await?;
-            return Err(StoreError::Exists(upload.location));
+            return Err(StoreError::Exists(upload.location, Said::NOTHING));
         }
         Ok(upload)
     }
 
     /// One that was begun by another invocation.
-    pub(in crate::store) fn resume(client: &Client, bucket: &str, key: &str, id: String) -> Self {
+    pub(in crate::store) fn resume(
+        client: &Client,
+        bucket: &str,
+        key: &str,
+        id: String,
+        conditions: &Conditions,
+    ) -> Self {
         Self {
             client: client.clone(),
             bucket: bucket.to_owned(),
             key: key.to_owned(),
             id,
             location: location(bucket, key),
+            conditions: conditions.clone(),
         }
     }
 
@@ -159,7 +168,7 @@ impl Multipart {
             .await
             .map_err(|error| match failed(&self.bucket, &self.key, ACTION, &error) {
                 // The precondition is about the source.
-                StoreError::Exists(_) => StoreError::Changed(location(bucket, key)),
+                StoreError::Exists(_, said) => StoreError::Changed(location(bucket, key), said),
                 other => other,
             })?;
         let result = copied.copy_part_result();
@@ -176,8 +185,7 @@ impl Multipart {
 
     pub(in crate::store) async fn commit(&self, receipts: &[Receipt]) -> Result<Object, StoreError> {
         const ACTION: &str = "s3:PutObject (CompleteMultipartUpload)";
-        let dialect = Dialect::of_environment();
-        let has_checksums = dialect.has_checksums();
+        let has_checksums = Dialect::of_environment().has_checksums();
         let sum_of = |receipt: &Receipt| receipt.crc64.filter(|_| has_checksums).map(base64_of);
         let parts = receipts
             .iter()
@@ -191,9 +199,7 @@ impl Multipart {
             .collect();
         let bytes: u64 = receipts.iter().map(|receipt| receipt.bytes).sum();
         let checksum = full_crc64(receipts).filter(|_| has_checksums).map(base64_of);
-        if !dialect.has_conditions()
-            && let Err(error) = is_free(&self.client, &self.bucket, &self.key).await
-        {
+        if let Err(error) = look(&self.client, &self.bucket, &self.key, &self.conditions).await {
             let ours = self.already_committed(bytes, receipts.len(), checksum.as_deref()).await;
             return ours.ok_or(error);
         }

@@ -49,8 +49,17 @@ impl Refusal<'_> {
         self.code.is_some_and(|code| code.starts_with("KMS."))
     }
 
-    /// All of it; `action` is what was tried.
+    /// All of it, and the likely cause; `action` is what was tried.
     pub(super) fn told(&self, action: &str) -> String {
+        let mut text = self.said();
+        if let Some(cause) = self.cause(action) {
+            let _ = write!(text, ". {cause}");
+        }
+        text
+    }
+
+    /// What was answered.
+    pub(super) fn said(&self) -> String {
         let mut text = match (self.code, self.status) {
             (Some(code), status) => format!("{status} {code}"),
             (None, status) => format!("status {status}, without a reason"),
@@ -60,9 +69,6 @@ impl Refusal<'_> {
         }
         if let Some(request) = self.request {
             let _ = write!(text, " (request {request})");
-        }
-        if let Some(cause) = self.cause(action) {
-            let _ = write!(text, ". {cause}");
         }
         text
     }

@@ -8,8 +8,9 @@ use aws_sdk_s3::operation::put_object::builders::PutObjectFluentBuilder;
 use aws_sdk_s3::primitives::ByteStream;
 use bytes::Bytes;
 
+use super::conditions::{Conditions, ignored};
 use super::dialect::Dialect;
-use super::{ATTEMPTS, StoreError, base64_of, crc64, failed};
+use super::{ATTEMPTS, Said, StoreError, base64_of, crc64, failed};
 
 /// The tag of objects that are only there while a run goes on; `template.yaml` has the lifecycle rule.
 const IN_PROGRESS: &str = "mongotar-in-progress=true";
@@ -29,7 +30,7 @@ pub(in super::super) async fn load(
             Ok(response) => response,
             Err(error) => {
                 return match failed(bucket, key, GET, &error) {
-                    StoreError::NotFound(_) | StoreError::NoBucket(_) => Ok(None),
+                    StoreError::NotFound(..) | StoreError::NoBucket(..) => Ok(None),
                     other => Err(other),
                 };
             }
@@ -75,6 +76,7 @@ pub(in super::super) async fn swap(
     key: &str,
     bytes: Bytes,
     expected: Option<&str>,
+    conditions: &Conditions,
 ) -> Result<String, StoreError> {
     if !Dialect::of_environment().has_conditions() {
         return swap_by_looking(client, bucket, key, bytes, expected).await;
@@ -85,12 +87,19 @@ pub(in super::super) async fn swap(
         Some(etag) => put.if_match(etag),
     };
     match put.send().await {
+        Ok(_) if conditions.are_ignored(write(client, bucket, key, bytes.clone())).await => {
+            if expected.is_none() {
+                // Nobody holds what was only tried.
+                let _ = remove(client, bucket, key).await;
+            }
+            Err(StoreError::Misconfigured(ignored(&super::location(bucket, key))))
+        }
         Ok(done) => Ok(done.e_tag().unwrap_or_default().to_owned()),
         Err(error) => match failed(bucket, key, PUT, &error) {
             // The answer was lost, the request repeated, and it met its own object.
-            StoreError::Exists(location) => match load(client, bucket, key).await? {
+            StoreError::Exists(location, said) => match load(client, bucket, key).await? {
                 Some((there, etag)) if there == bytes => Ok(etag),
-                _ => Err(StoreError::Exists(location)),
+                _ => Err(StoreError::Exists(location, said)),
             },
             other => Err(other),
         },
@@ -106,7 +115,7 @@ async fn swap_by_looking(
     bytes: Bytes,
     expected: Option<&str>,
 ) -> Result<String, StoreError> {
-    let exists = || StoreError::Exists(super::location(bucket, key));
+    let exists = || StoreError::Exists(super::location(bucket, key), Said::NOTHING);
     let before = load(client, bucket, key).await?;
     if before.as_ref().map(|(_, etag)| etag.as_str()) != expected {
         return Err(exists());

@@ -3,7 +3,9 @@
 use serde_yaml_ng::Value;
 
 const COMPOSE: &str = include_str!("../../../infra/localstack/compose.yaml");
-const TESTS: &str = include_str!("../../../infra/localstack/tests");
+const INSTALL: &str = include_str!("../../../infra/localstack/install");
+const DEPLOY: &str = include_str!("../../../infra/localstack/deploy");
+const TEMPLATE: &str = include_str!("../../../template.yaml");
 const README: &str = include_str!("../../../infra/localstack/README.md");
 
 #[test]
@@ -26,14 +28,40 @@ fn the_services_are_reached_from_this_machine_only() {
     let image = compose["services"]["localstack"]["image"].as_str().expect("an image");
     let version = image.rsplit(':').next().expect("a version");
     assert!(
-        TESTS.contains(&format!("LOCALSTACK={version}.")),
+        INSTALL.contains(&format!("LOCALSTACK={version}.")),
         "{version} is what is tested"
     );
     for part in [
         "infra/localstack/compose.yaml up --wait",
         "compose.yaml down --volumes",
         "infra/localstack/tests",
+        "infra/localstack/deploy",
+        "infra/localstack/teardown",
+        "infra/localstack/functions",
     ] {
         assert!(README.contains(part), "{part}");
+    }
+}
+
+#[test]
+fn functions_are_in_the_network_in_which_they_look_for_the_others() {
+    let compose: Value = serde_yaml_ng::from_str(COMPOSE).expect("YAML");
+    let network = compose["networks"]["default"]["name"].as_str();
+    let of_functions = &compose["services"]["localstack"]["environment"]["LAMBDA_DOCKER_NETWORK"];
+    assert_eq!((network, of_functions.as_str()), (Some("mongotar"), network));
+    for host in ["mongodb://mongo:27017/", "http://localstack:4566"] {
+        assert!(DEPLOY.contains(host), "{host}");
+    }
+}
+
+/// What `deploy` puts in the place of sources, and the parameters that it gives.
+#[test]
+fn the_template_has_what_deploy_replaces_and_sets() {
+    assert_eq!(TEMPLATE.lines().filter(|line| *line == "      CodeUri: .").count(), 2);
+    let backup = TEMPLATE.find("  BackupFunction:").expect("the first function");
+    assert!(backup < TEMPLATE.find("  RestoreFunction:").expect("the second"));
+    for parameter in ["Database", "ConnectionSecretArn", "EndpointUrl"] {
+        assert!(DEPLOY.contains(&format!("\"{parameter}=$")), "{parameter}");
+        assert!(TEMPLATE.contains(&format!("\n  {parameter}:\n")), "{parameter}");
     }
 }

@@ -3,6 +3,7 @@
 use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
 
+use mongotar::archive::Extent;
 use mongotar::failure::{Failure, FailureKind};
 use mongotar::store::Location;
 
@@ -39,6 +40,32 @@ async fn a_refusal_is_told_with_its_likely_cause_also_where_only_a_head_was_refu
             assert!(failure.message.contains(part), "{part}: {failure}");
         }
     }
+    for (method, status, code, kind) in [
+        ("PUT", 412, "PreconditionFailed", FailureKind::ArchiveExists),
+        ("PUT", 409, "ConditionalRequestConflict", FailureKind::ArchiveExists),
+        ("GET", 412, "PreconditionFailed", FailureKind::Store),
+        ("GET", 404, "NoSuchKey", FailureKind::ArchiveNotFound),
+        ("GET", 404, "NoSuchBucket", FailureKind::ArchiveNotFound),
+        ("GET", 403, "InvalidObjectState", FailureKind::StoreDenied),
+    ] {
+        proxy.reset();
+        let there = store.find(&location).await.expect("it is there");
+        let refused = Refused {
+            status,
+            code,
+            message: "as the vendor words it",
+            region: None,
+        };
+        proxy.inject(Rule::on(method, "/").times(usize::MAX).then(Fault::Refused(refused)));
+        let failed = match method {
+            "PUT" => store.put(&location.join("new"), "a".into(), "text/plain").await,
+            _ => store.read(&there, Extent { offset: 0, length: 1 }).await.map(drop),
+        };
+        let failure = Failure::from(failed.expect_err(code));
+        assert_eq!(failure.kind, kind, "{failure}");
+        let said = format!("The store said: {status} {code}: as the vendor words it (request 4442587FB7D0A2F9)");
+        assert!(failure.message.ends_with(&said), "{failure}");
+    }
     proxy.reset();
     let Location::S3 { bucket, .. } = &location else {
         panic!("a place in S3");
@@ -52,6 +79,8 @@ async fn a_refusal_is_told_with_its_likely_cause_also_where_only_a_head_was_refu
         .expect_err("no object")
         .to_string();
     assert!(error.contains("does not exist"), "{error}");
+    // A HEAD has no body, so this is what a GET said.
+    assert!(error.contains("404 NoSuchKey"), "{error}");
 }
 
 /// Everything that a command does, by a store without conditional writes and the newer checksums.

@@ -66,6 +66,12 @@ impl Record {
         })
     }
 
+    /// Whether it writes, and only if something is so.
+    pub fn is_conditional_write(&self) -> bool {
+        let is_write = self.method == "PUT" || self.method == "POST";
+        is_write && self.headers.iter().any(|(name, _)| name.starts_with("if-"))
+    }
+
     pub fn seen(&self) -> Exchange {
         let status = self.status.load(Ordering::Acquire);
         Exchange {
