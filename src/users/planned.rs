@@ -1,5 +1,8 @@
 //! What becomes of an archive's users and roles on the target. Pure: what is asked of servers is done by then.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use bson::{RawDocumentBuf, cstr};
