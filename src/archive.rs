@@ -40,6 +40,7 @@ pub mod table;
 mod tail;
 mod tar_header;
 mod trailing;
+mod users;
 mod writer;
 
 pub(crate) use crate::digest::hex_sum;
@@ -59,6 +60,7 @@ pub use part::{AssemblerState, MAX_PARTS, MIN_PART_BYTES, Part, PartAssembler, P
 pub use payload::Payload;
 pub use reader::{Located, Opened};
 pub use recognise::{is_ours, sniff};
+pub(crate) use trailing::UserOrRole;
 pub use trailing::{MAX_USERS_BYTES, ROLES_ENTRY, TakenUsers, USERS_ENTRY, USERS_VERSION_ENTRY};
-pub(crate) use trailing::{UserOrRole, check_users};
+pub(crate) use users::check_users;
 pub use writer::{ArchiveWriter, WriterState};

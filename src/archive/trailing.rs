@@ -8,9 +8,8 @@ use std::io;
 use std::sync::Arc;
 
 use super::crc::Crc32;
-use super::footer::Footer;
 use super::frame::{GluePlace, MAX_GLUE_BYTES, max_stored};
-use super::manifest::{Manifest, SavedUsers};
+use super::manifest::SavedUsers;
 use super::tar_header::{HeaderPlan, padding};
 use super::{Compression, Entry, Extent, FrameEncoder, Region, Segment, StoredFrame};
 
@@ -41,11 +40,11 @@ pub struct TakenUsers {
     roles: u64,
     /// The entries' content, by their names.
     contents: Arc<[(&'static str, Vec<u8>)]>,
-    write: fn(&TakenUsers, &mut Trailing, &Place<'_>, &mut FrameEncoder) -> io::Result<SavedUsers>,
+    write: fn(&TakenUsers, &mut Trailing, &TrailerPlace<'_>, &mut FrameEncoder) -> io::Result<SavedUsers>,
 }
 
 /// Where the trailer begins, and how its archive is written.
-pub(super) struct Place<'a> {
+pub(super) struct TrailerPlace<'a> {
     pub(super) path: &'a dyn Fn(&str) -> String,
     pub(super) mtime: u64,
     pub(super) compression: Compression,
@@ -94,7 +93,7 @@ impl TakenUsers {
     pub(super) fn write(
         &self,
         trailing: &mut Trailing,
-        place: &Place<'_>,
+        place: &TrailerPlace<'_>,
         encoder: &mut FrameEncoder,
     ) -> io::Result<SavedUsers> {
         (self.write)(self, trailing, place, encoder)
@@ -104,7 +103,7 @@ impl TakenUsers {
 fn write(
     taken: &TakenUsers,
     trailing: &mut Trailing,
-    place: &Place<'_>,
+    place: &TrailerPlace<'_>,
     encoder: &mut FrameEncoder,
 ) -> io::Result<SavedUsers> {
     let mut entries = Vec::new();
@@ -130,7 +129,7 @@ pub(super) struct Trailing {
 }
 
 impl Trailing {
-    fn add(&mut self, path: String, place: &Place<'_>, frame: StoredFrame) -> Entry {
+    pub(super) fn add(&mut self, path: String, place: &TrailerPlace<'_>, frame: StoredFrame) -> Entry {
         let offset = place.offset;
         let mut head = vec![0; self.padding.unwrap_or(place.padding)];
         head.extend_from_slice(&HeaderPlan::new(&[&path]).build(&path, frame.decoded_bytes, place.mtime));
@@ -162,89 +161,6 @@ impl Trailing {
             bytes: frame.decoded_bytes,
             segments: vec![segment],
             rows: None,
-        }
-    }
-}
-
-/// Whether the entries of the trailer lie in it one behind the other, and are no longer than any can be. For who reads
-/// them: nobody else goes by what is said of them.
-pub(crate) fn check_users(manifest: &Manifest, footer: &Footer) -> Result<(), String> {
-    let entries = manifest.users.iter().flat_map(|users| &users.entries);
-    check_entries(entries, footer)
-}
-
-fn check_entries<'a>(entries: impl Iterator<Item = &'a Entry>, footer: &Footer) -> Result<(), String> {
-    let mut at = footer.trailer.offset;
-    for entry in entries {
-        let lies = match entry.segments.as_slice() {
-            [segment] if entry.header.offset == at && entry.rows.is_none() && segment.decoded_bytes == entry.bytes => {
-                let begin = at.checked_add(entry.header.length);
-                begin
-                    .filter(|&begin| segment.extent.offset == begin)
-                    .and(segment.extent.end())
-            }
-            _ => None,
-        };
-        at = lies
-            .filter(|&end| end <= footer.manifest.offset && entry.bytes <= MAX_USERS_BYTES)
-            .ok_or_else(|| format!("{} does not lie where it should", entry.path))?;
-    }
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::archive::Major;
-
-    #[test]
-    fn entries_that_lie_elsewhere_are_damage() {
-        let mut trailing = Trailing::default();
-        let mut encoder = FrameEncoder::new(Compression::None).expect("an encoder");
-        let place = Place {
-            path: &str::to_owned,
-            mtime: 0,
-            compression: Compression::None,
-            offset: 1000,
-            padding: 100,
-        };
-        let mut add = |text: &[u8]| {
-            let frame = encoder.encode(&mut text.to_vec()).expect("a frame");
-            trailing.add("a/b".to_owned(), &place, frame)
-        };
-        let entries = [add(b"first"), add(b"second")];
-        let end = 1000 + trailing.stored.len() as u64;
-        let footer = |manifest: u64| Footer {
-            major: Major::One,
-            compression: Compression::None,
-            trailer: Extent {
-                offset: 1000,
-                length: 9000,
-            },
-            manifest: Extent {
-                offset: manifest,
-                length: 10,
-            },
-            manifest_bytes: 10,
-            blake3: blake3::hash(b""),
-        };
-        let check = |entries: &[Entry], manifest| check_entries(entries.iter(), &footer(manifest));
-        assert_eq!(check(&entries, end), Ok(()));
-        assert!(check(&entries, end - 1).is_err(), "into the manifest");
-        assert!(check(&entries[1..], end).is_err(), "a gap");
-        let wrong: [fn(&mut Entry); 5] = [
-            |entry| entry.header.offset = u64::MAX,
-            |entry| entry.segments[0].extent.length = u64::MAX,
-            |entry| entry.bytes += 1,
-            |entry| entry.segments.clear(),
-            |entry| {
-                (entry.bytes, entry.segments[0].decoded_bytes) = (MAX_USERS_BYTES + 1, MAX_USERS_BYTES + 1);
-            },
-        ];
-        for wrong in wrong {
-            let mut entries = entries.clone();
-            wrong(&mut entries[0]);
-            assert!(check(&entries, end).is_err(), "{:?}", entries[0]);
         }
     }
 }

@@ -10,7 +10,7 @@ use super::part::{AssemblerState, PartAssembler};
 use super::table::{MOST_INLINE, MOST_SEGMENTS, TABLE_ENTRY, Table, put_inline};
 use super::tail::Tail;
 use super::tar_header::{HeaderPlan, padding};
-use super::trailing::{Place, TakenUsers, Trailing};
+use super::trailing::{TakenUsers, TrailerPlace, Trailing};
 use super::{
     ArchiveName, Compression, Entry, Extent, FrameEncoder, MANIFEST_ENTRY, Manifest, Part, PartSchedule, Region, Rows,
     SavedUsers, Segment, StoredFrame,
@@ -273,7 +273,7 @@ impl ArchiveWriter {
     /// # Errors
     /// As [`FrameEncoder::encode`].
     pub fn users(&mut self, taken: &TakenUsers, encoder: &mut FrameEncoder) -> std::io::Result<SavedUsers> {
-        let place = Place {
+        let place = TrailerPlace {
             path: &|file| self.name.entry(file),
             mtime: self.mtime,
             compression: self.compression,

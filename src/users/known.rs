@@ -21,13 +21,13 @@ pub(super) const MECHANISMS: [&str; 2] = ["SCRAM-SHA-1", "SCRAM-SHA-256"];
 /// Users and roles of one database.
 #[derive(Clone, Default, PartialEq)]
 pub(super) struct Users {
-    pub(super) users: Vec<User>,
-    pub(super) roles: Vec<Role>,
+    pub(super) users: Vec<KnownUser>,
+    pub(super) roles: Vec<KnownRole>,
 }
 
 /// A user, without the database.
 #[derive(Clone, PartialEq)]
-pub(super) struct User {
+pub(super) struct KnownUser {
     pub(super) name: String,
     /// By mechanism, as the server keeps them.
     pub(super) credentials: Vec<(&'static str, RawDocumentBuf)>,
@@ -40,7 +40,7 @@ pub(super) struct User {
 
 /// A role, without the database.
 #[derive(Clone, PartialEq)]
-pub(super) struct Role {
+pub(super) struct KnownRole {
     pub(super) name: String,
     pub(super) privileges: Vec<Privilege>,
     pub(super) roles: Vec<Granted>,
@@ -73,7 +73,7 @@ impl Users {
     /// # Errors
     /// What is not as it should be, or too much.
     pub(super) fn add_user(&mut self, database: &str, given: &RawDocument) -> Result<(), String> {
-        self.users.push(User::of(database, given)?);
+        self.users.push(KnownUser::of(database, given)?);
         within(self.users.len(), MOST_USERS, "users")
     }
 
@@ -82,7 +82,7 @@ impl Users {
     /// # Errors
     /// As [`Self::add_user`].
     pub(super) fn add_role(&mut self, database: &str, given: &RawDocument) -> Result<(), String> {
-        self.roles.push(Role::of(database, given)?);
+        self.roles.push(KnownRole::of(database, given)?);
         within(self.roles.len(), MOST_ROLES, "roles")
     }
 }
@@ -96,9 +96,9 @@ fn within(count: usize, most: usize, what: &str) -> Result<(), String> {
 
 /// How much there is so far, of what may be read.
 #[derive(Debug, Default)]
-pub(super) struct Gauge(u64);
+pub(super) struct RoomForUsers(u64);
 
-impl Gauge {
+impl RoomForUsers {
     /// Counts what was read.
     ///
     /// # Errors
@@ -115,7 +115,7 @@ impl Gauge {
     }
 }
 
-impl User {
+impl KnownUser {
     fn of(database: &str, given: &RawDocument) -> Result<Self, String> {
         let name = name_of(database, given, "user")?;
         let (mut credentials, mut unknown) = (Vec::new(), RawDocumentBuf::new());
@@ -165,7 +165,7 @@ impl User {
     }
 }
 
-impl Role {
+impl KnownRole {
     fn of(database: &str, given: &RawDocument) -> Result<Self, String> {
         let mut privileges = Vec::new();
         for privilege in array(given, "privileges") {
@@ -383,9 +383,9 @@ mod tests {
     /// As a tree, what a person puts into a user took twenty times its bytes.
     #[test]
     fn what_there_is_of_users_is_bounded() {
-        let mut gauge = Gauge::default();
-        assert!(gauge.add(4 << 20).is_ok());
-        let refused = gauge.add(1).expect_err("too much");
+        let mut room = RoomForUsers::default();
+        assert!(room.add(4 << 20).is_ok());
+        let refused = room.add(1).expect_err("too much");
         assert!(refused.contains("4 MiB"), "{refused}");
     }
 

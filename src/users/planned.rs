@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bson::{RawDocumentBuf, cstr};
 use serde::Serialize;
 
-use super::known::{Granted, MECHANISMS, Privilege, Role, User, Users};
+use super::known::{Granted, KnownRole, KnownUser, MECHANISMS, Privilege, Users};
 use crate::wording::{first_few, shown};
 
 /// What restored users may be granted.
@@ -87,11 +87,11 @@ pub(super) fn moved(users: &Users, from: &str, to: &str) -> Users {
         moved.sort_unstable_by(|a, b| a.resource.as_bytes().cmp(b.resource.as_bytes()));
         moved
     };
-    let user = |user: &User| User {
+    let user = |user: &KnownUser| KnownUser {
         roles: granted(&user.roles),
         ..user.clone()
     };
-    let role = |role: &Role| Role {
+    let role = |role: &KnownRole| KnownRole {
         roles: granted(&role.roles),
         privileges: privileges(&role.privileges),
         ..role.clone()
@@ -125,7 +125,7 @@ pub(super) fn all_granted(users: &Users) -> BTreeSet<Granted> {
 pub(super) fn planned(wanted: Users, target: &Target<'_>, grants: Grants) -> (PlannedUsers, Users) {
     let mut plan = PlannedUsers::default();
     let mut made = Users::default();
-    let there: BTreeMap<&str, &Role> = target
+    let there: BTreeMap<&str, &KnownRole> = target
         .users
         .roles
         .iter()
@@ -171,7 +171,7 @@ pub(super) fn planned(wanted: Users, target: &Target<'_>, grants: Grants) -> (Pl
     ordered.retain(|role| plan.roles.get(&role.name) == Some(&UserAction::Create));
     made.roles = ordered;
 
-    let there: BTreeMap<&str, &User> = target
+    let there: BTreeMap<&str, &KnownUser> = target
         .users
         .users
         .iter()
@@ -180,7 +180,7 @@ pub(super) fn planned(wanted: Users, target: &Target<'_>, grants: Grants) -> (Pl
     for mut user in wanted.users {
         let whom = format!("user {}", shown(&user.name));
         if let Some(there) = there.get(user.name.as_str()) {
-            // As an earlier restore has made him, he may lack rights elsewhere.
+            // As an earlier restore has made it, it may lack rights elsewhere.
             let mut within = user.clone();
             within.roles.retain(|granted| granted.database == target.database);
             plan.users
@@ -189,7 +189,7 @@ pub(super) fn planned(wanted: Users, target: &Target<'_>, grants: Grants) -> (Pl
         }
         if user.credentials.is_empty() {
             plan.notes.push(format!(
-                "{whom} has no credentials that a server takes ({}){}: make him by hand",
+                "{whom} has no credentials that a server takes ({}){}: create it by hand",
                 MECHANISMS.join(", "),
                 others(&user)
             ));
@@ -203,7 +203,7 @@ pub(super) fn planned(wanted: Users, target: &Target<'_>, grants: Grants) -> (Pl
                 .any(|mechanism| offered.iter().any(|offered| offered == mechanism))
             {
                 plan.notes.push(format!(
-                    "{whom} will not be able to log in: his password is kept for {}, and the target offers {}",
+                    "{whom} will not be able to log in: its password is kept for {}, and the target offers {}",
                     of_user.join(", "),
                     offered.join(", ")
                 ));
@@ -211,7 +211,7 @@ pub(super) fn planned(wanted: Users, target: &Target<'_>, grants: Grants) -> (Pl
         }
         if !user.unknown.is_empty() {
             plan.notes.push(format!(
-                "{whom} is made without some of his credentials{}",
+                "{whom} is made without some of its credentials{}",
                 others(&user)
             ));
             user.unknown = RawDocumentBuf::new();
@@ -225,7 +225,7 @@ pub(super) fn planned(wanted: Users, target: &Target<'_>, grants: Grants) -> (Pl
 }
 
 /// The mechanisms of a user that are not known here.
-fn others(user: &User) -> String {
+fn others(user: &KnownUser) -> String {
     let names: Vec<String> = user
         .unknown
         .iter()
@@ -246,13 +246,13 @@ fn kept(equal: bool) -> UserAction {
 }
 
 /// Roles behind those that they are granted, and those that are granted to themselves by some way.
-fn in_order(roles: Vec<Role>) -> (Vec<Role>, Vec<Role>) {
+fn in_order(roles: Vec<KnownRole>) -> (Vec<KnownRole>, Vec<KnownRole>) {
     let (mut ordered, mut left) = (Vec::new(), roles);
     loop {
         let names: BTreeSet<String> = left.iter().map(|role| role.name.clone()).collect();
         // A name may also be that of a role of another database: then the order is only stricter than it need be.
-        let waits = |role: &Role| role.roles.iter().any(|granted| names.contains(&granted.role));
-        let (waiting, ready): (Vec<Role>, Vec<Role>) = left.into_iter().partition(waits);
+        let waits = |role: &KnownRole| role.roles.iter().any(|granted| names.contains(&granted.role));
+        let (waiting, ready): (Vec<KnownRole>, Vec<KnownRole>) = left.into_iter().partition(waits);
         if ready.is_empty() {
             return (ordered, waiting);
         }

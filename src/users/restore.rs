@@ -6,7 +6,7 @@ use bson::rawdoc;
 use serde::Serialize;
 
 use super::has_own_users;
-use super::known::{Gauge, Granted, Privilege, Role, Users, list};
+use super::known::{Granted, KnownRole, Privilege, RoomForUsers, Users, list};
 use super::planned::{Grants, PlannedUsers, Target, all_granted, moved, planned};
 use super::rights::missing;
 use super::take::users_of;
@@ -182,7 +182,7 @@ impl UserRestore {
             restored.users += 1;
             if mongo.mechanisms_of(database, &user.name).await?.is_empty() {
                 restored.differences.push(format!(
-                    "user {name} is restored, and cannot log in: the target offers no mechanism that his password is kept for"
+                    "user {name} is restored, and cannot log in: the target offers no mechanism that its password is kept for"
                 ));
             }
         }
@@ -238,10 +238,10 @@ async fn archived(archive: &ArchiveFile) -> Result<(String, Users), Failure> {
     };
     let raw = |bson: &[u8]| bson::RawDocumentBuf::from_bytes(bson.to_vec()).map_err(|error| error.to_string());
     let mut from = from;
-    let (mut users, mut gauge) = (Users::default(), Gauge::default());
+    let (mut users, mut room) = (Users::default(), RoomForUsers::default());
     for one in found {
         let added = raw(&one.bson).and_then(|document| {
-            gauge.add(one.bson.len())?;
+            room.add(one.bson.len())?;
             // A dump that lies in no folder does not say its database otherwise.
             let from = from.get_or_insert_with(|| document.get_str("db").unwrap_or_default().to_owned());
             match one.kind {
@@ -269,7 +269,7 @@ async fn roles_there(mongo: &Mongo, granted: &BTreeSet<Granted>) -> Option<BTree
     )
 }
 
-async fn make_role(mongo: &Mongo, database: &str, role: &Role) -> Result<(), MongoError> {
+async fn make_role(mongo: &Mongo, database: &str, role: &KnownRole) -> Result<(), MongoError> {
     let create = rawdoc! {
         "createRole": role.name.as_str(),
         "privileges": list(&role.privileges, Privilege::to_document),

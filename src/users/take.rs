@@ -1,7 +1,7 @@
 //! Reading the users and roles of a database, for its archive.
 
 use super::has_own_users;
-use super::known::{Gauge, Users};
+use super::known::{RoomForUsers, Users};
 use crate::archive::{ROLES_ENTRY, TakenUsers, USERS_ENTRY, USERS_VERSION_ENTRY, UserOrRole};
 use crate::failure::{Failure, FailureKind};
 use crate::mongo::{Mongo, MongoError};
@@ -55,16 +55,16 @@ fn joined(documents: impl Iterator<Item = bson::RawDocumentBuf>) -> Vec<u8> {
 
 /// Those of a server, no more than an archive has room for.
 pub(super) async fn users_of(mongo: &Mongo, database: &str) -> Result<Users, MongoError> {
-    let (mut users, mut gauge) = (Users::default(), Gauge::default());
+    let (mut users, mut room) = (Users::default(), RoomForUsers::default());
     mongo
         .read_users(database, UserOrRole::User, &mut |user| {
-            gauge.add(user.as_bytes().len())?;
+            room.add(user.as_bytes().len())?;
             users.add_user(database, user)
         })
         .await?;
     mongo
         .read_users(database, UserOrRole::Role, &mut |role| {
-            gauge.add(role.as_bytes().len())?;
+            room.add(role.as_bytes().len())?;
             users.add_role(database, role)
         })
         .await?;

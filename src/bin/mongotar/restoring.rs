@@ -49,7 +49,7 @@ pub async fn run_restore(arguments: &Restore, json: bool) -> Result<ExitCode, Fa
     let environment = environment(&arguments.connection).await?;
     let mut job = arguments.request().into_job(&environment)?;
     let output = Output::begin(json, &arguments.output)?;
-    let counts = |restored: &Restored| Counts::of_restore(&restored.report);
+    let counts = |restored: &RestoredAlong| Counts::of_restore(&restored.report);
     let restored = counted(output, counts, text::restore_along, async {
         let name = arguments.name.run.as_deref();
         let tools = tools(&environment, name).await?;
@@ -72,7 +72,7 @@ pub async fn run_restore(arguments: &Restore, json: bool) -> Result<ExitCode, Fa
     Ok(code(restored.report.status))
 }
 
-type Restored = Along<RestoreReport, RestoredUsers>;
+type RestoredAlong = Along<RestoreReport, RestoredUsers>;
 
 /// A restore that goes on under its name. It is asked for consent to the plan that it was begun with.
 async fn restore_named(
@@ -80,7 +80,7 @@ async fn restore_named(
     mut job: RestoreJob,
     name: &str,
     tools: &Tools,
-) -> Result<Restored, Failure> {
+) -> Result<RestoredAlong, Failure> {
     let folder = job.folder()?;
     let mut users = None;
     let report = as_named((&tools.store, &folder), name, async |run| {
@@ -141,7 +141,7 @@ async fn along(
     report: Result<RestoreReport, Failure>,
     users: Option<UserRestore>,
     tools: &Tools,
-) -> Result<Restored, Failure> {
+) -> Result<RestoredAlong, Failure> {
     let mut report = report?;
     let Some(users) = users else {
         return Ok(Along { report, users: None });

@@ -51,7 +51,7 @@ fn nobody_gets_rights_elsewhere_unasked_and_roles_never_do() {
     let archived = users(&[&app], &[&role]);
     let (plan, made) = plan_of(&archived, &Users::default(), Grants::Within);
     assert_eq!(plan.not_granted.len(), 5, "{plan:?}");
-    let names = |user: &User| user.roles.iter().map(|role| role.role.clone()).collect::<Vec<_>>();
+    let names = |user: &KnownUser| user.roles.iter().map(|role| role.role.clone()).collect::<Vec<_>>();
     assert_eq!(names(&made.users[0]), ["r", "readWrite"]);
     assert_eq!(made.roles[0].privileges.len(), 1);
     let resource = rawdoc! {"db": "copy", "collection": "a"};

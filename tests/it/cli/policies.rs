@@ -54,7 +54,7 @@ async fn users_are_taken_along_and_restored_where_that_is_asked_for() {
     let create = doc! {"createUser": "app", "pwd": "old secret", "roles": ["readWrite"]};
     database_of(&database).await.run_command(create).await.expect("a user");
     let without = archive(&shell.backed_up(&[]));
-    let taken = shell.backed_up(&["--users", "--to", "with"]);
+    let taken = shell.backed_up(&["--users"]);
     assert_eq!(taken["users"], json!({"users": 1, "roles": 0}));
     let archive = archive(&taken);
     let target = rig::fresh_database_name("target");
