@@ -104,7 +104,10 @@ async fn users_are_taken_along_and_restored_where_that_is_asked_for() {
     for (arguments, word) in [
         (vec!["restore", &archive, "--grant-elsewhere"], "--users"),
         (vec!["restore", &without, "--users", "--yes"], "no users"),
-        (vec!["backup", "--users", "--mongo-db", "a,b"], "one database"),
+        (
+            vec!["backup", "--users", "--mongo-db", "a,b", "--to", "to"],
+            "one database",
+        ),
     ] {
         let refused = run(2, &arguments);
         assert!(refused.err.contains(word), "{}", refused.err);
