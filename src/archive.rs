@@ -39,6 +39,8 @@ mod recognise;
 pub mod table;
 mod tail;
 mod tar_header;
+mod trailing;
+mod users;
 mod writer;
 
 pub(crate) use crate::digest::hex_sum;
@@ -51,11 +53,14 @@ pub use frame::{Compression, FrameEncoder, MAX_SEGMENT_BYTES, StoredFrame};
 pub use join::{JoinedPart, join};
 pub use manifest::{
     ClusterTime, Consistency, ConsistencyLevel, Exception, FORMAT_VERSION, FORMAT_VERSION_WITH_TABLE, Manifest, Saved,
-    SavedFrom, SavedStatus, Status,
+    SavedFrom, SavedStatus, SavedUsers, Status,
 };
 pub use name::{ArchiveName, EntryName, MANIFEST_ENTRY, METADATA_ENTRY};
 pub use part::{AssemblerState, MAX_PART_BYTES, MAX_PARTS, MIN_PART_BYTES, Part, PartAssembler, PartSchedule};
 pub use payload::Payload;
 pub use reader::{Located, Opened};
 pub use recognise::{is_ours, sniff};
+pub(crate) use trailing::UserOrRole;
+pub use trailing::{MAX_USERS_BYTES, ROLES_ENTRY, TakenUsers, USERS_ENTRY, USERS_VERSION_ENTRY};
+pub(crate) use users::check_users;
 pub use writer::{ArchiveWriter, WriterState};

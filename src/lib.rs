@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! bin/{backup,restore,mongotar}                      shells: parse, call, map the error
-//!   backup · restore · drill · verify · inspect            operations: a list of named steps each
+//!   backup · restore · drill · verify · inspect · users    operations: a list of named steps each
 //!     plan · archive · extjson · digest · catalog    pure: bytes and values
 //!     mongo · store · secrets                                  I/O at the rim
 //! ```
@@ -72,5 +72,6 @@ mod schemas;
 pub mod secrets;
 mod soundness;
 pub mod store;
+pub mod users;
 pub mod verify;
 mod wording;

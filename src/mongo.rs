@@ -29,6 +29,7 @@ mod survey;
 mod tasks;
 mod understood;
 mod uri;
+mod users;
 
 pub use batch::{Batch, Documents, Slice};
 pub use connect::Mongo;

@@ -19,6 +19,7 @@ mod stream;
 mod table;
 mod threads;
 mod turns;
+mod users;
 
 use std::sync::Arc;
 

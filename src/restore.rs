@@ -59,6 +59,7 @@ pub(crate) use continued::{Until, go_on};
 pub use continued::{begun_plan, carry_out, restore_run};
 pub use fan_out::{Begun, LoadReport, LoadsReport, begin, finish, load};
 pub use prepare::{Prepared, prepare};
+pub(crate) use privileges::{grants, privileges_of};
 pub use report::{
     Changed, MergeCounts, RejectedDocument, RestoreReport, SnapshotReport, Verification, VerifiedCollection,
 };

@@ -71,6 +71,7 @@ async fn back_up(uri: &str, database: &str, payload: &str, compression: &str) {
         pretty: false,
         consistency: ConsistencyDemand::Auto,
         retention: None,
+        users: None,
     };
     let tools = Tools {
         mongo: connect(uri).await,

@@ -14,6 +14,7 @@ use super::frame::GluePlace;
 use super::table::{MOST_INLINE, TABLE_ENTRY, Table, put_inline};
 use super::tail::Tail;
 use super::tar_header::{HeaderPlan, padding};
+use super::trailing::Trailing;
 use super::{
     ArchiveName, Compression, Entry, Extent, FrameEncoder, MANIFEST_ENTRY, Manifest, Region, Rows, Segment, StoredFrame,
 };
@@ -231,6 +232,7 @@ impl Composer {
             offset: self.offset,
             padding: self.padding,
             tar_crc32: self.tar_crc32,
+            trailing: Trailing::default(),
         }
         .build(&frame);
         trailer.extend_from_slice(&footer);

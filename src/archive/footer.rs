@@ -3,6 +3,7 @@
 use super::error::ArchiveError;
 use super::frame::{MAX_GLUE_BYTES, max_stored};
 use super::table::MAX_MANIFEST_BYTES;
+use super::trailing::MAX_STORED_USERS;
 use super::{Compression, Extent};
 
 /// How many bytes of an object's end hold the footer in every form.
@@ -10,9 +11,9 @@ pub const FOOTER_SUFFIX: u64 = 512;
 
 const MAGIC: &[u8; 8] = b"MONGOTAR";
 const PAYLOAD: usize = 128;
-/// The longest trailer: the manifest between two glue frames. It is read whole, so this bounds what a footer can make a
+/// The longest trailer: the manifest between two glue frames, and users and roles before it. It is read whole, so this bounds what a footer can make a
 /// reader take into memory.
-const MAX_TRAILER_BYTES: u64 = max_stored(MAX_MANIFEST_BYTES) + 2 * MAX_GLUE_BYTES;
+const MAX_TRAILER_BYTES: u64 = max_stored(MAX_MANIFEST_BYTES) + 2 * MAX_GLUE_BYTES + MAX_STORED_USERS;
 const SIGNED: usize = 96;
 
 const GZIP_HEAD: [u8; 16] = [0x1f, 0x8b, 8, 4, 0, 0, 0, 0, 0, 0xff, 132, 0, b'M', b'T', 128, 0];

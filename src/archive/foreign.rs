@@ -48,6 +48,7 @@ mod signals;
 mod survey;
 #[cfg(test)]
 mod tests;
+mod users;
 mod walk;
 
 use std::collections::BTreeMap;
@@ -64,6 +65,7 @@ pub use packing::Packing;
 pub use read::read_documents;
 pub use signals::{Seen, Signals};
 pub use survey::survey;
+pub(crate) use users::{DumpedUser, dumped_users};
 
 /// What a caller decides about a foreign archive.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -61,6 +61,9 @@ pub struct Manifest {
     /// Collections of the server's own that every backup leaves out, sorted by name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left_out: Vec<LeftOut>,
+    /// The users and roles of the database, where they were taken along.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub users: Option<SavedUsers>,
     /// The entry that lists the segments of all others, where they are too many for the manifest. Its own segments are
     /// [pages](super::table).
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -90,6 +93,18 @@ impl Manifest {
         });
         std::iter::once(&mut self.metadata).chain(of_collections)
     }
+}
+
+/// The users and roles of the database: how many, and where they lie. Their names and credentials are in the entries
+/// alone.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SavedUsers {
+    /// How many users.
+    pub users: u64,
+    /// How many roles.
+    pub roles: u64,
+    /// The entries in the trailer, in their order.
+    pub entries: Vec<Entry>,
 }
 
 /// Whether an archive has everything.

@@ -10,9 +10,10 @@ use super::part::{AssemblerState, PartAssembler};
 use super::table::{MOST_INLINE, MOST_SEGMENTS, TABLE_ENTRY, Table, put_inline};
 use super::tail::Tail;
 use super::tar_header::{HeaderPlan, padding};
+use super::trailing::{TakenUsers, TrailerPlace, Trailing};
 use super::{
     ArchiveName, Compression, Entry, Extent, FrameEncoder, MANIFEST_ENTRY, Manifest, Part, PartSchedule, Region, Rows,
-    Segment, StoredFrame,
+    SavedUsers, Segment, StoredFrame,
 };
 
 /// Writes one archive's bytes as parts, in the order of events: [`begin`](Self::begin), [`segment`](Self::segment)…,
@@ -37,6 +38,8 @@ pub struct ArchiveWriter {
     /// Every segment so far, of all entries.
     rows: Vec<Segment>,
     major: Major,
+    /// What comes between the last of them and the manifest.
+    trailing: Trailing,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -121,6 +124,7 @@ impl ArchiveWriter {
             lane: state.lane,
             rows,
             major: Major::One,
+            trailing: Trailing::default(),
         })
     }
 
@@ -137,6 +141,7 @@ impl ArchiveWriter {
             lane: None,
             rows: Vec::new(),
             major: Major::One,
+            trailing: Trailing::default(),
         }
     }
 
@@ -263,6 +268,21 @@ impl ArchiveWriter {
         Ok(self.end(file))
     }
 
+    /// Puts users and roles into the trailer. Only [`finish`](Self::finish) may follow.
+    ///
+    /// # Errors
+    /// As [`FrameEncoder::encode`].
+    pub fn users(&mut self, taken: &TakenUsers, encoder: &mut FrameEncoder) -> std::io::Result<SavedUsers> {
+        let place = TrailerPlace {
+            path: &|file| self.name.entry(file),
+            mtime: self.mtime,
+            compression: self.compression,
+            offset: self.parts.offset(),
+            padding: self.padding,
+        };
+        taken.write(&mut self.trailing, &place, encoder)
+    }
+
     /// Whether an entry was begun and not ended.
     pub fn is_open(&self) -> bool {
         self.open.is_some()
@@ -323,6 +343,7 @@ impl ArchiveWriter {
             offset: self.parts.offset(),
             padding: self.padding,
             tar_crc32: self.tar_crc32,
+            trailing: self.trailing,
         }
         .build(&frame);
         self.parts.append(&trailer);

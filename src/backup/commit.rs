@@ -155,4 +155,5 @@ fn was_asked_for(job: &BackupJob, manifest: &Manifest) -> bool {
         && manifest.payload == job.payload
         && manifest.pretty == job.pretty
         && manifest.compression == job.compression
+        && manifest.users.is_some() == job.users.is_some()
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::retention::Retention;
-use crate::archive::{Compression, Payload};
+use crate::archive::{Compression, Payload, TakenUsers};
 use crate::catalog::Selection;
 use crate::config::{Environment, check_request};
 use crate::failure::{Failure, FailureKind};
@@ -165,12 +165,15 @@ pub struct BackupJob {
     pub consistency: ConsistencyDemand,
     /// The class that the archive's objects are tagged with; none means no tag.
     pub retention: Option<Retention>,
+    /// The users and roles of the database, where they are taken along ([`users::take`](crate::users::take)). No
+    /// request asks for them: they are the command line's to read.
+    pub users: Option<TakenUsers>,
 }
 
 impl BackupJob {
     /// What tells two requests apart, but for the run they belong to.
     pub(super) fn fingerprint(&self) -> String {
-        let asked = serde_json::json!([
+        let mut asked = serde_json::json!([
             self.database,
             self.destination,
             self.selection,
@@ -179,6 +182,9 @@ impl BackupJob {
             self.pretty,
             self.consistency
         ]);
+        if let (Some(_), Some(asked)) = (&self.users, asked.as_array_mut()) {
+            asked.push("users".into());
+        }
         blake3::hash(asked.to_string().as_bytes()).to_hex().to_string()
     }
 }
@@ -245,6 +251,7 @@ impl BackupRequest {
             pretty: self.pretty,
             consistency: self.consistency.unwrap_or_default(),
             retention,
+            users: None,
         };
         Ok(BackupOrder { databases, job })
     }

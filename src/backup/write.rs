@@ -79,6 +79,7 @@ pub(super) fn manifest(
         metadata,
         collections,
         left_out: catalog.left_out,
+        users: None,
         table: None,
     }
 }
@@ -94,6 +95,10 @@ pub(super) async fn finish(mut lane: Lane<'_>, manifest: &mut Manifest) -> Resul
         lane.send().await?;
     }
     let mut small = lane.small;
+    if let Some(taken) = &lane.job.users {
+        let saved = lane.archive.users(taken, &mut small);
+        manifest.users = Some(saved.map_err(|error| out_of_memory(&error))?);
+    }
     let (parts, _) = lane
         .archive
         .finish(manifest_text(manifest)?, &mut small)

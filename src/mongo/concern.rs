@@ -16,10 +16,11 @@ use mongodb::options::{Acknowledgment, WriteConcern};
 use super::MongoError;
 
 /// Commands that change something (`supportsWriteConcern` in the server's commands), as far as any is sent from here.
-const WRITES: [&str; 11] = [
+const WRITES: [&str; 12] = [
     "collMod",
     "create",
     "createIndexes",
+    "createRole",
     "delete",
     "drop",
     "dropDatabase",

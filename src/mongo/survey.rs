@@ -345,7 +345,7 @@ impl Mongo {
     }
 
     /// All documents of a small cursor.
-    async fn collect(
+    pub(super) async fn collect(
         &self,
         database: &str,
         command: Document,

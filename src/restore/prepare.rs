@@ -38,6 +38,12 @@ pub fn prepare<'a>(job: &'a RestoreJob, tools: &'a Tools) -> Running<'a, Prepare
             .map_err(|conflicts| Failure::new(FailureKind::PlanConflicts, conflicts.to_string()))?;
         plan.warn_of_expired(&target, time::OffsetDateTime::now_utc().unix_timestamp());
         plan.warnings.extend(archive.warnings());
+        if let Some(saved) = archive.manifest().and_then(|manifest| manifest.users.as_ref()) {
+            plan.warnings.push(format!(
+                "the archive has users ({}) and roles ({}), which only mongotar restore --users restores",
+                saved.users, saved.roles
+            ));
+        }
         plan.warnings.extend(tools.mongo.warnings());
         Ok(Prepared { archive, target, plan })
     })

@@ -54,7 +54,7 @@ pub(super) async fn check(prepared: &Prepared, job: &RestoreJob, mongo: &Mongo) 
 }
 
 /// `None` where nobody has logged in, or the server does not say.
-fn privileges_of(status: &Document) -> Option<Vec<&Document>> {
+pub(crate) fn privileges_of(status: &Document) -> Option<Vec<&Document>> {
     let info = status.get_document("authInfo").ok()?;
     let nobody = info.get_array("authenticatedUsers").ok()?.is_empty();
     let privileges = info.get_array("authenticatedUserPrivileges").ok()?;
@@ -94,7 +94,7 @@ fn shown(database: &str, collection: &str) -> String {
 
 /// Whether a privilege allows an action on a collection (`resource_pattern` in the server): one without a collection's
 /// name covers all but the server's own.
-fn grants(privilege: &Document, database: &str, collection: &str, action: &str) -> bool {
+pub(crate) fn grants(privilege: &Document, database: &str, collection: &str, action: &str) -> bool {
     let granted = privilege.get_array("actions").is_ok_and(|actions| {
         actions
             .iter()

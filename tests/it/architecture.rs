@@ -30,7 +30,7 @@ const LAYERS: [&[&str]; 5] = [
     // What operations share.
     &["config", "run", "open", "choice"],
     // Operations.
-    &["backup", "soundness", "restore", "verify", "drill", "inspect"],
+    &["backup", "soundness", "restore", "verify", "drill", "inspect", "users"],
     // What only tests see.
     &["schemas"],
 ];

@@ -5,6 +5,7 @@ mod continued;
 mod dry_run;
 mod hidden;
 mod large;
+mod linked;
 mod logs;
 mod metrics;
 mod refusals;

@@ -20,6 +20,7 @@ mod silence;
 mod snapshot;
 mod space;
 mod twice;
+mod users;
 mod validators;
 
 use std::collections::BTreeMap;

@@ -61,6 +61,7 @@ pub fn job(database: &str, destination: &Location) -> BackupJob {
         pretty: false,
         consistency: ConsistencyDemand::Auto,
         retention: None,
+        users: None,
     }
 }
 

@@ -78,7 +78,7 @@ impl Aside {
                 "the oplog is not replayed: each collection is as of the time at which it was read".to_owned()
             }
             Self::System(why) => format!("not data: {why}"),
-            Self::UsersAndRoles => "users and roles are not restored".to_owned(),
+            Self::UsersAndRoles => "users and roles are restored only where mongotar restore --users asks for them".to_owned(),
             Self::Views => {
                 "without other definitions, the views that it defines are taken for the collections that they show"
                     .to_owned()

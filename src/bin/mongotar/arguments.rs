@@ -96,6 +96,10 @@ pub struct Backup {
     /// Spread each document over several lines.
     #[arg(long)]
     pub pretty: bool,
+    /// Take the users and roles of the database along, with their hashed credentials. Whoever may read the archive may
+    /// then try to guess passwords.
+    #[arg(long)]
+    pub users: bool,
     /// auto: one cluster time for all collections where that can be had; require: that, or no archive.
     #[arg(long)]
     pub consistency: Option<ConsistencyDemand>,
@@ -157,6 +161,13 @@ pub struct Restore {
     /// and the report have the commands that switch it on.
     #[arg(long)]
     pub park_ttl: bool,
+    /// Restore the users and roles that the archive has, where there are none of their names. Those that are there are
+    /// not changed.
+    #[arg(long)]
+    pub users: bool,
+    /// Grant restored users their roles on other databases, too.
+    #[arg(long, requires = "users")]
+    pub grant_elsewhere: bool,
     /// Do not take collections without metadata for time series.
     #[arg(long)]
     pub no_infer_timeseries: bool,

@@ -6,9 +6,9 @@ use mongotar::plan::RestorePlan;
 
 use crate::plain::plain;
 
-/// Shows the plan and asks. Where something is destroyed, the answer is the database's name, which nobody types by
+/// Shows the plan, and what becomes of users, and asks. Where something is destroyed, the answer is the database's name, which nobody types by
 /// habit. Without a terminal there is nobody to ask: then the answer is no.
-pub fn consents(plan: &RestorePlan) -> bool {
+pub fn consents(plan: &RestorePlan, users: &str) -> bool {
     if !stdin().is_terminal() {
         return false;
     }
@@ -17,7 +17,7 @@ pub fn consents(plan: &RestorePlan) -> bool {
         true => format!("Type the database's name ({}) to carry this out: ", plan.database),
         false => "Carry this out? [y/N] ".to_owned(),
     };
-    eprint!("{}\n{}", plain(&plan.to_string()), plain(&question));
+    eprint!("{}{}\n{}", plain(&plan.to_string()), plain(users), plain(&question));
     // A terminal that cannot be written to cannot have shown the plan either; reading then fails as well.
     let _ = stderr().flush();
     let mut answer = String::new();

@@ -1,53 +1,42 @@
 //! Each command: put the job together, call the library, print what it says.
 
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
-use mongotar::backup::{BackupOrder, DatabaseChoice, RunStatus, Tools, backup, backup_run, backup_several};
+use mongotar::backup::{BackupOrder, BackupReport, DatabaseChoice, backup, backup_run, backup_several};
 use mongotar::catalog::Selection;
 use mongotar::choice::ArchiveChoice;
 use mongotar::config::Environment;
 use mongotar::drill::{drill, drill_run};
 use mongotar::failure::{Failure, FailureKind};
-use mongotar::mongo::{Mongo, MongoUri};
+use mongotar::mongo::MongoUri;
 use mongotar::open::Source;
-use mongotar::plan::{RestorePlan, Ttl};
+use mongotar::plan::Ttl;
 use mongotar::progress::Progress;
-use mongotar::restore::{Consent, RestoreJob, RestoreReport, begun_plan, carry_out, prepare, restore_run};
-use mongotar::run::{Deadline, Memory};
 use mongotar::secrets::Secrets;
 use mongotar::store::{Location, Store};
+use mongotar::users::take;
 use mongotar::verify::{AgainstJob, VerifyJob, verify_run};
 use mongotar::{inspect, verify};
 use mongotar_shell::counts::Counts;
-use tokio_util::sync::CancellationToken;
 
 use crate::arguments::{
-    Arguments, Backup, Cat, Command, ConnectionArguments, Drill, FolderArguments, OneArchive, Restore, SourceDatabase,
-    Verify,
+    Arguments, Backup, Cat, Command, ConnectionArguments, Drill, FolderArguments, OneArchive, SourceDatabase, Verify,
 };
 use crate::counts_to::{Output, counted};
 use crate::printed::print;
+use crate::restoring::{run_plan, run_restore};
 use crate::runs::as_named;
+use crate::session::{close, code, environment, memory, tools};
 use crate::show_progress::ShownProgress;
 use crate::signals::First;
-use crate::{ask, signals, text};
-
-/// The connections that were made.
-static OPEN: Mutex<Vec<Mongo>> = Mutex::new(Vec::new());
-
-fn open() -> MutexGuard<'static, Vec<Mongo>> {
-    OPEN.lock().unwrap_or_else(PoisonError::into_inner)
-}
+use crate::text::{Along, HowMany};
+use crate::{signals, text};
 
 /// Runs the command; the exit code says how it ended.
 pub async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     let ended = chosen(arguments).await;
-    // Before the runtime goes: a driver's task that outlives its pool panics.
-    let connections = std::mem::take(&mut *open());
-    for connection in connections {
-        connection.shut_down().await;
-    }
+    close().await;
     ended
 }
 
@@ -72,11 +61,15 @@ async fn run_backup(arguments: &Backup, json: bool) -> Result<ExitCode, Failure>
     if !matches!(order.databases, DatabaseChoice::One(_)) {
         return run_backups(arguments, &order, &environment, json).await;
     }
-    let job = order.single()?;
+    let mut job = order.single()?;
     let output = Output::begin(json, &arguments.output)?;
-    let report = counted(output, Counts::of_backup, text::backup, async {
+    let counts = |made: &Along<BackupReport, HowMany>| Counts::of_backup(&made.report);
+    let made = counted(output, counts, text::backup_along, async {
         let name = arguments.name.run.as_deref();
         let tools = tools(&environment, name).await?;
+        if arguments.users {
+            job.users = Some(take(&tools.mongo, &job.database).await?);
+        }
         let shown = ShownProgress::start(&tools.progress);
         let report = match name {
             None => Box::pin(backup(&job, &tools)).await,
@@ -86,10 +79,13 @@ async fn run_backup(arguments: &Backup, json: bool) -> Result<ExitCode, Failure>
             }
         };
         shown.stop();
-        report
+        Ok(Along {
+            report: report?,
+            users: job.users.as_ref().map(HowMany::from),
+        })
     })
     .await?;
-    Ok(code(report.status))
+    Ok(code(made.report.status))
 }
 
 /// Several databases, one archive each.
@@ -104,6 +100,11 @@ async fn run_backups(
             "--counts is for one database: name one, or leave --counts out",
         ));
     }
+    if arguments.users {
+        return Err(Failure::invalid(
+            "--users is for one database: name one, or leave --users out",
+        ));
+    }
     if arguments.name.run.is_some() {
         return Err(Failure::invalid(
             "--run is for one database: give each database a command, and a run, of its own",
@@ -116,84 +117,6 @@ async fn run_backups(
     let report = report?;
     print(json, &report, text::backups)?;
     Ok(code(report.status))
-}
-
-async fn run_plan(arguments: &Restore, json: bool) -> Result<ExitCode, Failure> {
-    if arguments.output.counts.is_some() {
-        return Err(Failure::invalid("a plan counts nothing: leave --counts out"));
-    }
-    let environment = environment(&arguments.connection).await?;
-    let job = arguments.request().into_job(&environment)?;
-    let tools = tools(&environment, None).await?;
-    let shown = ShownProgress::start(&tools.progress);
-    let prepared = prepare(&job, &tools).await;
-    shown.stop();
-    let report = RestoreReport::planned(prepared?);
-    print(json, &report, |report| {
-        format!("{}\nTo carry it out: --confirm {}\n", report.plan, report.confirm)
-    })?;
-    Ok(code(report.status))
-}
-
-async fn run_restore(arguments: &Restore, json: bool) -> Result<ExitCode, Failure> {
-    let environment = environment(&arguments.connection).await?;
-    let mut job = arguments.request().into_job(&environment)?;
-    let output = Output::begin(json, &arguments.output)?;
-    let report = counted(output, Counts::of_restore, text::restore, async {
-        let name = arguments.name.run.as_deref();
-        let tools = tools(&environment, name).await?;
-        if let Some(name) = name {
-            return restore_named(job, name, &tools).await;
-        }
-        let shown = ShownProgress::start(&tools.progress);
-        let prepared = prepare(&job, &tools).await;
-        shown.stop();
-        let prepared = prepared?;
-        ask_for_consent(&mut job, &prepared.plan, &tools).await?;
-        let shown = ShownProgress::start(&tools.progress);
-        let report = carry_out(prepared, &job, &tools).await;
-        shown.stop();
-        report
-    })
-    .await?;
-    Ok(code(report.status))
-}
-
-/// A restore that goes on under its name. It is asked for consent to the plan that it was begun with.
-async fn restore_named(mut job: RestoreJob, name: &str, tools: &Tools) -> Result<RestoreReport, Failure> {
-    let folder = job.folder()?;
-    as_named((&tools.store, &folder), name, async move |run| {
-        if job.consent == Consent::None {
-            let plan = match begun_plan(&job, run, tools).await? {
-                Some(plan) => plan,
-                None => prepare(&job, tools).await?.plan,
-            };
-            ask_for_consent(&mut job, &plan, tools).await?;
-        }
-        let shown = ShownProgress::start(&tools.progress);
-        let answer = restore_run(&job, run, tools).await;
-        shown.stop();
-        answer
-    })
-    .await
-}
-
-/// Where none was given, and somebody is there to be asked.
-async fn ask_for_consent(job: &mut RestoreJob, plan: &RestorePlan, tools: &Tools) -> Result<(), Failure> {
-    if job.consent == Consent::None && asked(plan, tools).await? {
-        job.consent = Consent::Token(plan.confirm.to_string());
-    }
-    Ok(())
-}
-
-/// Asks on a thread of its own, so that an interrupt ends the question too.
-async fn asked(plan: &RestorePlan, tools: &Tools) -> Result<bool, Failure> {
-    let plan = plan.clone();
-    let answer = tokio::task::spawn_blocking(move || ask::consents(&plan));
-    tokio::select! {
-        answer = answer => Ok(answer.unwrap_or(false)),
-        () = signals::interrupted(tools) => Err(Failure::new(FailureKind::Cancelled, "interrupted before anything was changed")),
-    }
 }
 
 async fn run_drill(arguments: &Drill, json: bool) -> Result<ExitCode, Failure> {
@@ -341,59 +264,5 @@ fn of<'a>(location: &'a Location, source: &'a SourceDatabase) -> Source<'a> {
     Source {
         location,
         database: source.source_database.as_deref(),
-    }
-}
-
-/// The memory budget: what was given, else what the environment says.
-fn memory(given: Option<&String>) -> Result<Memory, Failure> {
-    let mut environment = Environment::read();
-    environment.memory = given.cloned().or(environment.memory);
-    environment.memory()
-}
-
-/// The environment, overridden by what was given.
-async fn environment(connection: &ConnectionArguments) -> Result<Environment, Failure> {
-    let mut environment = Environment::read();
-    if let Some(uri) = &connection.mongo_uri {
-        let uri = MongoUri::new(uri.as_str());
-        if std::env::var_os("MONGO_DB").is_none_or(|name| name.is_empty()) {
-            environment.database = uri.database();
-        }
-        environment.uri = Some(uri);
-        environment.uri_secret = None;
-    }
-    environment.memory = connection.memory.clone().or(environment.memory);
-    environment.with_secret(&Secrets::default()).await
-}
-
-/// Connects; a signal cancels the run, which then undoes what it began, or has a run that has a name pause.
-async fn tools(environment: &Environment, name: Option<&str>) -> Result<Tools, Failure> {
-    let progress = Arc::new(Progress::default());
-    let cancel = CancellationToken::new();
-    let (deadline, first) = match name {
-        None => (Deadline::never(), First::Cancels(cancel.clone())),
-        Some(_) => (signals::pause(), First::Pauses),
-    };
-    let mongo = Mongo::connect(environment.uri()?).await?.telling(&progress);
-    let tools = Tools {
-        mongo: mongo.until(deadline, &cancel),
-        store: Store::new(),
-        progress,
-        cancel,
-        deadline,
-        memory: environment.memory()?,
-    };
-    signals::listen_for(first);
-    open().push(tools.mongo.clone());
-    Ok(tools)
-}
-
-fn code(status: RunStatus) -> ExitCode {
-    match status {
-        RunStatus::Complete | RunStatus::Planned => ExitCode::SUCCESS,
-        RunStatus::Partial => ExitCode::from(3),
-        RunStatus::Failed | RunStatus::Continue | RunStatus::Running | RunStatus::Loading | RunStatus::Aborted => {
-            ExitCode::FAILURE
-        }
     }
 }

@@ -2,13 +2,16 @@
 
 use std::fmt::Write as _;
 
-use mongotar::archive::SavedStatus;
+use mongotar::archive::{SavedStatus, TakenUsers};
 use mongotar::backup::{BackupAnswer, BackupReport, DatabaseReport, RunStatus, SeveralReport};
 use mongotar::catalog::LeftOut;
 use mongotar::inspect::{ListedArchive, Shown};
 use mongotar::plan::Action;
 use mongotar::restore::{Changed, MergeCounts, RestoreReport, VerifiedCollection};
+use mongotar::users::RestoredUsers;
 use mongotar::verify::{AgainstReport, Comparison, VerifyReport};
+
+use serde::Serialize;
 
 use crate::plain::one_line;
 use crate::table::{megabytes, row, table};
@@ -112,6 +115,56 @@ fn left_out(left_out: &[LeftOut], out: &mut String) {
     for LeftOut { name, reason } in left_out {
         note!(out, "{} is left out: {reason}", row(&[name]).concat());
     }
+}
+
+/// What an operation says, and what became of users beside it.
+#[derive(Debug, Serialize)]
+pub struct Along<R, U> {
+    #[serde(flatten)]
+    pub report: R,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub users: Option<U>,
+}
+
+/// How many users and roles an archive has.
+#[derive(Debug, Serialize)]
+pub struct HowMany {
+    users: u64,
+    roles: u64,
+}
+
+impl From<&TakenUsers> for HowMany {
+    fn from(taken: &TakenUsers) -> Self {
+        Self {
+            users: taken.users(),
+            roles: taken.roles(),
+        }
+    }
+}
+
+/// Each as a line that says something besides the tables.
+pub fn lines(said: Vec<String>) -> String {
+    let mut out = String::new();
+    for line in said {
+        note!(out, "{line}");
+    }
+    out
+}
+
+pub fn backup_along(Along { report, users }: &Along<BackupReport, HowMany>) -> String {
+    let users = users.iter().map(|taken| in_it(taken.users, taken.roles));
+    lines(users.collect()) + &backup(report)
+}
+
+fn in_it(users: u64, roles: u64) -> String {
+    format!(
+        "users ({users}) and roles ({roles}) of the database are in it, with hashed credentials: keep it as secret as the server's own"
+    )
+}
+
+pub fn restore_along(Along { report, users }: &Along<RestoreReport, RestoredUsers>) -> String {
+    let users = users.iter().flat_map(RestoredUsers::said);
+    lines(users.collect()) + &restore(report)
 }
 
 pub fn restore(report: &RestoreReport) -> String {
@@ -405,6 +458,9 @@ pub fn show(shown: &Shown) -> String {
                 note!(out, "{name} was read anew: {bytes} of the archive are abandoned");
             }
             left_out(&manifest.left_out, &mut out);
+            if let Some(saved) = &manifest.users {
+                note!(out, "{}", in_it(saved.users, saved.roles));
+            }
         }
         Shown::Foreign(foreign) => {
             for warning in &foreign.warnings {

@@ -49,6 +49,72 @@ async fn replace_existing_replaces_what_would_be_merged_into() {
 }
 
 #[tokio::test]
+async fn users_are_taken_along_and_restored_where_that_is_asked_for() {
+    let (shell, database) = Shell::with_orders(numbered(0..3)).await;
+    let create = doc! {"createUser": "app", "pwd": "old secret", "roles": ["readWrite"]};
+    database_of(&database).await.run_command(create).await.expect("a user");
+    let without = archive(&shell.backed_up(&[]));
+    let taken = shell.backed_up(&["--users"]);
+    assert_eq!(taken["users"], json!({"users": 1, "roles": 0}));
+    let archive = archive(&taken);
+    let target = rig::fresh_database_name("target");
+    let run = |code: i32, arguments: &[&str]| {
+        let said = shell.run(arguments).expect(code);
+        for word in ["storedKey", "serverKey", "iterationCount"] {
+            assert!(
+                !said.out.contains(word) && !said.err.contains(word),
+                "{}{}",
+                said.out,
+                said.err
+            );
+        }
+        said
+    };
+    let into = ["--mongo-db", target.as_str()];
+    let with = |before: &[&'static str]| [before, &[archive.as_str()][..], &into[..]].concat();
+    assert!(run(0, &["show", &archive]).out.contains("users (1) and roles (0)"));
+    assert!(run(0, &["cat", &archive, "orders"]).out.lines().count() == 3);
+    assert!(
+        run(0, &with(&["plan", "--users"]))
+            .out
+            .contains("users that are made: app")
+    );
+    let there = async || {
+        let info = database_of(&target).await.run_command(doc! {"usersInfo": 1}).await;
+        info.expect("told").get_array("users").expect("a list").len()
+    };
+    let plain = run(0, &with(&["restore", "--yes"])).out;
+    assert!(
+        plain.contains("only mongotar restore --users restores") && there().await == 0,
+        "{plain}"
+    );
+    let restored = run(0, &with(&["restore", "--yes", "--users", "--run", "one"])).out;
+    assert!(
+        restored.contains("1 user and 0 roles were restored") && there().await == 1,
+        "{restored}"
+    );
+    let again = shell.json(0, &with(&["restore", "--yes", "--users"]));
+    assert_eq!(again["users"]["planned"]["users"]["app"], "keep_equal", "{again}");
+    assert_eq!(
+        (&again["users"]["users"], &again["status"]),
+        (&json!(0), &json!("complete")),
+        "{again}"
+    );
+
+    for (arguments, word) in [
+        (vec!["restore", &archive, "--grant-elsewhere"], "--users"),
+        (vec!["restore", &without, "--users", "--yes"], "no users"),
+        (
+            vec!["backup", "--users", "--mongo-db", "a,b", "--to", "to"],
+            "one database",
+        ),
+    ] {
+        let refused = run(2, &arguments);
+        assert!(refused.err.contains(word), "{}", refused.err);
+    }
+}
+
+#[tokio::test]
 async fn drop_missing_drops_what_an_archive_without_that_claim_leaves_alone() {
     let (shell, database, _) = archived().await;
     python_tar(&shell, "export.tar", &json!({"orders.json": "{\"_id\": 1}\n"}));

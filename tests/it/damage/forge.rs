@@ -185,6 +185,7 @@ impl Forge {
             metadata,
             collections,
             left_out: Vec::new(),
+            users: None,
             table: None,
         }
     }
