@@ -169,7 +169,7 @@ impl Environment {
         })?;
         if name.is_empty() || name.len() > 63 || name.contains(['/', '\\', '.', ' ', '"', '$', '\0']) {
             return Err(Failure::invalid(format!(
-                "{name:?} is not a database name that a server takes: it must not be empty, nor hold / \\ . \" $ or a space, nor be longer than 63 bytes"
+                "{name:?} (MONGO_DB, \"database\", --mongo-db) is not a database name that a server takes: it must not be empty, nor hold / \\ . \" $ or a space, nor be longer than 63 bytes"
             )));
         }
         Ok(name)

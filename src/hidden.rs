@@ -142,10 +142,10 @@ fn is_one_of_mongodb(text: &str) -> bool {
     };
     let after = without(after, "+srv").unwrap_or(after);
     let slashes = ['/', '\\'];
-    // The scheme by itself is none: "it begins with mongodb://".
+    // The scheme by itself is none: "it begins with mongodb://", or "mongodb+srv://. It …".
     let goes_on = |rest: &str| {
-        rest.trim_start_matches(slashes)
-            .starts_with(|next: char| !next.is_whitespace())
+        let word = rest.trim_start_matches(slashes).split(char::is_whitespace).next();
+        word.is_some_and(|word| !word.trim_end_matches(['.', ',', ';', ':', ')', '"', '\'']).is_empty())
     };
     let is_one = || {
         after
@@ -309,6 +309,7 @@ mod tests {
             "http://127.0.0.1:8333/bucket/a@b",
             "mongodb",
             "it begins with mongodb:// or mongodb+srv://",
+            "it does not begin with mongodb:// or mongodb+srv://. It looks like \"mongodb://\"",
             "/var/lib/mongodb/backup.tar",
             "orders 100%",
             "écrit à 5 % de ½",

@@ -15,6 +15,7 @@
 //!   database had;
 //! - drop anything for an archive that does not say that it is whole ([`Coverage`]), unless that is asked for
 //!   ([`Extra::DropMissing`]);
+//! - drop anything where something of the archive cannot be restored ([`Planned::not_taken`]);
 //! - touch the server's own collections (`system.`; [`belongs`](crate::catalog::belongs) says which), or mongotar's
 //!   ([`INTERNAL_PREFIX`]);
 //! - drop stored functions (`system.js`), which archives of earlier versions lack;
@@ -73,7 +74,6 @@ use crate::catalog::{Catalog, Definition, Kind};
 /// Everything that is in the way. Then there is no plan, not even for a part.
 pub fn plan(contents: &Contents, target: &Catalog, policy: &Policy) -> Result<RestorePlan, Conflicts> {
     let mut conflicts = request::check(contents, target, policy);
-    let mut warnings = request::warnings(contents, target, policy);
     let mut rows = rows::of_archive(contents, target, policy, &mut conflicts);
     rows.extend(rows::of_extras(&rows, contents, target, policy));
     follow_renames(&mut rows);
@@ -83,8 +83,10 @@ pub fn plan(contents: &Contents, target: &Catalog, policy: &Policy) -> Result<Re
     }
     warn_of_dangling_views(&mut rows, target);
     let rows = in_order_of_execution(rows);
+    let drops = rows.iter().any(|row| row.action == Action::Drop);
+    let mut warnings = request::warnings(contents, target, policy, drops);
     warnings.extend(rows::skipped(&rows));
-    let totals = totals(&rows);
+    let totals = totals(&rows, target);
     warnings.extend(space::warning(&totals, target.disk));
     Ok(RestorePlan {
         archive: contents.archive.clone(),
@@ -218,7 +220,7 @@ fn names(rows: &[Planned], which: impl Fn(&Planned) -> bool) -> Vec<String> {
     names
 }
 
-fn totals(rows: &[Planned]) -> PlanTotals {
+fn totals(rows: &[Planned], target: &Catalog) -> PlanTotals {
     let mut totals = PlanTotals::default();
     for row in rows {
         let present = row.documents_present.unwrap_or(0);
@@ -234,6 +236,11 @@ fn totals(rows: &[Planned]) -> PlanTotals {
             }
             Action::Replace => totals.documents_to_replace = totals.documents_to_replace.saturating_add(present),
             _ => {}
+        }
+        let goes = matches!(row.action, Action::Drop | Action::Replace);
+        let there = target.get(&row.name).filter(|present| present.kind != Kind::View);
+        if goes && there.is_some_and(|present| present.documents.is_none()) {
+            totals.uncounted_collections += 1;
         }
     }
     totals

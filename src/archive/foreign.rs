@@ -101,6 +101,9 @@ pub struct Survey {
     pub signals: Signals,
     /// Why data may be missing: the tar did not end as a tar should, or a member was not read.
     pub incomplete: Option<String>,
+    /// What is broken, each with where: members that cannot be read to their end, or that are not what their checksum
+    /// says.
+    pub damaged: Vec<String>,
     /// Whether what is not in it was not in the database either.
     pub coverage: Coverage,
     /// What a person should know.

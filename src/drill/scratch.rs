@@ -79,6 +79,7 @@ impl Scratch {
             match mongo.command(&self.name, marked.clone(), &action).await {
                 // Two at once: one of them finds it there.
                 Err(error) if error.is(code::DUPLICATE_KEY) && tries < TRIES => {}
+                Err(error) if error.is(code::DATABASE_DIFFERS_IN_CASE) => return Err(namesake(&self.name)),
                 marked => break marked?,
             }
         };
@@ -130,6 +131,15 @@ impl Scratch {
 
 fn mark() -> String {
     format!("{INTERNAL_PREFIX}drill")
+}
+
+fn namesake(name: &str) -> Failure {
+    Failure::new(
+        FailureKind::InvalidRequest,
+        format!(
+            "the server has a database whose name differs from {name:?} in case only, and takes no other one beside it. Name another scratch database, or none"
+        ),
+    )
 }
 
 fn taken(name: &str) -> Failure {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bson::{Document, doc};
-use mongodb::options::{ClientOptions, SelectionCriteria};
+use mongodb::options::{ClientOptions, SelectionCriteria, Tls};
 use mongodb::{Client, Database};
 
 use tokio_util::sync::CancellationToken;
@@ -59,6 +59,23 @@ pub struct Mongo {
     seen: Arc<SeenServers>,
 }
 
+/// The driver does not say which file it did not find. Nor is its name said here: no value of a connection string is.
+fn check_files(tls: Option<&Tls>) -> Result<(), MongoError> {
+    let Some(Tls::Enabled(tls)) = tls else { return Ok(()) };
+    for (option, path) in [
+        ("tlsCAFile", &tls.ca_file_path),
+        ("tlsCertificateKeyFile", &tls.cert_key_file_path),
+    ] {
+        if let Some(error) = path.as_ref().and_then(|path| std::fs::File::open(path).err()) {
+            return Err(MongoError::unexpected(
+                CONNECTING_TO,
+                format!("the connection string: the file that its option {option} names cannot be opened: {error}"),
+            ));
+        }
+    }
+    Ok(())
+}
+
 impl Mongo {
     /// Connects, and asks the server who it is.
     ///
@@ -87,6 +104,7 @@ impl Mongo {
         let selection = options.selection_criteria.clone();
         let direct = options.direct_connection == Some(true);
         let concern = Arc::new(Concern::of(options.write_concern.as_ref()));
+        check_files(options.tls.as_ref())?;
         let addresses = options.hosts.iter().map(ToString::to_string).collect();
         let client = Client::with_options(options).map_err(failed)?;
         let admin = client.database("admin");

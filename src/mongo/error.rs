@@ -41,6 +41,8 @@ pub mod code {
     pub const SNAPSHOT_TOO_OLD: i32 = 239;
     /// This collection cannot be read at that time.
     pub const SNAPSHOT_UNAVAILABLE: i32 = 246;
+    /// There is a database whose name differs in case only.
+    pub const DATABASE_DIFFERS_IN_CASE: i32 = 13297;
     /// The `_id` or another unique key is there already.
     pub const DUPLICATE_KEY: i32 = 11000;
     /// A field of a command that this server does not know.
@@ -72,7 +74,12 @@ impl MongoError {
         let (code, reason) = match error.kind.as_ref() {
             ErrorKind::Command(command) => (
                 Some(command.code),
-                format!("{} ({} {})", command.message, command.code, command.code_name),
+                format!(
+                    "{} ({} {})",
+                    reason::without_command(&command.message),
+                    command.code,
+                    command.code_name
+                ),
             ),
             ErrorKind::ServerSelection { .. } => (
                 None,
@@ -103,7 +110,7 @@ impl MongoError {
 
     /// What a server answered, by its code.
     pub(super) fn answered(action: impl Into<String>, reason: impl Into<String>, code: Option<i32>) -> Self {
-        let reason = reason.into();
+        let reason = reason::without_command(&reason.into());
         Self {
             action: action.into(),
             transient: code.is_some_and(|code| is_passing(code, &reason)),

@@ -28,6 +28,19 @@ pub(super) fn of(kind: &ErrorKind) -> String {
     }
 }
 
+/// A server's words, without the whole command that it quotes: "not authorized on shop to execute command { … }".
+pub(super) fn without_command(said: &str) -> String {
+    const COMMAND: &str = " command { ";
+    let cut = said.split_once(COMMAND).and_then(|(before, quoted)| {
+        let (name, _) = quoted
+            .split_once(':')
+            .filter(|_| quoted.contains("lsid") || quoted.contains("$db"))?;
+        let (_, after) = quoted.rsplit_once('}')?;
+        Some(format!("{before} command {name}{after}"))
+    });
+    cut.unwrap_or_else(|| said.to_owned())
+}
+
 /// What the mechanism was refused with: the server's own words stand in the error's source.
 pub(super) fn refusal(error: &Error, message: &str) -> String {
     let mut source = std::error::Error::source(error);
@@ -104,6 +117,22 @@ fn plain(text: &str) -> &str {
 mod tests {
     use super::*;
     use std::io::{Error as IoError, ErrorKind as IoKind};
+
+    #[test]
+    fn of_a_command_only_its_name_is_quoted() {
+        let said = "not authorized on shop to execute command { listIndexes: \"a}b\", lsid: { id: UUID(\"1\") }, $clusterTime: { x: 1 }, $db: \"shop\" }";
+        assert_eq!(
+            without_command(said),
+            "not authorized on shop to execute command listIndexes"
+        );
+        for other in [
+            "not authorized on shop",
+            "the index command { is odd",
+            "a command { a: 1 } of mine",
+        ] {
+            assert_eq!(without_command(other), other);
+        }
+    }
 
     #[test]
     fn a_network_failure_says_what_to_do() {

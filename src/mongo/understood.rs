@@ -113,7 +113,9 @@ impl Understood {
         value: &str,
     ) -> Result<(), String> {
         let wrong = || format!("its option {name} has a value that is not understood");
-        if value.is_empty() && does != Does::Nothing {
+        // An empty set of tags is what every member has: the last resort of a list.
+        let may_be_empty = does == Does::Nothing || name == "readPreferenceTags";
+        if value.is_empty() && !may_be_empty {
             self.warn(format!("its option {name} is empty and is ignored"));
             return Ok(());
         }

@@ -6,6 +6,9 @@ use crate::archive::ArchiveName;
 use crate::catalog::{Catalog, Collection, Definition, Kind, dated_by, expires, expiry, without_expiry};
 use crate::wording::duration;
 
+/// Seconds that are given to switch expiry off where it cannot be removed: the most that a server takes.
+const NEVER: f64 = i32::MAX as f64;
+
 impl Planned {
     /// Leaves the expiry off of everything that will be made.
     pub(super) fn park(&mut self, archived: &[Definition], target: &Catalog) {
@@ -50,30 +53,32 @@ impl Planned {
 }
 
 impl RestorePlan {
-    /// Says of which collections the archive is older than the time that their documents have, at a Unix time.
+    /// Says of which collections documents expire when they are restored, at a Unix time: how long ago they were saved,
+    /// an archive's name says, where it is one of ours.
     pub(crate) fn warn_of_expired(&mut self, target: &Catalog, now: i64) {
-        let Some(name) = ArchiveName::parse(&self.archive.name) else {
-            return;
-        };
-        let age = (now - name.unix_seconds()) as f64;
-        for row in self.collections.iter_mut().filter(|row| row.action.restores()) {
+        let age = ArchiveName::parse(&self.archive.name).map(|name| (now - name.unix_seconds()) as f64);
+        let rows = self.collections.iter_mut();
+        for row in rows.filter(|row| row.action.restores() && row.kind != Kind::View) {
             let expiring = row.expiring(target.get(&row.name)).into_iter();
             let shortest = expiring.filter_map(|(definition, _)| Some((expiry(definition)?, said(definition))));
             let Some((seconds, said)) = shortest.min_by(|(a, _), (b, _)| a.total_cmp(b)) else {
                 continue;
             };
-            if row.kind == Kind::View || seconds > age {
-                continue;
-            }
             let then = match (row.parked.is_empty(), row.action) {
                 (false, _) => "expires when that is switched on",
                 (true, Action::Merge) => "expires, perhaps while it is put in: park_ttl (--park-ttl) leaves expiry off",
                 (true, _) => "expires as soon as the restore has ended: park_ttl (--park-ttl) leaves expiry off",
             };
-            row.warnings.push(format!(
-                "the archive is {} old, and documents expire by {said}: what was dated when it was made {then}",
-                duration(age)
-            ));
+            match age.filter(|age| seconds <= *age) {
+                Some(age) => row.warnings.push(format!(
+                    "the archive is {} old, and documents expire by {said}: what was dated when it was made {then}",
+                    duration(age)
+                )),
+                None if row.parked.is_empty() && seconds < NEVER => row
+                    .warnings
+                    .push(format!("documents expire by {said}: what is dated longer ago {then}")),
+                None => {}
+            }
         }
     }
 }
@@ -166,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn an_archive_older_than_the_shortest_expiry_is_said() {
+    fn by_what_documents_expire_is_said_and_whether_the_archive_is_older() {
         let made = ArchiveName::parse("backup_20261121_020000")
             .expect("a name")
             .unix_seconds();
@@ -174,13 +179,19 @@ mod tests {
             let mut planned = plan(&archive(), target, policy).expect("a plan");
             planned.warn_of_expired(target, now);
             let rows = planned.collections.iter().flat_map(|row| &row.warnings);
-            rows.filter(|warning| warning.contains("old, and"))
+            rows.filter(|warning| warning.contains("old, and") || warning.contains("dated longer ago"))
                 .cloned()
                 .collect::<Vec<_>>()
         };
         let (policy, empty) = (Policy::new("shop"), catalog([]));
-        assert_eq!(said(&policy, &empty, made + 30), [""; 0]);
-        assert_eq!(said(&policy, &empty, made + 600).len(), 1);
+        // What was dated before the archive was made can be past its time all the same.
+        let young = said(&policy, &empty, made + 30);
+        assert_eq!(
+            young[1],
+            "documents expire by index t\"tl (after 3600 s): what is dated longer ago expires as soon as the restore has ended: park_ttl (--park-ttl) leaves expiry off"
+        );
+        assert_eq!(young.len(), 2);
+        assert!(said(&parking(Existing::Merge), &empty, made + 30).is_empty());
         let warnings = said(&policy, &empty, made + 3 * DAY);
         assert_eq!(
             warnings[1],
@@ -188,6 +199,25 @@ mod tests {
         );
         let parked = said(&parking(Existing::Merge), &empty, made + 3 * DAY);
         assert!(parked[1].ends_with("expires when that is switched on"), "{parked:?}");
+        // Of an archive of others nobody knows how old it is; and what is as good as never is not said.
+        let mut foreign = archive();
+        foreign.archive.name = "shop".to_owned();
+        let mut never = saved("never");
+        never.indexes.push(index(rawdoc! {"expireAfterSeconds": i32::MAX}));
+        foreign.collections.push(never);
+        let mut planned = plan(&foreign, &empty, &policy).expect("a plan");
+        planned.warn_of_expired(&empty, made + 3 * DAY);
+        let warned: Vec<&str> = planned
+            .collections
+            .iter()
+            .filter(|row| {
+                row.warnings
+                    .iter()
+                    .any(|warning| warning.contains("what is dated longer ago"))
+            })
+            .map(|row| row.name.as_str())
+            .collect();
+        assert_eq!(warned, ["clustered", "orders"]);
         // What the target expires by counts where documents are merged.
         let mut there = collection("orders");
         there.indexes = vec![id_index(), index(rawdoc! {"expireAfterSeconds": 60})];

@@ -28,9 +28,13 @@ impl fmt::Display for RestorePlan {
             totals.documents,
             totals.bytes
         )?;
+        let uncounted = match totals.uncounted_collections {
+            0 => String::new(),
+            uncounted => format!(", and all of {uncounted} time series, which the server does not count"),
+        };
         writeln!(
             f,
-            "lose      {} documents in {} collections that are dropped, up to {} in collections that are replaced",
+            "lose      {} documents in {} collections that are dropped, up to {} in collections that are replaced{uncounted}",
             totals.documents_to_drop, totals.collections_to_drop, totals.documents_to_replace
         )?;
         writeln!(f)?;

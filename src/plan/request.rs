@@ -141,7 +141,7 @@ fn quoted(names: &[&str]) -> String {
 
 /// What is dropped, or not, where the archive does not say that it is whole; and why a drop that was asked for is not
 /// done.
-fn on_coverage(contents: &Contents, policy: &Policy) -> Vec<String> {
+fn on_coverage(contents: &Contents, policy: &Policy, drops: bool) -> Vec<String> {
     let asked_for = policy.extra == Extra::DropMissing;
     let mut warnings = Vec::new();
     match &contents.coverage {
@@ -149,6 +149,7 @@ fn on_coverage(contents: &Contents, policy: &Policy) -> Vec<String> {
         Coverage::Unsaid(reason) => {
             let then = match asked_for {
                 _ if policy.is_selective() => "",
+                true if !drops => "",
                 true => {
                     ": what only the target has is dropped all the same, since drop_missing (--drop-missing) asks for it"
                 }
@@ -173,13 +174,13 @@ fn on_coverage(contents: &Contents, policy: &Policy) -> Vec<String> {
     warnings
 }
 
-/// What a person should know before consenting, apart from single collections.
-pub(super) fn warnings(contents: &Contents, target: &Catalog, policy: &Policy) -> Vec<String> {
+/// What a person should know before consenting, apart from single collections. `drops` where anything is dropped.
+pub(super) fn warnings(contents: &Contents, target: &Catalog, policy: &Policy, drops: bool) -> Vec<String> {
     let mut warnings = Vec::new();
     if contents.status == Status::Partial {
         warnings.push("the archive is partial: not everything that was to be saved is in it, and nothing is dropped on the strength of it".to_owned());
     }
-    warnings.extend(on_coverage(contents, policy));
+    warnings.extend(on_coverage(contents, policy, drops));
     for glob in policy.selection.idle_excludes(&names(contents)) {
         warnings.push(format!("nothing in the archive matches the excluded {glob:?}"));
     }

@@ -83,6 +83,9 @@ pub struct PlanTotals {
     pub documents_to_drop: u64,
     /// How many documents are in collections that are replaced, as the server estimates.
     pub documents_to_replace: u64,
+    /// How many collections are dropped or replaced of whose documents the server gives no number: time series.
+    #[serde(skip_serializing_if = "is_zero", default)]
+    pub uncounted_collections: u64,
 }
 
 /// What happens to one collection.
@@ -102,6 +105,10 @@ pub struct Planned {
     pub method: Method,
     /// Why so.
     pub reason: String,
+    /// Whether the archive has it whole, and the target cannot take it. The restore is then `partial`, and drops
+    /// nothing.
+    #[serde(skip_serializing_if = "is_false", default)]
+    pub not_taken: bool,
     /// What is destroyed, where something is.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub lost: Option<String>,
@@ -142,6 +149,16 @@ pub struct Planned {
     /// What a person should know about it.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub warnings: Vec<String>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// A time series whose documents are the server's own buckets, which go in as they are and are read back as such.

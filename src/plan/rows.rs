@@ -107,7 +107,10 @@ fn restored(
     }
     let held = seen.and_then(|seen| seen.held).filter(|_| kind == Kind::Timeseries);
     if let Some(reason) = held.and_then(|held| why_not_taken(held, decision.action, target)) {
-        return Ok(left_out(saved, name, Decision::skip(reason), target));
+        return Ok(Planned {
+            not_taken: true,
+            ..left_out(saved, name, Decision::skip(reason), target)
+        });
     }
     let present = target.get(name);
     // Where a time series goes into an ordinary collection, it ends up as one.
@@ -351,6 +354,11 @@ pub(super) fn of_extras(rows: &[Planned], contents: &Contents, target: &Catalog,
                 Decision::skip(format!(
                     "not in the archive, which may not name everything that its database had ({reason})"
                 ))
+            } else if let Some(row) = rows.iter().find(|row| row.not_taken) {
+                Decision::skip(format!(
+                    "not in the archive, of which not everything can be restored ({:?}): nothing is dropped",
+                    row.name
+                ))
             } else {
                 match (&contents.coverage, policy.extra) {
                     (Coverage::Unsaid(_), Extra::DropMissing) => Decision::new(
@@ -385,6 +393,7 @@ fn row(name: &str, kind: Kind, decision: Decision) -> Planned {
         action: decision.action,
         method: decision.method,
         reason: decision.reason,
+        not_taken: false,
         lost: None,
         documents: 0,
         bytes: 0,

@@ -60,7 +60,7 @@ pub struct SnapshotReport {
 pub struct Verification {
     /// Whether all that was restored is equal to the archive, and all that was to go is gone.
     pub equal: bool,
-    /// Every collection of the plan that was to change.
+    /// Every collection of the plan that was to change, and what the target could not take.
     pub collections: Vec<VerifiedCollection>,
 }
 

@@ -55,7 +55,12 @@ impl RestoreReport {
 /// The whole report in one sentence.
 fn of(report: &RestoreReport) -> String {
     let (archive, database) = (&report.archive, &report.database);
-    let collections = count(report.plan.totals.collections, "collection");
+    let not_taken = report.plan.collections.iter().filter(|row| row.not_taken).count() as u64;
+    let asked = match &report.verification {
+        Some(_) => not_taken,
+        None => 0,
+    };
+    let collections = count(report.plan.totals.collections + asked, "collection");
     let took = duration(report.seconds);
     let way_back = match &report.snapshot {
         Some(snapshot) => format!("; the way back is {}", snapshot.archive),
@@ -118,9 +123,18 @@ fn planned(report: &RestoreReport) -> String {
             count(totals.documents_to_drop, "document")
         ),
     };
+    let uncounted = match totals.uncounted_collections {
+        0 => None,
+        uncounted => Some(format!("all of {uncounted} time series")),
+    };
     let replaced = match totals.documents_to_replace {
-        0 => String::new(),
-        replaced => format!(", instead of {} that are there", count(replaced, "document")),
+        0 => None,
+        replaced => Some(format!("{} that are there", count(replaced, "document"))),
+    };
+    let lost: Vec<String> = replaced.into_iter().chain(uncounted).collect();
+    let replaced = match lost.is_empty() {
+        true => String::new(),
+        false => format!(", instead of {}", lost.join(" and ")),
     };
     format!(
         "planned, and nothing changed: a restore of {} would put {}, {} ({}) into {}{replaced}{dropped}",

@@ -5,7 +5,7 @@ use super::report::{Changed, FailedIndex, Verification, VerifiedCollection};
 use super::sample::SampleHashes;
 use super::work::Restoring;
 use crate::catalog::{Catalog, Collection, Definition, Kind, says_expiry, without_expiry};
-use crate::failure::Failure;
+use crate::failure::{Failure, FailureKind};
 use crate::plan::{Action, Diff, Planned, without_own};
 
 /// Compares what is there with what was to be there.
@@ -26,10 +26,14 @@ pub(super) async fn verify(
         return Err(failure.clone());
     }
     let mut collections = Vec::new();
-    for (place, planned) in run.rows().filter(|(_, planned)| planned.action != Action::Skip) {
+    for (place, planned) in run.rows() {
+        if planned.action == Action::Skip {
+            collections.extend(planned.not_taken.then(|| not_taken(planned)));
+            continue;
+        }
         let outcome = outcomes.remove(&place).unwrap_or_else(|| {
-            Outcome::failed(crate::failure::Failure::new(
-                crate::failure::FailureKind::Database,
+            Outcome::failed(Failure::new(
+                FailureKind::Database,
                 "not begun, because of an earlier failure",
             ))
         });
@@ -109,6 +113,15 @@ impl VerifiedCollection {
     fn fail(&mut self, reason: String) {
         self.equal = false;
         self.error.get_or_insert(reason);
+    }
+}
+
+/// What was asked for and cannot be there: a restore without it is less than was asked for.
+fn not_taken(planned: &Planned) -> VerifiedCollection {
+    let failure = Failure::new(FailureKind::Database, format!("not restored: {}", planned.reason));
+    VerifiedCollection {
+        changed: Changed::No,
+        ..of_outcome(planned, Outcome::failed(failure))
     }
 }
 

@@ -8,8 +8,8 @@ use futures_util::StreamExt as _;
 use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
-use super::report::{VerifyReport, checked, summary};
-use crate::archive::{Entry, Extent, Opened, Status};
+use super::report::{CheckedCollection, VerifyReport, checked, summary, summary_of_foreign};
+use crate::archive::{Entry, Extent, Opened, Saved, Status};
 use crate::backup::RunStatus;
 use crate::digest::{Digest, Hashing};
 use crate::failure::Failure;
@@ -71,11 +71,13 @@ impl Checked {
             Form::Native(opened) => self.regions(file, opened, progress, until).await,
             // The survey that opened it has read all of it.
             Form::Foreign(survey, _) => {
-                self.report.collections = survey
-                    .collections
-                    .iter()
-                    .map(|saved| checked(saved, saved.expected_digest()))
-                    .collect();
+                let is_broken = |saved: &Saved| saved.error.as_ref().is_some_and(|why| survey.damaged.contains(why));
+                let rows = survey.collections.iter().map(|saved| CheckedCollection {
+                    equal: !is_broken(saved),
+                    ..checked(saved, saved.expected_digest())
+                });
+                self.report.collections = rows.collect();
+                self.report.damaged.clone_from(&survey.damaged);
                 Went::Done(())
             }
         }
@@ -90,7 +92,10 @@ impl Checked {
             (true, Status::Partial) => RunStatus::Partial,
             (true, Status::Complete) => RunStatus::Complete,
         };
-        report.summary = summary(report);
+        report.summary = match &file.form {
+            Form::Native(_) => summary(report),
+            Form::Foreign(survey, _) => summary_of_foreign(report, survey.incomplete.as_deref()),
+        };
         self.report
     }
 

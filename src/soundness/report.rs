@@ -58,13 +58,7 @@ pub struct CheckedCollection {
 }
 
 pub(super) fn summary(report: &VerifyReport) -> String {
-    let documents = report.collections.iter().map(|checked| checked.documents_read).sum();
-    let read = format!(
-        "{} with {} and {}",
-        size(report.archive_bytes),
-        count(report.collections.len() as u64, "collection"),
-        count(documents, "document")
-    );
+    let read = read(report);
     let named = |chosen: fn(&CheckedCollection) -> bool| {
         let collections = report.collections.iter().filter(|checked| chosen(checked));
         first_few(collections.map(|checked| checked.name.clone()))
@@ -88,6 +82,38 @@ pub(super) fn summary(report: &VerifyReport) -> String {
             first_few(report.damaged.iter().cloned())
         ),
     }
+}
+
+/// Of an archive that others wrote, which has no digests: that it can be read to its end is all that can be said.
+pub(super) fn summary_of_foreign(report: &VerifyReport, incomplete: Option<&str>) -> String {
+    let missing = report
+        .collections
+        .iter()
+        .filter(|checked| checked.status != SavedStatus::Complete);
+    match report.status {
+        RunStatus::Complete => format!(
+            "{} can be read to its end: {}. It is not of mongotar's own format, and has no digests to compare with",
+            report.archive,
+            read(report)
+        ),
+        RunStatus::Partial => format!(
+            "{} can be read, {}, but not everything is there: {}",
+            report.archive,
+            read(report),
+            incomplete.map_or_else(|| first_few(missing.map(|checked| checked.name.clone())), str::to_owned)
+        ),
+        _ => summary(report),
+    }
+}
+
+fn read(report: &VerifyReport) -> String {
+    let documents = report.collections.iter().map(|checked| checked.documents_read).sum();
+    format!(
+        "{} with {} and {}",
+        size(report.archive_bytes),
+        count(report.collections.len() as u64, "collection"),
+        count(documents, "document")
+    )
 }
 
 pub(super) fn checked(saved: &Saved, read: Digest) -> CheckedCollection {

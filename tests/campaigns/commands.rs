@@ -15,9 +15,9 @@ use mongotar::store::{Location, Store};
 use mongotar::verify::{AgainstJob, against};
 use serde_json::{Value, json};
 
-use super::shop::{self, told};
+use super::shop::{self, Server, told};
 use super::{Campaign, Trial};
-use crate::rig::{self, Mongod, Passage, ScratchDir, WireCommand};
+use crate::rig::{self, Passage, ScratchDir, WireCommand};
 use crate::support;
 
 pub const CAMPAIGN: Campaign = Campaign {
@@ -52,7 +52,7 @@ fn trial(seed: u64) -> Trial {
     Box::pin(async move {
         let operations = OPERATIONS.len() as u64;
         let operation = OPERATIONS[usize::try_from(seed % operations).expect("few")];
-        let scene = Scene::new(operation).await;
+        let scene = Scene::new(operation, Server::for_trial(&CAMPAIGN, seed)).await;
         let commands = scene.run(&Struck::nowhere()).await;
         let nth = usize::try_from(seed / operations).expect("few") % commands;
         scene.reset().await;
@@ -137,7 +137,7 @@ fn no_longer_primary() -> Document {
 
 struct Scene {
     operation: Operation,
-    server: Mongod,
+    server: Server,
     client: mongodb::Client,
     tools: Tools,
     source: String,
@@ -147,10 +147,7 @@ struct Scene {
 }
 
 impl Scene {
-    async fn new(operation: Operation) -> Self {
-        // Of its own: what was dropped stays open for as long as the server remembers it, and after some hundred seeds
-        // a shared one has no files left.
-        let server = Mongod::builder().cache_gb("0.25").start();
+    async fn new(operation: Operation, server: Server) -> Self {
         let client = server.client().await;
         let tools = support::tools_for(&server.uri(), Store::new()).await;
         let (source, target) = (rig::fresh_database_name("faults"), rig::fresh_database_name("faulty"));

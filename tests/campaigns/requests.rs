@@ -12,8 +12,9 @@ use mongotar::store::{Location, Store};
 use mongotar::verify::verify;
 use serde_json::json;
 
-use super::{Campaign, Trial, shop};
-use crate::rig::{self, Fault, Mongod, Proxy, Rule};
+use super::shop::{self, Server};
+use super::{Campaign, Trial};
+use crate::rig::{self, Fault, Proxy, Rule};
 use crate::support;
 
 pub const CAMPAIGN: Campaign = Campaign {
@@ -53,7 +54,7 @@ fn trial(seed: u64) -> Trial {
         let pick = |among: usize, divisor: u64| usize::try_from(seed / divisor).expect("few") % among;
         let operation = OPERATIONS[pick(OPERATIONS.len(), 1)];
         let fault = FAULTS[pick(FAULTS.len(), 4)];
-        let scene = Scene::new(operation).await;
+        let scene = Scene::new(operation, Server::for_trial(&CAMPAIGN, seed)).await;
         scene.run().await;
         let requests = scene.proxy.exchanges().len();
         let nth = pick(requests, 20);
@@ -67,7 +68,7 @@ fn trial(seed: u64) -> Trial {
 
 struct Scene {
     operation: Operation,
-    _server: Mongod,
+    _server: Server,
     proxy: Proxy,
     client: mongodb::Client,
     /// Through the proxy, and past it.
@@ -80,8 +81,7 @@ struct Scene {
 }
 
 impl Scene {
-    async fn new(operation: Operation) -> Self {
-        let server = Mongod::builder().cache_gb("0.25").start();
+    async fn new(operation: Operation, server: Server) -> Self {
         let client = server.client().await;
         let (source, target) = (rig::fresh_database_name("store"), rig::fresh_database_name("stored"));
         shop::fill(&client, &source).await;

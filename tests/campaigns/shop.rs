@@ -1,16 +1,46 @@
 //! The database that campaigns save and restore, and what is to be in the target then.
 
+use std::ops::Deref;
+
 use bson::{DateTime, Document, doc};
 use mongotar::backup::{RunStatus, Tools};
 use mongotar::config::Environment;
 use mongotar::drill::{DrillRequest, DrillVerdict};
 use serde_json::Value;
 
-use crate::rig::WireCommand;
+use super::Campaign;
+use crate::rig::{self, Mongod, WireCommand};
 use crate::support;
 
 /// Documents and definitions.
 pub type State = (Vec<(String, Vec<Vec<u8>>)>, Vec<String>);
+
+/// The server of a trial. Those of the sample share that of the tests. What was dropped stays open for as long as a
+/// server remembers it, and after some hundred seeds a shared one would have no files left: the others have their own.
+pub enum Server {
+    Shared(&'static Mongod),
+    Own(Mongod),
+}
+
+impl Server {
+    pub fn for_trial(campaign: &Campaign, seed: u64) -> Self {
+        match campaign.sample.contains(&seed) {
+            true => Self::Shared(rig::shared_replica_set()),
+            false => Self::Own(Mongod::builder().cache_gb("0.25").start()),
+        }
+    }
+}
+
+impl Deref for Server {
+    type Target = Mongod;
+
+    fn deref(&self) -> &Mongod {
+        match self {
+            Self::Shared(server) => server,
+            Self::Own(server) => server,
+        }
+    }
+}
 
 /// The target as it is before: what is replaced or merged into, what is dropped.
 pub async fn before(client: &mongodb::Client, database: &str) {

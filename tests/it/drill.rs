@@ -106,6 +106,13 @@ async fn a_database_that_the_drill_did_not_create_is_not_touched() {
         .expect_err("taken");
     assert_eq!(refused.kind, FailureKind::InvalidRequest, "{refused}");
     assert_eq!(support::raw_documents(&client, &functions, "system.js").await.len(), 1);
+    // Nor can there be one whose name differs in case only.
+    let capitals = database.to_uppercase();
+    let refused = run(&tools, json!({"archive": archive, "scratch": capitals}))
+        .await
+        .expect_err("there is one in small letters");
+    assert!(refused.message.contains("in case only"), "{refused}");
+    assert_eq!(refused.kind, FailureKind::InvalidRequest, "{refused}");
     let mine = rig::fresh_database_name("drill");
     let report = run(&tools, json!({"archive": archive, "scratch": mine}))
         .await

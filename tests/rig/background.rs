@@ -2,7 +2,8 @@
 
 use std::panic::resume_unwind;
 use std::sync::{OnceLock, mpsc};
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::{Builder, Handle, Runtime, RuntimeFlavor};
+use tokio::task::block_in_place;
 
 /// One runtime for every server of the rig, alive as long as the process.
 pub fn background() -> &'static Runtime {
@@ -17,13 +18,22 @@ pub fn background() -> &'static Runtime {
     })
 }
 
+/// Waits on a thread that the calling runtime can do without: what else it has to do, such as another test's connections,
+/// would stand still meanwhile.
+pub fn waiting<T>(wait: impl FnOnce() -> T) -> T {
+    match Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
+        Ok(RuntimeFlavor::MultiThread) => block_in_place(wait),
+        _ => wait(),
+    }
+}
+
 /// Runs `work` on the rig's runtime and blocks until it is done. Unlike `Runtime::block_on`, this may be called
 /// from inside another runtime. A panic in `work` is passed on.
 pub fn block_on<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {
     let (done, result) = mpsc::channel();
     let task = background().spawn(work);
     background().spawn(async move { done.send(task.await) });
-    match result.recv().expect("the rig's runtime lives as long as the process") {
+    match waiting(|| result.recv()).expect("the rig's runtime lives as long as the process") {
         Ok(value) => value,
         Err(failure) => resume_unwind(failure.into_panic()),
     }

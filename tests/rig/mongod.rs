@@ -6,7 +6,7 @@ mod members;
 pub use builder::MongodBuilder;
 pub use members::{CutOff, Members};
 
-use super::background::block_on;
+use super::background::{block_on, waiting};
 use super::names::random_hex;
 use super::process::{Process, log_tail};
 use super::scratch::ScratchDir;
@@ -14,6 +14,7 @@ use super::wire::{Passage, Wire, WireCommand};
 use builder::{Access, Topology};
 use mongodb::Client;
 use mongodb::bson::{Document, doc};
+use mongodb::options::ClientOptions;
 use std::fs;
 use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
@@ -22,6 +23,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 const START_LIMIT: Duration = Duration::from_secs(90);
+const PATIENT: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(10);
 const REPLICA_SET: &str = "rig";
 
@@ -93,9 +95,12 @@ impl Mongod {
 
     /// A fresh client of the calling runtime, for [`uri`](Mongod::uri).
     pub async fn client(&self) -> Client {
-        Client::with_uri_str(self.uri())
-            .await
-            .expect("the rig's own URI is valid")
+        let options = ClientOptions::parse(self.uri()).await;
+        let mut options = options.expect("the rig's own URI is valid");
+        // On a busy machine a server answers when it comes to it, and whoever looks on has time.
+        options.connect_timeout = Some(PATIENT);
+        options.server_selection_timeout = Some(3 * PATIENT);
+        Client::with_options(options).expect("they go together")
     }
 
     /// Creates a user in `admin` with these roles (`doc! {"role": "read", "db": "shop"}`) and gives the URI to
@@ -280,7 +285,7 @@ impl Mongod {
             "mongod {what} within {START_LIMIT:?}; {}",
             log_tail(&self.log_path())
         );
-        thread::sleep(POLL);
+        waiting(|| thread::sleep(POLL));
     }
 
     /// Runs a command on `admin`; panics with the server's log when it fails.

@@ -4,6 +4,7 @@
 //! reader waits for the end of a pipe that only we hold open, its *lifeline*; when it ends (the guard dropped, or
 //! this process died, even by SIGKILL) the reader kills the process group it shares with the program.
 
+use super::background::waiting;
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::os::unix::process::CommandExt;
@@ -120,7 +121,7 @@ impl Process {
         let deadline = Instant::now() + Duration::from_secs(10);
         while !self.stands_still() {
             assert!(Instant::now() < deadline, "process {} does not stop", self.pid);
-            thread::sleep(Duration::from_millis(1));
+            waiting(|| thread::sleep(Duration::from_millis(1)));
         }
     }
 

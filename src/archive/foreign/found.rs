@@ -34,6 +34,8 @@ pub(super) struct Found {
     pub(super) warnings: Vec<String>,
     /// Why something may be missing.
     pub(super) incomplete: Option<String>,
+    /// What is broken, each with where.
+    pub(super) damaged: Vec<String>,
     /// How many members something is kept of.
     members: u64,
     /// What they take of the memory.
@@ -187,6 +189,7 @@ impl Found {
             "{path} cannot be read ({reason}): options, validators and types of the collections are unknown"
         ));
         self.incomplete.get_or_insert_with(|| format!("{path} cannot be read"));
+        self.damaged.push(format!("{path} cannot be read: {reason}"));
     }
 
     pub(super) fn set_aside(&mut self, folder: &str, path: &str, aside: Aside) {

@@ -96,6 +96,16 @@ fn header(namespace: &Namespace, offset: u64) -> Header {
     }
 }
 
+impl Namespace {
+    /// Why it is none of the database's own collections; `None` where it is one.
+    fn aside(&self) -> Option<Aside> {
+        match (self.database.as_str(), self.collection.as_str()) {
+            ("", "oplog") => Some(Aside::Oplog),
+            (_, collection) => Aside::of_collection(collection),
+        }
+    }
+}
+
 impl Gathering {
     fn add(&mut self, document: &[u8]) {
         self.crc.update(document);
@@ -108,6 +118,10 @@ impl Gathering {
 
 impl Found {
     fn define(&mut self, namespace: &Namespace, text: &str, offset: u64, choice: &Choice) -> Result<(), ForeignError> {
+        if namespace.aside().is_some() {
+            // It is named when its documents come, or its end.
+            return Ok(());
+        }
         let header = header(namespace, offset);
         self.charge_member(&header, choice.memory)?;
         self.charge_text(&header, text.len() as u64, choice.memory)?;
@@ -144,11 +158,7 @@ impl Found {
                 format!("more than {MOST_LANES} collections are interleaved"),
             ));
         };
-        let aside = match (namespace.database.as_str(), namespace.collection.as_str()) {
-            ("", "oplog") => Some(Aside::Oplog),
-            (_, collection) => Aside::of_collection(collection),
-        };
-        let counted = match aside {
+        let counted = match namespace.aside() {
             Some(aside) => {
                 self.set_aside(&namespace.database, &namespace.path(), aside);
                 Tallied::Aside

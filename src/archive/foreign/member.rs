@@ -1,6 +1,8 @@
 //! What an entry is, by its name. Where the name alone does not tell, its first bytes do: a collection can be called
 //! `manifest`.
 
+use std::io::Read as _;
+
 use super::aside::Aside;
 use super::packing::Packing;
 use crate::archive::name::unescape;
@@ -121,7 +123,7 @@ impl Role {
                 stem,
                 form: Written::Bson,
                 ..
-            } if stem == "oplog" && is_oplog(head) => Self::Aside(Aside::Oplog),
+            } if stem == "oplog" && (is_oplog(head) || is_oplog_in_gzip(head)) => Self::Aside(Aside::Oplog),
             other => other,
         }
     }
@@ -141,6 +143,17 @@ fn is_oplog(head: &[u8]) -> bool {
     let has = |element: &[u8]| memchr::memmem::find(head, element).is_some();
     let begins_with_id = head.get(5..).is_some_and(|element| element.starts_with(b"_id\0"));
     !begins_with_id && has(b"\x02op\0\x02\0\0\0") && has(b"\x02ns\0")
+}
+
+/// `mongodump --gzip` compresses the oplog like everything else, and does not say so in its name.
+fn is_oplog_in_gzip(head: &[u8]) -> bool {
+    if Packing::of_head(head) != Packing::Gzip {
+        return false;
+    }
+    let mut unpacked = Vec::new();
+    // Of the head only so much comes out; and nothing of an oplog without entries.
+    let _ = Packing::Gzip.unpack(head).read_to_end(&mut unpacked);
+    unpacked.is_empty() || is_oplog(&unpacked)
 }
 
 /// The collection that a stem stands for when nothing but the escaping is known.

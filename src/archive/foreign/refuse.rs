@@ -1,8 +1,9 @@
-//! What is no archive of documents at all, told by what it is: other containers, encrypted files, and the data files of
-//! a server.
+//! What is no archive of documents at all, told by what it is: other containers, encrypted files, the data files of a
+//! server, and documents by themselves.
 
 use super::ForeignError;
 use super::aside::Aside;
+use crate::archive::tar_header::BLOCK;
 
 /// How many bytes tell.
 pub(super) const HEAD: usize = 512;
@@ -75,6 +76,79 @@ impl Other {
     }
 }
 
+/// Refuses a file that is no tar, where it can be told what it is instead: documents by themselves, most likely, of
+/// which nobody knows what collection they are.
+///
+/// # Errors
+/// Where it is one.
+pub(super) fn no_tar(head: &[u8]) -> Result<(), ForeignError> {
+    if head.is_empty() || is_tar_header(head) {
+        return Ok(());
+    }
+    let text = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head);
+    let starts = |with: &[u8]| text.trim_ascii_start().starts_with(with);
+    let is_text = || {
+        let letters = match std::str::from_utf8(text) {
+            Ok(text) => text,
+            // A letter may be cut at the end of what is looked at.
+            Err(error) if error.error_len().is_none() => str::from_utf8(&text[..error.valid_up_to()]).unwrap_or(""),
+            Err(_) => "\0",
+        };
+        !letters.contains(|letter: char| letter.is_control() && !letter.is_whitespace())
+    };
+    let (what, way_out) = match () {
+        () if head.starts_with(b"\x41\xd8\x01\0") => {
+            return Err(ForeignError::Refused(format!("it is {DATA_FILE}")));
+        }
+        () if is_document(head) => ("documents as BSON, without a collection's name", AS_FOLDER),
+        () if starts(b"{") || starts(b"[") => ("documents as JSON, without a collection's name", AS_FOLDER),
+        () if starts(b"%PDF") => ("a PDF", CHOOSE),
+        () if is_text() => ("a text, and no archive", CHOOSE),
+        () => return Ok(()),
+    };
+    Err(Other { what, way_out }.refusal())
+}
+
+const AS_FOLDER: &str = "put it into a folder that is called like its database, as shop/orders.bson or \
+                         shop/orders.json, with its .metadata.json beside it where there is one, and name that folder";
+const CHOOSE: &str = "choose another archive. CSV and the like are imported with mongoimport";
+
+/// Whether it begins as a tar does: with a header whose checksum is right, or that says of itself that it is one, or
+/// with an end mark.
+fn is_tar_header(head: &[u8]) -> bool {
+    let Some(block) = head.first_chunk::<BLOCK>() else {
+        return head.iter().all(|byte| *byte == 0);
+    };
+    let header = tar::Header::from_byte_slice(block);
+    let sum = |(at, byte): (usize, &u8)| match CHECKSUM.contains(&at) {
+        true => u32::from(b' '),
+        false => u32::from(*byte),
+    };
+    let is_zero = block.iter().all(|byte| *byte == 0);
+    let sum: u32 = block.iter().enumerate().map(sum).sum();
+    is_zero || block[257..262] == *b"ustar" || header.cksum().is_ok_and(|said| said == sum)
+}
+
+/// Where a header has its own checksum, which counts as spaces.
+const CHECKSUM: std::ops::Range<usize> = 148..156;
+
+/// Whether it begins with a document as BSON, as far as that is there.
+fn is_document(head: &[u8]) -> bool {
+    let length = head.first_chunk().map_or(0, |length| i32::from_le_bytes(*length));
+    let Ok(length @ 5..=MAX_DOCUMENT) = usize::try_from(length) else {
+        return false;
+    };
+    if let Some(whole) = head.get(..length) {
+        return bson::RawDocument::from_bytes(whole).is_ok_and(|document| document.iter().all(|field| field.is_ok()));
+    }
+    let first = head.get(4).copied().and_then(bson::spec::ElementType::from);
+    let name = head.get(5..).and_then(|rest| rest.split(|byte| *byte == 0).next());
+    first.is_some() && name.is_some_and(|name| !name.is_empty() && std::str::from_utf8(name).is_ok())
+}
+
+/// A server takes no longer ones.
+const MAX_DOCUMENT: usize = 16 << 20;
+
 /// The packets with which an encrypted message begins (RFC 9580, 4.2 and 5): a session key for a public key (version 3)
 /// or for a passphrase (version 4).
 fn is_gpg(head: &[u8]) -> bool {
@@ -116,10 +190,11 @@ pub(super) fn is_storage_metadata(head: &[u8]) -> bool {
 }
 
 pub(super) fn of_data_files(path: &str) -> ForeignError {
-    ForeignError::Refused(format!(
-        "{path:?} is a data file of a server, which only a server can read: start a mongod of the same version on these files (--dbpath), and back that up"
-    ))
+    ForeignError::Refused(format!("{path:?} is {DATA_FILE}"))
 }
+
+const DATA_FILE: &str = "a data file of a server, which only a server can read: start a mongod of the same version on \
+                         these files (--dbpath), and back that up";
 
 #[cfg(test)]
 mod tests {
@@ -157,6 +232,42 @@ mod tests {
             None,
             "a tar whose first entry is called so"
         );
+    }
+
+    #[test]
+    fn documents_by_themselves_are_told_from_a_tar_that_is_broken() {
+        let said = |head: &[u8]| no_tar(head).err().map(|error| error.to_string()).unwrap_or_default();
+        let short = bson::rawdoc! {"_id": 1, "a": "b"};
+        let long = bson::rawdoc! {"_id": 1, "a": "b".repeat(2_000)};
+        for (head, what) in [
+            (short.as_bytes(), "as BSON"),
+            (&[short.as_bytes(), short.as_bytes()].concat(), "as BSON"),
+            (&long.as_bytes()[..HEAD], "as BSON"),
+            (b"{\"_id\": 1}\n{\"_id\": 2}\n", "as JSON"),
+            (b"\xef\xbb\xbf[{\"_id\": 1}]", "as JSON"),
+            (b"%PDF-1.7\n\xe2\xe3", "a PDF"),
+            (b"id,name\n1,a\n", "a text"),
+            ("name\n".repeat(200).replace('m', "\u{e9}").as_bytes(), "a text"),
+            (b"\x41\xd8\x01\0\x01\0\0\0", "data file of a server"),
+        ] {
+            let said = said(head);
+            assert!(said.contains(what) && !said.contains('\n'), "{what}: {said}");
+        }
+        let mut header = tar::Header::new_old();
+        header.set_path("{a").expect("short");
+        header.set_size(0);
+        header.set_cksum();
+        let mut damaged = tar::Header::new_ustar();
+        damaged.set_path("backup_1/a").expect("short");
+        for head in [
+            &b""[..],
+            &[0; 512],
+            header.as_bytes(),
+            damaged.as_bytes(),
+            b"\x01\x02\xff\xfe",
+        ] {
+            assert_eq!(said(head), "", "{head:?}");
+        }
     }
 
     #[test]

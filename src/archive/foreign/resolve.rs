@@ -32,7 +32,15 @@ pub(super) fn resolve(mut found: Found, choice: &Choice, container: Container) -
             let reason = || format!("{:?} cannot be read whole", file.path);
             found.incomplete.get_or_insert_with(reason);
         }
+        if let Content::Read { fault: Some(fault), .. } = &file.content {
+            found.damaged.push(fault.clone());
+        }
     }
+    let faults = folder
+        .definitions
+        .values()
+        .filter_map(|described| described.fault.clone());
+    found.damaged.extend(faults);
     let names = Names::of(&folder, layout);
     let mut parts: BTreeMap<String, Parts> = BTreeMap::new();
     for file in std::mem::take(&mut folder.buckets) {
@@ -116,6 +124,7 @@ pub(super) fn resolve(mut found: Found, choice: &Choice, container: Container) -
         collections,
         signals,
         incomplete: found.incomplete,
+        damaged: found.damaged,
         coverage,
         warnings,
         digest: String::new(),

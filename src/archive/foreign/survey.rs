@@ -35,6 +35,7 @@ pub fn survey(mut tar: impl Read, choice: &Choice) -> Result<Survey, ForeignErro
     if let Some(other) = Other::of_file(&head) {
         return Err(other.refusal());
     }
+    refuse::no_tar(&head)?;
     let ending = walk(tar, |header, content| {
         found.add(header, content, choice)?;
         Ok(ControlFlow::Continue(()))

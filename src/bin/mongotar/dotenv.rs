@@ -6,11 +6,15 @@
 //!   quotes may have `\n`, `\t` and the like, and both may run over several lines;
 //! * `${NAME}` and `${NAME:-otherwise}` are replaced in double quotes and without quotes, first from the environment,
 //!   then from the lines above. A `$` without braces is a `$`;
-//! * a line that is none of these is warned about by its number, and left out. Nothing of it is shown: most likely it
+//! * of a name that is there twice, the last one counts;
+//! * a line that is none of these, or has a NUL in it, is warned about by its number, and left out. Nothing of it is shown: most likely it
 //!   is the one with the password.
+//!
+//! What is wrong with a value is found out later, by whoever uses it: [`blame`] then says where it stands.
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::OnceLock;
 
 use mongotar::failure::Failure;
 
@@ -21,9 +25,51 @@ const FILE: &str = ".env";
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Read {
     /// Names and values, in their order.
-    pub settings: Vec<(String, String)>,
+    pub settings: Vec<Setting>,
     /// The numbers of the lines that could not be read.
     pub unread: Vec<usize>,
+}
+
+/// A name, its value, and the line that it stands in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Setting {
+    pub name: String,
+    pub value: String,
+    pub line: usize,
+}
+
+/// What the process has of the file.
+static TAKEN: OnceLock<Vec<Setting>> = OnceLock::new();
+
+/// The failure, with the lines of the file that it is about. Their values are not shown: one of them may be a password
+/// behind the wrong name.
+pub fn blame(failure: Failure) -> Failure {
+    told(failure, TAKEN.get().map_or(&[], Vec::as_slice))
+}
+
+fn told(mut failure: Failure, taken: &[Setting]) -> Failure {
+    let is_in = |message: &str, name: &str| {
+        let part = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
+        message
+            .match_indices(name)
+            .any(|(at, _)| !message[..at].ends_with(part) && !message[at + name.len()..].starts_with(part))
+    };
+    let meant: Vec<&Setting> = taken
+        .iter()
+        .filter(|setting| is_in(&failure.message, &setting.name))
+        .collect();
+    for Setting { name, value, line } in meant {
+        let shown = format!("{value:?}");
+        // A connection string is never shown, and may have been given by an option as well.
+        let is_its = failure.message.contains(&shown) || failure.message.starts_with("the connection string");
+        if is_its {
+            failure.message = failure.message.replace(&shown, "(not shown)");
+            failure
+                .message
+                .push_str(&format!(". {name} stands in {FILE}, line {line}"));
+        }
+    }
+    failure
 }
 
 /// Reads the file, if there is one, and puts what it says into the environment, where that says nothing.
@@ -34,6 +80,8 @@ pub fn load() -> Result<(), Failure> {
     let bytes = match std::fs::read(Path::new(FILE)) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        // Virtual environments of Python are called so, too.
+        Err(_) if Path::new(FILE).is_dir() => return Ok(()),
         Err(error) => return Err(Failure::invalid(format!("{FILE} cannot be read: {error}"))),
     };
     let text = String::from_utf8(bytes).map_err(|error| {
@@ -43,18 +91,22 @@ pub fn load() -> Result<(), Failure> {
     })?;
     let read = read(&text, |name| std::env::var(name).ok());
     for line in &read.unread {
-        eprintln!("mongotar: {FILE}, line {line}: not NAME=value, or a quote that is not closed; the line is ignored");
+        eprintln!(
+            "mongotar: {FILE}, line {line}: not NAME=value, a quote that is not closed, or a NUL; the line is ignored"
+        );
     }
-    set(&read.settings);
+    let taken = read.taken(|name| std::env::var_os(name).is_some());
+    set(&taken);
+    TAKEN.get_or_init(|| taken);
     Ok(())
 }
 
 /// The library sets variables of the process, which nothing here may do by itself. It is given each value in its own
 /// way of quoting.
-fn set(settings: &[(String, String)]) {
+fn set(settings: &[Setting]) {
     let quoted = settings
         .iter()
-        .map(|(name, value)| format!("{name}=\"{}\"\n", escaped(value)));
+        .map(|Setting { name, value, .. }| format!("{name}=\"{}\"\n", escaped(value)));
     // It reads what was written for it a moment ago.
     let _ = dotenvy::from_read(quoted.collect::<String>().as_bytes());
 }
@@ -69,6 +121,15 @@ fn escaped(value: &str) -> String {
         }
     }
     out
+}
+
+impl Read {
+    /// What is not set already, the last of each name.
+    fn taken(&self, is_set: impl Fn(&str) -> bool) -> Vec<Setting> {
+        let all = self.settings.iter().filter(|setting| !is_set(&setting.name));
+        let last: BTreeMap<&str, &Setting> = all.map(|setting| (setting.name.as_str(), setting)).collect();
+        last.into_values().cloned().collect()
+    }
 }
 
 /// Reads the text of such a file. `environment` has what is set already.
@@ -88,13 +149,14 @@ pub fn read(text: &str, environment: impl Fn(&str) -> Option<String>) -> Read {
         rest = match after_comment {
             Some(next) => next,
             None => match setting(rest) {
-                Some((name, value, next)) => {
+                Some((name, value, next)) if !value.text().contains('\0') => {
                     let value = value.replaced(|name| environment(name).or_else(|| above.get(name).cloned()));
                     above.insert(name.to_owned(), value.clone());
-                    read.settings.push((name.to_owned(), value));
+                    let name = name.to_owned();
+                    read.settings.push(Setting { name, value, line });
                     next
                 }
-                None => {
+                Some(_) | None => {
                     read.unread.push(line);
                     next_line(rest)
                 }
@@ -112,6 +174,12 @@ enum Value {
 }
 
 impl Value {
+    fn text(&self) -> &str {
+        match self {
+            Self::Verbatim(text) | Self::Open(text) => text,
+        }
+    }
+
     fn replaced(self, variable: impl Fn(&str) -> Option<String>) -> String {
         let text = match self {
             Self::Verbatim(text) => return text,
@@ -235,7 +303,8 @@ mod tests {
         let environment = |name: &str| (name == "HOME").then(|| "/home/me".to_owned());
         let read = read(text, environment);
         assert_eq!(read.unread, Vec::<usize>::new(), "{text:?}");
-        read.settings
+        let settings = read.settings.into_iter();
+        settings.map(|setting| (setting.name, setting.value)).collect()
     }
 
     /// python-dotenv 1.x, `tests/test_parser.py` and `test_variables.py`, by their behaviour.
@@ -282,11 +351,36 @@ mod tests {
 
     #[test]
     fn a_line_that_is_none_is_left_out_by_its_number_and_the_others_are_read() {
-        let text = "a=1\nmongodb://u:p@h/\nb='2' x\n\nc='3\nnothing here\nd=\"4\"\n";
+        let text = "a=1\nmongodb://u:p@h/\nb='2' x\n\nc='3\nnothing here\nd=\"4\"\ne=hu\0sh\nf='\0'\ng=5";
         let read = read(text, |_| None);
-        let names: Vec<&str> = read.settings.iter().map(|(name, _)| name.as_str()).collect();
-        assert_eq!(names, ["a", "d"]);
-        assert_eq!(read.unread, [2, 3, 5, 6]);
+        let names: Vec<&str> = read.settings.iter().map(|setting| setting.name.as_str()).collect();
+        assert_eq!(names, ["a", "d", "g"]);
+        assert_eq!(read.unread, [2, 3, 5, 6, 8, 9]);
+    }
+
+    #[test]
+    fn the_last_of_a_name_counts_and_what_is_set_already_stays() {
+        let read = read("A=1\nB=2\nA=3\n", |_| None);
+        let taken = read.taken(|name| name == "B");
+        let line = |name: &str, value: &str, line| Setting {
+            name: name.to_owned(),
+            value: value.to_owned(),
+            line,
+        };
+        assert_eq!(taken, [line("A", "3", 3)]);
+    }
+
+    #[test]
+    fn a_failure_about_a_value_names_its_line_and_hides_the_value() {
+        let taken = read("MONGOTAR_MEMORY=hunter2\nMONGOTAR=x\n", |_| None).settings;
+        let told = |message: &str| told(Failure::invalid(message), &taken).message;
+        assert_eq!(
+            told("MONGOTAR_MEMORY, --memory: \"hunter2\" is no number"),
+            "MONGOTAR_MEMORY, --memory: (not shown) is no number. MONGOTAR_MEMORY stands in .env, line 1"
+        );
+        // What was given otherwise is none of the file's.
+        let other = "MONGOTAR_MEMORY, --memory: \"1x\" is no number";
+        assert_eq!(told(other), other);
     }
 
     /// The setter has a way of quoting of its own.

@@ -37,7 +37,7 @@ fn main() -> ExitCode {
         Err(error) => return failed::usage(&error),
     };
     let json = arguments.json;
-    run(arguments).unwrap_or_else(|failure| failed::failure(&failure, json))
+    run(arguments).unwrap_or_else(|failure| failed::failure(&dotenv::blame(failure), json))
 }
 
 fn run(arguments: Arguments) -> Result<ExitCode, Failure> {

@@ -21,6 +21,15 @@ pub fn one_line(text: &str) -> Cow<'_, str> {
     written_out(text, acts, |letter| letter.escape_default().to_string())
 }
 
+/// A word of a command line that can be pasted into a shell.
+pub fn word(text: &str) -> Cow<'_, str> {
+    let needs_no_quotes = |letter: char| letter.is_ascii_alphanumeric() || "_@%+=:,./-".contains(letter);
+    match !text.is_empty() && text.chars().all(needs_no_quotes) {
+        true => Cow::Borrowed(text),
+        false => Cow::Owned(format!("'{}'", text.replace('\'', r"'\''"))),
+    }
+}
+
 /// As [`plain`], for a JSON document: what its writer left as it was stands there as JSON's own escape.
 pub fn plain_json(text: &str) -> Cow<'_, str> {
     written_out(
@@ -73,6 +82,14 @@ mod tests {
         assert_eq!(one_line(name), "a\\u{1b}[2J\\u{9b}b\\u{202e}c\\rd\\ne\\u{2066}");
         for usual in ["orders", "Grüße, 注文 \u{1f4e6} é", "x y"] {
             assert!(matches!(plain(usual), Cow::Borrowed(_)) && matches!(one_line(usual), Cow::Borrowed(_)));
+        }
+    }
+
+    #[test]
+    fn a_word_is_quoted_where_a_shell_would_take_it_apart() {
+        assert_eq!(word("s3://b/pre-restore/x.tar.zst"), "s3://b/pre-restore/x.tar.zst");
+        for (text, quoted) in [("a b", "'a b'"), ("it's", r"'it'\''s'"), ("$x", "'$x'"), ("", "''")] {
+            assert_eq!(word(text), quoted);
         }
     }
 

@@ -13,7 +13,7 @@ use mongotar::verify::{AgainstReport, Comparison, VerifyReport};
 
 use serde::Serialize;
 
-use crate::plain::one_line;
+use crate::plain::{one_line, word as word_of};
 use crate::table::{megabytes, row, table};
 
 /// Adds a line that says something besides the tables. Names, messages and `_id`s in it may hold line breaks.
@@ -197,8 +197,9 @@ pub fn restore(report: &RestoreReport) -> String {
     if let Some(snapshot) = &report.snapshot {
         let _ = writeln!(
             out,
-            "the way back: mongotar restore {} --replace-existing",
-            snapshot.archive
+            "the way back: mongotar restore {} --mongo-db {} --replace-existing",
+            word_of(&snapshot.archive.to_string()),
+            word_of(&report.database)
         );
     }
     let _ = writeln!(
@@ -451,6 +452,11 @@ pub fn show(shown: &Shown) -> String {
         ]));
     }
     out.push_str(&table(&rows));
+    for saved in collections.iter().filter(|saved| saved.status != SavedStatus::Complete) {
+        let (name, status) = (row(&[&saved.name]).concat(), format!("{:?}", saved.status).to_lowercase());
+        let why = saved.error.as_deref().unwrap_or("no reason is recorded");
+        note!(out, "{name} is {status}: {why}");
+    }
     match shown {
         Shown::Native(manifest) => {
             for saved in manifest.collections.iter().filter(|saved| !saved.abandoned.is_empty()) {

@@ -86,8 +86,8 @@ fn the_options_of_the_specification_and_of_others_become_what_they_mean() {
         ("replicaSet=a&replicaSet=b", "replicaSet=b", "more than once"),
         (
             "readPreference=nearest&readPreferenceTags=a:b&readPreferenceTags=",
-            "readPreference=nearest&readPreferenceTags=a:b",
-            "empty",
+            "readPreference=nearest&readPreferenceTags=a:b&readPreferenceTags=",
+            "",
         ),
         ("maxIdleTimeMS=&journal=", "", "is empty"),
         ("ssl=true&tls=true", "tls=true", ""),

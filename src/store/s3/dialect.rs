@@ -69,6 +69,11 @@ impl Dialect {
             }
             bytes
         });
+        let owner = set("MONGOTAR_S3_BUCKET_OWNER");
+        let is_account = |text: &String| text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit());
+        if owner.as_ref().is_some_and(|owner| !is_account(owner)) {
+            fault = Some("MONGOTAR_S3_BUCKET_OWNER is the number of an account, twelve digits".to_owned());
+        }
         if !with_kms && (key.is_some() || bucket_key.is_some()) {
             fault =
                 Some("MONGOTAR_S3_KMS_KEY and MONGOTAR_S3_BUCKET_KEY need MONGOTAR_S3_ENCRYPTION=aws:kms".to_owned());
@@ -87,7 +92,7 @@ impl Dialect {
             equal_parts,
             encryption,
             storage_class: set("MONGOTAR_S3_STORAGE_CLASS"),
-            owner: set("MONGOTAR_S3_BUCKET_OWNER"),
+            owner,
             fault,
         }
     }
@@ -209,6 +214,7 @@ mod tests {
             (vec![("MONGOTAR_S3_PART_SIZE", "4")], "from 5 to 5120"),
             (vec![("MONGOTAR_S3_PART_SIZE", "5121")], "from 5 to 5120"),
             (vec![("MONGOTAR_S3_PART_SIZE", "64MiB")], "whole number of MiB"),
+            (vec![("MONGOTAR_S3_BUCKET_OWNER", "12345")], "twelve digits"),
             (vec![("MONGOTAR_S3_KMS_KEY", "alias/x")], "need MONGOTAR_S3_ENCRYPTION"),
             (
                 vec![("MONGOTAR_S3_ENCRYPTION", "AES256"), ("MONGOTAR_S3_BUCKET_KEY", "true")],

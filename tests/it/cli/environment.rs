@@ -114,6 +114,38 @@ async fn a_line_of_dotenv_that_is_none_is_named_by_its_number_and_the_others_cou
     );
 }
 
+/// A NUL ended the process with a panic that showed the value; of a wrong value neither file nor line was said, but the
+/// value was; and a folder of that name ended every command.
+#[test]
+fn a_wrong_value_of_dotenv_is_told_by_its_line_and_not_shown() {
+    let shell = Shell::new().unset("MONGO_URI");
+    for (text, line, code) in [
+        ("A=1\nB=hu\0sh\nMONGO_URI=x://h/\n", 2, 2),
+        ("A=1\nMONGO_URI=hush://clerk@h/\nMONGO_DB=shop\n", 2, 2),
+        (
+            "MONGO_URI=mongodb://127.0.0.1:1/\nMONGO_DB=shop\nMONGOTAR_MEMORY=hush\n",
+            3,
+            2,
+        ),
+        ("MONGO_URI=mongodb://127.0.0.1:1/\nMONGO_DB='hu sh'\n", 2, 2),
+    ] {
+        fs::write(shell.path(".env"), text).expect("written");
+        let said = shell.run(&["backup", "--to", "to"]).expect(code);
+        assert!(
+            said.err.contains(&format!(".env, line {line}")),
+            "{text:?}: {}",
+            said.err
+        );
+        for secret in ["hush", "hu sh", "hu\0sh", "clerk"] {
+            assert!(!said.err.contains(secret), "{text:?}: {}", said.err);
+        }
+    }
+    fs::remove_file(shell.path(".env")).expect("removed");
+    fs::create_dir(shell.path(".env")).expect("made");
+    fs::create_dir(shell.path("to")).expect("made");
+    shell.run(&["list", "to"]).expect(0);
+}
+
 /// That of a folder above was read, too: of another project, or of the home folder.
 #[test]
 fn a_dotenv_of_a_folder_above_is_not_read() {

@@ -105,8 +105,10 @@ async fn the_report_is_one_json_document_with_everything_that_is_promised() {
 
 #[tokio::test]
 async fn the_text_names_each_collection_and_the_way_back() {
-    let (shell, _, archive) = changed().await;
+    let (shell, database, archive) = changed().await;
     let said = shell.run(&["restore", &archive, "--yes"]).expect(0);
+    // As it stands there it can be pasted, also where MONGO_DB names another database.
+    let into = format!(" --mongo-db {database} --replace-existing");
     for word in [
         "orders",
         "merge",
@@ -114,6 +116,7 @@ async fn the_text_names_each_collection_and_the_way_back() {
         "drop",
         "yes",
         "the way back: mongotar restore to/pre-restore/",
+        &into,
         "complete: ",
     ] {
         assert!(said.out.contains(word), "{word}: {}", said.out);

@@ -1,16 +1,26 @@
 //! Foreign archives that are broken: what is wrong is named, and nothing is silently short.
 
 use std::fs;
+use std::io::Write as _;
 
 use bson::doc;
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use mongotar::backup::RunStatus;
 use mongotar::failure::FailureKind;
 use mongotar::plan::Action;
 use mongotar::store::Store;
 use serde_json::json;
 
-use super::{few, of, place};
+use super::{bson_of, few, of, place};
+use crate::cli::{Shell, named, text};
 use crate::{rig, support};
+
+fn gzip(content: &[u8]) -> Vec<u8> {
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
+    gzip.write_all(content).expect("memory");
+    gzip.finish().expect("memory")
+}
 
 #[tokio::test]
 async fn a_broken_line_is_named_and_the_other_collections_are_restored() {
@@ -143,6 +153,73 @@ async fn a_store_that_fails_is_not_called_a_damaged_archive() {
                 .await
                 .expect("names");
             assert!(names.is_empty(), "{names:?}");
+        }
+    }
+}
+
+/// `verify` called each of them sound, and `show` said nothing.
+#[tokio::test]
+async fn what_cannot_be_read_to_its_end_is_damage_to_verify_and_is_marked_by_show() {
+    let place = place().await;
+    let orders = bson_of(&few("x"));
+    let gzip = gzip(&orders);
+    let mut wrong_sum = gzip.clone();
+    let at = wrong_sum.len() - 8;
+    wrong_sum[at] ^= 1;
+    let shell = Shell::new();
+    for (name, content) in [
+        ("orders.bson", &orders[..orders.len() - 3]),
+        ("orders.bson.gz", &gzip[..gzip.len() - 9]),
+        ("orders.bson.gz", &wrong_sum),
+        ("orders.jsonl", b"{\"_id\": 1}\n{\"_id\": "),
+    ] {
+        let archive = place.tar(
+            "dump.tar",
+            &[
+                (&format!("shop/{name}"), content),
+                ("shop/users.bson", &bson_of(&few("u"))),
+            ],
+        );
+        let report = shell.json(1, &["verify", &archive]);
+        let damaged = text(&report["damaged"][0]);
+        assert!(damaged.contains(&format!("shop/{name}")), "{report}");
+        assert_eq!(named(&report["collections"], "orders")["equal"], false);
+        assert_eq!(named(&report["collections"], "users")["equal"], true);
+        let said = shell.run(&["show", &archive]).expect(0);
+        assert!(
+            said.out.contains("! orders is partial: shop/orders"),
+            "{name}: {}",
+            said.out
+        );
+    }
+    // Of a sound one no more is said than is known.
+    let archive = place.tar("dump.tar", &[("shop/orders.bson", &orders)]);
+    let report = shell.json(0, &["verify", &archive]);
+    assert!(
+        text(&report["summary"]).contains("no digests to compare with"),
+        "{report}"
+    );
+}
+
+/// They were called damaged, with pieces of them in the message.
+#[tokio::test]
+async fn documents_by_themselves_are_told_from_a_damaged_archive() {
+    let shell = Shell::new();
+    let orders = bson_of(&few("x"));
+    for (name, content, what) in [
+        ("orders.bson", &orders[..], "as BSON"),
+        ("orders.bson.gz", &gzip(&orders), "as BSON"),
+        ("orders.json", b"{\"_id\": 1}\n{\"_id\": 2}\n", "as JSON"),
+        ("orders.csv", b"_id,name\n1,hush\n2,hush\n", "a text"),
+        ("collection-0.wt", b"\x41\xd8\x01\0\x01\0\0\0", "data file of a server"),
+    ] {
+        fs::write(shell.path(name), content).expect("written");
+        for command in ["show", "verify"] {
+            let failure = shell.json(1, &[command, name]);
+            assert_eq!(failure["error_type"], "ArchiveUnsupported", "{failure}");
+            let message = text(&failure["message"]);
+            assert!(message.contains(what) && message.contains(name), "{message}");
+            assert!(!message.contains("hush") && !message.contains('\n'), "{message}");
         }
     }
 }

@@ -87,6 +87,9 @@ async fn interleaved_collections_options_indexes_and_views_come_back() {
             r#"{"options":{"viewOn":"orders","pipeline":[]},"indexes":[],"type":"view"}"#,
         ),
         ("admin", "system.version", PLAIN),
+        // What --oplog and --dumpDbUsersAndRoles add. With these lines it was several databases, or a failed collection.
+        ("", "oplog", ""),
+        ("shop", "$admin.system.users", ""),
     ]);
     // More of each than is handed on before it is taken: whoever takes one after the other must not wait for ever.
     for (orders, users) in orders.chunks(5).zip(users.chunks(5)) {
@@ -100,6 +103,7 @@ async fn interleaved_collections_options_indexes_and_views_come_back() {
         .end("shop", "50% a+b", &odd)
         .end("shop", "empty", &[])
         .end("admin", "system.version", &[])
+        .end("shop", "$admin.system.users", &[])
         .block("", "oplog", std::slice::from_ref(&change))
         .end("", "oplog", std::slice::from_ref(&change));
     let mut gzip = GzEncoder::new(Vec::new(), flate2::Compression::fast());
@@ -144,6 +148,16 @@ async fn interleaved_collections_options_indexes_and_views_come_back() {
     let count = inspect::cat(store, &location, Memory::default(), "50% a+b", &mut text).await;
     assert_eq!(count.expect("written"), 5);
     assert!(inspect::show(store, &location, Memory::default()).await.is_ok());
+    let change = std::slice::from_ref(&change);
+    let oplog = Archive::of(&[("", "oplog", "")])
+        .block("", "oplog", change)
+        .end("", "oplog", change);
+    let alone = place.restore(&place.file("oplog", &oplog.0), json!({})).await;
+    let alone = alone.expect_err("no collection");
+    assert!(
+        alone.message.contains("no entry of the archive is a collection"),
+        "{alone}"
+    );
 }
 
 #[tokio::test]
@@ -172,6 +186,26 @@ async fn what_is_cut_or_altered_is_told() {
         .expect("a report");
     assert_eq!(report.status, RunStatus::Partial);
     assert!(report.plan.to_string().contains("CRC-64"), "{}", report.plan);
+
+    // Each was called sound.
+    for (name, part) in [("cut", "it is truncated"), ("altered", "CRC-64")] {
+        let location: Location = place.path(name).to_str().expect("UTF-8").parse().expect("a location");
+        let checked = verify(&place.tools.store, &location, Memory::default(), &Progress::default()).await;
+        let checked = checked.expect("a report");
+        assert_eq!(checked.status, RunStatus::Failed, "{checked:?}");
+        assert!(
+            matches!(&checked.damaged[..], [one] if one.contains(part)),
+            "{checked:?}"
+        );
+        assert!(checked.summary.contains("DAMAGED in 1 place"), "{}", checked.summary);
+        let unequal: Vec<&str> = checked
+            .collections
+            .iter()
+            .filter(|collection| !collection.equal)
+            .map(|collection| collection.name.as_str())
+            .collect();
+        assert_eq!(unequal, ["orders"]);
+    }
 
     let whole = begun().end("shop", "orders", &orders).0;
     for end in [5, 100, whole.len() - 2] {

@@ -5,6 +5,7 @@ use bson::{DateTime, Document, doc};
 use mongotar::backup::RunStatus;
 use mongotar::catalog::Kind;
 use mongotar::plan::{Action, Signal};
+use mongotar::restore::Changed;
 use serde_json::json;
 
 use super::mongodump::Archive;
@@ -241,4 +242,45 @@ async fn the_buckets_of_a_dump_come_back_as_the_time_series_that_it_was() {
     assert_eq!(report.status, RunStatus::Partial, "{:?}", report.verification);
     let error = of(&report, "waqi").error.clone().unwrap_or_default();
     assert!(error.contains("1 measurements in them instead of 9"), "{error}");
+}
+
+/// Told as `complete`, and what only the target had was dropped.
+#[tokio::test]
+async fn buckets_that_the_target_cannot_take_leave_the_restore_partial_and_nothing_is_dropped() {
+    let place = series().await;
+    let buckets = place.raw(&place.source, "system.buckets.waqi").await.concat();
+    let definition = br#"{"options":{"timeseries":{"timeField":"ts","metaField":"meta"}},"indexes":[],"type":"timeseries","collectionName":"waqi"}"#;
+    let dump = place.tar(
+        "dump.tar",
+        &[
+            ("shop/waqi.metadata.json", definition),
+            ("shop/system.buckets.waqi.bson", &buckets),
+            ("shop/orders.bson", &bson_of(&[doc! {"_id": 1}])),
+        ],
+    );
+    let target = place.client.database(&place.target);
+    for name in ["waqi", "extra"] {
+        let there = target.collection::<Document>(name);
+        there.insert_one(doc! {"_id": "own"}).await.expect("inserted");
+    }
+    let everything = json!({"drop_missing": true});
+    let report = place.restore(&dump, everything).await.expect("a report");
+    assert_eq!(report.status, RunStatus::Partial, "{:?}", report.verification);
+    assert!(
+        report.summary.contains("of 2 collections 1 is not equal: waqi"),
+        "{}",
+        report.summary
+    );
+    assert!(of(&report, "orders").equal);
+    let left = of(&report, "waqi");
+    assert_eq!((left.equal, left.changed, left.file_count), (false, Changed::No, 0));
+    assert_eq!(place.raw(&place.target, "extra").await.len(), 1, "it was dropped");
+    let row = report.plan.get("extra").expect("a row");
+    assert_eq!(row.action, Action::Skip, "{}", row.reason);
+
+    // Also where nothing else is restored.
+    let alone = json!({"include": ["waqi"]});
+    let report = place.restore(&dump, alone).await.expect("a report");
+    assert_eq!(report.status, RunStatus::Partial, "{:?}", report.verification);
+    assert_eq!(place.raw(&place.target, "waqi").await.len(), 1);
 }

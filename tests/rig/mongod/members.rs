@@ -1,5 +1,6 @@
 //! Three voting members, one of which can be cut off from the others.
 
+use super::super::background::waiting;
 use super::super::wire::{Passage, Wire, WireCommand};
 use super::{Mongod, MongodBuilder, POLL, REPLICA_SET, START_LIMIT};
 use mongodb::bson::{Document, doc};
@@ -159,7 +160,7 @@ impl CutOff {
             if Instant::now() >= deadline {
                 break; // whoever waits for the set says what is wrong
             }
-            thread::sleep(POLL);
+            waiting(|| thread::sleep(POLL));
         }
         old.resume();
     }

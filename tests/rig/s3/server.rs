@@ -1,6 +1,6 @@
 //! Starting SeaweedFS, and knowing when it serves.
 
-use super::super::background::block_on;
+use super::super::background::{block_on, waiting};
 use super::super::binaries;
 use super::super::names::random_hex;
 use super::super::ports::free_port;
@@ -125,7 +125,7 @@ impl S3 {
                         self.log_tail()
                     )
                 }
-                Err(_) => thread::sleep(POLL),
+                Err(_) => waiting(|| thread::sleep(POLL)),
             }
         }
     }

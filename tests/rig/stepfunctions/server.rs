@@ -1,6 +1,6 @@
 //! Starting MiniStack, and knowing when it serves.
 
-use super::super::background::block_on;
+use super::super::background::{block_on, waiting};
 use super::super::binaries;
 use super::super::ports::free_port;
 use super::super::process::{Launch, log_tail};
@@ -84,7 +84,7 @@ impl StepFunctions {
                 "MiniStack does not answer within {START_LIMIT:?}; {}",
                 self.log_tail()
             );
-            thread::sleep(POLL);
+            waiting(|| thread::sleep(POLL));
         }
     }
 
