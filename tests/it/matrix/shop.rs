@@ -66,3 +66,35 @@ fn every_type(knows: Knows) -> Vec<Vec<u8>> {
         .map(|(id, fields)| documents::identified(id, &fields))
         .collect()
 }
+
+/// Fills a database with enough for several invocations, and for several workers.
+pub async fn fill_large(place: &Place, knows: Knows) {
+    let large: Vec<u8> = (0..36).collect();
+    for chunk in large.chunks(8) {
+        let documents = chunk.iter().map(|&at| {
+            let bytes = bson::Binary {
+                subtype: bson::spec::BinarySubtype::Generic,
+                bytes: vec![at; 1 << 20],
+            };
+            doc! {"_id": i64::from(at), "bytes": bytes}
+        });
+        place.insert("large", documents.collect()).await;
+    }
+    let capped = doc! {"create": "capped", "capped": true, "size": 1 << 20};
+    let view = doc! {"create": "view", "viewOn": "one", "pipeline": []};
+    for create in [capped, view] {
+        place.run(create).await;
+    }
+    for name in ["one", "two", "capped"] {
+        place.insert(name, numbered(0..50, "archived")).await;
+    }
+    let index = doc! {"key": {"text": 1, "_id": -1}, "name": "by_text"};
+    harness::index(&place.client, &place.database, "one", vec![index]).await;
+    if knows.time_series {
+        place
+            .run(doc! {"create": "measured", "timeseries": {"timeField": "t", "metaField": "m"}})
+            .await;
+        let measured = (0..200).map(|at| doc! {"t": bson::DateTime::from_millis(at * 1_000), "m": at % 3, "v": at});
+        place.insert("measured", measured.collect()).await;
+    }
+}

@@ -8,20 +8,20 @@ use mongotar::run::Memory;
 use mongotar::verify::verify;
 use serde_json::json;
 
-use super::{Knows, place_on, shop};
+use super::{Knows, shop};
 use crate::fidelity::harness::{FORMS, assert_same, back_up_as, held, restore_whole, run, verified};
 use crate::restore::Place;
-use crate::rig::{Mongod, fresh_database_name};
+use crate::rig::fresh_database_name;
 use crate::support;
 
-pub async fn comes_back_is_merged_and_replaced(mongod: &Mongod) {
-    let (place, knows) = place_on(mongod).await;
-    shop::fill(&place, knows).await;
+pub async fn comes_back_is_merged_and_replaced(place: &Place, knows: Knows) {
+    shop::fill(place, knows).await;
     let (tools, client) = (&place.tools, &place.client);
+    assert_eq!(tools.mongo.keeps_empty_timestamps(), knows.empty_timestamps);
     let before = held(client, tools, &place.database).await;
     let saved = support::back_up(tools, &place.database, &place.to).await;
     says_of_what_moment_it_is(&saved, knows);
-    is_sound(&place, &saved).await;
+    is_sound(place, &saved).await;
 
     let target = fresh_database_name("matrix");
     restore_whole(tools, &saved.archive, &target, json!({"force": true})).await;
