@@ -157,44 +157,53 @@ fn is_encrypted(options: &Definition) -> bool {
     options.get_document("encryptedFields").is_some()
 }
 
-/// What not every server has: the kind of a collection, or the option that asks for it; since when; the way out.
-const FEATURES: [(Kind, Option<&str>, &str, (u32, u32), &str); 3] = [
-    (
-        Kind::Timeseries,
-        None,
-        "a time series",
-        (5, 0),
-        "use a newer server, exclude it, or switch inference off where nothing else says that it is one",
-    ),
-    (
-        Kind::Collection,
-        Some("clusteredIndex"),
-        "a clustered collection",
-        (5, 3),
-        "use a newer server, or exclude it",
-    ),
-    (
-        Kind::Collection,
-        Some("changeStreamPreAndPostImages"),
-        "a collection with pre- and post-images",
-        (6, 0),
-        "create it by hand without them, and restore without replacing, so that its documents are merged into it; or exclude it",
-    ),
+/// What not every server has.
+struct Feature {
+    kind: Kind,
+    /// The option that asks for it, where it is not the kind alone.
+    option: Option<&'static str>,
+    what: &'static str,
+    since: (u32, u32),
+    way_out: &'static str,
+}
+
+const FEATURES: [Feature; 3] = [
+    Feature {
+        kind: Kind::Timeseries,
+        option: None,
+        what: "a time series",
+        since: (5, 0),
+        way_out: "use a newer server, exclude it, or switch inference off where nothing else says that it is one",
+    },
+    Feature {
+        kind: Kind::Collection,
+        option: Some("clusteredIndex"),
+        what: "a clustered collection",
+        since: (5, 3),
+        way_out: "use a newer server, or exclude it",
+    },
+    Feature {
+        kind: Kind::Collection,
+        option: Some("changeStreamPreAndPostImages"),
+        what: "a collection with pre- and post-images",
+        since: (6, 0),
+        way_out: "create it by hand without them, and restore without replacing, so that its documents are merged into it; or exclude it",
+    },
 ];
 
 /// What the target's server is too old for.
 fn check_server(wanted: Wanted<'_>, target: &Catalog) -> Option<Conflict> {
     let (major, minor, _) = target.server.version_numbers();
     let has = |option| matches!(wanted.options.as_raw().get(option), Ok(Some(_)));
-    let missing = FEATURES
-        .iter()
-        .find(|(kind, option, _, since, _)| *kind == wanted.kind && option.is_none_or(has) && (major, minor) < *since);
-    let (_, _, what, since, way_out) = missing?;
+    let missing = FEATURES.iter().find(|feature| {
+        feature.kind == wanted.kind && feature.option.is_none_or(has) && (major, minor) < feature.since
+    })?;
+    let (since, minor) = missing.since;
     let problem = format!(
-        "it is {what}, which needs MongoDB {}.{}; the target is {}",
-        since.0, since.1, target.server.version
+        "it is {}, which needs MongoDB {since}.{minor}; the target is {}",
+        missing.what, target.server.version
     );
-    Some(Conflict::of(wanted.name, problem, *way_out))
+    Some(Conflict::of(wanted.name, problem, missing.way_out))
 }
 
 #[cfg(test)]

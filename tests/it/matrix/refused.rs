@@ -24,7 +24,7 @@ async fn a_release_before_4_4_is_refused_in_a_sentence_before_anything_is_done()
     ] {
         let said = shell.run(arguments);
         let sentence = format!(
-            "the server at 127.0.0.1:{} is too old: mongotar needs MongoDB 4.4 or newer",
+            "Database: connecting to MongoDB: the server at 127.0.0.1:{} is too old: mongotar needs MongoDB 4.4 or newer",
             server.port()
         );
         assert!(said.err.contains(&sentence), "{arguments:?}: {said:?}");

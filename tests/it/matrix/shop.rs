@@ -68,8 +68,8 @@ fn every_type(knows: Knows) -> Vec<Vec<u8>> {
 }
 
 /// Fills a database with enough for several invocations, and for several workers.
-pub async fn fill_large(place: &Place, knows: Knows) {
-    let large: Vec<u8> = (0..36).collect();
+pub async fn fill_large(place: &Place, knows: Knows, mebibytes: u8) {
+    let large: Vec<u8> = (0..mebibytes).collect();
     for chunk in large.chunks(8) {
         let documents = chunk.iter().map(|&at| {
             let bytes = bson::Binary {
