@@ -28,7 +28,7 @@ pub async fn comes_back_is_merged_and_replaced(place: &Place, knows: Knows) {
     };
     // One collection is capped, and cannot be read at a snapshot anywhere.
     let refused = backup(&demanding, tools).await.expect_err("not all of one moment");
-    assert_eq!(refused.kind, FailureKind::ConsistencyUnavailable, "{refused}");
+    assert_eq!(refused.kind, FailureKind::ConsistencyNotReached, "{refused}");
     is_sound(place, &saved).await;
 
     let target = fresh_database_name("matrix");
