@@ -71,6 +71,16 @@ impl MongoError {
         seen: &super::seen::SeenServers,
     ) -> Self {
         let action = action.into();
+        if let ErrorKind::ServerSelection { message, .. } = error.kind.as_ref()
+            && let Some(age) = reason::age(message)
+        {
+            return Self {
+                reason: uri.redact(&age),
+                action,
+                code: None,
+                transient: false,
+            };
+        }
         let (code, reason) = match error.kind.as_ref() {
             ErrorKind::Command(command) => (
                 Some(command.code),

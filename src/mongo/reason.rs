@@ -41,6 +41,23 @@ pub(super) fn without_command(said: &str) -> String {
     cut.unwrap_or_else(|| said.to_owned())
 }
 
+/// Why the driver does not talk to a server at all, where its age is the reason. (The driver says so where it says that
+/// it has found none.)
+pub(super) fn age(message: &str) -> Option<String> {
+    let (address, rest) = message.strip_prefix("Server at ")?.split_once(' ')?;
+    let (what, numbers) = rest.split_once(" wire version ")?;
+    let version = numbers.split(|c: char| !c.is_ascii_digit()).next()?;
+    match what {
+        "reports" => Some(format!(
+            "the server at {address} is too old: mongotar needs MongoDB 4.4 or newer, or an engine that speaks as it does (wire version 9; this one speaks {version})"
+        )),
+        "requires" => Some(format!(
+            "the server at {address} is too new for this mongotar: use a newer one (it asks for wire version {version})"
+        )),
+        _ => None,
+    }
+}
+
 /// What the mechanism was refused with: the server's own words stand in the error's source.
 pub(super) fn refusal(error: &Error, message: &str) -> String {
     let mut source = std::error::Error::source(error);
@@ -169,6 +186,18 @@ mod tests {
             assert!(said.contains(expected), "{said}");
             assert!(!said.contains("Error(") && !said.contains("DnsName("), "{said}");
         }
+    }
+
+    #[test]
+    fn a_server_s_age_is_said_as_such() {
+        let old = "Server at h:1 reports wire version 8, but this version of the MongoDB Rust driver requires at least 9 (MongoDB 4.4).";
+        let said = age(old).expect("that is its age");
+        assert!(said.starts_with("the server at h:1 is too old: mongotar needs MongoDB 4.4 or newer"));
+        assert!(said.contains("this one speaks 8"), "{said}");
+        let new = "Server at h:1 requires wire version 40, but this version of the MongoDB Rust driver only supports up to 29";
+        let said = age(new).expect("that is its age");
+        assert!(said.contains("too new") && said.contains("version 40"), "{said}");
+        assert_eq!(age("Server selection timeout: No available servers."), None);
     }
 
     #[test]

@@ -61,6 +61,7 @@ impl ArchiveFile {
                     },
                     status: manifest.status,
                     database: Some(manifest.source.database.clone()),
+                    server: Some(manifest.source.server.clone()),
                     coverage: if manifest.selection.is_everything() {
                         Coverage::Whole
                     } else {
@@ -82,6 +83,7 @@ impl ArchiveFile {
                     },
                     status: survey.status(),
                     database: survey.database.clone(),
+                    server: None,
                     coverage: survey.coverage.clone(),
                     collections: survey.collections.clone(),
                     signals: survey.signals.clone(),

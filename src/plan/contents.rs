@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::archive::foreign::Signals;
 use crate::archive::{Coverage, Saved, Status};
+use crate::catalog::Server;
 
 /// What an archive holds, native or foreign alike.
 #[derive(Clone, Debug, PartialEq)]
@@ -14,6 +15,8 @@ pub struct Contents {
     pub status: Status,
     /// The database it was made of, where the archive says so.
     pub database: Option<String>,
+    /// The server it was made of, where the archive says so.
+    pub server: Option<Server>,
     /// How much of that database it speaks of.
     pub coverage: Coverage,
     /// Every collection, time series and view in it.

@@ -157,27 +157,53 @@ fn is_encrypted(options: &Definition) -> bool {
     options.get_document("encryptedFields").is_some()
 }
 
+/// What not every server has.
+struct Feature {
+    kind: Kind,
+    /// The option that asks for it, where it is not the kind alone.
+    option: Option<&'static str>,
+    what: &'static str,
+    since: (u32, u32),
+    way_out: &'static str,
+}
+
+const FEATURES: [Feature; 3] = [
+    Feature {
+        kind: Kind::Timeseries,
+        option: None,
+        what: "a time series",
+        since: (5, 0),
+        way_out: "use a newer server, exclude it, or switch inference off where nothing else says that it is one",
+    },
+    Feature {
+        kind: Kind::Collection,
+        option: Some("clusteredIndex"),
+        what: "a clustered collection",
+        since: (5, 3),
+        way_out: "use a newer server, or exclude it",
+    },
+    Feature {
+        kind: Kind::Collection,
+        option: Some("changeStreamPreAndPostImages"),
+        what: "a collection with pre- and post-images",
+        since: (6, 0),
+        way_out: "create it by hand without them, and restore without replacing, so that its documents are merged into it; or exclude it",
+    },
+];
+
 /// What the target's server is too old for.
 fn check_server(wanted: Wanted<'_>, target: &Catalog) -> Option<Conflict> {
-    let clustered = matches!(wanted.options.as_raw().get("clusteredIndex"), Ok(Some(_)));
-    let (what, since, way_out) = match wanted.kind {
-        Kind::Timeseries => (
-            "a time series",
-            (5, 0, 0),
-            "use a newer server, exclude it, or switch inference off where nothing else says that it is one",
-        ),
-        Kind::Collection if clustered => ("a clustered collection", (5, 3, 0), "use a newer server, or exclude it"),
-        _ => return None,
-    };
-    let too_old = target.server.version_numbers() < since;
-    let (major, minor, _) = since;
-    let problem = || {
-        format!(
-            "it is {what}, which needs MongoDB {major}.{minor}; the target is {}",
-            target.server.version
-        )
-    };
-    too_old.then(|| Conflict::of(wanted.name, problem(), way_out))
+    let (major, minor, _) = target.server.version_numbers();
+    let has = |option| matches!(wanted.options.as_raw().get(option), Ok(Some(_)));
+    let missing = FEATURES.iter().find(|feature| {
+        feature.kind == wanted.kind && feature.option.is_none_or(has) && (major, minor) < feature.since
+    })?;
+    let (since, minor) = missing.since;
+    let problem = format!(
+        "it is {}, which needs MongoDB {since}.{minor}; the target is {}",
+        missing.what, target.server.version
+    );
+    Some(Conflict::of(wanted.name, problem, missing.way_out))
 }
 
 #[cfg(test)]
@@ -267,18 +293,37 @@ mod tests {
     }
 
     #[test]
-    fn an_old_server_is_told_by_name() {
-        let mut target = catalog([]);
-        target.server.version = "4.4.29".to_owned();
-        let wanted = Wanted {
-            name: "a",
-            kind: Kind::Timeseries,
-            options: &Definition::empty(),
-        };
-        let conflict = decide(wanted, &target, Existing::Merge).expect_err("too old");
-        assert!(
-            conflict.problem.contains("5.0") && conflict.problem.contains("4.4.29"),
-            "{conflict}"
-        );
+    fn what_the_server_is_too_old_for_is_told_by_name() {
+        let clustered = rawdoc! { "clusteredIndex": { "key": { "_id": 1 }, "unique": true } };
+        let images = rawdoc! { "changeStreamPreAndPostImages": { "enabled": true } };
+        let plain = rawdoc! {};
+        for (server, kind, options, told) in [
+            ("4.4.29", Kind::Timeseries, &plain, Some("needs MongoDB 5.0")),
+            ("5.0.0", Kind::Timeseries, &plain, None),
+            ("5.2.1", Kind::Collection, &clustered, Some("needs MongoDB 5.3")),
+            ("5.3.0", Kind::Collection, &clustered, None),
+            ("5.0.32", Kind::Collection, &images, Some("needs MongoDB 6.0")),
+            ("6.0.0", Kind::Collection, &images, None),
+            ("4.4.29", Kind::Collection, &plain, None),
+        ] {
+            let mut target = catalog([]);
+            target.server.version = server.to_owned();
+            let options = Definition::new(options.clone());
+            let wanted = Wanted {
+                name: "a",
+                kind,
+                options: &options,
+            };
+            let conflict = decide(wanted, &target, Existing::Merge).err();
+            let problem = conflict.map(|conflict| conflict.problem);
+            let is_told = |told: &str| {
+                let problem = problem.as_deref().unwrap_or_default();
+                problem.contains(told) && problem.ends_with(&format!("the target is {server}"))
+            };
+            assert!(
+                told.map_or(problem.is_none(), is_told),
+                "{server} {told:?}: {problem:?}"
+            );
+        }
     }
 }

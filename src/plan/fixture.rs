@@ -59,18 +59,22 @@ pub(super) fn id_index() -> Definition {
     Definition::new(rawdoc! { "v": 2, "key": { "_id": 1 }, "name": "_id_" })
 }
 
+fn server() -> Server {
+    Server {
+        version: "6.0.5".to_owned(),
+        topology: Topology::ReplicaSet,
+        replica_set: Some("rs0".to_owned()),
+        hosts: vec!["db.example:27017".to_owned()],
+    }
+}
+
 /// A target database `shop` with these collections.
 pub(super) fn catalog(collections: impl IntoIterator<Item = Collection>) -> Catalog {
     let mut collections: Vec<Collection> = collections.into_iter().collect();
     collections.sort_by(|a, b| a.name.cmp(&b.name));
     Catalog {
         database: "shop".to_owned(),
-        server: Server {
-            version: "6.0.5".to_owned(),
-            topology: Topology::ReplicaSet,
-            replica_set: Some("rs0".to_owned()),
-            hosts: vec!["db.example:27017".to_owned()],
-        },
+        server: server(),
         collections,
         left_out: Vec::new(),
         disk: None,
@@ -89,6 +93,7 @@ pub(super) fn contents(collections: impl IntoIterator<Item = Saved>) -> Contents
         },
         status: Status::Complete,
         database: Some("shop".to_owned()),
+        server: Some(server()),
         coverage: Coverage::Whole,
         collections: collections.into_iter().collect(),
         signals: Signals::default(),

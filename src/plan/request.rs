@@ -7,7 +7,7 @@ use super::names::{check_database, is_reserved, nearest};
 use super::policy::excludes;
 use super::{Contents, Coverage, Extra, Policy, TEMPORARY_PREFIX};
 use crate::archive::{Saved, Status};
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, Server};
 
 /// What is wrong with the request, apart from single collections.
 pub(super) fn check(contents: &Contents, target: &Catalog, policy: &Policy) -> Vec<Conflict> {
@@ -174,6 +174,20 @@ fn on_coverage(contents: &Contents, policy: &Policy, drops: bool) -> Vec<String>
     warnings
 }
 
+/// From 5.0 on, a field of a document's own may begin with a dollar. Which documents have one is not known before they
+/// are read.
+fn on_dollars(contents: &Contents, target: &Catalog) -> Option<String> {
+    const TAKEN_SINCE: u32 = 5;
+    let (source, there) = (contents.server.as_ref()?, &target.server);
+    let takes = |server: &Server| server.version_numbers().0 >= TAKEN_SINCE;
+    (takes(source) && !takes(there)).then(|| {
+        format!(
+            "the archive is of MongoDB {}, and the target is {}: it refuses documents with a field that begins with $, and the report names each of them",
+            source.version, there.version
+        )
+    })
+}
+
 /// What a person should know before consenting, apart from single collections. `drops` where anything is dropped.
 pub(super) fn warnings(contents: &Contents, target: &Catalog, policy: &Policy, drops: bool) -> Vec<String> {
     let mut warnings = Vec::new();
@@ -181,6 +195,7 @@ pub(super) fn warnings(contents: &Contents, target: &Catalog, policy: &Policy, d
         warnings.push("the archive is partial: not everything that was to be saved is in it, and nothing is dropped on the strength of it".to_owned());
     }
     warnings.extend(on_coverage(contents, policy, drops));
+    warnings.extend(on_dollars(contents, target));
     for glob in policy.selection.idle_excludes(&names(contents)) {
         warnings.push(format!("nothing in the archive matches the excluded {glob:?}"));
     }

@@ -9,7 +9,7 @@ use super::fixture::{catalog, collection, contents, saved, saved_view};
 use super::*;
 use crate::archive::foreign::{Buckets, Outline, Seen};
 use crate::archive::{Saved, SavedStatus};
-use crate::catalog::Collection;
+use crate::catalog::{Collection, Server};
 use crate::digest::Hashing;
 
 fn conflicts(contents: &Contents, target: &Catalog, policy: &Policy) -> String {
@@ -284,6 +284,27 @@ fn buckets_go_in_as_they_are_where_the_server_takes_them() {
                 );
             }
         }
+    }
+}
+
+#[test]
+fn a_server_that_takes_no_dollars_is_told_of_where_the_source_does() {
+    let mut archive = contents([saved("a")]);
+    for (source, there, told) in [
+        (Some("5.0.32"), "4.4.2", true),
+        (Some("4.4.2"), "4.4.2", false),
+        (Some("6.0.5"), "5.0.32", false),
+        (None, "4.4.2", false),
+    ] {
+        archive.server = source.map(|version| Server {
+            version: version.to_owned(),
+            ..catalog([]).server
+        });
+        let mut target = catalog([]);
+        target.server.version = there.to_owned();
+        let plan = plan(&archive, &target, &Policy::new("shop")).expect("a plan");
+        let is_told = plan.warnings.iter().any(|warning| warning.contains("begins with $"));
+        assert_eq!(is_told, told, "{source:?} {there}: {:?}", plan.warnings);
     }
 }
 

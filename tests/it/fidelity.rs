@@ -34,17 +34,17 @@
 //! | all of them in one database | `fidelity::everything` |
 
 mod collections;
-mod documents;
+pub mod documents;
 mod everything;
 mod functions;
-mod harness;
-mod indexes;
+pub mod harness;
+pub mod indexes;
 mod named_documents;
 mod raw;
-mod time_series;
-mod timestamps;
+pub mod time_series;
+pub mod timestamps;
 mod ttl;
-mod validators;
+pub mod validators;
 
 /// A table that names tests which are gone proves nothing.
 #[test]

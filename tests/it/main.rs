@@ -19,6 +19,7 @@ mod futures;
 mod handlers;
 mod infra;
 mod library;
+mod matrix;
 mod reliability;
 mod restore;
 #[path = "../rig/mod.rs"]

@@ -2,7 +2,7 @@
 //!
 //! | piece | what it is |
 //! |---|---|
-//! | [`Mongod`] | a real `mongod`: replica set or standalone, with or without authentication |
+//! | [`Mongod`] | a real `mongod` of any release: replica set or standalone, with or without authentication |
 //! | [`Members`] | three of them as one replica set, whose primary can be cut off and made to roll back |
 //! | [`Wire`] | a relay before a `mongod` that sees, changes or swallows commands |
 //! | [`S3`] | a SeaweedFS server speaking S3 |
@@ -44,10 +44,12 @@ mod process;
 mod programs;
 mod proxy;
 mod python;
+mod releases;
 mod s3;
 mod scratch;
 mod secrets;
 mod stepfunctions;
+mod wheel;
 mod wire;
 
 #[cfg(test)]

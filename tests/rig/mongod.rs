@@ -52,6 +52,7 @@ pub struct Mongod {
 impl Mongod {
     pub fn builder() -> MongodBuilder {
         MongodBuilder {
+            program: None,
             topology: Topology::ReplicaSet,
             access: Access::Open,
             arguments: Vec::new(),
@@ -205,7 +206,8 @@ impl Mongod {
                 return false;
             }
             if TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_ok()
-                && self.log().contains("Waiting for connections")
+                // Release 4.2 writes it small.
+                && self.log().to_lowercase().contains("waiting for connections")
             {
                 return true;
             }

@@ -41,6 +41,12 @@ impl Launch {
         self
     }
 
+    /// Adds to the environment of the program, and of nothing else.
+    pub fn env(mut self, env: impl IntoIterator<Item = (impl AsRef<OsStr>, impl AsRef<OsStr>)>) -> Self {
+        self.0.envs(env);
+        self
+    }
+
     /// The whole environment of the program: nothing is inherited. (The shell may add `PWD` and the like.)
     pub fn only_env(mut self, env: impl IntoIterator<Item = (impl AsRef<OsStr>, impl AsRef<OsStr>)>) -> Self {
         self.0.env_clear().envs(env);

@@ -453,7 +453,10 @@ pub fn show(shown: &Shown) -> String {
     }
     out.push_str(&table(&rows));
     for saved in collections.iter().filter(|saved| saved.status != SavedStatus::Complete) {
-        let (name, status) = (row(&[&saved.name]).concat(), format!("{:?}", saved.status).to_lowercase());
+        let (name, status) = (
+            row(&[&saved.name]).concat(),
+            format!("{:?}", saved.status).to_lowercase(),
+        );
         let why = saved.error.as_deref().unwrap_or("no reason is recorded");
         note!(out, "{name} is {status}: {why}");
     }

@@ -1,9 +1,10 @@
 //! What kind of `mongod` to start, and how.
 
-use super::super::binaries;
+use super::super::binaries::{self, Program};
 use super::super::names::random_hex;
 use super::super::ports::free_port;
 use super::super::process::{Launch, Process};
+use super::super::releases::release;
 use super::super::scratch::ScratchDir;
 use super::{Mongod, REPLICA_SET};
 use std::fs;
@@ -25,6 +26,8 @@ pub(super) enum Access {
 /// What kind of `mongod` to start; a replica set of one member, open to all, unless told otherwise.
 #[derive(Clone, Debug)]
 pub struct MongodBuilder {
+    /// The rig's own where there is none.
+    pub(super) program: Option<Program>,
     pub(super) topology: Topology,
     pub(super) access: Access,
     pub(super) arguments: Vec<String>,
@@ -32,6 +35,12 @@ pub struct MongodBuilder {
 }
 
 impl MongodBuilder {
+    /// The release of that number, out of a package. `MONGOD` says nothing about it.
+    pub fn release(mut self, number: &str) -> Self {
+        self.program = Some(release(number));
+        self
+    }
+
     /// A standalone server: no oplog, no snapshot reads, no change streams.
     pub fn standalone(mut self) -> Self {
         self.topology = Topology::Standalone;
@@ -82,7 +91,7 @@ impl MongodBuilder {
     }
 
     /// Starts the server as one that belongs to no replica set yet.
-    pub(super) fn start_alone(&self) -> Mongod {
+    pub fn start_alone(&self) -> Mongod {
         for _ in 0..5 {
             if let Some(member) = self.start_on(free_port()) {
                 return member;
@@ -144,7 +153,9 @@ impl MongodBuilder {
             }
         }
         arguments.extend(self.arguments.iter().cloned());
-        Launch::new(binaries::mongod())
+        let program = self.program.as_ref().unwrap_or_else(|| binaries::mongod());
+        Launch::new(&program.path)
+            .env(program.environment())
             .args(arguments)
             .directory(folder)
             .log_to(&folder.join("log"))
