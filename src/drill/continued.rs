@@ -179,8 +179,13 @@ async fn restore(
             own.pause().await;
             return Ok(Went::Paused(unfinished.archive));
         }
-        Err(failure) if own.outlives(&failure) => {
+        Err(mut failure) if own.outlives(&failure) => {
             let_go_after(own, &failure).await;
+            let kept = format!(
+                ". The scratch database {} stays: the same drill goes on in it",
+                scratch.name()
+            );
+            failure.message.push_str(&kept);
             return Err(failure);
         }
         Err(failure) => Err(failure),

@@ -59,17 +59,21 @@ pub struct Mongo {
     seen: Arc<SeenServers>,
 }
 
-/// The driver does not say which file it did not find. Nor is its name said here: no value of a connection string is.
+/// The driver does not say which file it did not find.
 fn check_files(tls: Option<&Tls>) -> Result<(), MongoError> {
     let Some(Tls::Enabled(tls)) = tls else { return Ok(()) };
     for (option, path) in [
         ("tlsCAFile", &tls.ca_file_path),
         ("tlsCertificateKeyFile", &tls.cert_key_file_path),
     ] {
-        if let Some(error) = path.as_ref().and_then(|path| std::fs::File::open(path).err()) {
+        let Some(path) = path else { continue };
+        if let Err(error) = std::fs::File::open(path) {
             return Err(MongoError::unexpected(
                 CONNECTING_TO,
-                format!("the connection string: the file that its option {option} names cannot be opened: {error}"),
+                format!(
+                    "the connection string: {option} is {}, a PEM file that cannot be opened: {error}",
+                    path.display()
+                ),
             ));
         }
     }

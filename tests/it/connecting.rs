@@ -206,6 +206,11 @@ async fn what_tls_failed_at_is_said_and_a_name_is_checked_unless_all_checks_are_
     ))
     .await;
     assert!(said.contains("/nowhere.pem") && said.contains("PEM"), "{said}");
+    let said = refused(&format!(
+        "mongodb://localhost:{port}/?directConnection=true&{ca}&tlsCertificateKeyFile=/nowhere.pem"
+    ))
+    .await;
+    assert!(said.contains("tlsCertificateKeyFile is /nowhere.pem"), "{said}");
 }
 
 /// `timeoutMS` bounds the search for a server.

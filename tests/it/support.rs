@@ -240,7 +240,7 @@ pub async fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     let deadline = std::time::Instant::now() + GIVEN_UP;
     while !is_so() {
         assert!(std::time::Instant::now() < deadline, "never came to be: {what}");
-        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }
 }
 
@@ -279,7 +279,7 @@ pub async fn eventually_so(what: &str, is_so: impl AsyncFn() -> bool) {
     let deadline = std::time::Instant::now() + GIVEN_UP;
     while !is_so().await {
         assert!(std::time::Instant::now() < deadline, "never came to be: {what}");
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
 }
 

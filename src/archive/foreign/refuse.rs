@@ -94,7 +94,8 @@ pub(super) fn no_tar(head: &[u8]) -> Result<(), ForeignError> {
             Err(error) if error.error_len().is_none() => str::from_utf8(&text[..error.valid_up_to()]).unwrap_or(""),
             Err(_) => "\0",
         };
-        !letters.contains(|letter: char| letter.is_control() && !letter.is_whitespace())
+        // Without a line it may be the name that a tar begins with, cut off.
+        letters.contains('\n') && !letters.contains(|letter: char| letter.is_control() && !letter.is_whitespace())
     };
     let (what, way_out) = match () {
         () if head.starts_with(b"\x41\xd8\x01\0") => {

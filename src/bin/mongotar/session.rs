@@ -61,6 +61,8 @@ pub async fn tools(environment: &Environment, name: Option<&str>) -> Result<Tool
         None => (Deadline::never(), First::Cancels(cancel.clone())),
         Some(_) => (signals::pause(), First::Pauses),
     };
+    // What is wrong with the settings is said before anybody is asked.
+    let memory = environment.memory()?;
     let mongo = Mongo::connect(environment.uri()?).await?.telling(&progress);
     let tools = Tools {
         mongo: mongo.until(deadline, &cancel),
@@ -68,7 +70,7 @@ pub async fn tools(environment: &Environment, name: Option<&str>) -> Result<Tool
         progress,
         cancel,
         deadline,
-        memory: environment.memory()?,
+        memory,
     };
     signals::listen_for(first);
     open().push(tools.mongo.clone());

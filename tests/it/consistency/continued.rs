@@ -100,6 +100,9 @@ fn first_round() -> i64 {
 /// How often a large document is rewritten. As fast as the server takes them would be gigabytes of oplog and history.
 const LARGE_EVERY: Duration = Duration::from_millis(400);
 
+/// How often everything else is written to: often within each invocation, and not so fast that nothing else gets to work.
+const ROUND_EVERY: Duration = Duration::from_millis(20);
+
 /// Writes into everything: changes, deletes and puts back what is being read.
 fn writer(scene: &Scene) -> (Arc<AtomicBool>, tokio::task::JoinHandle<()>) {
     let stop = Arc::new(AtomicBool::new(false));
@@ -139,6 +142,7 @@ fn writer(scene: &Scene) -> (Arc<AtomicBool>, tokio::task::JoinHandle<()>) {
                 .insert_one(measured)
                 .await
                 .expect("a write");
+            tokio::time::sleep(ROUND_EVERY).await;
         }
     });
     (stop, writing)

@@ -14,7 +14,7 @@ use mongotar::run::{Deadline, Memory, Run};
 use crate::{rig, support};
 
 /// Mebibytes of the collection that is divided.
-const LARGE: u64 = 32;
+const LARGE: u64 = 16;
 
 struct Scene {
     database: String,
@@ -24,7 +24,7 @@ struct Scene {
     hurried: Tools,
 }
 
-/// One collection of 32 MiB with `_id`s of all kinds, one that cannot be divided, and some small ones.
+/// One large collection with `_id`s of all kinds, one that cannot be divided, and some small ones.
 async fn scene() -> Scene {
     let client = rig::shared_replica_set().client().await;
     let database = rig::fresh_database_name("lanes");

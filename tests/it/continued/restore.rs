@@ -22,7 +22,7 @@ async fn part(tools: &Tools, event: Value, run: &Run) -> Result<Answer<RestoreRe
 
 /// Everything that has a way of its own.
 pub async fn fill(place: &Place) {
-    support::insert_mebibytes(&place.client, &place.database, "large", 16).await;
+    support::insert_mebibytes(&place.client, &place.database, "large", 8).await;
     for name in ["a", "b", "c"] {
         place.insert(name, numbered(0..50, "archived")).await;
     }
@@ -32,13 +32,13 @@ pub async fn fill(place: &Place) {
     ]};
     place.run(indexes).await;
     place
-        .run(doc! {"create": "ring", "capped": true, "size": 30 << 20, "max": 1_000})
+        .run(doc! {"create": "ring", "capped": true, "size": 15 << 20, "max": 1_000})
         .await;
-    support::insert_mebibytes(&place.client, &place.database, "ring", 6).await;
+    support::insert_mebibytes(&place.client, &place.database, "ring", 3).await;
     place
         .run(doc! {"create": "series", "timeseries": {"timeField": "ts", "metaField": "meta"}})
         .await;
-    for n in 0..80 {
+    for n in 0..40 {
         let measured = doc! {
             "ts": DateTime::from_millis(1_000 * n), "meta": {"sensor": n % 7}, "v": Bson::Double(0.5),
             "noise": bson::Binary { subtype: bson::spec::BinarySubtype::Generic, bytes: support::incompressible(n.unsigned_abs(), 100 << 10) },
@@ -58,7 +58,7 @@ pub async fn change(place: &Place) {
     place.db().drop().await.expect("dropped");
     place.insert("a", numbered(30..60, "newer")).await;
     place.insert("extra", numbered(0..5, "extra")).await;
-    support::insert_mebibytes(&place.client, &place.database, "ring", 4).await;
+    support::insert_mebibytes(&place.client, &place.database, "ring", 2).await;
     place
         .run(doc! {"create": "series", "timeseries": {"timeField": "ts"}})
         .await;
@@ -112,8 +112,8 @@ async fn many_invocations_restore_what_one_does_and_consent_is_asked_for_once() 
         "neither the lock nor anything beside is left"
     );
     assert!(in_progress(&tools, &place.to, &this).await.is_empty());
-    assert_eq!(of(&report, "large").inserted, 16);
-    assert_eq!(of(&report, "series").inserted, 80);
+    assert_eq!(of(&report, "large").inserted, 8);
+    assert_eq!(of(&report, "series").inserted, 40);
 
     place.insert("since", numbered(0..1, "since")).await;
     let again = part(&tools, event.clone(), &this).await.expect("an answer");
@@ -136,15 +136,15 @@ async fn many_invocations_restore_what_one_does_and_consent_is_asked_for_once() 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_merge_counts_does_not_depend_on_how_often_it_was_continued() {
     let place = place().await;
-    support::insert_mebibytes(&place.client, &place.database, "large", 24).await;
+    support::insert_mebibytes(&place.client, &place.database, "large", 12).await;
     let archive = place.archive().await;
     let large = place.db().collection::<bson::Document>("large");
     let event = json!({"archive": archive, "database": place.database, "yes": true, "snapshot": false});
     let mut verified = Vec::new();
     for tools in [support::tools().await, hurried().await] {
-        large.delete_many(doc! {"_id": {"$lt": 9}}).await.expect("gone");
+        large.delete_many(doc! {"_id": {"$lt": 5}}).await.expect("gone");
         large
-            .update_many(doc! {"_id": {"$gt": 20}}, doc! {"$set": {"more": 1}})
+            .update_many(doc! {"_id": {"$gt": 9}}, doc! {"$set": {"more": 1}})
             .await
             .expect("changed");
         let this = run();
@@ -156,7 +156,7 @@ async fn what_a_merge_counts_does_not_depend_on_how_often_it_was_continued() {
         verified.push(json!(report.verification));
     }
     assert_eq!(verified[0], verified[1]);
-    assert_eq!(verified[0]["collections"][0]["inserted"], 9);
+    assert_eq!(verified[0]["collections"][0]["inserted"], 5);
 }
 
 /// It was asked whether it is time to pause between segments only: fifty thousand documents that are replaced one by
@@ -210,7 +210,7 @@ async fn a_merge_pauses_within_a_segment_and_counts_each_document_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_collection_is_read_back_in_as_many_invocations_as_it_takes() {
     let place = place().await;
-    support::insert_mebibytes(&place.client, &place.database, "large", 24).await;
+    support::insert_mebibytes(&place.client, &place.database, "large", 12).await;
     let archive = place.archive().await;
     let event = json!({"archive": archive, "database": place.database, "yes": true, "snapshot": false});
     let hurried = hurried().await;
@@ -239,7 +239,7 @@ async fn a_collection_is_read_back_in_as_many_invocations_as_it_takes() {
             "{action}: {:?}",
             report.verification
         );
-        assert_eq!(of(&report, "large").db_count, 24, "{action}");
+        assert_eq!(of(&report, "large").db_count, 12, "{action}");
         let readings = readings.into_iter().filter(|reading| *reading).count();
         assert!(readings > 5, "{action}: {readings}");
     }
