@@ -37,7 +37,7 @@ async fn scene() -> Scene {
     for at in 0..LARGE {
         let bytes = bson::Binary {
             subtype: bson::spec::BinarySubtype::Generic,
-            bytes: support::incompressible(at, 3 << 20),
+            bytes: support::incompressible(at, 2 << 20),
         };
         support::insert(&client, &database, "large", vec![doc! {"_id": ids(at), "bytes": bytes}]).await;
     }

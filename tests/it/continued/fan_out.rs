@@ -32,7 +32,7 @@ async fn scene() -> Scene {
     );
     let db = client.database(&database);
     // More segments than one part has: each document is one.
-    for chunk in (0..40_i64).collect::<Vec<_>>().chunks(4) {
+    for chunk in (0..36_i64).collect::<Vec<_>>().chunks(4) {
         let documents = chunk.iter().map(|at| {
             let bytes = bson::Binary {
                 subtype: bson::spec::BinarySubtype::Generic,

@@ -210,7 +210,7 @@ async fn a_merge_pauses_within_a_segment_and_counts_each_document_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_collection_is_read_back_in_as_many_invocations_as_it_takes() {
     let place = place().await;
-    support::insert_mebibytes(&place.client, &place.database, "large", 12).await;
+    support::insert_mebibytes(&place.client, &place.database, "large", 16).await;
     let archive = place.archive().await;
     let event = json!({"archive": archive, "database": place.database, "yes": true, "snapshot": false});
     let hurried = hurried().await;
@@ -239,7 +239,7 @@ async fn a_collection_is_read_back_in_as_many_invocations_as_it_takes() {
             "{action}: {:?}",
             report.verification
         );
-        assert_eq!(of(&report, "large").db_count, 12, "{action}");
+        assert_eq!(of(&report, "large").db_count, 16, "{action}");
         let readings = readings.into_iter().filter(|reading| *reading).count();
         assert!(readings > 5, "{action}: {readings}");
     }
