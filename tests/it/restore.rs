@@ -56,6 +56,14 @@ pub async fn place() -> Place {
     }
 }
 
+/// As [`place`], with a local folder.
+pub async fn place_in_folder() -> Place {
+    Place {
+        to: support::folder(),
+        ..place().await
+    }
+}
+
 impl Place {
     pub fn db(&self) -> mongodb::Database {
         self.client.database(&self.database)

@@ -44,6 +44,14 @@ pub async fn tools_for(uri: &str, store: Store) -> Tools {
     }
 }
 
+/// A folder of its own on this machine, which a process and its runs know as they know a bucket: for what asks the store
+/// a thousand times, and is not about S3.
+pub fn folder() -> Location {
+    static SHARED: std::sync::OnceLock<rig::ScratchDir> = std::sync::OnceLock::new();
+    let shared = SHARED.get_or_init(|| rig::ScratchDir::new("folders"));
+    Location::Local(shared.path().join(rig::unique_name("folder")))
+}
+
 /// A folder in a bucket of its own.
 pub async fn bucket() -> Location {
     let bucket = rig::shared_s3().fresh_bucket("it").await;

@@ -14,7 +14,7 @@ use mongotar::run::{Deadline, Memory, Run};
 use crate::{rig, support};
 
 /// Mebibytes of the collection that is divided.
-const LARGE: u64 = 24;
+const LARGE: u64 = 32;
 
 struct Scene {
     database: String,

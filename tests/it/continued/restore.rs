@@ -12,7 +12,7 @@ use mongotar::run::Run;
 use serde_json::{Value, json};
 
 use super::{hurried, in_progress, run, to_its_end};
-use crate::restore::{Place, numbered, of, place};
+use crate::restore::{Place, numbered, of, place, place_in_folder};
 use crate::{rig, support};
 
 async fn part(tools: &Tools, event: Value, run: &Run) -> Result<Answer<RestoreReport>, Failure> {
@@ -71,8 +71,7 @@ pub async fn change(place: &Place) {
 }
 
 /// An archive of all that, and a target that is to become it again.
-async fn prepared() -> (Place, Value, crate::restore::State) {
-    let place = place().await;
+async fn prepared(place: Place) -> (Place, Value, crate::restore::State) {
     fill(&place).await;
     let wanted = place.state().await;
     let archive = place.archive().await;
@@ -91,7 +90,7 @@ fn with(event: &Value, more: Value) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn many_invocations_restore_what_one_does_and_consent_is_asked_for_once() {
-    let (place, event, wanted) = prepared().await;
+    let (place, event, wanted) = prepared(place().await).await;
     let (tools, this) = (hurried().await, run());
     let refused = part(&tools, event.clone(), &this).await.expect_err("no consent");
     assert_eq!(refused.kind, FailureKind::ConsentMissing);
@@ -135,7 +134,7 @@ async fn many_invocations_restore_what_one_does_and_consent_is_asked_for_once() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_merge_counts_does_not_depend_on_how_often_it_was_continued() {
-    let place = place().await;
+    let place = place_in_folder().await;
     support::insert_mebibytes(&place.client, &place.database, "large", 12).await;
     let archive = place.archive().await;
     let large = place.db().collection::<bson::Document>("large");
@@ -164,7 +163,7 @@ async fn what_a_merge_counts_does_not_depend_on_how_often_it_was_continued() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_merge_pauses_within_a_segment_and_counts_each_document_once() {
     const DOCUMENTS: i32 = 3_000;
-    let place = place().await;
+    let place = place_in_folder().await;
     place.insert("c", numbered(0..DOCUMENTS, "archived")).await;
     let archive = place.archive().await;
     let c = place.db().collection::<bson::Document>("c");
@@ -209,7 +208,7 @@ async fn a_merge_pauses_within_a_segment_and_counts_each_document_once() {
 /// What took longer to be read back than an invocation has was begun anew in each, and the run never came to its end.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_collection_is_read_back_in_as_many_invocations_as_it_takes() {
-    let place = place().await;
+    let place = place_in_folder().await;
     support::insert_mebibytes(&place.client, &place.database, "large", 16).await;
     let archive = place.archive().await;
     let event = json!({"archive": archive, "database": place.database, "yes": true, "snapshot": false});
@@ -247,7 +246,7 @@ async fn a_collection_is_read_back_in_as_many_invocations_as_it_takes() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_else_restores_between_two_invocations_and_two_of_one_run_exclude_each_other() {
-    let (place, event, wanted) = prepared().await;
+    let (place, event, wanted) = prepared(place_in_folder().await).await;
     let event = with(&event, json!({"yes": true, "snapshot": false}));
     let (tools, this) = (hurried().await, run());
     // Until documents are in.
@@ -294,7 +293,7 @@ async fn nobody_else_restores_between_two_invocations_and_two_of_one_run_exclude
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_target_that_changes_before_anything_was_loaded_is_not_restored_over() {
-    let (place, event, _) = prepared().await;
+    let (place, event, _) = prepared(place_in_folder().await).await;
     let event = with(&event, json!({"yes": true}));
     let (tools, this) = (hurried().await, run());
     let answer = part(&tools, event.clone(), &this).await.expect("an answer");
@@ -309,7 +308,7 @@ async fn a_target_that_changes_before_anything_was_loaded_is_not_restored_over()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_whose_lock_another_restore_has_had_meanwhile_says_so_and_changes_nothing() {
-    let (place, event, wanted) = prepared().await;
+    let (place, event, wanted) = prepared(place_in_folder().await).await;
     let event = with(&event, json!({"yes": true, "snapshot": false}));
     let (tools, this) = (hurried().await, run());
     while !place.names().await.iter().any(|name| name.starts_with("mongotar.tmp.")) {
@@ -328,7 +327,7 @@ async fn a_run_whose_lock_another_restore_has_had_meanwhile_says_so_and_changes_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_archive_that_was_replaced_meanwhile_is_not_gone_on_with() {
-    let (place, event, _) = prepared().await;
+    let (place, event, _) = prepared(place_in_folder().await).await;
     let scratch = crate::rig::ScratchDir::new("replaced");
     let local = mongotar::store::Location::Local(scratch.path().to_owned());
     let archive = support::back_up(&place.tools, &place.database, &local)
