@@ -237,7 +237,7 @@ async fn of_one_moment(payload: Payload, compression: Compression) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_collection_that_is_dropped_between_two_invocations_is_not_taken_for_read() {
     let scene = scene().await;
-    let folder = support::bucket().await;
+    let folder = support::folder();
     let job = support::job(&scene.database, &folder);
     let run = Run::now("dropped");
     let tools = Tools {
@@ -282,7 +282,7 @@ async fn a_collection_that_is_dropped_between_two_invocations_is_not_taken_for_r
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_with_another_request_is_refused_and_goes_on_with_its_own() {
     let scene = scene().await;
-    let folder = support::bucket().await;
+    let folder = support::folder();
     let job = support::job(&scene.database, &folder);
     let run = Run::now("mine");
     let tools = Tools {
@@ -319,7 +319,7 @@ async fn when_the_history_has_run_out_between_two_invocations_the_manifest_says_
     for name in ["a early", "c late"] {
         support::insert(&client, "shop", name, vec![doc! {"_id": 1}]).await;
     }
-    let folder = support::bucket().await;
+    let folder = support::folder();
     let job = support::job("shop", &folder);
     let run = Run::now("too old");
     let tools = Tools {

@@ -9,6 +9,7 @@ use mongotar::config::Environment;
 use mongotar::restore::{Begun, RestoreJob, RestoreReport, RestoreRequest, begin, finish, load, restore_run};
 use mongotar::run::Answer;
 use mongotar::run::{Deadline, Run};
+use mongotar::store::Location;
 use serde_json::json;
 
 use crate::{rig, support};
@@ -24,7 +25,7 @@ struct Scene {
 }
 
 /// A backup of collections that can be divided and of such that cannot, and a target that has something else.
-async fn scene() -> Scene {
+async fn scene(folder: Location) -> Scene {
     let client = rig::shared_replica_set().client().await;
     let (database, target) = (
         rig::fresh_database_name("divided"),
@@ -70,7 +71,6 @@ async fn scene() -> Scene {
     db.run_command(create).await.expect("created");
 
     let tools = support::tools().await;
-    let folder = support::bucket().await;
     let report = support::back_up(&tools, &database, &folder).await;
     support::insert(&client, &target, "one", many(3)).await;
     support::insert(&client, &target, "extra", many(3)).await;
@@ -147,7 +147,7 @@ impl Scene {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn several_workers_load_what_one_finishes() {
-    let scene = scene().await;
+    let scene = scene(support::bucket().await).await;
     let run = Run::now("divided");
     let loads = scene.begin(&run).await;
     assert_eq!(loads, [0, 1, 2]);
@@ -178,7 +178,7 @@ async fn several_workers_load_what_one_finishes() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_share_that_is_missing_changes_nothing_and_lets_go_of_the_target() {
-    let scene = scene().await;
+    let scene = scene(support::folder()).await;
     let run = Run::now("missing");
     let loads = scene.begin(&run).await;
     scene.load(&run, loads[1]).await;
@@ -217,7 +217,7 @@ async fn a_share_that_is_missing_changes_nothing_and_lets_go_of_the_target() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_can_write_nothing_says_so_and_harms_nothing() {
-    let scene = scene().await;
+    let scene = scene(support::bucket().await).await;
     let run = Run::now("denied");
     let loads = scene.begin(&run).await;
     let proxy = rig::Proxy::start(rig::shared_s3().endpoint());
