@@ -44,6 +44,14 @@ pub async fn tools_for(uri: &str, store: Store) -> Tools {
     }
 }
 
+/// Whether a test tries everything that it is about, or a sample of it. CI does, with the programs that ship and with
+/// `MONGOTAR_TRY_ALL=1`: what takes many minutes in all is more than whoever has changed a line waits for.
+pub fn all_is_tried() -> bool {
+    [rig::PROGRAMS, "MONGOTAR_TRY_ALL"]
+        .iter()
+        .any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()))
+}
+
 /// A folder of its own on this machine, which a process and its runs know as they know a bucket: for what asks the store
 /// a thousand times, and is not about S3.
 pub fn folder() -> Location {

@@ -8,19 +8,13 @@ use futures_util::TryStreamExt as _;
 use mongotar::store::Location;
 
 use crate::rig::{self, ScratchDir};
-use crate::support::{bucket, incompressible};
+use crate::support::{all_is_tried, bucket, incompressible};
 
 /// In kB, as the kernel counts: for documents as large as they may be.
 const LIMIT: u64 = 256 << 10;
 /// What two cores are given by default, and the least there is, in MB; and what a restore of documents of 15 MB may take
 /// within them: one is held at a time at the least.
 const BUDGETS: [(u64, u64); 2] = [(190, 190), (64, 150)];
-
-/// Of the programs that ship, all is tried (`.ci/run`); of those that cargo has just built, which take several times as
-/// long, what is not covered by another line.
-pub(super) fn all_is_tried() -> bool {
-    std::env::var_os(rig::PROGRAMS).is_some()
-}
 
 /// The budgets that are tried.
 fn budgets() -> &'static [(u64, u64)] {

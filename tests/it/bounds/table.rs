@@ -17,14 +17,15 @@ use mongotar::run::Memory;
 use mongotar::store::{Location, Store};
 use serde_json::json;
 
-use super::memory::{all_is_tried, peak, peak_of};
+use super::memory::{peak, peak_of};
 use crate::rig;
+use crate::support::all_is_tried;
 
 const NAME: &str = "backup_20261121_020000";
 /// Amazon S3's largest object: 10,000 parts of 5 GiB.
 const LARGEST: u64 = 10_000 * (5 << 30);
 
-/// How long an object is tried: with the programs that ship, the largest; else a tenth of it.
+/// How long an object is tried: the largest, or a tenth of it.
 fn longest() -> u64 {
     match all_is_tried() {
         true => LARGEST,

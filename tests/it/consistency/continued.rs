@@ -150,12 +150,13 @@ fn writer(scene: &Scene) -> (Arc<AtomicBool>, tokio::task::JoinHandle<()>) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn twenty_invocations_and_a_writer_give_the_archive_of_one_moment() {
-    futures_util::future::join3(
-        of_one_moment(Payload::Jsonl, Compression::Zstd),
-        of_one_moment(Payload::Jsonl, Compression::Gzip),
-        of_one_moment(Payload::Bson, Compression::None),
-    )
-    .await;
+    let others = async || {
+        if support::all_is_tried() {
+            let gzip = of_one_moment(Payload::Jsonl, Compression::Gzip);
+            futures_util::future::join(gzip, of_one_moment(Payload::Bson, Compression::None)).await;
+        }
+    };
+    futures_util::future::join(of_one_moment(Payload::Jsonl, Compression::Zstd), others()).await;
 }
 
 async fn of_one_moment(payload: Payload, compression: Compression) {

@@ -112,12 +112,13 @@ impl Scene {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_archive_of_lanes_is_like_any_other_and_of_one_moment() {
-    futures_util::future::join3(
-        like_any_other(Payload::Jsonl, Compression::Zstd),
-        like_any_other(Payload::Bson, Compression::Gzip),
-        like_any_other(Payload::Jsonl, Compression::None),
-    )
-    .await;
+    let others = async || {
+        if support::all_is_tried() {
+            let zstd = like_any_other(Payload::Jsonl, Compression::Zstd);
+            futures_util::future::join(zstd, like_any_other(Payload::Jsonl, Compression::None)).await;
+        }
+    };
+    futures_util::future::join(like_any_other(Payload::Bson, Compression::Gzip), others()).await;
 }
 
 async fn like_any_other(payload: Payload, compression: Compression) {

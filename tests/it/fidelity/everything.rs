@@ -42,11 +42,16 @@ async fn everything_comes_back_identical_in_every_form() {
             .map(|_| rig::fresh_database_name("fidelity"))
             .collect::<Vec<_>>()
     };
-    let (source, targets) = (rig::fresh_database_name("fidelity"), names(FORMS.len()));
+    // A sample has each payload and each compression.
+    let forms = match support::all_is_tried() {
+        true => FORMS.to_vec(),
+        false => vec![FORMS[2], FORMS[4], FORMS[6]],
+    };
+    let (source, targets) = (rig::fresh_database_name("fidelity"), names(forms.len()));
     let longest = targets.iter().chain([&source]).map(String::len).max().expect("some");
     let before = build(&client, &tools, &source, 254 - longest).await;
 
-    let each = targets.iter().zip(FORMS).map(async |(target, form)| {
+    let each = targets.iter().zip(forms).map(async |(target, form)| {
         let archive = back_up_as(&tools, &source, &support::bucket().await, form).await;
         restore_whole(&tools, &archive, target, json!({"force": true})).await;
         assert_same(&before, &held(&client, &tools, target).await, &format!("{form:?}"));
