@@ -19,14 +19,14 @@ pub type State = (Vec<(String, Vec<Vec<u8>>)>, Vec<String>);
 /// server remembers it, and after some hundred seeds a shared one would have no files left: the others have their own.
 pub enum Server {
     Shared(&'static Mongod),
-    Own(Mongod),
+    Own(Box<Mongod>),
 }
 
 impl Server {
     pub fn for_trial(campaign: &Campaign, seed: u64) -> Self {
         match campaign.sample.contains(&seed) {
             true => Self::Shared(rig::shared_replica_set()),
-            false => Self::Own(Mongod::builder().cache_gb("0.25").start()),
+            false => Self::Own(Box::new(Mongod::builder().cache_gb("0.25").start())),
         }
     }
 }
