@@ -182,7 +182,7 @@ async fn restore(
         Err(mut failure) if own.outlives(&failure) => {
             let_go_after(own, &failure).await;
             let kept = format!(
-                ". The scratch database {} stays: the same drill goes on in it",
+                ". The scratch database {} stays; the same drill resumes in it",
                 scratch.name()
             );
             failure.message.push_str(&kept);

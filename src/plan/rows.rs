@@ -356,7 +356,7 @@ pub(super) fn of_extras(rows: &[Planned], contents: &Contents, target: &Catalog,
                 ))
             } else if let Some(row) = rows.iter().find(|row| row.not_taken) {
                 Decision::skip(format!(
-                    "not in the archive, of which not everything can be restored ({:?}): nothing is dropped",
+                    "not in the archive, but not everything in the archive can be restored ({:?}): nothing is dropped",
                     row.name
                 ))
             } else {

@@ -155,7 +155,7 @@ impl Lock {
         debug_assert!(ended.is_ok(), "a heartbeat does not panic");
         if let Err(error) = held.give_back().await {
             let seconds = held.lease.as_secs();
-            tracing::warn!(%error, "nobody has confirmed that the restore's lock is removed: if it is there, it runs out in {seconds} s");
+            tracing::warn!(%error, "the server did not confirm that the restore's lock is removed; it expires in {seconds} s at the latest");
         }
     }
 }

@@ -92,12 +92,12 @@ pub(super) fn summary_of_foreign(report: &VerifyReport, incomplete: Option<&str>
         .filter(|checked| checked.status != SavedStatus::Complete);
     match report.status {
         RunStatus::Complete => format!(
-            "{} can be read to its end: {}. It is not of mongotar's own format, and has no digests to compare with",
+            "{} can be read to its end: {}. It is not an archive of mongotar, so it has no digests to compare",
             report.archive,
             read(report)
         ),
         RunStatus::Partial => format!(
-            "{} can be read, {}, but not everything is there: {}",
+            "{} can be read ({}), but is incomplete: {}",
             report.archive,
             read(report),
             incomplete.map_or_else(|| first_few(missing.map(|checked| checked.name.clone())), str::to_owned)

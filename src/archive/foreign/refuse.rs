@@ -76,8 +76,8 @@ impl Other {
     }
 }
 
-/// Refuses a file that is no tar, where it can be told what it is instead: documents by themselves, most likely, of
-/// which nobody knows what collection they are.
+/// Refuses a file that is not a tar, if its first bytes show what it is instead. Most often it is one collection's
+/// documents, without the collection's name.
 ///
 /// # Errors
 /// Where it is one.
@@ -101,18 +101,18 @@ pub(super) fn no_tar(head: &[u8]) -> Result<(), ForeignError> {
         () if head.starts_with(b"\x41\xd8\x01\0") => {
             return Err(ForeignError::Refused(format!("it is {DATA_FILE}")));
         }
-        () if is_document(head) => ("documents as BSON, without a collection's name", AS_FOLDER),
-        () if starts(b"{") || starts(b"[") => ("documents as JSON, without a collection's name", AS_FOLDER),
+        () if is_document(head) => ("a bare BSON file, not an archive", AS_FOLDER),
+        () if starts(b"{") || starts(b"[") => ("a bare JSON file, not an archive", AS_FOLDER),
         () if starts(b"%PDF") => ("a PDF", CHOOSE),
-        () if is_text() => ("a text, and no archive", CHOOSE),
+        () if is_text() => ("a text file, not an archive", CHOOSE),
         () => return Ok(()),
     };
     Err(Other { what, way_out }.refusal())
 }
 
-const AS_FOLDER: &str = "put it into a folder that is called like its database, as shop/orders.bson or \
-                         shop/orders.json, with its .metadata.json beside it where there is one, and name that folder";
-const CHOOSE: &str = "choose another archive. CSV and the like are imported with mongoimport";
+const AS_FOLDER: &str = "put it in a folder named after its database (shop/orders.bson or shop/orders.json, with \
+                         orders.metadata.json beside it if there is one), and restore that folder";
+const CHOOSE: &str = "choose another archive; mongoimport reads CSV";
 
 /// Whether it begins as a tar does: with a header whose checksum is right, or that says of itself that it is one, or
 /// with an end mark.
@@ -241,14 +241,14 @@ mod tests {
         let short = bson::rawdoc! {"_id": 1, "a": "b"};
         let long = bson::rawdoc! {"_id": 1, "a": "b".repeat(2_000)};
         for (head, what) in [
-            (short.as_bytes(), "as BSON"),
-            (&[short.as_bytes(), short.as_bytes()].concat(), "as BSON"),
-            (&long.as_bytes()[..HEAD], "as BSON"),
-            (b"{\"_id\": 1}\n{\"_id\": 2}\n", "as JSON"),
-            (b"\xef\xbb\xbf[{\"_id\": 1}]", "as JSON"),
+            (short.as_bytes(), "bare BSON"),
+            (&[short.as_bytes(), short.as_bytes()].concat(), "bare BSON"),
+            (&long.as_bytes()[..HEAD], "bare BSON"),
+            (b"{\"_id\": 1}\n{\"_id\": 2}\n", "bare JSON"),
+            (b"\xef\xbb\xbf[{\"_id\": 1}]", "bare JSON"),
             (b"%PDF-1.7\n\xe2\xe3", "a PDF"),
-            (b"id,name\n1,a\n", "a text"),
-            ("name\n".repeat(200).replace('m', "\u{e9}").as_bytes(), "a text"),
+            (b"id,name\n1,a\n", "a text file"),
+            ("name\n".repeat(200).replace('m', "\u{e9}").as_bytes(), "a text file"),
             (b"\x41\xd8\x01\0\x01\0\0\0", "data file of a server"),
         ] {
             let said = said(head);
