@@ -44,8 +44,8 @@ pub async fn tools_for(uri: &str, store: Store) -> Tools {
     }
 }
 
-/// Whether a test tries everything that it is about, or a sample of it. CI does, with the programs that ship and with
-/// `MONGOTAR_TRY_ALL=1`: what takes many minutes in all is more than whoever has changed a line waits for.
+/// Whether a test tries everything that it is about, or a sample of it: all of it with the programs that ship, as CI does,
+/// and with `MONGOTAR_TRY_ALL=1`. It takes many minutes, which is too long to wait for after every edit.
 pub fn all_is_tried() -> bool {
     [rig::PROGRAMS, "MONGOTAR_TRY_ALL"]
         .iter()
