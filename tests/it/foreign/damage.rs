@@ -195,10 +195,7 @@ async fn what_cannot_be_read_to_its_end_is_damage_to_verify_and_is_marked_by_sho
     // Of a sound one no more is said than is known.
     let archive = place.tar("dump.tar", &[("shop/orders.bson", &orders)]);
     let report = shell.json(0, &["verify", &archive]);
-    assert!(
-        text(&report["summary"]).contains("no digests to compare"),
-        "{report}"
-    );
+    assert!(text(&report["summary"]).contains("no digests to compare"), "{report}");
 }
 
 /// They were called damaged, with pieces of them in the message.
