@@ -61,6 +61,7 @@ pub use parked::Parked;
 pub(crate) use parked::off_there;
 pub use policy::{Existing, Extra, Inference, Policy, Ttl, Validators};
 pub use rename::{NotARename, Rename};
+pub(crate) use restore_plan::is_zero;
 pub use restore_plan::{Action, Fingerprint, Method, PlanTotals, Planned, PlannedBuckets, RestorePlan};
 pub(crate) use views::reading_from as view_reading_from;
 

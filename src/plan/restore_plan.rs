@@ -107,7 +107,7 @@ pub struct Planned {
     pub reason: String,
     /// Whether the archive has it whole, and the target cannot take it. The restore is then `partial`, and drops
     /// nothing.
-    #[serde(skip_serializing_if = "is_false", default)]
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub not_taken: bool,
     /// What is destroyed, where something is.
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -152,13 +152,8 @@ pub struct Planned {
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
-fn is_zero(count: &u64) -> bool {
+pub(crate) fn is_zero(count: &u64) -> bool {
     *count == 0
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
-fn is_false(value: &bool) -> bool {
-    !value
 }
 
 /// A time series whose documents are the server's own buckets, which go in as they are and are read back as such.

@@ -61,7 +61,8 @@ pub(super) async fn commit(run: &Restoring<'_>, outcomes: &mut Outcomes) -> Resu
     changed |= !run.chosen(in_place).is_empty();
     outcomes.append(&mut run.load_all(AfterFailure::GoOn, in_place).await?);
     run.tools.progress.step("proving what was put into its place");
-    let mut good = prove(run, outcomes).await;
+    // What the target cannot take is not equal, so nothing is taken away beside it.
+    let mut good = prove(run, outcomes).await && run.rows().all(|(_, row)| !row.not_taken);
     run.keep_what_passes(outcomes)?;
     if good {
         let placed = put_into_place(run, outcomes, Method::AsideAfterDrop, &mut changed).await;

@@ -8,7 +8,7 @@ use crate::archive::{ConsistencyLevel, hex_sum};
 use crate::backup::RunStatus;
 use crate::catalog::Kind;
 use crate::digest::Sum;
-use crate::plan::{Action, Diff, Parked, RestorePlan};
+use crate::plan::{Action, Diff, Parked, RestorePlan, is_zero};
 use crate::store::Location;
 
 /// The answer of the restore handler and of `mongotar restore --json`.
@@ -151,11 +151,6 @@ pub enum Changed {
     /// It could not be found out: the restore or one of its invocations broke off in it, or the server did not answer
     /// any more.
     Unknown,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
-fn is_zero(count: &u64) -> bool {
-    *count == 0
 }
 
 /// An index that is in the archive and not in the database.

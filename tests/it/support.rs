@@ -44,16 +44,15 @@ pub async fn tools_for(uri: &str, store: Store) -> Tools {
     }
 }
 
-/// Whether a test tries everything that it is about, or a sample of it: all of it with the programs that ship, as CI does,
-/// and with `MONGOTAR_TRY_ALL=1`. It takes many minutes, which is too long to wait for after every edit.
+/// Whether a test tries everything that it is about, or a sample of it: all of it with the programs that ship, as CI
+/// does, and with `MONGOTAR_TRY_ALL=1`. It takes many minutes, which is too long to wait for after every edit.
 pub fn all_is_tried() -> bool {
     [rig::PROGRAMS, "MONGOTAR_TRY_ALL"]
         .iter()
         .any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()))
 }
 
-/// A folder of its own on this machine, which a process and its runs know as they know a bucket: for what asks the store
-/// a thousand times, and is not about S3.
+/// A folder of its own on this machine, for tests that make thousands of requests to the store and are not about S3.
 pub fn folder() -> Location {
     static SHARED: std::sync::OnceLock<rig::ScratchDir> = std::sync::OnceLock::new();
     let shared = SHARED.get_or_init(|| rig::ScratchDir::new("folders"));

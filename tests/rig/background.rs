@@ -18,8 +18,8 @@ pub fn background() -> &'static Runtime {
     })
 }
 
-/// Waits on a thread that the calling runtime can do without: what else it has to do, such as another test's connections,
-/// would stand still meanwhile.
+/// Blocks without taking a worker thread from the calling runtime. Otherwise the runtime's other tasks, such as another
+/// trial's connections, would stand still meanwhile.
 pub fn waiting<T>(wait: impl FnOnce() -> T) -> T {
     match Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
         Ok(RuntimeFlavor::MultiThread) => block_in_place(wait),

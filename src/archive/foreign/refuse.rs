@@ -4,6 +4,7 @@
 use super::ForeignError;
 use super::aside::Aside;
 use crate::archive::tar_header::BLOCK;
+use crate::extjson::Limits;
 
 /// How many bytes tell.
 pub(super) const HEAD: usize = 512;
@@ -136,9 +137,12 @@ const CHECKSUM: std::ops::Range<usize> = 148..156;
 /// Whether it begins with a document as BSON, as far as that is there.
 fn is_document(head: &[u8]) -> bool {
     let length = head.first_chunk().map_or(0, |length| i32::from_le_bytes(*length));
-    let Ok(length @ 5..=MAX_DOCUMENT) = usize::try_from(length) else {
+    let Ok(length) = usize::try_from(length) else {
         return false;
     };
+    if !(5..=Limits::default().max_document_bytes).contains(&length) {
+        return false;
+    }
     if let Some(whole) = head.get(..length) {
         return bson::RawDocument::from_bytes(whole).is_ok_and(|document| document.iter().all(|field| field.is_ok()));
     }
@@ -146,9 +150,6 @@ fn is_document(head: &[u8]) -> bool {
     let name = head.get(5..).and_then(|rest| rest.split(|byte| *byte == 0).next());
     first.is_some() && name.is_some_and(|name| !name.is_empty() && std::str::from_utf8(name).is_ok())
 }
-
-/// A server takes no longer ones.
-const MAX_DOCUMENT: usize = 16 << 20;
 
 /// The packets with which an encrypted message begins (RFC 9580, 4.2 and 5): a session key for a public key (version 3)
 /// or for a passphrase (version 4).

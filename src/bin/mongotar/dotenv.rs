@@ -7,8 +7,8 @@
 //! * `${NAME}` and `${NAME:-otherwise}` are replaced in double quotes and without quotes, first from the environment,
 //!   then from the lines above. A `$` without braces is a `$`;
 //! * of a name that is there twice, the last one counts;
-//! * a line that is none of these, or has a NUL in it, is warned about by its number, and left out. Nothing of it is shown: most likely it
-//!   is the one with the password.
+//! * a line that is none of these, or has a NUL in it, is warned about by its number, and left out. Nothing of it is
+//!   shown: most likely it is the one with the password.
 //!
 //! What is wrong with a value is found out later, by whoever uses it: [`blame`] then says where it stands.
 

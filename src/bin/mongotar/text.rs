@@ -5,11 +5,9 @@ use std::fmt::Write as _;
 use mongotar::archive::{SavedStatus, TakenUsers};
 use mongotar::backup::{BackupAnswer, BackupReport, DatabaseReport, RunStatus, SeveralReport};
 use mongotar::catalog::LeftOut;
-use mongotar::inspect::{ListedArchive, Shown};
 use mongotar::plan::Action;
 use mongotar::restore::{Changed, MergeCounts, RestoreReport, VerifiedCollection};
 use mongotar::users::RestoredUsers;
-use mongotar::verify::{AgainstReport, Comparison, VerifyReport};
 
 use serde::Serialize;
 
@@ -22,6 +20,10 @@ macro_rules! note {
         let _ = writeln!($out, "! {}", one_line(&format!($($text)*)));
     }};
 }
+
+mod looking;
+
+pub use looking::{against, list, show, verify};
 
 fn word(status: RunStatus) -> &'static str {
     match status {
@@ -277,205 +279,4 @@ fn notes_on(verified: &VerifiedCollection, out: &mut String) {
             note!(out, "{name}: {what} differ: {diff}");
         }
     }
-}
-
-pub fn verify(report: &VerifyReport) -> String {
-    let mut rows = vec![row(&[&"collection", &"documents", &"read", &"digest", &"equal"])];
-    for checked in &report.collections {
-        let equal = if checked.equal { "yes" } else { "NO" };
-        rows.push(row(&[
-            &checked.name,
-            &checked.documents,
-            &checked.documents_read,
-            &checked.digest,
-            &equal,
-        ]));
-    }
-    let mut out = table(&rows);
-    for line in report.damaged.iter().chain(&report.warnings) {
-        note!(out, "{line}");
-    }
-    let _ = writeln!(
-        out,
-        "{}: {} segments, {} in {}",
-        word(report.status),
-        report.segments,
-        megabytes(report.archive_bytes),
-        report.archive
-    );
-    out
-}
-
-pub fn against(report: &AgainstReport) -> String {
-    let mut rows = vec![row(&[&"collection", &"kind", &"archive", &"database", &"equal"])];
-    let mut notes = String::new();
-    for compared in &report.collections {
-        let count = |side: Option<mongotar::verify::Side>| {
-            side.map_or_else(|| "-".to_owned(), |side| side.documents.to_string())
-        };
-        let equal = match compared.outcome {
-            Comparison::Equal => "yes",
-            Comparison::Drifted => "NO",
-            Comparison::Parked => "but expiry",
-            Comparison::Missing => "MISSING",
-            Comparison::Extra => "EXTRA",
-            Comparison::NotCompared => "not compared",
-        };
-        rows.push(row(&[
-            &compared.name,
-            &compared.kind,
-            &count(compared.archive),
-            &count(compared.database),
-            &equal,
-        ]));
-        let name = &row(&[&compared.name])[0];
-        for difference in &compared.differences {
-            note!(notes, "{name}: {difference}");
-        }
-        if !compared.unknown.is_empty() {
-            note!(
-                notes,
-                "{name}: not compared, since the archive does not say: {}",
-                compared.unknown.join(", ")
-            );
-        }
-    }
-    for line in report.damaged.iter().chain(&report.warnings) {
-        note!(notes, "{line}");
-    }
-    let mut out = table(&rows) + &notes;
-    let equal = report
-        .collections
-        .iter()
-        .filter(|compared| compared.outcome == Comparison::Equal);
-    let parked = match report.parked.len() {
-        0 => String::new(),
-        parked => format!(" {parked} but for their expiry,"),
-    };
-    let _ = writeln!(
-        out,
-        "{}: {} of {} collections are equal,{parked} {} drifted, {} missing, {} extra, {} not compared: {} against {}, {:.1} s",
-        word(report.status),
-        equal.count(),
-        report.collections.len(),
-        report.drifted.len(),
-        report.missing.len(),
-        report.extra.len(),
-        report.not_compared.len(),
-        report.archive,
-        report.database,
-        report.seconds
-    );
-    out
-}
-
-pub fn list(archives: &[ListedArchive]) -> String {
-    let mut rows = vec![row(&[
-        &"archive",
-        &"size",
-        &"database",
-        &"status",
-        &"collections",
-        &"documents",
-    ])];
-    let mut notes = String::new();
-    for listed in archives {
-        let size = megabytes(listed.bytes);
-        rows.push(match &listed.summary {
-            Some(summary) => row(&[
-                &listed.archive,
-                &size,
-                &summary.database,
-                &listed.status,
-                &summary.collections,
-                &summary.documents,
-            ]),
-            None => row(&[&listed.archive, &size, &"-", &listed.status]),
-        });
-        if let Some(reason) = &listed.reason {
-            note!(notes, "{}: {reason}", listed.archive);
-        }
-        let abandoned = listed.summary.as_ref().map_or(0, |summary| summary.abandoned_bytes);
-        if abandoned > 0 {
-            note!(
-                notes,
-                "{}: {} of it are abandoned",
-                listed.archive,
-                megabytes(abandoned)
-            );
-        }
-    }
-    table(&rows) + &notes
-}
-
-pub fn show(shown: &Shown) -> String {
-    let (mut out, collections) = match shown {
-        Shown::Native(manifest) => (
-            format!(
-                "{}: {}, database {}, {} to {}, payload {}, compression {}, consistency {}\n",
-                manifest.name,
-                manifest.status,
-                manifest.source.database,
-                manifest.created,
-                manifest.finished,
-                manifest.payload,
-                manifest.compression,
-                manifest.consistency.level
-            ),
-            &manifest.collections,
-        ),
-        Shown::Foreign(foreign) => (
-            format!(
-                "{}: not written by this format's writer, {}\n",
-                foreign.archive, foreign.status
-            ),
-            &foreign.collections,
-        ),
-    };
-    let mut rows = vec![row(&[
-        &"collection",
-        &"kind",
-        &"documents",
-        &"BSON",
-        &"indexes",
-        &"digest",
-    ])];
-    for saved in collections {
-        let bytes = megabytes(saved.bytes);
-        rows.push(row(&[
-            &saved.name,
-            &saved.kind,
-            &saved.documents,
-            &bytes,
-            &saved.indexes.len(),
-            &saved.digest,
-        ]));
-    }
-    out.push_str(&table(&rows));
-    for saved in collections.iter().filter(|saved| saved.status != SavedStatus::Complete) {
-        let (name, status) = (
-            row(&[&saved.name]).concat(),
-            format!("{:?}", saved.status).to_lowercase(),
-        );
-        let why = saved.error.as_deref().unwrap_or("no reason is recorded");
-        note!(out, "{name} is {status}: {why}");
-    }
-    match shown {
-        Shown::Native(manifest) => {
-            for saved in manifest.collections.iter().filter(|saved| !saved.abandoned.is_empty()) {
-                let (name, bytes) = (row(&[&saved.name]).concat(), megabytes(saved.abandoned_bytes()));
-                note!(out, "{name} was read anew: {bytes} of the archive are abandoned");
-            }
-            left_out(&manifest.left_out, &mut out);
-            if let Some(saved) = &manifest.users {
-                note!(out, "{}", in_it(saved.users, saved.roles));
-            }
-        }
-        Shown::Foreign(foreign) => {
-            for warning in &foreign.warnings {
-                note!(out, "{warning}");
-            }
-        }
-    }
-    out
 }

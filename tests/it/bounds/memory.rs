@@ -12,8 +12,8 @@ use crate::support::{all_is_tried, bucket, incompressible};
 
 /// In kB, as the kernel counts: for documents as large as they may be.
 const LIMIT: u64 = 256 << 10;
-/// What two cores are given by default, and the least there is, in MB; and what a restore of documents of 15 MB may take
-/// within them: one is held at a time at the least.
+/// What two cores are given by default, and the least there is, in MB; and what a restore of documents of 15 MB may
+/// take within them: one is held at a time at the least.
 const BUDGETS: [(u64, u64); 2] = [(190, 190), (64, 150)];
 
 /// The budgets that are tried.

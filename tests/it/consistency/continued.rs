@@ -100,7 +100,7 @@ fn first_round() -> i64 {
 /// How often a large document is rewritten. As fast as the server takes them would be gigabytes of oplog and history.
 const LARGE_EVERY: Duration = Duration::from_millis(400);
 
-/// How often everything else is written to: often within each invocation, and not so fast that nothing else gets to work.
+/// How often everything else is written to: often within each invocation, but not so fast that nothing else gets done.
 const ROUND_EVERY: Duration = Duration::from_millis(20);
 
 /// Writes into everything: changes, deletes and puts back what is being read.

@@ -87,7 +87,7 @@ async fn interleaved_collections_options_indexes_and_views_come_back() {
             r#"{"options":{"viewOn":"orders","pipeline":[]},"indexes":[],"type":"view"}"#,
         ),
         ("admin", "system.version", PLAIN),
-        // What --oplog and --dumpDbUsersAndRoles add. With these lines it was several databases, or a failed collection.
+        // What --oplog and --dumpDbUsersAndRoles add: it was taken for several databases, or for a failed collection.
         ("", "oplog", ""),
         ("shop", "$admin.system.users", ""),
     ]);
