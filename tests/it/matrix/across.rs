@@ -228,3 +228,59 @@ async fn from_6_0_into_5_0() {
 async fn from_the_rigs_into_5_0() {
     into_older(the_rigs::server(), v5_0_32::server()).await;
 }
+
+/// A release takes no buckets of a version that is newer than its own. They are then told as unequal, and what would take
+/// documents away is held back.
+async fn buckets_that_are_too_new(from: &Mongod, to: &Mongod) {
+    let (place, _) = place_at(&from.uri()).await;
+    place
+        .run(doc! {"create": "series", "timeseries": {"timeField": "t"}})
+        .await;
+    // Whenever time goes on by more than an hour, the server closes a bucket, and compresses it.
+    for hour in (0..8).step_by(2) {
+        let at = |minute: i64| bson::DateTime::from_millis((hour * 60 + minute) * 60_000);
+        let measured = (0..20).map(|minute| doc! {"t": at(minute), "v": minute}).collect();
+        place.insert("series", measured).await;
+    }
+    let buckets = support::raw_documents(&place.client, &place.database, "system.buckets.series").await;
+    let definition = br#"{"options":{"timeseries":{"timeField":"t"}},"indexes":[],"type":"timeseries"}"#;
+    let view = br#"{"options":{"viewOn":"orders","pipeline":[]},"indexes":[],"type":"view"}"#;
+    let orders = bson::serialize_to_vec(&doc! {"_id": 1}).expect("BSON");
+    let mut tar = tar::Builder::new(Vec::new());
+    for (path, content) in [
+        ("shop/series.metadata.json", &definition[..]),
+        ("shop/system.buckets.series.bson", &buckets.concat()),
+        ("shop/seen.metadata.json", view),
+        ("shop/orders.bson", &orders),
+    ] {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(content.len() as u64);
+        header.set_mode(0o644);
+        tar.append_data(&mut header, path, content).expect("memory");
+    }
+    let scratch = crate::rig::ScratchDir::new("buckets");
+    let archive = scratch.path().join("dump.tar");
+    std::fs::write(&archive, tar.into_inner().expect("memory")).expect("written");
+    let (into, _) = place_at(&to.uri()).await;
+    into.insert("seen", vec![doc! {"_id": "own"}]).await;
+    into.insert("extra", vec![doc! {"_id": "own"}]).await;
+    let event = json!({"replace_existing": true, "drop_missing": true});
+    let archive = archive.to_str().expect("UTF-8");
+    let report = into.restore(archive, event).await.expect("a restore");
+    assert_eq!(report.status, RunStatus::Partial, "{:?}", report.verification);
+    let series = of(&report, "series").error.clone().unwrap_or_default();
+    assert!(series.contains("it takes 5.2 or newer"), "{series}");
+    assert!(of(&report, "orders").equal);
+    let seen = of(&report, "seen").error.clone().unwrap_or_default();
+    assert!(seen.contains("the collection that has the name was kept"), "{seen}");
+    for kept in ["seen", "extra"] {
+        let there = support::raw_documents(&into.client, &into.database, kept).await;
+        assert_eq!(there.len(), 1, "{kept}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "of the server matrix"]
+async fn buckets_of_6_0_are_not_taken_by_5_0() {
+    buckets_that_are_too_new(v6_0_27::server(), v5_0_32::server()).await;
+}
