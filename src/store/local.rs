@@ -238,7 +238,10 @@ impl Temporary {
                 )));
             }
             publish(&this.temporary, &this.goal)?;
-            File::open(folder_of(&this.goal))?.sync_all()?;
+            let folder = folder_of(&this.goal);
+            File::open(&folder)?.sync_all()?;
+            // A process that was still dying when this archive began is gone by now.
+            unfinished::sweep(&folder);
             Ok(object(this.goal.clone(), &fs::metadata(&this.goal)?))
         })
         .await

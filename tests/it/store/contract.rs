@@ -329,6 +329,25 @@ async fn local_files_are_for_their_owner_only() {
     }
 }
 
+/// A process that is killed may hold its file for a moment more. Whoever went on in that folder left the file there.
+#[tokio::test]
+async fn what_a_dying_process_still_held_at_the_beginning_is_gone_at_the_end() {
+    let place = Place::local().await;
+    place.put("earlier", b"x").await.expect("put");
+    let Location::Local(left) = place.folder.join(".backup_20261121_020000.tar.zst.unfinished") else {
+        unreachable!("a local place");
+    };
+    let dying = std::fs::File::create(&left).expect("created");
+    dying.lock().expect("locked");
+    let goal = place.folder.join("backup_20261121_020001.tar.zst");
+    let mut upload = place.store.upload(&goal, 2).await.expect("begun");
+    upload.send(three_parts().0[0].clone()).await.expect("sent");
+    assert_eq!(unfinished(&place.folder).await.len(), 2, "nobody takes what is held");
+    drop(dying);
+    upload.commit().await.expect("committed");
+    assert_eq!(unfinished(&place.folder).await, [""; 0]);
+}
+
 #[tokio::test]
 async fn a_folder_that_is_a_file_is_refused_as_that() {
     let place = Place::local().await;
