@@ -1,19 +1,18 @@
 //! The archive: one tar object that stock tools read, and that we read by range.
 //!
 //! [`mod@format`] is the specification; the modules here implement it and nothing else. They turn bytes into bytes: no
-//! network, no runtime, no clock. The order of events when writing:
+//! network, no runtime, no clock. Writing goes in this order:
 //!
 //! 1. [`ArchiveWriter`] is told what happens (an entry begins, a segment is ready, the entry ends) and lays the bytes
 //!    out;
-//! 2. a tar header states a size that is not known until the entry's end, so a hole is left for it, and
-//!    [`PartAssembler`] keeps back the upload part that holds the hole, while the parts after it go out;
-//! 3. [`ArchiveWriter::finish`] appends the manifest and the footer. What makes the object visible is the store's
-//!    commit, not this module.
+//! 2. a tar header states a size that is known only at the entry's end, so it leaves a hole, and [`PartAssembler`]
+//!    holds back the upload part with the hole while later parts go out;
+//! 3. [`ArchiveWriter::finish`] appends the manifest and the footer. The store's commit, not this module, makes the
+//!    object visible.
 //!
 //! When reading, [`Footer::find`] opens an archive from its last bytes, [`Opened::verify`] checks the trailer's
 //! checksum and that the extents of the manifest tile the object, and [`Opened::decode`] turns the stored bytes of one
-//! segment into documents or a named error. Archives that others wrote have no footer: [`foreign`] knows what can be
-//! told of their entries.
+//! segment into documents or a named error. Foreign archives have no footer: [`foreign`] reads their entries.
 //!
 //! Not promised: secrecy. An archive is as readable as its bucket.
 

@@ -1,4 +1,4 @@
-//! What the environment says of AWS (region, profiles, roles, endpoints), read in one place for every client.
+//! AWS settings of the environment (region, profiles, roles, endpoints), read in one place for every client.
 
 use std::io;
 use std::path::Path;

@@ -2,16 +2,15 @@
 //!
 //! Each document is hashed by itself (XXH3-128, seed 0, over its raw BSON), and the hashes are added up modulo 2^128. A
 //! sum does not depend on order or grouping, so backup workers, a reader of the archive and a restored database can
-//! each compute it alone, merge what they have, and must come to the same value. Unlike an exclusive or, a sum also
-//! sees a document that is there twice. The count and the bytes are kept beside it: they say in which way two
-//! collections differ.
+//! each compute parts of it, merge them, and must get the same value. Unlike an exclusive or, a sum also detects
+//! duplicates. It comes with the count and the bytes, which say how two collections differ.
 //!
 //! Equal digests prove, but for chance (about 2^-128), that nothing was lost, doubled or altered *by accident*. They
-//! prove nothing against an adversary, since XXH3 is not a cryptographic hash; nor that the documents lie in the same
-//! order.
+//! prove nothing against an adversary, since XXH3 is not a cryptographic hash, and nothing about the order of
+//! documents.
 //!
-//! Time-series collections hand out documents whose top-level fields the server may have put in another order. For them
-//! [`Hashing::SortedFields`] hashes each document with its top-level elements sorted by key.
+//! The server may reorder the top-level fields of time-series documents. For them [`Hashing::SortedFields`] hashes each
+//! document with its top-level elements sorted by key.
 
 use std::{fmt, str::FromStr};
 

@@ -1,7 +1,7 @@
 //! Walks the top-level elements of a raw BSON document, without decoding them.
 //!
-//! It knows where an element ends, and nothing of what it means: strings are not checked for UTF-8, sub-documents are
-//! stepped over by their length. That is all that comparing keys or reordering fields takes.
+//! It knows where an element ends, and nothing of its meaning: strings are not checked for UTF-8, and sub-documents are
+//! skipped by their length. Comparing keys or reordering fields needs no more.
 
 /// One element: its key, and where its bytes (type, key, NUL, value) lie in the document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

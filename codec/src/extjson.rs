@@ -1,13 +1,13 @@
 //! Raw BSON to MongoDB Extended JSON and back, changing nothing.
 //!
 //! [`Encoder`] writes canonical Extended JSON v2, one document a line (or spread over lines), straight from the bytes
-//! of a document. [`Decoder`] reads that, and with a liberal eye what others write: relaxed v2, the legacy v1 of older
-//! drivers and tools, any spacing. [`Splitter`] cuts a long text that arrives in pieces into whole documents for it.
+//! of a document. [`Decoder`] reads that, and liberally what others write: relaxed v2, the legacy v1 of older drivers
+//! and tools, any spacing. [`Splitter`] cuts a long text that arrives in pieces into whole documents for it.
 //!
 //! The rule is that **`decode(encode(d))` is byte-identical to `d`** for every document that a server can hold.
-//! Extended JSON alone does not give that: a sub-document `{"$oid": "…"}` would come back as an ObjectId, and there is
-//! no text for invalid UTF-8, a NaN with a payload or a non-canonical Decimal128. What text cannot carry exactly is
-//! written as one document that holds the BSON itself, still legal Extended JSON:
+//! Extended JSON alone cannot do that: a sub-document `{"$oid": "…"}` would come back as an ObjectId, and there is no
+//! text for invalid UTF-8, a NaN with a payload or a non-canonical Decimal128. A document that text cannot carry
+//! exactly becomes one that holds the BSON itself, still legal Extended JSON:
 //!
 //! ```json
 //! {"mongotar:raw-bson":{"$binary":{"base64":"DwAAABAkb2lkAAUAAAAA","subType":"00"}}}
@@ -15,22 +15,22 @@
 //!
 //! The encoder wraps a document when anything in it, at any depth, is one of these:
 //!
-//! - a key that Extended JSON (v1 or v2) gives a meaning to, such as `$oid`, `$date`, `$regex`. `$ref`, `$id` and `$db`
-//!   are none of them: a DBRef is an ordinary document, and goes as text in its own field order;
-//! - a key that is in one document twice, or an array whose keys are not `0`, `1`, `2`, …;
+//! - a key with a meaning in Extended JSON (v1 or v2), such as `$oid`, `$date`, `$regex`. `$ref`, `$id` and `$db` do
+//!   not count: a DBRef is an ordinary document, written as text in its own field order;
+//! - a duplicate key in one document, or an array whose keys are not `0`, `1`, `2`, …;
 //! - invalid UTF-8 in a key, string, symbol, code, namespace or regular expression;
-//! - a double that is a NaN other than the usual one, a Decimal128 that its own text does not lead back to;
+//! - an unusual NaN, a Decimal128 that does not survive its own text;
 //! - a regular expression whose options are not sorted, a boolean that is neither 0 nor 1, a binary of subtype 2 whose
 //!   inner length is off, a code with scope whose length is off;
 //! - nesting deeper than [`MAX_TEXT_DEPTH`];
-//! - bytes that are no BSON at all;
+//! - bytes that are not BSON at all;
 //!
 //! and when its own first key is [`RAW_BSON_KEY`], so that a wrapper always means a wrapped document.
 //!
-//! In reading, a type key makes its object a typed value wherever PyMongo's `json_util` would have it so, and an object
-//! with a type key and a wrong value beside it (`{"$oid": 5}`) is an error: guessing would change data in silence. The
-//! one exception is `$regex`, which is also a query operator: unless its object is a regular expression of the legacy
-//! form, it stays an ordinary document, as does any object with `$` keys that are not type keys (`{"$gt": 5}`).
+//! When reading, a type key makes its object a typed value wherever it does in PyMongo's `json_util`, and a type key
+//! with a wrong value (`{"$oid": 5}`) is an error: guessing would silently change data. The one exception is `$regex`,
+//! which is also a query operator: unless its object is a regular expression of the legacy form, it stays an ordinary
+//! document, like any object with `$` keys that are not type keys (`{"$gt": 5}`).
 
 mod binary;
 mod date;

@@ -1,10 +1,10 @@
-//! One archive out of the lanes that several workers wrote at once (DESIGN 4, scale-out).
+//! Joins the lanes that several workers wrote at once into one archive (DESIGN 4, scale-out).
 //!
-//! A lane is a run of an archive's bytes without the header of its first entry. What is missing between two lanes is
-//! made here, when all of them are known: the padding of the one, the header of the next, with its size. So an archive
-//! of many lanes is laid out like that of one worker, to the byte: a collection is one entry, also where its documents
-//! come from several lanes. Segments are independent frames, so their bytes are not touched, and the object store joins
-//! them without a byte of them passing through here.
+//! A lane is a run of an archive's bytes without the header of its first entry. Once all lanes are known, this module
+//! makes what is missing between two of them: the padding of the one, the header of the next, with its size. So an
+//! archive of many lanes equals, to the byte, that of one worker: a collection is one entry even if its documents come
+//! from several lanes. Segments are independent frames, so they stay untouched, and the object store joins them without
+//! passing a byte through here.
 
 use serde::{Deserialize, Serialize};
 

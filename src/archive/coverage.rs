@@ -1,4 +1,4 @@
-//! How much of a database an archive speaks of.
+//! How much of a database an archive covers.
 
 /// Whether a collection's absence from an archive means that the database did not have it.
 #[derive(Clone, Debug, PartialEq, Eq)]

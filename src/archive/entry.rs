@@ -1,4 +1,4 @@
-//! Entries and their segments: where in the object they lie, and what their bytes must hash to.
+//! Entries and their segments: where they lie in the object, and what they must hash to.
 
 use serde::de::{self, SeqAccess, Visitor};
 use serde::ser::SerializeTuple as _;

@@ -1,26 +1,24 @@
-//! Archives that others wrote: no manifest to trust, so everything in them is read, counted and fingerprinted before
-//! anything is planned.
+//! Foreign archives: with no manifest to trust, everything in them is read, counted and fingerprinted before planning.
 //!
-//! What is understood, each as a tar stream that has been decompressed already:
+//! These are understood, each as a decompressed tar stream:
 //!
 //! - the archives of the scripts that mongotar replaces: `backup_…/{collection}.jsonl`, perhaps with
 //!   `collections_metadata.json` in one of its three shapes and with `system.buckets.{name}.jsonl`; legacy, relaxed and
 //!   canonical Extended JSON, one document a line or spread over lines;
 //! - a folder of `mongodump`: `…/{database}/{collection}.bson` and `.metadata.json`, each perhaps with `.gz`, `.zst`,
 //!   `.bz2` or `.xz`; indexes of old dumps from `system.indexes.bson`;
-//! - what `mongodump --archive` wrote, in which collections are interleaved;
+//! - the output of `mongodump --archive`, with interleaved collections;
 //! - loose files of `mongoexport`, `{collection}.json`, `.jsonl` or `.ndjson`, `--jsonArray` included;
-//! - our own archives, when footer and manifest are lost and only a scan is left.
+//! - our own archives, if footer and manifest are lost and only a scan is left.
 //!
 //! [`survey()`] goes through the tar once and says what there is, in the terms of a manifest; [`read_documents`] goes
 //! through it again and hands out the documents. Everything is untrusted: sizes are bounded, paths are names and never
-//! used on a file system, and nothing is silently short. A broken collection does not spoil the others (its
-//! [`SavedStatus`] says so); a broken tar is an error. Every member that is not read is named, with what that means:
-//! only a source that says that it is whole, and is understood whole, has a [`Coverage`] that lets a restore drop
-//! anything.
+//! touch a file system, and nothing is silently short. A broken collection does not spoil the others (its
+//! [`SavedStatus`] says so); a broken tar is an error. Every unread member is named, with what that means. Only a
+//! source that claims to be whole, and is understood whole, has a [`Coverage`] that lets a restore drop anything.
 //!
-//! Time series of `mongodump` are there as the server's own [buckets](Buckets), and stay so: they are documents like
-//! others, which go back as they are.
+//! Time series of `mongodump` are the server's own [buckets](Buckets), and stay so: documents like others, restored as
+//! they are.
 //!
 //! Not done: unpacking those buckets; replaying an oplog; users and roles.
 

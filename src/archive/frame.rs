@@ -1,9 +1,9 @@
-//! Compression frames (FORMAT 3): every run of the tar stream is stored so that it can be decoded alone.
+//! Compression frames (FORMAT 3): every run of the tar stream can be decoded alone.
 //!
-//! Segments are compressed by the codecs themselves, one segment at a time on whatever thread calls, and not through
-//! `async-compression`: a frame is a unit of CPU work, not a stream. gzip segments are raw deflate blocks of *one* gzip
-//! member, so that readers which know only a first member still read all of it; the price is a CRC-32 over the whole
-//! tar stream, which combines from the runs' own.
+//! The codecs compress segments directly, one at a time on the calling thread, and not through `async-compression`: a
+//! frame is a unit of CPU work, not a stream. gzip segments are raw deflate blocks of *one* gzip member, so that
+//! readers that stop after the first member still read everything; the price is a CRC-32 over the whole tar stream,
+//! combined from those of the runs.
 
 use std::fmt;
 use std::io;

@@ -1,8 +1,8 @@
-//! Upload parts of pieces, most of which the object store copies by itself.
+//! Cuts pieces into upload parts, most of which the object store copies by itself.
 //!
-//! A part is at least 5 MiB, but for the last, and a copied one lies in one object. So what is shorter than that, the
-//! glue between two lanes above all, goes into a part with the bytes around it, which are fetched for that: less than 5
-//! MiB for each join. Where all parts must have one size, that is how much is fetched.
+//! Every part but the last has at least 5 MiB, and a copied part lies in one object. So shorter pieces, above all the
+//! glue between two lanes, share a part with the bytes around them, which are fetched: less than 5 MiB per join, or, if
+//! all parts must have one size, that size.
 
 use super::Extent;
 use super::compose::Piece;

@@ -1,4 +1,4 @@
-//! What a manifest says of where things lie, held against itself: of untrusted input, before any of it is believed.
+//! Checks a manifest's extents against each other, before anything in this untrusted input is believed.
 
 use std::collections::HashSet;
 

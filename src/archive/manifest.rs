@@ -1,4 +1,4 @@
-//! The manifest (FORMAT 5): what was saved, and where every byte of it lies.
+//! The manifest (FORMAT 5): what was saved, and where every byte lies.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;

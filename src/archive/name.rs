@@ -1,5 +1,5 @@
-//! What archives and their entries are called (FORMAT 1): names that any file system takes, for collections that can be
-//! called anything.
+//! What archives and their entries are called (FORMAT 1): names that any file system accepts, for collections with any
+//! name.
 
 use std::fmt;
 

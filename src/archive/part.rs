@@ -1,8 +1,8 @@
-//! Upload parts, and the one that is kept back (DESIGN 2.2, 2.6).
+//! Upload parts, and the one held back (DESIGN 2.2, 2.6).
 //!
 //! S3 takes the parts of a multipart upload in any order. So bytes that are not known yet (a tar header, which states a
-//! size) leave a **hole**; the part with the hole waits, and those after it go out as they fill. One hole at a time; it
-//! never straddles two parts: the part grows around it. Where all parts must have one size, two parts wait as one.
+//! size) leave a **hole**; the part with the hole waits, and later ones go out as they fill. One hole at a time; it
+//! never straddles two parts: the part grows around it. If all parts must have one size, two parts wait as one.
 
 use std::collections::VecDeque;
 

@@ -1,4 +1,4 @@
-//! Telling files apart by their first bytes, where there is no footer.
+//! Tells files without a footer apart by their first bytes.
 
 use super::{ArchiveName, Compression, METADATA_ENTRY};
 

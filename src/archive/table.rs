@@ -1,10 +1,10 @@
-//! The table of contents of a large archive (FORMAT 5): rows that would make the manifest too long are an entry of
-//! their own, which is read page by page.
+//! The table of contents of a large archive (FORMAT 5): rows that would make the manifest too long go into a separate
+//! entry, read page by page.
 //!
-//! A manifest is read whole, so what it may list is bounded: [`MOST_INLINE`] segments, some 8 MiB of text. With more,
-//! the rows of all entries, one after the other, go into the entry [`TABLE_ENTRY`] before the manifest. Each of its
-//! segments is a **page** of [`PAGE_ROWS`] rows; the manifest lists the pages, and each entry says which rows are its
-//! own. So opening an archive takes the same memory however large it is, and reading a collection one page more.
+//! A manifest is read whole, so it lists at most [`MOST_INLINE`] segments, some 8 MiB of text. With more, the rows of
+//! all entries, one after the other, go into the entry [`TABLE_ENTRY`] before the manifest. Each of its segments is a
+//! **page** of [`PAGE_ROWS`] rows; the manifest lists the pages, and each entry says which rows are its own. So opening
+//! an archive of any size takes the same memory, and reading a collection takes one page more.
 
 use super::entry::{Entry, Segment};
 use super::manifest::{FORMAT_VERSION, FORMAT_VERSION_WITH_TABLE, Manifest};

@@ -1,4 +1,4 @@
-//! What ends an archive (FORMAT 6): the manifest as the last entry, the tar's end, the footer.
+//! An archive's end (FORMAT 6): the manifest as the last entry, the tar's end, the footer.
 
 use super::crc::Crc32;
 use super::footer::{Footer, Major};

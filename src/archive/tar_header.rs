@@ -1,8 +1,7 @@
-//! Tar headers of a length that is known before the entry's size is (FORMAT 2).
+//! Tar headers whose length is known before the entry's size (FORMAT 2).
 //!
-//! The `tar` crate builds the 512-byte ustar block; the pax record before it, and the promise that both endings of an
-//! entry have headers of equal length, are ours, since the crate's builder writes its headers when it has the whole
-//! content.
+//! The `tar` crate builds the 512-byte ustar block. The pax record before it, and the promise that both endings of an
+//! entry have headers of equal length, are ours: the crate's builder writes a header once it has the whole content.
 
 use serde::{Deserialize, Serialize};
 use tar::{EntryType, Header};

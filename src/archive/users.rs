@@ -1,4 +1,4 @@
-//! Whether what a manifest says of the entries for users and roles can be true. Only who reads those asks.
+//! Whether a manifest's entries for users and roles can be true. Only their readers ask.
 
 use super::Entry;
 use super::footer::Footer;

@@ -1,4 +1,4 @@
-//! Lays out an archive (FORMAT 2, 3, 6), in one pass.
+//! Lays out an archive in one pass (FORMAT 2, 3, 6).
 
 use serde::{Deserialize, Serialize};
 

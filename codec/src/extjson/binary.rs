@@ -1,4 +1,4 @@
-//! Bytes out of hexadecimal digits and base64.
+//! Bytes from hexadecimal digits and base64.
 
 use base64::{
     Engine as _, alphabet,

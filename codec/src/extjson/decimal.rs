@@ -1,8 +1,8 @@
 //! IEEE 754-2008 Decimal128 in its binary-integer encoding, to text and back.
 //!
-//! The text is that of the BSON specification (the `to-scientific-string` of General Decimal Arithmetic), which keeps
-//! coefficient and exponent apart: `1.0` and `1.00` are different values. Encodings that text cannot name (NaNs with
-//! sign or payload, infinities with stray bits, coefficients of more than 34 digits) have none.
+//! The text follows the BSON specification (`to-scientific-string` of General Decimal Arithmetic), which keeps
+//! coefficient and exponent apart: `1.0` and `1.00` are different values. Some encodings have no text (NaNs with sign
+//! or payload, infinities with stray bits, coefficients of more than 34 digits).
 
 const MAX_DIGITS: usize = 34;
 const MAX_COEFFICIENT: u128 = 10_u128.pow(MAX_DIGITS as u32) - 1;

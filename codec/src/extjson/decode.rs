@@ -1,7 +1,7 @@
 //! Extended JSON to raw BSON.
 //!
-//! The BSON is written while the text is read: a length or a type is left open, and filled in when it is known. So an
-//! object costs no memory of its own; one that turns out to be a typed value is taken back and written anew.
+//! The BSON is written while the text is read: a length or a type is left open, and filled in once known. So an object
+//! costs no extra memory; one that turns out to be a typed value is taken back and rewritten.
 
 use super::{
     MAX_DOCUMENT_BYTES, MAX_TEXT_DEPTH, RAW_BSON_KEY,

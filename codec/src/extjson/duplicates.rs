@@ -1,8 +1,8 @@
 //! Whether a document has the same key twice.
 //!
-//! Hardly any document has, and every key of every document has to be asked, so the common answer must be cheap, and
-//! the worst case not quadratic. A filter of 512 bits says "new" at once to most keys; a bit met twice leads to a
-//! comparison of cheap hashes; only two equal hashes lead to a comparison of keys, once for the document.
+//! Hardly any document does, but every key of every document is checked, so the common case must be cheap, and the
+//! worst not quadratic. A filter of 512 bits says "new" at once to most keys; a repeated bit leads to a comparison of
+//! cheap hashes; only two equal hashes lead to a comparison of keys, once per document.
 
 use crate::elements::Elements;
 

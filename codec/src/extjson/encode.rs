@@ -1,9 +1,8 @@
 //! Raw BSON to canonical Extended JSON.
 //!
-//! One pass over the document's bytes writes the text. Whatever text cannot carry exactly ends the pass with `None`;
-//! the text written so far is then taken back, and the document is wrapped. Every value is written with a comma after
-//! it, which the end of its document or array overwrites: that is cheaper than asking before each value whether it is
-//! the first.
+//! One pass over the document's bytes writes the text. If text cannot carry something exactly, the pass ends with
+//! `None`; the text so far is then taken back, and the document is wrapped. A comma follows every value, and the end of
+//! its document or array overwrites it: that is cheaper than checking before each value whether it is the first.
 
 use super::{
     MAX_TEXT_DEPTH, RAW_BSON_KEY, decimal,

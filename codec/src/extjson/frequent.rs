@@ -1,4 +1,4 @@
-//! The spellings that our own encoder, and most tools, write the frequent types in.
+//! The spellings of frequent types that our own encoder, and most tools, write.
 
 use super::{binary::object_id, decode::Parser, wrapper::parse};
 

@@ -1,4 +1,4 @@
-//! The keys that Extended JSON gives a meaning to.
+//! The keys with a meaning in Extended JSON.
 
 /// A key that turns its object into a typed value. Encoder and decoder share the list: what the one would interpret,
 /// the other never writes as an ordinary document.

@@ -1,5 +1,5 @@
-//! Two forms of legacy Extended JSON that take more than one look: `$regex`, which is also a query operator, and pairs
-//! of keys whose type key stands second.
+//! Two forms of legacy Extended JSON that need a second look: `$regex`, which is also a query operator, and pairs of
+//! keys whose type key comes second.
 
 use super::{
     binary::{base64, binary_end, binary_start, hex_subtype},

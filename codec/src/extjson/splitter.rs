@@ -1,8 +1,8 @@
-//! Cuts a long text into the documents it is made of.
+//! Cuts a long text into its documents.
 //!
-//! For texts that others wrote: documents one a line, several on a line, spread over many lines, or as the elements of
-//! one array (`mongoexport --jsonArray`). Only strings and brackets are looked at; whether a document is well-formed is
-//! for the decoder to say.
+//! For foreign texts: documents one a line, several on a line, spread over many lines, or as the elements of one array
+//! (`mongoexport --jsonArray`). It looks only at strings and brackets; the decoder judges whether a document is
+//! well-formed.
 
 use super::{
     MAX_DOCUMENT_BYTES,

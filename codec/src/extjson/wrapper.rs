@@ -1,8 +1,8 @@
 //! Objects that stand for a value of a BSON type, in all the forms they have had.
 //!
-//! A type key with the wrong value, or with another field beside it, is an error, as in PyMongo's `json_util`. What is
-//! read differently from there: `$symbol`, `$undefined` and `$dbPointer` keep their types, and base64 has to be base64.
-//! A `$uuid` becomes a Binary of subtype 4, whatever the driver that wrote it stored.
+//! A type key with the wrong value, or with another field beside it, is an error, as in PyMongo's `json_util`. Unlike
+//! there, `$symbol`, `$undefined` and `$dbPointer` keep their types, and base64 must be valid. A `$uuid` becomes a
+//! Binary of subtype 4, whatever the driver that wrote it stored.
 
 use super::{
     binary::{base64, binary_end, binary_start, hex_subtype, object_id, uuid},

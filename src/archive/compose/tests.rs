@@ -1,4 +1,4 @@
-//! However the work is divided, what comes of it is what one worker would have written, and can be read.
+//! However the work is divided, the result is what one worker would have written, and can be read.
 
 use super::*;
 use crate::archive::{ArchiveWriter, Footer, Opened, Part, PartSchedule};

@@ -1,4 +1,4 @@
-//! What of a tar is not read: why, and what that means for a restore. Every decision stands in [`Aside`].
+//! Which members of a tar are not read, why, and what that means for a restore. [`Aside`] has every decision.
 
 use super::packing::NOT_BUILT_IN;
 use crate::catalog::{Belongs, belongs};

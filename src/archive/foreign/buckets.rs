@@ -1,10 +1,10 @@
-//! The buckets of a time series, as a server keeps them and `mongodump` saves them: each holds the measurements of one
-//! group and one stretch of time, column by column.
+//! The buckets of a time series, as a server keeps and `mongodump` saves them: each holds the measurements of one group
+//! and one stretch of time, by column.
 //!
 //! Versions (`control.version`, from MongoDB's `timeseries_constants.h`): 1 holds its columns as documents, 2 (from
-//! 5.2) compressed, 3 (from 7.1) compressed and not sorted by time. Their columns are not unpacked here. A server takes
-//! a bucket as it is, and how many measurements are in it can be told without unpacking: by `control.count`, or, in
-//! version 1, by the longest column, which is that of the times.
+//! 5.2) compressed, 3 (from 7.1) compressed and not sorted by time. Their columns stay packed here. A server takes a
+//! bucket as it is, and its measurements can be counted without unpacking: by `control.count`, or, in version 1, by the
+//! longest column, the times.
 
 use crate::elements::{Element, Elements};
 

@@ -1,4 +1,4 @@
-//! What a folder of a tar covers: whether what is not in it was not in the database either.
+//! What a folder of a tar covers: whether a collection that it lacks was missing in the database, too.
 
 use std::collections::BTreeSet;
 

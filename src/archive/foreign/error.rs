@@ -1,5 +1,4 @@
-//! Why a foreign archive cannot be read as a whole. What is wrong with a single collection is said in its row of the
-//! survey instead.
+//! Why a foreign archive cannot be read as a whole. A single collection's fault is in its row of the survey instead.
 
 use std::io;
 

@@ -1,8 +1,8 @@
-//! What the first pass gathers, by folder, and what it takes of the memory.
+//! What the first pass gathers, by folder, and how much memory that takes.
 //!
 //! A tar can hold any number of members, and something of each is kept until the plan is made. So each is charged for
-//! when it is met, by what its names and its definition take; an archive that would take more than its share is refused
-//! by what to do. Of documents nothing is kept but counts, digests and an [`Outline`].
+//! when it is met, by the size of its names and definition; an archive that would take more than its share is refused
+//! with advice. Documents leave only counts, digests and an [`Outline`].
 
 use std::collections::BTreeMap;
 

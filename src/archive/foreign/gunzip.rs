@@ -1,7 +1,7 @@
-//! Gzip as `gzip -t` reads it: members one after another, perhaps with zeros behind the last one.
+//! Gzip as `gzip -t` reads it: one member after another, perhaps with zeros after the last.
 //!
-//! Tapes and block devices pad with zeros, and so do some programs that write in blocks. Anything else behind the last
-//! member is an error: it may be data.
+//! Tapes, block devices and some programs that write in blocks pad with zeros. Anything else after the last member is
+//! an error: it may be data.
 
 use std::io::{self, BufRead, Read};
 

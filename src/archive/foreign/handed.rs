@@ -1,4 +1,4 @@
-//! What a pass through an archive hands out, and what it is answered.
+//! What a pass through an archive hands out, and the answer it gets.
 
 use super::ForeignError;
 

@@ -1,9 +1,8 @@
 //! Surveying and reading an archive in which collections are interleaved.
 //!
-//! Whoever loads collections may take one after the other, so that a pass hands them out one after the other. Those
-//! that overlap in the archive are in different **lanes**: there are as many as collections were dumped at a time at
-//! most, and a pass goes through the archive for each lane that is asked for. So nothing of a collection waits in
-//! memory until another one is through.
+//! A caller may load collections one after the other, so a pass hands them out one after the other. Collections that
+//! overlap in the archive are in different **lanes**: at most as many as were dumped at a time. Each requested lane
+//! takes a pass through the archive, so no part of a collection waits in memory until another one is through.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;

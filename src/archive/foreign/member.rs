@@ -1,4 +1,4 @@
-//! What an entry is, by its name. Where the name alone does not tell, its first bytes do: a collection can be called
+//! What an entry is, by its name. If the name alone does not tell, its first bytes do: a collection can be called
 //! `manifest`.
 
 use std::io::Read as _;

@@ -1,7 +1,6 @@
 //! Definitions as others wrote them: `collections_metadata.json` in all its shapes, and `mongodump`'s `.metadata.json`.
 //!
-//! The outer JSON is taken apart by `serde_json`, keeping each definition's own text; only that is Extended JSON, and
-//! is read as such.
+//! `serde_json` parses the outer JSON and keeps each definition's text; only that is read as Extended JSON.
 
 use std::fmt;
 

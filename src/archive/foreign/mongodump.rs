@@ -2,8 +2,8 @@
 //!
 //! A magic number, a header, a definition for each collection, a terminator; then blocks: a header that names a
 //! collection, its documents, a terminator. A block that says `EOF` ends its collection and has the CRC-64 of all its
-//! documents. As many collections are interleaved as were dumped at a time, four where nothing else was said. There is
-//! no end mark: an archive that was cut between two blocks lacks the ends of collections.
+//! documents. As many collections are interleaved as were dumped at a time, four by default. There is no end mark: an
+//! archive cut between two blocks lacks the ends of collections.
 
 use std::io::{self, BufRead, BufReader, Read};
 use std::ops::ControlFlow;

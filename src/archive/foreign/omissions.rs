@@ -1,4 +1,4 @@
-//! Members that were not read: each is named, and what may be missing is said.
+//! Unread members: names each, and says what may be missing.
 
 use std::collections::BTreeMap;
 

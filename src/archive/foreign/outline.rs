@@ -1,8 +1,6 @@
-//! What the first documents of a collection have in common, as far as it tells a time series: the names of their fields
-//! that hold dates and objects.
+//! What a collection's first documents share that marks a time series: the names of fields that hold dates and objects.
 //!
-//! It takes some hundred bytes, where the documents would take a hundred times as much for each of a thousand
-//! collections.
+//! It takes some hundred bytes; for each of a thousand collections, the documents would take a hundred times as much.
 
 use bson::RawDocumentBuf;
 use bson::spec::ElementType;

@@ -1,4 +1,4 @@
-//! How a file is compressed, as a whole or as a member of an archive: told by its name or its first bytes.
+//! How a file or a member of an archive is compressed, by its name or its first bytes.
 
 use std::io::{self, BufRead, Read};
 

@@ -1,4 +1,4 @@
-//! One collection: what an archive has of it, and what became of it.
+//! One collection: its parts in an archive, and what became of them.
 
 use bson::RawDocument;
 use bson::spec::ElementType;

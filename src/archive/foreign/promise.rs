@@ -1,4 +1,4 @@
-//! What a source says of itself: whether it names every collection that its database had.
+//! What a source claims: whether it names every collection of its database.
 
 use std::collections::BTreeSet;
 

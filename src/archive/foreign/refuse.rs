@@ -1,5 +1,5 @@
-//! What is no archive of documents at all, told by what it is: other containers, encrypted files, the data files of a
-//! server, and documents by themselves.
+//! Recognises files that are no archive of documents: other containers, encrypted files, a server's data files, and
+//! loose documents.
 
 use super::ForeignError;
 use super::aside::Aside;

@@ -1,4 +1,4 @@
-//! What a survey of a foreign archive saw beside the documents: enough to tell a time series from a collection later.
+//! What a survey of a foreign archive saw besides documents: enough to tell a time series from a collection later.
 
 use std::collections::BTreeMap;
 

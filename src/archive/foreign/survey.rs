@@ -1,4 +1,4 @@
-//! The first pass: what there is, and what it amounts to.
+//! The first pass: what there is, and how much.
 
 use std::io::Read;
 use std::ops::ControlFlow;

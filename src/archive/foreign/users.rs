@@ -1,5 +1,5 @@
-//! The users and roles that `mongodump --dumpDbUsersAndRoles` puts into the dump of a database: read by a walk of its
-//! own, and only where somebody asks for them.
+//! The users and roles that `mongodump --dumpDbUsersAndRoles` adds to a database's dump: read in a separate walk, and
+//! only on request.
 
 use std::io::Read;
 use std::ops::ControlFlow;

@@ -1,4 +1,4 @@
-//! Goes through a tar entry by entry, trusting none of it: what a header claims is checked against the bytes that come.
+//! Walks through a tar entry by entry and trusts none of it: headers' claims are checked against the bytes that come.
 
 use std::cell::{Cell, RefCell};
 use std::io::{self, Read};

@@ -1,4 +1,4 @@
-//! Time series of `mongodump`, which are there as the server keeps them.
+//! Time series of `mongodump`, as the server keeps them.
 
 use super::*;
 use crate::catalog::Kind;
