@@ -1,15 +1,15 @@
 //! Backup: a database goes into one archive.
 //!
-//! The order of events: take a moment (one cluster time, and the catalog that holds at it), begin an upload, write the
-//! archive through it, look whether a collection vanished meanwhile, append the manifest, and commit. Until the commit
-//! nothing is visible; whatever goes wrong before it, or a cancellation, aborts the upload.
+//! The order of events: take a moment (one cluster time, and the catalog valid at it), begin an upload, write the
+//! archive through it, check whether a collection vanished meanwhile, append the manifest, and commit. Until the commit
+//! nothing is visible; any failure before it, or a cancellation, aborts the upload.
 //!
 //! A collection that cannot be read does not stop the others: the archive is then `partial`, and says so in its
 //! manifest, in the report and in the entry's name.
 //!
-//! Memory is bounded by constants, not by data: see `pipeline`. A backup that takes more than one invocation is
-//! [`backup_run`]; one that takes more than one worker is planned, written and composed by [`plan_lanes`],
-//! [`lane`](lane()) and [`compose`]. All of them write by the same `lane`.
+//! Memory is bounded by constants, not by data: see `pipeline`. [`backup_run`] is a backup over several invocations;
+//! [`plan_lanes`], [`lane`](lane()) and [`compose`] plan, write and compose one by several workers. All of them write
+//! with the same `lane`.
 
 mod abreast;
 mod allowance;

@@ -1,8 +1,8 @@
 //! The **catalog**: the collections of a live database as a value.
 //!
-//! A survey of the source before a backup, a survey of the target before a restore and the manifest of an archive all
-//! speak of collections with the same types, so that planning is a comparison of two values. Nothing here talks to a
-//! server; `mongo::survey` fills a [`Catalog`] in.
+//! A survey of a backup's source, a survey of a restore's target and an archive's manifest all describe collections
+//! with the same types, so planning compares two values. Nothing here talks to a server; `mongo::survey` fills in a
+//! [`Catalog`].
 //!
 //! Options and indexes are kept as the raw BSON that the server returned ([`Definition`]) and never pass through a map:
 //! the order of compound index keys and of pipeline stages, the type of every number and keys such as `$jsonSchema`

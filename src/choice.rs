@@ -1,4 +1,4 @@
-//! Which archive is meant, and where the runs that read it keep what they write.
+//! Which archive to read, and where its readers' runs keep what they write.
 
 use serde::{Deserialize, Serialize};
 

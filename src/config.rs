@@ -1,4 +1,4 @@
-//! What the environment says, for every shell alike.
+//! The environment's settings, for every shell.
 //!
 //! `MONGO_URI` and `MONGO_DB` are the ancestor's names. An option of the command line or a field of the event overrides
 //! the environment, which overrides `.env` (read by the command line only).

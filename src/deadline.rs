@@ -1,7 +1,7 @@
-//! When an invocation has to come to an end.
+//! When an invocation must end.
 //!
-//! It is asked between segments, never inside a call to the database. Near the end the run's state is saved and the
-//! invocation answers `continue`.
+//! It is checked between segments, never inside a call to the database. Near the end, the invocation saves the run's
+//! state and answers `continue`.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};

@@ -1,7 +1,7 @@
-//! Why an operation as a whole failed: one type for every shell.
+//! Why a whole operation failed: one type for every shell.
 //!
-//! What matters to a caller is the **kind**: its name is stable (`error_type` in a Lambda's answer, the text before the
-//! colon in the CLI), and each means another next step. The message says what happened, where, and what to do.
+//! Callers go by the **kind**: its name is stable (`error_type` in a Lambda's answer, the text before the colon in the
+//! CLI), and each means a different next step. The message says what happened, where, and what to do.
 
 use std::fmt;
 

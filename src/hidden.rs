@@ -1,13 +1,12 @@
-//! Connection strings are hidden whole, wherever they stand.
+//! Hides connection strings whole, wherever they occur.
 //!
-//! A connection string that lands in the wrong field brings its password along, and whatever quotes the field shows it.
-//! There are two lines of defence:
+//! A connection string in the wrong field brings its password along, and whatever quotes the field shows it. There are
+//! two defences:
 //!
-//! * [`misplaced`] finds one in a request before anybody reads the request. It is refused by the name of its field;
+//! * [`misplaced`] finds one in a request before anybody reads it. It is refused by the name of its field;
 //! * [`hidden`] takes one out of every text that leaves the process: errors, log lines, panics.
 //!
-//! Nothing is starred out *within* a string: a hole shows how long a password is, and a short one by the letters that
-//! are missing.
+//! Nothing is starred out *within* a string: a hole shows a password's length, and a short one by its missing letters.
 
 use std::borrow::Cow;
 

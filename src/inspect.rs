@@ -1,4 +1,4 @@
-//! Looking into archives without restoring them: which there are, what is in one, and its documents as text.
+//! Looks into archives without restoring them: which there are, what is in one, and its documents as text.
 
 mod listed;
 

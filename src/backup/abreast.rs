@@ -1,16 +1,15 @@
-//! A large collection read by several cursors abreast, and handed on in its own order.
+//! Reads a large collection with several cursors abreast, and hands it on in its own order.
 //!
-//! One cursor gives some 300 MB/s of small documents, whatever is done with them: a server fills no reply while it
-//! sends another. So at a snapshot a large collection is cut, at records, into **stretches** of a few megabytes. While
-//! the foremost is handed on, the next is read by a cursor of its own into memory that is set aside for that
-//! ([`allowance`](super::allowance)); both come to their ends at about the same time, and the next two follow.
-//! CollectionPieces, their order and the places from which another invocation goes on are the same as with one cursor.
+//! One cursor gives some 300 MB/s of small documents, whatever the client does: a server fills no reply while it sends
+//! another. So at a snapshot a large collection is cut, at records, into **stretches** of a few megabytes. While the
+//! first is handed on, another cursor reads the next into memory set aside for it ([`allowance`](super::allowance));
+//! both end at about the same time, and the next two follow. Pieces, their order and the places to resume from are the
+//! same as with one cursor.
 //!
-//! **Where stretches end** is decided as they begin, by the density of the collection's record numbers; what is to be a
-//! boundary must be a record, and where one was deleted the ones behind it are tried. Whatever speaks against
-//! boundaries (a clustered collection, `mongos`, another vendor's server, too few numbers still in use) means one
-//! cursor, no failure. A cursor that had to leave the snapshot reads on to the collection's end, and what was read of
-//! later stretches is dropped.
+//! **Where stretches end** is decided as they begin, by the density of the collection's record numbers. A boundary must
+//! be a record; if that one was deleted, later ones are tried. Anything that rules boundaries out (a clustered
+//! collection, `mongos`, another vendor's server, too few numbers still in use) means one cursor, no failure. A cursor
+//! that had to leave the snapshot reads on to the collection's end, and what was read of later stretches is dropped.
 
 use std::collections::VecDeque;
 

@@ -1,4 +1,4 @@
-//! What the pipeline may hold at a time, out of the memory budget.
+//! How much of the memory budget the pipeline may hold at a time.
 
 use std::sync::Arc;
 

@@ -1,11 +1,11 @@
-//! Reading one collection: with as many cursors as are of use, and anew from another member of the replica set where
-//! the one that it was read from is gone.
+//! Reading one collection: with as many cursors as help, and anew from another member of the replica set if the first
+//! one is gone.
 //!
-//! Members number their records each in its own way, so a place behind a record is one at the member that gave it.
-//! While that member is away it is waited for. One that stays away for longer than an election or a restart takes is
-//! given up, where another one answers: the collection is read from its beginning there, at the same cluster time, and
-//! what had been laid out of it is abandoned ([`CollectionPiece::Anew`](super::piece::CollectionPiece)). That happens a
-//! few times at the most; then the collection is partial.
+//! Each member numbers its records in its own way, so a place behind a record is valid only at the member that gave it.
+//! While that member is away, we wait. If it stays away for longer than an election or a restart takes, and another one
+//! answers, the collection is read there from its beginning, at the same cluster time, and what had been laid out of it
+//! is abandoned ([`CollectionPiece::Anew`](super::piece::CollectionPiece)). After a few such times the collection is
+//! partial.
 
 use super::abreast::Stretches;
 use super::reader::Reader;

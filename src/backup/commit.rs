@@ -1,8 +1,7 @@
 //! The commit, and what follows it.
 //!
-//! The commit is announced in the journal before it is made: whoever finds that announcement commits again, and finds
-//! that it was done. A run that is at its end is known by its id in the manifest beside the archive, so the same event
-//! again is answered with what came of it.
+//! The journal announces the commit before it is made: whoever finds the announcement commits again, and finds it done.
+//! The manifest beside the archive has the id of a finished run, so the same event again is answered with its result.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,7 +1,7 @@
 //! A backup by one worker, in as many invocations as it takes, for an event that may be delivered more than once.
 //!
-//! The first invocation takes the moment and begins the upload; what it decided ([`BackupHead`]) holds for all that
-//! follow. Each goes on from the state that the last one left, and saves its own near the deadline.
+//! The first invocation takes the moment and begins the upload; its decisions ([`BackupHead`]) hold for all that
+//! follow. Each resumes from the state that the last one left, and saves its own near the deadline.
 
 use super::commit::{Announced, commit, finished_before};
 use super::head::{BackupHead, TakenMoment, Writers, select};

@@ -1,4 +1,4 @@
-//! Which worker writes what: small collections packed together, large ones cut into ranges (DESIGN 4, scale-out).
+//! Who writes what: small collections packed together, large ones cut into ranges (DESIGN 4, scale-out).
 
 use crate::catalog::{Collection, Kind};
 

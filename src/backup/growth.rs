@@ -1,8 +1,7 @@
-//! How much goes into a segment: more as the archive grows, as its parts do.
+//! How much goes into a segment: more as the archive grows, as with parts.
 //!
-//! The rows of the segments are the table of contents, 64 bytes each for whoever writes it, and 120 as text. So
-//! segments double after each [`RUN`] of them. The largest is a size that can be encoded, and read back, within the
-//! same memory budget.
+//! The segments' rows are the table of contents, 64 bytes each in the writer's memory, and 120 as text. So segments
+//! double after each [`RUN`] of them. The largest can still be encoded, and read back, within the same memory budget.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,4 +1,4 @@
-//! What is decided when a backup begins, and holds to its end: the moment, what is taken of it, and who writes it.
+//! What a backup decides at its beginning for good: the moment, what to take of it, and who writes it.
 
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;

@@ -1,8 +1,8 @@
-//! A **lane**: entries written one after the other by one worker, collection by collection, segment by segment.
+//! A **lane**: entries that one worker writes one after the other, collection by collection, segment by segment.
 //!
-//! Between two segments a lane can stop, and another invocation goes on with the same upload, in the same entry, behind
-//! the last document that was laid out. What it takes for that is
-//! [`LaneState`]: which parts were sent, the bytes that were not yet, the part that waits for its entry's header, what was counted so far, and the place in the collection.
+//! Between two segments a lane can stop, and another invocation resumes the same upload, in the same entry, after the
+//! last document laid out. It needs the [`LaneState`]: which parts were sent, the bytes that were not yet, the part
+//! that waits for its entry's header, the counts so far, and the place in the collection.
 
 use std::collections::BTreeMap;
 use std::time::Instant;

@@ -1,14 +1,14 @@
-//! Scale-out: several workers write one archive, in four steps that a state machine calls.
+//! Scale-out: several workers write one archive, in four steps of a state machine.
 //!
-//! 1. [`plan`](plan()) takes the moment that all of them read at, divides the catalog into lanes, and begins the archive's
+//! 1. [`plan`](plan()) takes the moment at which all of them read, divides the catalog into lanes, and begins the
 //!    upload;
-//! 2. [`lane`], once for each lane and all at once, writes its share as an object of its own below the run's folder;
-//! 3. [`compose`](compose()) has the store join those objects ([`Composer`](crate::archive::Composer)), adds the manifest, and
+//! 2. [`lane`], once per lane and all at once, writes its share as a separate object below the run's folder;
+//! 3. [`compose`](compose()) has the store join them ([`Composer`](crate::archive::Composer)), adds the manifest, and
 //!    commits;
-//! 4. [`abort`], where a lane could not be written: nothing stays.
+//! 4. [`abort`], if a lane could not be written: nothing stays.
 //!
-//! Each step is known by the run and can be sent again: it goes on where it stopped, or finds itself done. What is
-//! small is not divided: then [`plan`](plan()) says so, and the run is an ordinary backup.
+//! The run identifies each step, so it can be sent again: it resumes where it stopped, or finds itself done. If the
+//! database is too small to divide, [`plan`](plan()) says so, and the run is an ordinary backup.
 
 mod abort;
 mod answer;

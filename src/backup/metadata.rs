@@ -1,4 +1,4 @@
-//! The definitions of collections as they stand in an archive, and the manifest's text.
+//! Collections' definitions as an archive has them, and the manifest's text.
 
 use bson::{RawArrayBuf, RawDocumentBuf, cstr};
 use serde::Serialize;

@@ -1,4 +1,4 @@
-//! The archive's name, its upload, and how long it is kept.
+//! The archive's name, its upload, and its retention.
 
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! What readers and the writer of an archive say to each other: what is to be read of a collection, how, and what comes
-//! of it, piece by piece.
+//! What an archive's readers and its writer exchange: what to read of a collection, how, and the result, piece by
+//! piece.
 
 use std::sync::{Arc, Mutex, PoisonError};
 

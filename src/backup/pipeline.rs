@@ -1,21 +1,19 @@
 //! Reading ahead within a fixed memory budget.
 //!
-//! One task per collection reads its cursor; slices of the replies are encoded on worker threads, as many as there are
-//! cores; what comes out is taken in order by the one who writes the archive. Back-pressure runs the other way: the
-//! upload takes a part when it has room, the writer a segment when it is that segment's turn, and a reader asks for the
-//! next reply when there is room for it.
+//! One task per collection reads its cursor; worker threads, one per core, encode slices of the replies; the archive's
+//! writer takes the results in order. Back-pressure runs the other way: the upload takes a part when it has room, the
+//! writer a segment when it is that segment's turn, and a reader asks for the next reply when there is room for it.
 //!
-//! **The budget.** A collection's replies are asked for one ahead of what is done with them, and paid for out of an
-//! [`Allowance`]: before a reply is asked for with what it may come to, then with what it came to, and once it is
-//! encoded with what the segment takes until it is laid out. The collection whose turn it is has one allowance, and,
-//! where several cursors read it ([`abreast`](super::abreast)), another for those beside the foremost. Those after it
-//! share a third, so that a thousand small ones do not each pay a round trip and the server has something to do while a
-//! cursor of it waits. The three are separate, so the ones waiting can never starve the one that everybody waits for.
+//! **The budget.** A collection's replies are requested one ahead of their use, and paid for out of an [`Allowance`]:
+//! before the request what a reply may come to, then what it came to, and once encoded what the segment takes until it
+//! is laid out. The current collection has one allowance, and, if several cursors read it
+//! ([`abreast`](super::abreast)), another for those beside the foremost. Later collections share a third, so that a
+//! thousand small ones do not each pay a round trip, and the server has work while one of its cursors waits. The three
+//! are separate, so waiting collections can never starve the one everybody waits for.
 //!
-//! **Replies are small**, one segment each: a server fills a reply, then sends it, so the smaller it is the more of
-//! both, and of what happens to it here, goes on at the same time; and memory of that size is had again without asking
-//! the kernel. Replies of 2 MiB are a fifth faster than those of 8, those of 1 MiB slower again
-//! (`docs/PERFORMANCE.md`).
+//! **Replies are small**, one segment each: a server fills a reply, then sends it, so smaller replies let more of both,
+//! and of our own work, happen at the same time; and buffers of that size are reused without asking the kernel. Replies
+//! of 2 MiB are a fifth faster than those of 8; 1 MiB is slower again (`docs/PERFORMANCE.md`).
 
 use std::collections::VecDeque;
 

@@ -1,4 +1,4 @@
-//! Reading a collection with one cursor: which way, at which time, and how it is handed on.
+//! Reading a collection with one cursor: in which order, at which time, and how it is handed on.
 
 use std::sync::Arc;
 

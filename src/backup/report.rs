@@ -1,4 +1,4 @@
-//! What a backup says when it is done.
+//! What a backup reports.
 
 use std::time::Duration;
 

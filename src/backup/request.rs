@@ -1,4 +1,4 @@
-//! What a caller asks for, and the job that it means.
+//! What a caller asks for, and the resulting job.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,8 +1,8 @@
-//! How long an archive is to be kept: a class, which becomes a tag of its objects, by which the bucket's lifecycle
-//! rules expire them.
+//! How long to keep an archive: a class, which becomes a tag of its objects; the bucket's lifecycle rules expire them
+//! by it.
 //!
-//! Nothing here deletes anything. A backup that may write and not delete is one whose archives a thief of its
-//! credentials cannot delete either.
+//! Nothing here deletes anything. If a backup may write but not delete, a thief of its credentials cannot delete
+//! archives.
 
 use std::fmt;
 use std::str::FromStr;

@@ -1,7 +1,7 @@
 //! From a slice of a batch to a stored segment: the hot loop of a backup.
 //!
 //! Documents are hashed and encoded one after the other into a buffer, which is compressed as a whole, or,
-//! uncompressed, is the segment. No allocation is made for a document, and no copy but into that buffer.
+//! uncompressed, is the segment. No document costs an allocation, or a copy except into that buffer.
 
 use std::io;
 use std::sync::{Arc, Mutex};

@@ -1,7 +1,7 @@
-//! Several databases: one archive each, in a folder of its own below the destination, and one summary of them all.
+//! Several databases: one archive each, in separate folders below the destination, and one summary of them all.
 //!
-//! What goes wrong with one database does not stop the others. Each has a share of the run of its own, so that the same
-//! event again goes on where the last invocation stopped: those that are done say so at once.
+//! A failure of one database does not stop the others. Each has its own share of the run, so the same event again
+//! resumes where the last invocation stopped: finished ones say so at once.
 
 use serde::Serialize;
 

@@ -1,4 +1,4 @@
-//! How a run is divided among workers, what each has come to, and where that lies.
+//! How a run is divided among workers, how far each got, and where that is stored.
 
 use serde::{Deserialize, Serialize};
 

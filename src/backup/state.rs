@@ -1,5 +1,5 @@
-//! Where a lane is: which parts were sent, the bytes that were not yet, the part that waits for its entry's header,
-//! what was counted so far, and the place in the collection.
+//! Where a lane is: which parts were sent, the bytes that were not yet, the part that waits for its entry's header, the
+//! counts so far, and the place in the collection.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! Time to live: of an index, or of a time series or clustered collection by its options.
+//! Time to live: of an index, or in the options of a time series or clustered collection.
 
 use bson::{RawBsonRef, RawDocumentBuf};
 

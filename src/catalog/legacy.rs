@@ -1,9 +1,8 @@
-//! Indexes as servers before 3.4 took them: any value for a direction, any option. Servers of today refuse them, though
-//! they are in old dumps, and in databases that were upgraded.
+//! Indexes as servers before 3.4 took them: any value for a direction, any option. Today's servers refuse them, but old
+//! dumps and upgraded databases have them.
 //!
-//! What is converted is what `mongorestore --convertLegacyIndexes` converts (mongo-tools,
-//! `common/bsonutil/indexes.go`); beyond that, a direction that is a number written as text, version 0, and switches
-//! that are no booleans.
+//! Converts what `mongorestore --convertLegacyIndexes` converts (mongo-tools, `common/bsonutil/indexes.go`), and also a
+//! direction that is a number written as text, version 0, and switches that are no booleans.
 
 use bson::{RawBsonRef, RawDocument, RawDocumentBuf};
 

@@ -1,4 +1,4 @@
-//! Which collections are meant: globs over names, for a backup and a restore alike.
+//! Selects collections by globs over names, for backups and restores.
 
 use serde::{Deserialize, Serialize};
 use wildmatch::WildMatch;

@@ -1,4 +1,4 @@
-//! Names that begin with `system.`: whose they are. Every decision stands in [`belongs`].
+//! Names that begin with `system.`: whose they are. [`belongs`] has every decision.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,8 +1,8 @@
-//! A drill in as many invocations as it takes: the restore goes on as every restore does, in a scratch database that
-//! each invocation finds by the run, and so does the check of every byte.
+//! A drill in as many invocations as it takes: the restore resumes like every restore, in a scratch database that each
+//! invocation finds by the run, and so does the check of every byte.
 //!
-//! When the run is at its end, its report is kept beside the archive in `pre-restore/`, as
-//! `drill_{time}-{hash}.report.json`: the same event again is answered with it.
+//! A finished run keeps its report beside the archive in `pre-restore/`, as `drill_{time}-{hash}.report.json`, which
+//! answers the same event again.
 
 use std::time::Duration;
 

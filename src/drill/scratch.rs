@@ -1,4 +1,4 @@
-//! A database of our own, and the proof that it is.
+//! A database of our own, and the proof of that.
 
 use bson::doc;
 

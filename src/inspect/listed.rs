@@ -1,8 +1,8 @@
-//! The archives in a folder, and in what state each is.
+//! The archives in a folder, and the state of each.
 //!
-//! The manifest's copy beside an archive was written when the archive was whole; it does not say whether it still is.
-//! So each archive is looked at: its length and its last bytes, which hold the footer and mostly the manifest with it.
-//! That finds what was cut off, appended to, or altered there; only `verify` reads every byte.
+//! The manifest's copy beside an archive dates from when the archive was whole; it does not say whether it still is. So
+//! each archive is checked: its length and its last bytes, which hold the footer and mostly the manifest. That finds
+//! archives that were cut, appended to, or altered there; only `verify` reads every byte.
 
 use futures_util::{StreamExt as _, stream};
 use serde::{Deserialize, Serialize};

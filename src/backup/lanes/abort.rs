@@ -1,4 +1,4 @@
-//! Where a backup cannot come to its end: nothing of it stays.
+//! Removes everything of a backup that cannot be finished.
 
 use super::super::head::{BackupHead, Writers};
 use super::super::request::BackupJob;

@@ -1,4 +1,4 @@
-//! The first step: the moment that all lanes are read at, and who writes what.
+//! The first step: the moment of all lanes, and who writes what.
 
 use super::super::commit::finished_before;
 use super::super::cut::{Cut, cut};

@@ -1,4 +1,4 @@
-//! The second step: one worker writes its share as an object of its own.
+//! The second step: one worker writes its share as a separate object.
 
 use std::collections::BTreeMap;
 

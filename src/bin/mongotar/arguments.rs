@@ -1,4 +1,4 @@
-//! The command line's words. They are those of the events, with dashes.
+//! The command line's words: those of the events, with dashes.
 
 use clap::{Args, Parser, Subcommand};
 use mongotar::archive::{Compression, Payload};

@@ -1,4 +1,4 @@
-//! Each command: put the job together, call the library, print what it says.
+//! Each command: build the job, call the library, print the result.
 
 use std::process::ExitCode;
 use std::sync::Arc;

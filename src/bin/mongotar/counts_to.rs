@@ -1,5 +1,4 @@
-//! Where results go: the report to standard output, and its counts to a file or, in the report's place, to standard
-//! output.
+//! Where results go: the report to standard output, its counts to a file or, instead of the report, to standard output.
 
 use mongotar::failure::Failure;
 use mongotar::store::Replacement;

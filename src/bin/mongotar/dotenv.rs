@@ -1,16 +1,16 @@
 //! `.env` in the working directory: settings that are not in the environment yet, read as python-dotenv reads them.
 //!
-//! * `NAME=value`, with `export` before it or not, and spaces around the `=` or not; `#` begins a comment at a line's
+//! * `NAME=value`, with or without `export` before it and spaces around the `=`; `#` begins a comment at a line's
 //!   start, and after a space in a value without quotes;
-//! * a value in single quotes is as it stands (`\\` and `\'` are read), so a password keeps its `$`; one in double
+//! * a value in single quotes is literal (but `\\` and `\'` are escapes), so a password keeps its `$`; one in double
 //!   quotes may have `\n`, `\t` and the like, and both may run over several lines;
 //! * `${NAME}` and `${NAME:-otherwise}` are replaced in double quotes and without quotes, first from the environment,
 //!   then from the lines above. A `$` without braces is a `$`;
-//! * of a name that is there twice, the last one counts;
-//! * a line that is none of these, or has a NUL in it, is warned about by its number, and left out. Nothing of it is
-//!   shown: most likely it is the one with the password.
+//! * if a name occurs twice, the last one counts;
+//! * any other line, or one with a NUL in it, is left out with a warning that gives only its number: most likely it is
+//!   the one with the password.
 //!
-//! What is wrong with a value is found out later, by whoever uses it: [`blame`] then says where it stands.
+//! A wrong value is found later, by whoever uses it: [`blame`] then says where it stands.
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! What is said when a command could not do its work, and the exit code for it.
+//! What a failed command says, and its exit code.
 
 use std::process::ExitCode;
 

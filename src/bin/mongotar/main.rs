@@ -1,7 +1,7 @@
 //! The command line: everything that the Lambda functions do, by hand. See `mongotar --help`.
 //!
-//! Results go to standard output (`--json`: one JSON document, also of a failure), progress and questions to standard
-//! error. Exit codes: 0 done, 1 failed, 2 configuration or usage, 3 finished, but partial, or not equal.
+//! Results go to standard output (`--json`: one JSON document, for failures too), progress and questions to standard
+//! error. Exit codes: 0 done, 1 failed, 2 configuration or usage, 3 finished, but partial or not equal.
 
 mod arguments;
 mod ask;

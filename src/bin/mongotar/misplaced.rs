@@ -1,4 +1,4 @@
-//! Connection strings on the command line: where one may stand, and where it is refused before anything quotes it.
+//! Connection strings on the command line: where one is allowed, and where it is refused before anything quotes it.
 
 use std::ffi::OsString;
 

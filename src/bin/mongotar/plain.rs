@@ -1,8 +1,8 @@
-//! What a foreign name cannot do to a terminal.
+//! Protects the terminal from foreign names.
 //!
-//! Names of collections, messages of servers and `_id`s are other people's. One that holds an escape sequence could
-//! move the cursor over what was said, and one with marks of writing direction could read otherwise than it is. So
-//! nothing goes to a terminal but letters, spaces and line breaks of our own.
+//! Collection names, server messages and `_id`s are other people's. An escape sequence in one could overwrite our
+//! output, and marks of writing direction could make it read differently. So only letters, spaces and our own line
+//! breaks go to a terminal.
 
 use std::borrow::Cow;
 use std::io::{self, Write};

@@ -1,4 +1,4 @@
-//! Restores by hand: the plan, the question, the collections, and users and roles where they are asked for.
+//! Restores by hand: the plan, the question, the collections, and users and roles on request.
 
 use std::process::ExitCode;
 

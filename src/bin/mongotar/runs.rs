@@ -1,5 +1,4 @@
-//! `--run NAME`: what was begun under a name is gone on with by the same command, after a kill, a reboot or an
-//! interrupt.
+//! `--run NAME`: the same command resumes what was begun under a name, after a kill, a reboot or an interrupt.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What every command begins and ends with: the environment, the connections, the exit code.
+//! How every command begins and ends: the environment, the connections, the exit code.
 
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

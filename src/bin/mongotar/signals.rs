@@ -1,10 +1,10 @@
-//! Signals: the first one asks for the end, the second one is it.
+//! Signals: the first asks the command to end, the second ends it.
 //!
-//! What that end is depends: a run that has a name keeps what it has done, any other one undoes it.
+//! A named run then keeps its progress, any other one undoes it.
 //!
 //! SIGINT comes from a terminal, SIGTERM from whatever runs the program (systemd, Docker, ECS): both mean the same.
-//! SIGXFSZ, which a file that grows past `ulimit -f` sends, would end the program where it stands; caught, the write
-//! that was one too many fails instead, and what was begun is undone.
+//! SIGXFSZ, for a file that grows past `ulimit -f`, would end the program at once; once caught, the excess write fails
+//! instead, and the command undoes what it began.
 
 use std::io::{self, Write as _};
 use std::process::exit;

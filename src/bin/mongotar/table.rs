@@ -1,4 +1,4 @@
-//! Tables, and what stands in their cells.
+//! Tables, and the contents of their cells.
 
 /// A table whose columns are as wide as their widest cell; the first column is left-aligned, the others are
 /// right-aligned.

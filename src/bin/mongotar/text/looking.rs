@@ -1,4 +1,4 @@
-//! What is said of archives that are looked at, and of the databases that they are compared with.
+//! Reports on archives, and on the databases they are compared with.
 
 use std::fmt::Write as _;
 
