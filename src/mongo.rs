@@ -1,9 +1,9 @@
 //! The database's side of the rim: connecting, surveying, reading and writing, in raw BSON.
 //!
 //! Commands are built and answered as documents here and nowhere else. Documents of collections are never decoded: a
-//! read hands out the server's reply ([`Batch`]), a write sends an `insert` command whose documents were put together
-//! by the caller ([`InsertBatch`]). A driver call is always awaited to its end: the driver's futures must not be
-//! dropped half-way (its README, "cancellation"), so deadlines are asked between calls.
+//! read hands out the server's reply ([`Batch`]), a write sends an `insert` command with documents that the caller put
+//! together ([`InsertBatch`]). Every driver call is awaited to its end: the driver's futures must not be dropped
+//! half-way (its README, "cancellation"), so deadlines are checked between calls.
 
 mod answer;
 mod asked;

@@ -1,10 +1,10 @@
-//! Opening an archive that lies in a store, and handing out its documents.
+//! Opens an archive in a store, and hands out its documents.
 //!
-//! An archive of ours is opened by its last bytes and read by extents: what is not asked for is not fetched. An archive
-//! that others wrote has no table of contents; it is read once from end to end to survey it, and once more for its
-//! documents. Either way what comes out is [`Contents`](crate::plan::Contents) for the plan and [`Chunk`]s of raw BSON for the load.
+//! Our archives are opened by their last bytes and read by extents: only what is needed is fetched. A foreign archive
+//! has no table of contents; it is read from end to end for the survey, and again for its documents. Both yield
+//! [`Contents`](crate::plan::Contents) for the plan and [`Chunk`]s of raw BSON for the load.
 //!
-//! An archive of ours that has lost its footer is refused and never read as a foreign one: its first bytes tell.
+//! If one of ours has lost its footer, it is refused and never read as a foreign one: its first bytes tell.
 
 mod budget;
 mod chunk;

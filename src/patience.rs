@@ -1,13 +1,13 @@
-//! How long faults that pass are waited out: one policy, for every place that tries something again.
+//! How long passing faults are waited out: one policy for all retries.
 //!
-//! A connection breaks, a primary steps down, a member is restarted: within a minute or so somebody else answers, and
-//! what was asked is asked again. The waits grow exponentially, with jitter, so that the functions of a fleet do not
-//! all come back at once. What fails for longer than the limit is a failure; the limit is counted from the first
-//! failure, and anything that succeeds ends the count. An invocation near its deadline does not wait: what it leaves is
-//! kept, and the next one goes on. Nor does a run that was cancelled. And when one thing was given up, nothing else is
-//! waited for until something is answered again: what is to be cleaned up then may be many collections.
+//! A connection breaks, a primary steps down, a member restarts: within a minute or so somebody else answers, and the
+//! request is retried. The waits grow exponentially, with jitter, so that a fleet of functions does not come back all
+//! at once. Whatever fails for longer than the limit has failed; the limit counts from the first failure, and any
+//! success ends the count. An invocation near its deadline does not wait: its state is kept, and the next one goes on.
+//! Nor does a cancelled run. Once one thing was given up, nothing else waits until something is answered again: the
+//! cleanup may concern many collections.
 //!
-//! What may be tried again, and what has to be looked at before, is known only where it is done.
+//! Only the caller knows what may be retried, and what must be looked up first.
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;

@@ -1,8 +1,8 @@
 //! The **plan**: what a restore will do, as a value, before anything is done.
 //!
 //! [`plan`] compares an archive's [`Contents`] with the target's [`Catalog`] under a [`Policy`]. A dry run prints the
-//! [`RestorePlan`], a person or a program consents to it, and the restore obeys it; none of them asks the questions
-//! again. What cannot be planned is answered by all [`Conflicts`] at once.
+//! [`RestorePlan`], a person or a program consents to it, and the restore obeys it; none of them decides anew. If there
+//! can be no plan, the answer is all [`Conflicts`] at once.
 //!
 //! Pure: no server, no clock, no randomness. The same three values give the same plan, so its
 //! [`confirm`](RestorePlan::confirm) token says which of the archive, the policy, the target's collections and the
@@ -11,19 +11,19 @@
 //! What a plan never does:
 //!
 //! - drop a collection that the archive names, whatever became of its backup;
-//! - drop anything when only a part of the archive was asked for, or when the archive may not name everything that its
-//!   database had;
-//! - drop anything for an archive that does not say that it is whole ([`Coverage`]), unless that is asked for
+//! - drop anything if only part of the archive was asked for, or if the archive may not name everything its database
+//!   had;
+//! - drop anything for an archive that does not claim to be whole ([`Coverage`]), unless asked to
 //!   ([`Extra::DropMissing`]);
-//! - drop anything where something of the archive cannot be restored ([`Planned::not_taken`]);
+//! - drop anything if some of the archive cannot be restored ([`Planned::not_taken`]);
 //! - touch the server's own collections (`system.`; [`belongs`](crate::catalog::belongs) says which), or mongotar's
 //!   ([`INTERNAL_PREFIX`]);
 //! - drop stored functions (`system.js`), which archives of earlier versions lack;
 //! - replace or fill a collection from one that was not saved whole.
 //!
 //! Not promised: that the counts of a live target still hold, or that the server accepts every option, index and view.
-//! That only the server knows, and asking it takes an empty collection: the restore does so before its first change,
-//! and refuses with everything that is refused. A dry run only reads, so it cannot.
+//! Only the server knows that, and asking it takes an empty collection: the restore does so before its first change,
+//! and reports all refusals at once. A dry run only reads, so it cannot.
 
 mod conflicts;
 mod consent;

@@ -1,4 +1,4 @@
-//! How far an operation is, for whoever watches. Counters only: an operation never waits for its audience.
+//! How far an operation is. Counters only: an operation never waits for whoever watches.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};

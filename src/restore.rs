@@ -1,25 +1,23 @@
-//! Restore: an archive goes into a database, and what is there then is read back and compared.
+//! Restore: an archive goes into a database, is read back and compared.
 //!
-//! [`prepare`] looks and changes nothing: it opens the archive, surveys the target and makes the plan. A dry run ends
-//! there, and needs no more than read rights. [`carry_out`] takes what was prepared, and only with consent:
+//! [`prepare`] changes nothing: it opens the archive, surveys the target and makes the plan. A dry run ends there, and
+//! needs only read rights. [`carry_out`] then needs consent:
 //!
-//! 1. the lock: one restore at a time into one database, and a second look at the target under it;
-//! 2. a rehearsal: options, indexes and views that the target would refuse are found, all at once, and nothing is done;
-//! 3. a way back: a backup of the target, verified, unless the caller waived it; then what a dead restore left beside
-//!    goes;
-//! 4. what will be changed in place is read through and checked: a damaged archive must be found out before the first
-//!    change;
-//! 5. regular collections are loaded *beside*, under temporary names, indexed, and read back; nothing that is there has
-//!    changed yet;
-//! 6. the commit, if the lock is still held: what was proven equal is renamed into place, what cannot be renamed is
-//!    done in place; it is proven that this is what stands there now; then views and drops;
-//! 7. what only now may act: time-to-live.
+//! 1. the lock: one restore at a time per database, and a second look at the target under it;
+//! 2. a rehearsal: finds, all at once, options, indexes and views that the target would refuse; nothing is done then;
+//! 3. a way back: a verified backup of the target, unless the caller waived it; then a dead restore's leftovers are
+//!    dropped;
+//! 4. whatever will be changed in place is read and checked: a damaged archive must be found before the first change;
+//! 5. regular collections are loaded *beside*, under temporary names, indexed, and read back; existing data is still
+//!    unchanged;
+//! 6. the commit, if the lock is still held: proven collections are renamed into place, and the others are restored in
+//!    place; the restore proves that these now stand there; then views and drops;
+//! 7. last, time to live takes effect.
 //!
 //! [`restore_run`] does the same in as many invocations as it takes.
 //!
-//! A collection whose documents did not all arrive, or whose indexes could not all be built, does not replace one that
-//! is there; nothing is dropped when anything went wrong. The report is `complete` only if everything that was planned
-//! is there and equal.
+//! A collection that lacks documents or indexes does not replace an existing one; nothing is dropped if anything went
+//! wrong. The report is `complete` only if everything planned is there and equal.
 
 mod check;
 mod collection;

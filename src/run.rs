@@ -1,16 +1,16 @@
 //! A **run**: one backup, restore or drill, however many invocations it takes and however often its event is delivered.
 //!
-//! What a function was asked for arrives as an event, and events are delivered at least once, retried, and sent again
-//! to go on. So a run is known by the event's own id and time, and everything that must outlive an invocation lies in
-//! one folder of the store that follows from them ([`Run::folder`]), never in the event:
+//! Requests arrive as events, which are delivered at least once, retried, and sent again to go on. So the event's own
+//! id and time identify a run, and everything that must outlive an invocation lies in one folder of the store that
+//! follows from them ([`Run::folder`]), never in the event:
 //!
-//! * the **lease** says who is at it ([`Lease`]): two invocations with the same event exclude each other, and a dead
-//!   one is taken over from;
-//! * the **state** is what the run has come to, written between two segments, so that the next invocation goes on from
-//!   there ([`Journal`]).
+//! * the **lease** says who is at work ([`Lease`]): two invocations with the same event exclude each other, and one
+//!   takes over from a dead one;
+//! * the **state** is the run's progress, written between two segments, so that the next invocation resumes there
+//!   ([`Journal`]).
 //!
-//! The folder goes away when the run has come to its end. That of a run that nobody takes up again is removed by the
-//! bucket's lifecycle, as its objects say what they are.
+//! A finished run removes its folder. The bucket's lifecycle removes that of an abandoned run, since its objects say
+//! what they are.
 
 mod answer;
 mod carry;

@@ -1,7 +1,7 @@
-//! JSON Schemas of the events and results, for who writes or reads them: `infra/schemas/`.
+//! JSON Schemas of the events and results, for those who write or read them: `infra/schemas/`.
 //!
-//! They are generated from the types, whose doc comments are the descriptions, and checked in.
-//! `MONGOTAR_WRITE_FIXTURES=1 cargo test --lib schemas` writes them anew. Nothing of this is in the program.
+//! They are generated from the types, with doc comments as descriptions, and checked in. `MONGOTAR_WRITE_FIXTURES=1
+//! cargo test --lib schemas` rewrites them. The program has none of this.
 
 use std::borrow::Cow;
 use std::path::PathBuf;

@@ -1,8 +1,8 @@
-//! The connection string out of AWS Secrets Manager, so that it stands in no function's configuration.
+//! The connection string from AWS Secrets Manager, so that no function's configuration has it.
 //!
-//! A secret is the connection string itself, or a JSON object: with `uri` (or `MONGO_URI`), or in the form in which RDS
-//! and DocumentDB keep and rotate theirs (`username`, `password`, `host`, `port`, `ssl`, …). What it holds is never
-//! shown: not in errors, not in logs.
+//! A secret is the connection string itself, or a JSON object: with `uri` (or `MONGO_URI`), or as RDS and DocumentDB
+//! keep and rotate theirs (`username`, `password`, `host`, `port`, `ssl`, …). Its content is never shown: not in
+//! errors, not in logs.
 
 use std::path::Path;
 use std::sync::Arc;

@@ -1,7 +1,7 @@
-//! Whether an archive is sound: every byte of it is read and checked, without a database.
+//! Whether an archive is sound: reads and checks every byte, without a database.
 //!
-//! It can pause between two segments, so that a verification, the way back of a restore and a drill all check in as
-//! many invocations as it takes.
+//! It can pause between two segments, so a verification, a restore's way back and a drill all check in as many
+//! invocations as it takes.
 
 mod regions;
 mod report;

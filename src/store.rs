@@ -1,10 +1,10 @@
 //! The store: where archives lie, S3 or a local folder.
 //!
-//! Two things happen here, and both are explicit. **Reading** is by extent, with the object pinned to the ETag with
-//! which it was opened, so that nobody reads half of one object and half of another. **Writing** is an [`Upload`]:
-//! parts go out concurrently and in any order, and the object appears by one [`commit`](Upload::commit) that refuses to
-//! overwrite, or never, by [`abort`](Upload::abort). `Drop` does neither: an upload that is simply dropped stays
-//! unfinished and invisible, and the bucket's lifecycle rule removes it.
+//! Two things happen here, and both are explicit. **Reading** is by extent, with the object pinned to its ETag at
+//! opening, so that nobody reads half of one object and half of another. **Writing** is an [`Upload`]: parts go out
+//! concurrently and in any order, and the object appears by one [`commit`](Upload::commit) that refuses to overwrite,
+//! or never, by [`abort`](Upload::abort). `Drop` does neither: a dropped upload stays unfinished and invisible, and the
+//! bucket's lifecycle rule removes it.
 //!
 //! Both kinds obey one contract, which `tests/it/store.rs` runs on each.
 

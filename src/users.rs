@@ -1,19 +1,19 @@
-//! Users and roles of a database, taken along and put back where that is asked for: by the command line alone.
+//! Users and roles of a database, saved and restored on request: by the command line alone.
 //!
-//! A backup takes them along as members that stock tools read ([`take`]). They hold hashed credentials, which are shown
-//! nowhere. A restore of users comes beside that of the collections:
+//! A backup saves them as members that stock tools read ([`take`]). They hold hashed credentials, which are shown
+//! nowhere. Users are restored beside the collections:
 //!
-//! 1. [`UserRestore::prepare`] reads what the archive has and what is there, and plans. What is not there is made; what
-//!    is there stays as it is, since whoever restores may be one of them. It changes nothing, and says which rights are
-//!    left out, which users cannot log in on the target, and which privileges are missing;
-//! 2. [`UserRestore::carry_out`] follows when the collections are done. Roles are made by the server's own command,
-//!    those that others are granted first; users are put where the server keeps them, each at once. Then all are read
-//!    back and compared, and the server is asked how each user can log in.
+//! 1. [`UserRestore::prepare`] reads what the archive and the target have, and plans: missing ones are created;
+//!    existing ones stay unchanged, since whoever restores may be one of them. It changes nothing, and says which
+//!    rights are left out, which users cannot log in on the target, and which privileges are missing;
+//! 2. [`UserRestore::carry_out`] follows once the collections are done. The server's own command creates roles, those
+//!    granted to others first; each user goes where the server keeps them, in one step. Then all are read back and
+//!    compared, and the server is asked how each user can log in.
 //!
-//! Nothing is staged, so two restores of users do not meet: where both make the same user, one of them finds it there.
+//! Nothing is staged, so two restores of users do not collide: if both create a user, one of them finds it there.
 //!
-//! The functions have none of this: neither a backup nor a restore calls it. What a backup writes of users is handed
-//! to it by the caller that has read them.
+//! The functions have none of this: neither a backup nor a restore calls it. A caller that has read users hands a
+//! backup what to write.
 
 mod known;
 mod planned;

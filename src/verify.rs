@@ -1,9 +1,9 @@
-//! Verifying an archive by itself: every byte of it is read and checked, without a database. [`against()`] compares it
-//! with one.
+//! Verifies an archive by itself: every byte is read and checked, without a database. [`against()`] compares it with
+//! one.
 //!
-//! Footer, trailer and manifest have been checked by opening it. What remains are the regions that the manifest lists:
-//! each header and each segment against its BLAKE3, each segment decoded to the documents it claims, and each
-//! collection's documents against its digest. What is damaged is named, and does not keep the rest from being checked.
+//! Opening has already checked footer, trailer and manifest. The regions that the manifest lists remain: each header
+//! and each segment against its BLAKE3, each segment decoded to the documents it claims, and each collection's
+//! documents against its digest. Damage is named, and the rest is checked all the same.
 //!
 //! [`verify_run`] does it in as many invocations as it takes.
 

@@ -1,4 +1,4 @@
-//! Numbers, sizes and lists as they stand in a sentence for people: the `summary` of every report.
+//! Numbers, sizes and lists in sentences for people: the `summary` of every report.
 
 /// How many names with their reasons a sentence has room for; the report has all of them.
 const NAMED: usize = 3;

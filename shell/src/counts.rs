@@ -1,9 +1,7 @@
-//! The counts of an operation as a table, to be kept and compared with those of other days: one row for each
-//! collection, as RFC 4180 CSV.
+//! An operation's counts as a table, to keep and compare with other days: one row per collection, as RFC 4180 CSV.
 //!
-//! A field is empty where the operation does not know it: a backup has no second side, a view has no documents. Names
-//! are written as they are, quoted where the CSV rules ask for it; a spreadsheet that takes a name such as `=1+1` for a
-//! formula must be told not to.
+//! Fields that the operation does not know are empty: a backup has no second side, a view has no documents. Names are
+//! written as they are, quoted as CSV demands; tell a spreadsheet not to take a name such as `=1+1` for a formula.
 
 use std::fmt::Write as _;
 

@@ -1,8 +1,8 @@
-//! What the programs share, and who uses the library does not need: threads, logs, counts as CSV, and the Lambda
-//! functions with their metrics.
+//! What the programs share, and the library's users do not need: threads, logs, counts as CSV, and the Lambda functions
+//! with their metrics.
 //!
-//! A package of its own, so that who uses the library builds no Lambda runtime. Not part of the programs' package,
-//! since what waits for a future is compiled as its package is: here for size, as the library, and there for speed.
+//! A separate package, so that the library's users build no Lambda runtime. Not part of the programs' package, since
+//! code that awaits a future is compiled like its package: here for size, like the library, and there for speed.
 
 #![warn(missing_docs, unreachable_pub, missing_debug_implementations)]
 #![forbid(unsafe_code)]

@@ -1,7 +1,7 @@
 //! Which log lines are written.
 //!
-//! `MONGOTAR_LOG` is a level (`warn`), or a list of them by where the lines come from (`info,mongotar::store=warn`);
-//! the longest name that fits rules.
+//! `MONGOTAR_LOG` is a level (`warn`), or a list of levels by source (`info,mongotar::store=warn`); the longest
+//! matching name wins.
 
 use std::io::{self, Write};
 

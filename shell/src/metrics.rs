@@ -1,9 +1,9 @@
-//! What a function's run amounts to in numbers, as CloudWatch reads them out of its log: the embedded metric format.
+//! A function's run in numbers, as CloudWatch reads them from its log: the embedded metric format.
 //!
-//! One JSON line for each invocation that ended a run, failed, or is to be continued; no call, no client, no
-//! permission. The format is that of
+//! One JSON line per invocation that ended a run, failed, or continues; no call, no client, no permission. The format
+//! is that of
 //! <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>.
-//! Every value is given for the function as a whole, and for each of its databases where that is known.
+//! Every value is given for the whole function, and for each of its databases if known.
 
 use serde_json::{Map, Value, json};
 use time::OffsetDateTime;

@@ -1,4 +1,4 @@
-//! The threads that all programs run on, and where their memory comes from.
+//! The threads of all programs, and where their memory comes from.
 
 use std::io;
 use std::os::unix::process::CommandExt as _;

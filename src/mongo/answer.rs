@@ -1,21 +1,20 @@
-//! A server that keeps the connection open and says nothing.
+//! Servers that keep the connection open and say nothing.
 //!
 //! The driver waits for an answer for as long as its connection is open, and a connection can be open to nobody: a
-//! member that stands still, a gateway that has forgotten it. So every call has a limit. When a server has been silent
-//! for that long ([`SILENCE`](super::asked::SILENCE), or the connection string's `socketTimeoutMS`), it is asked over
-//! another connection what it is doing (`currentOp`):
+//! frozen member, a gateway that forgot it. So every call has a limit. When a server has been silent for that long
+//! ([`SILENCE`](super::asked::SILENCE), or the connection string's `socketTimeoutMS`), it is asked over another
+//! connection what it is doing (`currentOp`):
 //!
-//! * it is at work on the command: an index build takes as long as it takes. It is waited for, and log and progress say
-//!   so;
-//! * it is not, and its answer has not come within another such time; or it does not answer this either: the connection
-//!   is closed, and the caller learns that nothing is known of the command ([`MongoError::transient`]);
-//! * it does not say (another vendor's engine, a missing privilege): it is waited for [`PATIENCE`] times as long.
+//! * it is working on the command: an index build takes as long as it takes. We wait, and log and progress say so;
+//! * it is not, and its answer does not come within another such time; or it does not answer this either: the
+//!   connection is closed, and the caller learns that the command's outcome is unknown ([`MongoError::transient`]);
+//! * it does not say (another vendor's engine, a missing privilege): we wait [`PATIENCE`] times as long.
 //!
-//! What a server can answer at once has the limit in the command, too (`maxTimeMS`), so that the server does not go on
-//! with what nobody waits for.
+//! Commands that a server can answer at once also carry the limit (`maxTimeMS`), so that it drops what nobody waits
+//! for.
 //!
-//! A driver's future must not be dropped half-way (its README, "cancellation"), so each call is a task of its own, and
-//! goes on where its caller does not.
+//! A driver's future must not be dropped half-way (its README, "cancellation"), so each call is a separate task, and
+//! goes on if its caller does not.
 
 use std::time::Duration;
 

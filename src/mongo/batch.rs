@@ -1,8 +1,7 @@
-//! A server's reply, walked as bytes.
+//! Walks a server's reply as bytes.
 //!
 //! A cursor's batch is a BSON array inside the reply: for each document a type byte, the index as text, NUL, and the
-//! document, which begins with its own length. That is all that must be understood to cut it into documents (BSON
-//! specification 1.1).
+//! document, which begins with its own length. No more is needed to cut it into documents (BSON specification 1.1).
 
 use std::ops::Range;
 

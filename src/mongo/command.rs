@@ -1,4 +1,4 @@
-//! Commands on the primary: sent, repeated where that is harmless, and their replies read for everything that they say.
+//! Commands on the primary: sent, repeated if that is harmless, and their replies read completely.
 
 use bson::{Document, RawDocumentBuf};
 

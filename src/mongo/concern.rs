@@ -1,9 +1,8 @@
-//! How durable a write is asked to be, and what a reply says of that.
+//! How durable a write must be, and what its reply says of that.
 //!
-//! The driver adds no write concern to a command that it is handed as it is, and it does not look for
-//! `writeConcernError` in the reply: a primary that is cut off answers `ok: 1` to a rename that it rolls back a moment
-//! later. So every write carries the connection string's write concern, or `majority`, and every reply is read for what
-//! it says besides `ok`.
+//! The driver adds no write concern to raw commands, and does not look for `writeConcernError` in replies: a primary
+//! that is cut off answers `ok: 1` to a rename that it rolls back a moment later. So every write carries the connection
+//! string's write concern, or `majority`, and every reply is checked beyond its `ok`.
 //!
 //! `writeErrors` of a single document are an outcome to whoever sent documents ([`WriteErrors::Returned`]), and an
 //! error to everybody else.

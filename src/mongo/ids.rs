@@ -1,7 +1,7 @@
 //! The `_id`s of documents, as they are looked up.
 //!
-//! They are copied as bytes and never decoded: a server holds `_id`s that a decoder refuses (a text that is no UTF-8,
-//! at any depth), and an `_id` that is left out of a lookup is a document that seems to be missing.
+//! They are copied as bytes and never decoded: a server holds `_id`s that a decoder refuses (invalid UTF-8, at any
+//! depth), and if a lookup leaves an `_id` out, its document seems to be missing.
 
 use bson::RawDocumentBuf;
 

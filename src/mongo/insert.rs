@@ -1,8 +1,8 @@
 //! Writing documents as they are: the `insert` command itself, in raw BSON.
 //!
-//! The driver's own insert re-serialises every document and adds an `_id` where one is missing; here the documents'
-//! bytes are put into the command once, as they were decoded. A server that accepts a command can still refuse single
-//! documents, so the outcome accounts for every one.
+//! The driver's own insert re-serialises every document and adds a missing `_id`; here the documents' bytes go into the
+//! command once, as decoded. A server that accepts a command can still refuse single documents, so the outcome accounts
+//! for every one.
 
 use bson::{Document, RawDocumentBuf, doc};
 

@@ -1,13 +1,13 @@
-//! Which member of a replica set is read from, and whether it is still the one that it was.
+//! Which member of a replica set is read from, and whether it is still the same.
 //!
-//! Members number their records each in its own way, and one that was killed numbers them anew: what it had not yet
-//! written down it carries out once more when it starts, in another order. So a member is known by its address and by
-//! its process (`hello.topologyVersion.processId`, MongoDB 4.4), written `host:port#process`.
+//! Each member numbers its records in its own way, and a killed one numbers them anew: when it starts, it replays its
+//! log in another order. So a member is known by its address and its process (`hello.topologyVersion.processId`,
+//! MongoDB 4.4), written `host:port#process`.
 //!
-//! **Whose numbers they are** is asked in the order that cannot go wrong. What a cursor gives is said to be of the
-//! process that answered *before* the cursor was opened: had the server been started again in between, its places are
-//! refused later, for nothing, but none is taken for another's. Whether a cursor that was opened at a place goes on
-//! there is asked *behind* that: the process that answers then has also opened it.
+//! **Whose numbers they are** is asked in the safe order. A cursor's places count as those of the process that answered
+//! *before* the cursor was opened: if the server restarted in between, they are refused later, for nothing, but none is
+//! taken for another's. Whether a cursor opened at a place really resumes there is asked *afterwards*: the process that
+//! answers then also opened it.
 
 use std::sync::Arc;
 

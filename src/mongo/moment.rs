@@ -1,10 +1,9 @@
-//! The moment that an archive shows: one cluster time for all collections, and a catalog that is known to be the one of
-//! that time.
+//! The moment that an archive shows: one cluster time for all collections, and the catalog known to be valid at it.
 //!
 //! A snapshot read has a trap: at a cluster time T, a collection that was *dropped* after T, or the old name of a
 //! renamed one, gives no documents and no error. And a catalog cannot be listed at T. So the catalog is listed before T
-//! is taken and again after; only when both agree is it T's. After the backup it is listed once more
-//! ([`Mongo::vanished`]), and a collection that was read as empty and has disappeared is reported as failed.
+//! is taken and again after; only if both agree is it T's. After the backup it is listed again ([`Mongo::vanished`]),
+//! and a collection that was read as empty and has disappeared is reported as failed.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,8 +1,7 @@
-//! Every option of connection strings that is known here, and what becomes of it.
+//! Every known option of connection strings, and what becomes of it.
 //!
-//! Those of the URI options specification, and those that other drivers and tools write: a connection string is mostly
-//! copied from another program. `docs/COMPATIBILITY.md` has the same table for people, and a test holds the two
-//! together.
+//! They are those of the URI options specification, and of other drivers and tools: most connection strings are copied
+//! from another program. `docs/COMPATIBILITY.md` has the same table; a test keeps the two equal.
 
 /// What becomes of an option.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,17 +1,17 @@
-//! Where in a collection reading goes on, in another process and after the cursor is gone.
+//! Where in a collection to resume reading, in another process and without the cursor.
 //!
-//! There are three ways, and none serves every collection:
+//! There are three ways; none fits every collection:
 //!
 //! * **behind a record**: a scan in natural order gives a resume token with each reply (`$_requestResumeToken`,
-//!   `$_resumeAfter`; the server's own initial sync works so). It costs nothing and keeps the order of capped
+//!   `$_resumeAfter`; the server's own initial sync uses them). It costs nothing and keeps the order of capped
 //!   collections. At a snapshot it holds even if that record was deleted meanwhile; without one it does not. It is
-//!   undocumented, and `mongos` and others refuse it. The numbers are those of one member of a replica set, and of its
-//!   process, so such a place names it (`member`);
+//!   undocumented, and `mongos` and others refuse it. The numbers belong to one process of one member, so such a place
+//!   names it (`member`);
 //! * **behind an `_id`**: a scan of the `_id` index, which costs the server about twice as much. It holds whatever is
-//!   deleted or inserted. The comparison is that of `$expr`, which, unlike a plain `$gt`, goes on across the types of
-//!   mixed `_id`s, `MaxKey` included;
-//! * **behind so many documents**: the measurements of a time series have neither. At a snapshot they come in the same
-//!   order every time, and only there.
+//!   deleted or inserted. It compares with `$expr`, which, unlike a plain `$gt`, covers mixed types of `_id`s, `MaxKey`
+//!   included;
+//! * **behind so many documents**: measurements of a time series have neither. Only at a snapshot do they come in the
+//!   same order every time.
 
 use std::sync::Arc;
 

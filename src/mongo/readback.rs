@@ -1,8 +1,7 @@
 //! Reading a collection back: what is in the database now, not what was sent to it.
 //!
-//! A large collection is read in a way that can be gone on with by another invocation: behind a record at the same
-//! member of a replica set, or, behind `mongos`, by `_id`. Where that is not to be had (time series, servers that know
-//! no such places), it is read at one go.
+//! Another invocation can resume reading a large collection: behind a record at the same member of a replica set, or,
+//! behind `mongos`, by `_id`. If neither is possible (time series, servers without such places), it is read in one go.
 
 use std::sync::Arc;
 

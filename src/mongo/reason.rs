@@ -1,5 +1,4 @@
-//! What a failed call to the driver means, in words for a person. What the driver prints of its errors is its own
-//! structure.
+//! What a failed driver call means, in words for people. The driver's errors print their own structure.
 
 use mongodb::error::{Error, ErrorKind, WriteFailure};
 

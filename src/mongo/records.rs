@@ -1,12 +1,11 @@
 //! Boundaries within a collection, by the server's own numbers for its records.
 //!
-//! A collection that is not clustered has a number for each record, which grows with each insertion; a scan in natural
-//! order goes by it, and a resume token is that number ([`Position::Record`]). At a snapshot neither records nor
-//! numbers change, so there a record is a boundary between two scans: the first one ends with it, the second one
-//! resumes behind it.
+//! Records of a collection that is not clustered have numbers, which grow with each insertion; a scan in natural order
+//! goes by them, and a resume token is such a number ([`Position::Record`]). At a snapshot neither records nor numbers
+//! change, so a record can be a boundary between two scans: the first ends with it, the second resumes behind it.
 //!
-//! Documents do not tell their record. Where a reply goes beyond a boundary, the first document that is too much is
-//! known by its `_id`.
+//! Documents do not tell their record. If a reply goes beyond a boundary, the first document too many is known by its
+//! `_id`.
 
 use std::sync::Arc;
 

@@ -1,9 +1,8 @@
 //! Commands that are sent again.
 //!
-//! One broken connection fails whatever else is on its way at that moment, since the driver closes all of its
-//! connections then; and it repeats no command that it is only handed on. So a command that may be carried out twice is
-//! sent again as [`Patience`](crate::patience::Patience) says, and what may not ([`Mongo::send`]) is looked at by
-//! whoever sends it.
+//! One broken connection fails everything else in flight, since the driver then closes all of its connections; and it
+//! repeats no raw command. So a command that may run twice is sent again as [`Patience`](crate::patience::Patience)
+//! says; for one that may not ([`Mongo::send`]), the sender looks up the outcome.
 
 use bson::{Document, RawDocumentBuf};
 

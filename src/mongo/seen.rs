@@ -1,4 +1,4 @@
-//! What the driver sees of the servers while it looks for one that fits: where there is none, this says why.
+//! What the driver sees of the servers while it selects one: if none fits, this says why.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};

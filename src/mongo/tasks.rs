@@ -1,4 +1,4 @@
-//! What becomes of tasks that read or write. One that panicked has failed, and says so as any other.
+//! The outcomes of tasks that read or write. A panicked one has failed, and says so like any other.
 
 use tokio::task::{JoinError, JoinHandle, JoinSet};
 

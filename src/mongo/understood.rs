@@ -1,12 +1,12 @@
-//! The options of a connection string as they were meant: other drivers take more of them, and other names.
+//! A connection string's options as they were meant: other drivers take more of them, and other names.
 //!
-//! The driver refuses what it does not know, and a connection string is mostly copied from a program that knows more.
-//! So each option is looked up in the table ([`super::options`]) and handed to the driver, translated, done here, or
-//! left out. The specification has unknown ones warned about and ignored. A *value* that is not understood is refused
-//! all the same: with `tls=ture` ignored, a password would go over the wire in the clear.
+//! The driver refuses options it does not know, and most connection strings are copied from a program that knows more.
+//! So each option is looked up in the table ([`super::options`]) and handed to the driver, translated, handled here, or
+//! left out. As specified, unknown ones are ignored with a warning. A *value* that is not understood is refused all the
+//! same: ignoring `tls=ture` would send a password in the clear.
 //!
-//! No text from here holds a value, nor a name that is not in the table: behind a `?` that was not escaped, either may
-//! be a piece of a password.
+//! No text from here holds a value, nor a name that is not in the table: after an unescaped `?`, either may be part of
+//! a password.
 
 #[cfg(test)]
 mod tests;

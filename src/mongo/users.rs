@@ -1,8 +1,7 @@
-//! The users and roles of a database: read, asked for, and put in.
+//! The users and roles of a database: read, asked for, and inserted.
 //!
-//! A server has no command that makes a user of hashed credentials. Who has the role `restore` may put one where the
-//! server keeps users, which is one document and so at once there or not: nothing is staged, and nobody else's restore
-//! can be met on the way.
+//! No server command creates a user from hashed credentials. The role `restore` may insert one where the server keeps
+//! users: that is one document, there or not. Nothing is staged, so other restores cannot collide.
 
 use bson::{Document, RawArrayBuf, RawDocument, RawDocumentBuf, doc, rawdoc};
 

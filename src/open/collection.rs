@@ -1,4 +1,4 @@
-//! The documents of one collection as a stream, for programs that read archives themselves.
+//! One collection's documents as a stream, for programs that read archives themselves.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};

@@ -1,4 +1,4 @@
-//! An archive that can be read, and what is known of it before its documents are.
+//! A readable archive, and what is known of it before its documents are read.
 
 use std::sync::Arc;
 

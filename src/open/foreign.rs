@@ -1,8 +1,7 @@
-//! Archives that others wrote: their bytes, decompressed, and what there is in them.
+//! Foreign archives: their bytes, decompressed, and their contents.
 //!
-//! A tar is walked by code that waits for its bytes. It never does so on a thread of the runtime: those are few,
-//! whoever brings the bytes needs them, too, and where all of them waited for one another nothing would go on. Each
-//! walk has a thread of its own.
+//! The code that walks a tar blocks on its bytes. It never does so on the runtime's threads: those are few, fetching
+//! the bytes needs them, too, and if all of them waited, nothing would go on. Each walk has its own thread.
 
 use std::io::{self, BufRead, Read};
 use std::sync::{Arc, OnceLock};

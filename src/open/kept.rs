@@ -1,14 +1,14 @@
-//! What a server makes of a document by itself, made here first, so that it can be told apart from loss and damage.
+//! Makes the server's own changes to a document first, so that they are not mistaken for loss or damage.
 //!
-//! A server keeps a document as it comes, but for three things, none of which an archive of ours calls for, since its
-//! documents come from a server:
+//! A server keeps documents as they come, with three exceptions; our archives need none, since their documents come
+//! from a server:
 //!
-//! - a document without an `_id` is given one. Here it is made of the document and its place in the archive, so that
-//!   restoring twice gives the same documents and not twice as many;
-//! - an `_id` that is not the first field is put first;
+//! - a document without an `_id` gets one. We make it from the document and its place in the archive, so that restoring
+//!   twice gives the same documents and not twice as many;
+//! - an `_id` that is not the first field moves to the front;
 //! - in a time series, which needs neither, the fields within the `metaField` are sorted by name at every depth.
 //!
-//! What is loaded, hashed and compared is the document as it will be kept.
+//! Documents are loaded, hashed and compared as they will be kept.
 
 use super::Chunk;
 use crate::catalog::{Definition, Kind};

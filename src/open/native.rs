@@ -1,4 +1,4 @@
-//! Archives of ours: read by extents, so that what is not asked for is not fetched.
+//! Our archives: read by extents, so that only what is needed is fetched.
 
 use std::ops::Range;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! The pages of a large archive's table of contents that were read last.
+//! The most recently read pages of a large archive's table of contents.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

@@ -1,11 +1,10 @@
-//! One pass through a foreign archive: the documents of the collections that are wanted, in the order of the tar.
+//! One pass through a foreign archive: the documents of the wanted collections, in the order of the tar.
 //!
-//! The thread that walks through the tar hands each collection on when its first documents have come, and goes on to
-//! the next one when all of them are on their way: how much that may be is counted in bytes. So small collections are
-//! several at a time, as those of an archive of ours are.
+//! The thread that walks the tar hands on each collection once its first documents have come, and moves on once all of
+//! them are on their way; a limit in bytes bounds these. So several small collections are loaded at a time, as from our
+//! archives.
 //!
-//! Of one archive one pass goes on at full width. Whoever has to read it once more meanwhile takes little, and waits
-//! for whoever else does.
+//! Only one pass per archive has the full width. Another reader meanwhile takes little, and waits for others like it.
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};

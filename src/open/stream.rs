@@ -1,4 +1,4 @@
-//! The documents of one collection, as they come out of an archive.
+//! One collection's documents, as they come out of an archive.
 
 use std::sync::Arc;
 

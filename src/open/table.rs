@@ -1,4 +1,4 @@
-//! Where a segment lies: in the manifest, or in the table of a large archive, a page of which is read for it.
+//! Where a segment lies: from the manifest, or from a page of a large archive's table.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Threads for what would keep the runtime's own from their work.
+//! Threads for work that would block the runtime's own.
 
 use crate::failure::{Failure, FailureKind};
 

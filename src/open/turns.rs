@@ -1,4 +1,4 @@
-//! Who may read through a foreign archive: one at full width, and one more that takes little.
+//! Who may read through a foreign archive: one at full width, and one that takes little.
 
 use std::sync::Arc;
 

@@ -1,8 +1,7 @@
 //! The consent token: a short hash of each thing that a plan depends on.
 //!
-//! Four groups of 16 hex digits: the archive, the request, the target's collections, the cluster. A token that no
-//! longer fits therefore says *what* has changed since the plan that was read. Which of the target's collections it
-//! was, the token cannot say.
+//! Four groups of 16 hex digits: the archive, the request, the target's collections, the cluster. So a token that no
+//! longer fits says *what* has changed since the plan was read, but not which of the target's collections.
 
 use std::fmt;
 use std::str::FromStr;

@@ -1,4 +1,4 @@
-//! What a restore can draw on: an archive's contents, whoever wrote it.
+//! An archive's contents, whoever wrote it, as a restore sees them.
 
 use serde::{Deserialize, Serialize};
 

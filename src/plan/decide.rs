@@ -1,8 +1,8 @@
 //! One collection: what happens to it, how, and why.
 //!
-//! What the server allows decides as much as what is asked for: it renames neither time series nor views, refuses to
-//! rename over either of them or to or from an encrypted collection, and does not take a second document with the same
-//! `_id` into a collection, but does into a time series.
+//! The server's rules decide as much as the request: it renames neither time series nor views, refuses to rename over
+//! either of them or to or from an encrypted collection, and takes no second document with the same `_id` into a
+//! collection, but does into a time series.
 
 use super::conflicts::Conflict;
 use super::{Action, Existing, Method};

@@ -1,4 +1,4 @@
-//! What differs between a definition in the archive and the one on the target.
+//! How a definition in the archive differs from the target's.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -1,4 +1,4 @@
-//! What documents expire by when they are restored, and which are past their time to live.
+//! What makes restored documents expire, and which are past their time to live.
 
 use super::parked::{Parked, off_there, said};
 use super::{Action, Planned, RestorePlan};

@@ -1,12 +1,12 @@
 //! Is it a time series? Archives without metadata do not say, and a collection cannot be made one later.
 //!
-//! Asked in this order; the first answer counts:
+//! Checked in this order; the first answer counts:
 //!
-//! 1. metadata: what was saved of the collection's options;
+//! 1. metadata: the collection's saved options;
 //! 2. buckets: the archive has the server's own file for a time series, `system.buckets.{name}`;
 //! 3. sample: every sampled document has a date in the same field and an object in the same field, of usual names.
 //!
-//! Metadata that speaks of a collection and does not call it a time series is an answer, too.
+//! Metadata that describes a collection and does not call it a time series is an answer, too.
 
 use bson::rawdoc;
 use bson::spec::ElementType;

@@ -1,4 +1,4 @@
-//! Names: which of them are the server's or our own, and which of them a server refuses.
+//! Which names are the server's or our own, and which a server refuses.
 
 use super::conflicts::Conflict;
 use crate::catalog::is_system;

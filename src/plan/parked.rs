@@ -1,7 +1,7 @@
-//! Time to live that is left off until somebody switches it on.
+//! Time to live, left off until somebody switches it on.
 //!
-//! A parked index is built without `expireAfterSeconds`. The longest that a server takes would do in most databases, but
-//! documents dated before 1958 (`0001-01-01` is what many drivers make of "never") would go all the same.
+//! A parked index is built without `expireAfterSeconds`. The longest time that a server takes would do in most
+//! databases, but documents dated before 1958 (many drivers write "never" as `0001-01-01`) would still expire.
 
 use serde::{Deserialize, Serialize};
 

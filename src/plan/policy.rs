@@ -1,4 +1,4 @@
-//! What is asked of a restore.
+//! What a restore is asked for.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,4 +1,4 @@
-//! Is the request as a whole one that can be planned? And what should a person know about it?
+//! Can the whole request be planned? And what should people know about it?
 
 use std::collections::{BTreeMap, BTreeSet};
 

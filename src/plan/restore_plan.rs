@@ -1,4 +1,4 @@
-//! What a restore will do, as a value: the JSON that an auditor reads and the operation obeys.
+//! A restore plan as a value: the JSON that an auditor reads and the operation obeys.
 
 use serde::{Deserialize, Serialize};
 

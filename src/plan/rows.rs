@@ -1,4 +1,4 @@
-//! The rows of a plan: one for every collection of the archive, one for every collection that only the target has.
+//! The rows of a plan: one for each collection of the archive, and one for each that only the target has.
 
 use std::collections::BTreeSet;
 

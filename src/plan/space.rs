@@ -1,4 +1,4 @@
-//! Whether what is to come may not fit on the target's disk.
+//! Whether the restored data may exceed the target's disk.
 
 use super::PlanTotals;
 use crate::catalog::Disk;

@@ -1,4 +1,4 @@
-//! What views read from, and the order in which they can be created.
+//! What views read from, and in which order they can be created.
 
 use std::collections::{BTreeMap, BTreeSet};
 

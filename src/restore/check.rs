@@ -1,4 +1,4 @@
-//! What will be changed in place is read through first.
+//! First reads through whatever will be changed in place.
 
 use std::time::Instant;
 

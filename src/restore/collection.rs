@@ -1,4 +1,4 @@
-//! One collection's way: created, loaded, indexed, read back.
+//! One collection's steps: created, loaded, indexed, read back.
 
 use super::create::{create, drop_collection};
 use super::indexes::{self, Which};

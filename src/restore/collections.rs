@@ -1,4 +1,4 @@
-//! Which collections go beside, which in place, and how many of them at a time.
+//! Which collections are loaded beside, which in place, and how many at a time.
 
 use std::collections::HashMap;
 

@@ -1,4 +1,4 @@
-//! The commit: what was loaded beside comes into its place, and what has no beside is done in place.
+//! The commit: renames loaded collections into place, and restores the rest in place.
 
 use std::collections::BTreeMap;
 

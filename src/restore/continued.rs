@@ -1,15 +1,15 @@
 //! A restore from its beginning to its end, in as many invocations as it takes.
 //!
-//! The first one plans, asks for consent and takes the lock; what it decided holds for all that follow, which ask
-//! neither again. Each goes on from the state that the last one left, paused or dead (see [`record`](super::record)),
-//! under the same lock: it is left in place between two invocations, so that no other restore comes in between. A plan
-//! holds as long as nothing was loaded: until then each invocation looks whether the target is what was planned for.
+//! The first one plans, asks for consent and takes the lock; its decisions hold for all that follow, which do neither
+//! again. Each resumes from the state that the last one left, paused or dead (see [`record`](super::record)), under the
+//! same lock, which stays between two invocations, so that no other restore comes in between. Until something was
+//! loaded, each invocation checks whether the plan still fits the target.
 //!
-//! One thing is never cut in two: the building of a collection's indexes. An archive of others has no table of
-//! contents, and is read from its beginning in each invocation.
+//! Building a collection's indexes is never cut in two. A foreign archive has no table of contents, so each invocation
+//! reads it from its beginning.
 //!
-//! When the run is at its end, its state goes away, and its report is kept in the folder of the way back, as
-//! `restore_{time}-{hash}.report.json`: the same event again is answered with it, and nothing is done a second time.
+//! A finished run removes its state and keeps its report in the folder of the way back, as
+//! `restore_{time}-{hash}.report.json`: it answers the same event again, and nothing is done twice.
 
 use time::OffsetDateTime;
 

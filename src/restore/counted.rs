@@ -1,4 +1,4 @@
-//! What is counted of the documents of one collection on their way.
+//! The counts of one collection's documents on their way.
 
 use std::time::Duration;
 

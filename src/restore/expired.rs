@@ -1,4 +1,4 @@
-//! How many documents are past their time to live, counted before it is in force.
+//! Counts documents past their time to live before it takes effect.
 
 use bson::{Bson, DateTime, Document, RawDocumentBuf, doc};
 

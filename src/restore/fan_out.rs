@@ -1,16 +1,16 @@
-//! Several workers load one restore, in three steps that a state machine calls.
+//! Several workers load one restore, in three steps of a state machine.
 //!
-//! 1. [`begin`] does everything up to the first document: plan, consent, lock, rehearsal, way back. It makes the
-//!    collections that are loaded beside, and divides their segments;
-//! 2. [`load`], once for each share and all at once, puts documents in. It changes nothing that was there before;
-//! 3. [`finish`] is the restore that goes on from there: what the workers counted becomes its state, and then it loads
-//!    what cannot be divided, builds indexes, reads everything back, compares, and commits. Where a share is missing it
-//!    changes nothing, removes what was loaded, and lets go of the target.
+//! 1. [`begin`] does everything up to the first document: plan, consent, lock, rehearsal, way back. It creates the
+//!    temporary collections, and divides their segments;
+//! 2. [`load`], once per share and all at once, inserts documents. It changes nothing that existed before;
+//! 3. [`finish`] resumes the restore: the workers' counts become its state, and it loads what cannot be divided, builds
+//!    indexes, reads everything back, compares, and commits. If a share is missing, it changes nothing, removes what
+//!    was loaded, and releases the target.
 //!
-//! A share is a list of **stretches**, runs of segments of one collection. A worker pauses within a stretch, too. One
-//! that dies is followed by one that repeats the stretch it was in: a document that is there already, and is the same,
-//! counts as inserted. So only collections are divided whose documents have a unique `_id` and no order; capped ones,
-//! time series and what is merged are [`finish`]'s.
+//! A share is a list of **stretches**, runs of segments of one collection. A worker can pause within a stretch. If one
+//! dies, its successor repeats the stretch: an equal document that is already there counts as inserted. So only
+//! collections whose documents have a unique `_id` and no order are divided; capped ones, time series and merges are
+//! left to [`finish`].
 
 use serde::Serialize;
 

@@ -1,4 +1,4 @@
-//! Documents on their way into one collection, and what is counted of them.
+//! Documents on their way into one collection, and their counts.
 
 use std::sync::Arc;
 

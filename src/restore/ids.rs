@@ -1,8 +1,7 @@
-//! The `_id`s of documents that are merged, kept until these are read back.
+//! The `_id`s of merged documents, kept until these are read back.
 //!
-//! An archive of others has no places to go to: looking its `_id`s up would mean to read it through once more for each
-//! collection that is merged. They are kept as long as there is memory for them; where there is not, the archive is
-//! read again.
+//! A foreign archive cannot be read by range: looking its `_id`s up would take another pass for each merged collection.
+//! They are kept while memory lasts; beyond that, the archive is read again.
 
 use tokio::sync::OwnedSemaphorePermit;
 

@@ -1,4 +1,4 @@
-//! The documents of a chunk as inserts: sent again where the connection breaks, and every refusal accounted for.
+//! Inserts a chunk's documents: again if the connection breaks, and with every refusal accounted for.
 
 use std::sync::Arc;
 use std::time::Instant;

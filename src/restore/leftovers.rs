@@ -1,4 +1,4 @@
-//! What a dead restore left beside: half-loaded collections under temporary names. They are nobody's data.
+//! A dead restore's leftovers: half-loaded collections under temporary names. They are nobody's data.
 
 use super::create::drop_collection;
 use crate::backup::Tools;

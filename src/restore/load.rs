@@ -1,4 +1,4 @@
-//! Documents go in raw: as many inserts at a time as the server has use for, every document accounted for.
+//! Documents go in raw: as many inserts at a time as help the server, every document accounted for.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;

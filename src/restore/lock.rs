@@ -1,19 +1,18 @@
-//! One restore at a time: two that rename and drop in the same database would each prove what the other has just
-//! replaced.
+//! One restore at a time: two that rename and drop in one database would each prove what the other just replaced.
 //!
-//! The lock is one document in a collection of the target database, taken by one atomic command. It is a *lease*: its
-//! holder renews it, and one that is dead does not, so that the next restore takes over when the lease has run out. All
-//! times are the **server's** (`$$NOW`): the clocks of two functions need not agree.
+//! The lock is one document in a collection of the target database, taken by one atomic command. It is a *lease*: a
+//! live holder renews it; when it has run out, the next restore takes over. All times are the **server's** (`$$NOW`):
+//! the clocks of two functions need not agree.
 //!
-//! It is advisory, and a process can be frozen for longer than its lease. So [`Lock::confirm`] asks the server once
-//! more right before the commit: who has lost the lock meanwhile changes nothing. What is *not* promised: that a
-//! process frozen in the middle of its commit is stopped by the server. It stops by itself when it next looks.
+//! It is advisory, and a process can be frozen for longer than its lease. So [`Lock::confirm`] asks the server again
+//! right before the commit: whoever has lost the lock changes nothing. *Not* promised: that the server stops a process
+//! frozen in the middle of its commit. It stops by itself when it next looks.
 //!
-//! The lock of a run outlives its invocations: its owner follows from the run, so that the next invocation has it
-//! already, and its lease is as long as it may take until that one comes.
+//! A run's lock outlives its invocations: its owner follows from the run, so the next invocation already has it, and
+//! its lease is long enough until that one comes.
 //!
-//! The collection is dropped with the lock, so a restore leaves nothing of it behind. That of a dead restore goes with
-//! the restore that takes over.
+//! The collection is dropped with the lock, so a restore leaves nothing of it behind. A restore that takes over drops a
+//! dead one's.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,4 +1,4 @@
-//! Merging by `_id`: what is there already is left, or replaced where it differs.
+//! Merging by `_id`: existing documents stay, or are replaced if they differ.
 
 use std::collections::HashMap;
 

@@ -1,4 +1,4 @@
-//! What became of a planned collection, and what that allows.
+//! The outcome of a planned collection, and what it allows.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! Is the user allowed to do what was planned? Asked before the first change, not found out in the middle of it.
+//! May the user do what was planned? Checked before the first change, not found out in the middle.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,12 +1,12 @@
-//! Whether what stands under the final names is what was read back and proven.
+//! Whether the final names stand for the collections that were read back and proven.
 //!
-//! A server's `ok` to a rename is no proof: a primary that is cut off says it, and takes the rename back when it meets
-//! the others again. So after the renames the lock is written once more, which a majority confirms: then everything
-//! that the same primary did before is there to stay. What the catalog says after that holds: each name must stand for
-//! the collection that was proven, by its UUID, and have as many documents.
+//! A server's `ok` to a rename is no proof: a primary that is cut off says it, and rolls the rename back when it
+//! rejoins the others. So after the renames the lock is written again with `majority`: then everything that the same
+//! primary did before is durable. The catalog read after that holds: each name must stand for the proven collection, by
+//! its UUID, and have as many documents.
 //!
-//! Nothing is dropped, and no view takes the place of a collection, before all of that is known and equal, options and
-//! indexes included.
+//! Nothing is dropped, and no view replaces a collection, before all of that is known and equal, including options and
+//! indexes.
 
 use futures_util::{StreamExt as _, stream};
 

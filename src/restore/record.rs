@@ -1,20 +1,19 @@
-//! What a restore run has come to: the state that one invocation leaves to the next.
+//! A restore run's progress: the state that one invocation leaves to the next.
 //!
-//! Documents go in segment by segment. A state says of each collection up to which document all have been answered for
-//! by the server, and what was counted up to there; nothing behind that counts yet. Where the last invocation
-//! **paused**, nothing behind it was sent either, and the load goes on exactly there. Where it **died**, some was, and
-//! it depends:
+//! Documents go in segment by segment. A state says for each collection up to which document the server has confirmed
+//! all, and the counts up to there; nothing behind that counts yet. If the last invocation **paused**, nothing behind
+//! it was sent either, and the load resumes exactly there. If it **died**, some was, and it depends:
 //!
-//! * into a collection with unique `_id`s the same documents are sent again; the server refuses those that are there,
-//!   and one that is there as it is in the archive counts as inserted;
-//! * a time series would take them a second time, and a capped collection would get another order: such a collection is
-//!   begun anew;
-//! * of what was merged, the documents that were there already and those that the dead invocation had put in can no
-//!   longer be told apart: they count as unchanged.
+//! * into a collection with unique `_id`s the same documents are sent again; the server refuses existing ones, and an
+//!   existing one that equals the archive's counts as inserted;
+//! * a time series would take them twice, and a capped collection would change its order: such a collection is begun
+//!   anew;
+//! * in a merge, documents that were there before and those that the dead invocation inserted can no longer be told
+//!   apart: they count as unchanged.
 //!
-//! A restore that nobody can go on with has a record, too, in memory only, and never pauses.
+//! A restore that cannot be resumed has a record, too, only in memory, and never pauses.
 //!
-//! What is in place is read back whole all the same, and nothing is `complete` that is not equal.
+//! Everything in place is still read back whole, and nothing unequal is `complete`.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};

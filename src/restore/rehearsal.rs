@@ -1,13 +1,13 @@
-//! The rehearsal: does the target take every option, index and view that is to come? Asked before the first change, and
+//! The rehearsal: does the target take every planned option, index and view? Asked before the first change, and
 //! answered all at once.
 //!
-//! Only a server knows what it takes, so it is asked: an empty collection under a temporary name gets the options and
-//! the indexes, and is dropped again. Collections that are defined alike are rehearsed once, and one without options
-//! and indexes not at all, so that thousands of small collections cost little. Where documents are merged, the indexes
-//! that are to come are rehearsed beside those that are there, with which they may clash.
+//! Only a server knows what it takes, so we ask it: an empty collection under a temporary name gets the options and the
+//! indexes, and is dropped again. Equal definitions are rehearsed once, and a collection without options and indexes
+//! not at all, so thousands of small collections cost little. For a merge, new indexes are rehearsed beside existing
+//! ones, with which they may clash.
 //!
-//! What a rehearsal does not find: an index that fails on the *documents* (a unique key that is there twice). That one
-//! is in the report, with the key. A dry run only reads, and does not rehearse.
+//! It does not find an index that fails on the *documents* (a duplicate unique key). The report has that, with the key.
+//! A dry run only reads, and does not rehearse.
 
 use std::collections::BTreeMap;
 

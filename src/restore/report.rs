@@ -1,4 +1,4 @@
-//! What a restore says when it is done: the plan, the way back, and what was found in the database.
+//! What a restore reports: the plan, the way back, and what was found in the database.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

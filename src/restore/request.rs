@@ -1,4 +1,4 @@
-//! What a caller asks of a restore, and the job that it means.
+//! What a caller asks of a restore, and the resulting job.
 
 use std::time::Duration;
 

@@ -1,8 +1,8 @@
 //! The sample hash: the first documents of a collection, looked up again by their `_id`s.
 //!
-//! The digest over everything says more; this one is what the ancestor's users compare. Documents without an `_id`
-//! (measurements need none) are left out, and of several with the same `_id` (measurements may share one) those count
-//! that are in the sample.
+//! The digest over everything says more, but the ancestor's users compare this one. Documents without an `_id`
+//! (measurements need none) are left out; of several with the same `_id` (measurements may share one), only those in
+//! the sample count.
 
 use std::collections::HashMap;
 

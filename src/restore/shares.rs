@@ -1,4 +1,4 @@
-//! A restore that is divided among workers: who loads which segments, and what they came to together.
+//! A restore divided among workers: who loads which segments, and their combined result.
 //!
 //! A share is a list of **stretches**, runs of segments of one collection.
 

@@ -1,7 +1,7 @@
-//! How many documents are sent before it is asked again whether it is time to pause.
+//! How many documents are sent before the next check for a pause.
 //!
-//! A segment can hold fifty thousand documents, and where each is replaced by itself they take a minute. So a segment
-//! is sent in pieces that take a fraction of a second each: where that is not so, the next ones are shorter.
+//! A segment can hold fifty thousand documents, and replacing each by itself takes a minute. So a segment is sent in
+//! pieces that should take a fraction of a second each; if one takes longer, the next ones are shorter.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The report, put together, and what became of the restore in one sentence for a notification.
+//! Puts the report together, and sums up the restore in one sentence for a notification.
 
 use std::time::Duration;
 

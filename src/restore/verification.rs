@@ -1,4 +1,4 @@
-//! The last look: what is there, compared with what was to be there.
+//! The last look: compares what is there with the plan.
 
 use super::outcome::{Committed, Outcome, Outcomes};
 use super::report::{Changed, FailedIndex, Verification, VerifiedCollection};

@@ -1,5 +1,4 @@
-//! Documents that are in a collection and that its own validator would refuse: those that were there before the
-//! validator was, or were put in past it.
+//! Documents that their collection's own validator would refuse: older than the validator, or inserted past it.
 
 use crate::catalog::Definition;
 use crate::mongo::{Mongo, MongoError};

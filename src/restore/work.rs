@@ -1,4 +1,4 @@
-//! A restore that is being carried out: with what, how far, and whether it may go on.
+//! A restore at work: with what, how far, and whether it may go on.
 
 use super::ids::IDS_SHARE;
 use super::lock::Lock;

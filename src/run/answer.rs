@@ -1,4 +1,4 @@
-//! What an invocation has to say of a run, and what is kept of one that is at its end.
+//! What an invocation says of a run, and what is kept of a finished one.
 
 use std::pin::Pin;
 

@@ -1,15 +1,13 @@
-//! How an invocation takes a run up, and how it lets go of it: the one place in which it is decided whether a failure
-//! ends a run.
+//! How an invocation takes up a run and lets go of it: the only place that decides whether a failure ends a run.
 //!
-//! Whoever has taken a run up does its part from the state that the last one left. What came of that decides what
-//! becomes of the state:
+//! An invocation works from the state that the last one left. Its result decides what becomes of the state:
 //!
 //! | what came of it | the state |
 //! |---|---|
-//! | a report | goes, when the same event finds the report without it |
+//! | a report | goes, once the same event finds the report without it |
 //! | the time was up; a failure that may pass; a request that is not what the run is about | stays, and the lease ends, so that the next invocation need not wait |
 //! | another invocation has taken over | is that one's |
-//! | any other failure | goes: the same would fail again |
+//! | any other failure | goes: it would fail again |
 
 use serde::Serialize;
 

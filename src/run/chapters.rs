@@ -1,10 +1,8 @@
-//! What a run lists as it goes, written once as it comes: a state is written every few seconds, and must not grow with
-//! what it has behind it.
+//! What a run lists as it goes, written once: a state is written every few seconds, and must not grow with past work.
 //!
-//! Rows that are there stay as they are. Once there are enough of them they are kept beside the state as a **chapter**,
-//! under a name that says which epoch of the lease wrote it, and which row is its first. A state names its chapters,
-//! and holds only the rows behind them. No state names the chapters of an invocation that died before it wrote one, and
-//! nobody reads them.
+//! Existing rows never change. Enough of them are kept beside the state as a **chapter**, under a name that says which
+//! epoch of the lease wrote it, and which row is its first. A state names its chapters, and holds only the rows behind
+//! them. If an invocation died before it wrote a state, no state names its chapters, and nobody reads them.
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};

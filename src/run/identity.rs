@@ -1,4 +1,4 @@
-//! Which run it is, and where its state lies.
+//! A run's identity, and where its state lies.
 
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 

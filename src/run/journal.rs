@@ -1,15 +1,14 @@
-//! The state of a run: what it has come to, written down in its folder.
+//! A run's state: its progress, written down in its folder.
 //!
-//! * The **head** is what was decided when the run began, and holds to its end. It is written once.
-//! * Each **step** says where it is: a line of JSON, and behind it bytes that belong to it. Only a step that got
-//!   further is written.
-//! * What is large and never changes is **kept** beside them under a name.
+//! * The **head** has the decisions from the run's beginning, which hold to its end. It is written once.
+//! * Each **step** says where it is: a line of JSON, then its bytes. Only a step that got further is written.
+//! * Large data that never changes is **kept** beside them under a name.
 //!
-//! An index, one for each epoch of the lease, names what counts. So what a holder writes that has lost the run without
-//! noticing, nobody reads.
+//! An index, one for each epoch of the lease, names what counts. So nobody reads what a holder writes after it lost the
+//! run without noticing.
 //!
-//! A run that nobody goes on with has a journal all the same: one that [keeps nothing](Journal::nowhere), is nobody
-//! else's, and never pauses. So there is one way through an operation, whether it can be gone on with or not.
+//! A run that cannot be resumed has a journal, too: one that [keeps nothing](Journal::nowhere), is nobody else's, and
+//! never pauses. So there is one way through every operation.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};

@@ -1,14 +1,13 @@
-//! Who is at a run: one object, changed only by conditional writes.
+//! Who is at work on a run: one object, changed only by conditional writes.
 //!
-//! Its holder renews it every few seconds; one that is dead does not, and whoever comes after [`LEASE`] takes over.
-//! Each takeover begins a new **epoch**, and an epoch has a state of its own: what a holder that was only frozen writes
-//! after it lost the lease, nobody reads. Such a one finds out at its next look ([`Lease::check`]), and surely before
-//! it makes anything visible ([`Lease::confirm`]).
+//! A live holder renews it every few seconds; from a dead one, whoever comes after [`LEASE`] takes over. Each takeover
+//! begins a new **epoch** with its own state: nobody reads what a holder that was only frozen writes after it lost the
+//! lease. It finds out at its next look ([`Lease::check`]), and surely before it makes anything visible
+//! ([`Lease::confirm`]).
 //!
-//! Times are those of the functions' own clocks, which Lambda keeps within milliseconds. A clock that is wrong by more
-//! than the lease can make two invocations work at once; then one of them loses the lease, and parts that overwrote
-//! each other are refused when the upload is completed, since it names each part's ETag. Nothing wrong is ever
-//! committed.
+//! Times come from the functions' own clocks, which Lambda keeps within milliseconds. A clock that is wrong by more
+//! than the lease can make two invocations work at once; then one loses the lease, and completing the upload refuses
+//! parts that overwrote each other, since it names each part's ETag. Nothing wrong is ever committed.
 
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::sync::Arc;

@@ -1,6 +1,6 @@
-//! What a run has left in its folder, whoever is at it now.
+//! What a run left in its folder, whoever works on it now.
 //!
-//! Every object is sealed with a checksum: what is read back is what was written, or nobody goes on from it.
+//! Every object is sealed with a checksum: it is read back as written, or nobody resumes from it.
 
 use std::collections::BTreeMap;
 

@@ -1,13 +1,12 @@
-//! How much memory a run may take: one number, out of which everything that is held follows.
+//! How much memory a run may take: one number, from which everything else follows.
 //!
-//! What a backup or a restore holds at a time does not depend on how large the database is, but on how far its stages
-//! may run ahead of each other. So each stage gets a share of the budget ([`Memory::share`]), and what is left is for
-//! the program itself, its connections, and the allocator's slack. `tests/it/bounds/memory.rs` holds the sum against what the
-//! kernel counts.
+//! What a backup or a restore holds depends not on the database's size, but on how far its stages may run ahead of each
+//! other. So each stage gets a share of the budget ([`Memory::share`]), and the rest is for the program itself, its
+//! connections, and the allocator's slack. `tests/it/bounds/memory.rs` compares the sum with the kernel's count.
 //!
-//! Two things cost what they cost, whatever the budget: one document (16 MiB at most, up to seven times as much as
-//! text, three more copies of it on its way to the server), and a part of an archive of more than 56 GB, since S3 takes
-//! no more than 10,000 of them ([`PartSchedule`](crate::archive::PartSchedule)).
+//! Two things ignore the budget: one document (16 MiB at most, up to seven times as much as text, three more copies on
+//! its way to the server), and a part of an archive of more than 56 GB, since S3 takes at most 10,000
+//! ([`PartSchedule`](crate::archive::PartSchedule)).
 
 use crate::failure::Failure;
 

@@ -1,11 +1,10 @@
-//! Runs that a person names: `--run nightly`. The same name again goes on with what was begun under it, and begins anew
-//! where that is at its end.
+//! Runs that a person names: `--run nightly`. The same name again resumes what was begun under it, or begins anew if
+//! that has ended.
 //!
-//! An event brings the time of its run along, by which its state is found; a command that is given again does not. So
-//! what was begun under a name is written down in one object beside the states: which run it is. It is believed only
-//! where that run has left a state. One that has none was never begun, or is at its end, and what it came to must not
-//! be taken for the next one's: so the run's id is the name and something of its own, for two of one name may begin
-//! within a second.
+//! An event carries the time of its run, which leads to its state; a repeated command does not. So one object beside
+//! the states records which run was begun under a name. It is believed only if that run has left a state. A run without
+//! one never began, or has ended, and its result must not be taken for the next one's: so a run's id is the name and
+//! something unique, for two of one name may begin within a second.
 
 use bytes::Bytes;
 

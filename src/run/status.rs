@@ -1,4 +1,4 @@
-//! How a run ended, or stands.
+//! How a run ended or stands.
 
 use serde::{Deserialize, Serialize};
 

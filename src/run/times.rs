@@ -1,4 +1,4 @@
-//! Times as they stand in manifests, states and reports.
+//! Times as manifests, states and reports have them.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! A step's place in memory, of which a state is written only where it has changed.
+//! A step's place in memory; a state is written only of what changed.
 
 use std::ops::{Deref, DerefMut};
 

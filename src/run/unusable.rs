@@ -1,4 +1,4 @@
-//! What is said where a run cannot be gone on from what it has left.
+//! What is said if a run cannot resume from its state.
 
 use crate::failure::{Failure, FailureKind};
 use crate::store::Location;

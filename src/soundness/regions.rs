@@ -1,5 +1,5 @@
-//! The regions that a manifest lists, one after the other; between two segments a check can pause, and goes on from
-//! what it has found so far.
+//! Checks the regions that a manifest lists, one after the other; it can pause between two segments, and resumes with
+//! its findings so far.
 
 use std::pin::pin;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! What the check of an archive comes to.
+//! The result of checking an archive.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,4 +1,4 @@
-//! The check of an archive as a step of a run: of a verification, of a restore's way back, of a drill.
+//! The check of an archive as a step of a run: a verification, a restore's way back, a drill.
 
 use super::regions::Checked;
 use super::report::VerifyReport;

@@ -1,4 +1,4 @@
-//! What a store fails with.
+//! A store's errors.
 
 use std::fmt;
 

@@ -1,5 +1,5 @@
-//! Local folders: written under a temporary name beside the goal, synced, then linked to the name, which fails where
-//! the name is taken.
+//! Local folders: written under a temporary name beside the goal, synced, then linked to the name, which fails if it is
+//! taken.
 
 mod folder;
 mod replacement;

@@ -1,4 +1,4 @@
-//! What is known of an object before it is read.
+//! What is known of an object before reading it.
 
 use super::Location;
 

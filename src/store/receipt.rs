@@ -1,4 +1,4 @@
-//! What is known of a part that was sent, and the checksums of parts and wholes.
+//! What is known of a sent part, and the checksums of parts and wholes.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,7 +1,7 @@
 //! S3, or what speaks its protocol.
 //!
-//! Every part and the whole object carry a CRC64NVME of our own, so bodies need no second checksum from the client
-//! library and are not hashed once more for the signature where the connection is encrypted anyway.
+//! Every part and the whole object carry our own CRC64NVME, so bodies need no second checksum from the client library,
+//! and are not hashed again for the signature if the connection is encrypted anyway.
 
 mod conditions;
 mod dialect;

@@ -1,9 +1,8 @@
 //! An object from its beginning to its end, as a sequence of ranged reads.
 //!
-//! One request for all of it would be one connection for as long as the reader takes, and a break in it the end of the
-//! pass. So the object is asked for in ranges, each pinned to the same ETag and repeated as every other read is
-//! ([`Store::read`]): what breaks costs one range. The next range is fetched while one is worked on; two are in memory
-//! at a time.
+//! A single request would hold one connection for as long as the reader takes, and a break would end the pass. So the
+//! object is fetched in ranges, each pinned to the same ETag and retried like every other read ([`Store::read`]): a
+//! break costs one range. The next range is fetched while one is worked on; two are in memory at a time.
 
 use bytes::Bytes;
 use tokio::sync::mpsc;

@@ -1,4 +1,4 @@
-//! Tags of objects in S3, by which a bucket's lifecycle rules tell them apart.
+//! Tags of objects in S3; a bucket's lifecycle rules go by them.
 
 /// What objects are tagged with when they are written. Who writes without tags needs no `s3:PutObjectTagging`; local
 /// files have none.

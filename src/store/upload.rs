@@ -1,4 +1,4 @@
-//! An object that is being written: parts in flight, then one commit or one abort.
+//! An object being written: parts in flight, then one commit or one abort.
 
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;

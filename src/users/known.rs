@@ -1,8 +1,7 @@
-//! Users and roles, reduced to what is known of them here. They are untrusted where they come out of an archive; and
-//! their credentials, hashed as they are, are shown nowhere.
+//! Users and roles, reduced to what is known here. Those from an archive are untrusted, and their hashed credentials
+//! are shown nowhere.
 //!
-//! What a person has put into a user (`customData`) stays the bytes that it was: as a tree it would take twenty times
-//! the memory.
+//! `customData` stays raw bytes: as a tree it would take twenty times the memory.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! What becomes of an archive's users and roles on the target. Pure: what is asked of servers is done by then.
+//! What becomes of an archive's users and roles on the target. Pure: all servers were asked before.
 
 #[cfg(test)]
 mod tests;

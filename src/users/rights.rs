@@ -1,4 +1,4 @@
-//! What whoever restores users must be allowed, judged as the server judges it.
+//! Which privileges restoring users takes, judged as the server does.
 
 use bson::{Document, doc};
 

@@ -1,15 +1,14 @@
-//! Comparing an archive with a live database, which is only read: has what was backed up changed since, and where?
+//! Compares an archive with a live database, which is only read: what has changed since the backup, and where?
 //!
-//! Each collection that was chosen is read from the archive, segment by segment and checked on the way, and read back
-//! from the database. Equal are two collections of the same kind with the same documents (count and digest; a time
-//! series by its sorted fields), options and indexes; two views by their definitions. Where only expiry is off, as a
-//! restore that parks it leaves a collection, that is said, and how it is switched on. A database is a superset of
-//! nothing: a collection that only it has is reported as well.
+//! Each chosen collection is read from the archive, checked segment by segment, and read back from the database. Two
+//! collections are equal if their kind, documents (count and digest; a time series by its sorted fields), options and
+//! indexes are; two views, if their definitions are. If only expiry is off, as after a restore that parks it, the
+//! report says so, and how to switch it on. A collection that only the database has is reported, too.
 //!
-//! What an archive does not say is not compared, and that is said: archives of others may know neither options nor
-//! indexes. The order of documents is not compared. Nor is a database that is written to meanwhile stopped: each
-//! collection is read as the majority of the replica set has it while it is read, so compare one that stands still.
-//! Regions of the archive that hold no documents are checked by [`verify`](super::verify()), not here.
+//! What an archive does not state is not compared, and the report says so: foreign archives may know neither options
+//! nor indexes. The order of documents is not compared. Writes are not stopped meanwhile: each collection is read as
+//! the majority of the replica set has it at that time, so compare a quiet database. [`verify`](super::verify()), not
+//! this, checks regions of the archive that hold no documents.
 
 mod chosen;
 mod job;

@@ -1,5 +1,5 @@
-//! A verification in as many invocations as it takes: what was found so far is kept, and the next one goes on behind
-//! the last segment that was read.
+//! A verification in as many invocations as it takes: findings are kept, and the next one resumes after the last
+//! segment read.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,4 +1,4 @@
-//! What the functions answer, and how Lambda shows a failure.
+//! The functions' answers, and how Lambda shows a failure.
 
 use lambda_runtime::Diagnostic;
 use serde::Serialize;

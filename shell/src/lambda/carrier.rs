@@ -1,8 +1,8 @@
-//! Answers that are too large for what carries them: Step Functions takes 256 KiB from state to state, Lambda 6 MB.
+//! Answers too large for their carrier: Step Functions takes 256 KiB from state to state, Lambda 6 MB.
 //!
-//! A database of some thousand collections has a report of megabytes. It is then stored whole beside the archive, and
-//! what is answered keeps its shape, so that nobody who reads `status` has to know of this; its long lists are empty,
-//! its long texts cut, and `report` says where the whole is.
+//! A database of some thousand collections has a report of megabytes. The whole report is then stored beside the
+//! archive, and the answer keeps its shape, so that readers of `status` need not know; its long lists are empty, its
+//! long texts cut, and `report` says where the whole is.
 
 use bytes::Bytes;
 use serde_json::{Value, json};

@@ -1,9 +1,8 @@
-//! The way to the database: found once per cold start, and again where it no longer lets us in.
+//! The way to the database: found once per cold start, and again if it no longer lets us in.
 //!
-//! A connection string that stands in the function's configuration changes only with the function. One that comes out
-//! of a secret is rotated while the function is warm: connections that are open may live on while every new one is
-//! refused. So such a client is asked before each invocation, and after one that did not go well both it and the secret
-//! are forgotten.
+//! A connection string in the function's configuration changes only with the function. One from a secret is rotated
+//! while the function is warm: open connections may live on while every new one is refused. So such a client is checked
+//! before each invocation; after a failed one, it and the secret are forgotten.
 
 use serde_json::Value;
 use tokio::sync::Mutex;

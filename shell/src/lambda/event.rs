@@ -1,4 +1,4 @@
-//! Which event it is, of those that the restore function takes, and whether it may change anything.
+//! Which of the restore function's events it is, and whether it may change anything.
 
 use serde_json::Value;
 

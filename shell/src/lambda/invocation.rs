@@ -1,4 +1,4 @@
-//! One invocation: whose run it belongs to, what is logged and measured of it, and what its answer's carrier can hold.
+//! One invocation: its run, its logs and metrics, and what its answer's carrier can hold.
 
 use std::any::Any;
 use std::io::Write as _;

@@ -1,8 +1,7 @@
-//! Two plans with a little of everything, as JSON and as text: both are read by others, so a change of either is a
-//! decision.
+//! Two plans with a little of everything, as JSON and as text: others read both, so any change is a decision.
 //!
-//! They are compared with `tests/fixtures/plan/`. Where a change is meant, `MONGOTAR_WRITE_FIXTURES=1 cargo test --lib
-//! snapshots` writes the files anew; read the difference before you commit it.
+//! They are compared with `tests/fixtures/plan/`. For an intended change, `MONGOTAR_WRITE_FIXTURES=1 cargo test --lib
+//! snapshots` rewrites the files; read the difference before you commit it.
 
 use std::path::Path;
 

@@ -1,8 +1,8 @@
-//! A folder as one object: its files as a tar that is nowhere written.
+//! A folder as one object: its files as a tar that is never written.
 //!
-//! So whatever reads an archive from its beginning to its end reads a folder, too, by the same extents. The folder's
-//! own name is the first step of all paths: in `dump/shop/` it is the database. What identifies the object is every
-//! file's path, length and time of change; a folder in which one of them changes is another object.
+//! So whatever reads an archive from end to end reads a folder, too, by the same extents. The folder's own name is the
+//! first step of all paths: in `dump/shop/` it is the database. Every file's path, length and time of change identify
+//! the object; if one of them changes, it is another object.
 
 use std::fs::{self, File};
 use std::io;

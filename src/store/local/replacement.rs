@@ -1,7 +1,7 @@
 //! A local file for people, such as a table of counts.
 //!
 //! It appears at once and whole: it is written under a temporary name beside its own, and renamed. It is begun before
-//! the operation, so that a folder that cannot be written to does not show itself after an hour's work.
+//! the operation, so that an unwritable folder does not show up only after an hour's work.
 
 use std::fs::{self, File};
 use std::io::Write as _;

@@ -1,5 +1,5 @@
-//! Small files that change: the state of runs. Each version is written beside and renamed into place, under a lock
-//! where it depends on the one before.
+//! Small files that change: the state of runs. Each version is written beside and renamed into place, under a lock if
+//! it depends on the one before.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write as _};

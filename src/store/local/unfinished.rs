@@ -1,11 +1,11 @@
 //! Files under temporary names: whose they are, and how those of dead processes go.
 //!
-//! Whoever writes one holds an advisory lock on it (`flock`). The system lets go of that however the process ends, be
-//! it by `kill -9`; so a file whose lock can be had is nobody's any more. It is removed by the next process that begins
-//! an archive in its folder, unless
+//! Whoever writes one holds an advisory lock on it (`flock`). The system releases that however the process ends, even
+//! by `kill -9`; so a file whose lock is free is nobody's any more. The next process that begins or commits an archive
+//! in its folder removes it, unless
 //!
-//! * a run that is to be gone on with means to write on: then its state, in a folder beside it, names the file;
-//! * the folder lies on another machine, and that machine may keep locks to itself: then the file must be a day old.
+//! * a resumable run means to write on: then its state, in a folder beside it, names the file;
+//! * the folder lies on another machine, which may not share locks: then the file must be a day old.
 
 use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};

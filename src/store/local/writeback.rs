@@ -1,5 +1,5 @@
-//! Bytes go to the disk while others are still being read. Left to the end, all of them would wait there at once, and
-//! whoever wants to know that they arrived with them.
+//! Writes bytes to the disk while others are still being read. Otherwise all of them would wait until the end, and the
+//! final sync with them.
 
 use std::fs::File;
 use std::io;

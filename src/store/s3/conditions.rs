@@ -1,8 +1,8 @@
-//! Whether a store refuses to write over an object when it is asked to (`If-None-Match`, `If-Match`).
+//! Whether a store refuses to overwrite an object on request (`If-None-Match`, `If-Match`).
 //!
-//! AWS does. Of other stores some do, some say that they cannot, and some take the header and write all the same. The
-//! last kind is found out by one request: what has just been written is written once more, which must be refused. Until
-//! that is proven, a writer looks before it writes. One proof is enough for a process, and AWS needs none.
+//! AWS does. Some other stores do, some say that they cannot, and some take the header and write all the same. One
+//! request detects the last kind: it repeats a write, which must be refused. Until that is proven, a writer looks
+//! before it writes. One proof is enough for a process, and AWS needs none.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

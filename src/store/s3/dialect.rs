@@ -1,6 +1,6 @@
-//! What a store wants of each request, and what of the protocol it lacks: `MONGOTAR_S3_*`.
+//! What a store wants in each request, and what it lacks of the protocol: `MONGOTAR_S3_*`.
 //!
-//! Headers are set and taken away in one place, on their way to the signature, so that no write is forgotten.
+//! Headers are set and removed in one place, before the signature, so that no write is forgotten.
 
 use std::sync::OnceLock;
 

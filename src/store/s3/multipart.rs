@@ -1,7 +1,7 @@
-//! Objects that are sent in parts, and are there when all of them have come.
+//! Objects that are sent in parts, and appear once all have come.
 //!
-//! Parts may come in any order. The commit names each of them with its checksum, and the whole with one that follows
-//! from theirs. It takes no key that is in use.
+//! Parts may come in any order. The commit names each with its checksum, and the whole with one that follows from
+//! theirs. It takes no key that is in use.
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::error::SdkError;

@@ -1,5 +1,4 @@
-//! What an S3 says when it refuses, in words: status, code, message and request id, and the likely cause where one is
-//! known.
+//! S3's refusals in words: status, code, message and request id, and the likely cause if known.
 //!
 //! Codes are those of AWS ("Error responses", Amazon S3 API reference); other stores use the same ones.
 

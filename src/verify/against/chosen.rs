@@ -1,4 +1,4 @@
-//! A collection that is to be compared: what the archive knows of it, and what is there.
+//! A collection to compare: what the archive knows of it, and what is there.
 
 use super::report::{ComparedCollection, Comparison};
 use crate::archive::{Saved, SavedStatus};

@@ -1,4 +1,4 @@
-//! What a comparison says.
+//! What a comparison reports.
 
 use serde::{Deserialize, Serialize};
 
