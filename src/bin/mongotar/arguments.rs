@@ -24,25 +24,23 @@ pub enum Command {
     Backup(Backup),
     /// Restore an archive into a database, and verify it by reading it back.
     Restore(Restore),
-    /// Say what a restore would do, and change nothing (the same as restore --dry-run).
+    /// Show what a restore would do, without changes (the same as restore --dry-run).
     Plan(Restore),
-    /// Prove that an archive restores: into a scratch database, which is compared and dropped again.
+    /// Prove that an archive restores: into a scratch database, compared and then dropped.
     Drill(Drill),
     /// Read every byte of an archive and check it, without a database; with --against, compare it with a live database.
     ///
-    /// By itself, the archive is read from end to end: exit code 0 where every byte is as it was written, 3 where it is
-    /// sound but the backup was partial, 1 where it is damaged.
+    /// By itself, it reads the archive from end to end: exit code 0 if every byte is as written, 3 if the archive is
+    /// sound but the backup was partial, 1 if it is damaged.
     ///
-    /// With --against, nothing is changed either, and read rights suffice. Each collection that is chosen is read from
-    /// the archive (each segment is checked on the way) and from the database. Compared are kind, number of documents,
-    /// their digest, options and indexes; views by their definitions, time series with their top-level fields sorted.
-    /// Not compared are the order of documents, and what an archive of other tools does not say (the report names it).
-    /// Exit code 0 only where all is equal; 3 where a collection has drifted, is missing, is extra or could not be
-    /// compared (the backup of it failed, or this user may not read it), or where expiry is off in the database and
-    /// --park-ttl is not given; 1 where the archive is damaged or the
-    /// comparison could not be done. Collections that are written to meanwhile are read as they come, so compare a
-    /// database that stands still. Parts of the archive that were not chosen are not read: only verify without
-    /// --against checks them.
+    /// With --against, it changes nothing either, and needs only read rights. It reads each chosen collection from the
+    /// archive (checking each segment) and from the database, and compares kind, number of documents, digest, options
+    /// and indexes; views by their definitions, time series with their top-level fields sorted. It does not compare the
+    /// order of documents, nor what another tool's archive does not state (the report names it). Exit code 0 only if
+    /// all is equal; 3 if a collection has drifted, is missing, is extra or could not be compared (its backup failed,
+    /// or this user may not read it), or if expiry is off in the database without --park-ttl; 1 if the archive is
+    /// damaged or the comparison failed. Writes during the comparison show up in it, so compare a quiet database. Parts
+    /// of the archive that were not chosen are not read: only verify without --against checks them.
     Verify(Verify),
     /// List the archives in a folder.
     List(FolderArguments),
@@ -57,13 +55,12 @@ pub struct ConnectionArguments {
     /// The connection string; MONGO_URI in the environment or in .env is the safer place for it.
     #[arg(long, value_name = "URI")]
     pub mongo_uri: Option<String>,
-    /// The database; else MONGO_DB, else the one that the connection string names. A backup takes several with commas
-    /// between them, or '*' for all, into a folder each.
+    /// The database; else MONGO_DB, else the one in the connection string. A backup takes several, separated by commas,
+    /// or '*' for all, into a folder each.
     #[arg(long, value_name = "NAME")]
     pub mongo_db: Option<String>,
-    /// How much memory the run may take, in MB; else MONGOTAR_MEMORY, else what keeps the cores of this machine busy
-    /// (190 for two). At least 64. A document of several MB, or a part of an archive of more than 56 GB, takes what it
-    /// takes.
+    /// Memory budget of the run in MB; else MONGOTAR_MEMORY, else enough to keep this machine's cores busy (190 for
+    /// two). At least 64. A document of several MB, or a part of an archive of more than 56 GB, may exceed it.
     #[arg(long, value_name = "MB")]
     pub memory: Option<String>,
 }
@@ -73,7 +70,7 @@ pub struct Choice {
     /// Only collections that match this glob; can be repeated.
     #[arg(long, value_name = "GLOB")]
     pub include: Vec<String>,
-    /// Not the collections that match this glob; can be repeated.
+    /// Skip collections that match this glob; can be repeated.
     #[arg(long, value_name = "GLOB")]
     pub exclude: Vec<String>,
 }
@@ -96,14 +93,14 @@ pub struct Backup {
     /// Spread each document over several lines.
     #[arg(long)]
     pub pretty: bool,
-    /// Take the users and roles of the database along, with their hashed credentials. Whoever may read the archive may
-    /// then try to guess passwords.
+    /// Also save the database's users and roles, with their hashed credentials. Whoever can read the archive may then
+    /// try to guess passwords.
     #[arg(long)]
     pub users: bool,
-    /// auto: one cluster time for all collections where that can be had; require: that, or no archive.
+    /// auto: one cluster time for all collections if possible; require: that, or no archive.
     #[arg(long)]
     pub consistency: Option<ConsistencyDemand>,
-    /// The class that objects in S3 are tagged with, for the bucket's lifecycle rules: auto, daily, weekly, monthly or
+    /// The retention class, a tag of objects in S3 for the bucket's lifecycle rules: auto, daily, weekly, monthly or
     /// yearly; else MONGOTAR_RETENTION.
     #[arg(long, value_name = "CLASS")]
     pub retention: Option<Retention>,
@@ -134,35 +131,33 @@ pub struct Restore {
     /// repeated.
     #[arg(long, value_name = "COLLECTION.INDEX")]
     pub exclude_index: Vec<String>,
-    /// Say what would be done, and change nothing.
+    /// Show the plan, and change nothing.
     #[arg(long)]
     pub dry_run: bool,
     /// Do not ask.
     #[arg(long)]
     pub yes: bool,
-    /// Do not ask, if the plan is still the one with this token.
+    /// Do not ask if the plan still has this token.
     #[arg(long, value_name = "TOKEN")]
     pub confirm: Option<String>,
-    /// Put documents in past the collections' validators; violations are counted.
+    /// Insert documents past the collections' validators; violations are counted.
     #[arg(long)]
     pub force: bool,
-    /// Collections that are there become what the archive holds, instead of being merged into by _id.
+    /// Replace existing collections with the archive's, instead of merging into them by _id.
     #[arg(long)]
     pub replace_existing: bool,
     /// Keep collections that are not in the archive.
     #[arg(long)]
     pub keep_extra: bool,
-    /// Drop collections that are not in the archive, even if it does not say that it is whole, as a dump of mongodump.
-    /// Without this, only mongotar's own archives of a whole database (and those of the scripts before it) drop
-    /// anything.
+    /// Drop collections that are not in the archive, even if it does not claim to be whole, like a mongodump dump.
+    /// Without this, only mongotar's own archives of a whole database (and those of the old scripts) drop anything.
     #[arg(long)]
     pub drop_missing: bool,
-    /// Leave expiry off: indexes, time series and clustered collections are made without time to live, and the plan
-    /// and the report have the commands that switch it on.
+    /// Leave expiry off: create indexes, time series and clustered collections without time to live; plan and report
+    /// have the commands that switch it on.
     #[arg(long)]
     pub park_ttl: bool,
-    /// Restore the users and roles that the archive has, where there are none of their names. Those that are there are
-    /// not changed.
+    /// Restore the archive's users and roles, unless their names are taken. Existing ones are not changed.
     #[arg(long)]
     pub users: bool,
     /// Grant restored users their roles on other databases, too.
@@ -171,13 +166,13 @@ pub struct Restore {
     /// Do not take collections without metadata for time series.
     #[arg(long)]
     pub no_infer_timeseries: bool,
-    /// No backup of the target first: there is then no way back.
+    /// Take no backup of the target first: then there is no way back.
     #[arg(long)]
     pub no_snapshot: bool,
-    /// The folder for that backup; pre-restore/ beside the archive where it is left out.
+    /// The folder for that backup; by default pre-restore/ beside the archive.
     #[arg(long, value_name = "FOLDER")]
     pub snapshot_to: Option<String>,
-    /// How many documents go into one insert command at most.
+    /// Maximum number of documents in one insert command.
     #[arg(long, value_name = "N", default_value_t = 1000)]
     pub batch_size: u32,
     /// How many documents the sample hash covers.
@@ -194,11 +189,11 @@ pub struct Verify {
     #[command(flatten)]
     pub archive: OneArchive,
     /// Compare with this database, and change nothing: a connection string that names it, mongodb://host/db?options (a
-    /// user of another database needs ?authSource=), or the database's name alone where MONGO_URI is set, which is the
-    /// safer place for a password.
+    /// user of another database needs ?authSource=), or only its name if MONGO_URI is set, the safer place for a
+    /// password.
     #[arg(long, value_name = "URI/DB")]
     pub against: Option<String>,
-    /// How much memory it may take, in MB; else MONGOTAR_MEMORY. At least 64.
+    /// Memory budget in MB; else MONGOTAR_MEMORY. At least 64.
     #[arg(long, value_name = "MB")]
     pub memory: Option<String>,
     /// Compare only collections that match this glob; can be repeated.
@@ -207,12 +202,11 @@ pub struct Verify {
     /// Do not compare the collections that match this glob; can be repeated.
     #[arg(long, value_name = "GLOB", requires = "against")]
     pub exclude: Vec<String>,
-    /// Expiry that is off in the database, as restore --park-ttl leaves it, is as it is to be: exit code 0 where
-    /// nothing else differs. It is said all the same.
+    /// Accept expiry that is off in the database, as restore --park-ttl leaves it: exit code 0 if nothing else differs.
+    /// The report still names it.
     #[arg(long, requires = "against")]
     pub park_ttl: bool,
-    /// Keep what is checked under this name: after an interrupt, a kill or a reboot the same command goes on where it
-    /// was.
+    /// Keep progress under this name: after an interrupt, a kill or a reboot, the same command resumes.
     #[arg(long, value_name = "NAME", conflicts_with = "against")]
     pub run: Option<String>,
     #[command(flatten)]
@@ -221,18 +215,17 @@ pub struct Verify {
 
 #[derive(Debug, Args)]
 pub struct RunName {
-    /// Keep what is done under this name: after an interrupt, a kill or a reboot the same command goes on where it was.
-    /// The state lies below the folder of the archives, in .in-progress/, and goes away at the end; the same name then
-    /// begins anew.
+    /// Keep progress under this name: after an interrupt, a kill or a reboot, the same command resumes. The state lies
+    /// below the archives' folder, in .in-progress/, and is removed at the end; the same name then begins anew.
     #[arg(long, value_name = "NAME")]
     pub run: Option<String>,
 }
 
 #[derive(Debug, Args)]
 pub struct CountsTo {
-    /// Write a row for each collection to this CSV file (RFC 4180; a file of that name is replaced), or to standard
-    /// output with -, where the text then goes to standard error. Names are written as they are: a spreadsheet may take
-    /// one for a formula.
+    /// Write a row for each collection to this CSV file (RFC 4180; replaces an existing file), or with - to standard
+    /// output; the text then goes to standard error. Names are written as they are: a spreadsheet may take one for a
+    /// formula.
     #[arg(long, value_name = "FILE.csv")]
     pub counts: Option<String>,
 }
@@ -242,7 +235,7 @@ pub struct Drill {
     /// The connection string; MONGO_URI in the environment or in .env is the safer place for it.
     #[arg(long, value_name = "URI")]
     pub mongo_uri: Option<String>,
-    /// How much memory it may take, in MB; else MONGOTAR_MEMORY. At least 64.
+    /// Memory budget in MB; else MONGOTAR_MEMORY. At least 64.
     #[arg(long, value_name = "MB")]
     pub memory: Option<String>,
     /// The archive: s3://bucket/prefix/backup_….tar.zst or a path; else the newest in --latest, else the newest in
@@ -263,7 +256,7 @@ pub struct Drill {
     /// Leave expiry off in the scratch database, however long the drill takes.
     #[arg(long)]
     pub park_ttl: bool,
-    /// The scratch database, which must not exist; a fresh name where it is left out.
+    /// The scratch database, which must not exist; by default a fresh name.
     #[arg(long, value_name = "NAME")]
     pub scratch: Option<String>,
     /// How many documents the sample hash covers.
@@ -283,7 +276,7 @@ pub struct OneArchive {
 
 #[derive(Debug, Args)]
 pub struct SourceDatabase {
-    /// Which database (or folder) of the archive, where a dump of other tools holds several.
+    /// Which database (or folder) of the archive, if another tool's dump holds several.
     #[arg(long, value_name = "NAME")]
     pub source_database: Option<String>,
 }

@@ -6,8 +6,8 @@ use mongotar::plan::RestorePlan;
 
 use crate::plain::plain;
 
-/// Shows the plan, and what becomes of users, and asks. Where something is destroyed, the answer is the database's name, which nobody types by
-/// habit. Without a terminal there is nobody to ask: then the answer is no.
+/// Shows the plan, and what becomes of users, and asks. If something is destroyed, the answer must be the database's
+/// name, which nobody types by habit. Without a terminal there is nobody to ask: the answer is no.
 pub fn consents(plan: &RestorePlan, users: &str) -> bool {
     if !stdin().is_terminal() {
         return false;

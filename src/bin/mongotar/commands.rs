@@ -107,7 +107,7 @@ async fn run_backups(
     }
     if arguments.name.run.is_some() {
         return Err(Failure::invalid(
-            "--run is for one database: give each database a command, and a run, of its own",
+            "--run is for one database: give each database its own command and run",
         ));
     }
     let tools = tools(environment, None).await?;
@@ -202,8 +202,7 @@ async fn run_against(arguments: &Verify, json: bool) -> Result<ExitCode, Failure
     Ok(code(report.status))
 }
 
-/// The database that is meant by a connection string with its name, or by its name where the environment has the
-/// connection string.
+/// The database named by a connection string, or by its name alone if the environment has the connection string.
 async fn live(against: &str) -> Result<(Environment, String), Failure> {
     let mut environment = Environment::read();
     environment.check()?;
@@ -249,7 +248,7 @@ async fn run_show(arguments: &OneArchive, json: bool) -> Result<ExitCode, Failur
 async fn run_cat(arguments: &Cat, json: bool) -> Result<ExitCode, Failure> {
     if json {
         return Err(Failure::invalid(
-            "cat writes one JSON document for each document, a line each: leave --json out",
+            "cat writes JSON anyway, one document a line: leave --json out",
         ));
     }
     let memory = memory(None)?;

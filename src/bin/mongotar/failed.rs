@@ -20,7 +20,7 @@ pub fn failure(failure: &Failure, json: bool) -> ExitCode {
     }
 }
 
-/// What the argument parser has to say: help, the version, or what is wrong with the command line.
+/// What the argument parser says: help, the version, or what is wrong with the command line.
 pub fn usage(error: &clap::Error) -> ExitCode {
     let code = ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
     if !error.use_stderr() {
@@ -36,7 +36,7 @@ pub fn usage(error: &clap::Error) -> ExitCode {
     code
 }
 
-/// Whether the result is to be JSON, where the command line was not understood.
+/// Whether to print JSON if the command line was not understood.
 pub fn wants_json() -> bool {
     std::env::args_os().any(|argument| argument == "--json")
 }

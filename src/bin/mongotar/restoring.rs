@@ -74,7 +74,7 @@ pub async fn run_restore(arguments: &Restore, json: bool) -> Result<ExitCode, Fa
 
 type RestoredAlong = Along<RestoreReport, RestoredUsers>;
 
-/// A restore that goes on under its name. It is asked for consent to the plan that it was begun with.
+/// A restore that resumes under its name. It asks for consent to the plan that it was begun with.
 async fn restore_named(
     arguments: &Restore,
     mut job: RestoreJob,
@@ -101,7 +101,7 @@ async fn restore_named(
     along(report, users, tools).await
 }
 
-/// What becomes of users and roles, where they are asked for.
+/// What becomes of users and roles, on request.
 async fn planned_users(
     arguments: &Restore,
     job: &RestoreJob,
@@ -161,7 +161,7 @@ fn said(users: Option<&UserRestore>) -> String {
     text::lines(users.map(UserRestore::said).unwrap_or_default())
 }
 
-/// Where none was given, and somebody is there to be asked.
+/// If none was given, and somebody is there to ask.
 async fn ask_for_consent(job: &mut RestoreJob, plan: &RestorePlan, users: &str, tools: &Tools) -> Result<(), Failure> {
     if job.consent == Consent::None && asked(plan, users, tools).await? {
         job.consent = Consent::Token(plan.confirm.to_string());

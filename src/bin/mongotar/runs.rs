@@ -6,14 +6,13 @@ use mongotar::failure::Failure;
 use mongotar::run::{Answer, Ended, LEASE, Named, Run, RunStatus};
 use mongotar::store::{Location, Store};
 
-/// How often it is asked whether whoever was at a run is gone.
+/// How often to check whether a run's holder is gone.
 const ASKED_EVERY: Duration = Duration::from_secs(1);
 
-/// Does what is asked for as the run of that name. Where a process that is gone was at it, that is waited for; where it
-/// is not gone, that is an error.
+/// Runs the command as the run of that name. Waits until a dead process's lease has ended; a live holder is an error.
 ///
 /// # Errors
-/// [`RunPaused`](mongotar::failure::FailureKind::RunPaused) where it was interrupted: what was done is kept.
+/// [`RunPaused`](mongotar::failure::FailureKind::RunPaused) if it was interrupted: progress is kept.
 pub async fn as_named<R, U: Ended>(
     (store, folder): (&Store, &Location),
     name: &str,
@@ -38,7 +37,7 @@ async fn carried_on<R, U: Ended>(
             return Ok(answer);
         }
         if waited.is_zero() {
-            eprintln!("mongotar: waiting until it is certain that the process which was at this run is gone");
+            eprintln!("mongotar: waiting until the process that held this run is certainly gone");
         }
         tokio::time::sleep(ASKED_EVERY).await;
         waited += ASKED_EVERY;

@@ -53,7 +53,7 @@ pub async fn environment(connection: &ConnectionArguments) -> Result<Environment
     environment.with_secret(&Secrets::default()).await
 }
 
-/// Connects; a signal cancels the run, which then undoes what it began, or has a run that has a name pause.
+/// Connects; a signal cancels the run, which then undoes what it began, or pauses a named run.
 pub async fn tools(environment: &Environment, name: Option<&str>) -> Result<Tools, Failure> {
     let progress = Arc::new(Progress::default());
     let cancel = CancellationToken::new();

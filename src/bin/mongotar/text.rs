@@ -14,7 +14,7 @@ use serde::Serialize;
 use crate::plain::{one_line, word as word_of};
 use crate::table::{megabytes, row, table};
 
-/// Adds a line that says something besides the tables. Names, messages and `_id`s in it may hold line breaks.
+/// Adds a line besides the tables. Names, messages and `_id`s in it may hold line breaks.
 macro_rules! note {
     ($out:expr, $($text:tt)*) => {{
         let _ = writeln!($out, "! {}", one_line(&format!($($text)*)));
@@ -119,7 +119,7 @@ fn left_out(left_out: &[LeftOut], out: &mut String) {
     }
 }
 
-/// What an operation says, and what became of users beside it.
+/// An operation's report, and what became of users.
 #[derive(Debug, Serialize)]
 pub struct Along<R, U> {
     #[serde(flatten)]
@@ -144,7 +144,7 @@ impl From<&TakenUsers> for HowMany {
     }
 }
 
-/// Each as a line that says something besides the tables.
+/// Each as a line besides the tables.
 pub fn lines(said: Vec<String>) -> String {
     let mut out = String::new();
     for line in said {
@@ -160,7 +160,7 @@ pub fn backup_along(Along { report, users }: &Along<BackupReport, HowMany>) -> S
 
 fn in_it(users: u64, roles: u64) -> String {
     format!(
-        "users ({users}) and roles ({roles}) of the database are in it, with hashed credentials: keep it as secret as the server's own"
+        "the archive holds the database's users ({users}) and roles ({roles}) with hashed credentials: keep it as secret as the server's own"
     )
 }
 
@@ -215,7 +215,7 @@ pub fn restore(report: &RestoreReport) -> String {
     out
 }
 
-/// What became of the documents of merges, and whether anything did.
+/// What merges did to documents, if anything.
 fn merges(report: &RestoreReport) -> String {
     let all = report
         .verification
@@ -227,7 +227,7 @@ fn merges(report: &RestoreReport) -> String {
         let counts = verified.merged.unwrap_or_default();
         let (inserted, MergeCounts { replaced, unchanged }) = (verified.inserted, counts);
         let nothing = if inserted + replaced + verified.rejected == 0 {
-            ": it was so already"
+            ": already up to date"
         } else {
             ""
         };

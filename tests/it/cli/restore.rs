@@ -132,7 +132,7 @@ async fn a_merge_says_what_it_changed_and_the_second_one_that_it_changed_nothing
     orders.delete_one(doc! {"_id": 0}).await.expect("deleted");
     for said in [
         "orders: inserted 1, replaced 0, unchanged 2\n",
-        "orders: inserted 0, replaced 0, unchanged 3: it was so already\n",
+        "orders: inserted 0, replaced 0, unchanged 3: already up to date\n",
     ] {
         let restored = shell.run(&["restore", &archive, "--yes"]).expect(0);
         assert!(restored.out.contains(said), "{}", restored.out);

@@ -156,10 +156,7 @@ pub fn show(shown: &Shown) -> String {
             &manifest.collections,
         ),
         Shown::Foreign(foreign) => (
-            format!(
-                "{}: not written by this format's writer, {}\n",
-                foreign.archive, foreign.status
-            ),
+            format!("{}: a foreign archive, {}\n", foreign.archive, foreign.status),
             &foreign.collections,
         ),
     };
