@@ -64,10 +64,10 @@ pub struct Collection {
     pub uuid: Option<String>,
     /// The definitions that `listIndexes` returns, `_id_` included, in its order. Empty for a view.
     pub indexes: Vec<Definition>,
-    /// How many documents the server estimates; `None` where it does not say (views).
+    /// How many documents the server estimates; `None` if it does not say (views).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub documents: Option<u64>,
-    /// The estimated size of the documents in bytes of BSON; `None` where the server does not say.
+    /// The estimated size of the documents in bytes of BSON; `None` if the server does not say.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bytes: Option<u64>,
 }
@@ -150,7 +150,7 @@ pub struct Catalog {
     /// What it leaves out: the server's own.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub left_out: Vec<LeftOut>,
-    /// The file system under it; `None` where the server does not say (Atlas, `mongos`), or was not asked.
+    /// The file system under it; `None` if the server does not say (Atlas, `mongos`), or was not asked.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub disk: Option<Disk>,
     /// Where the database is not there, another one whose name differs in case only: a server has one or the other.

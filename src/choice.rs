@@ -57,7 +57,7 @@ pub fn folder_for(archive: &Location) -> Location {
 /// The same for an archive that is still to be looked for.
 ///
 /// # Errors
-/// Where that is no place.
+/// If that is no place.
 pub(crate) fn folder_for_choice(choice: &ArchiveChoice) -> Result<Location, Failure> {
     Ok(match choice {
         ArchiveChoice::At(archive) => folder_for(&archive.parse()?),

@@ -88,7 +88,7 @@ impl Environment {
     /// The same, with the connection string read from its secret, where that is where it is.
     ///
     /// # Errors
-    /// Where the secret cannot be read or is none; [`FailureKind::InvalidRequest`] where there is another connection
+    /// If the secret cannot be read or is none; [`FailureKind::InvalidRequest`] if there is another connection
     /// string besides.
     pub async fn with_secret(mut self, secrets: &Secrets) -> Result<Self, Failure> {
         self.check()?;
@@ -234,7 +234,7 @@ pub(crate) fn read_request<T: DeserializeOwned>(event: Value, what: &str) -> Res
 /// Takes the `action` out of an event that one of several is meant by.
 ///
 /// # Errors
-/// [`FailureKind::InvalidRequest`] where it is no text.
+/// [`FailureKind::InvalidRequest`] if it is no text.
 pub fn read_action(event: Value) -> Result<(Option<String>, Value), Failure> {
     check_request(&event)?;
     let mut request = request_in(event);

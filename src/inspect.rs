@@ -70,7 +70,7 @@ pub async fn show(store: &Store, source: impl Into<Source<'_>>, memory: Memory) 
 /// closed `out` has seen enough: the rest is not read, and that is no error.
 ///
 /// # Errors
-/// [`FailureKind::InvalidRequest`] where the archive has no such collection, or damage, by which time the documents
+/// [`FailureKind::InvalidRequest`] if the archive has no such collection, or damage, by which time the documents
 /// before it have been written.
 pub async fn cat(
     store: &Store,

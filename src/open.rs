@@ -50,7 +50,7 @@ const SUFFIX: u64 = 256 << 10;
 pub struct Source<'a> {
     /// Where the archive is.
     pub location: &'a Location,
-    /// The database, or the folder in the tar, that is meant; none where there is only one. An archive of ours has only
+    /// The database, or the folder in the tar, that is meant; none if there is only one. An archive of ours has only
     /// one.
     pub database: Option<&'a str>,
 }
@@ -68,7 +68,7 @@ impl<'a> From<&'a Location> for Source<'a> {
 ///
 /// # Errors
 /// [`FailureKind::ArchiveNotFound`], [`FailureKind::ArchiveDamaged`] or [`FailureKind::ArchiveUnsupported`], or what
-/// the store answered. [`FailureKind::InvalidRequest`] where a dump holds several databases and none is chosen, or one
+/// the store answered. [`FailureKind::InvalidRequest`] if a dump holds several databases and none is chosen, or one
 /// that it has not.
 pub async fn open(store: &Store, source: impl Into<Source<'_>>, memory: Memory) -> Result<ArchiveFile, Failure> {
     let Source { location, database } = source.into();

@@ -103,7 +103,7 @@ impl Attempts {
         self.in_a_row = 0;
     }
 
-    /// Counts an attempt that failed for what passes, and waits before the next; false where there is none.
+    /// Counts an attempt that failed for what passes, and waits before the next; false if there is none.
     pub async fn again(&mut self) -> bool {
         self.failed = self.failed.saturating_add(1);
         self.in_a_row = self.in_a_row.saturating_add(1);

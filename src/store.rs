@@ -106,7 +106,7 @@ impl Store {
     /// Reads an extent of an object that was found.
     ///
     /// # Errors
-    /// [`StoreError::Changed`] where it is no longer the same object; an extent beyond its end is an error.
+    /// [`StoreError::Changed`] if it is no longer the same object; an extent beyond its end is an error.
     pub async fn read(&self, object: &Object, extent: Extent) -> Result<Bytes, StoreError> {
         if extent.length == 0 {
             return Ok(Bytes::new());
@@ -145,7 +145,7 @@ impl Store {
     /// Writes a small object at once, unless one is there.
     ///
     /// # Errors
-    /// [`StoreError::Exists`] where it is there already.
+    /// [`StoreError::Exists`] if it is there already.
     pub async fn put(&self, location: &Location, bytes: Bytes, content_type: &'static str) -> Result<(), StoreError> {
         match location {
             Location::S3 { bucket, key } => {
@@ -167,7 +167,7 @@ impl Store {
     /// Begins to write an object. At most `in_flight` parts are on their way at a time.
     ///
     /// # Errors
-    /// [`StoreError::Exists`] where it is there already or somebody else is writing it, or what prevented the
+    /// [`StoreError::Exists`] if it is there already or somebody else is writing it, or what prevented the
     /// beginning.
     pub async fn upload(&self, location: &Location, in_flight: usize) -> Result<Upload, StoreError> {
         self.refuse_existing(location).await?;
@@ -230,7 +230,7 @@ impl Store {
     /// identifies the new version.
     ///
     /// # Errors
-    /// [`StoreError::Exists`] where somebody was faster.
+    /// [`StoreError::Exists`] if somebody was faster.
     pub async fn swap(&self, location: &Location, bytes: Bytes, expected: Option<&str>) -> Result<String, StoreError> {
         match location {
             Location::S3 { bucket, key } => {

@@ -27,7 +27,7 @@ pub use against::{AgainstJob, AgainstReport, ComparedCollection, Comparison, Sid
 /// Reads an archive from end to end.
 ///
 /// # Errors
-/// Where it cannot be opened at all; damage behind that is in the report.
+/// If it cannot be opened at all; damage behind that is in the report.
 pub async fn verify(
     store: &Store,
     source: impl Into<Source<'_>>,

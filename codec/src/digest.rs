@@ -75,7 +75,7 @@ impl Digest {
         self.bytes
     }
 
-    /// How many bytes a document has on the average; 0 where there are none.
+    /// How many bytes a document has on the average; 0 if there are none.
     pub fn average(&self) -> u64 {
         self.bytes.checked_div(self.documents).unwrap_or(0)
     }
@@ -208,7 +208,7 @@ pub mod hex_sum {
     /// Reads it from text.
     ///
     /// # Errors
-    /// Where the text is not 32 hex digits.
+    /// If the text is not 32 hex digits.
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Sum, D::Error> {
         String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
     }

@@ -48,7 +48,7 @@ const MOST_LANES: u32 = 1_000;
 /// for size.
 ///
 /// # Errors
-/// Where the runtime cannot start, or its interface does not answer.
+/// If the runtime cannot start, or its interface does not answer.
 pub fn serve_backups() -> Result<(), Error> {
     serve(|function, event| async move { function.answer_backup(event).await })
 }
@@ -320,7 +320,7 @@ fn tell(answer: &BackupAnswer) {
 /// How many workers are asked for.
 ///
 /// # Errors
-/// Where it is none, or more than there can be.
+/// If it is none, or more than there can be.
 fn how_many(field: &str, asked: Option<u32>) -> Result<u32, Failure> {
     match asked.unwrap_or(DEFAULT_LANES) {
         some @ 1..=MOST_LANES => Ok(some),

@@ -16,7 +16,7 @@ const SPARE: usize = 3;
 /// them has ever allocated stays with it, and work goes to all of them by turns, so that a few buffers become dozens.
 ///
 /// # Errors
-/// Where the system gives no threads.
+/// If the system gives no threads.
 pub fn runtime() -> io::Result<Runtime> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     Builder::new_multi_thread()

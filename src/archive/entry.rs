@@ -15,7 +15,7 @@ pub struct Extent {
 }
 
 impl Extent {
-    /// The offset after the last byte; `None` where no object can be that long.
+    /// The offset after the last byte; `None` if no object can be that long.
     pub fn end(self) -> Option<u64> {
         self.offset.checked_add(self.length)
     }

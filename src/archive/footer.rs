@@ -92,8 +92,8 @@ impl Footer {
     /// Finds the footer in the last bytes of an object that is `object_bytes` long.
     ///
     /// # Errors
-    /// [`ArchiveError::NoFooter`] where there is none (truncated, or not an archive of ours), [`ArchiveError::Footer`]
-    /// where it is damaged, [`ArchiveError::Version`] where it is of a later major version.
+    /// [`ArchiveError::NoFooter`] if there is none (truncated, or not an archive of ours), [`ArchiveError::Footer`]
+    /// if it is damaged, [`ArchiveError::Version`] if it is of a later major version.
     pub fn find(suffix: &[u8], object_bytes: u64) -> Result<Self, ArchiveError> {
         for compression in Compression::ALL {
             let (head, tail) = carrier(compression);

@@ -102,7 +102,7 @@ impl Compression {
         out
     }
 
-    /// Undoes [`Self::glue`]; `None` where the bytes are not such a frame.
+    /// Undoes [`Self::glue`]; `None` if the bytes are not such a frame.
     pub(super) fn unglue(self, stored: &[u8]) -> Option<&[u8]> {
         let overhead = self.glue_length(0);
         let bytes = stored.get(overhead..)?;
@@ -186,7 +186,7 @@ impl FrameEncoder {
     /// An encoder for archives of that compression.
     ///
     /// # Errors
-    /// Where the codec cannot get its memory.
+    /// If the codec cannot get its memory.
     pub fn new(compression: Compression) -> io::Result<Self> {
         let codec = match compression {
             Compression::None => Codec::None,
@@ -204,7 +204,7 @@ impl FrameEncoder {
     /// Stores a segment, and leaves `content` empty. Where nothing is compressed, its very bytes become the frame.
     ///
     /// # Errors
-    /// Where the codec fails, which it does only for want of memory.
+    /// If the codec fails, which it does only for want of memory.
     pub fn encode(&mut self, content: &mut Vec<u8>) -> io::Result<StoredFrame> {
         let decoded_bytes = content.len() as u64;
         let mut crc32 = 0;

@@ -35,7 +35,7 @@ impl ArchiveName {
         Self(name.expect("a date of this era has all the fields that the format names"))
     }
 
-    /// Recognises an archive by the last component of its key or path; `None` where it is not named like one.
+    /// Recognises an archive by the last component of its key or path; `None` if it is not named like one.
     pub fn of_object(key: &str) -> Option<(Self, Compression)> {
         let file = key.rsplit('/').next()?;
         let (stem, compression) = Compression::ALL.iter().find_map(|&compression| {

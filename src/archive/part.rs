@@ -258,7 +258,7 @@ impl PartAssembler {
         self.held.as_ref().map(|part| part.bytes.as_slice())
     }
 
-    /// Goes on where another one was; `None` where the bytes are not those of the state.
+    /// Goes on where another one was; `None` if the bytes are not those of the state.
     pub fn resume(state: AssemblerState, current: Vec<u8>, held: Option<Vec<u8>>) -> Option<Self> {
         let current = state.current.with(current)?;
         let held = match (state.held, held) {

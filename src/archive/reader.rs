@@ -92,7 +92,7 @@ impl Opened {
         })
     }
 
-    /// Which page of the table lists segment `index` of `entry`, and as which of its rows; `None` where the manifest
+    /// Which page of the table lists segment `index` of `entry`, and as which of its rows; `None` if the manifest
     /// does it itself.
     pub fn page_of(&self, entry: &Entry, index: usize) -> Option<(usize, usize)> {
         self.listed.page_of(entry.rows?.first + index as u64)
@@ -121,7 +121,7 @@ impl Opened {
     /// A segment that a row of the table lists, checked as those are that the manifest lists.
     ///
     /// # Errors
-    /// [`ArchiveError::Segment`] where it does not lie within its entry, or is longer than any can be.
+    /// [`ArchiveError::Segment`] if it does not lie within its entry, or is longer than any can be.
     pub fn listed<'a>(&self, entry: &'a Entry, index: usize, row: Segment) -> Result<Located<'a>, ArchiveError> {
         let located = Located {
             entry,

@@ -28,7 +28,7 @@ pub(super) const MAX_PAGE_BYTES: u64 = 4 << 20;
 /// A manifest as it stands in an archive and beside it.
 ///
 /// # Errors
-/// Where it is longer than readers take.
+/// If it is longer than readers take.
 pub fn text_of(manifest: &Manifest) -> Result<Vec<u8>, String> {
     let mut text = serde_json::to_vec(manifest).expect("a manifest has text keys only");
     text.push(b'\n');

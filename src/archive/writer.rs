@@ -110,7 +110,7 @@ impl ArchiveWriter {
         self.parts.held_bytes()
     }
 
-    /// Goes on where another one was; `None` where the rows or the bytes are not those of the state.
+    /// Goes on where another one was; `None` if the rows or the bytes are not those of the state.
     pub fn resume(state: WriterState, rows: Vec<Segment>, current: Vec<u8>, held: Option<Vec<u8>>) -> Option<Self> {
         (rows.len() as u64 == state.rows).then_some(())?;
         Some(Self {

@@ -64,7 +64,7 @@ enum StretchEnd {
 }
 
 impl Stretches {
-    /// How the collection of a reader is cut; `None` where one cursor is as good.
+    /// How the collection of a reader is cut; `None` if one cursor is as good.
     pub(super) async fn of(reader: &Reader) -> Option<Self> {
         let (reading, task) = (&reader.reading, &reader.task);
         let is_at_snapshot = matches!(reading.at, ReadAt::Snapshot(_)) && !task.collection.is_capped();
@@ -156,7 +156,7 @@ impl Stretches {
         Some(RecordStretch { from, until })
     }
 
-    /// A boundary behind a record or one of those after it; `None` where the rest is better read as one.
+    /// A boundary behind a record or one of those after it; `None` if the rest is better read as one.
     async fn edge(&self, wanted: i64) -> Option<Edge> {
         for distance in (0..TRIES).map(|exponent| (1_i64 << exponent) - 1) {
             let record = wanted.saturating_add(distance);

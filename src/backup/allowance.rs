@@ -100,7 +100,7 @@ impl Room {
         self.allowance.abreast
     }
 
-    /// How many documents are to be in a stretch, so that those beside the foremost one fit into memory; `None` where
+    /// How many documents are to be in a stretch, so that those beside the foremost one fit into memory; `None` if
     /// it is too scarce for that.
     pub(super) fn documents_per_stretch(&self, collection: &Collection) -> Option<u64> {
         let (beside, segment) = (&self.allowance.beside, self.allowance.segment.size());

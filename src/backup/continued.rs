@@ -21,7 +21,7 @@ use crate::store::Upload;
 /// Backs a database up, from the beginning to the end.
 ///
 /// # Errors
-/// Where there is no archive now. A collection that failed is not an error: the report's status is then `partial`.
+/// If there is no archive now. A collection that failed is not an error: the report's status is then `partial`.
 pub async fn backup(job: &BackupJob, tools: &Tools) -> Result<BackupReport, Failure> {
     let (run, journal) = (Run::nameless(), Journal::nowhere());
     Box::pin(go_on(job, &run, tools, &journal)).await?.report()
@@ -31,7 +31,7 @@ pub async fn backup(job: &BackupJob, tools: &Tools) -> Result<BackupReport, Fail
 /// of it.
 ///
 /// # Errors
-/// As [`backup`]. Where the same may succeed later, the run's state is kept.
+/// As [`backup`]. If the same may succeed later, the run's state is kept.
 pub fn backup_run<'a>(job: &'a BackupJob, run: &'a Run, tools: &'a Tools) -> Running<'a, BackupAnswer> {
     Box::pin(async move {
         let Some(journal) = take_up_kept(&tools.store, run.folder(&job.destination)?).await? else {

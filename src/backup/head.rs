@@ -82,7 +82,7 @@ impl TakenMoment {
     /// Takes the moment.
     ///
     /// # Errors
-    /// Where it is not what is demanded, or there is nothing to back up.
+    /// If it is not what is demanded, or there is nothing to back up.
     pub(super) async fn of(job: &BackupJob, tools: &Tools) -> Result<Self, Failure> {
         let created = rfc3339(OffsetDateTime::now_utc());
         let moment = tools.mongo.moment(&job.database).await?;

@@ -49,7 +49,7 @@ impl<'a> Lane<'a> {
     /// The lane that goes on from there.
     ///
     /// # Errors
-    /// Where a compressor cannot be had.
+    /// If a compressor cannot be had.
     pub(super) fn new(
         begun: LaneStart,
         job: &'a BackupJob,

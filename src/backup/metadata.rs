@@ -11,7 +11,7 @@ use crate::failure::{Failure, FailureKind};
 /// `collections_metadata.json` (FORMAT 4).
 ///
 /// # Errors
-/// Where the definitions are too long for any manifest: that is found out before anything is read.
+/// If the definitions are too long for any manifest: that is found out before anything is read.
 pub(super) fn metadata_text(catalog: &Catalog) -> Result<Vec<u8>, Failure> {
     #[derive(Serialize)]
     struct DescribedCollection<'a> {

@@ -44,7 +44,7 @@ impl CollectionPieces {
     /// waits for it.
     ///
     /// # Errors
-    /// Where the collection cannot be read further.
+    /// If the collection cannot be read further.
     pub(super) async fn next(&mut self) -> Result<Option<CollectionPiece>, MongoError> {
         match self.come.recv().await {
             Some(piece) => Ok(Some(piece)),

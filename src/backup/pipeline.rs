@@ -71,7 +71,7 @@ impl Pipeline {
         }
     }
 
-    /// The pieces of a collection; none where nothing is to be read of it. To be asked in the order of the tasks, and
+    /// The pieces of a collection; none if nothing is to be read of it. To be asked in the order of the tasks, and
     /// when those of the one before were taken to their end.
     pub(super) fn pieces_of(&mut self, collection: &str) -> Option<CollectionPieces> {
         while self.streams.len() < LOOKAHEAD

@@ -102,7 +102,7 @@ impl Reader {
         self.again_after(error).await
     }
 
-    /// Waits before the next attempt; false where there is none. Nor is there one where the member has been away for so
+    /// Waits before the next attempt; false if there is none. Nor is there one where the member has been away for so
     /// long that the collection is better begun anew at another.
     async fn again_after(&mut self, error: &MongoError) -> bool {
         let is_better_begun_anew = self.may_begin_anew() && self.attempts.is_long();

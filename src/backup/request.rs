@@ -112,7 +112,7 @@ impl BackupOrder {
     /// The job, where it is for one database.
     ///
     /// # Errors
-    /// [`FailureKind::InvalidRequest`] where it is for several.
+    /// [`FailureKind::InvalidRequest`] if it is for several.
     pub fn single(self) -> Result<BackupJob, Failure> {
         match self.databases {
             DatabaseChoice::One(_) => Ok(self.job),
@@ -201,7 +201,7 @@ impl BackupRequest {
     /// The job for one database.
     ///
     /// # Errors
-    /// As [`Self::into_order`], and where several databases are named.
+    /// As [`Self::into_order`], and if several databases are named.
     pub fn into_job(self, environment: &Environment) -> Result<BackupJob, Failure> {
         self.into_order(environment)?.single()
     }
@@ -209,7 +209,7 @@ impl BackupRequest {
     /// Fills in what is left out.
     ///
     /// # Errors
-    /// [`FailureKind::ConfigurationMissing`] where database or destination are nowhere to be found.
+    /// [`FailureKind::ConfigurationMissing`] if database or destination are nowhere to be found.
     pub fn into_order(self, environment: &Environment) -> Result<BackupOrder, Failure> {
         check_request(&self)?;
         environment.check()?;

@@ -76,7 +76,7 @@ impl DatabaseReport {
 /// The jobs that an order comes to: one for each database.
 ///
 /// # Errors
-/// Where the databases cannot be listed, or there is none.
+/// If the databases cannot be listed, or there is none.
 pub fn jobs<'a>(order: &'a BackupOrder, tools: &'a Tools) -> Running<'a, Vec<BackupJob>> {
     Box::pin(async move {
         let names = match &order.databases {

@@ -55,7 +55,7 @@ impl LaneState {
     /// The upload and the lane's other parts, as an earlier invocation left them.
     ///
     /// # Errors
-    /// Where what belongs to them is not there any more.
+    /// If what belongs to them is not there any more.
     pub(super) async fn go_on(tools: &Tools, left: &Left) -> Result<(Upload, LaneStart), Failure> {
         let lane = left.step::<Self>(LANE)?;
         let lane = lane.ok_or_else(|| unusable_because("it does not say how far its archive is written"))?;

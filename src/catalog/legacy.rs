@@ -43,7 +43,7 @@ const SWITCHES: [&str; 3] = ["background", "sparse", "unique"];
 /// Below this, a number is no direction.
 const EPSILON: f64 = 1e-9;
 
-/// The index as servers of today take it, and what was changed; `None` where that is nothing. Of version 2 there are
+/// The index as servers of today take it, and what was changed; `None` if that is nothing. Of version 2 there are
 /// only indexes that a server of today has made, or a later one with options that are not known here: they stay as they
 /// are.
 pub(crate) fn modern(index: &Definition) -> Option<(Definition, String)> {
@@ -103,7 +103,7 @@ fn modern_key(key: &RawDocument, changes: &mut Vec<String>) -> Option<RawDocumen
     converted.then_some(modern)
 }
 
-/// What stands for a direction that no server takes today; `None` where it is one, or the name of a kind of index.
+/// What stands for a direction that no server takes today; `None` if it is one, or the name of a kind of index.
 fn direction(value: RawBsonRef<'_>) -> Option<i32> {
     match value {
         RawBsonRef::String(text) => match text.trim().parse::<f64>() {

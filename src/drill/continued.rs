@@ -58,7 +58,7 @@ type RestoreOutcome = Result<RestoreReport, Failure>;
 /// of it.
 ///
 /// # Errors
-/// As [`drill`](super::drill()). Where the same may succeed later, the run's state and its scratch database are kept.
+/// As [`drill`](super::drill()). If the same may succeed later, the run's state and its scratch database are kept.
 pub fn drill_run<'a>(job: &'a DrillJob, run: &'a Run, tools: &'a Tools) -> Running<'a, Answer<DrillReport>> {
     Box::pin(async move {
         let folder = job.folder()?;
@@ -81,7 +81,7 @@ pub fn drill_run<'a>(job: &'a DrillJob, run: &'a Run, tools: &'a Tools) -> Runni
 /// Restores an archive into a scratch database, compares, and drops it again.
 ///
 /// # Errors
-/// Where the drill could not begin: no archive is named, the database is not reachable, the scratch database exists. An
+/// If the drill could not begin: no archive is named, the database is not reachable, the scratch database exists. An
 /// archive that cannot be restored is no error of the drill but its finding: the report's verdict is then `failed`.
 pub async fn drill(job: &DrillJob, tools: &Tools) -> Result<DrillReport, Failure> {
     let (run, journal) = (Run::nameless(), Journal::nowhere());
@@ -195,7 +195,7 @@ async fn restore(
     Ok(Went::Done(Box::new(restored)))
 }
 
-/// The restore within a drill; nothing where the time was up. A dead invocation's part is waited for: the drill is
+/// The restore within a drill; nothing if the time was up. A dead invocation's part is waited for: the drill is
 /// ours, so nobody else is at it.
 async fn take_up_own(job: &DrillJob, run: &Run, tools: &Tools) -> Result<Option<Journal>, Failure> {
     let folder = run.folder(&job.folder()?)?;
@@ -235,7 +235,7 @@ impl DrillJob {
     /// Below which folder its runs keep their state.
     ///
     /// # Errors
-    /// Where no archive is named, or that is no place.
+    /// If no archive is named, or that is no place.
     pub fn folder(&self) -> Result<Location, Failure> {
         let choice = self
             .archive()

@@ -70,7 +70,7 @@ pub struct DrillReport {
 #[derive(Debug)]
 pub(super) struct DrillFindings {
     pub(super) restored: Result<RestoreReport, Failure>,
-    /// The archive's bytes; none where it could not be restored at all.
+    /// The archive's bytes; none if it could not be restored at all.
     pub(super) checked: Option<Result<VerifyReport, Failure>>,
     pub(super) scratch: String,
     pub(super) dropped: Result<(), MongoError>,

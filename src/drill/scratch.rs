@@ -28,7 +28,7 @@ impl Scratch {
     /// earlier one has made is ours.
     ///
     /// # Errors
-    /// [`FailureKind::InvalidRequest`] where there is anything else under that name; what the server answered.
+    /// [`FailureKind::InvalidRequest`] if there is anything else under that name; what the server answered.
     pub(super) async fn claim(run: &Run, mongo: &Mongo, name: Option<&str>) -> Result<Self, Failure> {
         let scratch = Self::of(run, name);
         match scratch.present(mongo).await?.is_empty() {
@@ -110,7 +110,7 @@ impl Scratch {
     /// Drops the database, if it still has our mark. An invocation that died may have done it already.
     ///
     /// # Errors
-    /// Where the mark is gone, and the database may be somebody else's by now; what the server answered.
+    /// If the mark is gone, and the database may be somebody else's by now; what the server answered.
     pub(super) async fn release(&self, mongo: &Mongo) -> Result<(), MongoError> {
         let action = format!("dropping the scratch database {}", self.name);
         if self.present(mongo).await.is_ok_and(|present| present.is_empty()) {

@@ -64,10 +64,10 @@ impl Batch {
         is_place.then(|| token.to_owned())
     }
 
-    /// Takes off the document with the same `_id` as another, and all behind it; false where there is none.
+    /// Takes off the document with the same `_id` as another, and all behind it; false if there is none.
     ///
     /// # Errors
-    /// Where the reply is not a sequence of documents.
+    /// If the reply is not a sequence of documents.
     pub(super) fn cut_before(&mut self, next: &[u8]) -> Result<bool, MongoError> {
         let mut walk = self.all_documents();
         let mut before = 0;
@@ -84,7 +84,7 @@ impl Batch {
     /// How many documents there are. They are walked for that.
     ///
     /// # Errors
-    /// Where the reply is not a sequence of documents.
+    /// If the reply is not a sequence of documents.
     pub fn count(&self) -> Result<u64, MongoError> {
         self.all_documents()
             .try_fold(0, |count, document| document.map(|_| count + 1))
@@ -94,7 +94,7 @@ impl Batch {
     /// that is not much larger than that is one slice, and is not walked.
     ///
     /// # Errors
-    /// Where the reply is not a sequence of documents.
+    /// If the reply is not a sequence of documents.
     pub fn slices(&self, target: usize) -> Result<Vec<Slice>, MongoError> {
         if self.elements.len() <= target + target / 2 {
             let whole = Slice(self.elements.clone());

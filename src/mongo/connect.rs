@@ -84,7 +84,7 @@ impl Mongo {
     /// Connects, and asks the server who it is.
     ///
     /// # Errors
-    /// Where the string is wrong, no server answers, or the credentials are refused.
+    /// If the string is wrong, no server answers, or the credentials are refused.
     pub async fn connect(uri: &MongoUri) -> Result<Self, MongoError> {
         // What the parser says of a wrong one may hold a piece of a password.
         let (parsed, understood) = uri
@@ -221,7 +221,7 @@ impl Mongo {
         }
     }
 
-    /// How many members an index build waits for: as many as a write does. `None` where no such number can be given: a
+    /// How many members an index build waits for: as many as a write does. `None` if no such number can be given: a
     /// single server, or one before 4.4.
     pub fn index_quorum(&self) -> Option<&bson::Bson> {
         let knows = self.server.topology != Topology::Standalone && self.server.version_numbers() >= (4, 4, 0);

@@ -28,7 +28,7 @@ impl IdList {
         ids
     }
 
-    /// Adds the `_id` of a document; false where it has none.
+    /// Adds the `_id` of a document; false if it has none.
     pub fn push(&mut self, document: &[u8]) -> bool {
         let Some(id) = id_of(document) else { return false };
         self.elements.push(id.kind);
@@ -69,7 +69,7 @@ impl IdList {
     }
 }
 
-/// A document with the `_id` of `document` under `key` and nothing else; `None` where it has none.
+/// A document with the `_id` of `document` under `key` and nothing else; `None` if it has none.
 pub fn id_alone(document: &[u8], key: &str) -> Option<RawDocumentBuf> {
     let id = id_of(document)?;
     RawDocumentBuf::from_bytes(one_field(id.kind, key, &document[id.value..id.end])).ok()

@@ -310,7 +310,7 @@ impl Rejected {
     }
 }
 
-/// The `_id` of a document as canonical Extended JSON, for reports. `None` where it has none.
+/// The `_id` of a document as canonical Extended JSON, for reports. `None` if it has none.
 pub fn id_text(document: &[u8]) -> Option<String> {
     id_alone(document, "_id").map(|id| Definition::new(id).to_json())
 }

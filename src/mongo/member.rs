@@ -32,7 +32,7 @@ impl Mongo {
     }
 
     /// The member of the replica set that answers reads by the connection string's read preference at the moment.
-    /// `None` where there is none to choose: of one server, or behind `mongos`.
+    /// `None` if there is none to choose: of one server, or behind `mongos`.
     ///
     /// # Errors
     /// What the server answered.
@@ -44,7 +44,7 @@ impl Mongo {
         Ok(member(&hello))
     }
 
-    /// Another member than the one that is read from, which answers reads at the moment; `None` where there is none.
+    /// Another member than the one that is read from, which answers reads at the moment; `None` if there is none.
     /// One that was started again is another.
     pub async fn another_member(&self) -> Option<String> {
         let present = self.member.as_deref()?;
@@ -70,7 +70,7 @@ impl Mongo {
     /// it.
     ///
     /// # Errors
-    /// [`code::PLACE_LOST`] where it was not; what the server answered.
+    /// [`code::PLACE_LOST`] if it was not; what the server answered.
     pub async fn confirm(&self, member_then: &str) -> Result<(), MongoError> {
         if !member_then.contains('#') {
             return Ok(());

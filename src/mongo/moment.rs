@@ -23,7 +23,7 @@ const TRIES: usize = 8;
 pub struct Moment {
     /// The collections.
     pub catalog: Catalog,
-    /// The cluster time; `None` where this deployment has no snapshot reads.
+    /// The cluster time; `None` if this deployment has no snapshot reads.
     pub time: Option<ClusterTime>,
     /// Why there is none.
     pub reason: Option<String>,

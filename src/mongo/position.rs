@@ -41,7 +41,7 @@ pub enum Position {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RecordPlace {
     token: Raw,
-    /// `host:port#process`; none where there is only one server.
+    /// `host:port#process`; none if there is only one server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     member: Option<Arc<str>>,
 }
@@ -82,7 +82,7 @@ pub struct IdRange {
 }
 
 impl Bound {
-    /// The `_id` of a document; `None` where it has none.
+    /// The `_id` of a document; `None` if it has none.
     pub fn of(document: &[u8]) -> Option<Self> {
         id_alone(document, "$literal").map(Raw).map(Self)
     }

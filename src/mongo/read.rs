@@ -50,7 +50,7 @@ impl Trail {
     /// Where reading can go on behind a reply. To be asked once for each reply, in order.
     ///
     /// # Errors
-    /// Where the reply is not a sequence of documents.
+    /// If the reply is not a sequence of documents.
     pub fn behind(&mut self, batch: &Batch) -> Result<Option<Position>, MongoError> {
         if self.order == ScanOrder::Unpacked {
             self.read += batch.count()?;
@@ -72,7 +72,7 @@ impl Mongo {
     /// many bytes are expected, to choose how many make a reply.
     ///
     /// # Errors
-    /// What the server answered; [`super::code::SNAPSHOT_UNAVAILABLE`] where the collection cannot be read at that
+    /// What the server answered; [`super::code::SNAPSHOT_UNAVAILABLE`] if the collection cannot be read at that
     /// time.
     pub async fn read(
         &self,
@@ -102,7 +102,7 @@ impl Mongo {
     /// Opens a cursor over what a scan describes, with at most so many documents in a reply.
     ///
     /// # Errors
-    /// As [`Self::read`], and of a server that does not know the scan's order; [`super::code::PLACE_LOST`] where the
+    /// As [`Self::read`], and of a server that does not know the scan's order; [`super::code::PLACE_LOST`] if the
     /// place that it goes on from is none any more.
     pub async fn scan(
         &self,

@@ -152,7 +152,7 @@ enum ReadEnd {
 }
 
 impl BackReading {
-    /// From where `so_far` is, if that is still a place; `None` where the server has no places.
+    /// From where `so_far` is, if that is still a place; `None` if the server has no places.
     async fn open(
         mongo: &Mongo,
         (database, collection): (&str, &str),

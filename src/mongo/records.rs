@@ -42,7 +42,7 @@ impl Edge {
     /// Whether a scan came here with a reply, whose end is at `place`. What of the reply lies beyond is taken off.
     ///
     /// # Errors
-    /// Where the reply goes beyond without the document that lies there: it is not of the scan that the boundary was
+    /// If the reply goes beyond without the document that lies there: it is not of the scan that the boundary was
     /// made for.
     pub fn is_reached(&self, batch: &mut Batch, place: &mut Option<Position>) -> Result<bool, MongoError> {
         let Some(record) = place.as_ref().and_then(Position::record) else {
@@ -65,7 +65,7 @@ impl Edge {
 }
 
 impl Mongo {
-    /// The first and the last record of a collection at a snapshot; `None` where it has no documents, or no numbers for
+    /// The first and the last record of a collection at a snapshot; `None` if it has no documents, or no numbers for
     /// them.
     ///
     /// # Errors
@@ -85,10 +85,10 @@ impl Mongo {
         Ok(first.zip(last))
     }
 
-    /// The boundary behind a record at a snapshot; `None` where no record lies behind it.
+    /// The boundary behind a record at a snapshot; `None` if no record lies behind it.
     ///
     /// # Errors
-    /// What the server answered; [`KEY_NOT_FOUND`](super::code::KEY_NOT_FOUND) where there is no such record.
+    /// What the server answered; [`KEY_NOT_FOUND`](super::code::KEY_NOT_FOUND) if there is no such record.
     pub async fn edge(
         &self,
         database: &str,

@@ -45,12 +45,12 @@ impl Repeats {
         self.0.succeeded();
     }
 
-    /// Counts one that failed for what passes, and waits before the next; false where there is none.
+    /// Counts one that failed for what passes, and waits before the next; false if there is none.
     pub async fn again(&mut self) -> bool {
         self.0.again().await
     }
 
-    /// Counts one that failed, and waits before the next; false where there is none, or the failure is none that
+    /// Counts one that failed, and waits before the next; false if there is none, or the failure is none that
     /// passes.
     pub async fn again_after(&mut self, error: &MongoError) -> bool {
         if !error.may_pass() || !self.0.again().await {

@@ -17,7 +17,7 @@ pub(super) struct SeenServers {
     servers: Mutex<BTreeMap<String, Sight>>,
     /// The replica set that is asked for.
     set: Option<String>,
-    /// How one proves who one is, in words; nothing where nobody does.
+    /// How one proves who one is, in words; nothing if nobody does.
     credentials: Option<String>,
 }
 

@@ -87,7 +87,7 @@ impl Mongo {
     /// Adds indexes and sizes to what was listed.
     ///
     /// # Errors
-    /// Where the server could not be asked. What it refuses to say of one collection stops none of the others.
+    /// If the server could not be asked. What it refuses to say of one collection stops none of the others.
     pub(super) async fn describe(&self, database: &str, listed: Listing) -> Result<DescribedCollection, MongoError> {
         self.describe_with(database, listed, Sizes::Estimated).await
     }
@@ -207,7 +207,7 @@ impl Mongo {
     /// UUIDs do not come back, so the cursor's collection is then the surveyed one too.
     ///
     /// # Errors
-    /// Where it does not, or what the server answered.
+    /// If it does not, or what the server answered.
     pub async fn is_still(&self, database: &str, collection: &Collection) -> Result<(), MongoError> {
         let names = [collection.name.clone(), format!("{BUCKETS}{}", collection.name)];
         let now = self
@@ -226,7 +226,7 @@ impl Mongo {
         }
     }
 
-    /// The names of the deployment's databases that this user may know of, without the server's own; `None` where it
+    /// The names of the deployment's databases that this user may know of, without the server's own; `None` if it
     /// does not say.
     pub async fn database_names(&self) -> Option<Vec<String>> {
         let command = doc! {"listDatabases": 1, "nameOnly": true, "authorizedDatabases": true};

@@ -9,7 +9,7 @@ pub(crate) async fn ended<T>(task: &mut JoinHandle<Result<T, MongoError>>, actio
     task.await.unwrap_or_else(|error| Err(panicked(action, &error)))
 }
 
-/// How the next of some tasks ended; nothing where all have.
+/// How the next of some tasks ended; nothing if all have.
 pub(crate) async fn next_ended<T: 'static>(
     tasks: &mut JoinSet<Result<T, MongoError>>,
     action: &str,

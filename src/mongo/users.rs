@@ -142,7 +142,7 @@ impl Mongo {
         Ok(texts(&reply, "saslSupportedMechs"))
     }
 
-    /// Which mechanisms the server offers; `None` where it does not say.
+    /// Which mechanisms the server offers; `None` if it does not say.
     pub(crate) async fn mechanisms(&self) -> Option<Vec<String>> {
         let ask = doc! {"getParameter": 1, "authenticationMechanisms": 1};
         let reply = self.command("admin", ask, "asking how users can log in").await.ok()?;
@@ -153,7 +153,7 @@ impl Mongo {
     /// credentials.
     ///
     /// # Errors
-    /// [`DUPLICATE_KEY`](code::DUPLICATE_KEY) where there is one of that name; the server's code.
+    /// [`DUPLICATE_KEY`](code::DUPLICATE_KEY) if there is one of that name; the server's code.
     pub(crate) async fn put_user(&self, user: RawDocumentBuf) -> Result<(), MongoError> {
         let insert = rawdoc! {"insert": USERS, "documents": [user]};
         let put = self.raw_command("admin", insert, "putting a user in").await;

@@ -24,7 +24,7 @@ impl Chunk {
         split_documents(&self.bson)
     }
 
-    /// What comes behind its first documents; `None` where that is nothing.
+    /// What comes behind its first documents; `None` if that is nothing.
     pub(crate) fn behind(self, documents: u64, hashing: Hashing) -> Option<Self> {
         if documents == 0 {
             return Some(self);

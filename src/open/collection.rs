@@ -25,7 +25,7 @@ impl ArchiveFile {
     /// The documents of one collection. What is not asked for is not read, where the archive is one of ours.
     ///
     /// # Errors
-    /// [`FailureKind::InvalidRequest`] where the archive has no such collection.
+    /// [`FailureKind::InvalidRequest`] if the archive has no such collection.
     pub fn collection(&self, name: &str) -> Result<RawDocuments, Failure> {
         self.must_have(name)?;
         Ok(RawDocuments {

@@ -87,7 +87,7 @@ impl<'a> Keeper<'a> {
         }
     }
 
-    /// The document as it will be kept; `None` where that is as it is.
+    /// The document as it will be kept; `None` if that is as it is.
     fn kept(&mut self, document: &[u8]) -> Option<Vec<u8>> {
         if self.kind == Kind::Timeseries {
             return with_sorted_meta(document, self.meta_field.as_deref()?);

@@ -84,7 +84,7 @@ impl ArchiveFile {
         }
     }
 
-    /// The documents of some segments of one collection; `None` where an archive of ours has no such segments.
+    /// The documents of some segments of one collection; `None` if an archive of ours has no such segments.
     pub(crate) fn segments(&self, name: &str, hashing: Hashing, segments: Range<usize>) -> Option<CollectionStream> {
         let Form::Native(opened) = &self.form else { return None };
         let entry = Arc::new(opened.manifest.get(name)?.entry.clone()?);

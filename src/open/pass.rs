@@ -147,7 +147,7 @@ impl HandOut {
         }
     }
 
-    /// The collection that documents are of; handed on when its first ones come. `None` where nobody wants more.
+    /// The collection that documents are of; handed on when its first ones come. `None` if nobody wants more.
     fn current_of(&mut self, name: &str) -> Option<&Current> {
         if self.current.as_ref().is_none_or(|current| current.name != name) {
             // All of the one before are on their way.

@@ -10,7 +10,7 @@ use crate::archive::{ROLES_ENTRY, USERS_ENTRY, UserOrRole, check_users};
 use crate::failure::{Failure, FailureKind};
 
 impl ArchiveFile {
-    /// Its users and roles, with their hashed credentials, and their database where that is said; `None` where it was
+    /// Its users and roles, with their hashed credentials, and their database where that is said; `None` if it was
     /// made without them.
     ///
     /// # Errors

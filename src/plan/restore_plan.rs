@@ -44,10 +44,10 @@ pub struct RestorePlan {
 }
 
 impl RestorePlan {
-    /// What is not as it was when the plan with that token was made: nothing where the token is consent to this plan.
+    /// What is not as it was when the plan with that token was made: nothing if the token is consent to this plan.
     ///
     /// # Errors
-    /// Where it is no token at all.
+    /// If it is no token at all.
     pub fn changed_since(&self, token: &str) -> Result<Vec<TokenPart>, NotAToken> {
         Ok(self.confirm.differing(&token.parse()?))
     }

@@ -15,7 +15,7 @@ use crate::plan::{Action, Method, Planned};
 const LARGE: u64 = 64 << 20;
 
 impl<'a> Restoring<'a> {
-    /// What came of a collection; nothing where the time was up before.
+    /// What came of a collection; nothing if the time was up before.
     pub(super) async fn load_one(
         &self,
         place: usize,

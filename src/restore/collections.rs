@@ -143,7 +143,7 @@ impl<'a> Restoring<'a> {
         }
     }
 
-    /// What came of a collection; nothing where the time was up before.
+    /// What came of a collection; nothing if the time was up before.
     async fn one(
         &self,
         place: usize,

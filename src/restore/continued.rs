@@ -50,7 +50,7 @@ impl Ended for RestoreReport {
 /// Does what was planned.
 ///
 /// # Errors
-/// Where nothing was changed: consent or a privilege is missing, another restore is running, or there is no way back.
+/// If nothing was changed: consent or a privilege is missing, another restore is running, or there is no way back.
 /// What goes wrong after the first change is in the report, whose status is then not `complete`.
 pub fn carry_out<'a>(prepared: Prepared, job: &'a RestoreJob, tools: &'a Tools) -> Running<'a, RestoreReport> {
     Box::pin(async move {
@@ -65,7 +65,7 @@ pub fn carry_out<'a>(prepared: Prepared, job: &'a RestoreJob, tools: &'a Tools) 
 /// came of it.
 ///
 /// # Errors
-/// As [`prepare`] and [`carry_out`]. Where the same may succeed later, the run's state is kept.
+/// As [`prepare`] and [`carry_out`]. If the same may succeed later, the run's state is kept.
 pub fn restore_run<'a>(job: &'a RestoreJob, run: &'a Run, tools: &'a Tools) -> Running<'a, Answer<RestoreReport>> {
     Box::pin(async move { restore_until(job, run, tools, Until::Finished).await })
 }
@@ -73,7 +73,7 @@ pub fn restore_run<'a>(job: &'a RestoreJob, run: &'a Run, tools: &'a Tools) -> R
 /// The plan that a run was begun with, where it was: consent is to that one.
 ///
 /// # Errors
-/// Where what it has left cannot be read.
+/// If what it has left cannot be read.
 pub async fn begun_plan(job: &RestoreJob, run: &Run, tools: &Tools) -> Result<Option<RestorePlan>, Failure> {
     let folder = run.folder(&job.folder()?)?;
     match Left::find(&tools.store, &folder).await? {

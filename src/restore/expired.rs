@@ -9,7 +9,7 @@ use crate::plan::Planned;
 /// What a server may spend on counting, in milliseconds: nobody waits for a number.
 const CHEAP: i32 = 1000;
 
-/// How many documents of a collection would expire at once; `None` where none can, or that takes long to find out.
+/// How many documents of a collection would expire at once; `None` if none can, or that takes long to find out.
 pub(super) async fn past_expiry(run: &Restoring<'_>, planned: &Planned) -> Option<u64> {
     let now = DateTime::now().timestamp_millis();
     let present = run.prepared.target.get(&planned.name);

@@ -94,7 +94,7 @@ pub fn begin<'a>(job: &'a RestoreJob, run: &'a Run, workers: u32, tools: &'a Too
 /// Loads one share, or goes on with it.
 ///
 /// # Errors
-/// As [`restore_run`](super::restore_run), and where there is no such share.
+/// As [`restore_run`](super::restore_run), and if there is no such share.
 pub fn load<'a>(job: &'a RestoreJob, run: &'a Run, number: u32, tools: &'a Tools) -> Running<'a, LoadReport> {
     Box::pin(async move {
         let folder = folder_of_run(job, run)?;
@@ -209,7 +209,7 @@ async fn load_stretch(
 /// The restore that goes on when every share is in.
 ///
 /// # Errors
-/// As [`restore_run`](super::restore_run), and where a share is not at its end: nothing is changed then, and the run is
+/// As [`restore_run`](super::restore_run), and if a share is not at its end: nothing is changed then, and the run is
 /// at an end.
 pub fn finish<'a>(job: &'a RestoreJob, run: &'a Run, tools: &'a Tools) -> Running<'a, Answer<RestoreReport>> {
     Box::pin(async move {

@@ -35,7 +35,7 @@ impl KeptIds {
         }
     }
 
-    /// Keeps those of these documents, too; `None` where there is no memory for them.
+    /// Keeps those of these documents, too; `None` if there is no memory for them.
     pub(super) fn with<'a>(mut self, documents: impl Iterator<Item = &'a [u8]>) -> Option<Self> {
         for document in documents {
             if self.lists.last().is_none_or(|list| list.bytes() >= LIST) {

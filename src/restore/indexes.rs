@@ -18,7 +18,7 @@ pub(super) enum Which {
 /// whose options are `options`.
 ///
 /// # Errors
-/// Where the server was not reached any more, so that nothing is known of them.
+/// If the server was not reached any more, so that nothing is known of them.
 pub(super) async fn build(
     mongo: &Mongo,
     (database, collection): (&str, &str),

@@ -248,7 +248,7 @@ impl<'a> Loader<'a> {
         }
     }
 
-    /// What the database has of the documents that were loaded; nothing where the time was up, with what was read in
+    /// What the database has of the documents that were loaded; nothing if the time was up, with what was read in
     /// the record.
     ///
     /// Of a merge: where it has no others, that is all it has; else they are read by their `_id`s.

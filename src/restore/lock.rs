@@ -88,7 +88,7 @@ impl Lock {
     /// have run out, but nobody else may have had it since.
     ///
     /// # Errors
-    /// [`FailureKind::RestoreRunning`] where it is another's, or gone; or what the server answered.
+    /// [`FailureKind::RestoreRunning`] if it is another's, or gone; or what the server answered.
     pub(super) async fn go_on(job: &RestoreJob, run: &Run, mongo: &Mongo) -> Result<Self, Failure> {
         let held = LockText::of(job, run, job.run_lease, mongo);
         match held.renew().await? {
@@ -111,7 +111,7 @@ impl Lock {
     /// Whether the lock is still ours, as far as the heartbeat knows.
     ///
     /// # Errors
-    /// [`FailureKind::RestoreRunning`] where it is not.
+    /// [`FailureKind::RestoreRunning`] if it is not.
     pub(super) fn check(&self) -> Result<(), Failure> {
         match self.lost.load(Ordering::Acquire) {
             true => Err(lost(&self.held.database)),
@@ -122,7 +122,7 @@ impl Lock {
     /// Asks the server whether the lock is still ours, and renews it.
     ///
     /// # Errors
-    /// [`FailureKind::RestoreRunning`] where it is not, or what kept the server from saying so.
+    /// [`FailureKind::RestoreRunning`] if it is not, or what kept the server from saying so.
     pub(super) async fn confirm(&self) -> Result<(), Failure> {
         self.check()?;
         match self.held.renew().await? {

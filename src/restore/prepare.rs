@@ -23,7 +23,7 @@ pub struct Prepared {
 /// Opens the archive, surveys the target, and plans. Changes nothing.
 ///
 /// # Errors
-/// Where the archive or the target cannot be read, or [`FailureKind::PlanConflicts`] with all that is in the way.
+/// If the archive or the target cannot be read, or [`FailureKind::PlanConflicts`] with all that is in the way.
 pub fn prepare<'a>(job: &'a RestoreJob, tools: &'a Tools) -> Running<'a, Prepared> {
     Box::pin(async move {
         let location = find_archive(&job.archive, &tools.store).await?;

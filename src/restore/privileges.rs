@@ -53,7 +53,7 @@ pub(super) async fn check(prepared: &Prepared, job: &RestoreJob, mongo: &Mongo) 
     ))
 }
 
-/// `None` where nobody has logged in, or the server does not say.
+/// `None` if nobody has logged in, or the server does not say.
 pub(crate) fn privileges_of(status: &Document) -> Option<Vec<&Document>> {
     let info = status.get_document("authInfo").ok()?;
     let nobody = info.get_array("authenticatedUsers").ok()?.is_empty();

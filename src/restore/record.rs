@@ -189,7 +189,7 @@ impl RestoreState {
         })
     }
 
-    /// What workers have to load; nothing where they are done.
+    /// What workers have to load; nothing if they are done.
     pub(super) fn loads(&self) -> &[Share] {
         match *self.stage {
             Stage::Loading { gathered: false, .. } => &self.shares,
@@ -308,7 +308,7 @@ impl<'a> Record<'a> {
         matches!(*self.state().stage, Stage::Loading { .. })
     }
 
-    /// What workers have to load; nothing where they are done.
+    /// What workers have to load; nothing if they are done.
     pub(super) fn loads(&self) -> Vec<Share> {
         self.state().loads().to_vec()
     }
@@ -375,7 +375,7 @@ impl<'a> Record<'a> {
     /// Writes the state as it is.
     ///
     /// # Errors
-    /// [`FailureKind::RunTakenOver`] where the run is no longer ours, or what the store answered.
+    /// [`FailureKind::RunTakenOver`] if the run is no longer ours, or what the store answered.
     pub(super) async fn save(&self) -> Result<(), Failure> {
         let _one_at_a_time = self.writing.lock().await;
         // The stage comes last: it says that what is behind it was written.
@@ -400,7 +400,7 @@ impl<'a> Record<'a> {
     /// The same, where nothing depends on it: what cannot be written now is in the next one.
     ///
     /// # Errors
-    /// [`FailureKind::RunTakenOver`] where the run is no longer ours.
+    /// [`FailureKind::RunTakenOver`] if the run is no longer ours.
     pub(super) async fn save_if_possible(&self) -> Result<(), Failure> {
         match self.save().await {
             Err(error) if error.kind != FailureKind::RunTakenOver => {

@@ -293,7 +293,7 @@ fn index_way_out(part: &RehearsalPart<'_>) -> &'static str {
     }
 }
 
-/// The error, where it is the server's answer to the definition; none where the user may not rehearse, which does not
+/// The error, where it is the server's answer to the definition; none if the user may not rehearse, which does not
 /// mean that what is to come is not allowed (a role can be for single collections).
 fn refusal(error: MongoError) -> Result<Option<MongoError>, Failure> {
     if error.is(code::UNAUTHORIZED) {

@@ -65,7 +65,7 @@ impl Sample {
         }
     }
 
-    /// Looks the documents up; `None` where there are none.
+    /// Looks the documents up; `None` if there are none.
     pub(super) async fn compare(
         self,
         mongo: &Mongo,

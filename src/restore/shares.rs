@@ -117,7 +117,7 @@ fn stretches(entry: &Entry) -> Vec<(usize, usize, u64)> {
 /// Puts what the workers counted into the record of the restore that goes on.
 ///
 /// # Errors
-/// Where a share is not at its end, or the archive gave a worker something else than its manifest says.
+/// If a share is not at its end, or the archive gave a worker something else than its manifest says.
 pub(super) async fn gather(
     job: &RestoreJob,
     run: &Run,

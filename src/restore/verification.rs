@@ -11,7 +11,7 @@ use crate::plan::{Action, Diff, Planned, without_own};
 /// Compares what is there with what was to be there.
 ///
 /// # Errors
-/// Where the target cannot be looked at for what passes, and the run can be gone on with.
+/// If the target cannot be looked at for what passes, and the run can be gone on with.
 pub(super) async fn verify(
     run: &Restoring<'_>,
     mut outcomes: Outcomes,

@@ -93,7 +93,7 @@ async fn back_up(snapshot: &BackupJob, run: &Run, tools: &Tools) -> Result<Backu
     }
 }
 
-/// The backup that is the way back; none where it was waived, or there is nothing to go back to.
+/// The backup that is the way back; none if it was waived, or there is nothing to go back to.
 fn snapshot_of(prepared: &Prepared, job: &RestoreJob) -> Option<BackupJob> {
     let WayBack::Snapshot(_) = &job.way_back else {
         return None;
@@ -166,7 +166,7 @@ impl RestoreJob {
     /// Below which folder its runs keep their state, and where the way back goes.
     ///
     /// # Errors
-    /// Where that is no place.
+    /// If that is no place.
     pub fn folder(&self) -> Result<Location, Failure> {
         match &self.way_back {
             WayBack::Snapshot(Some(folder)) => Ok(folder.clone()),

@@ -70,7 +70,7 @@ impl<'a> Restoring<'a> {
     /// Asked between collections.
     ///
     /// # Errors
-    /// Where the run was cancelled, or has lost its lock or its lease.
+    /// If the run was cancelled, or has lost its lock or its lease.
     pub(super) fn may_go_on(&self) -> Result<(), Failure> {
         if self.tools.cancel.is_cancelled() {
             return Err(cancelled());
@@ -81,7 +81,7 @@ impl<'a> Restoring<'a> {
     /// Whether nobody else restores into the database, and no other invocation has taken the run over.
     ///
     /// # Errors
-    /// Where somebody does.
+    /// If somebody does.
     pub(super) fn is_still_ours(&self) -> Result<(), Failure> {
         self.is_ours()?;
         self.lock.check()

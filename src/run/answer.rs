@@ -84,7 +84,7 @@ impl<R, U: Ended> Answer<R, U> {
     /// What came of it. That it is not at its end is a failure for whoever needs that.
     ///
     /// # Errors
-    /// [`FailureKind::RunPaused`], with how far it is; [`FailureKind::RunTakenOver`] where another process is at it.
+    /// [`FailureKind::RunPaused`], with how far it is; [`FailureKind::RunTakenOver`] if another process is at it.
     pub fn report(self) -> Result<R, Failure> {
         match self {
             Self::Finished(report) => Ok(*report),
@@ -149,7 +149,7 @@ impl<'a> Reports<'a> {
     /// For a run of that kind, in the folder below which its state is.
     ///
     /// # Errors
-    /// Where the run is none.
+    /// If the run is none.
     pub(crate) fn of(
         kind: &str,
         (run, request): (&'a Run, String),
@@ -169,7 +169,7 @@ impl<'a> Reports<'a> {
     /// What came of the run, where it is at its end.
     ///
     /// # Errors
-    /// [`InvalidRequest`](crate::failure::FailureKind::InvalidRequest) where it was another request; what the store
+    /// [`InvalidRequest`](crate::failure::FailureKind::InvalidRequest) if it was another request; what the store
     /// answered.
     pub(crate) async fn find<R: DeserializeOwned>(&self) -> Result<Option<R>, Failure> {
         let text = match self.store.load(&self.location).await {

@@ -17,7 +17,7 @@ use super::lease::{Lease, Taken};
 use crate::failure::{Failure, FailureKind};
 use crate::store::{Location, Store};
 
-/// Takes a run up whose state is in that folder; nothing where another invocation is at it. Where nothing can be kept
+/// Takes a run up whose state is in that folder; nothing if another invocation is at it. Where nothing can be kept
 /// there, the run has to end within this invocation.
 ///
 /// # Errors

@@ -56,7 +56,7 @@ impl<T: Clone + Serialize + DeserializeOwned> Chapters<T> {
     /// All of them.
     ///
     /// # Errors
-    /// Where they are not there, or not what was written.
+    /// If they are not there, or not what was written.
     pub(crate) async fn read(&self, left: &Left) -> Result<Vec<T>, Failure> {
         let mut rows: Vec<T> = Vec::with_capacity(self.kept + self.rest.len());
         for name in &self.chapters {

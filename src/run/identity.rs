@@ -45,7 +45,7 @@ impl Run {
     /// When it was due.
     ///
     /// # Errors
-    /// [`InvalidRequest`](crate::failure::FailureKind::InvalidRequest) where that is no time, or the id is empty.
+    /// [`InvalidRequest`](crate::failure::FailureKind::InvalidRequest) if that is no time, or the id is empty.
     pub fn due(&self) -> Result<OffsetDateTime, Failure> {
         if self.id.is_empty() {
             return Err(Failure::invalid(
@@ -71,7 +71,7 @@ impl Run {
     /// The same run means the same request; if it does not, somebody has given two requests one id.
     ///
     /// # Errors
-    /// [`InvalidRequest`](crate::failure::FailureKind::InvalidRequest) where what is asked is not what is recorded.
+    /// [`InvalidRequest`](crate::failure::FailureKind::InvalidRequest) if what is asked is not what is recorded.
     pub fn check_request(&self, recorded: &str, asked: &str) -> Result<(), Failure> {
         match recorded == asked {
             true => Ok(()),

@@ -89,7 +89,7 @@ impl Journal {
     /// Whether the run is still ours, as far as the heartbeat knows.
     ///
     /// # Errors
-    /// [`FailureKind::RunTakenOver`] where it is not.
+    /// [`FailureKind::RunTakenOver`] if it is not.
     pub fn check(&self) -> Result<(), Failure> {
         self.place.as_ref().map_or(Ok(()), |place| place.lease.check())
     }
@@ -97,7 +97,7 @@ impl Journal {
     /// Asks the store whether the run is still ours, and renews the lease.
     ///
     /// # Errors
-    /// [`FailureKind::RunTakenOver`] where it is not, or what kept the store from saying so.
+    /// [`FailureKind::RunTakenOver`] if it is not, or what kept the store from saying so.
     pub async fn confirm(&self) -> Result<(), Failure> {
         match &self.place {
             Some(place) => place.lease.confirm().await,
@@ -105,10 +105,10 @@ impl Journal {
         }
     }
 
-    /// What an earlier invocation has left; `None` where the run begins.
+    /// What an earlier invocation has left; `None` if the run begins.
     ///
     /// # Errors
-    /// Where it cannot be read, is not what was written, or was written by another version.
+    /// If it cannot be read, is not what was written, or was written by another version.
     pub async fn open(&self) -> Result<Option<&Left>, Failure> {
         let Some(place) = &self.place else { return Ok(None) };
         let Some(left) = Left::find(&place.store, &place.folder).await? else {
@@ -141,7 +141,7 @@ impl Journal {
     /// What an earlier invocation has left of a step.
     ///
     /// # Errors
-    /// Where another version wrote it.
+    /// If another version wrote it.
     pub fn found<P: DeserializeOwned>(&self, step: &str) -> Result<Option<P>, Failure> {
         self.left().map_or(Ok(None), |left| left.place(step))
     }
@@ -158,7 +158,7 @@ impl Journal {
     /// Writes where a step is, in the place of where it was.
     ///
     /// # Errors
-    /// [`FailureKind::RunTakenOver`] where the run is no longer ours, or what the store answered.
+    /// [`FailureKind::RunTakenOver`] if the run is no longer ours, or what the store answered.
     pub async fn write<P: Serialize>(&self, step: &str, place: &P, bytes: &[u8]) -> Result<(), Failure> {
         if self.put(step, place, bytes).await? {
             self.put_index(|index| index.paused = false).await?;

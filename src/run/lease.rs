@@ -76,7 +76,7 @@ impl Lease {
     /// Takes a run up, unless somebody is at it.
     ///
     /// # Errors
-    /// What the store answered; [`FailureKind::RunUnusable`] where what is there is no lease.
+    /// What the store answered; [`FailureKind::RunUnusable`] if what is there is no lease.
     pub async fn take(store: &Store, folder: &Location) -> Result<Taken, Failure> {
         let location = folder.join(OBJECT);
         let (epoch, expected) = match store.load(&location).await? {
@@ -126,7 +126,7 @@ impl Lease {
     /// Whether the run is still ours, as far as the heartbeat knows.
     ///
     /// # Errors
-    /// [`FailureKind::RunTakenOver`] where it is not.
+    /// [`FailureKind::RunTakenOver`] if it is not.
     pub fn check(&self) -> Result<(), Failure> {
         match self.shared.lost.load(Ordering::Acquire) {
             true => Err(lost()),
@@ -137,7 +137,7 @@ impl Lease {
     /// Asks the store whether the run is still ours, and renews the lease.
     ///
     /// # Errors
-    /// [`FailureKind::RunTakenOver`] where it is not, or what kept the store from saying so.
+    /// [`FailureKind::RunTakenOver`] if it is not, or what kept the store from saying so.
     pub async fn confirm(&self) -> Result<(), Failure> {
         self.check()?;
         match self.shared.renew(later()).await {

@@ -50,10 +50,10 @@ pub struct Recorded<S> {
 }
 
 impl Left {
-    /// What is in a run's folder; `None` where there is no state.
+    /// What is in a run's folder; `None` if there is no state.
     ///
     /// # Errors
-    /// Where it cannot be read, or is not what was written.
+    /// If it cannot be read, or is not what was written.
     pub async fn find(store: &Store, folder: &Location) -> Result<Option<Self>, Failure> {
         let indexes = store.list(folder, INDEX).await?.into_iter();
         let of = |location: &Location| location.file_name().strip_prefix(INDEX)?.parse::<u64>().ok();
@@ -91,7 +91,7 @@ impl Left {
         self.contents.contains_key(step)
     }
 
-    /// Where a step is, with the bytes behind it; `None` where it was not begun.
+    /// Where a step is, with the bytes behind it; `None` if it was not begun.
     ///
     /// # Errors
     /// As [`Self::find`].
@@ -132,7 +132,7 @@ impl Left {
     /// Bytes that were kept under a name.
     ///
     /// # Errors
-    /// Where they are not there, or not what was written.
+    /// If they are not there, or not what was written.
     pub async fn kept(&self, name: &str) -> Result<Bytes, Failure> {
         let location = self.folder.join(name);
         let bytes = unsealed(&self.store, &location).await?;
@@ -142,7 +142,7 @@ impl Left {
     /// The same of what is JSON.
     ///
     /// # Errors
-    /// As [`Self::kept`]; where another version wrote it.
+    /// As [`Self::kept`]; if another version wrote it.
     pub async fn kept_as<T: DeserializeOwned>(&self, name: &str) -> Result<T, Failure> {
         parsed(&self.kept(name).await?, &self.folder.join(name))
     }

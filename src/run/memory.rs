@@ -41,7 +41,7 @@ impl Memory {
     /// The budget that was asked for, as a number of megabytes.
     ///
     /// # Errors
-    /// [`InvalidRequest`](crate::failure::FailureKind::InvalidRequest) where it is no such number, or too small.
+    /// [`InvalidRequest`](crate::failure::FailureKind::InvalidRequest) if it is no such number, or too small.
     pub fn parse(text: &str) -> Result<Self, Failure> {
         let megabytes: Option<u64> = text.trim().parse().ok();
         match megabytes.and_then(|megabytes| megabytes.checked_mul(MB)) {

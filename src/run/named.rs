@@ -50,7 +50,7 @@ impl Named {
     /// What was begun under a name, below a folder; or a run that begins now.
     ///
     /// # Errors
-    /// [`FailureKind::InvalidRequest`] where the name is empty; [`FailureKind::StoreDenied`] where nothing can be kept
+    /// [`FailureKind::InvalidRequest`] if the name is empty; [`FailureKind::StoreDenied`] if nothing can be kept
     /// there; what the store answered.
     pub async fn find(store: &Store, folder: &Location, name: &str) -> Result<Self, Failure> {
         if name.is_empty() {

@@ -14,12 +14,12 @@ pub(crate) fn rfc3339(time: OffsetDateTime) -> String {
         .unwrap_or_default()
 }
 
-/// How long ago that was; nothing where it is no time.
+/// How long ago that was; nothing if it is no time.
 pub(crate) fn since(began: &str) -> Duration {
     between(began, &rfc3339(OffsetDateTime::now_utc()))
 }
 
-/// How long it took from one time to another; nothing where one of them is none.
+/// How long it took from one time to another; nothing if one of them is none.
 pub(crate) fn between(began: &str, ended: &str) -> Duration {
     let parse = |text| OffsetDateTime::parse(text, &Rfc3339);
     let took = parse(began).and_then(|began| Ok(parse(ended)? - began));

@@ -13,7 +13,7 @@ const CHECK: &str = "check";
 /// The step: checks what is left of an archive; or says how many segments were checked, where the time was up.
 ///
 /// # Errors
-/// Where the journal cannot be written. What is wrong with the archive is in the report.
+/// If the journal cannot be written. What is wrong with the archive is in the report.
 pub(crate) async fn check(
     file: &ArchiveFile,
     progress: &Progress,

@@ -190,7 +190,7 @@ impl Upload {
     /// Waits until no part is on its way, and removes what was sent. Nothing was visible before, and nothing is left.
     ///
     /// # Errors
-    /// Where what was sent could not be removed.
+    /// If what was sent could not be removed.
     pub async fn abort(mut self) -> Result<(), StoreError> {
         // A part that arrives after the abort would stay behind unseen, so all are awaited; their own errors no longer
         // matter.

@@ -101,7 +101,7 @@ impl RoomForUsers {
     /// Counts what was read.
     ///
     /// # Errors
-    /// Where it is more than an archive has room for.
+    /// If it is more than an archive has room for.
     pub(super) fn add(&mut self, bytes: usize) -> Result<(), String> {
         self.0 += bytes as u64;
         match self.0 <= MAX_USERS_BYTES {

@@ -52,7 +52,7 @@ impl UserRestore {
     /// Reads the users of an archive, and what is there of them in `database`, and plans. Changes nothing.
     ///
     /// # Errors
-    /// Where the archive has none, they are the cluster's, or those of the target may not be read.
+    /// If the archive has none, they are the cluster's, or those of the target may not be read.
     pub async fn prepare(source: Source<'_>, database: &str, grants: Grants, tools: &Tools) -> Result<Self, Failure> {
         let archive = open(&tools.store, source, tools.memory).await?;
         let (from, archived) = archived(&archive).await?;
@@ -254,7 +254,7 @@ async fn archived(archive: &ArchiveFile) -> Result<(String, Users), Failure> {
     Ok((from.unwrap_or_default(), users))
 }
 
-/// Which of these roles the target has; `None` where that is not told.
+/// Which of these roles the target has; `None` if that is not told.
 async fn roles_there(mongo: &Mongo, granted: &BTreeSet<Granted>) -> Option<BTreeSet<Granted>> {
     if granted.is_empty() {
         return Some(BTreeSet::new());

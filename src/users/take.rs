@@ -12,7 +12,7 @@ const SCHEMA: i32 = 5;
 /// Reads the users and roles of a database as they are now, for a backup to take along.
 ///
 /// # Errors
-/// Where they are the cluster's, are more than an archive has room for, or this user may not read them.
+/// If they are the cluster's, are more than an archive has room for, or this user may not read them.
 pub async fn take(mongo: &Mongo, database: &str) -> Result<TakenUsers, Failure> {
     if !has_own_users(database) {
         return Err(Failure::invalid(format!(

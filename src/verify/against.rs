@@ -31,7 +31,7 @@ use crate::plan::{Contents, Coverage, INTERNAL_PREFIX};
 /// Compares an archive with a database. Changes nothing, and needs no more than read rights.
 ///
 /// # Errors
-/// Where the archive cannot be opened, the database cannot be reached or surveyed, or the selection names nothing. What
+/// If the archive cannot be opened, the database cannot be reached or surveyed, or the selection names nothing. What
 /// differs is in the report.
 pub async fn against(job: &AgainstJob, tools: &Tools) -> Result<AgainstReport, Failure> {
     let started = Instant::now();

@@ -20,7 +20,7 @@ impl VerifyJob {
     /// Below which folder its runs keep their state.
     ///
     /// # Errors
-    /// Where that is no place.
+    /// If that is no place.
     pub fn folder(&self) -> Result<Location, Failure> {
         folder_for_choice(&self.archive)
     }
@@ -50,7 +50,7 @@ struct VerifyHead {
 /// behind: asked again, it reads the archive again.
 ///
 /// # Errors
-/// As [`verify`](super::verify()). Where the same may succeed later, the run's state is kept.
+/// As [`verify`](super::verify()). If the same may succeed later, the run's state is kept.
 pub fn verify_run<'a>(
     job: &'a VerifyJob,
     run: &'a Run,

@@ -31,7 +31,7 @@ const NEAR: f64 = 0.1;
 
 /// What a function answers with.
 pub trait Measured: Serialize {
-    /// What it amounts to, and whose data it is about; nothing where no run ended and none is to be continued.
+    /// What it amounts to, and whose data it is about; nothing if no run ended and none is to be continued.
     fn measured(&self, now: OffsetDateTime) -> Vec<(Option<&str>, Metrics)>;
     /// Where it is stored, if it is too large to be answered with. `unique` is of this invocation alone.
     fn place(&self, unique: &str) -> Option<AnswerPlace>;

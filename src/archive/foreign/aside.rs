@@ -126,7 +126,7 @@ impl Aside {
         }
     }
 
-    /// A collection's file that is none of the database's own, by the collection's name; `None` where it is.
+    /// A collection's file that is none of the database's own, by the collection's name; `None` if it is.
     pub(super) fn of_collection(stem: &str) -> Option<Self> {
         if stem.starts_with("$admin.system.") {
             return Some(Self::UsersAndRoles);

@@ -18,12 +18,12 @@ const INT64: u8 = 0x12;
 pub struct Buckets {
     /// How many measurements they hold.
     pub measurements: u64,
-    /// The newest version among them; 0 where there are none.
+    /// The newest version among them; 0 if there are none.
     pub version: u64,
 }
 
 impl Buckets {
-    /// These, and one more; `None` where the document is no bucket.
+    /// These, and one more; `None` if the document is no bucket.
     pub(super) fn and(self, document: &[u8]) -> Option<Self> {
         let one = of(document)?;
         Some(Self {

@@ -116,7 +116,7 @@ fn each_bson(content: &mut dyn Read, take: &mut dyn FnMut(&[u8]) -> ControlFlow<
 /// Reads a small decompressed content whole.
 ///
 /// # Errors
-/// As [`each_document`]; also where the content is longer than `most`.
+/// As [`each_document`]; also if the content is longer than `most`.
 pub(super) fn read_whole(content: &mut dyn Read, most: usize) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
     match read_up_to(content, most + 1, &mut bytes).map_err(|error| error.to_string())? {

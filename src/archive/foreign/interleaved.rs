@@ -96,7 +96,7 @@ fn header(namespace: &Namespace, offset: u64) -> Header {
 }
 
 impl Namespace {
-    /// Why it is none of the database's own collections; `None` where it is one.
+    /// Why it is none of the database's own collections; `None` if it is one.
     fn aside(&self) -> Option<Aside> {
         match (self.database.as_str(), self.collection.as_str()) {
             ("", "oplog") => Some(Aside::Oplog),

@@ -171,7 +171,7 @@ fn without_repeats(read: Definition) -> Definition {
     Definition::new(kept)
 }
 
-/// A document of `system.indexes`: whose index it is, and the index. `None` where it says neither.
+/// A document of `system.indexes`: whose index it is, and the index. `None` if it says neither.
 pub(super) fn listed_index(document: &[u8]) -> Option<(String, Definition)> {
     let index = RawDocumentBuf::from_bytes(document.to_vec()).ok()?;
     let (_, collection) = index.get_str("ns").ok()?.split_once('.')?;

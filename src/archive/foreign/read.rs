@@ -15,7 +15,7 @@ use crate::archive::SavedStatus;
 /// out their documents. Of a collection that is not whole, those before the fault are handed out.
 ///
 /// # Errors
-/// [`ForeignError::Changed`] where the tar is not the one that was surveyed; otherwise as [`survey`](super::survey()).
+/// [`ForeignError::Changed`] if the tar is not the one that was surveyed; otherwise as [`survey`](super::survey()).
 /// What has been handed out by then was read correctly.
 pub fn read_documents<'a>(
     tar: impl Read,

@@ -81,7 +81,7 @@ impl Other {
 /// documents, without the collection's name.
 ///
 /// # Errors
-/// Where it is one.
+/// If it is one.
 pub(super) fn no_tar(head: &[u8]) -> Result<(), ForeignError> {
     if head.is_empty() || is_tar_header(head) {
         return Ok(());
@@ -165,7 +165,7 @@ fn is_gpg(head: &[u8]) -> bool {
 /// Refuses a tar of the files in which a server keeps its data; by the name of one.
 ///
 /// # Errors
-/// Where it is one.
+/// If it is one.
 pub(super) fn data_files(path: &str) -> Result<(), ForeignError> {
     let file = path.rsplit('/').next().unwrap_or_default();
     let servers = file.ends_with(".wt")

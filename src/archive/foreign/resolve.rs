@@ -18,7 +18,7 @@ use crate::catalog::{BUCKETS, is_system};
 /// Makes a survey of what was found.
 ///
 /// # Errors
-/// Where there is no collection, no single folder that is meant, or one collection twice.
+/// If there is no collection, no single folder that is meant, or one collection twice.
 pub(super) fn resolve(mut found: Found, choice: &Choice, container: Container) -> Result<Survey, ForeignError> {
     leave_empty_oplogs_out(&mut found);
     let (path, mut folder) = choose(&mut found, choice)?;

@@ -24,7 +24,7 @@ const MAX_METADATA_BYTES: usize = 64 << 20;
 /// Goes through the whole tar once.
 ///
 /// # Errors
-/// [`ForeignError`] where the tar is broken, holds no collection or more than one database. What is wrong with one
+/// [`ForeignError`] if the tar is broken, holds no collection or more than one database. What is wrong with one
 /// collection alone is in its row.
 pub fn survey(mut tar: impl Read, choice: &Choice) -> Result<Survey, ForeignError> {
     let mut found = Found::default();

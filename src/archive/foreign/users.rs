@@ -18,10 +18,10 @@ pub(crate) struct DumpedUser {
     pub(crate) bson: Vec<u8>,
 }
 
-/// Those in the folder of `database`, or wherever they are where it has none; `None` where there is no such member.
+/// Those in the folder of `database`, or wherever they are where it has none; `None` if there is no such member.
 ///
 /// # Errors
-/// As [`survey`](super::survey()), and where the members cannot be read, or take too much.
+/// As [`survey`](super::survey()), and if the members cannot be read, or take too much.
 pub(crate) fn dumped_users(tar: impl Read, database: Option<&str>) -> Result<Option<Vec<DumpedUser>>, ForeignError> {
     let (mut found, mut bytes) = (None, 0);
     walk(tar, |header, content| {

@@ -25,7 +25,7 @@ pub(super) enum EntryKind {
 /// An entry's header.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Header {
-    /// As the tar has it; `None` where it is not UTF-8.
+    /// As the tar has it; `None` if it is not UTF-8.
     pub(super) path: Result<String, String>,
     pub(super) kind: EntryKind,
     pub(super) size: u64,

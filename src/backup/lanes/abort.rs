@@ -11,7 +11,7 @@ use crate::run::{Left, Run, RunStatus, Running, remove_run, take_up_kept};
 /// Removes everything that a run has begun.
 ///
 /// # Errors
-/// Where it could not be removed, or somebody is at it.
+/// If it could not be removed, or somebody is at it.
 pub fn abort<'a>(job: &'a BackupJob, run: &'a Run, tools: &'a Tools) -> Running<'a, RunStatus> {
     Box::pin(async move {
         let folder = run.folder(&job.destination)?;

@@ -28,7 +28,7 @@ use crate::store::{Location, Object, Store, StoreError, Upload};
 /// Joins the lanes, adds the manifest, and commits.
 ///
 /// # Errors
-/// As [`backup_run`](crate::backup::backup_run), and where a lane is not at its end.
+/// As [`backup_run`](crate::backup::backup_run), and if a lane is not at its end.
 pub fn compose<'a>(job: &'a BackupJob, run: &'a Run, tools: &'a Tools) -> Running<'a, BackupAnswer> {
     Box::pin(async move {
         let folder = run.folder(&job.destination)?;

@@ -20,7 +20,7 @@ use crate::store::{Location, Tags, UploadState};
 /// Writes one lane, or goes on with it.
 ///
 /// # Errors
-/// As [`backup_run`](crate::backup::backup_run), and where there is no such lane.
+/// As [`backup_run`](crate::backup::backup_run), and if there is no such lane.
 pub fn lane<'a>(job: &'a BackupJob, run: &'a Run, number: u32, tools: &'a Tools) -> Running<'a, LaneReport> {
     Box::pin(async move {
         let (_, head) = planned(job, run, tools).await?;

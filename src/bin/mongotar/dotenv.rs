@@ -75,7 +75,7 @@ fn told(mut failure: Failure, taken: &[Setting]) -> Failure {
 /// Reads the file, if there is one, and puts what it says into the environment, where that says nothing.
 ///
 /// # Errors
-/// Where there is a file that cannot be read at all.
+/// If there is a file that cannot be read at all.
 pub fn load() -> Result<(), Failure> {
     let bytes = match std::fs::read(Path::new(FILE)) {
         Ok(bytes) => bytes,

@@ -27,7 +27,7 @@ impl Replacement {
     /// Makes sure that the file can be written, and changes nothing at its name yet.
     ///
     /// # Errors
-    /// [`FailureKind::InvalidRequest`] where the folder is not there or not writable, or something else than a file has
+    /// [`FailureKind::InvalidRequest`] if the folder is not there or not writable, or something else than a file has
     /// the name.
     pub fn begin(path: &str, what: &'static str) -> Result<Self, Failure> {
         let refused = |reason: String| Failure::invalid(format!("{what} cannot be written to {path:?}: {reason}"));

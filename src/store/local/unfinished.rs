@@ -55,7 +55,7 @@ pub(super) fn is_one(name: &str) -> bool {
 /// Creates one with these permissions, and holds it until it is closed.
 ///
 /// # Errors
-/// Where the name is taken, or nothing can be written there.
+/// If the name is taken, or nothing can be written there.
 pub(crate) fn create(path: &Path, mode: u32) -> io::Result<File> {
     loop {
         let file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
@@ -71,7 +71,7 @@ pub(crate) fn create(path: &Path, mode: u32) -> io::Result<File> {
 /// Opens one that another process has begun, and holds it.
 ///
 /// # Errors
-/// Where it is gone.
+/// If it is gone.
 pub(super) fn resume(path: &Path) -> io::Result<File> {
     let file = OpenOptions::new().write(true).open(path)?;
     // Whoever begun it may still hold it; the run's lease says who may write.

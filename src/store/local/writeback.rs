@@ -28,7 +28,7 @@ impl Writeback {
     /// So much more was written.
     ///
     /// # Errors
-    /// Where what was written before did not arrive.
+    /// If what was written before did not arrive.
     pub(super) fn wrote(&self, file: &Arc<File>, bytes: u64) -> io::Result<()> {
         let mut state = self.state();
         state.waiting += bytes;
@@ -45,7 +45,7 @@ impl Writeback {
     /// Waits until nothing is on its way.
     ///
     /// # Errors
-    /// Where what was written did not arrive.
+    /// If what was written did not arrive.
     pub(super) async fn settle(&self) -> io::Result<()> {
         let going = self.state().going.take();
         let done = match going {
