@@ -18,17 +18,17 @@ use tokio_util::sync::CancellationToken;
 
 use crate::deadline::Deadline;
 
-/// For how many times as long as a server is looked for something may fail. An election takes some ten seconds, a
-/// member's restart up to a minute.
+/// Something may fail for this many server selection timeouts. An election takes some ten seconds, a member's restart
+/// up to a minute.
 const TIMES: u32 = 8;
-/// For which part of that nothing is better done elsewhere.
+/// After which part of that it is better to go elsewhere.
 const LONG: u32 = 4;
 /// The first wait.
 const SHORTEST: Duration = Duration::from_millis(100);
-/// No wait is longer, so that nothing that is there again is left waiting for long.
+/// No wait is longer, so that a server that is back is soon noticed.
 const LONGEST: Duration = Duration::from_secs(5);
 
-/// For how long, and until when, something is tried again. Its copies know of each other what was given up.
+/// How long, and until when, something is retried. Its copies share what was given up.
 #[derive(Clone, Debug)]
 pub struct Patience {
     limit: Duration,
@@ -38,7 +38,7 @@ pub struct Patience {
 }
 
 impl Patience {
-    /// For what is looked for as long as that by itself: 8 times as long.
+    /// For 8 times the server selection timeout.
     pub fn by(selection: Duration) -> Self {
         Self {
             limit: selection.saturating_mul(TIMES),

@@ -44,8 +44,8 @@ const MOST_LANES: u32 = 1_000;
 
 /// Answers the events of the backup function, until the execution environment ends.
 ///
-/// Here and not in the program, since what waits for a future is what it is compiled with: all of it as the library is,
-/// for size.
+/// Here and not in the program, since code that awaits a future is compiled like its package: here for size, like the
+/// library.
 ///
 /// # Errors
 /// If the runtime cannot start, or its interface does not answer.

@@ -10,10 +10,10 @@ use tokio::runtime::{Builder, Runtime};
 /// another: whoever walks through a foreign archive has a thread of its own.
 const SPARE: usize = 3;
 
-/// A runtime with as many threads as there is use for.
+/// A runtime with as many threads as are of use.
 ///
-/// Left to itself, a runtime makes a thread for every segment that is encoded or decoded while another is. What each of
-/// them has ever allocated stays with it, and work goes to all of them by turns, so that a few buffers become dozens.
+/// By default, a runtime creates a thread for every segment that is encoded or decoded while another is. Each keeps
+/// what it has ever allocated, and work goes to all of them by turns, so a few buffers become dozens.
 ///
 /// # Errors
 /// If the system gives no threads.
@@ -27,21 +27,21 @@ pub fn runtime() -> io::Result<Runtime> {
 
 /// The C library's own setting for how many arenas it allocates from.
 const ARENA: (&str, &str) = ("MALLOC_ARENA_MAX", "1");
-/// From what length on a buffer is mapped by itself, and goes back to the system when it is freed; and how much that is
-/// free at the end of an arena is kept.
+/// The length from which a buffer is mapped by itself, and returned to the system when freed; and how much free memory
+/// is kept at an arena's end.
 const LARGE_BUFFERS: [(&str, &str); 2] = [
     ("MALLOC_MMAP_THRESHOLD_", "8388608"),
     ("MALLOC_TRIM_THRESHOLD_", "16777216"),
 ];
 
-/// Has this program begin anew, as the same process, with all threads allocating from one arena, and a restore's large
-/// buffers from none; unless that is so, or set otherwise. To be called before anything else.
+/// Restarts this program, as the same process, with all threads allocating from one arena, and a restore's large
+/// buffers from none; unless that is so, or set otherwise. Call it before anything else.
 ///
-/// The GNU C library gives each thread an arena of its own, and buffers that go from thread to thread leave holes in
-/// all of them: of 90 MB that a restore took within a budget of 64, 22 were in use. From one arena it takes 57, and is
-/// as fast (`docs/PERFORMANCE.md`). The buffers of documents of 15 MB leave holes of their size even there, since the
-/// library learns from the first of them to take those that follow from the arena: a restore then takes 208 MB instead
-/// of 156. It reads the settings once, before a program's first line; functions have them in their template.
+/// The GNU C library gives each thread its own arena, and buffers that move between threads leave holes in all of them:
+/// of 90 MB that a restore took within a budget of 64, 22 were in use. From one arena it takes 57, and is as fast
+/// (`docs/PERFORMANCE.md`). Buffers of 15 MB documents leave holes of their size even there, since after the first of
+/// them the library takes later ones from the arena: a restore then takes 208 MB instead of 156. It reads the settings
+/// once, before a program's first line; functions have them in their template.
 pub fn with_one_arena() {
     let restores = std::env::args_os().any(|argument| argument == "restore" || argument == "drill");
     let large = LARGE_BUFFERS.iter().filter(|_| restores);

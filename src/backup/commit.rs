@@ -70,7 +70,7 @@ pub(super) async fn commit(
     Ok(told(job, tools, manifest, &archive).await)
 }
 
-/// What is said of an archive that is there, and its manifest beside it.
+/// Reports on a committed archive, and writes its manifest beside it.
 async fn told(job: &BackupJob, tools: &Tools, manifest: &Manifest, archive: &Object) -> BackupAnswer {
     let sidecar = put_sidecar(job, tools, manifest).await;
     let report = report(job, manifest, archive, sidecar).warning(tools.mongo.warnings());
@@ -115,8 +115,7 @@ async fn holds(tools: &Tools, location: &Location, content: &[u8]) -> bool {
     object.bytes == content.len() as u64 && read.await.is_ok_and(|bytes| bytes == content)
 }
 
-/// What came of this run when its event was delivered before: the manifests beside the archives say which run wrote
-/// them.
+/// This run's result if its event was delivered before: the manifests beside the archives say which run wrote them.
 pub(super) async fn finished_before(
     job: &BackupJob,
     run: &Run,

@@ -49,8 +49,8 @@ impl Pipeline {
     /// Begins to read, for an archive that has so many segments already. Every collection must have documents: no
     /// views.
     ///
-    /// A reader waits for what passes also near an invocation's deadline: who takes its pieces knows whether it can be
-    /// gone on with, and stops it then.
+    /// A reader waits out passing faults even near an invocation's deadline: whoever takes its pieces knows whether it
+    /// can be resumed, and stops it then.
     pub(super) fn start(
         mut reading: ReadSettings,
         tasks: Vec<Task>,

@@ -85,7 +85,7 @@ impl LaneState {
     }
 }
 
-/// What a lane begins with, new or gone on with.
+/// What a lane begins with, new or resumed.
 #[derive(Debug)]
 pub(super) struct LaneStart {
     pub(super) archive: ArchiveWriter,

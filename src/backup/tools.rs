@@ -24,9 +24,9 @@ pub struct Tools {
     pub store: Store,
     /// Where an operation says how far it is.
     pub progress: Arc<Progress>,
-    /// Asked between steps; a cancelled run undoes what it began.
+    /// Checked between steps; a cancelled run undoes what it began.
     pub cancel: CancellationToken,
-    /// Asked between segments; a run that can be gone on with pauses when it is near.
+    /// Checked between segments; a resumable run pauses when it is near.
     pub deadline: Deadline,
     /// How much may be held at a time.
     pub memory: Memory,

@@ -27,13 +27,13 @@ pub mod code {
     pub const FEATURE_NOT_SUPPORTED: i32 = 303;
     /// No server's: a read at a snapshot was answered, but not with the time of a snapshot.
     pub const NOT_AT_THE_SNAPSHOT: i32 = -1;
-    /// No server's: what is to be gone on from was a place at a server that has been started again since.
+    /// No server's: the place to resume from belongs to a server that has restarted since.
     pub const PLACE_LOST: i32 = -2;
     /// An option that this command does not know.
     pub const INVALID_OPTIONS: i32 = 72;
     /// This server cannot read at a snapshot (a standalone).
     pub const ILLEGAL_OPERATION_NOT_REPLICA_SET: i32 = 123;
-    /// What is to be gone on from is not there.
+    /// The place to resume from does not exist.
     pub const KEY_NOT_FOUND: i32 = 211;
     /// The server has ended a cursor, and says why in its message (`src/mongo/db/query/plan_executor_impl.cpp`).
     pub const QUERY_PLAN_KILLED: i32 = 175;

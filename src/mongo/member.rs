@@ -52,8 +52,7 @@ impl Mongo {
         member(&hello).filter(|other| other != present)
     }
 
-    /// The same connection, with cursors at one member only: what was begun by its numbers can be gone on with there
-    /// and nowhere else.
+    /// The same connection, with cursors at one member only: reads that go by its numbers can resume nowhere else.
     #[must_use]
     pub fn reading_from(&self, member: &str) -> Self {
         let mut there = self.clone();

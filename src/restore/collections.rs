@@ -22,8 +22,8 @@ pub(super) enum AfterFailure {
 }
 
 impl<'a> Restoring<'a> {
-    /// Reads through what will be changed in place, then loads all collections that can be renamed into place. Nothing
-    /// that is there changes.
+    /// Reads through what will be changed in place, then loads all collections that can be renamed into place. Existing
+    /// data does not change.
     pub(super) async fn load_beside(&self) -> Result<Outcomes, Stop> {
         let beside = |planned: &Planned| matches!(planned.method, Method::Aside | Method::AsideAfterDrop);
         let broken = self.check_in_place().await?;

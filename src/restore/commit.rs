@@ -23,12 +23,11 @@ const AT_ONCE: usize = 8;
 /// Where a load failed as such (the archive is damaged, the connection is gone), the lock was lost, or the very first
 /// change is refused, nothing is committed: the target is what it was.
 ///
-/// What takes something away comes last, and only where everything before it was [proven](super::proof): a collection
-/// that takes the place of a view or a time series, which the server does not rename over, views that take the place of
-/// documents, drops.
+/// Whatever takes something away comes last, and only if everything before it was [proven](super::proof): collections
+/// that replace a view or a time series, which the server does not rename over, views that replace documents, drops.
 ///
-/// A commit that an earlier invocation has begun is gone on with: whatever of it is done already is recognised. Where
-/// this run can be gone on with and the database is not reached any more, it is left as it is, for the next one.
+/// A commit that an earlier invocation began is resumed: finished parts are recognised. If this run can be resumed and
+/// the database is no longer reached, the commit is left as it is, for the next one.
 pub(super) async fn commit(run: &Restoring<'_>, outcomes: &mut Outcomes) -> Result<Committed, Stop> {
     run.is_ours()?;
     let begun = run.record.committing();
@@ -125,7 +124,7 @@ async fn begin(run: &Restoring<'_>, outcomes: &mut Outcomes) -> Result<MayBegin,
     Ok(MayBegin::Yes)
 }
 
-/// The UUIDs of what was loaded beside, by place.
+/// The UUIDs of temporary collections, by place.
 async fn temporaries(run: &Restoring<'_>, outcomes: &Outcomes) -> Result<BTreeMap<usize, String>, Failure> {
     let now = run.mongo().uuids(run.database()).await?;
     let mut uuids = BTreeMap::new();
@@ -143,7 +142,7 @@ async fn temporaries(run: &Restoring<'_>, outcomes: &Outcomes) -> Result<BTreeMa
     Ok(uuids)
 }
 
-/// Renames what was loaded beside and is placed by `method`. Refused is only the very first change of all, so that
+/// Renames the temporary collections that `method` puts into place. Only the very first change can be refused, so that
 /// nothing has changed.
 async fn put_into_place(run: &Restoring<'_>, outcomes: &mut Outcomes, method: Method, changed: &mut bool) -> Placed {
     let rows = &run.prepared.plan.collections;
@@ -224,7 +223,7 @@ async fn give_up(run: &Restoring<'_>, outcomes: &mut Outcomes, why: &str) -> Com
     Committed::Nothing
 }
 
-/// What became of a collection that was loaded beside.
+/// What became of a temporary collection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Placed {
     /// It is in its place.
@@ -345,7 +344,7 @@ fn same_collation(a: &Definition, b: &Definition) -> bool {
 async fn drops(run: &Restoring<'_>, outcomes: &mut Outcomes, now: Option<&Catalog>, good: bool) {
     let mut good = good && run.lock.check().is_ok() && outcomes.values().all(|outcome| outcome.error.is_none());
     for (place, planned) in run.rows().filter(|(_, planned)| planned.action == Action::Drop) {
-        // One that has come since an earlier invocation dropped what had the name is nobody's to drop.
+        // A collection created after an earlier invocation dropped its namesake is not ours to drop.
         let uuid = |catalog: &Catalog| catalog.get(&planned.name).and_then(|there| there.uuid.clone());
         let is_another = now.is_some_and(|now| uuid(now) != uuid(&run.prepared.target));
         let outcome = if good && is_another {
@@ -393,7 +392,7 @@ async fn expiry(run: &Restoring<'_>, outcomes: &mut Outcomes) {
     }
 }
 
-/// Removes what was loaded beside and did not come into its place.
+/// Drops temporary collections that were never renamed into place.
 async fn remove_temporaries(run: &Restoring<'_>, outcomes: &mut Outcomes) {
     for outcome in outcomes.values_mut() {
         if let Some(temporary) = outcome.temporary.take() {

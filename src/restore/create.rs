@@ -58,8 +58,8 @@ pub(super) async fn start_expiry(
     mongo.raw_command(database, command, &action).await.map(drop)
 }
 
-/// Gives a view that is there another definition, at once: a reader finds the old one or the new one. A view's
-/// collation cannot be changed.
+/// Redefines an existing view in one step: a reader finds the old definition or the new one. A view's collation cannot
+/// be changed.
 ///
 /// # Errors
 /// What the server answered.

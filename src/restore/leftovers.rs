@@ -5,10 +5,9 @@ use crate::backup::Tools;
 use crate::catalog::Catalog;
 use crate::plan::TEMPORARY_PREFIX;
 
-/// Removes them. Only for the holder of the lock: without it, these might be the temporary collections of a restore
-/// that lives.
+/// Removes them. Only for the holder of the lock: without it, they might belong to a live restore.
 ///
-/// One that cannot be removed is in nobody's way, since names are not used twice.
+/// If one cannot be removed, it does no harm, since names are not used twice.
 pub(super) async fn remove(target: &Catalog, tools: &Tools) {
     let left = target
         .collections

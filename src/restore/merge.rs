@@ -8,12 +8,10 @@ use crate::plan::Action;
 
 /// Settles the documents of a batch whose `_id`, or another unique key, was there already.
 ///
-/// Documents that are there are compared as they come, and not kept: they can be longer than those of the archive, and
-/// many.
+/// Existing documents are compared as they come, and not kept: they can be longer than the archive's, and many.
 ///
-/// In a merge a different document is replaced. In a load into a collection of our own, a document that is there can
-/// only be one that an insert brought whose answer was lost, so it counts as inserted if it is the same, and is refused
-/// if it is not.
+/// A merge replaces a different document. In a load into our own collection, an existing document can only come from an
+/// insert whose answer was lost, so it counts as inserted if it is the same, and is refused if it is not.
 pub(super) async fn merge(
     mongo: &Mongo,
     (database, collection): (&str, &str),

@@ -177,7 +177,7 @@ impl RestoreState {
         }
     }
 
-    /// That of a run that is gone on with.
+    /// The record of a resumed run.
     pub(super) fn read(left: &Left, origin: Origin) -> Result<Self, Failure> {
         let stage = left.place(STAGE)?;
         let stage = stage.ok_or_else(|| unusable_because("it does not say how far it has come"))?;

@@ -123,7 +123,7 @@ fn parts(prepared: &Prepared) -> Vec<RehearsalPart<'_>> {
     parts.into_values().collect()
 }
 
-/// Of the options of a collection that is there, those by which it can take an index or not.
+/// The options of an existing collection that decide whether it can take an index.
 fn telling(options: &Definition) -> Definition {
     let mut kept = RawDocumentBuf::new();
     for (key, value) in options.as_raw().iter().flatten() {

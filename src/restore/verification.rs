@@ -8,10 +8,10 @@ use crate::catalog::{Catalog, Collection, Definition, Kind, says_expiry, without
 use crate::failure::{Failure, FailureKind};
 use crate::plan::{Action, Diff, Planned, without_own};
 
-/// Compares what is there with what was to be there.
+/// Compares what is there with the plan.
 ///
 /// # Errors
-/// If the target cannot be looked at for what passes, and the run can be gone on with.
+/// If a passing fault keeps us from the target, and the run can be resumed.
 pub(super) async fn verify(
     run: &Restoring<'_>,
     mut outcomes: Outcomes,

@@ -100,7 +100,7 @@ impl<'a> Restoring<'a> {
         self.record.must_pause()
     }
 
-    /// Ends the invocation where what went wrong may pass, and the run can be gone on with: that is then no outcome.
+    /// Ends the invocation if a failure may pass and the run can be resumed: then it is no outcome.
     pub(super) fn keep_what_passes(&self, outcomes: &Outcomes) -> Result<(), Stop> {
         let mut failures = outcomes.values().filter_map(|outcome| outcome.error.as_ref());
         match failures.find(|failure| failure.passes()) {

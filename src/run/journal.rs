@@ -124,7 +124,7 @@ impl Journal {
         self.left().is_some()
     }
 
-    /// Whether there is anything to be gone on from.
+    /// Whether there is a state to resume from.
     pub fn has_state(&self) -> bool {
         self.place.as_ref().is_some_and(|place| !place.index().steps.is_empty())
     }

@@ -147,7 +147,7 @@ impl Left {
         parsed(&self.kept(name).await?, &self.folder.join(name))
     }
 
-    /// Whether the invocation before this epoch ended of its own accord, and did nothing that it did not write.
+    /// Whether the invocation before this epoch ended by itself, and did nothing that it did not write.
     pub(super) fn was_paused_before(&self, epoch: u64) -> bool {
         self.index.paused && self.epoch + 1 == epoch
     }

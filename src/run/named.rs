@@ -91,7 +91,7 @@ impl Named {
         }
     }
 
-    /// Lets go of the name: where the run has left nothing to be gone on with, it is forgotten.
+    /// Lets go of the name: if the run has left nothing to resume, it is forgotten.
     pub async fn let_go(self) {
         if let Err(error) = self.forget_if_ended().await {
             tracing::warn!(%error, "the name of the run could not be removed; the next run of that name finds that it means nothing");

@@ -20,7 +20,7 @@ use crate::archive::ArchiveName;
 
 /// How temporary names end; they begin with a dot.
 const ENDING: &str = ".unfinished";
-/// What has not been written to for so long is nobody's, wherever it lies.
+/// A file not written to for so long is nobody's, wherever it lies.
 const OLD: Duration = Duration::from_secs(24 * 60 * 60);
 /// File systems of this machine, on which everybody sees its locks.
 const OF_THIS_MACHINE: [&str; 14] = [
