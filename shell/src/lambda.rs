@@ -174,7 +174,7 @@ impl Function {
             }
             Some(other) => {
                 return Err(Failure::invalid(format!(
-                    "the action {other:?} is not known: it is \"backup\" (or left out), \"databases\", \"plan\", \"lane\", \"compose\" or \"abort\""
+                    "unknown action {other:?}: use \"backup\" (or leave it out), \"databases\", \"plan\", \"lane\", \"compose\" or \"abort\""
                 )));
             }
         }

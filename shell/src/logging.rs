@@ -29,7 +29,7 @@ pub fn start(layer: impl Layer<Registry> + Send + Sync, usual: &str, silent: &[&
         .try_init();
     if let Some(reason) = refused {
         tracing::warn!(
-            "{VARIABLE} is not understood, the usual lines are logged: {reason}; give a level such as `info`, or a list such as `info,mongotar::store=warn`"
+            "{VARIABLE} is invalid, so the usual lines are logged: {reason}; give a level such as `info`, or a list such as `info,mongotar::store=warn`"
         );
     }
 }

@@ -10,8 +10,7 @@ use crate::failure::{Failure, FailureKind};
 pub enum ArchiveError {
     /// There is no footer.
     #[error(
-        "no footer at the end: the object is truncated, or was not written by mongotar. Compare its size with the manifest beside it; \
-         what is there can still be extracted with tar"
+        "no footer at the end: the object is truncated, or was not written by mongotar. Compare its size with the manifest beside it; tar can still extract what is there"
     )]
     NoFooter,
     /// The footer is there, and wrong.

@@ -143,6 +143,6 @@ fn check_table(manifest: &Manifest) -> Result<ListedPages, String> {
     }
     match listed == end {
         true => Ok(ListedPages { pages }),
-        false => Err(format!("its table has {end} rows, and {listed} are of entries")),
+        false => Err(format!("its table has {end} rows, but entries list {listed}")),
     }
 }

@@ -57,7 +57,7 @@ impl Opened {
         };
         if trailer.len() as u64 != footer.trailer.length {
             return Err(damaged(format!(
-                "{} bytes were read of {}",
+                "{} of {} bytes were read",
                 trailer.len(),
                 footer.trailer.length
             )));

@@ -35,8 +35,7 @@ pub fn text_of(manifest: &Manifest) -> Result<Vec<u8>, String> {
     match text.len() as u64 <= MAX_MANIFEST_BYTES {
         true => Ok(text),
         false => Err(format!(
-            "the definitions of {} collections make a manifest of {} MB, and no reader takes more than {}: back them up in several \
-             archives, by `include`",
+            "the definitions of {} collections make a manifest of {} MB, but readers take at most {}: split the backup into several archives, by `include`",
             manifest.collections.len(),
             text.len() / 1_000_000,
             MAX_MANIFEST_BYTES / 1_000_000

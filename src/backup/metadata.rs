@@ -39,7 +39,7 @@ pub(super) fn metadata_text(catalog: &Catalog) -> Result<Vec<u8>, Failure> {
     match text.len() as u64 <= table::MAX_DEFINITIONS_BYTES {
         true => Ok(text),
         false => Err(Failure::invalid(format!(
-            "the definitions of {} collections take {} MB, and an archive has room for {}: back them up in several archives, by `include`",
+            "the definitions of {} collections take {} MB, but an archive has room for {}: split the backup into several archives, by `include`",
             catalog.collections.len(),
             text.len() / 1_000_000,
             table::MAX_DEFINITIONS_BYTES / 1_000_000
@@ -87,6 +87,6 @@ pub(super) fn manifest_text(manifest: &Manifest) -> Result<Vec<u8>, Failure> {
 pub(super) fn too_many_segments() -> Failure {
     let most = table::MOST_SEGMENTS;
     Failure::invalid(format!(
-        "the archive would have more than {most} segments, which no reader takes: back the collections up in several archives, by `include`"
+        "the archive would have more than {most} segments, which no reader takes: split the backup into several archives, by `include`"
     ))
 }

@@ -65,7 +65,7 @@ impl ArchiveFile {
                     coverage: if manifest.selection.is_everything() {
                         Coverage::Whole
                     } else {
-                        Coverage::Part("the backup was made of a selection of the database's collections".to_owned())
+                        Coverage::Part("the backup has only a selection of the database's collections".to_owned())
                     },
                     collections: manifest.collections.clone(),
                     signals: Signals::default(),

@@ -330,7 +330,7 @@ impl Parser<'_, '_> {
         let document = if only && generic { &out[start + 5..] } else { &[] };
         let whole = document.len() >= 5 && document[..4] == (document.len() as u32).to_le_bytes();
         if !whole {
-            let problem = "this key is kept for a document in raw BSON: the only field, a Binary of subtype 0, its length that of the document";
+            let problem = "this key is reserved for a document in raw BSON: its only field, a Binary of subtype 0, as long as the document";
             return Err(Fault::new(at, problem).under_key(RAW_BSON_KEY.as_bytes()));
         }
         out.drain(start..start + 5);

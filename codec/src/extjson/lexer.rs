@@ -130,7 +130,7 @@ impl<'t> Lexer<'t> {
         let fault = |problem: &'static str| Fault::new(start, problem);
         let mut code = self
             .code_unit()
-            .ok_or_else(|| fault("\\u wants four hexadecimal digits"))?;
+            .ok_or_else(|| fault("\\u needs four hexadecimal digits"))?;
         if (0xD800..0xDC00).contains(&code) {
             match self.code_unit() {
                 Some(low @ 0xDC00..0xE000) => code = 0x10000 + ((code - 0xD800) << 10) + (low - 0xDC00),
@@ -170,7 +170,7 @@ impl<'t> Lexer<'t> {
         if self.take(b"Infinity") {
             return Ok(Number::Float(if negative { f64::NEG_INFINITY } else { f64::INFINITY }));
         }
-        let fault = || Fault::new(start, "no JSON number");
+        let fault = || Fault::new(start, "not a JSON number");
         let whole = self.digits();
         if whole == 0 || whole > 1 && self.text[self.at - whole] == b'0' {
             return Err(fault());

@@ -34,15 +34,12 @@ pub(super) async fn fit(whole: Value, place: Option<AnswerPlace>, store: &Store)
     let mut short = shortened(whole);
     match keep(text, place, store).await {
         Ok(location) => {
-            tracing::info!(report = %location, "the report is too large to be answered with, and was stored");
+            tracing::info!(report = %location, "the report is too large for an answer, and was stored");
             short["report"] = json!(location);
         }
         // What the report is about is done, and the answer says how it ended.
         Err(reason) => {
-            tracing::error!(
-                reason,
-                "the report is too large to be answered with, and could not be stored"
-            );
+            tracing::error!(reason, "the report is too large for an answer, and could not be stored");
             short["report"] = Value::Null;
             short["report_error"] = json!(reason);
         }

@@ -47,7 +47,7 @@ impl RestoreEvent {
             let request = RestoreRequest::from_event(event)?;
             match request.dry_run {
                 true => Err(Failure::invalid(format!(
-                    "\"dry_run\": the action {action:?} goes on with what was begun, and has no plan to show. Nothing was changed: \
+                    "\"dry_run\": the action {action:?} continues a run, and has no plan to show. Nothing was changed: \
                      leave \"dry_run\" out, or send it with the action \"begin\" or \"restore\""
                 ))),
                 false => Ok(meant(request)),
@@ -67,7 +67,7 @@ impl RestoreEvent {
             Some("load") => of_workers(Self::Load, "load", event),
             Some("finish") => of_workers(Self::Finish, "finish", event),
             Some(other) => Err(Failure::invalid(format!(
-                "the action {other:?} is not known: it is \"restore\" (or left out), \"verify\", \"drill\", \"begin\", \"load\" or \"finish\""
+                "unknown action {other:?}: use \"restore\" (or leave it out), \"verify\", \"drill\", \"begin\", \"load\" or \"finish\""
             ))),
         }
     }
@@ -80,7 +80,7 @@ pub(super) fn has_no_dry_run(request: &Value, why: &str) -> Result<(), Failure> 
         None => Ok(()),
         Some(_) => Err(Failure::invalid(format!(
             "\"dry_run\": {why}, so there is no plan to show. Nothing was done: leave \"dry_run\" out. \
-             The actions \"restore\" and \"begin\" of the restore function have it"
+             The restore function's actions \"restore\" and \"begin\" take it"
         ))),
     }
 }

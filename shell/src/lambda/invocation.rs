@@ -203,7 +203,7 @@ impl Invocation {
         async {
             let answered = AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|panic| {
                 self.measure::<A>(None);
-                tracing::error!("a bug: the function panicked, as standard error has it");
+                tracing::error!("a bug: the function panicked; standard error says more");
                 resume_unwind(without_connection_string(panic))
             });
             self.measure(answered.as_ref().ok());

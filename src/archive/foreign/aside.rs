@@ -73,12 +73,12 @@ impl Aside {
         match self {
             Self::Attributes => "no data: a desktop's own file".to_owned(),
             Self::Note => "no data: a text for people, or a checksum".to_owned(),
-            Self::Abandoned => "not needed: the backup began the collection anew".to_owned(),
+            Self::Abandoned => "not needed: the backup read the collection anew".to_owned(),
             Self::Oplog => {
                 "the oplog is not replayed: each collection is as of the time at which it was read".to_owned()
             }
             Self::System(why) => format!("not data: {why}"),
-            Self::UsersAndRoles => "users and roles are restored only where mongotar restore --users asks for them".to_owned(),
+            Self::UsersAndRoles => "only mongotar restore --users restores users and roles".to_owned(),
             Self::Views => {
                 "without other definitions, the views that it defines are taken for the collections that they show"
                     .to_owned()
@@ -94,7 +94,7 @@ impl Aside {
             Self::Outside => "its path leaves the archive's folder".to_owned(),
             Self::Link => "it is a link or a special file".to_owned(),
             Self::Unknown => {
-                "its ending is not one that is read: .jsonl, .json, .ndjson or .bson, perhaps with .gz, .zst, .bz2 or .xz behind"
+                "its extension is not supported: use .jsonl, .json, .ndjson or .bson, optionally with .gz, .zst, .bz2 or .xz"
                     .to_owned()
             }
         }

@@ -21,15 +21,15 @@ pub(super) fn coverage(
         (_, Some(Promise::Nothing(reason))) => Coverage::Part((*reason).to_owned()),
         (_, Some(Promise::All(names))) => match names.iter().find(|name| !collections.contains(name.as_str())) {
             None => Coverage::Whole,
-            Some(missing) => Coverage::Part(format!("its manifest names {missing:?}, which is not in it")),
+            Some(missing) => Coverage::Part(format!("its manifest names {missing:?}, which it lacks")),
         },
         (Layout::Ancestor, None) if is_whole_by_layout(folder, files) => Coverage::Whole,
         (Layout::Ancestor, None) => {
             unsaid("a whole backup lies in a folder backup_YYYYmmdd_HHMMSS, as {collection}.jsonl; this one does not")
         }
-        (Layout::Mongotar, None) => unsaid("an archive of mongotar that was packed anew without its manifest"),
-        (Layout::Mongodump, None) => unsaid("a dump of mongodump can be of some of a database's collections"),
-        (Layout::Export, None) => unsaid("each file of an export stands for itself"),
+        (Layout::Mongotar, None) => unsaid("a mongotar archive, repacked without its manifest"),
+        (Layout::Mongodump, None) => unsaid("mongodump may have dumped only some of a database's collections"),
+        (Layout::Export, None) => unsaid("an export's files stand alone"),
     }
 }
 

@@ -86,7 +86,7 @@ fn each_bson(content: &mut dyn Read, take: &mut dyn FnMut(&[u8]) -> ControlFlow<
             return Ok(());
         }
         let Some(&length) = document.first_chunk::<4>() else {
-            return Err(fault("the entry ends inside the length of a document".to_owned()));
+            return Err(fault("the entry ends inside a document's length".to_owned()));
         };
         let length = usize::try_from(i32::from_le_bytes(length)).unwrap_or(0);
         if !(5..=largest).contains(&length) {

@@ -30,8 +30,8 @@ pub enum ForeignError {
     },
     /// It has so many members that what is kept of each would take too much memory.
     #[error(
-        "the archive has more members than fit in the memory budget: what is kept of the first {members} takes more than {} MB (offset {offset} of the archive). Give more memory \
-         (--memory, MONGOTAR_MEMORY, or the function's own), or take fewer collections into one",
+        "the archive has too many members for the memory budget: the first {members} alone take more than {} MB (offset {offset} of the archive). Give more memory \
+         (--memory, MONGOTAR_MEMORY, or the function's own), or pack fewer collections into it",
         most / 1_000_000
     )]
     TooMany {
@@ -47,8 +47,7 @@ pub enum ForeignError {
     Refused(String),
     /// It is a tar, but nothing in it is a collection.
     #[error(
-        "no entry of the archive is a collection: expected {{collection}}.jsonl, .json, .ndjson or .bson (perhaps with .gz, .zst, .bz2 or .xz behind), at its top or in one folder \
-         of it; it has {entries} entries{}", example.as_deref().map(|example| format!(", the first is {example}")).unwrap_or_default()
+        "no entry of the archive is a collection: expected {{collection}}.jsonl, .json, .ndjson or .bson (optionally with .gz, .zst, .bz2 or .xz), at its top or in one folder of it; it has {entries} entries{}", example.as_deref().map(|example| format!(", the first is {example}")).unwrap_or_default()
     )]
     NoCollections {
         /// How many entries there are.
@@ -76,7 +75,7 @@ pub enum ForeignError {
         second: String,
     },
     /// The tar is not the one that was surveyed.
-    #[error("the archive is not the one that was surveyed: {0}")]
+    #[error("the archive has changed since it was surveyed: {0}")]
     Changed(String),
 }
 

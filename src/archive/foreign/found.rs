@@ -230,10 +230,7 @@ impl DumpFolder {
     pub(super) fn define_once(&mut self, stem: &str, path: &str, header: &Header) -> Result<(), ForeignError> {
         match self.definition_paths.insert(stem.to_owned(), path.to_owned()) {
             None => Ok(()),
-            Some(first) => Err(damaged(
-                header,
-                format!("it says again what {first:?} has said: remove one of them"),
-            )),
+            Some(first) => Err(damaged(header, format!("it repeats {first:?}: remove one of them"))),
         }
     }
 }

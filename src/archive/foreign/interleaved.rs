@@ -66,7 +66,7 @@ pub(super) fn gather(archive: impl Read, choice: &Choice) -> Result<Found, Forei
                 ended.insert(namespace.clone());
                 let fault = (whole.crc.finalize() != crc).then(|| {
                     format!(
-                        "{}: its documents are not those of its checksum (CRC-64): the archive is damaged",
+                        "{}: its documents do not match its checksum (CRC-64): the archive is damaged",
                         namespace.path()
                     )
                 });
@@ -147,7 +147,7 @@ impl Found {
         self.entries += 1;
         self.charge_member(&header, choice.memory)?;
         if ended.contains(namespace) {
-            return Err(damaged(&header, "the collection has ended before".to_owned()));
+            return Err(damaged(&header, "the collection had ended already".to_owned()));
         }
         let taken: BTreeSet<u32> = going.values().map(|going| going.lane).collect();
         let free = (0..).take(MOST_LANES).find(|lane| !taken.contains(lane));

@@ -103,9 +103,7 @@ fn fields(value: &RawValue) -> Result<Described, String> {
                 Some("timeseries") => described.kind = Some(Kind::Timeseries),
                 Some("view") => described.kind = Some(Kind::View),
                 Some("") | None => {}
-                Some(other) => {
-                    described.fault = Some(format!("it is of a type that this program does not know: {other:?}"))
-                }
+                Some(other) => described.fault = Some(format!("its type is unknown: {other:?}")),
             },
             "options" => described.options = definition(&value, &mut described.fault),
             "indexes" => {

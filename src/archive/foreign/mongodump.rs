@@ -71,7 +71,7 @@ pub(super) fn each_piece(
     let mut magic = [0; 4];
     reader.fill(&mut magic)?;
     if magic != MAGIC {
-        return Err(reader.damaged("it is no archive file of mongodump".to_owned()));
+        return Err(reader.damaged("it is not a mongodump archive file".to_owned()));
     }
     if reader.next()? == Next::Terminator {
         return Err(reader.damaged("it has no header".to_owned()));
@@ -102,7 +102,7 @@ pub(super) fn each_piece(
         while let Next::Document(offset) = reader.next()? {
             let document = reader.document.as_slice();
             if ends || document.last() != Some(&0) || Elements::of(document).any(|element| element.is_err()) {
-                return Err(reader.damaged(format!("{}: it has no well-formed documents there", namespace.path())));
+                return Err(reader.damaged(format!("{}: its documents there are not well-formed", namespace.path())));
             }
             if take(DumpPiece::Document(&namespace, document), offset)?.is_break() {
                 return Ok(());
@@ -175,7 +175,7 @@ impl<R: Read> DumpReader<R> {
 
     fn raw(&self, what: &str) -> Result<&RawDocument, ForeignError> {
         RawDocument::from_bytes(self.document.as_slice())
-            .map_err(|error| self.damaged(format!("{what} is no document: {error}")))
+            .map_err(|error| self.damaged(format!("{what} is not a document: {error}")))
     }
 
     fn namespace(&self, said: &RawDocument) -> Result<Namespace, ForeignError> {

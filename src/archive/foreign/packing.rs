@@ -21,8 +21,7 @@ pub enum Packing {
 }
 
 /// What to do where a program is built without the feature `bzip2-xz`.
-pub(crate) const NOT_BUILT_IN: &str = "this program is built without it: use a command line that is built with \
-                                       --features bzip2-xz, or decompress it, or compress it as .gz or .zst";
+pub(crate) const NOT_BUILT_IN: &str = "this program is built without it: use a command line built with --features bzip2-xz, decompress it, or compress it as .gz or .zst";
 
 const ENDINGS: [(&str, Packing); 4] = [
     (".gz", Packing::Gzip),

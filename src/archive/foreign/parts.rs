@@ -53,7 +53,7 @@ impl Parts {
                 failed("its file of buckets has something else in it")
             }
             Some(Content::Read { fault: None, .. }) if self.holds_buckets() && self.timeseries().is_none() => failed(
-                "the dump has the buckets of this time series, and not its options: put its .metadata.json beside them",
+                "the dump has this time series' buckets, but not its options: put its .metadata.json beside them",
             ),
             Some(Content::Read { fault: None, .. }) => match fault {
                 None => (SavedStatus::Complete, None),
@@ -61,8 +61,8 @@ impl Parts {
             },
             Some(Content::Unusable(why)) => (SavedStatus::Failed, Some(why.clone())),
             Some(Content::Unread) | None => failed(match self.buckets {
-                Some(_) => "the archive has the buckets of this time series, and not its documents",
-                None => "the archive has its definition, and not its documents",
+                Some(_) => "the archive has this time series' buckets, but not its documents",
+                None => "the archive has its definition, but not its documents",
             }),
         }
     }
@@ -111,9 +111,7 @@ impl Parts {
         }
         if kind == Kind::View && digest.documents() > 0 {
             let count = digest.documents();
-            warnings.push(format!(
-                "{name:?} is a view: the {count} documents that were saved of it are left out"
-            ));
+            warnings.push(format!("{name:?} is a view: its {count} saved documents are left out"));
             digest = Digest::default();
         }
         let described = self.described.clone().unwrap_or_default();

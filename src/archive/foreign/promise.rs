@@ -36,7 +36,7 @@ impl Promise {
         }
         Ok(match manifest.selection.is_everything() {
             true => Self::All(manifest.collections.into_iter().map(|named| named.name).collect()),
-            false => Self::Nothing("the backup was made of a selection of the database's collections"),
+            false => Self::Nothing("the backup has only a selection of the database's collections"),
         })
     }
 }

@@ -38,10 +38,10 @@ const BEGINNINGS: [(&[u8], &str, &str); 15] = [
     (b"U2FsdGVkX1", "encrypted with openssl", DECRYPT),
     (
         b"\x6d\xe2\x99\x81",
-        "an archive file of mongodump (--archive)",
+        "a mongodump archive file (--archive)",
         RESTORE_ELSEWHERE,
     ),
-    (b"SQLite format 3\0", "a database of SQLite", "choose another archive"),
+    (b"SQLite format 3\0", "an SQLite database", "choose another archive"),
 ];
 
 impl Other {
