@@ -116,7 +116,7 @@ impl Environment {
         };
         let seconds = text.parse().map_err(|_| {
             Failure::invalid(format!(
-                "MONGOTAR_DEADLINE_MARGIN is {text:?}, and not a whole number of seconds"
+                "MONGOTAR_DEADLINE_MARGIN is {text:?}, not a whole number of seconds"
             ))
         })?;
         Ok(Some(Duration::from_secs(seconds)))
@@ -169,7 +169,7 @@ impl Environment {
         })?;
         if name.is_empty() || name.len() > 63 || name.contains(['/', '\\', '.', ' ', '"', '$', '\0']) {
             return Err(Failure::invalid(format!(
-                "{name:?} (MONGO_DB, \"database\", --mongo-db) is not a database name that a server takes: it must not be empty, nor hold / \\ . \" $ or a space, nor be longer than 63 bytes"
+                "{name:?} (MONGO_DB, \"database\", --mongo-db) is not a valid database name: it must not be empty, contain / \\ . \" $ or a space, or be longer than 63 bytes"
             )));
         }
         Ok(name)
@@ -241,7 +241,7 @@ pub fn read_action(event: Value) -> Result<(Option<String>, Value), Failure> {
     match request.as_object_mut().and_then(|fields| fields.remove("action")) {
         None => Ok((None, request)),
         Some(Value::String(action)) => Ok((Some(action), request)),
-        Some(other) => Err(Failure::invalid(format!("\"action\" is {other}, and not a text"))),
+        Some(other) => Err(Failure::invalid(format!("\"action\" is {other}, not a string"))),
     }
 }
 

@@ -127,7 +127,7 @@ async fn nothing_there(job: &BackupJob, tools: &Tools) -> Failure {
         _ => String::new(),
     };
     Failure::invalid(format!(
-        "there is no database {:?}, or nothing in it: correct the name{there}",
+        "database {:?} does not exist or is empty: correct the name{there}",
         job.database
     ))
 }

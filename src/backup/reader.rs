@@ -45,7 +45,7 @@ impl Reader {
             if !self.can_go_on_after(&error, place.as_ref()).await {
                 return Err(error);
             }
-            tracing::warn!(%error, "reading goes on behind the last document that came");
+            tracing::warn!(%error, "reading resumes after the last document received");
             self.task.from = place;
         }
     }
@@ -81,10 +81,7 @@ impl Reader {
             None => Ok(()),
             Some(edge) => Err(MongoError::unexpected(
                 format!("reading {}", self.task.collection.name),
-                format!(
-                    "a cursor came to its end before record {}, which was there",
-                    edge.record()
-                ),
+                format!("a cursor ended before record {}, which existed", edge.record()),
             )),
         }
     }
@@ -130,7 +127,7 @@ impl Reader {
             _ => return false,
         };
         let collection = &self.task.collection.name;
-        tracing::warn!(%error, collection, "the member that a collection was read from is gone: it is read anew from another one");
+        tracing::warn!(%error, collection, "the member that served a collection is gone: reading it anew from another");
         self.reading.turn_to(&member);
         self.task.from = None;
         self.task.anew -= 1;
@@ -145,7 +142,7 @@ impl Reader {
             match Box::pin(self.open()).await {
                 Err(error) if error.may_pass() => {
                     if self.turns_to_another_member().await {
-                        tracing::warn!(%error, "a collection is read from another member of the replica set");
+                        tracing::warn!(%error, "reading a collection from another member of the replica set");
                     } else if !self.again_after(&error).await {
                         return Err(error);
                     }
@@ -182,9 +179,7 @@ impl Reader {
         let (opened, reason) = match opened {
             Err(error) if matches!(at, ReadAt::Snapshot(_)) && is_out_of_window(&error) => {
                 let since = match self.task.from {
-                    Some(_) => {
-                        "; what had been read of it by then is as it was at the snapshot, the rest as it was later"
-                    }
+                    Some(_) => "; what had been read by then is as of the snapshot, the rest as of later",
                     None => "",
                 };
                 let reason = format!("the snapshot could no longer be read: {}{since}", error.reason);
@@ -270,7 +265,7 @@ impl Reader {
             Some(Position::Skipped(_)) if !snapshot => {
                 return Err(MongoError::unexpected(
                     format!("reading {}", self.task.collection.name),
-                    "measurements can be gone on with at a snapshot only, and it could no longer be read",
+                    "reading measurements resumes only at a snapshot, which could no longer be read",
                 ));
             }
             Some(position) => position.order(),

@@ -79,10 +79,7 @@ impl UnfinishedBackup {
     pub(super) fn running(run: &Run, job: &BackupJob) -> Self {
         Self {
             status: RunStatus::Running,
-            summary: format!(
-                "the backup of {} is being carried on by another invocation",
-                job.database
-            ),
+            summary: format!("another invocation is working on the backup of {}", job.database),
             run: run.clone(),
             database: job.database.clone(),
             archive: None,
@@ -312,7 +309,7 @@ fn summary(report: &BackupReport) -> String {
     let failed = report.failed.iter();
     let failed = first_few(failed.map(|failed| with_reason(&failed.name, &failed.error)));
     format!(
-        "{} is NOT backed up whole: of {collections} {} failed: {failed}. Saved were {saved}",
+        "{} is NOT backed up whole: of {collections}, {} failed: {failed}. Saved: {saved}",
         report.database,
         report.failed.len()
     )
@@ -328,7 +325,7 @@ fn moment(report: &BackupReport) -> String {
     match (consistency.level, time) {
         (ConsistencyLevel::Snapshot, Some(time)) => format!("as of {time}"),
         (ConsistencyLevel::Mixed, Some(time)) => format!(
-            "as of {time} but for {} read later",
+            "as of {time} except {} read later",
             count(consistency.exceptions.len() as u64, "collection")
         ),
         _ => format!("read one after the other from {} on", report.started),

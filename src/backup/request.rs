@@ -233,7 +233,7 @@ impl BackupRequest {
         };
         if let (Some(_), Location::Local(_)) = (retention, &destination) {
             return Err(Failure::invalid(format!(
-                "\"retention\" (--retention, MONGOTAR_RETENTION) becomes a tag of objects in S3, and {destination} is a local folder, where nothing expires: leave it out"
+                "\"retention\" (--retention, MONGOTAR_RETENTION) tags objects in S3, but {destination} is a local folder, where nothing expires: leave it out"
             )));
         }
         let job = BackupJob {

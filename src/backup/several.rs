@@ -183,7 +183,7 @@ fn summary(status: RunStatus, databases: &[DatabaseReport], totals: &Totals) -> 
                 DatabaseReport::Answer(answer) => answer.database().to_owned(),
             };
             let failed = bad.clone().count();
-            format!("of {all} {failed} NOT backed up whole: {}", first_few(bad.map(why)))
+            format!("of {all}, {failed} NOT backed up whole: {}", first_few(bad.map(why)))
         }
     }
 }

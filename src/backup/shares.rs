@@ -59,7 +59,7 @@ pub(super) fn lane_folder(folder: &Location, number: u32) -> Location {
 
 pub(super) fn not_planned(run: &Run) -> Failure {
     Failure::invalid(format!(
-        "the run {:?} is not divided into lanes: call the action \"plan\" first, and where it names none the action \"backup\"",
+        "the run {:?} is not divided into lanes: call the action \"plan\" first; if it names none, call \"backup\"",
         run.id
     ))
 }

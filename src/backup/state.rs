@@ -73,7 +73,7 @@ impl LaneState {
         };
         let rows = kept.read(left).await?;
         let archive = ArchiveWriter::resume(writer, rows, lane.bytes.to_vec(), held_bytes)
-            .ok_or_else(|| unusable_because("its state and the bytes kept beside it do not belong together"))?;
+            .ok_or_else(|| unusable_because("its state and the bytes kept beside it do not match"))?;
         let upload = tools.resume(upload).await?;
         let begun = LaneStart {
             archive,

@@ -154,7 +154,7 @@ async fn empty_collections(lane: &mut Lane<'_>, catalog: &Catalog) -> Result<(),
             let doubt = match &vanished {
                 Ok(vanished) => vanished.contains(&saved.name).then(|| VANISHED.to_owned()),
                 // What was read before the server went away is still worth keeping.
-                Err(error) => Some(format!("whether it was really empty could not be found out: {error}")),
+                Err(error) => Some(format!("could not check that it was really empty: {error}")),
             };
             if let Some(doubt) = doubt {
                 lane.fail(saved, SavedStatus::Failed, doubt)?;

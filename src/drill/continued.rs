@@ -116,7 +116,7 @@ async fn go_on(job: &DrillJob, run: &Run, tools: &Tools, journal: &Journal) -> R
         Ok(report) => match Box::pin(check_bytes(job, report, tools, journal)).await? {
             Went::Done(checked) => Some(checked),
             Went::Paused(segments) => {
-                let done = format!("it is restored, and {} are checked", count(segments, "segment"));
+                let done = format!("restored, {} checked", count(segments, "segment"));
                 return Ok(paused(run, journal, Some(report.archive.clone()), &done));
             }
         },

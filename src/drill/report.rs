@@ -105,7 +105,7 @@ impl DrillReport {
                 if checked.status != RunStatus::Complete && checked.damaged.is_empty() {
                     report
                         .problems
-                        .push("not every byte of the archive is proven to be sound".to_owned());
+                        .push("not every byte of the archive is proven sound".to_owned());
                 }
                 report.problems.extend(checked.damaged);
             }

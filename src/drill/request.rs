@@ -78,7 +78,7 @@ impl DrillRequest {
         let archive = self.archive.or_else(newest).ok_or_else(|| {
             Failure::new(
                 FailureKind::ConfigurationMissing,
-                "no archive to drill with: give \"archive\", or set MONGOTAR_TO to the folder whose newest one is meant",
+                "no archive to drill with: give \"archive\", or set MONGOTAR_TO to the folder of the newest one",
             )
         })?;
         let scratch = self.scratch.map(|name| environment.database(Some(name))).transpose()?;

@@ -119,7 +119,7 @@ impl Scratch {
         if !self.is_ours(mongo).await? {
             return Err(MongoError::unexpected(
                 action,
-                "it no longer has the mark of this drill, so it was left alone",
+                "it no longer has this drill's mark, so it was left alone",
             ));
         }
         mongo
@@ -137,7 +137,7 @@ fn namesake(name: &str) -> Failure {
     Failure::new(
         FailureKind::InvalidRequest,
         format!(
-            "the server has a database whose name differs from {name:?} in case only, and takes no other one beside it. Name another scratch database, or none"
+            "the server has a database whose name differs from {name:?} only in case, and refuses a second one. Name another scratch database, or none"
         ),
     )
 }

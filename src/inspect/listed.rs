@@ -150,7 +150,7 @@ async fn listed(
         (Look::Footer, Some(copy)) => (of(&copy), None, Some(copy)),
         (Look::Footer, None) => (
             ListedStatus::Unknown,
-            Some("it has its end, and no manifest beside it: `show` reads the one inside".to_owned()),
+            Some("it has its end, but no manifest beside it: `show` reads the one inside".to_owned()),
             None,
         ),
         (Look::Damaged(reason), _) => (ListedStatus::Damaged, Some(reason), None),
@@ -158,7 +158,7 @@ async fn listed(
         (Look::NotOurs, Some(_)) => (ListedStatus::Damaged, Some(ArchiveError::NoFooter.to_string()), None),
         (Look::NotOurs, None) => (
             ListedStatus::Unknown,
-            Some("it is not one of mongotar's: `show` looks into it".to_owned()),
+            Some("it is not mongotar's own: `show` looks into it".to_owned()),
             None,
         ),
         (Look::Unread(reason), copy) => {
@@ -168,7 +168,7 @@ async fn listed(
             };
             (
                 ListedStatus::Unknown,
-                Some(format!("it cannot be looked at: {reason}{known}")),
+                Some(format!("it cannot be read: {reason}{known}")),
                 copy,
             )
         }

@@ -103,7 +103,7 @@ pub fn load<'a>(job: &'a RestoreJob, run: &'a Run, number: u32, tools: &'a Tools
         let share = usize::try_from(number).ok().and_then(|index| shares.get(index));
         let share = share.cloned().ok_or_else(|| {
             let last = shares.len().saturating_sub(1);
-            Failure::invalid(format!("there is no load {number}: they are 0 to {last}"))
+            Failure::invalid(format!("there is no load {number}: loads are 0 to {last}"))
         })?;
         let report = |status, documents| LoadReport {
             status,
@@ -224,7 +224,7 @@ pub fn finish<'a>(job: &'a RestoreJob, run: &'a Run, tools: &'a Tools) -> Runnin
                     Ok(left) if left.is_empty() => break,
                     Ok(_) => {
                         if let Err(error) = remove_run(&tools.store, &folder).await {
-                            tracing::warn!(%error, "what a worker has left could not be removed; the bucket's lifecycle rule will");
+                            tracing::warn!(%error, "a worker's state could not be removed; the bucket's lifecycle rule will");
                         }
                     }
                     Err(_) => break,

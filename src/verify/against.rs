@@ -107,7 +107,7 @@ fn names<'a>(contents: &'a Contents, live: &'a Catalog) -> Vec<&'a str> {
 fn warnings(job: &AgainstJob, file: &ArchiveFile, contents: &Contents, live: &Catalog) -> Vec<String> {
     let mut warnings = file.warnings();
     if live.collections.is_empty() {
-        warnings.push(format!("there is no database {:?}, or nothing in it", job.database));
+        warnings.push(format!("database {:?} does not exist or is empty", job.database));
     }
     if let Coverage::Part(reason) = &contents.coverage {
         warnings.push(format!(

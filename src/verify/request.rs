@@ -57,7 +57,7 @@ impl VerifyRequest {
         let archive = self.archive.or_else(newest).ok_or_else(|| {
             Failure::new(
                 FailureKind::ConfigurationMissing,
-                "no archive to verify: give \"archive\", or set MONGOTAR_TO to the folder whose newest one is meant",
+                "no archive to verify: give \"archive\", or set MONGOTAR_TO to the folder of the newest one",
             )
         })?;
         Ok(VerifyJob {

@@ -164,7 +164,7 @@ async fn done_lanes(job: &BackupJob, run: &Run, tools: &Tools, count: usize) -> 
         let folder = lane_folder(&folder, number);
         let not_done = || {
             Failure::invalid(format!(
-                "lane {number} is not at its end: call the action \"lane\" for it until it answers \"complete\""
+                "lane {number} is not complete: call the action \"lane\" for it until it answers \"complete\""
             ))
         };
         let left = Left::find(&tools.store, &folder).await?.ok_or_else(not_done)?;

@@ -82,7 +82,7 @@ fn report(job: &BackupJob, run: &Run, archive: Option<Location>, lanes: usize) -
     PlanAnswer::Planned(LanesReport {
         status: RunStatus::Planned,
         summary: match lanes {
-            0 => format!("the backup of {} is one worker's", job.database),
+            0 => format!("the backup of {} has one worker", job.database),
             many => format!("the backup of {} is divided among {many} workers", job.database),
         },
         run: run.clone(),

@@ -49,12 +49,12 @@ pub fn lane<'a>(job: &'a BackupJob, run: &'a Run, number: u32, tools: &'a Tools)
 
 fn share(head: &BackupHead, number: u32) -> Result<&LanePlan, Failure> {
     let Writers::Lanes(lanes) = &head.writers else {
-        return Err(Failure::invalid("the run is one worker's"));
+        return Err(Failure::invalid("the run has one worker"));
     };
     let index = usize::try_from(number).unwrap_or(usize::MAX);
     lanes.get(index).ok_or_else(|| {
         let last = lanes.len().saturating_sub(1);
-        Failure::invalid(format!("there is no lane {number}: they are 0 to {last}"))
+        Failure::invalid(format!("there is no lane {number}: lanes are 0 to {last}"))
     })
 }
 

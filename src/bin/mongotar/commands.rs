@@ -248,7 +248,7 @@ async fn run_show(arguments: &OneArchive, json: bool) -> Result<ExitCode, Failur
 async fn run_cat(arguments: &Cat, json: bool) -> Result<ExitCode, Failure> {
     if json {
         return Err(Failure::invalid(
-            "cat writes JSON anyway, one document a line: leave --json out",
+            "cat writes JSON anyway, a document per line: leave --json out",
         ));
     }
     let memory = memory(None)?;

@@ -91,9 +91,7 @@ pub fn load() -> Result<(), Failure> {
     })?;
     let read = read(&text, |name| std::env::var(name).ok());
     for line in &read.unread {
-        eprintln!(
-            "mongotar: {FILE}, line {line}: not NAME=value, a quote that is not closed, or a NUL; the line is ignored"
-        );
+        eprintln!("mongotar: {FILE}, line {line}: not NAME=value, an unclosed quote, or a NUL; the line is ignored");
     }
     let taken = read.taken(|name| std::env::var_os(name).is_some());
     set(&taken);

@@ -269,7 +269,7 @@ fn notes_on(verified: &VerifiedCollection, out: &mut String) {
         );
     }
     for parked in &verified.parked {
-        note!(out, "{name}: documents do not expire by {parked}");
+        note!(out, "{name}: expiry is off: {parked}");
     }
     if let Some(past) = verified.past_expiry.filter(|&past| past > 0) {
         note!(out, "{name}: {past} documents are past their time to live");

@@ -74,7 +74,7 @@ impl<'a> Chosen<'a> {
         if self.saved.status != SavedStatus::Complete {
             let reason = self.saved.error.as_deref().unwrap_or("no reason is recorded");
             compared.not_compared(format!(
-                "the archive does not have it whole: its backup failed ({reason})"
+                "the archive does not hold all of it: its backup failed ({reason})"
             ));
             return compared;
         }
@@ -115,9 +115,7 @@ impl<'a> Chosen<'a> {
         }
         for off in off {
             let parked = Parked::new(&off, &self.saved.name, live);
-            compared
-                .differences
-                .push(format!("documents do not expire here by {parked}"));
+            compared.differences.push(format!("expiry is off here: {parked}"));
             compared.parked.push(parked);
             if compared.outcome == Comparison::Equal {
                 compared.outcome = Comparison::Parked;

@@ -85,7 +85,7 @@ async fn archives_are_listed_oldest_first_with_what_their_manifests_say() {
     let states: Vec<&str> = rows.iter().filter_map(|row| row["status"].as_str()).collect();
     assert_eq!(states, ["unknown", "complete", "complete", "complete"]);
     let said = shell.run(&["list", "folder"]).expect(0);
-    assert!(said.out.contains("not one of mongotar's"), "{}", said.out);
+    assert!(said.out.contains("not mongotar's own"), "{}", said.out);
 }
 
 /// An archive that was cut to a third was listed as `complete`, by the word of the manifest's copy beside it.
@@ -172,7 +172,7 @@ async fn an_archive_that_cannot_be_read_is_listed_as_unknown_with_what_was_writt
     );
     let reason = text(&listed[0]["reason"]);
     assert!(
-        reason.contains("cannot be looked at") && reason.contains("what was written"),
+        reason.contains("cannot be read") && reason.contains("what was written"),
         "{reason}"
     );
 }

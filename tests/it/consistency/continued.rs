@@ -357,7 +357,7 @@ async fn when_the_history_has_run_out_between_two_invocations_the_manifest_says_
         .map(|exception| {
             (
                 exception.collection.as_str(),
-                exception.reason.contains("had been read of it by then"),
+                exception.reason.contains("had been read by then"),
             )
         })
         .collect();

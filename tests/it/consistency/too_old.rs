@@ -34,7 +34,7 @@ async fn a_snapshot_that_gets_too_old_is_never_claimed() {
     assert!(reason.contains("snapshot"), "{reason}");
     let in_the_middle = exceptions.iter().find(|exception| exception.collection == "a_large");
     let reason = &in_the_middle.expect("it was not read at one moment").reason;
-    assert!(reason.contains("had been read of it by then"), "{reason}");
+    assert!(reason.contains("had been read by then"), "{reason}");
     for saved in manifest.collections.iter().filter(|saved| saved.name != "a_large") {
         assert_eq!(
             (saved.status, saved.documents),

@@ -66,7 +66,7 @@ pub fn against(report: &AgainstReport) -> String {
         if !compared.unknown.is_empty() {
             note!(
                 notes,
-                "{name}: not compared, since the archive does not say: {}",
+                "{name}: not compared, since the archive lacks them: {}",
                 compared.unknown.join(", ")
             );
         }
@@ -128,12 +128,7 @@ pub fn list(archives: &[ListedArchive]) -> String {
         }
         let abandoned = listed.summary.as_ref().map_or(0, |summary| summary.abandoned_bytes);
         if abandoned > 0 {
-            note!(
-                notes,
-                "{}: {} of it are abandoned",
-                listed.archive,
-                megabytes(abandoned)
-            );
+            note!(notes, "{}: {} of it is abandoned", listed.archive, megabytes(abandoned));
         }
     }
     table(&rows) + &notes
@@ -192,7 +187,7 @@ pub fn show(shown: &Shown) -> String {
         Shown::Native(manifest) => {
             for saved in manifest.collections.iter().filter(|saved| !saved.abandoned.is_empty()) {
                 let (name, bytes) = (row(&[&saved.name]).concat(), megabytes(saved.abandoned_bytes()));
-                note!(out, "{name} was read anew: {bytes} of the archive are abandoned");
+                note!(out, "{name} was read anew: {bytes} of the archive is abandoned");
             }
             left_out(&manifest.left_out, &mut out);
             if let Some(saved) = &manifest.users {
