@@ -112,7 +112,7 @@ pub async fn open(store: &Store, source: impl Into<Source<'_>>, memory: Memory) 
 fn check_database(manifest: &Manifest, chosen: Option<&str>) -> Result<(), Failure> {
     match chosen {
         Some(chosen) if chosen != manifest.source.database => Err(Failure::invalid(format!(
-            "the archive holds the database {:?}, and not the source_database {chosen:?}",
+            "the archive holds the database {:?}, not the source_database {chosen:?}",
             manifest.source.database
         ))),
         _ => Ok(()),

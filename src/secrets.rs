@@ -47,7 +47,7 @@ pub enum SecretError {
     },
     /// The service was not reached, or failed.
     #[error(
-        "Secrets Manager does not answer for {id} (MONGO_URI_SECRET): {reason}. A function in a VPC needs an endpoint for it, or a way out"
+        "Secrets Manager does not answer for {id} (MONGO_URI_SECRET): {reason}. A function in a VPC needs an endpoint for it, or a route out"
     )]
     Failed {
         /// Its name or ARN.

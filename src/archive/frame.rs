@@ -293,7 +293,7 @@ pub(super) fn check_content(stored: &[u8], decoded_bytes: u64) -> Result<(), Str
     match stored.len() as u64 == decoded_bytes {
         true => Ok(()),
         false => Err(format!(
-            "holds {} bytes where {decoded_bytes} were written",
+            "holds {} bytes, but {decoded_bytes} were written",
             stored.len()
         )),
     }

@@ -79,7 +79,7 @@ impl Mongo {
                     self.tell(asked, waited);
                     continue;
                 }
-                Doing::Other => "and is not at work on it",
+                Doing::Other => "and is not working on it",
                 Doing::NotSaid => "nor what it is doing",
                 Doing::Silent => "and does not answer other questions either",
             };
@@ -89,7 +89,7 @@ impl Mongo {
             return Err(MongoError::silent(
                 &asked.action,
                 format!(
-                    "the server has said nothing for {seconds} s, {why}: the connection was closed, and whether the command was carried out is not known"
+                    "the server has said nothing for {seconds} s, {why}: the connection was closed, and the command's outcome is unknown"
                 ),
             ));
         }
@@ -99,7 +99,7 @@ impl Mongo {
         let (action, seconds) = (&asked.action, (self.silence * waited).as_secs());
         tracing::info!(action, seconds, "waiting for the server");
         if let Some(progress) = &self.progress {
-            progress.step(format!("{action}: the server has been at it for {seconds} s"));
+            progress.step(format!("{action}: waited {seconds} s so far"));
         }
     }
 

@@ -48,7 +48,7 @@ impl Concern {
         let w = match asked.w {
             Some(Acknowledgment::Nodes(0)) => {
                 tracing::warn!(
-                    "the connection string asks for w=0: what nobody acknowledges cannot be proven, so w=majority is used"
+                    "the connection string asks for w=0: unacknowledged writes cannot be proven, so w=majority is used"
                 );
                 Bson::from("majority")
             }
@@ -124,7 +124,7 @@ pub(super) fn failure_in(reply: &Document, action: &str, errors: WriteErrors) ->
         return Some(MongoError::answered(
             action,
             format!(
-                "the server did it, but not as durably as it was asked to, and may undo it: {message} ({} {name})",
+                "the server did it, but less durably than asked, and may undo it: {message} ({} {name})",
                 code.unwrap_or(0)
             ),
             code,

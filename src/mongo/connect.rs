@@ -162,7 +162,7 @@ impl Mongo {
             self.client.shutdown().await;
         };
         if tokio::time::timeout(ENDING, ended).await.is_err() {
-            tracing::debug!("the driver did not come to its end");
+            tracing::debug!("the driver did not shut down in time");
         }
     }
 

@@ -91,7 +91,7 @@ impl<'a> InsertBatch<'a> {
 
     /// The command, with `fields` before the documents.
     fn command(&self, fields: &Document) -> Result<RawDocumentBuf, MongoError> {
-        let invalid = |error: String| MongoError::unexpected("putting an insert command together", error);
+        let invalid = |error: String| MongoError::unexpected("composing an insert command", error);
         let head = bson::serialize_to_vec(fields).map_err(|error| invalid(error.to_string()))?;
         let mut bytes = Vec::with_capacity(head.len() + self.bytes + 32);
         bytes.extend_from_slice(&head[..head.len() - 1]);
@@ -246,7 +246,7 @@ impl Mongo {
         let reply = patiently!(self, self.once(database, command(), &action))?;
         match reply.get_i32("n") {
             Ok(1) => Ok(()),
-            _ => Err(MongoError::unexpected(action, "the document to replace is not there")),
+            _ => Err(MongoError::unexpected(action, "the document to replace is gone")),
         }
     }
 }

@@ -79,8 +79,8 @@ impl Mongo {
             Some(now) if now != member_then => Err(MongoError {
                 code: Some(code::PLACE_LOST),
                 ..MongoError::unexpected(
-                    format!("going on at {member_then}"),
-                    format!("it is {now} by now: a server that was started again may number its records differently"),
+                    format!("resuming at {member_then}"),
+                    format!("it is {now} now: a restarted server may number its records differently"),
                 )
             }),
             _ => Ok(()),

@@ -53,9 +53,8 @@ pub(super) enum Own {
     Requirement,
 }
 
-const ONE_FILE: &str =
-    "certificate and key are read from one file: put both into it and name it as tlsCertificateKeyFile";
-const NOT_REVOKED: &str = "lists of revoked certificates are not read: a revoked certificate is accepted";
+const ONE_FILE: &str = "put certificate and key into one file, and name it as tlsCertificateKeyFile";
+const NOT_REVOKED: &str = "revocation lists are not read: a revoked certificate is accepted";
 const NOT_FIPS: &str = "this TLS library has no FIPS mode";
 const PROXY: Does = match cfg!(feature = "socks5") {
     true => Does::Hand(ValueForm::Text),
@@ -156,7 +155,7 @@ pub(super) const OPTIONS: &[(&str, Does)] = &[
     ("slaveOk", Here(Own::SlaveOk)),
     ("slave_okay", Here(Own::SlaveOk)),
     // Asked for, and not done.
-    ("gssapiServiceName", Refuse("Kerberos (GSSAPI) is not spoken here")),
+    ("gssapiServiceName", Refuse("Kerberos (GSSAPI) is not supported")),
     ("sslCert", Warn(ONE_FILE)),
     ("sslKey", Warn(ONE_FILE)),
     ("ssl_certfile", Warn(ONE_FILE)),
@@ -169,7 +168,7 @@ pub(super) const OPTIONS: &[(&str, Does)] = &[
     ("tlsCRLFile", Warn(NOT_REVOKED)),
     ("sslFIPSMode", Warn(NOT_FIPS)),
     ("tlsFIPSMode", Warn(NOT_FIPS)),
-    ("fsync", Warn("writes wait for the journal where journal=true says so")),
+    ("fsync", Warn("use journal=true to wait for the journal")),
     // Of PyMongo and Motor.
     ("auto_encryption_opts", Nothing),
     ("datetime_conversion", Nothing),

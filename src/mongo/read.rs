@@ -183,7 +183,7 @@ impl Mongo {
     ) -> Result<Batches, MongoError> {
         let filter = ids.filter().ok_or_else(|| {
             let action = format!("reading {database}.{collection}");
-            MongoError::unexpected(action, "a lookup cannot be put together")
+            MongoError::unexpected(action, "a lookup cannot be composed")
         })?;
         let documents = per_reply(average);
         let mut find = RawDocumentBuf::new();
@@ -287,8 +287,8 @@ impl Batches {
             (ReadAt::Snapshot(_), given) => {
                 self.cursor = None;
                 let said = match given {
-                    Some(_) => "the server reads at another time than it was asked to",
-                    None => "the server was asked for a snapshot and does not say that it reads at one",
+                    Some(_) => "the server reads at another time than asked",
+                    None => "the server was asked for a snapshot, but does not say that it reads at one",
                 };
                 Err(MongoError {
                     code: Some(code::NOT_AT_THE_SNAPSHOT),

@@ -12,12 +12,12 @@ pub(super) fn of(kind: &ErrorKind) -> String {
         ErrorKind::InvalidTlsConfig { message, .. } => tls_files(message),
         ErrorKind::DnsResolve { message, .. } => format!("the name of a host cannot be resolved ({})", plain(message)),
         ErrorKind::ConnectionPoolCleared { .. } => {
-            "another call lost its connection, and this one's was given up with it".to_owned()
+            "another call lost its connection, and this call's was dropped with it".to_owned()
         }
         ErrorKind::Write(WriteFailure::WriteConcernError(error)) => format!("{} ({})", error.message, error.code),
         ErrorKind::Write(WriteFailure::WriteError(error)) => format!("{} ({})", error.message, error.code),
         ErrorKind::InvalidArgument { message, .. } => {
-            format!("what was asked for does not go together: {}", plain(message))
+            format!("invalid argument: {}", plain(message))
         }
         ErrorKind::IncompatibleServer { message, .. } => {
             format!("this server is too old or too new: {}", plain(message))
@@ -48,7 +48,7 @@ pub(super) fn age(message: &str) -> Option<String> {
     let version = numbers.split(|c: char| !c.is_ascii_digit()).next()?;
     match what {
         "reports" => Some(format!(
-            "the server at {address} is too old: mongotar needs MongoDB 4.4 or newer, or an engine that speaks as it does (wire version 9; this one speaks {version})"
+            "the server at {address} is too old: mongotar needs MongoDB 4.4 or newer, or an engine compatible with it (wire version 9; this one speaks {version})"
         )),
         "requires" => Some(format!(
             "the server at {address} is too new for this mongotar: use a newer one (it asks for wire version {version})"
@@ -78,11 +78,11 @@ pub(super) fn network(error: &std::io::Error) -> String {
         _ if holds(&["InvalidContentType", "corrupt message"]) => {
             tls("the server does not speak TLS on this port; leave out tls=true, or name the port that does")
         }
-        _ if holds(&["UnknownIssuer"]) => tls(
-            "nobody trusted here has signed the server's certificate; name the file of its authority with tlsCAFile",
-        ),
+        _ if holds(&["UnknownIssuer"]) => {
+            tls("no trusted authority signed the server's certificate; name the authority's file with tlsCAFile")
+        }
         _ if holds(&["CaUsedAsEndEntity"]) => {
-            tls("the server's certificate is one of an authority; it needs one of its own")
+            tls("the server's certificate is an authority's; it needs one of its own")
         }
         _ if holds(&["NotValidForName", "not valid for name"]) => {
             tls("the server's certificate is for another host; write the host as the certificate has it")
@@ -100,12 +100,12 @@ pub(super) fn network(error: &std::io::Error) -> String {
             "CertificateUnknown",
         ]) =>
         {
-            tls("the server refuses this client; it may want a certificate (tlsCertificateKeyFile)")
+            tls("the server refuses this client; it may need a certificate (tlsCertificateKeyFile)")
         }
         std::io::ErrorKind::ConnectionRefused => "nothing listens there (connection refused)".to_owned(),
         std::io::ErrorKind::TimedOut => "no answer in time".to_owned(),
         std::io::ErrorKind::ConnectionReset | std::io::ErrorKind::UnexpectedEof | std::io::ErrorKind::BrokenPipe => {
-            "the server closed the connection (a server that wants TLS does so: tls=true)".to_owned()
+            "the server closed the connection (it may require TLS: tls=true)".to_owned()
         }
         _ => plain(&said).to_owned(),
     }

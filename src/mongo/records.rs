@@ -53,7 +53,7 @@ impl Edge {
                 return Err(MongoError::unexpected(
                     "reading a part of a collection",
                     format!(
-                        "a reply goes from before record {} to {record} and holds none behind it",
+                        "a reply goes from before record {} to {record}, but holds none after it",
                         self.record
                     ),
                 ));

@@ -99,7 +99,7 @@ impl SeenServers {
         match (sight, &self.set) {
             (Sight::Answers { set: Some(its), .. }, Some(asked)) if its != asked => {
                 format!(
-                    "{address} is a member of the replica set {its:?}, not of the one that the connection string names: write replicaSet={its}"
+                    "{address} is a member of the replica set {its:?}, not of the one in the connection string: write replicaSet={its}"
                 )
             }
             (Sight::Answers { set: None, .. }, Some(_)) => {
@@ -132,7 +132,7 @@ fn answered(hello: &Document) -> Sight {
         _ if is("secondary") => "a secondary",
         _ if is("arbiterOnly") => "an arbiter",
         _ if is("isreplicaset") => "a server whose replica set is not initiated",
-        _ => "a member that is neither primary nor secondary at the moment",
+        _ => "a member that is neither primary nor secondary now",
     };
     Sight::Answers { set, role }
 }

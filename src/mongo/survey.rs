@@ -14,7 +14,7 @@ use crate::catalog::{
 /// How many collections are asked about at a time.
 const AT_ONCE: usize = 32;
 /// What is said of a collection that was read too late.
-pub const VANISHED: &str = "the collection was dropped, renamed or made anew while the backup ran: back it up again";
+pub const VANISHED: &str = "the collection was dropped, renamed or recreated while the backup ran: back it up again";
 
 /// A collection as `listCollections` knows it.
 #[derive(Clone, Debug, PartialEq)]

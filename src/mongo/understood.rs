@@ -77,8 +77,8 @@ impl Understood {
                     return Err("it has an option that is not understood".to_owned());
                 }
                 None => understood.warn(match meant(name) {
-                    Some(meant) => format!("its {} option is not known and is ignored: is {meant} meant?", nth(at)),
-                    None => format!("its {} option is not known and is ignored", nth(at)),
+                    Some(meant) => format!("its {} option is unknown and ignored: did you mean {meant}?", nth(at)),
+                    None => format!("its {} option is unknown and ignored", nth(at)),
                 }),
             }
         }
@@ -112,7 +112,7 @@ impl Understood {
         does: Does,
         value: &str,
     ) -> Result<(), String> {
-        let wrong = || format!("its option {name} has a value that is not understood");
+        let wrong = || format!("its option {name} has an invalid value");
         // An empty set of tags is what every member has: the last resort of a list.
         let may_be_empty = does == Does::Nothing || name == "readPreferenceTags";
         if value.is_empty() && !may_be_empty {
@@ -134,7 +134,7 @@ impl Understood {
                 self.warn(format!("its option {name} is ignored: {instead}"));
                 return Ok(());
             }
-            Does::Refuse(what) => return Err(format!("its option {name} cannot be followed: {what}")),
+            Does::Refuse(what) => return Err(format!("its option {name} is refused: {what}")),
             Does::Nothing if name.starts_with("tls") => (name, value.to_owned()),
             Does::Nothing => return Ok(()),
             Does::Hand(ValueForm::Flag) => (name, flag(value).ok_or_else(wrong)?.to_string()),
@@ -156,7 +156,7 @@ impl Understood {
             Some((_, before)) => {
                 if name != "tls" {
                     self.warn(format!(
-                        "its option {name} stands there more than once: the last one counts"
+                        "its option {name} is given more than once: the last one counts"
                     ));
                 }
                 *before = value;
@@ -168,7 +168,7 @@ impl Understood {
 
     /// What is not simply handed on.
     fn own(&mut self, own: Own, name: &'static str, value: &str) -> Result<Option<(&'static str, String)>, String> {
-        let wrong = || format!("its option {name} has a value that is not understood");
+        let wrong = || format!("its option {name} has an invalid value");
         let pair = match own {
             Own::CallLimit => (
                 name,
@@ -193,7 +193,7 @@ impl Understood {
                 mechanism if MECHANISMS.contains(&mechanism.as_str()) => (name, mechanism),
                 mechanism if mechanism == "GSSAPI" || mechanism == "MONGODB-CR" => {
                     return Err(format!(
-                        "its authMechanism {mechanism} is not spoken here; these are: {}",
+                        "its authMechanism {mechanism} is not supported; these are: {}",
                         MECHANISMS.join(", ")
                     ));
                 }
@@ -218,7 +218,7 @@ impl Understood {
         let (spoken, others): (Vec<&str>, Vec<&str>) = asked.partition(|one| COMPRESSORS.contains(one));
         if others.iter().any(|one| !["noop", "none", "disabled"].contains(one)) {
             self.warn(format!(
-                "its option compressors names one that is not spoken here and is left out; these are: {}",
+                "its option compressors names an unsupported one, which is left out; supported: {}",
                 COMPRESSORS.join(", ")
             ));
         }
@@ -242,13 +242,13 @@ impl Understood {
             }
             if !nothing_checked {
                 self.warn(
-                    "its option tlsAllowInvalidHostnames is ignored: names of hosts cannot be left unchecked alone, so they are checked. tlsCAFile with a certificate that names the host is the way; tlsAllowInvalidCertificates=true checks nothing at all",
+                    "its option tlsAllowInvalidHostnames is ignored: host name checks cannot be skipped alone, so they stay on. Use tlsCAFile and a certificate that names the host; tlsAllowInvalidCertificates=true checks nothing at all",
                 );
             }
         }
         if is(given, "tlsAllowInvalidCertificates", "true") && !is(given, "tlsAllowInvalidHostnames", "true") {
             self.warn(
-                "its option tlsAllowInvalidCertificates leaves names of hosts unchecked, too: anybody between here and the server can pretend to be it",
+                "its option tlsAllowInvalidCertificates leaves host names unchecked, too: anybody in between can pose as the server",
             );
         }
     }
@@ -286,7 +286,7 @@ fn contradictions(given: &[(&'static str, String)]) -> Result<(), String> {
     let has = |name: &str| given.iter().any(|(other, _)| *other == name);
     match CONTRADICT.iter().find(|(one, other)| has(one) && has(other)) {
         Some((one, other)) => Err(format!(
-            "its options {one} and {other} must not stand together: leave one of them out"
+            "its options {one} and {other} contradict each other: leave one of them out"
         )),
         None => Ok(()),
     }

@@ -74,7 +74,7 @@ impl MongoUri {
         };
         if userinfo.contains(['/', '?', '#', '[', ']', '@']) || userinfo.matches(':').count() > 1 {
             return
-                "user name or password hold one of : / ? # [ ] @, which must be written as %3A %2F %3F %23 %5B %5D %40"
+                "user name or password contain one of : / ? # [ ] @, which must be written as %3A %2F %3F %23 %5B %5D %40"
                     .to_owned();
         }
         let hosts = after.split(['/', '?']).next().unwrap_or_default();
@@ -83,12 +83,12 @@ impl MongoUri {
         }
         if userinfo.is_empty() && !scheme.contains('+') && refused(format!("{scheme}://{hosts}/")) {
             // It may be a user and a password without a host, and the parser's message holds the password.
-            return "what stands behind :// are no hosts with ports, such as host:27017,second:27017; a user and a password stand before an @ and a host".to_owned();
+            return "no list of hosts with ports, such as host:27017,second:27017, follows ://; user and password go before an @ and a host".to_owned();
         }
         if refused(format!("{scheme}://{hosts}/")) {
             return match scheme.contains('+') {
-                true => "what stands after the last @ is not one host without a port, as mongodb+srv:// wants it",
-                false => "what stands after the last @ are no hosts with ports, such as host:27017,second:27017",
+                true => "no single host without a port follows the last @, as mongodb+srv:// requires",
+                false => "no list of hosts with ports, such as host:27017,second:27017, follows the last @",
             }
             .to_owned();
         }
@@ -97,8 +97,8 @@ impl MongoUri {
             Err(reason) => return reason,
         };
         match understood.each().find(|(_, option)| refused(format!("{scheme}://{hosts}/?{option}"))) {
-            Some((name, _)) => format!("its option {name} has a value that is not understood, or does not stand alone"),
-            None => "user name, password or database hold a character that must be percent-encoded, or its options do not go together".to_owned(),
+            Some((name, _)) => format!("its option {name} has an invalid value, or does not stand alone"),
+            None => "user name, password or database contain a character that must be percent-encoded, or its options conflict".to_owned(),
         }
     }
 
@@ -110,7 +110,7 @@ impl MongoUri {
             return "no server can be reached: a host of the connection string is not known here. Check its hosts; an @ in a password must be written as %40".to_owned();
         }
         match self.secrets().iter().any(|secret| holds(text, secret)) {
-            true => "what was answered is not shown, since it holds a piece of the connection string".to_owned(),
+            true => "the answer is not shown, since it contains a piece of the connection string".to_owned(),
             false => hidden(text).into_owned(),
         }
     }

@@ -159,8 +159,8 @@ impl Mongo {
         let put = self.raw_command("admin", insert, "putting a user in").await;
         put.map(drop).map_err(|error| MongoError {
             reason: match error.code {
-                Some(code) => format!("the server refused it (code {code}); its words may hold credentials"),
-                None => "it was not answered".to_owned(),
+                Some(code) => format!("the server refused it (code {code}); its message may hold credentials"),
+                None => "no answer came".to_owned(),
             },
             ..error
         })

@@ -59,7 +59,7 @@ impl RawDocuments {
         let document = RawDocumentBuf::from_bytes(document.to_vec());
         Some(document.map_err(|error| {
             self.end();
-            let what = format!("what is in the archive is no document: {error}");
+            let what = format!("the archive holds an invalid document: {error}");
             Failure::new(FailureKind::ArchiveDamaged, what)
         }))
     }

@@ -248,7 +248,7 @@ fn decode(opened: &Opened, located: Located<'_>, stored: Bytes, hashing: Hashing
     let whole = chunk.digest.bytes() == chunk.bson.len() as u64 && chunk.digest.documents() == expected;
     if !whole {
         return Err(located.damaged(format!(
-            "holds {} whole documents where {expected} were written",
+            "holds {} whole documents, but {expected} were written",
             chunk.digest.documents()
         )));
     }

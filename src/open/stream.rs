@@ -49,7 +49,7 @@ pub(crate) fn not_what_was_promised(read: &Digest, expected: &Digest) -> Failure
     Failure::new(
         FailureKind::ArchiveDamaged,
         format!(
-            "the archive gave {} documents with the digest {read}, its manifest says {} with {expected}",
+            "the archive gave {} documents with the digest {read}, but its manifest says {} with {expected}",
             read.documents(),
             expected.documents(),
         ),

@@ -104,7 +104,7 @@ impl Unfinished {
     pub(crate) fn running(run: &Run, what: &str) -> Self {
         Self {
             status: RunStatus::Running,
-            summary: format!("{what} is being carried on by another invocation"),
+            summary: format!("another invocation is working on {what}"),
             run: run.clone(),
             archive: None,
             database: None,

@@ -25,7 +25,7 @@ use crate::store::{Location, Store};
 pub(crate) async fn take_up(store: &Store, folder: Location) -> Result<Option<Journal>, Failure> {
     match take_up_kept(store, folder).await {
         Err(failure) if matches!(failure.kind, FailureKind::StoreDenied | FailureKind::ArchiveNotFound) => {
-            tracing::warn!(%failure, "nothing can be kept of this run, so it has to end within this invocation");
+            tracing::warn!(%failure, "this run's state cannot be saved, so it must end within this invocation");
             Ok(Some(Journal::nowhere()))
         }
         taken => taken,
@@ -76,7 +76,7 @@ pub(crate) async fn let_go_reporting<R: Ended + Serialize, U>(
         && let Ok(Answer::Finished(report)) = &answer
         && let Err(error) = reports.keep(report).await
     {
-        tracing::warn!(%error, "the report could not be kept; the run's state still has it");
+        tracing::warn!(%error, "the report could not be saved; the run's state still has it");
         Box::pin(journal.pause()).await;
         return answer;
     }

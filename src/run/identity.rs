@@ -48,13 +48,11 @@ impl Run {
     /// [`InvalidRequest`](crate::failure::FailureKind::InvalidRequest) if that is no time, or the id is empty.
     pub fn due(&self) -> Result<OffsetDateTime, Failure> {
         if self.id.is_empty() {
-            return Err(Failure::invalid(
-                "\"run\": the id is empty; give each run one of its own",
-            ));
+            return Err(Failure::invalid("\"run\": the id is empty; give each run its own"));
         }
         OffsetDateTime::parse(&self.time, &Rfc3339).map_err(|error| {
             Failure::invalid(format!(
-                "\"run\": {:?} is no time ({error}); it looks like 2026-11-21T02:00:00Z",
+                "\"run\": {:?} is not a time ({error}); write 2026-11-21T02:00:00Z",
                 self.time
             ))
         })
@@ -82,7 +80,7 @@ impl Run {
     /// What is said where two requests have one id.
     pub fn of_another_request(&self) -> Failure {
         Failure::invalid(format!(
-            "the run {:?} was begun with another request: give each request a run of its own, or the first one again",
+            "the run {:?} was begun with another request: give each request its own run, or repeat the first request",
             self.id
         ))
     }

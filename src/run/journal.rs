@@ -250,7 +250,7 @@ impl Journal {
         lease.stop_renewing().await;
         // The lease goes last, and as long as it is there nobody begins anew.
         if let Err(error) = remove_run(&store, &folder).await {
-            tracing::warn!(%error, "what a run has left behind could not be removed; the bucket's lifecycle rule will");
+            tracing::warn!(%error, "a run's state could not be removed; the bucket's lifecycle rule will");
         }
     }
 }

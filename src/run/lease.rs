@@ -85,7 +85,7 @@ impl Lease {
                 Ok(held) if held.until > now() => return Ok(Taken::Running),
                 Ok(held) => (held.epoch + 1, Some(etag)),
                 Err(error) => {
-                    let why = format!("is no lease ({error}): remove the folder it is in");
+                    let why = format!("is not a lease ({error}): remove its folder");
                     return Err(unusable(&location, &why));
                 }
             },
@@ -151,7 +151,7 @@ impl Lease {
     pub async fn release(self) {
         let shared = self.stop().await;
         if let Err(error) = shared.renew(0).await {
-            tracing::warn!(%error, "the run's lease could not be given back: it runs out by itself");
+            tracing::warn!(%error, "the run's lease could not be given back: it expires by itself");
         }
     }
 
@@ -227,7 +227,7 @@ async fn beat(shared: Arc<Shared>, stop: CancellationToken) {
 fn lost() -> Failure {
     Failure::new(
         FailureKind::RunTakenOver,
-        "this invocation stood still, or could not renew its lease, for longer than that is: another one may have taken the run over, and goes on there",
+        "this invocation stood still, or could not renew its lease, for longer than the lease: another one may have taken the run over",
     )
 }
 

@@ -168,7 +168,7 @@ pub(super) async fn put_index(store: &Store, folder: &Location, epoch: u64, inde
 fn parsed<T: DeserializeOwned>(text: &[u8], location: &Location) -> Result<T, Failure> {
     serde_json::from_slice(text).map_err(|error| {
         unusable_because(&format!(
-            "{location} cannot be read ({error}): it was written by another version"
+            "{location} cannot be read ({error}): another version wrote it"
         ))
     })
 }

@@ -47,7 +47,7 @@ impl Memory {
         match megabytes.and_then(|megabytes| megabytes.checked_mul(MB)) {
             Some(bytes) => Self::of(bytes),
             None => Err(Failure::invalid(format!(
-                "{text:?} is no memory budget: give a whole number of megabytes, {} or more",
+                "{text:?} is not a memory budget: give a whole number of megabytes, {} or more",
                 Self::LEAST / MB
             ))),
         }

@@ -54,9 +54,7 @@ impl Named {
     /// there; what the store answered.
     pub async fn find(store: &Store, folder: &Location, name: &str) -> Result<Self, Failure> {
         if name.is_empty() {
-            return Err(Failure::invalid(
-                "--run: the name is empty; give the run one of its own",
-            ));
+            return Err(Failure::invalid("--run: the name is empty; give the run a name"));
         }
         for _ in 0..TRIES {
             let location = place_of(folder, name);
@@ -78,7 +76,7 @@ impl Named {
         }
         Err(Failure::new(
             FailureKind::Store,
-            format!("others begin runs named {name:?} at the same time: give each a name of its own"),
+            format!("others are starting runs named {name:?}: give each its own name"),
         ))
     }
 
@@ -94,7 +92,7 @@ impl Named {
     /// Lets go of the name: if the run has left nothing to resume, it is forgotten.
     pub async fn let_go(self) {
         if let Err(error) = self.forget_if_ended().await {
-            tracing::warn!(%error, "the name of the run could not be removed; the next run of that name finds that it means nothing");
+            tracing::warn!(%error, "the run's name could not be removed; the next run of that name ignores it");
         }
     }
 

@@ -12,6 +12,6 @@ pub(crate) fn unusable(location: &Location, why: &str) -> Failure {
 pub(crate) fn unusable_because(why: &str) -> Failure {
     Failure::new(
         FailureKind::RunUnusable,
-        format!("what this run has left cannot be gone on from: {why}. Begin a new run"),
+        format!("this run's state cannot be resumed: {why}. Begin a new run"),
     )
 }

@@ -49,7 +49,7 @@ impl Connection {
         match &found.mongo {
             Some(mongo) if !self.is_secret() || !is_shut_out(mongo).await => return Ok(mongo.clone()),
             Some(_) => {
-                tracing::info!("the credentials are refused: reading the secret again");
+                tracing::info!("the credentials were refused: reading the secret again");
                 *found = FoundSecret::default();
             }
             None => {}

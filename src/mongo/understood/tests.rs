@@ -41,7 +41,7 @@ fn every_option_that_is_known_is_taken_in_any_case_and_reaches_what_it_is_for() 
             let uri = MongoUri::new(format!("mongodb{srv}://h.example/shop?{option}"));
             if matches!(does, Does::Refuse(_)) {
                 let reason = uri.check().expect_err(&option);
-                assert!(reason.contains("cannot be followed"), "{reason}");
+                assert!(reason.contains("is refused"), "{reason}");
                 continue;
             }
             assert_eq!(uri.check(), Ok(()), "{option}");
@@ -102,17 +102,17 @@ fn the_options_of_the_specification_and_of_others_become_what_they_mean() {
         (
             "tlsAllowInvalidCertificates=true",
             "tlsAllowInvalidCertificates=true",
-            "names of hosts unchecked",
+            "host names unchecked",
         ),
         (
             "sslValidate=false",
             "tlsAllowInvalidCertificates=true",
-            "names of hosts unchecked",
+            "host names unchecked",
         ),
         ("tlsInsecure=true", "tlsInsecure=true", ""),
-        ("tlsCRLFile=x", "", "revoked"),
-        ("nonsense=1", "", "its 1st option is not known"),
-        ("w=1&retryWrite=true", "w=1", "is retryWrites meant?"),
+        ("tlsCRLFile=x", "", "revoked certificate is accepted"),
+        ("nonsense=1", "", "its 1st option is unknown"),
+        ("w=1&retryWrite=true", "w=1", "did you mean retryWrites?"),
         ("3t.uriVersion=3&3t.databases=a,b", "", ""),
         ("authMechanism=DEFAULT&authSource=a", "authSource=a", ""),
     ] {
@@ -149,21 +149,21 @@ fn what_contradicts_or_cannot_be_followed_is_refused_without_a_value() {
         ("tls=true&ssl=false", "tls and ssl contradict"),
         (
             "tlsInsecure=false&tlsAllowInvalidHostnames=true",
-            "must not stand together",
+            "contradict each other",
         ),
         (
             "tlsDisableOCSPEndpointCheck=true&tlsAllowInvalidCertificates=true",
-            "must not stand together",
+            "contradict each other",
         ),
-        ("tls=ture", "option tls has a value"),
+        ("tls=ture", "option tls has an invalid value"),
         ("timeoutMS=-2", "option timeoutMS has"),
         ("maxPoolSize=many", "option maxPoolSize has"),
         ("w", "1st option has no value"),
         (
             "authMechanism=GSSAPI",
-            "authMechanism GSSAPI is not spoken here; these are: MONGODB-AWS",
+            "authMechanism GSSAPI is not supported; these are: MONGODB-AWS",
         ),
-        ("authMechanism=SECRET", "option authMechanism has a value"),
+        ("authMechanism=SECRET", "option authMechanism has an invalid value"),
         ("a=b@h", "an option that is not understood"),
         ("a/b=c", "an option that is not understood"),
     ] {

@@ -87,7 +87,7 @@ async fn what_went_away_is_reported_failed(mongod: &Mongod, level: ConsistencyLe
     let failed: Vec<&str> = report.failed.iter().map(|failed| failed.name.as_str()).collect();
     assert_eq!(failed, INTERFERED, "neither empty nor complete, each of them");
     for failed in &report.failed {
-        assert!(failed.error.contains("dropped, renamed or made anew"), "{failed:?}");
+        assert!(failed.error.contains("dropped, renamed or recreated"), "{failed:?}");
     }
     assert_eq!(report.consistency.level, level, "{:?}", report.consistency.exceptions);
     let manifest = halted.manifest(&report.archive).await;

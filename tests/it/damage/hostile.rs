@@ -324,7 +324,7 @@ async fn a_segment_with_other_documents_than_it_states_is_refused() {
         assert_eq!(report.status, mongotar::backup::RunStatus::Failed);
         assert_eq!(report.damaged.len(), 2, "{report:?}");
         assert!(report.damaged[0].contains("segment 0 (offset"), "{report:?}");
-        assert!(report.damaged[0].contains("12 whole documents where 11"), "{report:?}");
+        assert!(report.damaged[0].contains("12 whole documents, but 11"), "{report:?}");
     }
 }
 
