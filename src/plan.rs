@@ -118,9 +118,8 @@ fn follow_renames(rows: &mut [Planned]) {
     {
         if let Some(name) = view.options.get_str("viewOn").and_then(|source| renamed.get(source)) {
             view.options = views::reading_from(&view.options, name);
-            view.warnings.push(format!(
-                "it reads from {name:?}, under which name its source is restored"
-            ));
+            view.warnings
+                .push(format!("it reads from {name:?}, the new name of its source"));
         }
         for source in views::pipeline_sources(&view.options) {
             if let Some(name) = renamed.get(&source) {
@@ -183,7 +182,7 @@ fn warn_of_dangling_views(rows: &mut [Planned], target: &Catalog) {
         for source in views::sources(&view.options) {
             if !there.contains(&source) {
                 view.warnings
-                    .push(format!("it reads from {source:?}, which will not be there"));
+                    .push(format!("it reads from {source:?}, which will not exist"));
             }
         }
     }

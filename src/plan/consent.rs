@@ -36,7 +36,7 @@ pub enum TokenPart {
 /// A text that is no token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error(
-    "not a confirm token: one is four groups of 16 hex digits joined by dashes, the `confirm` of a dry run (plan), to be given whole and unchanged"
+    "not a confirm token (four groups of 16 hex digits joined by dashes): copy the `confirm` of a dry run (plan) whole and unchanged"
 )]
 pub struct NotAToken;
 
@@ -77,15 +77,14 @@ impl Token {
 impl fmt::Display for TokenPart {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Archive => "the archive is another than the plan's (its place, its version in the store or its manifest)",
+            Self::Archive => "the archive differs from the plan's (its place, its version in the store or its manifest)",
             Self::Request => {
-                "what is asked for is not what was asked for in the plan (the database, the selection, renaming, or an option)"
+                "the request differs from the plan's (the database, the selection, renaming, or an option)"
             }
             Self::Target => {
-                "the target's collections have changed since the plan (one was created, dropped or made anew, or has other options or indexes; \
-                 which one, a comparison of the two plans tells)"
+                "the target's collections have changed since the plan (one was created, dropped or recreated, or has other options or indexes; compare the two plans to see which)"
             }
-            Self::Cluster => "the target is another cluster than the plan's",
+            Self::Cluster => "the target is not the plan's cluster",
         })
     }
 }

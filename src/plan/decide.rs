@@ -90,7 +90,7 @@ fn replace(wanted: Wanted<'_>, present: &Collection, topology: Topology) -> Deci
         Kind::Collection if wanted.name == STORED_FUNCTIONS => Decision::new(
             Action::Replace,
             Method::AsideAfterDrop,
-            "loaded beside under a temporary name; the stored functions present are removed first, since the server does not rename over them",
+            "loaded under a temporary name; existing stored functions are removed first, since the server does not rename over them",
         ),
         Kind::Collection if is_encrypted(&present.options) => in_place("the server does not rename over an encrypted collection"),
         Kind::Collection if topology == Topology::Sharded => {
@@ -98,11 +98,11 @@ fn replace(wanted: Wanted<'_>, present: &Collection, topology: Topology) -> Deci
                 "if the collection is sharded, it is not afterwards: shard it again, or restore into an empty sharded collection without replacing",
             )
         }
-        Kind::Collection => Decision::new(Action::Replace, Method::Aside, "existing collections are to be replaced; loaded beside under a temporary name and renamed into place"),
+        Kind::Collection => Decision::new(Action::Replace, Method::Aside, "existing collections are replaced: loaded under a temporary name, then renamed into place"),
         there => Decision::new(
             Action::Replace,
             Method::AsideAfterDrop,
-            format!("loaded beside under a temporary name; the {there} that has the name is dropped first, since the server does not rename over it"),
+            format!("loaded under a temporary name; the {there} of that name is dropped first, since the server does not rename over it"),
         ),
     }
 }
@@ -111,7 +111,7 @@ fn merge(wanted: Wanted<'_>, present: &Collection) -> Result<Decision, Conflict>
     let conflict = |problem: &str| Err(Conflict::of(wanted.name, problem, REPLACE_WAY_OUT));
     match (wanted.kind, present.kind) {
         (Kind::Collection, Kind::Collection) => {
-            let merge = Decision::new(Action::Merge, Method::InPlace, "the collection is there: documents are put in by _id, the others stay");
+            let merge = Decision::new(Action::Merge, Method::InPlace, "the collection exists: documents are merged by _id, the others stay");
             Ok(match present.is_capped() {
                 true => merge.with_warning("the collection is capped: it removes its oldest documents to make room, and refuses to let one grow"),
                 false => merge,
@@ -120,12 +120,12 @@ fn merge(wanted: Wanted<'_>, present: &Collection) -> Result<Decision, Conflict>
         (Kind::Timeseries, Kind::Timeseries) => Ok(Decision::new(
             Action::Replace,
             Method::InPlace,
-            "a time series cannot be merged by _id (putting documents in twice would double them), and the server does not rename one: replaced whole, in place",
+            "a time series cannot be merged by _id (inserting documents twice would double them), and the server does not rename one: replaced whole, in place",
         )),
         (Kind::Timeseries, Kind::Collection) => Ok(Decision::new(
             Action::Merge,
             Method::InPlace,
-            "an ordinary collection has the name, and cannot become a time series: documents are put into it by _id",
+            "an ordinary collection has the name, and cannot become a time series: documents are merged by _id",
         )
         .with_warning(
             "the archive has a time series, the target an ordinary collection: it stays one, and documents that share an _id replace one another; \
@@ -133,8 +133,7 @@ fn merge(wanted: Wanted<'_>, present: &Collection) -> Result<Decision, Conflict>
         )),
         (Kind::View, Kind::View) => Ok(Decision::new(Action::Replace, Method::InPlace, "a view has no documents: its definition is replaced, in place")),
         (Kind::Collection, Kind::Timeseries) => conflict(
-            "the archive has a collection, the target a time series: a time series takes documents, but never replaces one by its _id, \
-             so that restoring twice would double them",
+            "the archive has a collection, the target a time series: a time series takes documents, but never replaces one by its _id, so restoring twice would double them",
         ),
         (Kind::Collection | Kind::Timeseries, Kind::View) => conflict("the target has a view of that name, which takes no documents"),
         (Kind::View, Kind::Collection | Kind::Timeseries) => {
@@ -173,7 +172,7 @@ const FEATURES: [Feature; 3] = [
         option: None,
         what: "a time series",
         since: (5, 0),
-        way_out: "use a newer server, exclude it, or switch inference off where nothing else says that it is one",
+        way_out: "use a newer server, exclude it, or switch inference off if nothing else says that it is one",
     },
     Feature {
         kind: Kind::Collection,

@@ -30,10 +30,7 @@ impl Planned {
         }
         if !parked.is_empty() {
             let said: Vec<String> = parked.iter().map(ToString::to_string).collect();
-            let said = format!(
-                "its documents do not expire until that is asked for: {}",
-                said.join("; ")
-            );
+            let said = format!("its documents do not expire until switched on: {}", said.join("; "));
             self.warnings.push(said);
         }
         self.parked = parked;
@@ -65,18 +62,18 @@ impl RestorePlan {
                 continue;
             };
             let then = match (row.parked.is_empty(), row.action) {
-                (false, _) => "expires when that is switched on",
-                (true, Action::Merge) => "expires, perhaps while it is put in: park_ttl (--park-ttl) leaves expiry off",
-                (true, _) => "expires as soon as the restore has ended: park_ttl (--park-ttl) leaves expiry off",
+                (false, _) => "expire when that is switched on",
+                (true, Action::Merge) => "expire, perhaps during the load: park_ttl (--park-ttl) leaves expiry off",
+                (true, _) => "expire as soon as the restore has ended: park_ttl (--park-ttl) leaves expiry off",
             };
             match age.filter(|age| seconds <= *age) {
                 Some(age) => row.warnings.push(format!(
-                    "the archive is {} old, and documents expire by {said}: what was dated when it was made {then}",
+                    "the archive is {} old, and documents expire by {said}: those dated when it was made {then}",
                     duration(age)
                 )),
                 None if row.parked.is_empty() && seconds < NEVER => row
                     .warnings
-                    .push(format!("documents expire by {said}: what is dated longer ago {then}")),
+                    .push(format!("documents expire by {said}: those dated longer ago {then}")),
                 None => {}
             }
         }
@@ -188,17 +185,17 @@ mod tests {
         let young = said(&policy, &empty, made + 30);
         assert_eq!(
             young[1],
-            "documents expire by index t\"tl (after 3600 s): what is dated longer ago expires as soon as the restore has ended: park_ttl (--park-ttl) leaves expiry off"
+            "documents expire by index t\"tl (after 3600 s): those dated longer ago expire as soon as the restore has ended: park_ttl (--park-ttl) leaves expiry off"
         );
         assert_eq!(young.len(), 2);
         assert!(said(&parking(Existing::Merge), &empty, made + 30).is_empty());
         let warnings = said(&policy, &empty, made + 3 * DAY);
         assert_eq!(
             warnings[1],
-            "the archive is 3 days old, and documents expire by index t\"tl (after 3600 s): what was dated when it was made expires as soon as the restore has ended: park_ttl (--park-ttl) leaves expiry off"
+            "the archive is 3 days old, and documents expire by index t\"tl (after 3600 s): those dated when it was made expire as soon as the restore has ended: park_ttl (--park-ttl) leaves expiry off"
         );
         let parked = said(&parking(Existing::Merge), &empty, made + 3 * DAY);
-        assert!(parked[1].ends_with("expires when that is switched on"), "{parked:?}");
+        assert!(parked[1].ends_with("expire when that is switched on"), "{parked:?}");
         // Of an archive of others nobody knows how old it is; and what is as good as never is not said.
         let mut foreign = archive();
         foreign.archive.name = "shop".to_owned();
@@ -213,7 +210,7 @@ mod tests {
             .filter(|row| {
                 row.warnings
                     .iter()
-                    .any(|warning| warning.contains("what is dated longer ago"))
+                    .any(|warning| warning.contains("those dated longer ago"))
             })
             .map(|row| row.name.as_str())
             .collect();
@@ -223,7 +220,7 @@ mod tests {
         there.indexes = vec![id_index(), index(rawdoc! {"expireAfterSeconds": 60})];
         let merged = said(&policy, &catalog([there]), made + 600);
         assert!(
-            merged[1].contains("(after 60 s)") && merged[1].contains("while it is put in"),
+            merged[1].contains("(after 60 s)") && merged[1].contains("during the load"),
             "{merged:?}"
         );
     }

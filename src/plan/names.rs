@@ -22,7 +22,7 @@ pub(super) fn is_reserved(name: &str) -> bool {
 pub(crate) fn check_database(name: &str) -> Option<Conflict> {
     let conflict = |problem: String| Conflict::general(problem, "name another database");
     if name.is_empty() {
-        return Some(conflict("no database to restore into is named".to_owned()));
+        return Some(conflict("the database name is empty".to_owned()));
     }
     if name.len() > MAX_DATABASE {
         let length = name.len();

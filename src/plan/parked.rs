@@ -138,7 +138,7 @@ pub(super) fn conflict(present: &Collection, target: &Catalog) -> Option<Conflic
     Some(Conflict::of(
         &present.name,
         format!(
-            "expiry is to be parked, and it is on for the collection that documents are merged into: {}",
+            "park_ttl (--park-ttl) is set, but expiry is on for the collection to merge into: {}",
             said(expiring)
         ),
         format!("replace the collection, restore it under another name, or switch its expiry off first: {off}"),

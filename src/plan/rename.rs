@@ -25,7 +25,7 @@ impl fmt::Display for Rename {
 
 /// A text that is not `old=new`.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{text:?} is no renaming: {problem}. Write it as old=new, for instance orders=orders_copy")]
+#[error("{text:?} is not a renaming: {problem}. Write old=new, for instance orders=orders_copy")]
 pub struct NotARename {
     text: String,
     problem: &'static str,

@@ -18,13 +18,13 @@ pub(super) fn check(contents: &Contents, target: &Catalog, policy: &Policy) -> V
                 "the target that was surveyed is {:?}, not {:?}",
                 target.database, policy.database
             ),
-            "survey the database that is restored into",
+            "survey the database to restore into",
         ));
     }
     if let Some(namesake) = &target.namesake {
         conflicts.push(Conflict::general(
             format!(
-                "the server has a database {namesake:?}, and none whose name differs from that in case only can be made beside it, such as {:?}",
+                "the server has a database {namesake:?}, and refuses one whose name differs only in case, such as {:?}",
                 policy.database
             ),
             format!("restore into {namesake:?}, or into a database with another name"),
@@ -43,9 +43,9 @@ fn check_renames(contents: &Contents, policy: &Policy, conflicts: &mut Vec<Confl
         let problem = if !seen.insert(&rename.from) {
             "it is renamed twice".to_owned()
         } else if !contents.collections.iter().any(|saved| saved.name == rename.from) {
-            "it is to be renamed, but is not in the archive".to_owned()
+            "it is renamed, but is not in the archive".to_owned()
         } else if !policy.selection.selects(&rename.from) {
-            "it is to be renamed, but is not selected".to_owned()
+            "it is renamed, but is not selected".to_owned()
         } else {
             continue;
         };
@@ -73,13 +73,14 @@ fn check_selection(contents: &Contents, policy: &Policy, conflicts: &mut Vec<Con
         };
         if contents.collections.iter().find(is_there).is_none() {
             let problem = format!("the archive has no index {excluded:?}");
-            let way_out = "name the index that is to be left out as collection.index, by the names in the archive, or by a glob: 'places.*'";
+            let way_out =
+                "name the index to leave out as collection.index, with the archive's names, or by a glob: 'places.*'";
             conflicts.push(Conflict::general(problem, way_out));
         }
     }
     let all_gone = !names.is_empty() && !names.iter().any(|name| policy.selection.selects(name));
     if all_gone && conflicts.is_empty() {
-        let problem = "the selection leaves nothing of the archive: everything that is included is excluded, too";
+        let problem = "the selection leaves nothing of the archive: everything included is excluded, too";
         conflicts.push(Conflict::general(problem, "exclude less"));
     }
 }
@@ -150,10 +151,8 @@ fn on_coverage(contents: &Contents, policy: &Policy, drops: bool) -> Vec<String>
             let then = match asked_for {
                 _ if policy.is_selective() => "",
                 true if !drops => "",
-                true => {
-                    ": what only the target has is dropped all the same, since drop_missing (--drop-missing) asks for it"
-                }
-                false => ": what only the target has stays; drop_missing (--drop-missing) asks for dropping it",
+                true => ": what only the target has is dropped anyway, since drop_missing (--drop-missing) asks for it",
+                false => ": what only the target has stays; drop_missing (--drop-missing) drops it",
             };
             warnings.push(format!("the archive does not claim to be whole ({reason}){then}"));
         }
@@ -182,7 +181,7 @@ fn on_dollars(contents: &Contents, target: &Catalog) -> Option<String> {
     let takes = |server: &Server| server.version_numbers().0 >= TAKEN_SINCE;
     (takes(source) && !takes(there)).then(|| {
         format!(
-            "the archive is of MongoDB {}, and the target is {}: it refuses documents with a field that begins with $, and the report names each of them",
+            "the archive is of MongoDB {}, and the target is {}: it refuses documents with a field that begins with $; the report names each",
             source.version, there.version
         )
     })
@@ -192,7 +191,8 @@ fn on_dollars(contents: &Contents, target: &Catalog) -> Option<String> {
 pub(super) fn warnings(contents: &Contents, target: &Catalog, policy: &Policy, drops: bool) -> Vec<String> {
     let mut warnings = Vec::new();
     if contents.status == Status::Partial {
-        warnings.push("the archive is partial: not everything that was to be saved is in it, and nothing is dropped on the strength of it".to_owned());
+        warnings
+            .push("the archive is partial: it does not hold everything it should, so nothing is dropped".to_owned());
     }
     warnings.extend(on_coverage(contents, policy, drops));
     warnings.extend(on_dollars(contents, target));
@@ -206,7 +206,7 @@ pub(super) fn warnings(contents: &Contents, target: &Catalog, policy: &Policy, d
     match leftovers.count() {
         0 => {}
         count => warnings.push(format!(
-            "the target has {count} temporary collections ({TEMPORARY_PREFIX}*) of a restore that has not ended: they are no data, left out of this plan, and removed if that restore is dead"
+            "the target has {count} temporary collections ({TEMPORARY_PREFIX}*) of an unfinished restore: they are no data, left out of this plan, and removed if that restore is dead"
         )),
     }
     if target

@@ -314,7 +314,7 @@ fn warn(planned: &mut Planned, timeseries: Option<&Inferred>, contents: &Content
     if validated && policy.validators == Validators::Bypass {
         planned
             .warnings
-            .push("its documents go in past its validator, which stays on for everybody else".to_owned());
+            .push("its documents bypass its validator, which stays on for everybody else".to_owned());
     }
     let source = planned.source.as_deref().unwrap_or(&planned.name);
     let seen = contents.signals.collections.get(source);
@@ -349,7 +349,7 @@ pub(super) fn of_extras(rows: &[Planned], contents: &Contents, target: &Catalog,
             } else if policy.extra == Extra::Keep {
                 Decision::skip("not in the archive; extra collections are kept")
             } else if contents.status == Status::Partial {
-                Decision::skip("not in the archive, which is partial: nothing is dropped on the strength of it")
+                Decision::skip("not in the archive, which is partial: nothing is dropped")
             } else if let Coverage::Part(reason) = &contents.coverage {
                 Decision::skip(format!(
                     "not in the archive, which may not name everything that its database had ({reason})"

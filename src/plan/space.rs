@@ -12,8 +12,8 @@ pub(super) fn warning(totals: &PlanTotals, disk: Option<Disk>) -> Option<String>
     let free = disk.free();
     (totals.bytes > free).then(|| {
         format!(
-            "it may not fit: {} of documents are to come (before compression, without indexes), and the target's file system has {} free of {}; \
-             collections that are replaced or dropped stay until the commit, and free nothing before it",
+            "it may not fit: {} of documents will come (before compression, without indexes), and the target's file system has {} free of {}; \
+             collections to replace or drop free nothing before the commit",
             human(totals.bytes),
             human(free),
             human(disk.total)
@@ -79,7 +79,12 @@ mod tests {
         let disk = |total, used| Some(Disk { total, used });
         let said = warnings(disk(100_000_000_000, 88_000_000_000));
         assert_eq!(said.len(), 1, "{said:?}");
-        for part in ["may not fit", "30.0 GB", "12.0 GB free of 100.0 GB", "until the commit"] {
+        for part in [
+            "may not fit",
+            "30.0 GB",
+            "12.0 GB free of 100.0 GB",
+            "before the commit",
+        ] {
             assert!(said[0].contains(part), "{part}: {said:?}");
         }
         assert!(

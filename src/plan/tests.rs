@@ -228,7 +228,7 @@ fn views_come_after_what_they_read_from_and_dangling_ones_are_told() {
     assert_eq!(order, ["data", "z", "a", "m"]);
     assert_eq!(
         plan.get("m").expect("a row").warnings,
-        ["it reads from \"gone\", which will not be there"]
+        ["it reads from \"gone\", which will not exist"]
     );
     assert!(plan.get("a").expect("a row").warnings.is_empty());
 }

@@ -60,7 +60,7 @@ async fn the_token_of_a_plan_is_consent_to_it_and_to_no_other() {
     let confirm = text(&shell.json(0, &["plan", &archive])["confirm"]);
     let failure = shell.json(1, &["restore", &archive, "--confirm", &confirm, "--replace-existing"]);
     assert_eq!(failure["error_type"], "ConsentStale");
-    assert!(text(&failure["message"]).contains("what is asked for"), "{failure}");
+    assert!(text(&failure["message"]).contains("the request differs"), "{failure}");
     let failure = shell.json(2, &["restore", &archive, "--confirm", &confirm[1..]]);
     assert_eq!(failure["error_type"], "InvalidRequest");
     assert!(text(&failure["message"]).contains("not a confirm token"), "{failure}");

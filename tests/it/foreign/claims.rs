@@ -75,7 +75,7 @@ async fn a_dump_of_one_collection_drops_no_other_unless_that_is_asked_for() {
     let asked = json!({"drop_missing": true, "confirm": confirm});
     let stale = place.restore(&archive, asked).await.expect_err("another request");
     assert!(
-        matches!(stale.kind, FailureKind::ConsentStale) && stale.message.contains("what is asked for"),
+        matches!(stale.kind, FailureKind::ConsentStale) && stale.message.contains("the request differs"),
         "{stale}"
     );
     let both = place

@@ -131,10 +131,10 @@ async fn the_right_token_is_consent_and_a_token_for_another_target_is_stale() {
     assert_eq!(place.names().await, ["gone", "kept"]);
 }
 
-const ARCHIVE: &str = "the archive is another";
-const REQUEST: &str = "what is asked for is not";
+const ARCHIVE: &str = "the archive differs from the plan's";
+const REQUEST: &str = "the request differs from the plan's";
 const TARGET: &str = "the target's collections have changed";
-const CLUSTER: &str = "the target is another cluster than the plan's";
+const CLUSTER: &str = "the target is not the plan's cluster";
 
 /// Which changes a stale token is refused for.
 fn told(failure: &Failure) -> Vec<&'static str> {
