@@ -69,7 +69,7 @@ pub(crate) fn with_reason(name: &str, reason: &str) -> String {
 pub(crate) fn abandoned(collection: &str, bytes: u64) -> Option<String> {
     let said = || {
         format!(
-            "{}: it was read anew, since the member of the replica set that it was read from was gone; {} of the archive hold what was read before, and nobody needs them",
+            "{}: it was read anew, since the replica set member that served it was gone; {} of the archive hold what was read before, and are not needed",
             on_one_line(collection),
             size(bytes)
         )

@@ -390,7 +390,7 @@ mod tests {
         let mixed = json!({"consistency": {"level": "mixed", "cluster_time": {"t": 1_795_226_400, "i": 1}, "exceptions": [exception]}});
         let mixed = summary(&report(mixed));
         assert!(
-            mixed.contains("as of 2026-11-21T02:00:00Z but for 1 collection read later"),
+            mixed.contains("as of 2026-11-21T02:00:00Z except 1 collection read later"),
             "{mixed}"
         );
         let none = summary(&report(json!({"consistency": {"level": "none"}})));
@@ -408,7 +408,7 @@ mod tests {
         let partial = summary(&report(json!({"status": "partial", "failed": failed})));
         assert!(
             partial.starts_with(
-                "shop is NOT backed up whole: of 12 collections 5 failed: c0 (not authorised); c1 (not authorised); c2 (not authorised); and 2 more. Saved were 1,234 documents"
+                "shop is NOT backed up whole: of 12 collections, 5 failed: c0 (not authorised); c1 (not authorised); c2 (not authorised); and 2 more. Saved: 1,234 documents"
             ),
             "{partial}"
         );

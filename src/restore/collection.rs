@@ -154,7 +154,7 @@ impl<'a> Restoring<'a> {
             false => Err(Failure::new(
                 FailureKind::Database,
                 format!(
-                    "its buckets are in, and the server finds {there} measurements in them instead of {}",
+                    "its buckets are in, but the server finds {there} measurements in them instead of {}",
                     buckets.measurements
                 ),
             )),

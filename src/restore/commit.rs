@@ -59,7 +59,7 @@ pub(super) async fn commit(run: &Restoring<'_>, outcomes: &mut Outcomes) -> Resu
     let in_place = |row: &Planned| row.kind != Kind::View && row.method == Method::InPlace;
     changed |= !run.chosen(in_place).is_empty();
     outcomes.append(&mut run.load_all(AfterFailure::GoOn, in_place).await?);
-    run.tools.progress.step("proving what was put into its place");
+    run.tools.progress.step("proving the collections put into place");
     // What the target cannot take is not equal, so nothing is taken away beside it.
     let mut good = prove(run, outcomes).await && run.rows().all(|(_, row)| !row.not_taken);
     run.keep_what_passes(outcomes)?;
@@ -189,7 +189,7 @@ fn recognise(run: &Restoring<'_>, outcomes: &mut Outcomes, uuids: &BTreeMap<usiz
             outcome.error = Some(Failure::new(
                 FailureKind::Database,
                 format!(
-                    "{temporary}, which was to have its place, is gone, and {} is another collection",
+                    "{temporary}, meant for its place, is gone, and {} is another collection",
                     planned.name
                 ),
             ));
@@ -266,7 +266,7 @@ async fn into_place(run: &Restoring<'_>, planned: &Planned, outcome: &mut Outcom
             // What had the name is gone, so this is all there is of it: it must not be cleaned up.
             outcome.temporary = None;
             outcome.error = Some(Failure::from(error).at(format!(
-                "what was there has been dropped, and {} holds what should have its place: rename it by hand",
+                "what was there was dropped, and {} holds its replacement: rename it by hand",
                 temporary
             )));
             Placed::Yes
@@ -282,12 +282,9 @@ fn why_kept(planned: &Planned, outcome: &Outcome) -> String {
     let name = &planned.name;
     match outcome.failed_indexes.first() {
         Some((index, error)) if outcome.documents_are_equal() => format!(
-            "{name}: its index {index} could not be built ({error}), so the collection that was there has been kept. \
-             Restore it under another name with a renaming, or drop it first, to have it without that index"
+            "{name}: its index {index} could not be built ({error}), so the old collection has been kept. Restore it under another name with a renaming, or drop it first, to have it without that index"
         ),
-        _ => format!(
-            "{name}: not all documents of the archive could be loaded, so the collection that was there has been kept"
-        ),
+        _ => format!("{name}: not all documents of the archive could be loaded, so the old collection has been kept"),
     }
 }
 

@@ -340,7 +340,7 @@ fn check_archive(archive: &ArchiveFile, head: &RestoreHead) -> Result<(), Failur
         false => Err(Failure::new(
             FailureKind::ConsentStale,
             format!(
-                "{} was replaced after this restore had begun, and its documents do not go on: begin a new run",
+                "{} was replaced after this restore had begun, so it cannot resume: begin a new run",
                 head.plan.archive.location
             ),
         )),

@@ -17,7 +17,7 @@ use crate::open::Keeper;
 use crate::plan::Planned;
 
 /// What is said of a worker that panicked.
-const PUTTING: &str = "putting documents in";
+const PUTTING: &str = "inserting documents";
 
 /// Documents on their way into one collection.
 pub(super) struct LoadFlow<'a> {

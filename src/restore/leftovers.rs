@@ -18,7 +18,7 @@ pub(super) async fn remove(target: &Catalog, tools: &Tools) {
             .progress
             .step(format!("removing {}, left by a restore that died", collection.name));
         if let Err(error) = drop_collection(&tools.mongo, &target.database, &collection.name).await {
-            tracing::warn!(collection = collection.name, %error, "what a dead restore left could not be removed: drop it by hand");
+            tracing::warn!(collection = collection.name, %error, "a dead restore's collection could not be removed: drop it by hand");
         }
     }
 }

@@ -154,7 +154,7 @@ impl Lock {
         debug_assert!(ended.is_ok(), "a heartbeat does not panic");
         if let Err(error) = held.give_back().await {
             let seconds = held.lease.as_secs();
-            tracing::warn!(%error, "the server did not confirm that the restore's lock is removed; it expires in {seconds} s at the latest");
+            tracing::warn!(%error, "the server did not confirm removing the restore's lock; it expires in {seconds} s at the latest");
         }
     }
 }
@@ -299,7 +299,7 @@ fn lost(database: &str) -> Failure {
     Failure::new(
         FailureKind::RestoreRunning,
         format!(
-            "the lock of {database} was lost: this restore stood still for longer than its lease, and another one has taken over. Look at what that one did, and start again"
+            "the lock of {database} was lost: this restore stood still for longer than its lease, and another one has taken over. Check what that one did, and start again"
         ),
     )
 }

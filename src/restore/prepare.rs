@@ -40,7 +40,7 @@ pub fn prepare<'a>(job: &'a RestoreJob, tools: &'a Tools) -> Running<'a, Prepare
         plan.warnings.extend(archive.warnings());
         if let Some(saved) = archive.manifest().and_then(|manifest| manifest.users.as_ref()) {
             plan.warnings.push(format!(
-                "the archive has users ({}) and roles ({}): mongotar restore --users restores them, and nothing else does",
+                "the archive has users ({}) and roles ({}): only mongotar restore --users restores them",
                 saved.users, saved.roles
             ));
         }
@@ -57,7 +57,7 @@ pub(super) async fn look_again(prepared: &Prepared, job: &RestoreJob, tools: &To
         true => Ok(target),
         false => Err(Failure::new(
             FailureKind::ConsentStale,
-            "the target was changed after the plan was made, and before this restore could begin; nothing was changed by it. Make a new plan",
+            "the target changed after the plan was made, before this restore could begin; nothing was changed by it. Make a new plan",
         )),
     }
 }

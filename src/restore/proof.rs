@@ -55,7 +55,7 @@ pub(super) async fn prove(run: &Restoring<'_>, outcomes: &mut Outcomes) -> bool 
             .filter(|(_, outcome)| is_placed(outcome))
             .all(|(place, outcome)| is_as_planned(&rows[*place], outcome, &now, Expiry::ToCome)),
         Err(error) => {
-            tracing::error!(%error, "whether options and indexes are equal cannot be found out: nothing is dropped");
+            tracing::error!(%error, "options and indexes could not be compared: nothing is dropped");
             false
         }
     }
@@ -90,12 +90,12 @@ async fn is_proven(run: &Restoring<'_>, row: &Planned, outcome: &Outcome, now: &
     };
     let Some(there) = now.get(&row.name) else {
         return Err(other(
-            "it is not there: what was done was undone, or somebody has dropped it. Restore again",
+            "it is gone: the change was undone, or somebody dropped it. Restore again",
         ));
     };
     if expected.is_some() && *there != expected {
         return Err(other(
-            "another collection has its name than the one that was loaded and proven: what was done was undone, or somebody has made it anew. Restore again",
+            "its name belongs to another collection than the one loaded and proven: the change was undone, or somebody recreated it. Restore again",
         ));
     }
     // What is merged into has documents of its own, and of measurements a server knows no number.
@@ -107,7 +107,7 @@ async fn is_proven(run: &Restoring<'_>, row: &Planned, outcome: &Outcome, now: &
     match counted == proven {
         true => Ok(()),
         false => Err(other(&format!(
-            "it has {counted} documents, and {proven} were loaded and proven: somebody has written to it since"
+            "it has {counted} documents, but {proven} were loaded and proven: somebody has written to it since"
         ))),
     }
 }

@@ -180,7 +180,7 @@ impl RestoreState {
     /// The record of a resumed run.
     pub(super) fn read(left: &Left, origin: Origin) -> Result<Self, Failure> {
         let stage = left.place(STAGE)?;
-        let stage = stage.ok_or_else(|| unusable_because("it does not say how far it has come"))?;
+        let stage = stage.ok_or_else(|| unusable_because("it does not say how far it is"))?;
         Ok(Self {
             origin,
             stage: Tracked::as_read(STAGE, stage),
@@ -404,7 +404,7 @@ impl<'a> Record<'a> {
     pub(super) async fn save_if_possible(&self) -> Result<(), Failure> {
         match self.save().await {
             Err(error) if error.kind != FailureKind::RunTakenOver => {
-                tracing::warn!(%error, "the run's state could not be saved: if it dies now, more has to be repeated");
+                tracing::warn!(%error, "the run's state could not be saved: if it dies now, more must be repeated");
                 Ok(())
             }
             saved => saved,

@@ -287,7 +287,7 @@ const OPTIONS_WAY_OUT: &str = "create it by hand with options that this server t
 fn index_way_out(part: &RehearsalPart<'_>) -> &'static str {
     match part.action {
         Action::Merge => {
-            "leave the index out (exclude_indexes, --exclude-index), drop the one on the target that it clashes with, or replace the existing collection"
+            "leave the index out (exclude_indexes, --exclude-index), drop the clashing one on the target, or replace the existing collection"
         }
         _ => "leave the index out (exclude_indexes, --exclude-index), and build one by hand that this server takes",
     }
@@ -307,7 +307,7 @@ fn refusal(error: MongoError) -> Result<Option<MongoError>, Failure> {
 }
 
 fn told(refused: &[Conflict]) -> String {
-    let head = "the target does not take all that is to be restored, and nothing was changed:";
+    let head = "the target does not take everything, and nothing was changed:";
     refused
         .iter()
         .fold(head.to_owned(), |text, conflict| format!("{text}\n- {conflict}"))

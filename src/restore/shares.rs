@@ -139,8 +139,7 @@ pub(super) async fn gather(
                 Failure::new(
                     FailureKind::LoadMissing,
                     format!(
-                        "load {number} did not come to its end, so nothing was put into its place and nothing was changed: \
-                         look for its own error, and restore again with a new run"
+                        "load {number} did not finish, so nothing was put into place and nothing was changed: look for its own error, and restore again with a new run"
                     ),
                 )
             })?;

@@ -83,7 +83,7 @@ fn of(report: &RestoreReport) -> String {
             first_few(unequal)
         ),
         _ if unequal.is_empty() => format!(
-            "{database} is equal to all that {archive} holds, but that archive is PARTIAL: {collections}, {documents} in {took}{way_back}"
+            "{database} equals all that {archive} holds, but that archive is PARTIAL: {collections}, {documents} in {took}{way_back}"
         ),
         _ => format!(
             "{database} is NOT restored whole from {archive} after {took}: of {collections} {} not equal: {}{way_back}",
@@ -234,7 +234,7 @@ mod tests {
             (
                 RunStatus::Partial,
                 &[a.clone(), b],
-                format!("shop is equal to all that s3://b/a.tar holds, but that archive is PARTIAL: 2 collections, 20 documents in 12 s{way_back}"),
+                format!("shop equals all that s3://b/a.tar holds, but that archive is PARTIAL: 2 collections, 20 documents in 12 s{way_back}"),
             ),
             (
                 RunStatus::Failed,

@@ -56,7 +56,7 @@ pub(super) async fn verify(
                     check_identity(planned, uuid.as_deref(), now, &mut verified);
                 }
             }
-            Err(error) => verified.fail(format!("what is there in the end could not be looked at ({error})")),
+            Err(error) => verified.fail(format!("the final state could not be read ({error})")),
         }
         collections.push(verified);
     }
@@ -81,7 +81,7 @@ fn check_identity(planned: &Planned, uuid: Option<&str>, now: &Catalog, verified
     };
     if present.uuid.as_deref() != Some(proven) {
         verified.fail(format!(
-            "{} is another collection than the one that was loaded and proven: restore again",
+            "{} is another collection than the one loaded and proven: restore again",
             planned.name
         ));
     }
@@ -228,7 +228,7 @@ fn compare(planned: &Planned, now: &Catalog, expiry: Expiry, verified: &mut Veri
     }
     if present.kind != planned.kind && planned.action != Action::Merge {
         verified.fail(format!(
-            "{} is a {} and not a {}",
+            "{} is a {}, not a {}",
             planned.name, present.kind, planned.kind
         ));
     }

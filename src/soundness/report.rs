@@ -71,7 +71,7 @@ pub(super) fn summary(report: &VerifyReport) -> String {
             named(|checked| checked.status != SavedStatus::Complete)
         ),
         _ if report.damaged.is_empty() => format!(
-            "{} is DAMAGED: what was read is not what the manifest says of {}",
+            "{} is DAMAGED: its content differs from the manifest in {}",
             report.archive,
             named(|checked| !checked.equal)
         ),
@@ -92,7 +92,7 @@ pub(super) fn summary_of_foreign(report: &VerifyReport, incomplete: Option<&str>
         .filter(|checked| checked.status != SavedStatus::Complete);
     match report.status {
         RunStatus::Complete => format!(
-            "{} can be read to its end: {}. It is not an archive of mongotar, so it has no digests to compare",
+            "{} can be read to its end: {}. It is not a mongotar archive, so it has no digests to compare",
             report.archive,
             read(report)
         ),
@@ -176,7 +176,7 @@ mod tests {
                 "complete",
                 false,
                 &[],
-                "s3://b/a.tar is DAMAGED: what was read is not what the manifest says of orders",
+                "s3://b/a.tar is DAMAGED: its content differs from the manifest in orders",
             ),
         ] {
             assert_eq!(summary(&report(status, saved, equal, damaged)), expected);

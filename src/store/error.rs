@@ -15,7 +15,7 @@ pub enum StoreError {
     #[error("{0} does not exist{1}")]
     NotFound(Location, Said),
     /// Nor is its bucket.
-    #[error("{0}: there is no such bucket; correct its name, or make it{1}")]
+    #[error("{0}: there is no such bucket; correct its name, or create it{1}")]
     NoBucket(Location, Said),
     /// An object of that name is there already; nothing is ever overwritten.
     #[error("{0} exists already: nothing is overwritten; start again for a new name{1}")]
@@ -37,7 +37,7 @@ pub enum StoreError {
         reason: String,
     },
     /// The object lies in a tier that cannot be read at once.
-    #[error("{0} lies in an archive tier (Glacier): have S3 restore it first, then read it{1}")]
+    #[error("{0} is in an archive tier (Glacier): have S3 restore it first, then read it{1}")]
     Archived(Location, Said),
     /// Anything else.
     #[error("{action} {location}: {reason}")]

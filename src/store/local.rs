@@ -179,7 +179,7 @@ impl Temporary {
     /// One that was begun by another process.
     pub(super) async fn resume(goal: &Path, temporary: PathBuf) -> Result<Self, StoreError> {
         let goal = goal.to_owned();
-        blocking(&goal.clone(), "going on with the unfinished", move || {
+        blocking(&goal.clone(), "resuming the unfinished", move || {
             Ok(Self {
                 file: Arc::new(unfinished::resume(&temporary)?),
                 writeback: Arc::default(),
@@ -233,7 +233,7 @@ impl Temporary {
             let metadata = this.file.metadata()?;
             if metadata.len() != expected {
                 return Err(io::Error::other(format!(
-                    "{} bytes arrived of {expected}",
+                    "{} of {expected} bytes arrived",
                     metadata.len()
                 )));
             }

@@ -26,7 +26,7 @@ pub enum Location {
 
 /// Why a text names no location.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
-#[error("{text:?} is no location: use s3://bucket/prefix/ or a local path")]
+#[error("{text:?} is not a location: use s3://bucket/prefix/ or a local path")]
 pub struct LocationError {
     text: String,
 }

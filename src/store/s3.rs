@@ -54,7 +54,7 @@ pub(super) async fn client_from_environment(conditions: &Conditions) -> Result<C
     }
     if !dialect.has_conditions() {
         tracing::warn!(
-            "this store is said to lack conditional writes: of two runs that write the same name at the same moment, one may replace what the other has written"
+            "this store is said to lack conditional writes: if two runs write the same name at the same moment, one may replace what the other wrote"
         );
     }
     let is_aws = !aws::has_own_s3(&environment);
@@ -155,7 +155,7 @@ pub(super) async fn read(
                     return Ok(bytes);
                 }
                 format!(
-                    "{} bytes came of {} at offset {}",
+                    "{} of {} bytes came at offset {}",
                     bytes.len(),
                     extent.length,
                     extent.offset

@@ -235,7 +235,7 @@ impl Upload {
             None => Ok(()),
             Some(reason) => Err(StoreError::Failed {
                 location: self.location().clone(),
-                action: "going on with",
+                action: "continuing",
                 reason: format!("a part of it failed ({reason})"),
             }),
         }

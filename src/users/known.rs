@@ -107,7 +107,7 @@ impl RoomForUsers {
         match self.0 <= MAX_USERS_BYTES {
             true => Ok(()),
             false => Err(format!(
-                "users and roles take more than {} MiB, which is all the room that an archive has for them",
+                "users and roles take more than {} MiB, the most that an archive has room for",
                 MAX_USERS_BYTES >> 20
             )),
         }
@@ -123,7 +123,7 @@ impl KnownUser {
                 match MECHANISMS.iter().find(|known| **known == mechanism.as_str()) {
                     Some(known) => {
                         let credential = credential.as_document().and_then(scram);
-                        credentials.push((*known, credential.ok_or("a credential that is none")?));
+                        credentials.push((*known, credential.ok_or("an invalid credential")?));
                     }
                     None => unknown.append(mechanism, credential),
                 }
@@ -168,7 +168,7 @@ impl KnownRole {
     fn of(database: &str, given: &RawDocument) -> Result<Self, String> {
         let mut privileges = Vec::new();
         for privilege in array(given, "privileges") {
-            let privilege = privilege?.as_document().ok_or("a privilege that is none")?;
+            let privilege = privilege?.as_document().ok_or("an invalid privilege")?;
             // What it is on is said in texts and flags; anything deeper no server would take.
             let resource = privilege.get_document("resource").ok().filter(|resource| {
                 let mut values = resource.iter();
@@ -178,7 +178,7 @@ impl KnownRole {
             });
             let mut actions = Vec::new();
             for action in array(privilege, "actions") {
-                actions.push(action?.as_str().ok_or("an action that is none")?.to_owned());
+                actions.push(action?.as_str().ok_or("an invalid action")?.to_owned());
             }
             actions.sort_unstable();
             privileges.push(Privilege {
@@ -266,7 +266,7 @@ fn name_of(database: &str, given: &RawDocument, key: &str) -> Result<String, Str
 fn granted(given: &RawDocument) -> Result<Vec<Granted>, String> {
     let mut roles = Vec::new();
     for role in array(given, "roles") {
-        let role = role?.as_document().ok_or("a granted role that is none")?;
+        let role = role?.as_document().ok_or("an invalid granted role")?;
         let (Ok(name), Ok(database)) = (role.get_str("role"), role.get_str("db")) else {
             return Err("a granted role without a name".to_owned());
         };
@@ -290,11 +290,7 @@ fn restrictions(given: &RawDocument) -> Result<Vec<RawDocumentBuf>, String> {
                 element.is_ok_and(|(key, value)| known.contains(&key.as_str()) && is_list_of_texts(value))
             })
         });
-        restrictions.push(
-            restriction
-                .ok_or("an authentication restriction that is not known")?
-                .to_owned(),
-        );
+        restrictions.push(restriction.ok_or("an unknown authentication restriction")?.to_owned());
         Ok::<_, String>(())
     };
     for restriction in array(given, "authenticationRestrictions") {

@@ -64,7 +64,7 @@ impl UserRestore {
         let mongo = tools.mongo.on_primary();
         if mongo.server().topology == crate::catalog::Topology::Sharded {
             return Err(Failure::invalid(
-                "users are not restored into a sharded cluster: leave --users out, and make them by hand",
+                "users are not restored into a sharded cluster: leave --users out, and create them by hand",
             ));
         }
         let there = users_of(&mongo, database).await.map_err(|error| {
@@ -168,7 +168,7 @@ impl UserRestore {
                 true => restored.roles += 1,
                 false => restored
                     .differences
-                    .push(format!("role {} is not as in the archive", shown(&role.name))),
+                    .push(format!("role {} differs from the archive", shown(&role.name))),
             }
         }
         for user in &self.made.users {
@@ -176,13 +176,13 @@ impl UserRestore {
             if !there.users.contains(user) {
                 restored
                     .differences
-                    .push(format!("user {name} is not as in the archive"));
+                    .push(format!("user {name} differs from the archive"));
                 continue;
             }
             restored.users += 1;
             if mongo.mechanisms_of(database, &user.name).await?.is_empty() {
                 restored.differences.push(format!(
-                    "user {name} is restored, and cannot log in: the target offers no mechanism that its password is kept for"
+                    "user {name} is restored, but cannot log in: the target offers no mechanism that its password is stored for"
                 ));
             }
         }
@@ -204,7 +204,7 @@ impl RestoredUsers {
             .iter()
             .map(|what| format!("not granted: {what}"));
         let kept = self.planned.kept_different().into_iter();
-        let kept = kept.map(|who| format!("{who} was there, is not as in the archive, and stays as it was"));
+        let kept = kept.map(|who| format!("{who} existed, differs from the archive, and stays as it was"));
         let differences = self.differences.iter().cloned();
         std::iter::once(made)
             .chain(kept)
@@ -233,7 +233,7 @@ async fn archived(archive: &ArchiveFile) -> Result<(String, Users), Failure> {
         )
     })?;
     let damaged = |reason: String| {
-        let reason = format!("its users and roles are not as they should be: {reason}");
+        let reason = format!("its users and roles are invalid: {reason}");
         Failure::new(FailureKind::ArchiveDamaged, reason).at(&archive.object.location)
     };
     let raw = |bson: &[u8]| bson::RawDocumentBuf::from_bytes(bson.to_vec()).map_err(|error| error.to_string());

@@ -111,12 +111,12 @@ fn warnings(job: &AgainstJob, file: &ArchiveFile, contents: &Contents, live: &Ca
     }
     if let Coverage::Part(reason) = &contents.coverage {
         warnings.push(format!(
-            "the archive may not name everything that its database had ({reason}): what it was not to have does not count as extra"
+            "the archive may not name everything that its database had ({reason}): what it was not meant to have does not count as extra"
         ));
     }
     if let Coverage::Unsaid(reason) = &contents.coverage {
         warnings.push(format!(
-            "the archive does not claim to be whole ({reason}): what it does not have counts as extra all the same"
+            "the archive does not claim to be whole ({reason}): what it lacks counts as extra anyway"
         ));
     }
     for glob in job.selection.idle_excludes(&names(contents, live)) {
@@ -165,7 +165,7 @@ impl ComparedRun<'_> {
             self.one(&chosen[place], stream, &mut compared[place]).await?;
         }
         for (compared, _) in compared.iter_mut().zip(unread).filter(|(_, unread)| *unread) {
-            compared.not_compared("it was not read, because of the damage before it".to_owned());
+            compared.not_compared("damage before it kept it from being read".to_owned());
         }
         Ok(compared)
     }

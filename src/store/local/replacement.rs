@@ -35,7 +35,7 @@ impl Replacement {
         let goal = fs::canonicalize(path).unwrap_or_else(|_| PathBuf::from(path));
         if fs::metadata(&goal).is_ok_and(|found| !found.is_file()) {
             return Err(refused(
-                "it is there, and is no regular file (use - for standard output)".to_owned(),
+                "it exists, but is not a regular file (use - for standard output)".to_owned(),
             ));
         }
         let Some(name) = goal.file_name() else {

@@ -99,7 +99,7 @@ fn remove_if_nobodys(folder: &Path, path: &Path, name: &OsStr) {
     let is_nobodys =
         file.try_lock().is_ok() && (sees_all_locks(folder) || is_old(&file)) && !is_named_by_a_run(folder, name);
     if is_nobodys && is_at(&file, path) && fs::remove_file(path).is_ok() {
-        tracing::info!(file = %path.display(), "removed what a process that is gone had left unfinished");
+        tracing::info!(file = %path.display(), "removed an unfinished file of a process that is gone");
     }
 }
 

@@ -48,6 +48,6 @@ impl Conditions {
 /// What to do about a store that ignores conditions.
 pub(super) fn ignored(location: &Location) -> String {
     format!(
-        "{location}: this store ignores If-None-Match. An object that was there was written again, where S3 refuses with status 412. Set MONGOTAR_S3_CONDITIONAL_WRITES=no: mongotar then looks before it writes, and of two that write the same name at the same moment, one may still replace what the other has written"
+        "{location}: this store ignores If-None-Match. It overwrote an existing object, which S3 refuses with status 412. Set MONGOTAR_S3_CONDITIONAL_WRITES=no: mongotar then looks before it writes; if two write the same name at the same moment, one may still replace what the other wrote"
     )
 }

@@ -84,27 +84,27 @@ impl Refusal<'_> {
                 "The temporary credentials have run out, or are not those of this key: sign in again, or renew AWS_SESSION_TOKEN"
             }
             "InvalidAccessKeyId" => {
-                "This store does not know AWS_ACCESS_KEY_ID: it was deleted, is of another store, or is temporary and lacks its AWS_SESSION_TOKEN"
+                "This store does not know AWS_ACCESS_KEY_ID: it was deleted, belongs to another store, or is temporary and lacks its AWS_SESSION_TOKEN"
             }
             "SignatureDoesNotMatch" => {
-                "AWS_SECRET_ACCESS_KEY is not the one of this key, or a proxy on the way changes requests"
+                "AWS_SECRET_ACCESS_KEY does not belong to this key, or a proxy on the way changes requests"
             }
             _ if self.is_about_keys() || says("kms:") => {
-                "The KMS key cannot be used: allow the role kms:GenerateDataKey and kms:Decrypt on it, and look whether it is enabled"
+                "The KMS key cannot be used: allow the role kms:GenerateDataKey and kms:Decrypt on it, and check that it is enabled"
             }
             "AccessDenied" if says("explicit deny") => {
                 "A policy denies it, whatever else is allowed. Look for conditions in the bucket's policy: encryption (MONGOTAR_S3_ENCRYPTION), TLS, the VPC endpoint, the bucket's owner"
             }
             "AccessDenied" => {
                 return Some(format!(
-                    "Allow {action} in the role and in the bucket's policy. Where the policy demands encryption, set MONGOTAR_S3_ENCRYPTION"
+                    "Allow {action} in the role and in the bucket's policy. If the policy demands encryption, set MONGOTAR_S3_ENCRYPTION"
                 ));
             }
             "NotImplemented" => {
                 "This store lacks a part of the protocol: see MONGOTAR_S3_CHECKSUMS and MONGOTAR_S3_CONDITIONAL_WRITES"
             }
             "XAmzContentSHA256Mismatch" | "BadDigest" | "InvalidDigest" | "InvalidChecksum" => {
-                "What arrived is not what was sent, or this store does not know CRC64NVME: see MONGOTAR_S3_CHECKSUMS"
+                "The data changed on the way, or this store does not know CRC64NVME: see MONGOTAR_S3_CHECKSUMS"
             }
             _ => return None,
         };
@@ -146,7 +146,7 @@ mod tests {
             (of(403, "InvalidAccessKeyId", "It does not exist."), "AWS_ACCESS_KEY_ID"),
             (
                 of(403, "SignatureDoesNotMatch", "Check your key."),
-                "AWS_SECRET_ACCESS_KEY is not",
+                "AWS_SECRET_ACCESS_KEY does not belong",
             ),
             (
                 of(
@@ -166,7 +166,7 @@ mod tests {
             ),
             (
                 of(400, "KMS.DisabledException", "it is disabled"),
-                "look whether it is enabled",
+                "check that it is enabled",
             ),
             (
                 of(403, "AccessDenied", "with an explicit deny in a resource-based policy"),

@@ -334,7 +334,7 @@ async fn who_cannot_log_in_on_the_target_is_named() {
     let users = users.carry_out(RunStatus::Complete, &restorer).await;
     assert!(!users.equal && users.users == 1, "{users:?}");
     let said = users.said().join("\n");
-    assert!(said.contains("user app is restored, and cannot log in"), "{said}");
+    assert!(said.contains("user app is restored, but cannot log in"), "{said}");
 }
 
 #[tokio::test]
