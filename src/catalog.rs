@@ -57,9 +57,9 @@ pub struct Collection {
     pub name: String,
     /// Collection, time series or view.
     pub kind: Kind,
-    /// The `options` of `listCollections`; an empty document where there are none.
+    /// The `options` of `listCollections`; an empty document if there are none.
     pub options: Definition,
-    /// The collection's UUID in its usual hyphenated form, for a time series that of its buckets; views have none.
+    /// The collection's UUID in its usual hyphenated form; a time series has its buckets' UUID, views have none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub uuid: Option<String>,
     /// The definitions that `listIndexes` returns, `_id_` included, in its order. Empty for a view.
@@ -76,7 +76,7 @@ pub struct Collection {
 const MEASUREMENT: u64 = 128;
 
 impl Collection {
-    /// How large a document is on the average, in bytes, as far as the server says; at least 1.
+    /// The average bytes of a document, as far as the server says; at least 1.
     pub fn average_bytes(&self) -> u64 {
         match (self.kind, self.bytes, self.documents) {
             (Kind::Timeseries, ..) => MEASUREMENT,
@@ -86,7 +86,7 @@ impl Collection {
     }
 
     /// Whether no two documents have the same `_id`. Collections of old servers, and those made with
-    /// `autoIndexId: false`, may lack the index that sees to it.
+    /// `autoIndexId: false`, may lack the index that ensures it.
     pub fn has_unique_ids(&self) -> bool {
         self.indexes.iter().any(|index| index.get_str("name") == Some("_id_"))
     }
@@ -97,24 +97,24 @@ impl Collection {
     }
 }
 
-/// What a server can do, as far as a backup or a restore must know it.
+/// What a server can do, as far as backups and restores must know.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Server {
     /// The version as the server states it, such as `6.0.5`.
     pub version: String,
     /// How the deployment is built up.
     pub topology: Topology,
-    /// The replica set's name, where there is one.
+    /// The replica set's name, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replica_set: Option<String>,
-    /// The members' addresses as the replica set knows them, else those that were connected to; sorted. Only to tell
-    /// clusters apart, and written nowhere.
+    /// The members' addresses as the replica set knows them, else those connected to; sorted. They only tell clusters
+    /// apart, and are written nowhere.
     #[serde(skip)]
     pub hosts: Vec<String>,
 }
 
 impl Server {
-    /// The version as numbers, `(0, 0, 0)` where it cannot be read: the oldest server, which is offered the least.
+    /// The version as numbers, `(0, 0, 0)` if it cannot be read: the oldest server, which is offered the least.
     pub fn version_numbers(&self) -> (u32, u32, u32) {
         let mut numbers = self
             .version
@@ -153,7 +153,7 @@ pub struct Catalog {
     /// The file system under it; `None` if the server does not say (Atlas, `mongos`), or was not asked.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub disk: Option<Disk>,
-    /// Where the database is not there, another one whose name differs in case only: a server has one or the other.
+    /// If the database does not exist, one whose name differs only in case: a server has one or the other.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub namesake: Option<String>,
 }

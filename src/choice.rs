@@ -45,7 +45,7 @@ pub(crate) async fn find_archive(choice: &ArchiveChoice, store: &Store) -> Resul
         .ok_or_else(|| Failure::new(FailureKind::ArchiveNotFound, format!("there is no archive in {folder}")))
 }
 
-/// Where what a restore writes goes, if nothing is said: `pre-restore/` beside the archive, and not one within another.
+/// Where a restore writes by default: `pre-restore/` beside the archive, never nested.
 pub fn folder_for(archive: &Location) -> Location {
     let beside = archive.parent();
     match beside.file_name() == FOLDER || ends_in_folder(&beside) {

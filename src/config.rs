@@ -72,7 +72,7 @@ impl Environment {
         }
     }
 
-    /// Whether each variable may hold what it does.
+    /// Checks what each variable holds.
     ///
     /// # Errors
     /// [`FailureKind::InvalidRequest`], with the name of the one that holds a connection string.
@@ -85,7 +85,7 @@ impl Environment {
         }
     }
 
-    /// The same, with the connection string read from its secret, where that is where it is.
+    /// The same, with the connection string read from its secret, if it is in one.
     ///
     /// # Errors
     /// If the secret cannot be read or is none; [`FailureKind::InvalidRequest`] if there is another connection
@@ -106,10 +106,10 @@ impl Environment {
         Ok(self)
     }
 
-    /// How long before its deadline a function begins to end, where that is set.
+    /// How long before its deadline a function begins to end, if set.
     ///
     /// # Errors
-    /// [`FailureKind::InvalidRequest`] for what is no number of seconds.
+    /// [`FailureKind::InvalidRequest`] for anything but a number of seconds.
     pub fn margin(&self) -> Result<Option<Duration>, Failure> {
         let Some(text) = &self.deadline_margin else {
             return Ok(None);
@@ -122,11 +122,11 @@ impl Environment {
         Ok(Some(Duration::from_secs(seconds)))
     }
 
-    /// How much memory a run may take: what was asked for, else what the function has, else what keeps the cores of
-    /// this machine busy.
+    /// How much memory a run may take: as requested, else what the function has, else what keeps this machine's cores
+    /// busy.
     ///
     /// # Errors
-    /// [`FailureKind::InvalidRequest`] for what is no budget, or too small a one.
+    /// [`FailureKind::InvalidRequest`] for an invalid budget, or too small a one.
     pub fn memory(&self) -> Result<Memory, Failure> {
         let function = self.function_memory.as_ref().and_then(|text| text.parse().ok());
         match (&self.memory, function) {
@@ -140,7 +140,7 @@ impl Environment {
     /// The connection string.
     ///
     /// # Errors
-    /// [`FailureKind::ConfigurationMissing`], or [`FailureKind::InvalidRequest`] for what is no connection string.
+    /// [`FailureKind::ConfigurationMissing`], or [`FailureKind::InvalidRequest`] for an invalid one.
     pub fn uri(&self) -> Result<&MongoUri, Failure> {
         let uri = self.uri.as_ref().ok_or_else(|| {
             Failure::new(
@@ -180,7 +180,7 @@ impl Environment {
 /// these types into the functions a second time.
 ///
 /// # Panics
-/// Where the keys of a map are no text.
+/// If the keys of a map are not text.
 pub fn as_json(content: &impl Serialize) -> serde_json::Value {
     let text = serde_json::to_vec(content).expect("requests and reports have text keys only");
     serde_json::from_slice(&text).expect("what was just written as JSON")

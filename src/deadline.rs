@@ -25,7 +25,7 @@ impl Deadline {
         Self::default()
     }
 
-    /// When somebody asks for it: a signal, to a command line that keeps what it has done.
+    /// On request: a signal to a command line that keeps its progress.
     pub fn when(asked: &'static AtomicBool) -> Self {
         Self {
             stop: None,
@@ -33,8 +33,8 @@ impl Deadline {
         }
     }
 
-    /// For an invocation that is killed after `left`. A `margin` that is given is kept whatever the time; one
-    /// invocation after the other then does as little as it can.
+    /// For an invocation that is killed after `left`. A given `margin` is kept whatever the time; each invocation then
+    /// does as little as it can.
     pub fn within(left: Duration, margin: Option<Duration>) -> Self {
         let margin = margin.unwrap_or_else(|| MARGIN.min(left / SHARE));
         Self {
@@ -53,7 +53,7 @@ impl Deadline {
         }
     }
 
-    /// Whether it is time to come to an end.
+    /// Whether it is time to stop.
     pub fn is_near(&self) -> bool {
         self.stop.is_some_and(|stop| Instant::now() >= stop)
             || self.asked.is_some_and(|asked| asked.load(Ordering::Acquire))

@@ -80,7 +80,7 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// A failure with its message, in which connection strings are hidden.
+    /// A failure with its message; connection strings in it are hidden.
     pub fn new(kind: FailureKind, message: impl Into<String>) -> Self {
         let message = message.into();
         Self {
@@ -96,8 +96,8 @@ impl Failure {
         Self { passes, ..self }
     }
 
-    /// Whether what failed was the way to the database or the store, and nothing is known to be wrong with what was
-    /// asked: what was done until then is gone on from.
+    /// Whether the way to the database or the store failed, and nothing is known to be wrong with the request: the run
+    /// resumes from there.
     pub fn passes(&self) -> bool {
         self.passes
     }

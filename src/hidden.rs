@@ -102,7 +102,7 @@ fn hide_within(value: &mut Value) {
     }
 }
 
-/// Which field of a request holds a connection string, where one does. No field of any request is meant for one.
+/// Which field of a request holds a connection string, if any. No request has a field for one.
 pub fn misplaced(request: &Value) -> Option<String> {
     let within = |name: String, value: &Value| {
         let found = misplaced(value)?;

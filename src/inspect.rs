@@ -16,7 +16,7 @@ use crate::store::Store;
 
 pub use listed::{ListedArchive, ListedStatus, Summary, list};
 
-/// What is in an archive: its manifest where it is ours, what a survey found where it is not.
+/// What is in an archive: the manifest of ours, the survey of a foreign one.
 #[derive(Clone, Debug, Serialize)]
 #[serde(untagged)]
 pub enum Shown {
@@ -33,7 +33,7 @@ pub struct ForeignSummary {
     pub archive: String,
     /// Whether it seems whole.
     pub status: Status,
-    /// The database, where the archive says so.
+    /// The database, if the archive says so.
     pub database: Option<String>,
     /// Every collection.
     pub collections: Vec<Saved>,
@@ -66,12 +66,12 @@ pub async fn show(store: &Store, source: impl Into<Source<'_>>, memory: Memory) 
     }))
 }
 
-/// Writes the documents of one collection as Extended JSON, one a line; returns how many were read. A reader that has
+/// Writes the documents of one collection as Extended JSON, one per line; returns how many were read. A reader that has
 /// closed `out` has seen enough: the rest is not read, and that is no error.
 ///
 /// # Errors
-/// [`FailureKind::InvalidRequest`] if the archive has no such collection, or damage, by which time the documents
-/// before it have been written.
+/// [`FailureKind::InvalidRequest`] if the archive has no such collection, or damage; the documents before it have been
+/// written by then.
 pub async fn cat(
     store: &Store,
     source: impl Into<Source<'_>>,

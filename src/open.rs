@@ -50,8 +50,7 @@ const SUFFIX: u64 = 256 << 10;
 pub struct Source<'a> {
     /// Where the archive is.
     pub location: &'a Location,
-    /// The database, or the folder in the tar, that is meant; none if there is only one. An archive of ours has only
-    /// one.
+    /// The database, or the folder in the tar; none if there is only one, as in our own archives.
     pub database: Option<&'a str>,
 }
 
@@ -64,12 +63,12 @@ impl<'a> From<&'a Location> for Source<'a> {
     }
 }
 
-/// Opens an archive, to be read within a memory budget. A foreign one is read through to its end.
+/// Opens an archive, to read it within a memory budget. A foreign one is read to its end.
 ///
 /// # Errors
 /// [`FailureKind::ArchiveNotFound`], [`FailureKind::ArchiveDamaged`] or [`FailureKind::ArchiveUnsupported`], or what
-/// the store answered. [`FailureKind::InvalidRequest`] if a dump holds several databases and none is chosen, or one
-/// that it has not.
+/// the store answered. [`FailureKind::InvalidRequest`] if a dump holds several databases and none, or a missing one, is
+/// chosen.
 pub async fn open(store: &Store, source: impl Into<Source<'_>>, memory: Memory) -> Result<ArchiveFile, Failure> {
     let Source { location, database } = source.into();
     let object = store.find_archive(location).await?;
@@ -142,9 +141,9 @@ fn last(bytes: &[u8], length: u64) -> &[u8] {
 }
 
 impl ArchiveFile {
-    /// Hands out the documents of `wanted` (names in the archive, with the way their digests are made), each collection
-    /// exactly once, also the empty ones. They come in the archive's order; small ones are read several at a time, and
-    /// can be listened to at the same time or one after the other.
+    /// Hands out the documents of `wanted` (names in the archive, and how to hash them), each collection exactly once,
+    /// even if empty. They come in the archive's order; small ones are read several at a time, and can be consumed
+    /// together or one after the other.
     pub fn documents(&self, wanted: Vec<(String, Hashing)>) -> mpsc::Receiver<CollectionStream> {
         self.documents_behind(wanted.into_iter().map(|(name, hashing)| (name, hashing, 0)).collect())
     }

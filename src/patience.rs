@@ -90,8 +90,7 @@ impl Attempts {
         self.failed
     }
 
-    /// Whether it has been failing for so long that it is better done elsewhere, where that is possible: for a quarter
-    /// of the limit.
+    /// Whether it has been failing for a quarter of the limit: long enough to go elsewhere, if possible.
     pub fn is_long(&self) -> bool {
         let limit = self.patience.limit / LONG;
         self.failing_since.is_some_and(|since| since.elapsed() >= limit)
@@ -103,7 +102,7 @@ impl Attempts {
         self.in_a_row = 0;
     }
 
-    /// Counts an attempt that failed for what passes, and waits before the next; false if there is none.
+    /// Counts an attempt that failed for a passing reason, and waits before the next; false if there is none.
     pub async fn again(&mut self) -> bool {
         self.failed = self.failed.saturating_add(1);
         self.in_a_row = self.in_a_row.saturating_add(1);

@@ -72,7 +72,7 @@ use crate::catalog::{Catalog, Definition, Kind};
 /// Plans the restore of an archive into a database.
 ///
 /// # Errors
-/// Everything that is in the way. Then there is no plan, not even for a part.
+/// Every obstacle. Then there is no plan, not even for a part.
 pub fn plan(contents: &Contents, target: &Catalog, policy: &Policy) -> Result<RestorePlan, Conflicts> {
     let mut conflicts = request::check(contents, target, policy);
     let mut rows = rows::of_archive(contents, target, policy, &mut conflicts);

@@ -79,7 +79,7 @@ impl Secrets {
     /// Reads the connection string in a secret.
     ///
     /// # Errors
-    /// If it cannot be read, or is none.
+    /// If it cannot be read, or is not one.
     pub async fn connection_string(&self, id: &str) -> Result<MongoUri, SecretError> {
         let client = self.client.get_or_try_init(|| Box::pin(client_for(id))).await?;
         let answered = Box::pin(client.get_secret_value().secret_id(id).send()).await;

@@ -55,7 +55,7 @@ impl Store {
         }
     }
 
-    /// The same store, in which everything that is written by this handle has these tags.
+    /// The same store; everything that this handle writes has these tags.
     #[must_use]
     pub fn tagged(&self, tags: Tags) -> Self {
         Self { tags, ..self.clone() }
@@ -164,11 +164,10 @@ impl Store {
         }
     }
 
-    /// Begins to write an object. At most `in_flight` parts are on their way at a time.
+    /// Begins to write an object, with at most `in_flight` parts on their way at a time.
     ///
     /// # Errors
-    /// [`StoreError::Exists`] if it is there already or somebody else is writing it, or what prevented the
-    /// beginning.
+    /// [`StoreError::Exists`] if it exists or somebody else is writing it, or what prevented it.
     pub async fn upload(&self, location: &Location, in_flight: usize) -> Result<Upload, StoreError> {
         self.refuse_existing(location).await?;
         let sink = match location {
@@ -189,10 +188,10 @@ impl Store {
         Ok(upload)
     }
 
-    /// Goes on with an upload that another invocation has begun.
+    /// Resumes an upload that another invocation began.
     ///
     /// # Errors
-    /// What the store answered. That it is gone is found out by the next part, or by the commit.
+    /// What the store answered. If it is gone, the next part or the commit finds out.
     pub async fn resume_upload(&self, state: UploadState, in_flight: usize) -> Result<Upload, StoreError> {
         let sink = match &state.location {
             Location::S3 { bucket, key } => {
@@ -204,7 +203,7 @@ impl Store {
         Ok(Upload::new(sink, in_flight).with_receipts(state.receipts))
     }
 
-    /// Reads a small object that may change, with what identifies this version of it.
+    /// Reads a small object that may change, and what identifies this version.
     ///
     /// # Errors
     /// What prevented it; that it is not there is none.
@@ -226,8 +225,8 @@ impl Store {
         }
     }
 
-    /// Writes a small object where the version that is there is the `expected` one, or where there is none. Gives what
-    /// identifies the new version.
+    /// Writes a small object if its present version is the `expected` one, or if there is none. Returns what identifies
+    /// the new version.
     ///
     /// # Errors
     /// [`StoreError::Exists`] if somebody was faster.

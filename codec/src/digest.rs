@@ -19,7 +19,7 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use crate::elements::Elements;
 
-/// The fingerprint of a set of documents. The default is that of no documents.
+/// The fingerprint of a set of documents. The default stands for no documents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub struct Digest {
     #[serde(with = "hex_sum")]
@@ -50,7 +50,7 @@ impl Digest {
         self.bytes += other.bytes;
     }
 
-    /// The digest of what is left when the documents that `other` stands for, which must be among them, are taken away.
+    /// The digest without the documents of `other`, which must be among them.
     #[must_use]
     pub fn without(&self, other: &Self) -> Self {
         Self {
@@ -75,7 +75,7 @@ impl Digest {
         self.bytes
     }
 
-    /// How many bytes a document has on the average; 0 if there are none.
+    /// The average bytes of a document; 0 if there are none.
     pub fn average(&self) -> u64 {
         self.bytes.checked_div(self.documents).unwrap_or(0)
     }

@@ -34,7 +34,7 @@ struct Row {
 }
 
 impl Counts {
-    /// What is in the archive now. Whether it is equal to anything, a backup does not know.
+    /// What is in the archive now. A backup does not know whether it equals anything.
     pub fn of_backup(report: &BackupReport) -> Self {
         let rows = report.collections.iter().map(|saved| Row {
             collection: saved.name.clone(),
@@ -47,7 +47,7 @@ impl Counts {
         Self(rows.collect())
     }
 
-    /// What was read of the archive, and whether that is what its manifest says.
+    /// What was read of the archive, and whether it matches its manifest.
     pub fn of_verify(report: &VerifyReport) -> Self {
         let rows = report.collections.iter().map(|checked| Row {
             collection: checked.name.clone(),
@@ -73,8 +73,8 @@ impl Counts {
         Self(rows.collect())
     }
 
-    /// What was restored, under the names on the target, and what was read back. A collection that was dropped has no
-    /// documents on either side.
+    /// What was restored, under the names on the target, and what was read back. A dropped collection has no documents
+    /// on either side.
     pub fn of_restore(report: &RestoreReport) -> Self {
         let verified = report.verification.iter().flat_map(|verified| &verified.collections);
         let rows = verified.map(|verified| {

@@ -53,7 +53,7 @@ pub fn serve_backups() -> Result<(), Error> {
     serve(|function, event| async move { function.answer_backup(event).await })
 }
 
-/// As [`serve_backups`], those of the restore function.
+/// As [`serve_backups`], for the restore function.
 ///
 /// # Errors
 /// As there.

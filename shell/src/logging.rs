@@ -17,8 +17,8 @@ use mongotar::hidden::{hidden, hidden_line, holds_one};
 /// The variable that says which lines are wanted.
 pub const VARIABLE: &str = "MONGOTAR_LOG";
 
-/// Has log lines written by `layer`: those that [`VARIABLE`] asks for, or the usual ones where it does not or cannot be
-/// read, which is then logged; of `silent`, none at all. A second subscriber is refused; the first one then stays.
+/// Has `layer` write log lines: those that [`VARIABLE`] asks for, or the usual ones if it is unset, or invalid, which
+/// is then logged; none of `silent`. A second subscriber is refused; the first one stays.
 pub fn start(layer: impl Layer<Registry> + Send + Sync, usual: &str, silent: &[&str]) {
     let asked = std::env::var(VARIABLE).ok();
     let (targets, refused) = targets(asked.as_deref(), usual);

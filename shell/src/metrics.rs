@@ -35,9 +35,9 @@ pub enum Metric {
     Lanes,
     /// How old the moment that the archive shows was when the archive became visible.
     SnapshotAgeSeconds,
-    /// 1 for a run that ended complete, 0 for one that ended in any other way.
+    /// 1 for a run that ended complete, 0 for any other end.
     Complete,
-    /// 1 for a run of which something is missing or differs.
+    /// 1 for a run in which something is missing or differs.
     Partial,
     /// 1 for an answer that asks to be called again.
     Continued,
@@ -83,7 +83,7 @@ impl Metrics {
         metrics
     }
 
-    /// Of a restore; none of a plan, which is no run.
+    /// Of a restore; none for a plan, which is not a run.
     pub fn of_restore(report: &RestoreReport) -> Option<Self> {
         let verified = &report.verification.as_ref()?.collections;
         let unequal = verified.iter().filter(|collection| !collection.equal).count();
@@ -141,8 +141,8 @@ impl Metrics {
         self
     }
 
-    /// The line that CloudWatch reads, with its line break. `properties` are for a person who searches the log; they
-    /// are no metrics.
+    /// The line that CloudWatch reads, with its line break. `properties` are for people who search the log; they are
+    /// not metrics.
     pub fn line(
         &self,
         function: &str,

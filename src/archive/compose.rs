@@ -26,7 +26,7 @@ pub struct LaneContent {
     pub bytes: u64,
     /// Its entries, in the order in which they lie there. Extents count from the lane's beginning.
     pub entries: Vec<LaneEntry>,
-    /// The rows of all segments; they are kept beside what is said of the lane, since they are many.
+    /// The rows of all segments, kept separately since they are many.
     #[serde(skip)]
     pub rows: Vec<Segment>,
 }
@@ -182,7 +182,7 @@ impl Composer {
         }
     }
 
-    /// Puts the segments' rows into the manifest, or, where they are too many for it, into a table before it.
+    /// Puts the segments' rows into the manifest, or, if they are too many, into a table before it.
     ///
     /// # Errors
     /// As [`FrameEncoder::encode`].

@@ -4,10 +4,10 @@
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Coverage {
-    /// The archive says that it names every collection of the database, those included on which the backup failed.
+    /// The archive claims to name every collection of the database, including those whose backup failed.
     Whole,
-    /// It does not say so, for this reason (a dump of `mongodump` may be of one collection). What only the target has
-    /// stays, unless the drops are asked for.
+    /// It does not, for this reason (a `mongodump` may be of one collection). What only the target has stays, unless
+    /// drops are requested.
     Unsaid(String),
     /// Some are not named, or may not be, for this reason (a selective backup, a truncated tar, a member that is not
     /// read). Nothing is ever dropped.

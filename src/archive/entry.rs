@@ -71,7 +71,7 @@ impl Entry {
     }
 }
 
-/// A run of the rows that list an archive's segments, and what they come to.
+/// A run of the rows that list an archive's segments, and their totals.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rows {
     /// The first of them, counted from 0 through the whole archive.

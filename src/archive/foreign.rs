@@ -68,11 +68,11 @@ pub(crate) use users::{DumpedUser, dumped_users};
 /// What a caller decides about a foreign archive.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Choice {
-    /// Which database of a dump, or which folder, where there are several.
+    /// Which database of a dump, or which folder, if there are several.
     pub database: Option<String>,
-    /// How many documents of each collection are looked at for what they have in common.
+    /// How many documents of each collection are sampled for what they have in common.
     pub sample: u64,
-    /// How much memory may be taken by what is kept of the members, in bytes.
+    /// How much memory the members' data may take, in bytes.
     pub memory: u64,
 }
 
@@ -91,7 +91,7 @@ impl Default for Choice {
 pub struct Survey {
     /// Who wrote it, as far as its shape shows.
     pub layout: Layout,
-    /// The database it was made of, where that is said.
+    /// The database it was made of, if known.
     pub database: Option<String>,
     /// Every collection, sorted by name, as a manifest would have it: digests over every document, no extents.
     pub collections: Vec<Saved>,
@@ -99,10 +99,9 @@ pub struct Survey {
     pub signals: Signals,
     /// Why data may be missing: the tar did not end as a tar should, or a member was not read.
     pub incomplete: Option<String>,
-    /// What is broken, each with where: members that cannot be read to their end, or that are not what their checksum
-    /// says.
+    /// What is broken, and where: members that cannot be read to their end, or do not match their checksum.
     pub damaged: Vec<String>,
-    /// Whether what is not in it was not in the database either.
+    /// Whether it names all that the database had.
     pub coverage: Coverage,
     /// What a person should know.
     pub warnings: Vec<String>,
@@ -114,13 +113,13 @@ pub struct Survey {
 }
 
 impl Survey {
-    /// Partial where the tar, a definition or a collection is not whole.
+    /// Partial if the tar, a definition or a collection is not whole.
     pub fn status(&self) -> Status {
         self.status
     }
 
-    /// The collections that are wanted, in groups: of each group, a pass through the archive hands out one collection
-    /// after the other. One group, but where collections are interleaved.
+    /// The wanted collections, in groups: for each group, a pass through the archive hands out one collection after the
+    /// other. One group, unless collections are interleaved.
     pub fn passes<'a>(&self, wanted: impl IntoIterator<Item = &'a str>) -> Vec<Vec<&'a str>> {
         let lanes: BTreeMap<&str, u32> = self
             .readings

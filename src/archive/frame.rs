@@ -162,7 +162,7 @@ enum Codec {
     Zstd(ZstdCompressor<'static>),
 }
 
-/// Compresses one segment after another; keeps the codec's state and its buffer, so that a segment costs no set-up.
+/// Compresses segments one after another; keeps the codec's state and buffer, so a segment costs no set-up.
 ///
 /// A segment is compressed in one go: a codec that is given all of it works on it where it lies, and neither copies it
 /// into a window of its own nor has to look in two places for what repeats (a quarter to a third faster than piece by
@@ -180,7 +180,7 @@ impl fmt::Debug for FrameEncoder {
 }
 
 impl FrameEncoder {
-    /// The most memory that is kept from one segment to the next.
+    /// The most memory kept from one segment to the next.
     pub const KEPT: usize = 8 << 20;
 
     /// An encoder for archives of that compression.
@@ -201,10 +201,10 @@ impl FrameEncoder {
         Ok(Self { codec, out: Vec::new() })
     }
 
-    /// Stores a segment, and leaves `content` empty. Where nothing is compressed, its very bytes become the frame.
+    /// Stores a segment, and leaves `content` empty. If nothing is compressed, its very bytes become the frame.
     ///
     /// # Errors
-    /// If the codec fails, which it does only for want of memory.
+    /// If the codec fails, which it does only for lack of memory.
     pub fn encode(&mut self, content: &mut Vec<u8>) -> io::Result<StoredFrame> {
         let decoded_bytes = content.len() as u64;
         let mut crc32 = 0;

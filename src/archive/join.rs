@@ -15,7 +15,7 @@ pub struct JoinedPart {
     pub number: u32,
     /// Where in the object it begins.
     pub offset: u64,
-    /// Its content. One extent of a lane alone is to be copied; anything else is put together first, and is small.
+    /// Its content. A single extent of a lane is copied; anything else is composed first, and is small.
     pub pieces: Vec<Piece>,
 }
 

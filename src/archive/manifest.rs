@@ -32,18 +32,17 @@ pub struct Manifest {
     pub finished: String,
     /// The program that wrote it.
     pub writer: String,
-    /// The id of the run that wrote it, where it had one: the same event delivered twice finds what came of it the
-    /// first time.
+    /// The id of the run that wrote it, if any: an event delivered twice finds the first delivery's result.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<String>,
-    /// How many workers wrote it, where it was more than one.
+    /// How many workers wrote it, if more than one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lanes: Option<u32>,
-    /// Whether everything that was asked for is in it.
+    /// Whether everything requested is in it.
     pub status: Status,
     /// Where the documents came from.
     pub source: SavedFrom,
-    /// Which of the database's collections were asked for; left out where that was all of them.
+    /// Which of the database's collections were requested; absent if all.
     #[serde(default, skip_serializing_if = "Selection::is_everything")]
     pub selection: Selection,
     /// How documents are written.
@@ -56,15 +55,15 @@ pub struct Manifest {
     pub consistency: Consistency,
     /// The entry `collections_metadata.json`.
     pub metadata: Entry,
-    /// Every collection, time series and view that was asked for, sorted by name.
+    /// Every requested collection, time series and view, sorted by name.
     pub collections: Vec<Saved>,
     /// Collections of the server's own that every backup leaves out, sorted by name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left_out: Vec<LeftOut>,
-    /// The users and roles of the database, where they were taken along.
+    /// The users and roles of the database, if saved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub users: Option<SavedUsers>,
-    /// The entry that lists the segments of all others, where they are too many for the manifest. Its own segments are
+    /// The entry that lists the segments of all others, if they are too many for the manifest. Its own segments are
     /// [pages](super::table).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub table: Option<Entry>,
@@ -95,8 +94,7 @@ impl Manifest {
     }
 }
 
-/// The users and roles of the database: how many, and where they lie. Their names and credentials are in the entries
-/// alone.
+/// The users and roles of the database: how many, and where. Only the entries have their names and credentials.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SavedUsers {
     /// How many users.

@@ -128,8 +128,8 @@ impl EntryName {
         format!("{}.partial", self.whole())
     }
 
-    /// The entry that holds what was read from a member that was then gone, the first, second, … of the collection.
-    /// Nobody needs it.
+    /// The entry for what was read from a member that then disappeared, the first, second, … of the collection. Nobody
+    /// needs it.
     pub fn abandoned(&self, before: usize) -> String {
         match before {
             0 => format!("{}.abandoned", self.whole()),
@@ -137,7 +137,7 @@ impl EntryName {
         }
     }
 
-    /// What an entry may come to be called that is begun when so many were abandoned.
+    /// Possible final names of an entry begun after so many were abandoned.
     pub fn endings(&self, abandoned: usize) -> [String; 3] {
         [self.whole(), self.partial(), self.abandoned(abandoned)]
     }

@@ -51,7 +51,7 @@ impl PartSchedule {
         Self::default().at_least(bytes)
     }
 
-    /// As [`Self::for_estimate`], from S3's smallest parts on: they take less memory, and more requests.
+    /// As [`Self::for_estimate`], from S3's smallest parts up: less memory, more requests.
     pub fn small_for_estimate(bytes: u64) -> Self {
         Self::from(MIN_PART_BYTES).at_least(bytes)
     }
@@ -117,7 +117,7 @@ struct Hole {
     length: usize,
 }
 
-/// Where an assembler is, without the bytes it holds: those are one or two runs that are kept beside it.
+/// Where an assembler is, without the bytes it holds: one or two runs, kept beside it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AssemblerState {
     schedule: PartSchedule,
@@ -154,7 +154,7 @@ impl PartState {
 }
 
 impl AssemblerState {
-    /// The number of the part that is kept back, where there is one.
+    /// The number of the part kept back, if any.
     pub fn held(&self) -> Option<u32> {
         self.held.map(|part| part.number)
     }
@@ -220,7 +220,7 @@ impl PartAssembler {
         self.cut_when_full();
     }
 
-    /// Fills the hole, and lets go of the part that was kept back for it. `bytes` must be as long as the hole.
+    /// Fills the hole, and releases the part kept back for it. `bytes` must be as long as the hole.
     pub fn fill_hole(&mut self, bytes: &[u8]) {
         let Some(hole) = self.hole.take() else {
             debug_assert!(false, "there is no hole to fill");
@@ -258,7 +258,7 @@ impl PartAssembler {
         self.held.as_ref().map(|part| part.bytes.as_slice())
     }
 
-    /// Goes on where another one was; `None` if the bytes are not those of the state.
+    /// Continues another one; `None` if the bytes do not match the state.
     pub fn resume(state: AssemblerState, current: Vec<u8>, held: Option<Vec<u8>>) -> Option<Self> {
         let current = state.current.with(current)?;
         let held = match (state.held, held) {

@@ -118,7 +118,7 @@ impl Opened {
         rows_of_page(&text, page.segment.documents).map_err(|reason| page.damaged(reason))
     }
 
-    /// A segment that a row of the table lists, checked as those are that the manifest lists.
+    /// A segment that a row of the table lists, checked like those in the manifest.
     ///
     /// # Errors
     /// [`ArchiveError::Segment`] if it does not lie within its entry, or is longer than any can be.
@@ -144,7 +144,7 @@ impl Opened {
             .map_err(|reason| located.damaged(reason))
     }
 
-    /// The same, of bytes that are not needed otherwise: where nothing is compressed, they are the content.
+    /// The same, taking the bytes: if nothing is compressed, they are the content.
     ///
     /// # Errors
     /// As [`Self::decode`].
@@ -160,8 +160,8 @@ impl Opened {
         Ok(content.into())
     }
 
-    /// Checks the glue frame with an entry's tar header: that its bytes are those that were written, and that the size
-    /// which stock tools read there is the content's.
+    /// Checks the glue frame with an entry's tar header: its bytes are as written, and the size that stock tools read
+    /// there is the content's.
     ///
     /// # Errors
     /// [`ArchiveError::Header`].

@@ -11,9 +11,9 @@ pub fn sniff(head: &[u8]) -> Compression {
     }
 }
 
-/// Whether a file begins as only an archive of ours does: a glue frame, in which a tar header names
-/// `collections_metadata.json` in a folder that is named like an archive, with the mode that we write. An archive of
-/// ours without its footer is truncated, and must not be taken for somebody else's.
+/// Whether a file begins as only our archives do: a glue frame whose tar header names `collections_metadata.json` in a
+/// folder named like an archive, with the mode that we write. Our archive without its footer is truncated, and must not
+/// pass for a foreign one.
 pub fn is_ours(head: &[u8]) -> bool {
     let compression = sniff(head);
     let glue = compression.prologue().len() + compression.glue_length(0);

@@ -15,12 +15,12 @@ pub const TABLE_ENTRY: &str = "segments.json";
 pub(super) const MAX_MANIFEST_BYTES: u64 = 512 << 20;
 /// How long the definitions of all collections may be together. It is checked before anything is read.
 pub const MAX_DEFINITIONS_BYTES: u64 = MAX_MANIFEST_BYTES / 2;
-/// How many segments a manifest lists itself, and how many pages: 8 MiB of text at the most, and 4 MiB in a reader's
+/// How many segments a manifest lists itself, and how many pages: at most 8 MiB of text, and 4 MiB in a reader's
 /// memory.
 pub const MOST_INLINE: u64 = 1 << 16;
 /// How many rows are written to a page: less than 1 MiB of text.
 pub const PAGE_ROWS: u64 = 1 << 13;
-/// How many segments an archive has at the most: as many pages as the manifest lists.
+/// The most segments of an archive: as many pages as the manifest lists.
 pub const MOST_SEGMENTS: u64 = MOST_INLINE * PAGE_ROWS;
 /// The longest page that is read, which bounds a reader's memory: 4 MiB of text make less than 4 MiB of rows.
 pub(super) const MAX_PAGE_BYTES: u64 = 4 << 20;

@@ -32,8 +32,8 @@ pub(crate) enum UserOrRole {
     Role,
 }
 
-/// The users and roles of a database, to be written into its archive. Whoever has read them makes it; what writes them
-/// is reached through it alone, so a program that reads none is linked without that code.
+/// The users and roles of a database, for its archive. Whoever has read them makes it; the code that writes them is
+/// reached only through it, so a program that reads none is linked without that code.
 #[derive(Clone)]
 pub struct TakenUsers {
     users: u64,

@@ -20,8 +20,8 @@ use super::{
 /// [`end`](Self::end) for each entry, then [`list`](Self::list) and [`finish`](Self::finish). After each call,
 /// [`next_part`](Self::next_part) gives what can be sent.
 ///
-/// Where segments lie is kept in one list for the whole archive, 64 bytes for each: entries only say which [`Rows`] of
-/// it are theirs.
+/// One list for the whole archive holds where segments lie, 64 bytes each: entries only say which [`Rows`] of it are
+/// theirs.
 #[derive(Debug)]
 pub struct ArchiveWriter {
     name: ArchiveName,
@@ -52,8 +52,8 @@ struct OpenEntry {
     rows: Rows,
 }
 
-/// Where a writer is, in the middle of an archive or even of an entry. The bytes it holds and the rows of its segments
-/// are kept beside it.
+/// Where a writer is, in the middle of an archive or even of an entry. Its bytes and the rows of its segments are kept
+/// beside it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct WriterState {
     name: ArchiveName,
@@ -69,7 +69,7 @@ pub struct WriterState {
 }
 
 impl WriterState {
-    /// The number of the part that is kept back, where there is one.
+    /// The number of the part kept back, if any.
     pub fn held(&self) -> Option<u32> {
         self.parts.held()
     }
@@ -110,7 +110,7 @@ impl ArchiveWriter {
         self.parts.held_bytes()
     }
 
-    /// Goes on where another one was; `None` if the rows or the bytes are not those of the state.
+    /// Continues another one; `None` if the rows or bytes do not match the state.
     pub fn resume(state: WriterState, rows: Vec<Segment>, current: Vec<u8>, held: Option<Vec<u8>>) -> Option<Self> {
         (rows.len() as u64 == state.rows).then_some(())?;
         Some(Self {
@@ -145,8 +145,8 @@ impl ArchiveWriter {
         }
     }
 
-    /// Begins a lane: what [`Composer`](super::Composer) makes an archive of, together with others. Its first entry has
-    /// no header, since what comes before it is not known, nor, where it is continued by the next lane, its size.
+    /// Begins a lane: [`Composer`](super::Composer) makes an archive of several. Its first entry has no header, since
+    /// what precedes it is unknown, and, if the next lane continues it, so is its size.
     pub fn lane(name: ArchiveName, compression: Compression, schedule: PartSchedule) -> Self {
         Self {
             lane: Some(Vec::new()),
@@ -293,13 +293,13 @@ impl ArchiveWriter {
         self.parts.offset()
     }
 
-    /// A part that can be sent. Their numbers come out of order: the part with an open entry's header waits.
+    /// A part to send. Numbers come out of order: the part with an open entry's header waits.
     pub fn next_part(&mut self) -> Option<Part> {
         self.parts.next_ready()
     }
 
-    /// Puts the segments' rows into the manifest of this archive, or, where they are too many for it, gives them to be
-    /// written [page](Self::page) by page. No entry may be open.
+    /// Puts the segments' rows into this archive's manifest, or, if they are too many, returns them to be written
+    /// [page](Self::page) by page. No entry may be open.
     pub fn list(&mut self, manifest: &mut Manifest) -> Option<Table> {
         self.list_within(manifest, MOST_INLINE)
     }

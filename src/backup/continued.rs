@@ -27,8 +27,7 @@ pub async fn backup(job: &BackupJob, tools: &Tools) -> Result<BackupReport, Fail
     Box::pin(go_on(job, &run, tools, &journal)).await?.report()
 }
 
-/// Begins the run's backup, or goes on with it; ends near the deadline. The same run again goes on, or finds what came
-/// of it.
+/// Begins or resumes the run's backup; ends near the deadline. Called again, the same run resumes, or finds its result.
 ///
 /// # Errors
 /// As [`backup`]. If the same may succeed later, the run's state is kept.

@@ -109,7 +109,7 @@ impl BackupOrder {
         }
     }
 
-    /// The job, where it is for one database.
+    /// The job, if it is for one database.
     ///
     /// # Errors
     /// [`FailureKind::InvalidRequest`] if it is for several.
@@ -161,12 +161,12 @@ pub struct BackupJob {
     pub compression: Compression,
     /// Whether documents span lines.
     pub pretty: bool,
-    /// What is demanded of the moment.
+    /// The consistency to demand.
     pub consistency: ConsistencyDemand,
-    /// The class that the archive's objects are tagged with; none means no tag.
+    /// The retention class to tag the archive's objects with; none means no tag.
     pub retention: Option<Retention>,
-    /// The users and roles of the database, where they are taken along ([`users::take`](crate::users::take)). No
-    /// request asks for them: they are the command line's to read.
+    /// The users and roles of the database, if saved, too ([`users::take`](crate::users::take)). No request asks for
+    /// them: only the command line reads them.
     pub users: Option<TakenUsers>,
 }
 
@@ -206,10 +206,10 @@ impl BackupRequest {
         self.into_order(environment)?.single()
     }
 
-    /// Fills in what is left out.
+    /// Fills in defaults.
     ///
     /// # Errors
-    /// [`FailureKind::ConfigurationMissing`] if database or destination are nowhere to be found.
+    /// [`FailureKind::ConfigurationMissing`] if there is no database or destination.
     pub fn into_order(self, environment: &Environment) -> Result<BackupOrder, Failure> {
         check_request(&self)?;
         environment.check()?;

@@ -36,10 +36,10 @@ pub enum Retention {
 }
 
 impl Retention {
-    /// `MONGOTAR_RETENTION`, where that is set.
+    /// `MONGOTAR_RETENTION`, if set.
     ///
     /// # Errors
-    /// [`InvalidRequest`](crate::failure::FailureKind::InvalidRequest) for what is no class.
+    /// [`InvalidRequest`](crate::failure::FailureKind::InvalidRequest) for an unknown class.
     pub fn of_environment(environment: &Environment) -> Result<Option<Self>, Failure> {
         let retention = environment.retention.as_deref().map(str::parse).transpose();
         retention.map_err(|error: String| Failure::invalid(format!("MONGOTAR_RETENTION: {error}")))

@@ -73,7 +73,7 @@ impl DatabaseReport {
     }
 }
 
-/// The jobs that an order comes to: one for each database.
+/// The jobs of an order: one for each database.
 ///
 /// # Errors
 /// If the databases cannot be listed, or there is none.

@@ -29,7 +29,7 @@ impl Selection {
         included && !self.exclude.iter().any(|glob| matches(glob, name))
     }
 
-    /// The `include` globs that match none of `names`: mistyped, or the collection is not there.
+    /// The `include` globs that match none of `names`: mistyped, or no such collection.
     pub fn idle_includes<'a>(&'a self, names: &[&str]) -> Vec<&'a str> {
         idle(&self.include, names)
     }

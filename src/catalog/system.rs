@@ -15,7 +15,7 @@ pub(crate) const BUCKETS: &str = "system.buckets.";
 pub enum Belongs {
     /// The database's own data: saved, restored and compared.
     Data,
-    /// It shows through something that is saved, which the text names. Never read, written or dropped directly.
+    /// It shows through something saved, which the text names. Never read, written or dropped directly.
     Through(&'static str),
     /// The server's, and why: left out and named. Never written or dropped.
     Server(&'static str),

@@ -54,8 +54,7 @@ const TELL: &str = "tell";
 /// What came of the restore. That an archive cannot be restored is what a drill is there to find out.
 type RestoreOutcome = Result<RestoreReport, Failure>;
 
-/// Begins the run's drill, or goes on with it; ends near the deadline. The same run again goes on, or is told what came
-/// of it.
+/// Begins or resumes the run's drill; ends near the deadline. Called again, the same run resumes, or finds its result.
 ///
 /// # Errors
 /// As [`drill`](super::drill()). If the same may succeed later, the run's state and its scratch database are kept.

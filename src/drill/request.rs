@@ -49,7 +49,7 @@ pub struct DrillRequest {
 pub struct DrillJob {
     /// What is restored; its database is still to be named.
     request: RestoreRequest,
-    /// The scratch database's name, where it is the caller's.
+    /// The scratch database's name, if the caller gave one.
     pub scratch: Option<String>,
 }
 
@@ -62,7 +62,7 @@ impl DrillRequest {
         read_request(event, "drill")
     }
 
-    /// Fills in what is left out.
+    /// Fills in defaults.
     ///
     /// # Errors
     /// [`FailureKind::ConfigurationMissing`] or [`FailureKind::InvalidRequest`].

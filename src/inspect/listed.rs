@@ -36,7 +36,7 @@ pub struct ListedArchive {
     /// Why it is damaged, or why nothing is known of it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub reason: Option<String>,
-    /// What its manifest says; absent where that is damaged, or where there is none.
+    /// What its manifest says; absent if that is damaged or missing.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub summary: Option<Summary>,
 }
@@ -46,7 +46,7 @@ pub struct ListedArchive {
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum ListedStatus {
-    /// It has its end, and everything that was asked for is in it.
+    /// It has its end, and everything requested is in it.
     Complete,
     /// It has its end, and at least one collection is not whole.
     Partial,
@@ -81,7 +81,7 @@ pub struct Summary {
     pub documents: u64,
     /// Their size as BSON.
     pub bytes: u64,
-    /// How many bytes of the archive nobody needs: what was read of collections that were then begun anew.
+    /// How many bytes of the archive nobody needs: those read of collections that were then read anew.
     #[serde(skip_serializing_if = "is_none", default)]
     pub abandoned_bytes: u64,
 }
@@ -94,8 +94,7 @@ fn is_none(bytes: &u64) -> bool {
 /// The archives in a folder, oldest first.
 ///
 /// # Errors
-/// What the store answered when it was asked for the folder. An archive that cannot be looked at is listed with the
-/// reason.
+/// If the store cannot list the folder. An archive that cannot be read is listed with the reason.
 pub async fn list(store: &Store, folder: &Location) -> Result<Vec<ListedArchive>, Failure> {
     let objects = store.list(folder, "backup_").await?;
     let archives = objects.iter().filter_map(|object| {

@@ -7,8 +7,8 @@ use super::concern::{WriteErrors, failure_in};
 use super::{Mongo, MongoError};
 
 impl Mongo {
-    /// Runs a command on the primary that may be carried out twice: what passes is waited out. `action` names it in
-    /// errors, with the namespace. A command that changes something has the connection's write concern.
+    /// Runs a command on the primary that may run twice: passing faults are waited out. `action` names it in errors,
+    /// with the namespace. A command that changes something has the connection's write concern.
     ///
     /// # Errors
     /// What the server answered, `writeConcernError` and `writeErrors` included.
@@ -31,8 +31,8 @@ impl Mongo {
         self.repeated(database, command, action).await.0
     }
 
-    /// As [`Self::raw_command`], once: for what must be looked at before it is sent again, and for who can do without
-    /// an answer.
+    /// As [`Self::raw_command`], once: for commands whose effect must be checked before a retry, and for callers who
+    /// need no answer.
     ///
     /// # Errors
     /// As there.

@@ -153,8 +153,7 @@ impl Mongo {
         })
     }
 
-    /// Ends the connection, of which this and all others are copies. What is on its way is waited for, but no longer
-    /// than a moment.
+    /// Ends the connection, of which this and all others are copies. Waits only a moment for what is on its way.
     pub async fn shut_down(self) {
         self.calls.close();
         let ended = async {
@@ -183,8 +182,7 @@ impl Mongo {
         self.client.database(name)
     }
 
-    /// The same connection, with everything asked of the primary: what proves a write must not come from a member that
-    /// is behind.
+    /// The same connection, with all requests to the primary: proof of a write must not come from a member that lags.
     #[must_use]
     pub fn on_primary(&self) -> Self {
         Self {
@@ -194,7 +192,7 @@ impl Mongo {
         }
     }
 
-    /// The same connection, which says there what it waits for.
+    /// The same connection, reporting there what it waits for.
     #[must_use]
     pub fn telling(self, progress: &Arc<Progress>) -> Self {
         Self {
@@ -213,7 +211,7 @@ impl Mongo {
         }
     }
 
-    /// How documents are read that prove something: as the majority has them, where there is one.
+    /// How documents are read for a proof: as the majority has them, if there is one.
     pub fn proving(&self) -> ReadAt {
         match self.server.topology {
             Topology::Standalone => ReadAt::Local,

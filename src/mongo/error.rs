@@ -57,7 +57,7 @@ pub struct MongoError {
     pub action: String,
     /// What came back.
     pub reason: String,
-    /// The server's code, where it was the server that answered.
+    /// The server's code, if the server answered.
     pub code: Option<i32>,
     /// Whether the same may succeed when it is tried again: a network failure or a change of primary.
     pub transient: bool,
@@ -147,8 +147,7 @@ impl MongoError {
         }
     }
 
-    /// Whether the engine has no reads at a snapshot, whatever the time: it refuses them, or answers as if it had not
-    /// been asked for one.
+    /// Whether the engine has no snapshot reads at all: it refuses them, or answers as if none had been requested.
     pub fn has_no_snapshots(&self) -> bool {
         [
             code::INVALID_OPTIONS,

@@ -43,7 +43,7 @@ pub struct Rejected {
 }
 
 impl<'a> InsertBatch<'a> {
-    /// Whether a document of that size still fits beside the others.
+    /// Whether another document of that size still fits.
     pub fn has_room(&self, document_bytes: usize) -> bool {
         self.documents.is_empty() || self.bytes + document_bytes + 16 <= MAX_BATCH_BYTES
     }
@@ -141,10 +141,10 @@ impl Mongo {
         leaves_empty_timestamps(self.server().version_numbers())
     }
 
-    /// Inserts a batch. Refused documents are in the outcome; an error means that nothing is known of any of them.
+    /// Inserts a batch. Refused documents are in the outcome; after an error nothing is known of any of them.
     ///
-    /// An ordered insert ends at the first document that is refused. Those behind it are no worse for that, so it goes
-    /// on with them.
+    /// An ordered insert ends at the first refused document. The later ones are no worse for that, so it continues with
+    /// them.
     ///
     /// # Errors
     /// What prevented the command as a whole.
@@ -212,10 +212,10 @@ impl Mongo {
         Ok(InsertOutcome { inserted, rejected })
     }
 
-    /// Puts a document, whatever its keys, in the place of the one with its `_id`.
+    /// Replaces the document with the same `_id`, whatever the new one's keys.
     ///
     /// # Errors
-    /// What the server answered; a document that is not there is an error.
+    /// What the server answered; a missing document is an error.
     pub async fn replace(
         &self,
         database: &str,

@@ -31,8 +31,8 @@ impl Mongo {
         })))
     }
 
-    /// The member of the replica set that answers reads by the connection string's read preference at the moment.
-    /// `None` if there is none to choose: of one server, or behind `mongos`.
+    /// The replica set member that currently serves reads by the connection string's read preference. `None` if there
+    /// is no choice: a single server, or `mongos`.
     ///
     /// # Errors
     /// What the server answered.
@@ -44,8 +44,8 @@ impl Mongo {
         Ok(member(&hello))
     }
 
-    /// Another member than the one that is read from, which answers reads at the moment; `None` if there is none.
-    /// One that was started again is another.
+    /// Another member than the one read from, which currently serves reads; `None` if there is none. A restarted one is
+    /// another.
     pub async fn another_member(&self) -> Option<String> {
         let present = self.member.as_deref()?;
         let hello = Box::pin(self.hello(self.selection.clone())).await.ok()?;
@@ -65,8 +65,7 @@ impl Mongo {
         self.member.as_ref()
     }
 
-    /// To be asked behind a cursor that was opened by the numbers of a member: whether it was that one which has opened
-    /// it.
+    /// Call it after opening a cursor by a member's numbers: checks that this member opened it.
     ///
     /// # Errors
     /// [`code::PLACE_LOST`] if it was not; what the server answered.

@@ -61,7 +61,7 @@ impl Moment {
 }
 
 impl Mongo {
-    /// Takes a cluster time and the catalog that holds at it.
+    /// Takes a cluster time and the catalog as of it.
     ///
     /// # Errors
     /// What the server answered, and a catalog that never stands still.
@@ -96,7 +96,7 @@ impl Mongo {
         ))
     }
 
-    /// Of the collections in `catalog`, those that are no longer there under the same name and UUID.
+    /// The collections in `catalog` that no longer exist under the same name and UUID.
     ///
     /// # Errors
     /// What the server answered.

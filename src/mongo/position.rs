@@ -46,7 +46,7 @@ pub struct RecordPlace {
     member: Option<Arc<str>>,
 }
 
-/// In which order a collection is read, and so how reading goes on.
+/// In which order a collection is read, and so how reading resumes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ScanOrder {
@@ -114,7 +114,7 @@ impl Position {
         })
     }
 
-    /// The number of the record that it lies behind, where there is one.
+    /// The number of the record that it lies behind, if any.
     pub fn record(&self) -> Option<i64> {
         match self {
             Self::Record(place) => place.token.0.get_i64("$recordId").ok(),
@@ -130,7 +130,7 @@ impl Position {
         }
     }
 
-    /// The order in which it is a place.
+    /// The order that it belongs to.
     pub fn order(&self) -> ScanOrder {
         match self {
             Self::Record(_) => ScanOrder::Record,
@@ -149,9 +149,9 @@ pub struct Scan<'a> {
     pub order: ScanOrder,
     /// From where; it must be a place in that order.
     pub after: Option<&'a Position>,
-    /// Which documents, where it is not all of them. Only by `_id`.
+    /// Which documents, if not all. Only by `_id`.
     pub range: Option<&'a IdRange>,
-    /// How many documents at the most, where that is known.
+    /// How many documents at most, if known.
     pub limit: Option<i64>,
 }
 

@@ -47,7 +47,7 @@ pub struct Trail {
 }
 
 impl Trail {
-    /// Where reading can go on behind a reply. To be asked once for each reply, in order.
+    /// Where reading can resume after a reply. Call it once for each reply, in order.
     ///
     /// # Errors
     /// If the reply is not a sequence of documents.
@@ -102,8 +102,8 @@ impl Mongo {
     /// Opens a cursor over what a scan describes, with at most so many documents in a reply.
     ///
     /// # Errors
-    /// As [`Self::read`], and of a server that does not know the scan's order; [`super::code::PLACE_LOST`] if the
-    /// place that it goes on from is none any more.
+    /// As [`Self::read`], and if the server does not know the scan's order; [`super::code::PLACE_LOST`] if the place to
+    /// resume from is gone.
     pub async fn scan(
         &self,
         documents: u32,
@@ -209,8 +209,8 @@ impl Mongo {
 }
 
 impl Mongo {
-    /// Bounds between so many ranges of `_id`s that hold about as many documents each. There may be fewer, where few
-    /// documents are there.
+    /// Bounds between so many ranges of `_id`s with about as many documents each. There may be fewer if there are few
+    /// documents.
     ///
     /// # Errors
     /// What the server answered.
@@ -299,7 +299,7 @@ impl Batches {
         }
     }
 
-    /// What follows the replies, to say where reading can go on behind each.
+    /// Follows the replies, to say where reading can resume after each.
     pub fn trail(&self) -> Trail {
         Trail {
             order: self.order,

@@ -38,11 +38,11 @@ pub(crate) enum ReadBack {
     Paused(ReadSoFar),
 }
 
-/// The digest of every document that a collection has, as the majority of the replica set has it. Documents of about so
-/// many bytes are expected, and so many bytes of all.
+/// The digest of every document of a collection, as the replica set's majority has it. Documents of about so many bytes
+/// are expected, and so many bytes in all.
 ///
-/// Where the connection breaks, reading goes on behind the last document that came. Measurements, which have no such
-/// places, are read anew, and so is what is read within a second.
+/// If the connection breaks, reading resumes after the last document received. Measurements, which have no such places,
+/// are read anew, and so is what takes less than a second.
 ///
 /// # Errors
 /// What the server answered.

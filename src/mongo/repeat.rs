@@ -45,13 +45,12 @@ impl Repeats {
         self.0.succeeded();
     }
 
-    /// Counts one that failed for what passes, and waits before the next; false if there is none.
+    /// Counts one that failed for a passing reason, and waits before the next; false if there is none.
     pub async fn again(&mut self) -> bool {
         self.0.again().await
     }
 
-    /// Counts one that failed, and waits before the next; false if there is none, or the failure is none that
-    /// passes.
+    /// Counts one that failed, and waits before the next; false if there is none, or the failure does not pass.
     pub async fn again_after(&mut self, error: &MongoError) -> bool {
         if !error.may_pass() || !self.0.again().await {
             return false;
@@ -68,7 +67,7 @@ impl MongoError {
         self.transient || self.is(code::CURSOR_NOT_FOUND)
     }
 
-    /// Whether the server understood what was asked, and will answer the same the next time: it does not take it.
+    /// Whether the server understood the request and refuses it: it will answer the same next time.
     pub fn is_refusal(&self) -> bool {
         self.code.is_some() && !self.may_pass()
     }

@@ -160,8 +160,7 @@ impl Mongo {
         })
     }
 
-    /// The names of a database, views left out, and what they stand for: of a time series it is the UUID of its
-    /// buckets.
+    /// The names in a database, without views, and the UUIDs that they stand for: for a time series, its buckets' UUID.
     ///
     /// # Errors
     /// What the server answered.
@@ -226,8 +225,7 @@ impl Mongo {
         }
     }
 
-    /// The names of the deployment's databases that this user may know of, without the server's own; `None` if it
-    /// does not say.
+    /// The databases that this user may list, without the server's own; `None` if the server does not say.
     pub async fn database_names(&self) -> Option<Vec<String>> {
         let command = doc! {"listDatabases": 1, "nameOnly": true, "authorizedDatabases": true};
         let reply = self.command("admin", command, "listing the databases").await.ok()?;

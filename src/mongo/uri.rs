@@ -16,7 +16,7 @@ const NOT_FOUND: [&str; 3] = ["lookup address", "DNS resolution", "resolve"];
 pub struct MongoUri(String);
 
 impl MongoUri {
-    /// Takes a connection string as it is; connecting is what checks it.
+    /// Takes a connection string unchecked; connecting checks it.
     pub fn new(uri: impl Into<String>) -> Self {
         Self(uri.into())
     }
@@ -31,7 +31,7 @@ impl MongoUri {
         (!name.is_empty()).then(|| percent_decoded(name))
     }
 
-    /// Whether the string has the form of a connection string; nobody is asked whether it is right.
+    /// Checks that the string has the form of a connection string, without connecting.
     ///
     /// # Errors
     /// What is wrong, without credentials.
@@ -39,7 +39,7 @@ impl MongoUri {
         self.understood().map(drop)
     }
 
-    /// What is left out of the string, or not done as it asks: for a person, without any value.
+    /// What of the string is ignored, or not done as it asks: for people, without any value.
     pub fn warnings(&self) -> Vec<String> {
         self.understood()
             .map_or_else(|_| Vec::new(), |(_, understood)| understood.warnings)

@@ -22,7 +22,7 @@ pub struct RawDocuments {
 }
 
 impl ArchiveFile {
-    /// The documents of one collection. What is not asked for is not read, where the archive is one of ours.
+    /// The documents of one collection. Of our own archives, nothing else is read.
     ///
     /// # Errors
     /// [`FailureKind::InvalidRequest`] if the archive has no such collection.

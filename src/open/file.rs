@@ -37,7 +37,7 @@ pub enum Form {
 }
 
 impl ArchiveFile {
-    /// Its manifest, where it has one.
+    /// Its manifest, if it has one.
     pub fn manifest(&self) -> Option<&Manifest> {
         match &self.form {
             Form::Native(opened) => Some(&opened.manifest),
@@ -92,7 +92,7 @@ impl ArchiveFile {
         }
     }
 
-    /// Whether the archive has everything that it was to have.
+    /// Whether the archive has everything that it should.
     pub fn status(&self) -> Status {
         match &self.form {
             Form::Native(opened) => opened.manifest.status,

@@ -12,7 +12,7 @@ pub struct Conflicts(pub Vec<Conflict>);
 /// One obstacle.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Conflict {
-    /// The collection that it is about, by its name on the target; none if it is about the whole.
+    /// The collection, by its name on the target; none if it is about the whole.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub collection: Option<String>,
     /// What is wrong.

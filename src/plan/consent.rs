@@ -23,9 +23,9 @@ pub struct Token([u64; 4]);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TokenPart {
-    /// Which archive: where it lies, its version in the store, its manifest.
+    /// The archive: its place, its version in the store, its manifest.
     Archive,
-    /// What is asked for, the name of the database included.
+    /// The request, including the database's name.
     Request,
     /// The target's collections: names, kinds, UUIDs, options and indexes.
     Target,

@@ -11,11 +11,11 @@ use crate::catalog::Server;
 pub struct Contents {
     /// Which archive it is.
     pub archive: ArchiveIdentity,
-    /// Whether everything that was asked for is in it.
+    /// Whether everything requested is in it.
     pub status: Status,
-    /// The database it was made of, where the archive says so.
+    /// The database it was made of, if the archive says so.
     pub database: Option<String>,
-    /// The server it was made of, where the archive says so.
+    /// The server it was made of, if the archive says so.
     pub server: Option<Server>,
     /// How much of that database it speaks of.
     pub coverage: Coverage,

@@ -5,7 +5,7 @@ use crate::catalog::is_system;
 
 /// Collections that mongotar makes for itself in a target database (temporary ones, the lock). They are never data.
 pub const INTERNAL_PREFIX: &str = "mongotar.";
-/// What a collection is called while it is being loaded beside the one that it will replace.
+/// The prefix of a collection's name while it is loaded beside the one that it will replace.
 pub const TEMPORARY_PREFIX: &str = "mongotar.tmp.";
 
 /// The longest `database.collection`, in bytes, since MongoDB 4.4.

@@ -48,7 +48,7 @@ impl Policy {
         }
     }
 
-    /// Whether only a part of the archive was asked for, or under other names. Then what the target has beside it is
+    /// Whether only a part of the archive is requested, or under other names. Then the target's other collections are
     /// none of this restore's business, and nothing is dropped.
     pub fn is_selective(&self) -> bool {
         !self.selection.is_everything() || !self.rename.is_empty()

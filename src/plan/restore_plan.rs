@@ -44,10 +44,10 @@ pub struct RestorePlan {
 }
 
 impl RestorePlan {
-    /// What is not as it was when the plan with that token was made: nothing if the token is consent to this plan.
+    /// What has changed since the plan with that token: nothing if the token consents to this plan.
     ///
     /// # Errors
-    /// If it is no token at all.
+    /// If it is not a token.
     pub fn changed_since(&self, token: &str) -> Result<Vec<TokenPart>, NotAToken> {
         Ok(self.confirm.differing(&token.parse()?))
     }

@@ -47,11 +47,11 @@ impl Ended for RestoreReport {
     }
 }
 
-/// Does what was planned.
+/// Carries out a plan.
 ///
 /// # Errors
-/// If nothing was changed: consent or a privilege is missing, another restore is running, or there is no way back.
-/// What goes wrong after the first change is in the report, whose status is then not `complete`.
+/// If nothing was changed: consent or a privilege is missing, another restore is running, or there is no way back. The
+/// report has what goes wrong after the first change; its status is then not `complete`.
 pub fn carry_out<'a>(prepared: Prepared, job: &'a RestoreJob, tools: &'a Tools) -> Running<'a, RestoreReport> {
     Box::pin(async move {
         let (run, journal) = (Run::nameless(), Journal::nowhere());
@@ -61,8 +61,8 @@ pub fn carry_out<'a>(prepared: Prepared, job: &'a RestoreJob, tools: &'a Tools) 
     })
 }
 
-/// Begins the run's restore, or goes on with it; ends near the deadline. The same run again goes on, or is told what
-/// came of it.
+/// Begins or resumes the run's restore; ends near the deadline. Called again, the same run resumes, or finds its
+/// result.
 ///
 /// # Errors
 /// As [`prepare`] and [`carry_out`]. If the same may succeed later, the run's state is kept.
@@ -70,10 +70,10 @@ pub fn restore_run<'a>(job: &'a RestoreJob, run: &'a Run, tools: &'a Tools) -> R
     Box::pin(async move { restore_until(job, run, tools, Until::Finished).await })
 }
 
-/// The plan that a run was begun with, where it was: consent is to that one.
+/// The plan that a run was begun with, if it was: consent is to that one.
 ///
 /// # Errors
-/// If what it has left cannot be read.
+/// If its state cannot be read.
 pub async fn begun_plan(job: &RestoreJob, run: &Run, tools: &Tools) -> Result<Option<RestorePlan>, Failure> {
     let folder = run.folder(&job.folder()?)?;
     match Left::find(&tools.store, &folder).await? {

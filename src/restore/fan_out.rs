@@ -43,12 +43,12 @@ pub struct LoadsReport {
     pub loads: Vec<u32>,
 }
 
-/// The answer to `begin`: shares, or what came of the run before.
+/// The answer to `begin`: shares, or the run's earlier result.
 #[derive(Debug)]
 pub enum Begun {
     /// What to load.
     Loads(LoadsReport),
-    /// It is done, goes on, or another invocation is at it.
+    /// It is done, it continues, or another invocation is at it.
     Answer(Answer<RestoreReport>),
 }
 
@@ -91,7 +91,7 @@ pub fn begin<'a>(job: &'a RestoreJob, run: &'a Run, workers: u32, tools: &'a Too
     })
 }
 
-/// Loads one share, or goes on with it.
+/// Begins or resumes the load of one share.
 ///
 /// # Errors
 /// As [`restore_run`](super::restore_run), and if there is no such share.
@@ -206,11 +206,11 @@ async fn load_stretch(
         .map_err(|failure| failure.at(&row.name))
 }
 
-/// The restore that goes on when every share is in.
+/// Continues the restore once every share is loaded.
 ///
 /// # Errors
-/// As [`restore_run`](super::restore_run), and if a share is not at its end: nothing is changed then, and the run is
-/// at an end.
+/// As [`restore_run`](super::restore_run), and if a share is not complete: then nothing is changed, and the run is
+/// over.
 pub fn finish<'a>(job: &'a RestoreJob, run: &'a Run, tools: &'a Tools) -> Running<'a, Answer<RestoreReport>> {
     Box::pin(async move {
         let answer = restore_until(job, run, tools, Until::Finished).await;

@@ -110,7 +110,7 @@ pub enum Consent {
     Yes,
 }
 
-/// What is done so that the restore can be undone.
+/// How the restore can be undone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WayBack {
@@ -125,15 +125,15 @@ pub enum WayBack {
 pub struct RestoreJob {
     /// Which archive.
     pub archive: ArchiveChoice,
-    /// Which database of it, where it holds several.
+    /// Which of its databases, if it holds several.
     pub source_database: Option<String>,
-    /// What is to be done with it.
+    /// What to do with it.
     pub policy: Policy,
     /// Whether it may be.
     pub consent: Consent,
     /// How it can be undone.
     pub way_back: WayBack,
-    /// The class that the way back is tagged with; none means no tag.
+    /// The retention class to tag the way back with; none means no tag.
     pub retention: Option<Retention>,
     /// How many documents go into one insert command at most.
     pub batch_size: u32,
@@ -141,7 +141,7 @@ pub struct RestoreJob {
     pub verify_sample_size: u32,
     /// How long the lock of the target outlives a restore that died.
     pub lock_lease: Duration,
-    /// How long that of a run outlives an invocation: for so long the next one may keep others waiting.
+    /// How long a run's lock outlives an invocation: others wait that long for the next one.
     pub run_lease: Duration,
 }
 
@@ -154,8 +154,7 @@ impl RestoreRequest {
         read_request(event, "restore")
     }
 
-    /// Fills in what is left out. A job knows no `dry_run`: the caller obeys it by calling nothing but
-    /// [`prepare`](super::prepare).
+    /// Fills in defaults. A job has no `dry_run`: the caller obeys it by calling only [`prepare`](super::prepare).
     ///
     /// # Errors
     /// [`FailureKind::ConfigurationMissing`] or [`FailureKind::InvalidRequest`].

@@ -163,10 +163,10 @@ fn folder_of(job: &RestoreJob, archive: &Location) -> Location {
 }
 
 impl RestoreJob {
-    /// Below which folder its runs keep their state, and where the way back goes.
+    /// The folder below which its runs keep their state, and where the way back goes.
     ///
     /// # Errors
-    /// If that is no place.
+    /// If that is not a location.
     pub fn folder(&self) -> Result<Location, Failure> {
         match &self.way_back {
             WayBack::Snapshot(Some(folder)) => Ok(folder.clone()),

@@ -12,8 +12,8 @@ use crate::failure::{Failure, FailureKind};
 use crate::store::{Location, Store, StoreError};
 use crate::wording::count;
 
-/// An operation on its way. Boxed: an `async fn` is compiled anew, with all that it calls, in each crate in which it is
-/// awaited, and lies on the stack of who awaits it.
+/// A running operation. Boxed: an `async fn` is compiled again, with all that it calls, in each crate that awaits it,
+/// and lies on the awaiter's stack.
 pub type Running<'a, T> = Pin<Box<dyn Future<Output = Result<T, Failure>> + Send + 'a>>;
 
 /// What an invocation has to say of a run.
@@ -48,7 +48,7 @@ pub struct Unfinished {
     pub invocations: Option<u32>,
 }
 
-/// What has a status, and can be said in one sentence.
+/// A result with a status and a one-sentence summary.
 pub trait Ended {
     /// How it ended, or stands.
     fn status(&self) -> RunStatus;
@@ -81,10 +81,10 @@ impl<R: Ended, U: Ended> Answer<R, U> {
 }
 
 impl<R, U: Ended> Answer<R, U> {
-    /// What came of it. That it is not at its end is a failure for whoever needs that.
+    /// The report. An unfinished run is a failure.
     ///
     /// # Errors
-    /// [`FailureKind::RunPaused`], with how far it is; [`FailureKind::RunTakenOver`] if another process is at it.
+    /// [`FailureKind::RunPaused`], with its progress; [`FailureKind::RunTakenOver`] if another process is at it.
     pub fn report(self) -> Result<R, Failure> {
         match self {
             Self::Finished(report) => Ok(*report),

@@ -66,10 +66,10 @@ impl Run {
         }
     }
 
-    /// The same run means the same request; if it does not, somebody has given two requests one id.
+    /// The same run means the same request; otherwise somebody gave two requests one id.
     ///
     /// # Errors
-    /// [`InvalidRequest`](crate::failure::FailureKind::InvalidRequest) if what is asked is not what is recorded.
+    /// [`InvalidRequest`](crate::failure::FailureKind::InvalidRequest) if the request is not the recorded one.
     pub fn check_request(&self, recorded: &str, asked: &str) -> Result<(), Failure> {
         match recorded == asked {
             true => Ok(()),
@@ -77,7 +77,7 @@ impl Run {
         }
     }
 
-    /// What is said where two requests have one id.
+    /// The failure when two requests have one id.
     pub fn of_another_request(&self) -> Failure {
         Failure::invalid(format!(
             "the run {:?} was begun with another request: give each request its own run, or repeat the first request",

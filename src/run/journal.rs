@@ -54,7 +54,7 @@ impl Journal {
         }))
     }
 
-    /// The journal of a run that nobody will go on with.
+    /// The journal of a run that nobody will resume.
     pub fn nowhere() -> Self {
         Self::at(None)
     }
@@ -66,12 +66,12 @@ impl Journal {
         }
     }
 
-    /// Whether what is written here is there for another invocation.
+    /// Whether another invocation can read what is written here.
     pub fn is_kept(&self) -> bool {
         self.place.is_some()
     }
 
-    /// Whether it is time to pause: where nothing is kept, there is nothing to go on from.
+    /// Whether it is time to pause: if nothing is kept, there is nothing to resume from.
     pub fn must_pause(&self, deadline: Deadline) -> bool {
         self.is_kept() && deadline.is_near()
     }
@@ -105,10 +105,10 @@ impl Journal {
         }
     }
 
-    /// What an earlier invocation has left; `None` if the run begins.
+    /// What an earlier invocation left; `None` if the run begins.
     ///
     /// # Errors
-    /// If it cannot be read, is not what was written, or was written by another version.
+    /// If it cannot be read, is not as written, or was written by another version.
     pub async fn open(&self) -> Result<Option<&Left>, Failure> {
         let Some(place) = &self.place else { return Ok(None) };
         let Some(left) = Left::find(&place.store, &place.folder).await? else {
@@ -155,7 +155,7 @@ impl Journal {
         Ok(())
     }
 
-    /// Writes where a step is, in the place of where it was.
+    /// Writes where a step is, replacing where it was.
     ///
     /// # Errors
     /// [`FailureKind::RunTakenOver`] if the run is no longer ours, or what the store answered.
@@ -214,19 +214,19 @@ impl Journal {
         }
     }
 
-    /// What was asked for is refused: it is not what the run is about, which goes on all the same.
+    /// Refuses this request: it is not the run's, which continues anyway.
     pub fn refuse(&self) {
         self.refused.store(true, Ordering::Release);
     }
 
-    /// Whether another invocation can go on after this failure: nothing was wrong with the run as such.
+    /// Whether another invocation can resume after this failure: nothing was wrong with the run as such.
     pub fn outlives(&self, failure: &Failure) -> bool {
         let is_refused = self.refused.load(Ordering::Acquire);
         let is_ours = failure.kind != FailureKind::RunTakenOver;
         self.is_kept() && (is_refused || !is_ours || failure.is_worth_another_try())
     }
 
-    /// Ends this invocation's part; the run goes on in another one.
+    /// Ends this invocation's part; the run continues in another one.
     pub async fn pause(self) {
         // One that was refused has done nothing, and the run is as it was.
         let is_refused = self.refused.load(Ordering::Acquire);

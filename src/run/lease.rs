@@ -44,7 +44,7 @@ struct LeaseText {
     renewals: u64,
 }
 
-/// What came of an attempt to take a run up.
+/// The result of an attempt to take a run up.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Taken {
@@ -76,7 +76,7 @@ impl Lease {
     /// Takes a run up, unless somebody is at it.
     ///
     /// # Errors
-    /// What the store answered; [`FailureKind::RunUnusable`] if what is there is no lease.
+    /// What the store answered; [`FailureKind::RunUnusable`] if something else lies there.
     pub async fn take(store: &Store, folder: &Location) -> Result<Taken, Failure> {
         let location = folder.join(OBJECT);
         let (epoch, expected) = match store.load(&location).await? {

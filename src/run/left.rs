@@ -53,7 +53,7 @@ impl Left {
     /// What is in a run's folder; `None` if there is no state.
     ///
     /// # Errors
-    /// If it cannot be read, or is not what was written.
+    /// If it cannot be read, or is not as written.
     pub async fn find(store: &Store, folder: &Location) -> Result<Option<Self>, Failure> {
         let indexes = store.list(folder, INDEX).await?.into_iter();
         let of = |location: &Location| location.file_name().strip_prefix(INDEX)?.parse::<u64>().ok();
@@ -105,7 +105,7 @@ impl Left {
         Ok(Some(Recorded { state, bytes }))
     }
 
-    /// The same, where no bytes are behind it.
+    /// The same, without bytes behind it.
     ///
     /// # Errors
     /// As [`Self::step`].
@@ -132,14 +132,14 @@ impl Left {
     /// Bytes that were kept under a name.
     ///
     /// # Errors
-    /// If they are not there, or not what was written.
+    /// If they are missing, or not as written.
     pub async fn kept(&self, name: &str) -> Result<Bytes, Failure> {
         let location = self.folder.join(name);
         let bytes = unsealed(&self.store, &location).await?;
         bytes.ok_or_else(|| unusable(&location, "is not there"))
     }
 
-    /// The same of what is JSON.
+    /// The same for JSON.
     ///
     /// # Errors
     /// As [`Self::kept`]; if another version wrote it.

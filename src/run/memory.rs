@@ -38,7 +38,7 @@ impl Memory {
         Ok(Self(bytes))
     }
 
-    /// The budget that was asked for, as a number of megabytes.
+    /// The requested budget, as a number of megabytes.
     ///
     /// # Errors
     /// [`InvalidRequest`](crate::failure::FailureKind::InvalidRequest) if it is no such number, or too small.
@@ -53,7 +53,7 @@ impl Memory {
         }
     }
 
-    /// What a function that has so many megabytes can give.
+    /// The budget of a function with so many megabytes.
     pub fn of_function(megabytes: u64) -> Self {
         // A function is killed at its limit, and the runtime is in it, too.
         let most = (megabytes * MB / 10 * 7).max(Self::LEAST);

@@ -47,7 +47,7 @@ impl NameGiven {
 }
 
 impl Named {
-    /// What was begun under a name, below a folder; or a run that begins now.
+    /// The run begun under a name, below a folder; or one that begins now.
     ///
     /// # Errors
     /// [`FailureKind::InvalidRequest`] if the name is empty; [`FailureKind::StoreDenied`] if nothing can be kept

@@ -7,7 +7,7 @@ use thiserror::Error;
 use super::Location;
 use crate::failure::{Failure, FailureKind};
 
-/// What went wrong in a store, as far as callers act differently.
+/// Errors of a store, as far as callers act differently.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum StoreError {
@@ -51,7 +51,7 @@ pub enum StoreError {
     },
 }
 
-/// What a service answered: status, code, message and request id. Nothing where it was not asked: it displays as the end
+/// What a service answered: status, code, message and request id. Nothing if it was not asked: it displays as the end
 /// of a sentence.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Said(Option<Box<str>>);

@@ -11,8 +11,8 @@ use super::{Object, Store, StoreError};
 use crate::archive::Extent;
 
 impl Store {
-    /// Reads an object from its beginning to its end, in ranges of so many bytes: two of them are in memory at a time.
-    /// What goes wrong comes in the place of a range, as from [`Self::read`]. Only within a runtime.
+    /// Reads an object from beginning to end, in ranges of so many bytes, two in memory at a time. An error takes a
+    /// range's place, as from [`Self::read`]. Only within a runtime.
     pub fn stream(&self, object: &Object, range: u64) -> Stream {
         Stream::begin(self.clone(), object.clone(), range)
     }

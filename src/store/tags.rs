@@ -1,7 +1,6 @@
 //! Tags of objects in S3; a bucket's lifecycle rules go by them.
 
-/// What objects are tagged with when they are written. Who writes without tags needs no `s3:PutObjectTagging`; local
-/// files have none.
+/// The tags that objects are written with. Writing without tags needs no `s3:PutObjectTagging`; local files have none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tags(Vec<(&'static str, &'static str)>);
 
@@ -11,7 +10,7 @@ impl Tags {
         Self(vec![(key, value)])
     }
 
-    /// Of what is needed only until a run has ended: should the run die, the bucket removes it.
+    /// For objects that are needed only until a run ends: should it die, the bucket removes them.
     pub fn in_progress() -> Self {
         Self::new("mongotar-in-progress", "true")
     }

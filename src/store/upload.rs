@@ -13,7 +13,7 @@ pub(super) enum Sink {
     Local(local::Temporary),
 }
 
-/// What another invocation must know to go on with an upload.
+/// What another invocation must know to resume an upload.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UploadState {
     /// The object that is being written.
@@ -25,8 +25,8 @@ pub struct UploadState {
 
 /// Writes one object. See [`super`] for what it promises.
 ///
-/// The first error is the one that is reported: after it [`send`](Self::send) refuses, [`commit`](Self::commit) fails,
-/// and the caller aborts.
+/// The first error is reported: after it [`send`](Self::send) refuses, [`commit`](Self::commit) fails, and the caller
+/// aborts.
 #[derive(Debug)]
 pub struct Upload {
     sink: Sink,

@@ -35,7 +35,7 @@ pub struct UserRestore {
 /// What became of users and roles.
 #[derive(Clone, Debug, Serialize)]
 pub struct RestoredUsers {
-    /// Whether what was planned is there, as it is in the archive, and can log in.
+    /// Whether everything planned exists as in the archive, and can log in.
     pub equal: bool,
     /// How many users were made.
     pub users: u64,
@@ -43,13 +43,13 @@ pub struct RestoredUsers {
     pub roles: u64,
     /// What was planned.
     pub planned: PlannedUsers,
-    /// What is not as in the archive.
+    /// What differs from the archive.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub differences: Vec<String>,
 }
 
 impl UserRestore {
-    /// Reads the users of an archive, and what is there of them in `database`, and plans. Changes nothing.
+    /// Reads the users of an archive and those in `database`, and plans. Changes nothing.
     ///
     /// # Errors
     /// If the archive has none, they are the cluster's, or those of the target may not be read.
@@ -99,7 +99,7 @@ impl UserRestore {
         self.planned.said().into_iter().chain(refused).collect()
     }
 
-    /// Refuses where whoever restores is not allowed what is planned. To be asked before the first change.
+    /// Refuses if this user may not do what is planned. Call it before the first change.
     ///
     /// # Errors
     /// [`FailureKind::DatabaseUnauthorized`], with the actions that are missing, and on what.
@@ -116,8 +116,7 @@ impl UserRestore {
         ))
     }
 
-    /// Puts users and roles back, when the collections are restored; where those failed, nobody is. What goes wrong is
-    /// in what it gives.
+    /// Restores users and roles after the collections; if those failed, nobody. The result names what goes wrong.
     pub async fn carry_out(self, collections: RunStatus, tools: &Tools) -> RestoredUsers {
         let mut restored = RestoredUsers {
             equal: false,

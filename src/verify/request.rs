@@ -28,7 +28,7 @@ pub struct VerifyRequest {
 pub struct VerifyJob {
     /// Which archive.
     pub archive: ArchiveChoice,
-    /// Which database of it, where it holds several.
+    /// Which of its databases, if it holds several.
     pub source_database: Option<String>,
 }
 
@@ -41,7 +41,7 @@ impl VerifyRequest {
         read_request(event, "verify")
     }
 
-    /// Fills in what is left out.
+    /// Fills in defaults.
     ///
     /// # Errors
     /// [`FailureKind::ConfigurationMissing`].

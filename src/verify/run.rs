@@ -46,8 +46,8 @@ struct VerifyHead {
     etag: String,
 }
 
-/// Verifies the run's archive, or goes on with it; ends near the deadline. A run that is at its end leaves nothing
-/// behind: asked again, it reads the archive again.
+/// Begins or resumes verifying the run's archive; ends near the deadline. A complete run leaves nothing behind: called
+/// again, it reads the archive again.
 ///
 /// # Errors
 /// As [`verify`](super::verify()). If the same may succeed later, the run's state is kept.

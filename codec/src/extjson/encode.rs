@@ -50,8 +50,8 @@ impl Encoder {
 
     /// Appends one document and `\n` to `out`.
     ///
-    /// `document` is raw BSON: at least five bytes, of which the first four hold the length of all. Nothing more is
-    /// asked of it: what text cannot carry is wrapped. (Other bytes are wrapped, too, but no decoder will accept them.)
+    /// `document` is raw BSON: at least five bytes, the first four holding the total length. Nothing more is required:
+    /// what text cannot carry is wrapped. (Other bytes are wrapped, too, but no decoder will accept them.)
     pub fn encode(&mut self, document: &[u8], out: &mut Vec<u8>) -> Carried {
         match self.style {
             Style::Compact => self.encode_line(document, out),

@@ -11,7 +11,7 @@ use super::{
     scan,
 };
 
-/// Takes a text in pieces, and hands out whole documents. It holds one document and one piece at most.
+/// Takes a text in pieces, and hands out whole documents. It holds at most one document and one piece.
 ///
 /// After an error it stays where it is: the next call meets the same error.
 #[derive(Debug)]
@@ -47,7 +47,7 @@ enum Around {
 pub struct DocumentText<'a> {
     /// The document's bytes.
     pub text: &'a [u8],
-    /// Where in the whole text it starts, for a [`Decoder`](super::Decoder) to go on from.
+    /// Where in the whole text it starts, for a [`Decoder`](super::Decoder) to continue from.
     pub position: TextPosition,
 }
 
@@ -67,8 +67,8 @@ impl Splitter {
         }
     }
 
-    /// Takes the next piece of the text. Ask for documents with [`Splitter::next_document`] until there is none, and
-    /// then give the next piece.
+    /// Takes the next piece of the text. Call [`Splitter::next_document`] until it gives none, then push the next
+    /// piece.
     pub fn push(&mut self, piece: &[u8]) {
         self.buffer.drain(..self.start);
         self.scanned -= self.start;

@@ -27,12 +27,12 @@ pub enum BackedUp {
     Lane(LaneReport),
     /// To an abort.
     Aborted {
-        /// `aborted`, or `running` where somebody is at it.
+        /// `aborted`, or `running` if somebody is at it.
         status: RunStatus,
     },
 }
 
-/// The databases that a request comes to.
+/// The databases that a request means.
 #[derive(Debug, Serialize)]
 pub struct ListedDatabases {
     databases: Vec<ListedDatabase>,

@@ -8,7 +8,7 @@ use mongotar::failure::Failure;
 use mongotar::restore::RestoreRequest;
 use mongotar::verify::VerifyRequest;
 
-/// What the restore function is asked for: `"action"` says which, and `restore` is meant where it is left out.
+/// A request to the restore function: `"action"` says which, `restore` by default.
 #[derive(Clone, Debug, PartialEq)]
 pub enum RestoreEvent {
     /// To say what a restore would do (`dry_run` of `restore` and `begin`).
@@ -17,7 +17,7 @@ pub enum RestoreEvent {
     Restore(RestoreRequest),
     /// To prove that an archive restores.
     Drill(DrillRequest),
-    /// To prove that an archive is what was written.
+    /// To prove that an archive is as written.
     Verify(VerifyRequest),
     /// To divide a restore among workers.
     Begin(RestoreRequest),

@@ -16,13 +16,13 @@ pub struct HandedOn<'a> {
     pub bson: Vec<u8>,
 }
 
-/// What the reader is to do next.
+/// What the reader does next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Flow {
     /// Go on.
     Continue,
-    /// Go on with the next entry: nothing more of this collection is wanted.
+    /// Continue with the next entry: nothing more of this collection is wanted.
     SkipEntry,
     /// Stop.
     Stop,

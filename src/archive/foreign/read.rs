@@ -11,8 +11,8 @@ use super::walk::{EntryKind, walk};
 use super::{Container, ForeignError, Reading, Survey};
 use crate::archive::SavedStatus;
 
-/// Goes through a tar that was surveyed, as far as there is anything of the collections that are `wanted`, and hands
-/// out their documents. Of a collection that is not whole, those before the fault are handed out.
+/// Reads a surveyed tar, as far as it has anything of the `wanted` collections, and hands out their documents. Of a
+/// collection that is not whole, it hands out those before the fault.
 ///
 /// # Errors
 /// [`ForeignError::Changed`] if the tar is not the one that was surveyed; otherwise as [`survey`](super::survey()).

@@ -17,7 +17,7 @@ pub struct Signals {
 /// What was seen of one collection.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Seen {
-    /// Whether the definitions speak of it. Then what they say counts, also where they do not call it a time series.
+    /// Whether the definitions mention it. Then they decide, even if they do not call it a time series.
     pub described: bool,
     /// Whether the archive has `system.buckets.{name}`.
     pub buckets: bool,
@@ -26,6 +26,6 @@ pub struct Seen {
     /// The digest's sum with [`Hashing::SortedFields`](crate::digest::Hashing::SortedFields): the one to expect if the
     /// collection is made a time series.
     pub digest_by_fields: Sum,
-    /// What its documents hold, where they are the buckets of a time series and not its measurements.
+    /// What its documents hold, if they are a time series' buckets and not its measurements.
     pub held: Option<Buckets>,
 }

@@ -24,8 +24,8 @@ const MAX_METADATA_BYTES: usize = 64 << 20;
 /// Goes through the whole tar once.
 ///
 /// # Errors
-/// [`ForeignError`] if the tar is broken, holds no collection or more than one database. What is wrong with one
-/// collection alone is in its row.
+/// [`ForeignError`] if the tar is broken, holds no collection or more than one database. A fault of one collection
+/// alone is in its row.
 pub fn survey(mut tar: impl Read, choice: &Choice) -> Result<Survey, ForeignError> {
     let mut found = Found::default();
     let (head, tar) = peek(Box::new(&mut tar), refuse::HEAD);

@@ -15,7 +15,7 @@ use crate::mongo::IdRange;
 use crate::run::{Journal, Run, RunStatus, Running, let_go_after, take_up_kept};
 use crate::store::{Location, Store};
 
-/// Takes the moment and divides the work. The run's upload begins here, where there is more than one lane.
+/// Takes the moment and divides the work. The run's upload begins here if there are several lanes.
 ///
 /// # Errors
 /// As [`backup_run`](crate::backup::backup_run).

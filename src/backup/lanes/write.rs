@@ -17,7 +17,7 @@ use crate::failure::{Failure, FailureKind};
 use crate::run::{Journal, Run, RunStatus, Running, Went, take_up_kept};
 use crate::store::{Location, Tags, UploadState};
 
-/// Writes one lane, or goes on with it.
+/// Begins or resumes one lane.
 ///
 /// # Errors
 /// As [`backup_run`](crate::backup::backup_run), and if there is no such lane.

@@ -9,12 +9,12 @@ use crate::store::Location;
 pub struct AgainstJob {
     /// The archive.
     pub archive: Location,
-    /// Which database of it, where it holds several.
+    /// Which of its databases, if it holds several.
     pub source_database: Option<String>,
     /// The live database.
     pub database: String,
     /// Which collections, by their names.
     pub selection: Selection,
-    /// Whether expiry that is off in the database is as it is to be.
+    /// Whether expiry may be off in the database.
     pub ttl: Ttl,
 }

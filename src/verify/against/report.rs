@@ -13,8 +13,8 @@ use crate::plan::{Diff, Parked, Ttl};
 /// The answer of `mongotar verify --against --json`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct AgainstReport {
-    /// `complete` where all that was chosen was compared and is equal (but for expiry, where that may be parked); `partial` where anything differs, is missing, is
-    /// extra or could not be compared; `failed` where the archive is damaged.
+    /// `complete` if all that was chosen was compared and is equal (but for expiry, if that may be parked); `partial`
+    /// if anything differs, is missing, is extra or could not be compared; `failed` if the archive is damaged.
     pub status: RunStatus,
     /// Which archive.
     pub archive: String,
@@ -47,7 +47,7 @@ pub struct AgainstReport {
 pub struct ComparedCollection {
     /// Its name.
     pub name: String,
-    /// What it is in the archive; where only the database has it, what it is there.
+    /// Its kind in the archive, or in the database if only that has it.
     pub kind: Kind,
     /// How it came out.
     pub outcome: Comparison,
@@ -66,10 +66,10 @@ pub struct ComparedCollection {
     /// What documents do not expire by in the database until it is switched on.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub parked: Vec<Parked>,
-    /// Everything that is not equal, or why nothing can be said; empty where all is equal.
+    /// Every difference, or why nothing can be said; empty if all is equal.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub differences: Vec<String>,
-    /// What the archive does not say, and was not compared.
+    /// What the archive does not say, and so was not compared.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub unknown: Vec<String>,
 }
