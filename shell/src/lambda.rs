@@ -255,7 +255,7 @@ impl Function {
             Answer::Finished(report) => {
                 tracing::info!(status = ?report.status, verdict = ?report.verdict, archive = report.archive, "drill ends");
             }
-            Answer::Unfinished(unfinished) => tracing::info!(status = ?unfinished.status, "the drill goes on"),
+            Answer::Unfinished(unfinished) => tracing::info!(status = ?unfinished.status, "drill continues later"),
         }
         Ok(drilled)
     }
@@ -270,7 +270,7 @@ impl Function {
         let restored = restore_run(&job, run, &tools).await?;
         match &restored {
             Answer::Finished(report) => tracing::info!(status = ?report.status, "restore ends"),
-            Answer::Unfinished(unfinished) => tracing::info!(status = ?unfinished.status, "the restore goes on"),
+            Answer::Unfinished(unfinished) => tracing::info!(status = ?unfinished.status, "restore continues later"),
         }
         Ok(restored)
     }
@@ -312,7 +312,7 @@ fn tell(answer: &BackupAnswer) {
             tracing::info!(status = ?report.status, archive = %report.archive, documents = report.totals.documents, "backup ends");
         }
         BackupAnswer::Unfinished(unfinished) => {
-            tracing::info!(status = ?unfinished.status, documents = unfinished.totals.documents, "backup goes on later");
+            tracing::info!(status = ?unfinished.status, documents = unfinished.totals.documents, "backup continues later");
         }
     }
 }

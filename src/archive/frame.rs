@@ -317,7 +317,7 @@ fn inflate(stored: &[u8], expected: usize, out: &mut Vec<u8>) -> Result<(), Stri
             return Ok(());
         }
         if inflate.total_in() == taken && out.len() == given {
-            return Err(format!("decodes to {} bytes where {expected} were written", out.len()));
+            return Err(format!("decodes to {} bytes, but {expected} were written", out.len()));
         }
     }
 }
@@ -348,7 +348,7 @@ fn unzstd(stored: &[u8], expected: usize, out: &mut Vec<u8>) -> Result<(), Strin
             ));
         }
         if input.pos() == taken && out.len() == given {
-            return Err(format!("decodes to {} bytes where {expected} were written", out.len()));
+            return Err(format!("decodes to {} bytes, but {expected} were written", out.len()));
         }
     }
 }

@@ -67,7 +67,7 @@ async fn go_on(job: &BackupJob, run: &Run, tools: &Tools, journal: &Journal) -> 
             ((head, metadata), upload, begun)
         }
     };
-    tracing::info!(archive = %head.name, invocation = journal.invocations(), "the run goes on");
+    tracing::info!(archive = %head.name, invocation = journal.invocations(), "the run resumes");
     let written = match Lane::new(begun, job, tools, &mut upload, journal) {
         Ok(lane) => Box::pin(write_all(lane, &head, metadata)).await,
         Err(failure) => Err(failure),

@@ -92,7 +92,7 @@ impl UnfinishedBackup {
         Self {
             status: RunStatus::Continue,
             summary: format!(
-                "the backup of {} goes on: {} ({}) are done after {}",
+                "the backup of {} continues: {} ({}) done after {}",
                 job.database,
                 count(totals.documents, "document"),
                 size(totals.bytes),

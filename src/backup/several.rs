@@ -174,7 +174,7 @@ fn summary(status: RunStatus, databases: &[DatabaseReport], totals: &Totals) -> 
     let saved = format!("{} ({})", count(totals.documents, "document"), size(totals.bytes));
     match status {
         RunStatus::Complete => format!("{all} backed up whole: {saved}"),
-        RunStatus::Continue | RunStatus::Running => format!("the backup of {all} goes on: {saved} are done"),
+        RunStatus::Continue | RunStatus::Running => format!("the backup of {all} continues: {saved} done"),
         _ => {
             let bad = databases.iter().filter(|report| report.status() != RunStatus::Complete);
             let why = |report: &DatabaseReport| match report {

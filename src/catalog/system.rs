@@ -52,7 +52,7 @@ pub fn belongs(name: &str) -> Belongs {
         _ if rest.starts_with("resharding.") || rest.starts_with("drop.") => {
             Belongs::Server("the server keeps it while it reshards or drops a collection")
         }
-        _ => Belongs::Server("the server's name, and not one that this program knows"),
+        _ => Belongs::Server("the server's name, unknown to this program"),
     }
 }
 

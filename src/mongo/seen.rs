@@ -103,7 +103,7 @@ impl SeenServers {
                 )
             }
             (Sight::Answers { set: None, .. }, Some(_)) => {
-                format!("{address} is no member of a replica set: leave replicaSet out")
+                format!("{address} is not in a replica set: leave replicaSet out")
             }
             (Sight::Answers { role, .. }, _) => format!("{address} answers, as {role}"),
             (Sight::Fails(reason), _) => format!("{address}: {reason}"),

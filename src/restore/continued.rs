@@ -170,7 +170,7 @@ async fn take_on(
 ) -> Result<Answer<RestoreReport>, Failure> {
     let lock = take_lock(&prepared, (job, run), tools, &state, journal).await?;
     let (archive, invocations) = (state.origin.archive.clone(), journal.invocations());
-    tracing::info!(archive, invocation = invocations, "the restore goes on");
+    tracing::info!(archive, invocation = invocations, "the restore resumes");
     let record = Record::new(journal, tools.deadline, state);
     let ended = match record.save().await {
         Ok(()) => Box::pin(work(prepared, (job, run, until), tools, &lock, &record)).await,

@@ -26,7 +26,7 @@ pub(super) async fn past_expiry(run: &Restoring<'_>, planned: &Planned) -> Optio
         return None;
     }
     let command = doc! {"count": &planned.name, "query": {"$or": ways}, "maxTimeMS": CHEAP};
-    let action = format!("counting what has expired of {}", planned.name);
+    let action = format!("counting expired documents of {}", planned.name);
     let command = RawDocumentBuf::try_from(&command).ok()?;
     let counted = run.mongo().once(run.database(), command, &action).await.ok()?;
     match counted.get("n")? {

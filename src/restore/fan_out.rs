@@ -243,7 +243,7 @@ async fn divided(
 ) -> Result<(RestoreHead, RestoreState), Failure> {
     let not_begun = || {
         Failure::invalid(format!(
-            "the restore run {:?} is not divided, or has gone on since: call the action \"begin\" first",
+            "the restore run {:?} is not divided, or has moved on: call the action \"begin\" first",
             run.id
         ))
     };

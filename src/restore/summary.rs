@@ -86,7 +86,7 @@ fn of(report: &RestoreReport) -> String {
             "{database} equals all that {archive} holds, but that archive is PARTIAL: {collections}, {documents} in {took}{way_back}"
         ),
         _ => format!(
-            "{database} is NOT restored whole from {archive} after {took}: of {collections} {} not equal: {}{way_back}",
+            "{database} is NOT restored whole from {archive} after {took}: of {collections}, {} not equal: {}{way_back}",
             match unequal.len() {
                 1 => "1 is".to_owned(),
                 many => format!("{many} are"),
@@ -229,7 +229,7 @@ mod tests {
             (
                 RunStatus::Partial,
                 &[a.clone(), broken.clone()],
-                format!("shop is NOT restored whole from s3://b/a.tar after 12 s: of 2 collections 1 is not equal: b (Database: it went away){way_back}"),
+                format!("shop is NOT restored whole from s3://b/a.tar after 12 s: of 2 collections, 1 is not equal: b (Database: it went away){way_back}"),
             ),
             (
                 RunStatus::Partial,

@@ -117,7 +117,7 @@ impl Unfinished {
         Self {
             status: RunStatus::Continue,
             summary: format!(
-                "{what} goes on: {done} after {}",
+                "{what} continues: {done} after {}",
                 count(invocations.into(), "invocation")
             ),
             archive: Some(archive.to_owned()),

@@ -16,7 +16,7 @@ const SCHEMA: i32 = 5;
 pub async fn take(mongo: &Mongo, database: &str) -> Result<TakenUsers, Failure> {
     if !has_own_users(database) {
         return Err(Failure::invalid(format!(
-            "the users of {database} are the whole cluster's, and are not taken along: leave --users out"
+            "the users of {database} are the whole cluster's, and are not saved: leave --users out"
         )));
     }
     let users = users_of(mongo, database).await.map_err(|error| {

@@ -80,7 +80,7 @@ impl Aside {
             Self::System(why) => format!("not data: {why}"),
             Self::UsersAndRoles => "only mongotar restore --users restores users and roles".to_owned(),
             Self::Views => {
-                "without other definitions, the views that it defines are taken for the collections that they show"
+                "without other definitions, the views that it defines count as collections"
                     .to_owned()
             }
             Self::Separated => {

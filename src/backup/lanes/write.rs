@@ -89,7 +89,7 @@ async fn write_lane(
         }
     };
     let (archive, invocation, collections) = (&head.name, journal.epoch(), catalog.collections.len());
-    tracing::info!(%archive, invocation, collections, "the lane goes on");
+    tracing::info!(%archive, invocation, collections, "the lane resumes");
     let mut lane = Lane::new(begun, job, tools, &mut upload, journal)?;
     lane.range.clone_from(&share.range);
     lane.save().await?;

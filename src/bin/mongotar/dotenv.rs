@@ -66,7 +66,7 @@ fn told(mut failure: Failure, taken: &[Setting]) -> Failure {
             failure.message = failure.message.replace(&shown, "(not shown)");
             failure
                 .message
-                .push_str(&format!(". {name} stands in {FILE}, line {line}"));
+                .push_str(&format!(". {name} is set in {FILE}, line {line}"));
         }
     }
     failure

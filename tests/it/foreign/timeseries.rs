@@ -267,7 +267,7 @@ async fn buckets_that_the_target_cannot_take_leave_the_restore_partial_and_nothi
     let report = place.restore(&dump, everything).await.expect("a report");
     assert_eq!(report.status, RunStatus::Partial, "{:?}", report.verification);
     assert!(
-        report.summary.contains("of 2 collections 1 is not equal: waqi"),
+        report.summary.contains("of 2 collections, 1 is not equal: waqi"),
         "{}",
         report.summary
     );

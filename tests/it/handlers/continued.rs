@@ -104,7 +104,7 @@ async fn a_run_that_was_killed_goes_on_from_its_last_state() {
         async move { function.invoke(event("killed"), ENOUGH).await }
     });
     // In the middle of it.
-    let going_on = |line: &&String| line.contains("the run goes on");
+    let going_on = |line: &&String| line.contains("the run resumes");
     support::eventually("the second invocation goes on", || {
         function.logs().iter().find(going_on).is_some()
     })
