@@ -374,7 +374,7 @@ mod tests {
         let told = |message: &str| told(Failure::invalid(message), &taken).message;
         assert_eq!(
             told("MONGOTAR_MEMORY, --memory: \"hunter2\" is no number"),
-            "MONGOTAR_MEMORY, --memory: (not shown) is no number. MONGOTAR_MEMORY stands in .env, line 1"
+            "MONGOTAR_MEMORY, --memory: (not shown) is no number. MONGOTAR_MEMORY is set in .env, line 1"
         );
         // What was given otherwise is none of the file's.
         let other = "MONGOTAR_MEMORY, --memory: \"1x\" is no number";
