@@ -9,46 +9,28 @@
 //! are part of their meaning.
 
 mod definition;
+mod engine;
 mod expiry;
+mod features;
+mod kind;
 mod legacy;
 mod selection;
+mod server;
 mod system;
-
-use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
 pub use definition::Definition;
+pub use engine::{Engine, Topology};
 pub(crate) use expiry::{dated_by, expires, expiry, says_expiry, without_expiry};
+pub use features::{Features, Version};
+pub use kind::Kind;
 pub(crate) use legacy::modern as modern_index;
 pub use selection::Selection;
 pub(crate) use selection::matches;
+pub use server::Server;
 pub(crate) use system::BUCKETS;
 pub use system::{Belongs, LeftOut, STORED_FUNCTIONS, belongs, is_system, left_out};
-
-/// What kind of thing a name in a database stands for (`type` in `listCollections`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(rename_all = "lowercase")]
-#[non_exhaustive]
-pub enum Kind {
-    /// An ordinary collection, capped and clustered ones included.
-    Collection,
-    /// A time-series collection, seen through its logical documents (measurements).
-    Timeseries,
-    /// A view: a definition without documents of its own.
-    View,
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Kind::Collection => "collection",
-            Kind::Timeseries => "timeseries",
-            Kind::View => "view",
-        })
-    }
-}
 
 /// One collection, time series or view of a live database.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -95,47 +77,6 @@ impl Collection {
     pub fn is_capped(&self) -> bool {
         self.options.get_bool("capped").unwrap_or(false)
     }
-}
-
-/// What a server can do, as far as backups and restores must know.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Server {
-    /// The version as the server states it, such as `6.0.5`.
-    pub version: String,
-    /// How the deployment is built up.
-    pub topology: Topology,
-    /// The replica set's name, if any.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub replica_set: Option<String>,
-    /// The members' addresses as the replica set knows them, else those connected to; sorted. They only tell clusters
-    /// apart, and are written nowhere.
-    #[serde(skip)]
-    pub hosts: Vec<String>,
-}
-
-impl Server {
-    /// The version as numbers, `(0, 0, 0)` if it cannot be read: the oldest server, which is offered the least.
-    pub fn version_numbers(&self) -> (u32, u32, u32) {
-        let mut numbers = self
-            .version
-            .split(['.', '-', '+'])
-            .map(|digits| digits.parse().unwrap_or(0));
-        let mut next = || numbers.next().unwrap_or(0);
-        (next(), next(), next())
-    }
-}
-
-/// How a deployment is built up; decides whether snapshot reads are there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Topology {
-    /// One server without an oplog: no snapshot reads.
-    Standalone,
-    /// A replica set.
-    ReplicaSet,
-    /// A sharded cluster, reached through `mongos`.
-    Sharded,
 }
 
 /// The collections of one database at one moment, sorted by name.
@@ -189,19 +130,6 @@ mod tests {
     use bson::rawdoc;
 
     use super::*;
-
-    #[test]
-    fn a_version_with_a_suffix_is_read() {
-        let server = |version: &str| Server {
-            version: version.to_owned(),
-            topology: Topology::Standalone,
-            replica_set: None,
-            hosts: Vec::new(),
-        };
-        assert_eq!(server("6.0.5").version_numbers(), (6, 0, 5));
-        assert_eq!(server("8.3.0-rc1").version_numbers(), (8, 3, 0));
-        assert_eq!(server("").version_numbers(), (0, 0, 0));
-    }
 
     #[test]
     fn ids_are_unique_where_an_index_sees_to_it() {

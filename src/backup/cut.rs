@@ -14,8 +14,9 @@ pub(super) enum Cut {
     Split(String, u32),
 }
 
-/// Divides collections among at most `most` workers. One share means that there is nothing to divide.
-pub(super) fn cut(collections: &[&Collection], most: u32) -> Vec<Cut> {
+/// Divides collections among at most `most` workers, and large ones by ranges if the server reads those. One share means
+/// that there is nothing to divide.
+pub(super) fn cut(collections: &[&Collection], most: u32, ranges_are_read: bool) -> Vec<Cut> {
     let total: u64 = collections.iter().map(|collection| size(collection)).sum();
     let workers = (total / LEAST).clamp(1, u64::from(most.max(1)));
     let target = (total / workers).max(1);
@@ -25,7 +26,7 @@ pub(super) fn cut(collections: &[&Collection], most: u32) -> Vec<Cut> {
     for collection in collections {
         // Half as much again as the others is not worth the index scan.
         let ranges = (size(collection) + target / 2) / target;
-        if ranges >= 2 && can_be_split(collection) {
+        if ranges >= 2 && ranges_are_read && can_be_split(collection) {
             left = left.saturating_sub(ranges);
             let ranges = u32::try_from(ranges).unwrap_or(u32::MAX);
             shares.push(Cut::Split(collection.name.clone(), ranges));
@@ -86,7 +87,7 @@ mod tests {
     }
 
     fn shares(collections: &[Collection], most: u32) -> Vec<Cut> {
-        cut(&collections.iter().collect::<Vec<_>>(), most)
+        cut(&collections.iter().collect::<Vec<_>>(), most, true)
     }
 
     #[test]
@@ -136,5 +137,8 @@ mod tests {
             "{shares:?}"
         );
         assert_eq!(shares.len(), 3);
+        let all = [collection("large", 500), collection("small", 500)];
+        let shares = cut(&all.iter().collect::<Vec<_>>(), 9, false);
+        assert!(shares.iter().all(|share| matches!(share, Cut::Packed(_))), "{shares:?}");
     }
 }

@@ -355,7 +355,7 @@ fn cannot_be_gone_on_with(saved: &Saved) -> MongoError {
     MongoError::unexpected(
         format!("reading {}", saved.name),
         format!(
-            "the invocation's time was up, and on this server reading a {} resumes only at a snapshot, which could not be read: raise minSnapshotHistoryWindowInSeconds, or use the command line, which has no deadline",
+            "the invocation's time was up, and on this server reading a {} resumes only at a snapshot, and none could be read: use the command line, which has no deadline, or (from MongoDB 5.0 on) raise minSnapshotHistoryWindowInSeconds",
             saved.kind
         ),
     )

@@ -275,6 +275,7 @@ impl Reader {
             None if snapshot => ScanOrder::Record,
             None if !self.reading.resumable => ScanOrder::Natural,
             None if self.task.collection.is_capped() => ScanOrder::Record,
+            None if !self.reading.mongo.server().features.id_ranges => ScanOrder::Natural,
             // Without a snapshot the very record may be deleted behind which to go on.
             None => ScanOrder::Id,
         })

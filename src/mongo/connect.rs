@@ -13,8 +13,8 @@ use tokio_util::task::TaskTracker;
 use super::asked::SILENCE;
 use super::concern::Concern;
 use super::seen::SeenServers;
-use super::{MongoError, MongoUri, ReadAt};
-use crate::catalog::{Server, Topology};
+use super::{MongoError, MongoUri, ReadAt, engine};
+use crate::catalog::{Engine, Server, Topology};
 use crate::deadline::Deadline;
 use crate::patience::Patience;
 use crate::progress::Progress;
@@ -109,7 +109,7 @@ impl Mongo {
         let direct = options.direct_connection == Some(true);
         let concern = Arc::new(Concern::of(options.write_concern.as_ref()));
         check_files(options.tls.as_ref())?;
-        let addresses = options.hosts.iter().map(ToString::to_string).collect();
+        let addresses: Vec<String> = options.hosts.iter().map(ToString::to_string).collect();
         let client = Client::with_options(options).map_err(failed)?;
         let admin = client.database("admin");
         let patience = Patience::by(selecting);
@@ -126,21 +126,21 @@ impl Mongo {
         };
         let hello = asked(doc! {"hello": 1}).await?;
         let build = asked(doc! {"buildInfo": 1}).await?;
-        let replica_set = hello.get_str("setName").ok().map(str::to_owned);
-        let topology = match hello.get_str("msg") {
-            Ok("isdbgrid") => Topology::Sharded,
-            _ if replica_set.is_some() => Topology::ReplicaSet,
-            _ => Topology::Standalone,
+        let engine = match engine::told(&addresses, &hello, &build) {
+            Some(engine) => engine,
+            None => engine::by_refusal(&admin).await,
         };
+        let version = build.get_str("version").unwrap_or_default().to_owned();
+        let mut server = Server::new(engine, version, engine::topology(engine, &hello));
+        server.replica_set = hello.get_str("setName").ok().map(str::to_owned);
+        if engine == Engine::AmazonDocumentdb && engine::is_elastic(&admin).await {
+            (server.features.rename, server.features.id_ranges) = (false, false);
+        }
+        server.hosts = members(&hello).unwrap_or_else(|| sorted(addresses));
         Ok(Self {
             client,
             uri: uri.clone(),
-            server: Server {
-                version: build.get_str("version").unwrap_or_default().to_owned(),
-                topology,
-                replica_set,
-                hosts: members(&hello).unwrap_or_else(|| sorted(addresses)),
-            },
+            server,
             selection,
             direct,
             member: None,
@@ -222,8 +222,7 @@ impl Mongo {
     /// How many members an index build waits for: as many as a write does. `None` if no such number can be given: a
     /// single server, or one before 4.4.
     pub fn index_quorum(&self) -> Option<&bson::Bson> {
-        let knows = self.server.topology != Topology::Standalone && self.server.version_numbers() >= (4, 4, 0);
-        knows.then(|| self.concern.quorum())
+        self.server.features.index_quorum.then(|| self.concern.quorum())
     }
 
     /// Whether an acknowledged write has reached the majority, so that a read that proves something sees it at once.

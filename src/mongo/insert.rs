@@ -138,7 +138,7 @@ pub enum Validation {
 impl Mongo {
     /// Whether the server leaves a top-level `Timestamp(0,0)` alone when it is told to.
     pub fn keeps_empty_timestamps(&self) -> bool {
-        leaves_empty_timestamps(self.server().version_numbers())
+        self.server().features.empty_timestamps_kept
     }
 
     /// Inserts a batch. Refused documents are in the outcome; after an error nothing is known of any of them.
@@ -183,7 +183,7 @@ impl Mongo {
         validation: Validation,
     ) -> Result<InsertOutcome, MongoError> {
         let action = format!("inserting into {database}.{collection}");
-        let mut fields = fields(collection, order, validation, self.server().version_numbers());
+        let mut fields = fields(collection, order, validation, self.keeps_empty_timestamps());
         // Behind the documents, it would cost a copy of them.
         fields.insert("writeConcern", self.concern().to_document());
         let command = batch.command(&fields)?;
@@ -251,23 +251,13 @@ impl Mongo {
     }
 }
 
-/// The versions that know `bypassEmptyTsReplacement`; to others it is an unknown field.
-fn leaves_empty_timestamps(version: (u32, u32, u32)) -> bool {
-    match version {
-        (5, 0, patch) => patch >= 29,
-        (6, 0, patch) => patch >= 17,
-        (7, 0, patch) => patch >= 13,
-        (major, _, _) => major >= 8,
-    }
-}
-
 /// The insert command without its documents.
-fn fields(collection: &str, order: Order, validation: Validation, version: (u32, u32, u32)) -> Document {
+fn fields(collection: &str, order: Order, validation: Validation, keeps_empty_timestamps: bool) -> Document {
     let mut fields = doc! {"insert": collection, "ordered": order == Order::Kept};
     if validation == Validation::Bypassed {
         fields.insert("bypassDocumentValidation", true);
     }
-    if leaves_empty_timestamps(version) {
+    if keeps_empty_timestamps {
         fields.insert("bypassEmptyTsReplacement", true);
     }
     fields
@@ -322,33 +312,10 @@ mod tests {
     /// The rig's server is older, and shows the other way: `fidelity::timestamps`.
     #[test]
     fn a_server_that_knows_how_is_told_to_leave_empty_timestamps_alone() {
-        let told = |version| {
-            let fields = fields("c", Order::Kept, Validation::Bypassed, version);
+        for knows in [false, true] {
+            let fields = fields("c", Order::Kept, Validation::Bypassed, knows);
             assert!(fields.contains_key("bypassDocumentValidation"));
-            fields.contains_key("bypassEmptyTsReplacement")
-        };
-        for knows in [
-            (5, 0, 29),
-            (6, 0, 17),
-            (6, 0, 20),
-            (7, 0, 13),
-            (8, 0, 0),
-            (8, 2, 1),
-            (9, 0, 0),
-        ] {
-            assert!(told(knows), "{knows:?}");
-        }
-        for refuses in [
-            (0, 0, 0),
-            (4, 4, 29),
-            (5, 0, 28),
-            (5, 3, 40),
-            (6, 0, 16),
-            (6, 3, 20),
-            (7, 0, 12),
-            (7, 3, 99),
-        ] {
-            assert!(!told(refuses), "{refuses:?}");
+            assert_eq!(fields.contains_key("bypassEmptyTsReplacement"), knows);
         }
     }
 

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::survey::{DescribedCollection, ListedCollection};
 use super::{Mongo, MongoError, ReadAt, VANISHED, code, patiently};
 use crate::archive::ClusterTime;
-use crate::catalog::{Catalog, Kind, Topology};
+use crate::catalog::{Catalog, Engine, Kind, Topology};
 
 /// How often the catalog is listed again when it changed while T was taken.
 const TRIES: usize = 8;
@@ -119,8 +119,11 @@ impl Mongo {
         if server.topology == Topology::Standalone {
             return Some("a standalone server has no snapshot reads".to_owned());
         }
-        (server.version_numbers() < (5, 0, 0))
-            .then(|| format!("snapshot reads need MongoDB 5.0, this is {}", server.version))
+        let (engine, version) = (server.features.engine, &server.version);
+        (!server.features.snapshot_reads).then(|| match engine {
+            Engine::Mongodb => format!("snapshot reads need MongoDB 5.0, this is {version}"),
+            _ => format!("{engine} {version} has no snapshot reads"),
+        })
     }
 
     /// A time that is not before anything the server has told so far. A snapshot read at it waits until the majority
@@ -146,7 +149,7 @@ impl Mongo {
         };
         for candidate in listed.iter().filter(readable) {
             match self.try_snapshot(database, &candidate.name, time).await {
-                Ok(()) => return Ok(Probe::Readable),
+                Ok(()) => return self.probe_honesty(database, &candidate.name).await,
                 Err(error) if error.is(code::UNAUTHORIZED) => {}
                 Err(error) if error.is(code::SNAPSHOT_UNAVAILABLE) => probe = Probe::TooRecent(error.reason),
                 Err(error) if is_no_snapshot(&error) => return Ok(Probe::Refused(error.reason)),
@@ -154,6 +157,20 @@ impl Mongo {
             }
         }
         Ok(probe)
+    }
+
+    /// An engine may pass over a read concern and say all the same that it heeded it. One that heeds it has no history
+    /// of a time before all history, and says so.
+    async fn probe_honesty(&self, database: &str, collection: &str) -> Result<Probe, MongoError> {
+        let before_all_history = ClusterTime { t: 1, i: 1 };
+        match self.try_snapshot(database, collection, before_all_history).await {
+            Ok(()) => Ok(Probe::Refused(
+                "the server also claims to read at a time before all history, so what it says of the time of its reads is unproven"
+                    .to_owned(),
+            )),
+            Err(error) if error.is_refusal() => Ok(Probe::Readable),
+            Err(error) => Err(error),
+        }
     }
 
     async fn try_snapshot(&self, database: &str, collection: &str, time: ClusterTime) -> Result<(), MongoError> {

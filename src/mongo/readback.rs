@@ -164,6 +164,7 @@ impl BackReading {
             None => mongo.clone(),
         };
         let order = match mongo.server().topology {
+            Topology::Sharded if !mongo.server().features.id_ranges => return Ok(None),
             Topology::Sharded => ScanOrder::Id,
             Topology::Standalone | Topology::ReplicaSet => ScanOrder::Record,
         };

@@ -209,9 +209,11 @@ impl Mongo {
     /// If it does not, or what the server answered.
     pub async fn is_still(&self, database: &str, collection: &Collection) -> Result<(), MongoError> {
         let names = [collection.name.clone(), format!("{BUCKETS}{}", collection.name)];
-        let now = self
-            .list_matching(database, doc! {"name": {"$in": names.to_vec()}})
-            .await?;
+        let filter = match self.server().features.list_by_name {
+            true => doc! {"name": {"$in": names.to_vec()}},
+            false => doc! {},
+        };
+        let now = self.list_matching(database, filter).await?;
         match now
             .collections
             .iter()

@@ -178,7 +178,7 @@ fn short(part: &impl Serialize) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::fixture::{catalog, collection, contents, saved};
+    use crate::plan::fixture::{catalog, collection, contents, saved, server};
     use crate::plan::{Existing, INTERNAL_PREFIX};
     use bson::rawdoc;
 
@@ -191,7 +191,7 @@ mod tests {
 
         let mut busy = target.clone();
         busy.collections[0].documents = Some(99);
-        busy.server.version = "7.0.0".to_owned();
+        busy.server = server("7.0.0");
         busy.disk = None;
         let mut lock = collection("lock");
         lock.name.insert_str(0, INTERNAL_PREFIX);

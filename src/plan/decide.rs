@@ -6,7 +6,7 @@
 
 use super::conflicts::Conflict;
 use super::{Action, Existing, Method};
-use crate::catalog::{Catalog, Collection, Definition, Kind, STORED_FUNCTIONS, Topology};
+use crate::catalog::{Catalog, Collection, Definition, Engine, Kind, STORED_FUNCTIONS, Server, Topology};
 
 const REPLACE_WAY_OUT: &str = "replace the existing collection, exclude it, or restore it under another name";
 
@@ -53,8 +53,8 @@ pub(super) struct Wanted<'a> {
 /// Decides for a collection that is in the archive whole.
 pub(super) fn decide(wanted: Wanted<'_>, target: &Catalog, existing: Existing) -> Result<Decision, Conflict> {
     let decision = match (target.get(wanted.name), existing) {
-        (None, _) => create(wanted),
-        (Some(present), Existing::Replace) => replace(wanted, present, target.server.topology),
+        (None, _) => create(wanted, &target.server),
+        (Some(present), Existing::Replace) => replace(wanted, present, &target.server),
         (Some(present), Existing::Merge) => merge(wanted, present)?,
     };
     match decision.action {
@@ -63,9 +63,9 @@ pub(super) fn decide(wanted: Wanted<'_>, target: &Catalog, existing: Existing) -
     }
 }
 
-fn create(wanted: Wanted<'_>) -> Decision {
+fn create(wanted: Wanted<'_>, target: &Server) -> Decision {
     let absent = "the target has none of that name";
-    match cannot_be_renamed(wanted) {
+    match cannot_be_renamed(wanted, target) {
         None => Decision::new(Action::Create, Method::Aside, absent),
         Some(why) => Decision::new(
             Action::Create,
@@ -75,9 +75,9 @@ fn create(wanted: Wanted<'_>) -> Decision {
     }
 }
 
-fn replace(wanted: Wanted<'_>, present: &Collection, topology: Topology) -> Decision {
+fn replace(wanted: Wanted<'_>, present: &Collection, target: &Server) -> Decision {
     let in_place = |why: &str| Decision::new(Action::Replace, Method::InPlace, format!("replaced in place: {why}"));
-    if let Some(why) = cannot_be_renamed(wanted) {
+    if let Some(why) = cannot_be_renamed(wanted, target) {
         return match (wanted.kind, present.kind) {
             (Kind::View, Kind::View) => in_place("a view is only a definition"),
             (_, there) if there != wanted.kind => {
@@ -93,7 +93,7 @@ fn replace(wanted: Wanted<'_>, present: &Collection, topology: Topology) -> Deci
             "loaded under a temporary name; existing stored functions are removed first, since the server does not rename over them",
         ),
         Kind::Collection if is_encrypted(&present.options) => in_place("the server does not rename over an encrypted collection"),
-        Kind::Collection if topology == Topology::Sharded => {
+        Kind::Collection if target.topology == Topology::Sharded => {
             in_place("on a sharded cluster the name may be sharded, and a collection renamed over it would not be").with_warning(
                 "if the collection is sharded, it is not afterwards: shard it again, or restore into an empty sharded collection without replacing",
             )
@@ -143,10 +143,11 @@ fn merge(wanted: Wanted<'_>, present: &Collection) -> Result<Decision, Conflict>
 }
 
 /// Why a collection cannot be loaded under a temporary name and renamed.
-fn cannot_be_renamed(wanted: Wanted<'_>) -> Option<&'static str> {
+fn cannot_be_renamed(wanted: Wanted<'_>, target: &Server) -> Option<&'static str> {
     match wanted.kind {
         Kind::Timeseries => Some("the server does not rename a time series"),
         Kind::View => Some("the server does not rename a view, which is only a definition"),
+        Kind::Collection if !target.features.rename => Some("the server does not rename collections"),
         Kind::Collection if is_encrypted(wanted.options) => Some("the server does not rename an encrypted collection"),
         Kind::Collection => None,
     }
@@ -156,59 +157,22 @@ fn is_encrypted(options: &Definition) -> bool {
     options.get_document("encryptedFields").is_some()
 }
 
-/// What not every server has.
-struct Feature {
-    kind: Kind,
-    /// The option that asks for it, where it is not the kind alone.
-    option: Option<&'static str>,
-    what: &'static str,
-    since: (u32, u32),
-    way_out: &'static str,
-}
-
-const FEATURES: [Feature; 3] = [
-    Feature {
-        kind: Kind::Timeseries,
-        option: None,
-        what: "a time series",
-        since: (5, 0),
-        way_out: "use a newer server, exclude it, or switch inference off if nothing else says that it is one",
-    },
-    Feature {
-        kind: Kind::Collection,
-        option: Some("clusteredIndex"),
-        what: "a clustered collection",
-        since: (5, 3),
-        way_out: "use a newer server, or exclude it",
-    },
-    Feature {
-        kind: Kind::Collection,
-        option: Some("changeStreamPreAndPostImages"),
-        what: "a collection with pre- and post-images",
-        since: (6, 0),
-        way_out: "create it by hand without them, and restore without replacing, so that its documents are merged into it; or exclude it",
-    },
-];
-
-/// What the target's server is too old for.
+/// What the target cannot have.
 fn check_server(wanted: Wanted<'_>, target: &Catalog) -> Option<Conflict> {
-    let (major, minor, _) = target.server.version_numbers();
-    let has = |option| matches!(wanted.options.as_raw().get(option), Ok(Some(_)));
-    let missing = FEATURES.iter().find(|feature| {
-        feature.kind == wanted.kind && feature.option.is_none_or(has) && (major, minor) < feature.since
-    })?;
-    let (since, minor) = missing.since;
-    let problem = format!(
-        "it is {}, which needs MongoDB {since}.{minor}; the target is {}",
-        missing.what, target.server.version
-    );
+    let server = &target.server;
+    let missing = server.features.missing_for(wanted.kind, wanted.options)?;
+    let (what, version) = (missing.what, &server.version);
+    let problem = match (missing.since, server.features.engine) {
+        (Some(since), Engine::Mongodb) => format!("it is {what}, which needs MongoDB {since}; the target is {version}"),
+        (_, engine) => format!("it is {what}, which the target, {engine} {version}, does not have"),
+    };
     Some(Conflict::of(wanted.name, problem, missing.way_out))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::fixture::{catalog, collection};
+    use crate::plan::fixture::{self, catalog, collection};
     use bson::rawdoc;
 
     fn decided(kind: Kind, present: Option<Kind>, existing: Existing) -> Result<(Action, Method), Conflict> {
@@ -306,7 +270,7 @@ mod tests {
             ("4.4.29", Kind::Collection, &plain, None),
         ] {
             let mut target = catalog([]);
-            target.server.version = server.to_owned();
+            target.server = fixture::server(server);
             let options = Definition::new(options.clone());
             let wanted = Wanted {
                 name: "a",

@@ -5,7 +5,7 @@ use bson::rawdoc;
 use super::{ArchiveIdentity, Contents, Coverage};
 use crate::archive::foreign::Signals;
 use crate::archive::{Saved, SavedStatus, Status};
-use crate::catalog::{Catalog, Collection, Definition, Kind, Server, Topology};
+use crate::catalog::{Catalog, Collection, Definition, Engine, Kind, Server, Topology};
 use crate::digest::{Hashing, Sum};
 
 /// A collection of the archive, whole, with ten documents.
@@ -59,12 +59,12 @@ pub(super) fn id_index() -> Definition {
     Definition::new(rawdoc! { "v": 2, "key": { "_id": 1 }, "name": "_id_" })
 }
 
-fn server() -> Server {
+/// A replica set of this release.
+pub(super) fn server(version: &str) -> Server {
     Server {
-        version: "6.0.5".to_owned(),
-        topology: Topology::ReplicaSet,
         replica_set: Some("rs0".to_owned()),
         hosts: vec!["db.example:27017".to_owned()],
+        ..Server::new(Engine::Mongodb, version.to_owned(), Topology::ReplicaSet)
     }
 }
 
@@ -74,7 +74,7 @@ pub(super) fn catalog(collections: impl IntoIterator<Item = Collection>) -> Cata
     collections.sort_by(|a, b| a.name.cmp(&b.name));
     Catalog {
         database: "shop".to_owned(),
-        server: server(),
+        server: server("6.0.5"),
         collections,
         left_out: Vec::new(),
         disk: None,
@@ -93,7 +93,7 @@ pub(super) fn contents(collections: impl IntoIterator<Item = Saved>) -> Contents
         },
         status: Status::Complete,
         database: Some("shop".to_owned()),
-        server: Some(server()),
+        server: Some(server("6.0.5")),
         coverage: Coverage::Whole,
         collections: collections.into_iter().collect(),
         signals: Signals::default(),

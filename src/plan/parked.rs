@@ -19,16 +19,13 @@ pub struct Parked {
     pub switch_on: Vec<String>,
 }
 
-/// Servers since 5.1 give an index that has none a time to live; those before build it anew.
-const CONVERTED_SINCE: (u32, u32, u32) = (5, 1, 0);
-
 impl Parked {
     /// An index, or options, of a collection that is to be in `target`.
     pub(crate) fn new(definition: &Definition, collection: &str, target: &Catalog) -> Self {
         let name = index_name(definition);
         let there = target.get(collection).into_iter().flat_map(|there| &there.indexes);
         let mut same = there.filter(|there| there.get_str("name") == name);
-        let converts = target.server.version_numbers() >= CONVERTED_SINCE || same.any(says_expiry);
+        let converts = target.server.features.index_expiry_set || same.any(says_expiry);
         let switch_on = match name.filter(|_| !converts) {
             Some(name) => vec![
                 run(
@@ -148,7 +145,7 @@ pub(super) fn conflict(present: &Collection, target: &Catalog) -> Option<Conflic
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::fixture::catalog;
+    use crate::plan::fixture::{catalog, server};
     use bson::rawdoc;
 
     /// `collMod` gives an index a time to live only since 5.1.
@@ -156,7 +153,7 @@ mod tests {
     fn an_old_server_builds_the_index_anew() {
         let index = rawdoc! {"v": 2, "key": {"at": 1}, "name": "t\"tl", "expireAfterSeconds": 3600};
         let (index, mut target) = (Definition::new(index), catalog([]));
-        target.server.version = "5.0.31".to_owned();
+        target.server = server("5.0.31");
         let commands = Parked::new(&index, "orders", &target).switch_on;
         assert_eq!(commands.len(), 2);
         assert!(

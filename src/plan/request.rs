@@ -7,7 +7,7 @@ use super::names::{check_database, is_reserved, nearest};
 use super::policy::excludes;
 use super::{Contents, Coverage, Extra, Policy, TEMPORARY_PREFIX};
 use crate::archive::{Saved, Status};
-use crate::catalog::{Catalog, Server};
+use crate::catalog::Catalog;
 
 /// What is wrong with the request, apart from single collections.
 pub(super) fn check(contents: &Contents, target: &Catalog, policy: &Policy) -> Vec<Conflict> {
@@ -176,10 +176,8 @@ fn on_coverage(contents: &Contents, policy: &Policy, drops: bool) -> Vec<String>
 /// From 5.0 on, a field of a document's own may begin with a dollar. Which documents have one is not known before they
 /// are read.
 fn on_dollars(contents: &Contents, target: &Catalog) -> Option<String> {
-    const TAKEN_SINCE: u32 = 5;
     let (source, there) = (contents.server.as_ref()?, &target.server);
-    let takes = |server: &Server| server.version_numbers().0 >= TAKEN_SINCE;
-    (takes(source) && !takes(there)).then(|| {
+    (source.features.dollar_fields && !there.features.dollar_fields).then(|| {
         format!(
             "the archive is of MongoDB {}, and the target is {}: it refuses documents with a field that begins with $; the report names each",
             source.version, there.version

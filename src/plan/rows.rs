@@ -17,9 +17,6 @@ use crate::catalog::{
 };
 use crate::digest::Hashing;
 
-/// From 8.3 on a server has no collection of buckets any more, unless `rawData` asks for them.
-const NO_BUCKETS_SINCE: (u32, u32) = (8, 3);
-
 /// One row for each collection of the archive.
 pub(super) fn of_archive(
     contents: &Contents,
@@ -173,24 +170,23 @@ fn restored(
 
 /// Why a target does not take a time series' buckets as they are.
 fn why_not_taken(held: Buckets, action: Action, target: &Catalog) -> Option<String> {
-    let version = &target.server.version;
-    let (major, minor, _) = target.server.version_numbers();
-    let (first, first_minor) = held.first_server();
+    let (version, taken) = (&target.server.version, target.server.features.bucket_version);
     let what = "the archive has this time series as buckets, ";
     if action == Action::Merge {
         Some(format!(
             "{what}which an ordinary collection cannot take: replace it (replace_existing, --replace-existing)"
         ))
-    } else if (major, minor) >= NO_BUCKETS_SINCE {
+    } else if taken >= held.version {
+        None
+    } else if target.server.version_numbers() >= (8, 3, 0) {
         Some(format!(
             "{what}which a server {version} takes from nobody: restore it with mongorestore, or into a server before 8.3 and back that up with mongotar"
         ))
-    } else if (major, minor) < (first, first_minor) {
-        Some(format!(
-            "{what}which a server {version} cannot read: it takes {first}.{first_minor} or newer"
-        ))
     } else {
-        None
+        let (first, minor) = held.first_server();
+        Some(format!(
+            "{what}which a server {version} cannot read: it takes {first}.{minor} or newer"
+        ))
     }
 }
 

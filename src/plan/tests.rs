@@ -5,11 +5,11 @@ mod snapshots;
 
 use bson::{DateTime, rawdoc};
 
-use super::fixture::{catalog, collection, contents, saved, saved_view};
+use super::fixture::{self, catalog, collection, contents, saved, saved_view};
 use super::*;
 use crate::archive::foreign::{Buckets, Outline, Seen};
 use crate::archive::{Saved, SavedStatus};
-use crate::catalog::{Collection, Server};
+use crate::catalog::Collection;
 use crate::digest::Hashing;
 
 fn conflicts(contents: &Contents, target: &Catalog, policy: &Policy) -> String {
@@ -262,7 +262,7 @@ fn buckets_go_in_as_they_are_where_the_server_takes_them() {
     ] {
         archive.signals.collections.insert("m".to_owned(), seen(version));
         let mut target = catalog(existing.then(|| collection("m")));
-        target.server.version = server.to_owned();
+        target.server = fixture::server(server);
         let plan = plan(&archive, &target, &Policy::new("shop")).expect("a plan");
         let row = plan.get("m").expect("a row");
         match refused {
@@ -296,12 +296,9 @@ fn a_server_that_takes_no_dollars_is_told_of_where_the_source_does() {
         (Some("6.0.5"), "5.0.32", false),
         (None, "4.4.2", false),
     ] {
-        archive.server = source.map(|version| Server {
-            version: version.to_owned(),
-            ..catalog([]).server
-        });
+        archive.server = source.map(fixture::server);
         let mut target = catalog([]);
-        target.server.version = there.to_owned();
+        target.server = fixture::server(there);
         let plan = plan(&archive, &target, &Policy::new("shop")).expect("a plan");
         let is_told = plan.warnings.iter().any(|warning| warning.contains("begins with $"));
         assert_eq!(is_told, told, "{source:?} {there}: {:?}", plan.warnings);

@@ -1,8 +1,8 @@
 //! One restore at a time: two that rename and drop in one database would each prove what the other just replaced.
 //!
 //! The lock is one document in a collection of the target database, taken by one atomic command. It is a *lease*: a
-//! live holder renews it; when it has run out, the next restore takes over. All times are the **server's** (`$$NOW`):
-//! the clocks of two functions need not agree.
+//! live holder renews it; when it has run out, the next restore takes over. All times are the **server's**: the
+//! clocks of two functions need not agree.
 //!
 //! It is advisory, and a process can be frozen for longer than its lease. So [`Lock::confirm`] asks the server again
 //! right before the commit: whoever has lost the lock changes nothing. *Not* promised: that the server stops a process
@@ -16,9 +16,9 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use bson::{Document, doc};
+use bson::{DateTime, Document, doc};
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::Instrument as _;
@@ -61,6 +61,20 @@ struct LockText {
     database: String,
     owner: String,
     lease: Duration,
+}
+
+/// A lease as it was computed.
+struct Term {
+    asked: Instant,
+    now: DateTime,
+    expires: DateTime,
+}
+
+impl Term {
+    /// Whether hardly any of it is gone by the time it is set. If the answers took long, it is set once more.
+    fn is_fresh(&self, lease: Duration) -> bool {
+        self.asked.elapsed() < lease / RENEWALS
+    }
 }
 
 impl Lock {
@@ -169,28 +183,67 @@ impl LockText {
         }
     }
 
-    /// The lock as it is after an attempt to take it: with our owner where that succeeded. Repeating the attempt is
+    /// The lock as it is after an attempt to take it: with our owner if that succeeded. Repeating the attempt is
     /// harmless.
     async fn take(&self, holder: &str, archive: &str) -> Result<Document, Failure> {
-        // Text in an update's pipeline is an expression, and a path may begin with a dollar sign.
-        let said = doc! {"$literal": {"_id": ID, "owner": &self.owner, "holder": holder, "archive": archive}};
-        let taken = doc! {"$mergeObjects": [said, {"startedAt": "$$NOW", "expiresAt": self.expiry()}]};
-        let free = doc! {"$or": [{"$eq": ["$owner", &self.owner]}, {"$not": [{"$gt": ["$expiresAt", "$$NOW"]}]}]};
-        let update = doc! {"$replaceWith": {"$cond": [free, taken, "$$ROOT"]}};
-        let reply = self.find_and_modify(doc! {"_id": ID}, update, true).await?;
-        reply.ok_or_else(|| {
-            Failure::new(
-                FailureKind::Database,
-                format!("{}: no lock came back", self.namespace()),
-            )
-        })
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let term = self.term().await?;
+            let free = doc! {"_id": ID, "$or": [{"owner": &self.owner}, {"expiresAt": {"$not": {"$gt": term.now}}}]};
+            let set = doc! {
+                "owner": &self.owner, "holder": holder, "archive": archive,
+                "startedAt": term.now, "expiresAt": term.expires,
+            };
+            let found = match self.find_and_modify(free, set, true).await {
+                // One is there that is not free; or somebody else has put one in at the same time.
+                Err(error) if error.is(code::DUPLICATE_KEY) => self.find().await?,
+                taken if term.is_fresh(self.lease) => taken?,
+                taken => taken.map(|_| None)?,
+            };
+            match found {
+                Some(lock) => return Ok(lock),
+                None if tries < TRIES => tokio::time::sleep(Duration::from_millis(50 << tries)).await,
+                None => {
+                    let message = format!("{}: no lock came back", self.namespace());
+                    return Err(Failure::new(FailureKind::Database, message));
+                }
+            }
+        }
     }
 
     /// Makes the lease begin anew. One that ran out is still ours as long as nobody has taken over.
     async fn renew(&self) -> Result<bool, MongoError> {
-        let ours = doc! {"_id": ID, "owner": &self.owner};
-        let update = doc! {"$set": {"expiresAt": self.expiry()}};
-        Ok(self.find_and_modify(ours, update, false).await?.is_some())
+        loop {
+            let term = self.term().await?;
+            let ours = doc! {"_id": ID, "owner": &self.owner};
+            let set = doc! {"expiresAt": term.expires};
+            let renewed = self.find_and_modify(ours, set, false).await?;
+            if renewed.is_none() || term.is_fresh(self.lease) {
+                return Ok(renewed.is_some());
+            }
+        }
+    }
+
+    /// A lease from now on, by the server's clock: not every engine computes one from `$$NOW`.
+    async fn term(&self) -> Result<Term, MongoError> {
+        let asked = Instant::now();
+        let hello = self.command(doc! {"hello": 1}).await?;
+        let now = hello.get_datetime("localTime").copied();
+        let now = now.map_err(|error| MongoError::unexpected(self.action(), error.to_string()))?;
+        let lease = i64::try_from(self.lease.as_millis()).unwrap_or(i64::MAX);
+        let expires = DateTime::from_millis(now.timestamp_millis().saturating_add(lease));
+        Ok(Term { asked, now, expires })
+    }
+
+    async fn find(&self) -> Result<Option<Document>, MongoError> {
+        let command = doc! {"find": COLLECTION, "filter": {"_id": ID}, "limit": 1, "singleBatch": true};
+        let reply = self.command(command).await?;
+        let batch = reply
+            .get_document("cursor")
+            .and_then(|cursor| cursor.get_array("firstBatch"));
+        let found = batch.ok().and_then(|batch| batch.first()?.as_document().cloned());
+        Ok(found)
     }
 
     /// Renewed first, so that nobody takes over between the look and the drop. Whoever may not drop collections may
@@ -215,41 +268,30 @@ impl LockText {
     /// Lets the lease end now, for whoever may remove nothing at all.
     async fn expire(&self) -> Result<(), MongoError> {
         let ours = doc! {"_id": ID, "owner": &self.owner};
-        let update = doc! {"$set": {"expiresAt": "$$NOW"}};
-        self.find_and_modify(ours, update, false).await.map(|_| ())
-    }
-
-    fn expiry(&self) -> Document {
-        let lease = i64::try_from(self.lease.as_millis()).unwrap_or(i64::MAX);
-        doc! {"$add": ["$$NOW", lease]}
+        let set = doc! {"expiresAt": self.term().await?.now};
+        self.find_and_modify(ours, set, false).await.map(drop)
     }
 
     async fn find_and_modify(
         &self,
         query: Document,
-        update: Document,
+        set: Document,
         upsert: bool,
     ) -> Result<Option<Document>, MongoError> {
         let command = doc! {
-            "findAndModify": COLLECTION, "query": query, "update": [update], "upsert": upsert, "new": true,
+            "findAndModify": COLLECTION, "query": query, "update": {"$set": set}, "upsert": upsert, "new": true,
             "writeConcern": {"w": "majority", "wtimeout": MAJORITY_LIMIT_MS},
         };
-        let mut tries = 0;
-        loop {
-            tries += 1;
-            match self.command(command.clone()).await {
-                // One of them finds it there.
-                Err(error) if tries < TRIES && error.is(code::DUPLICATE_KEY) => {
-                    tokio::time::sleep(Duration::from_millis(50 << tries)).await;
-                }
-                reply => return reply.map(|reply| reply.get_document("value").ok().cloned()),
-            }
-        }
+        let reply = self.command(command).await?;
+        Ok(reply.get_document("value").ok().cloned())
+    }
+
+    fn action(&self) -> String {
+        format!("locking {} for this restore", self.namespace())
     }
 
     async fn command(&self, command: Document) -> Result<Document, MongoError> {
-        let action = format!("locking {} for this restore", self.namespace());
-        self.mongo.command(&self.database, command, &action).await
+        self.mongo.command(&self.database, command, &self.action()).await
     }
 
     fn namespace(&self) -> String {

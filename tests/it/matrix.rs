@@ -1,10 +1,11 @@
 //! The same on each release of the server that can be had from packages: `cargo test --test it -- --ignored matrix::`.
 //!
 //! Ignored otherwise, since each release is a server more. A release that cannot be had fails its cases. `the_rigs` is
-//! the server of all other tests: 6.0.5, unless `MONGOD` names another.
+//! the server of all other tests: 6.0.5, unless `MONGOD` names another. `engines` are doubles of what is not `mongod`.
 
 mod across;
-mod pieces;
+mod engines;
+pub mod pieces;
 mod refused;
 mod releases;
 mod set;
@@ -28,6 +29,11 @@ pub struct Knows {
     pub images: bool,
     /// To leave an empty timestamp alone when it is told to.
     pub empty_timestamps: bool,
+    pub capped: bool,
+    pub collations: bool,
+    pub views: bool,
+    /// Indexes of every kind.
+    pub all_indexes: bool,
 }
 
 impl Knows {
@@ -37,7 +43,7 @@ impl Knows {
         assert!(takes(doc! {"create": "there"}).await);
         let empty = Timestamp { time: 0, increment: 0 };
         let knows = Self {
-            snapshots: takes(doc! {"find": "there", "readConcern": {"level": "snapshot"}}).await,
+            snapshots: reads_at_a_time(&database).await,
             time_series: takes(doc! {"create": "series", "timeseries": {"timeField": "t"}}).await,
             dollar_keys: inserts(&database, doc! {"$key": 1}).await,
             clustered: takes(doc! {"create": "clustered", "clusteredIndex": {"key": {"_id": 1}, "unique": true}}).await,
@@ -46,10 +52,26 @@ impl Knows {
                 doc! {"insert": "there", "bypassEmptyTsReplacement": true, "documents": [{"t": empty}]},
             )
             .await,
+            capped: takes(doc! {"create": "capped", "capped": true, "size": 4096}).await,
+            collations: takes(doc! {"create": "collated", "collation": {"locale": "de"}}).await,
+            views: takes(doc! {"create": "view", "viewOn": "there", "pipeline": []}).await,
+            all_indexes: takes(doc! {"createIndexes": "there", "indexes": [
+                {"key": {"h": "hashed"}, "name": "hashed"},
+                {"key": {"c": 1}, "name": "collated", "collation": {"locale": "de"}},
+            ]})
+            .await,
         };
         database.drop().await.expect("dropped");
         knows
     }
+}
+
+/// Whether a snapshot is given, and not only asked for.
+async fn reads_at_a_time(database: &mongodb::Database) -> bool {
+    let find = doc! {"find": "there", "readConcern": {"level": "snapshot"}};
+    let reply = database.run_command(find).await.unwrap_or_default();
+    let cursor = reply.get_document("cursor");
+    cursor.is_ok_and(|cursor| cursor.contains_key("atClusterTime"))
 }
 
 async fn inserts(database: &mongodb::Database, document: Document) -> bool {
@@ -61,7 +83,9 @@ async fn inserts(database: &mongodb::Database, document: Document) -> bool {
 
 /// A fresh database on a server, and what that server knows.
 pub async fn place_at(uri: &str) -> (Place, Knows) {
-    let client = mongodb::Client::with_uri_str(uri)
+    // Who looks from outside must not ask for what Amazon's engine refuses; mongotar is not told.
+    let plainly = format!("{uri}{}retryWrites=false", if uri.contains('?') { '&' } else { '?' });
+    let client = mongodb::Client::with_uri_str(plainly)
         .await
         .expect("the rig's own URI is valid");
     let knows = Knows::asked(&client).await;

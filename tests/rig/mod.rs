@@ -34,6 +34,7 @@
 mod background;
 mod binaries;
 mod cache;
+mod engine;
 mod http_server;
 mod lambda;
 mod libarchive;
@@ -55,6 +56,7 @@ mod wire;
 #[cfg(test)]
 mod selftest;
 
+pub use engine::{EngineDouble, Snapshots};
 pub use lambda::{FunctionError, LambdaBuilder, LambdaFunction};
 pub use libarchive::{libarchive_extract, libarchive_list};
 pub use mongod::{CutOff, Members, Mongod, MongodBuilder, shared_replica_set};

@@ -46,6 +46,8 @@ pub enum Passage {
     Answered(Document),
     /// The server gets it; when the client has its answer, or there will be none, this is done.
     ThroughAndThen(Box<dyn FnOnce() + Send>),
+    /// The server gets this instead, and the client its answer with that change.
+    InsteadAnd(Document, Box<dyn FnOnce(&mut Document) + Send>),
     /// The connection breaks before the server gets it.
     Cut,
     /// The server gets it, and the connection breaks before the client has the answer.
@@ -54,6 +56,7 @@ pub enum Passage {
 
 /// What is done with an answer when it comes.
 enum Answer {
+    Change(Box<dyn FnOnce(&mut Document) + Send>),
     ThenDo(Box<dyn FnOnce() + Send>),
     Lose,
 }
@@ -62,8 +65,20 @@ type Decide = dyn Fn(&WireCommand) -> Passage + Send + Sync;
 type Pending = Arc<Mutex<HashMap<i32, Answer>>>;
 /// Two may answer.
 type Client = Arc<tokio::sync::Mutex<OwnedWriteHalf>>;
-/// What members call themselves, and what their relays are called.
-type Names = HashMap<String, String>;
+
+/// What becomes of answers, whatever was asked.
+#[derive(Default)]
+struct Shape {
+    /// What members call themselves, and what their relays are called.
+    names: HashMap<String, String>,
+    /// What the server says of itself, as another would say it.
+    hello: Option<Box<Pose>>,
+    /// Fields that no answer has.
+    without: &'static [&'static str],
+}
+
+/// Changes what a server says of itself.
+pub type Pose = dyn Fn(&mut Document) + Send + Sync;
 
 /// A relay on a free port of 127.0.0.1, as long as it is not dropped. Connections that it has accepted end with their
 /// clients.
@@ -89,6 +104,30 @@ impl Wire {
 
     /// Relays before the members of a replica set, by which clients see the members under the relays' addresses.
     pub fn before_all(to: &[u16], decide: impl Fn(&WireCommand) -> Passage + Send + Sync + 'static) -> Vec<Self> {
+        Self::shaping(to, Shape::default(), decide)
+    }
+
+    /// A relay by which a server says other things of itself, and nobody sees those fields in any answer.
+    pub fn posing(
+        to: u16,
+        hello: Box<Pose>,
+        without: &'static [&'static str],
+        decide: impl Fn(&WireCommand) -> Passage + Send + Sync + 'static,
+    ) -> Self {
+        let shape = Shape {
+            hello: Some(hello),
+            without,
+            ..Shape::default()
+        };
+        let wires = Self::shaping(&[to], shape, decide);
+        wires.into_iter().next().expect("one relay for one server")
+    }
+
+    fn shaping(
+        to: &[u16],
+        shape: Shape,
+        decide: impl Fn(&WireCommand) -> Passage + Send + Sync + 'static,
+    ) -> Vec<Self> {
         let decide: Arc<Decide> = Arc::new(decide);
         let listeners: Vec<std::net::TcpListener> = to
             .iter()
@@ -99,14 +138,15 @@ impl Wire {
             .map(|listener| listener.local_addr().expect("bound").port())
             .collect();
         let address = |port: &u16| format!("127.0.0.1:{port}");
-        let names: Arc<Names> = Arc::new(to.iter().map(address).zip(ports.iter().map(address)).collect());
+        let names = to.iter().map(address).zip(ports.iter().map(address)).collect();
+        let shape = Arc::new(Shape { names, ..shape });
         let listening = listeners.into_iter().zip(to).map(|(listener, &to)| {
             listener.set_nonblocking(true).expect("a TCP socket");
-            let (decide, names) = (Arc::clone(&decide), Arc::clone(&names));
+            let (decide, shape) = (Arc::clone(&decide), Arc::clone(&shape));
             let listening = background().spawn(async move {
                 let listener = TcpListener::from_std(listener).expect("a TCP socket");
                 while let Ok((client, _)) = listener.accept().await {
-                    background().spawn(relay(client, to, Arc::clone(&decide), Arc::clone(&names)));
+                    background().spawn(relay(client, to, Arc::clone(&decide), Arc::clone(&shape)));
                 }
             });
             listening.abort_handle()
@@ -127,7 +167,7 @@ impl Wire {
     }
 }
 
-async fn relay(client: TcpStream, to: u16, decide: Arc<Decide>, names: Arc<Names>) {
+async fn relay(client: TcpStream, to: u16, decide: Arc<Decide>, shape: Arc<Shape>) {
     let Ok(server) = TcpStream::connect((Ipv4Addr::LOCALHOST, to)).await else {
         return;
     };
@@ -139,7 +179,7 @@ async fn relay(client: TcpStream, to: u16, decide: Arc<Decide>, names: Arc<Names
         from_server,
         Arc::clone(&to_client),
         Arc::clone(&pending),
-        names,
+        shape,
     ));
     commands(from_client, (to_server, to_client), &pending, decide).await;
     let _ = answers.await; // it ends with the server's connection
@@ -158,6 +198,10 @@ async fn commands(
             match asked.expect("a decision does not panic") {
                 Passage::Through => {}
                 Passage::Instead(other) => message = with_body(&message, &other),
+                Passage::InsteadAnd(other, change) => {
+                    wait_for(pending, &message, Answer::Change(change));
+                    message = with_body(&message, &other);
+                }
                 Passage::Swallowed => continue,
                 Passage::Answered(reply) => {
                     let reply = answer_to(&message, &reply);
@@ -188,17 +232,22 @@ fn wait_for(pending: &Pending, command: &[u8], answer: Answer) {
         .insert(id, answer);
 }
 
-async fn answers(mut server: OwnedReadHalf, client: Client, pending: Pending, names: Arc<Names>) {
+async fn answers(mut server: OwnedReadHalf, client: Client, pending: Pending, shape: Arc<Shape>) {
     while let Some(message) = read(&mut server).await {
         let answered = number(&message, 8);
-        let message = with_names(message, &names);
+        let message = shape.of(message);
         let answer = pending.lock().unwrap_or_else(PoisonError::into_inner).remove(&answered);
         if matches!(answer, Some(Answer::Lose)) {
             let _ = client.lock().await.shutdown().await; // it may have gone by itself
             break;
         }
+        let (message, then) = match answer {
+            Some(Answer::Change(change)) => (changed(&message, change), None),
+            Some(Answer::ThenDo(then)) => (message, Some(then)),
+            Some(Answer::Lose) | None => (message, None),
+        };
         let passed = client.lock().await.write_all(&message).await;
-        if let Some(Answer::ThenDo(then)) = answer {
+        if let Some(then) = then {
             tokio::task::spawn_blocking(then);
         }
         if passed.is_err() {
@@ -260,14 +309,25 @@ fn command_in(message: &[u8]) -> Option<WireCommand> {
 
 /// The message with another command or reply in it.
 fn with_body(message: &[u8], other: &Document) -> Vec<u8> {
+    with_raw_body(message, &bson::serialize_to_vec(other).expect("BSON"))
+}
+
+fn with_raw_body(message: &[u8], other: &[u8]) -> Vec<u8> {
     let Some(place) = body(message) else {
         return message.to_vec();
     };
-    let other = bson::serialize_to_vec(other).expect("BSON");
-    let mut changed = [&message[..place.start], &other, &message[place.end..]].concat();
+    let mut changed = [&message[..place.start], other, &message[place.end..]].concat();
     let length = i32::try_from(changed.len()).expect("a message");
     changed[..4].copy_from_slice(&length.to_le_bytes());
     changed
+}
+
+fn changed(message: &[u8], change: impl FnOnce(&mut Document)) -> Vec<u8> {
+    let place = body(message).expect("an answer");
+    let reply = RawDocument::from_bytes(&message[place]).expect("BSON");
+    let mut reply = Document::try_from(reply).expect("a document");
+    change(&mut reply);
+    with_body(message, &reply)
 }
 
 /// An answer of our own.
@@ -278,26 +338,47 @@ fn answer_to(message: &[u8], reply: &Document) -> Vec<u8> {
     with_body(&head, reply)
 }
 
-/// A member names the others, which a client must find by way of their relays.
-fn with_names(message: Vec<u8>, names: &Names) -> Vec<u8> {
-    let reply = body(&message).and_then(|place| RawDocument::from_bytes(&message[place]).ok());
-    if !reply.is_some_and(|reply| matches!(reply.get("hosts"), Ok(Some(_)))) {
-        return message;
+impl Shape {
+    fn of(&self, message: Vec<u8>) -> Vec<u8> {
+        let Some(reply) = body(&message).and_then(|place| RawDocument::from_bytes(&message[place]).ok()) else {
+            return message;
+        };
+        let has = |field: &str| matches!(reply.get(field), Ok(Some(_)));
+        if has("maxWireVersion") && (self.hello.is_some() || has("hosts")) {
+            let Ok(mut reply) = Document::try_from(reply) else {
+                return message;
+            };
+            self.rename(&mut reply);
+            if let Some(hello) = &self.hello {
+                hello(&mut reply);
+            }
+            return with_body(&message, &reply);
+        }
+        if !self.without.iter().any(|field| has(field)) {
+            return message;
+        }
+        let mut bare = bson::RawDocumentBuf::new();
+        for (key, value) in reply.iter().flatten() {
+            if !self.without.contains(&key.as_str()) {
+                bare.append(key, value);
+            }
+        }
+        with_raw_body(&message, bare.as_bytes())
     }
-    let Some(mut reply) = reply.and_then(|reply| Document::try_from(reply).ok()) else {
-        return message;
-    };
-    let renamed = |value: &bson::Bson| match value.as_str().and_then(|name| names.get(name)) {
-        Some(name) => bson::Bson::from(name.as_str()),
-        None => value.clone(),
-    };
-    for key in ["me", "primary"] {
-        if let Some(value) = reply.get_mut(key) {
-            *value = renamed(value);
+
+    /// A member names the others, which a client must find by way of their relays.
+    fn rename(&self, reply: &mut Document) {
+        let renamed = |value: &bson::Bson| match value.as_str().and_then(|name| self.names.get(name)) {
+            Some(name) => bson::Bson::from(name.as_str()),
+            None => value.clone(),
+        };
+        for key in ["me", "primary"] {
+            if let Some(value) = reply.get_mut(key) {
+                *value = renamed(value);
+            }
+        }
+        if let Ok(hosts) = reply.get_array_mut("hosts") {
+            hosts.iter_mut().for_each(|host| *host = renamed(host));
         }
     }
-    if let Ok(hosts) = reply.get_array_mut("hosts") {
-        hosts.iter_mut().for_each(|host| *host = renamed(host));
-    }
-    with_body(&message, &reply)
 }

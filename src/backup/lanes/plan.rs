@@ -61,7 +61,12 @@ async fn plan_held(
         .iter()
         .filter(|collection| collection.kind != Kind::View && !taken.moment.undefined.contains_key(&collection.name))
         .collect();
-    let lanes = lanes(job, tools, cut(&readable, most)).await?;
+    let lanes = lanes(
+        job,
+        tools,
+        cut(&readable, most, tools.mongo.server().features.id_ranges),
+    )
+    .await?;
     if lanes.len() < 2 {
         return Ok(report(job, run, None, 0));
     }

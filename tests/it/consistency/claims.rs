@@ -1,13 +1,19 @@
 //! A snapshot is claimed only where the server says that it gave one.
 
+use std::time::Duration;
+
 use bson::doc;
 use mongotar::archive::ConsistencyLevel;
-use mongotar::backup::{BackupJob, BackupReport, ConsistencyDemand, RunStatus, backup};
+use mongotar::backup::{
+    BackupAnswer, BackupJob, BackupReport, ConsistencyDemand, RunStatus, Tools, backup, backup_run,
+};
 use mongotar::failure::{Failure, FailureKind};
+use mongotar::run::Deadline;
 use mongotar::store::{Location, Store};
 
-use crate::rig::{Passage, ScratchDir, Wire, WireCommand, fresh_database_name, shared_replica_set};
-use crate::support;
+use crate::matrix::pieces;
+use crate::rig::{Passage, ScratchDir, Wire, WireCommand, fresh_database_name, shared_replica_set, shared_s3};
+use crate::{continued, support};
 
 /// Backs three collections up through a relay.
 async fn through(
@@ -58,6 +64,87 @@ async fn a_read_concern_that_nobody_heeds_is_no_snapshot() {
         .await
         .expect_err("none was given");
     assert_eq!(refused.kind, FailureKind::ConsistencyNotReached, "{refused}");
+}
+
+/// Passes over the read concern, and says that it was heeded.
+fn without_read_concern_that_it_claims(command: &WireCommand) -> Passage {
+    let mut body = command.body.clone();
+    let concern = body.remove("readConcern");
+    let time = concern
+        .as_ref()
+        .and_then(|concern| concern.as_document()?.get_timestamp("atClusterTime").ok());
+    match (command.name.as_str(), time) {
+        ("find", Some(time)) => Passage::InsteadAnd(
+            body,
+            Box::new(move |reply| {
+                let cursor = reply.get_document_mut("cursor").expect("a cursor");
+                cursor.insert("atClusterTime", time);
+            }),
+        ),
+        _ => Passage::Through,
+    }
+}
+
+/// Reads at another time than was asked for.
+fn at_another_time(command: &WireCommand) -> Passage {
+    let concern = command.body.get_document("readConcern");
+    let time = concern.and_then(|concern| concern.get_timestamp("atClusterTime"));
+    match (command.name.as_str(), time) {
+        ("find", Ok(mut time)) => Passage::InsteadAnd(
+            command.body.clone(),
+            Box::new(move |reply| {
+                time.increment += 1;
+                // A refusal has none.
+                if let Ok(cursor) = reply.get_document_mut("cursor") {
+                    cursor.insert("atClusterTime", time);
+                }
+            }),
+        ),
+        _ => Passage::Through,
+    }
+}
+
+/// The three that lie: each is found out, by a backup in one go, in many invocations, and by several workers.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_backup_believes_a_server_that_lies_about_its_snapshots() {
+    let client = shared_replica_set().client().await;
+    let database = fresh_database_name("claims");
+    support::insert_mebibytes(&client, &database, "large", 34).await;
+    support::insert(&client, &database, "small", vec![doc! {"_id": 1}]).await;
+    let lies: [(fn(&WireCommand) -> Passage, &str); 3] = [
+        (without_read_concern, "does not say that it reads at one"),
+        (without_read_concern_that_it_claims, "before all history"),
+        (at_another_time, "another time"),
+    ];
+    for (lie, told) in lies {
+        let wire = Wire::start(shared_replica_set().port(), lie);
+        let tools = support::tools_for(&wire.uri(), Store::with_client(shared_s3().client().await)).await;
+        let job = support::job(&database, &support::bucket().await);
+        let hurried = Tools {
+            deadline: Deadline::within(Duration::ZERO, None),
+            ..tools.clone()
+        };
+        let whole = backup(&job, &tools).await.expect("an archive");
+        let this = continued::run();
+        let continued = loop {
+            if let BackupAnswer::Finished(saved) = backup_run(&job, &this, &hurried).await.expect("an answer") {
+                break *saved;
+            }
+        };
+        let divided = pieces::divided_backup(&job, &tools, &hurried).await;
+        for report in [whole, continued, divided] {
+            assert_eq!(report.status, RunStatus::Complete, "{:?}", report.failed);
+            assert_eq!(report.totals.documents, 35);
+            assert_eq!(
+                report.consistency.level,
+                ConsistencyLevel::None,
+                "{:?}",
+                report.consistency
+            );
+            let said = serde_json::to_string(&report.consistency).expect("JSON");
+            assert!(said.contains(told), "{said}");
+        }
+    }
 }
 
 /// What the probe was given, the collections need not be.

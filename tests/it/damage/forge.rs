@@ -9,7 +9,7 @@ use mongotar::archive::{
     FORMAT_VERSION, Footer, FrameEncoder, METADATA_ENTRY, Manifest, Opened, PartSchedule, Payload, Saved, SavedFrom,
     SavedStatus, Status, table,
 };
-use mongotar::catalog::{Definition, Kind, Selection, Server, Topology};
+use mongotar::catalog::{Definition, Engine, Kind, Selection, Server, Topology};
 use mongotar::digest::{Digest, DocumentHasher, Hashing};
 use mongotar::extjson::{Encoder, Style};
 use mongotar::store::Location;
@@ -166,10 +166,8 @@ impl Forge {
             source: SavedFrom {
                 database: "shop".to_owned(),
                 server: Server {
-                    version: "6.0.5".to_owned(),
-                    topology: Topology::ReplicaSet,
                     replica_set: Some("rs0".to_owned()),
-                    hosts: Vec::new(),
+                    ..Server::new(Engine::Mongodb, "6.0.5".to_owned(), Topology::ReplicaSet)
                 },
             },
             selection: Selection::default(),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use mongotar::archive::ConsistencyLevel;
 use mongotar::backup::{
-    BackupAnswer, BackupReport, PlanAnswer, RunStatus, Tools, backup_run, compose, lane, plan_lanes,
+    BackupAnswer, BackupJob, BackupReport, PlanAnswer, RunStatus, Tools, backup_run, compose, lane, plan_lanes,
 };
 use mongotar::config::Environment;
 use mongotar::drill::{DrillRequest, DrillVerdict, drill_run};
@@ -22,7 +22,7 @@ use crate::support;
 const INVOCATIONS: u32 = 300;
 
 /// The tools of an invocation that does as little as it can.
-fn hurried(place: &Place) -> Tools {
+pub fn hurried(place: &Place) -> Tools {
     Tools {
         deadline: Deadline::within(Duration::ZERO, None),
         ..place.tools.clone()
@@ -98,26 +98,28 @@ pub async fn continued(place: &Place, knows: Knows) {
 pub async fn divided(place: &Place, knows: Knows) {
     // Less is not worth a second worker.
     let (wanted, target) = scene(place, knows, 34).await;
-    let saved = divided_backup(place).await;
+    let job = support::job(&place.database, &place.to);
+    let saved = divided_backup(&job, &place.tools, &hurried(place)).await;
     is_of_its_moment(&saved, knows);
     let report = divided_restore(place, &over(&target, &saved)).await;
     is_restored(place, &report, &target, &wanted).await;
 }
 
-async fn divided_backup(place: &Place) -> BackupReport {
-    let (job, this, hurried) = (support::job(&place.database, &place.to), run(), hurried(place));
-    let lanes = match plan_lanes(&job, &this, 4, &place.tools).await.expect("a plan") {
+/// A backup by several workers, each of whose invocations does as little as it can.
+pub async fn divided_backup(job: &BackupJob, tools: &Tools, hurried: &Tools) -> BackupReport {
+    let this = run();
+    let lanes = match plan_lanes(job, &this, 4, tools).await.expect("a plan") {
         PlanAnswer::Planned(report) => report.lanes,
         PlanAnswer::Answer(answer) => panic!("{answer:?}"),
     };
     assert!(lanes.len() > 1, "{lanes:?}");
     let written = lanes.iter().map(|&number| {
-        let (job, this, hurried) = (&job, &this, &hurried);
+        let this = &this;
         invoked(async move || lane(job, this, number, hurried).await.expect("an answer").status == RunStatus::Complete)
     });
     futures_util::future::join_all(written).await;
     for _ in 0..INVOCATIONS {
-        if let BackupAnswer::Finished(saved) = compose(&job, &this, &hurried).await.expect("an answer") {
+        if let BackupAnswer::Finished(saved) = compose(job, &this, hurried).await.expect("an answer") {
             assert_eq!(saved.lanes as usize, lanes.len());
             return *saved;
         }

@@ -1,19 +1,19 @@
 //! Every case on every release.
 
-use super::{Knows, pieces, place_at, whole};
-use crate::restore::Place;
 use crate::rig::Mongod;
 
 /// A module with every case on one release, whose server they share.
 macro_rules! cases_on {
-    ($release:ident, $start:expr) => {
+    ($release:ident, $kind:ty, $start:expr) => {
         pub mod $release {
             use std::sync::OnceLock;
 
+            use super::super::{Knows, pieces, place_at, whole};
             use super::*;
+            use crate::restore::Place;
 
-            pub fn server() -> &'static Mongod {
-                static SHARED: OnceLock<Mongod> = OnceLock::new();
+            pub fn server() -> &'static $kind {
+                static SHARED: OnceLock<$kind> = OnceLock::new();
                 SHARED.get_or_init(|| $start)
             }
 
@@ -52,10 +52,12 @@ macro_rules! cases_on {
     };
 }
 
-cases_on!(v4_4_2, of("4.4.2"));
-cases_on!(v5_0_32, of("5.0.32"));
-cases_on!(v6_0_27, of("6.0.27"));
-cases_on!(the_rigs, Mongod::builder().start());
+pub(super) use cases_on;
+
+cases_on!(v4_4_2, Mongod, of("4.4.2"));
+cases_on!(v5_0_32, Mongod, of("5.0.32"));
+cases_on!(v6_0_27, Mongod, of("6.0.27"));
+cases_on!(the_rigs, Mongod, Mongod::builder().start());
 
 fn of(number: &str) -> Mongod {
     Mongod::builder().release(number).start()

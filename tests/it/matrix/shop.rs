@@ -12,13 +12,22 @@ pub async fn fill(place: &Place, knows: Knows) {
     for create in creates(knows) {
         harness::run(client, database, create).await;
     }
-    for name in ["capped", "collated"] {
-        place.insert(name, numbered(0..50, "archived")).await;
+    for (name, known) in [
+        ("capped", knows.capped),
+        ("collated", knows.collations),
+        ("plain", true),
+    ] {
+        if known {
+            place.insert(name, numbered(0..50, "archived")).await;
+        }
     }
     harness::put(&place.tools, database, "every type", &every_type(knows)).await;
     harness::put(&place.tools, database, "timestamps", &documents::odd_ids()).await;
     timestamps::empty_timestamps(client, database, "timestamps").await;
-    indexes::build(client, database).await;
+    match knows.all_indexes {
+        true => indexes::build(client, database).await,
+        false => few_indexes(place).await,
+    }
     validators::build(client, database).await;
     if knows.time_series {
         time_series::build(client, &place.tools, database).await;
@@ -31,15 +40,33 @@ pub async fn fill(place: &Place, knows: Knows) {
     }
 }
 
-fn creates(knows: Knows) -> Vec<Document> {
-    let mut creates = vec![
-        doc! {"create": "capped", "capped": true, "size": 100_000, "max": 500},
-        doc! {"create": "collated", "collation": {"locale": "de", "strength": 3, "caseFirst": "upper"}},
-        doc! {"create": "empty"},
-        doc! {"create": "zz view", "viewOn": "collated", "pipeline": [{"$match": {"_id": {"$lt": 5}}}], "collation": {"locale": "de", "strength": 3, "caseFirst": "upper"}},
-        doc! {"create": "a view on a view", "viewOn": "zz view", "pipeline": [{"$project": {"_id": 1}}], "collation": {"locale": "de", "strength": 3, "caseFirst": "upper"}},
-        doc! {"create": "a view of nothing", "viewOn": "not there", "pipeline": []},
+/// What every engine has.
+async fn few_indexes(place: &Place) {
+    place.insert("indexed", numbered(0..50, "archived")).await;
+    let indexes = vec![
+        doc! {"key": {"z": 1, "a": -1, "m": 1}, "name": "compound"},
+        doc! {"key": {"a": 1}, "name": "sparse", "sparse": true},
+        doc! {"key": {"_id": 1, "a": 1}, "name": "unique", "unique": true},
+        doc! {"key": {"at": 1}, "name": "expiring", "expireAfterSeconds": 3600},
     ];
+    harness::index(&place.client, &place.database, "indexed", indexes).await;
+}
+
+fn creates(knows: Knows) -> Vec<Document> {
+    let mut creates = vec![doc! {"create": "empty"}];
+    if knows.capped {
+        creates.push(doc! {"create": "capped", "capped": true, "size": 100_000, "max": 500});
+    }
+    if knows.collations && knows.views {
+        creates.extend([
+            doc! {"create": "collated", "collation": {"locale": "de", "strength": 3, "caseFirst": "upper"}},
+            doc! {"create": "zz view", "viewOn": "collated", "pipeline": [{"$match": {"_id": {"$lt": 5}}}], "collation": {"locale": "de", "strength": 3, "caseFirst": "upper"}},
+            doc! {"create": "a view on a view", "viewOn": "zz view", "pipeline": [{"$project": {"_id": 1}}], "collation": {"locale": "de", "strength": 3, "caseFirst": "upper"}},
+        ]);
+    }
+    if knows.views {
+        creates.push(doc! {"create": "a view of nothing", "viewOn": "not there", "pipeline": []});
+    }
     if knows.clustered {
         creates.push(doc! {"create": "clustered", "clusteredIndex": {"key": {"_id": 1}, "unique": true, "name": "in the tree"}, "expireAfterSeconds": 1_000_000_000_i64});
     }
@@ -82,11 +109,15 @@ pub async fn fill_large(place: &Place, knows: Knows, mebibytes: u8) {
     }
     let capped = doc! {"create": "capped", "capped": true, "size": 1 << 20};
     let view = doc! {"create": "view", "viewOn": "one", "pipeline": []};
-    for create in [capped, view] {
-        place.run(create).await;
+    for (known, create) in [(knows.capped, capped), (knows.views, view)] {
+        if known {
+            place.run(create).await;
+        }
     }
-    for name in ["one", "two", "capped"] {
-        place.insert(name, numbered(0..50, "archived")).await;
+    for (name, known) in [("one", true), ("two", true), ("capped", knows.capped)] {
+        if known {
+            place.insert(name, numbered(0..50, "archived")).await;
+        }
     }
     let index = doc! {"key": {"text": 1, "_id": -1}, "name": "by_text"};
     harness::index(&place.client, &place.database, "one", vec![index]).await;

@@ -27,8 +27,10 @@ pub async fn comes_back_is_merged_and_replaced(place: &Place, knows: Knows) {
         ..support::job(&place.database, &place.to)
     };
     // One collection is capped, and cannot be read at a snapshot anywhere.
-    let refused = backup(&demanding, tools).await.expect_err("not all of one moment");
-    assert_eq!(refused.kind, FailureKind::ConsistencyNotReached, "{refused}");
+    if knows.capped || !knows.snapshots {
+        let refused = backup(&demanding, tools).await.expect_err("not all of one moment");
+        assert_eq!(refused.kind, FailureKind::ConsistencyNotReached, "{refused}");
+    }
     is_sound(place, &saved).await;
 
     let target = fresh_database_name("matrix");
@@ -54,11 +56,18 @@ pub async fn comes_back_is_merged_and_replaced(place: &Place, knows: Knows) {
     for change in [
         doc! {"insert": "every type", "documents": [{"_id": "added"}]},
         doc! {"insert": "too many", "documents": [{"_id": 1}]},
-        doc! {"drop": "capped"},
+        doc! {"drop": "plain"},
         doc! {"drop": "timestamps"},
-        doc! {"create": "timestamps", "viewOn": "every type", "pipeline": []},
     ] {
         run(client, &target, change).await;
+    }
+    if knows.views {
+        run(
+            client,
+            &target,
+            doc! {"create": "timestamps", "viewOn": "every type", "pipeline": []},
+        )
+        .await;
     }
     let archive = back_up_as(tools, &place.database, &place.to, FORMS[3]).await;
     let replaced = json!({"force": true, "replace_existing": true, "snapshot": true});
@@ -89,10 +98,8 @@ fn says_of_what_moment_it_is(saved: &BackupReport, knows: Knows) {
                 (ConsistencyLevel::None, None)
             );
             let reason = serde_json::to_string(consistency).expect("JSON");
-            assert!(
-                reason.contains("snapshot reads need MongoDB 5.0, this is 4.4"),
-                "{reason}"
-            );
+            let known = ["snapshot reads need MongoDB 5.0, this is 4.4", "has no snapshot reads"];
+            assert!(known.iter().any(|known| reason.contains(known)), "{reason}");
         }
     }
 }

@@ -1,0 +1,143 @@
+//! Engines that are not `mongod`, as doubles before the shared server: what is known of them from documents.
+
+use bson::doc;
+use mongotar::backup::{BackupAnswer, RunStatus, backup_run};
+use mongotar::catalog::Engine;
+use mongotar::failure::FailureKind;
+use serde_json::json;
+
+use super::releases::cases_on;
+use super::{pieces, place_at, shop, whole};
+use crate::continued::run;
+use crate::rig::{self, EngineDouble, Snapshots, Wire};
+use crate::support;
+
+const AMAZON: EngineDouble = EngineDouble::Amazon5 {
+    snapshots: Snapshots::Refused,
+};
+const AMAZON_PASSING_OVER: EngineDouble = EngineDouble::Amazon5 {
+    snapshots: Snapshots::PassedOver,
+};
+
+fn double(engine: EngineDouble) -> Wire {
+    engine.before(rig::shared_replica_set().port())
+}
+
+cases_on!(amazon_5, Wire, double(AMAZON));
+cases_on!(amazon_5_passing_over, Wire, double(AMAZON_PASSING_OVER));
+cases_on!(amazon_8, Wire, double(EngineDouble::Amazon8));
+cases_on!(documentdb, Wire, double(EngineDouble::Documentdb));
+cases_on!(atlas_flex, Wire, double(EngineDouble::AtlasFlex));
+
+/// An elastic cluster renames nothing, so that all is loaded in place; and what is not read within one invocation cannot
+/// be read on from a place.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "of the server matrix"]
+async fn an_elastic_cluster_is_restored_in_place_and_its_large_collections_are_read_at_one_go() {
+    let wire = double(EngineDouble::AmazonElastic);
+    let (place, knows) = place_at(&wire.uri()).await;
+    whole::comes_back_is_merged_and_replaced(&place, knows).await;
+    let (place, knows) = place_at(&wire.uri()).await;
+    pieces::drilled(&place, knows).await;
+
+    let (place, knows) = place_at(&wire.uri()).await;
+    shop::fill_large(&place, knows, 34).await;
+    let whole = support::back_up(&place.tools, &place.database, &place.to).await;
+    assert_eq!(whole.status, RunStatus::Complete, "{:?}", whole.failed);
+    let hurried = pieces::hurried(&place);
+    let (job, this) = (support::job(&place.database, &place.to), run());
+    let saved = loop {
+        if let BackupAnswer::Finished(saved) = backup_run(&job, &this, &hurried).await.expect("an answer") {
+            break *saved;
+        }
+    };
+    assert_eq!(saved.status, RunStatus::Partial);
+    let [failed] = &saved.failed[..] else {
+        panic!("{:?}", saved.failed);
+    };
+    assert_eq!(failed.name, "large");
+    assert!(
+        failed.error.contains("use the command line, which has no deadline"),
+        "{failed:?}"
+    );
+}
+
+/// What an engine does not have is said before the first change, and what can be done.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "of the server matrix"]
+async fn what_an_engine_does_not_have_is_refused_by_name_before_the_first_change() {
+    let (tools, client) = (support::tools().await, rig::shared_replica_set().client().await);
+    let source = rig::fresh_database_name("engines");
+    let database = client.database(&source);
+    for create in [
+        doc! {"create": "plain"},
+        doc! {"create": "capped", "capped": true, "size": 4096},
+        doc! {"create": "series", "timeseries": {"timeField": "t"}},
+        doc! {"create": "collated", "collation": {"locale": "de"}},
+        doc! {"create": "view", "viewOn": "collated", "pipeline": [], "collation": {"locale": "de"}},
+    ] {
+        database.run_command(create).await.expect("created");
+    }
+    let archive = support::back_up(&tools, &source, &support::bucket().await)
+        .await
+        .archive;
+    for (engine, told, name, refused) in [
+        (
+            AMAZON,
+            Engine::AmazonDocumentdb,
+            "Amazon DocumentDB 5.0.0",
+            &["capped", "series", "collated", "view"][..],
+        ),
+        (
+            EngineDouble::Amazon8,
+            Engine::AmazonDocumentdb,
+            "Amazon DocumentDB 8.0.0",
+            &["capped", "series"],
+        ),
+        (
+            EngineDouble::Documentdb,
+            Engine::Documentdb,
+            "DocumentDB 7.0.0",
+            &["capped", "series"],
+        ),
+    ] {
+        let wire = double(engine);
+        let (place, _) = place_at(&wire.uri()).await;
+        assert_eq!(place.tools.mongo.server().features.engine, told);
+        let target = rig::fresh_database_name("engines");
+        let event = json!({"archive": archive, "database": target});
+        let failure = support::restore(&place.tools, event)
+            .await
+            .expect_err("not all can be had");
+        assert_eq!(failure.kind, FailureKind::PlanConflicts, "{engine:?}: {failure}");
+        for collection in refused {
+            assert!(
+                failure.message.contains(&format!("{collection:?}: ")),
+                "{engine:?}: {failure}"
+            );
+        }
+        assert!(failure.message.contains(name), "{engine:?}: {failure}");
+        let left = client.database(&target).list_collection_names().await.expect("names");
+        assert!(left.is_empty(), "{left:?}");
+        // Without those, the rest comes in.
+        let event = json!({"archive": archive, "database": target, "exclude": refused});
+        let rest = support::restore(&place.tools, event).await.expect("a restore");
+        assert_eq!(rest.status, RunStatus::Complete, "{engine:?}: {:?}", rest.verification);
+    }
+}
+
+/// A version of the protocol that is too old.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "of the server matrix"]
+async fn engines_of_old_protocols_are_refused_in_a_sentence() {
+    for engine in [EngineDouble::Amazon4, EngineDouble::CosmosRu] {
+        let wire = double(engine);
+        let uri = mongotar::mongo::MongoUri::new(&wire.uri());
+        let error = mongotar::mongo::Mongo::connect(&uri).await.expect_err("too old");
+        let said = error.to_string();
+        assert!(
+            said.contains("is too old: mongotar needs MongoDB 4.4 or newer"),
+            "{engine:?}: {said}"
+        );
+    }
+}
