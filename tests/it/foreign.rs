@@ -8,7 +8,7 @@ mod ancestor;
 mod claims;
 mod damage;
 mod dump;
-mod mongodump;
+pub mod mongodump;
 mod names;
 mod streams;
 mod timeseries;

@@ -86,7 +86,8 @@ pub(super) fn gather(archive: impl Read, choice: &Choice) -> Result<Found, Forei
     Ok(found)
 }
 
-fn header(namespace: &Namespace, offset: u64) -> Header {
+/// A collection, as the walk of a tar names a member.
+pub(super) fn header(namespace: &Namespace, offset: u64) -> Header {
     Header {
         path: Ok(namespace.path()),
         kind: EntryKind::File,

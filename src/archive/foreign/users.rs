@@ -1,13 +1,18 @@
 //! The users and roles that `mongodump --dumpDbUsersAndRoles` adds to a database's dump: read in a separate walk, and
 //! only on request.
 
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::ops::ControlFlow;
 
+use crc_fast::CrcAlgorithm::Crc64Xz;
+
 use super::ForeignError;
-use super::documents::{each_document, unpacked};
-use super::found::is_chosen;
+use super::documents::{each_document, peek, unpacked};
+use super::found::{damaged, is_chosen};
+use super::interleaved;
 use super::member::{Member, Role};
+use super::mongodump::{DumpPiece, MAGIC, Namespace, each_piece};
 use super::walk::{EntryKind, walk};
 use crate::archive::{MAX_USERS_BYTES, UserOrRole};
 
@@ -18,12 +23,58 @@ pub(crate) struct DumpedUser {
     pub(crate) bson: Vec<u8>,
 }
 
-/// Those in the folder of `database`, or wherever they are where it has none; `None` if there is no such member.
+/// Those of `database`, or all where it has no name; `None` where there are none to find.
 ///
 /// # Errors
-/// As [`survey`](super::survey()), and if the members cannot be read, or take too much.
-pub(crate) fn dumped_users(tar: impl Read, database: Option<&str>) -> Result<Option<Vec<DumpedUser>>, ForeignError> {
-    let (mut found, mut bytes) = (None, 0);
+/// As [`survey`](super::survey()), and where they cannot be read, or take too much.
+pub(crate) fn dumped_users(
+    mut archive: impl Read,
+    database: Option<&str>,
+) -> Result<Option<Vec<DumpedUser>>, ForeignError> {
+    let (head, archive) = peek(Box::new(&mut archive), MAGIC.len());
+    match head.starts_with(&MAGIC) {
+        true => of_blocks(archive, database),
+        false => of_members(archive, database),
+    }
+}
+
+/// What has been found so far.
+#[derive(Default)]
+struct Gathered {
+    found: Option<Vec<DumpedUser>>,
+    bytes: u64,
+}
+
+impl Gathered {
+    /// Something of their kind is there, if only empty.
+    fn begin(&mut self) {
+        self.found.get_or_insert_default();
+    }
+
+    /// # Errors
+    /// Where they take too much.
+    fn add(&mut self, kind: UserOrRole, document: &[u8]) -> Result<(), String> {
+        self.bytes += document.len() as u64;
+        if self.bytes > MAX_USERS_BYTES {
+            return Err(format!("users and roles take more than {} MiB", MAX_USERS_BYTES >> 20));
+        }
+        let bson = document.to_vec();
+        self.found.get_or_insert_default().push(DumpedUser { kind, bson });
+        Ok(())
+    }
+}
+
+fn kind_of(collection: &str) -> Option<UserOrRole> {
+    match collection {
+        "$admin.system.users" => Some(UserOrRole::User),
+        "$admin.system.roles" => Some(UserOrRole::Role),
+        _ => None,
+    }
+}
+
+/// In a tar, each kind is a member in the folder of its database, or wherever it is where that has no name.
+fn of_members(tar: impl Read, database: Option<&str>) -> Result<Option<Vec<DumpedUser>>, ForeignError> {
+    let mut gathered = Gathered::default();
     walk(tar, |header, content| {
         let Some(path) = header.path.as_ref().ok().filter(|_| header.kind == EntryKind::File) else {
             return Ok(ControlFlow::Continue(()));
@@ -32,39 +83,68 @@ pub(crate) fn dumped_users(tar: impl Read, database: Option<&str>) -> Result<Opt
         let Role::Documents { stem, form, .. } = &member.role else {
             return Ok(ControlFlow::Continue(()));
         };
-        let kind = match stem.as_str() {
-            "$admin.system.users" => UserOrRole::User,
-            "$admin.system.roles" => UserOrRole::Role,
-            _ => return Ok(ControlFlow::Continue(())),
-        };
-        if database.is_some_and(|name| !member.folder.is_empty() && !is_chosen(&member.folder, name)) {
+        let elsewhere = database.is_some_and(|name| !member.folder.is_empty() && !is_chosen(&member.folder, name));
+        let Some(kind) = kind_of(stem).filter(|_| !elsewhere) else {
             return Ok(ControlFlow::Continue(()));
-        }
-        let found = found.get_or_insert_with(Vec::new);
-        let mut content = unpacked(member.packing, content);
-        let read = each_document(*form, &mut content, &mut |document| {
-            bytes += document.len() as u64;
-            if bytes > MAX_USERS_BYTES {
-                return ControlFlow::Break(());
-            }
-            found.push(DumpedUser {
-                kind,
-                bson: document.to_vec(),
-            });
-            ControlFlow::Continue(())
-        });
-        let read = match bytes > MAX_USERS_BYTES {
-            true => Err(format!("users and roles take more than {} MiB", MAX_USERS_BYTES >> 20)),
-            false => read,
         };
-        match read {
+        gathered.begin();
+        let mut content = unpacked(member.packing, content);
+        let mut added = Ok(());
+        let read = each_document(*form, &mut content, &mut |document| {
+            added = gathered.add(kind, document);
+            match added {
+                Ok(()) => ControlFlow::Continue(()),
+                Err(_) => ControlFlow::Break(()),
+            }
+        });
+        match added.and(read) {
             Ok(()) => Ok(ControlFlow::Continue(())),
-            Err(reason) => Err(ForeignError::Damaged {
-                entry: Some(path.clone()),
-                offset: header.offset,
-                reason,
-            }),
+            Err(reason) => Err(damaged(header, reason)),
         }
     })?;
-    Ok(found)
+    Ok(gathered.found)
+}
+
+/// In a file of `mongodump --archive`, each kind is a collection of its database, whose checksum is at its end.
+fn of_blocks(archive: impl Read, database: Option<&str>) -> Result<Option<Vec<DumpedUser>>, ForeignError> {
+    let mut gathered = Gathered::default();
+    let mut open: BTreeMap<Namespace, crc_fast::Digest> = BTreeMap::new();
+    let mut last = 0;
+    each_piece(archive, |piece, offset| {
+        last = offset;
+        let (namespace, document, sum) = match piece {
+            DumpPiece::Definition(..) => return Ok(ControlFlow::Continue(())),
+            DumpPiece::Document(namespace, document) => (namespace, Some(document), None),
+            DumpPiece::End(namespace, sum) => (namespace, None, Some(sum)),
+        };
+        let elsewhere = database.is_some_and(|name| !is_chosen(&namespace.database, name));
+        let Some(kind) = kind_of(&namespace.collection).filter(|_| !elsewhere) else {
+            return Ok(ControlFlow::Continue(()));
+        };
+        let header = interleaved::header(namespace, offset);
+        gathered.begin();
+        if let Some(document) = document {
+            let crc = open
+                .entry(namespace.clone())
+                .or_insert_with(|| crc_fast::Digest::new(Crc64Xz));
+            crc.update(document);
+            gathered
+                .add(kind, document)
+                .map_err(|reason| damaged(&header, reason))?;
+        }
+        if let Some(sum) = sum {
+            let crc = open.remove(namespace).unwrap_or_else(|| crc_fast::Digest::new(Crc64Xz));
+            if crc.finalize() != sum {
+                return Err(damaged(&header, "it is not what its checksum (CRC-64) says".to_owned()));
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    })?;
+    match open.keys().next() {
+        Some(cut) => Err(damaged(
+            &interleaved::header(cut, last),
+            "the archive ends before it does: it is truncated".to_owned(),
+        )),
+        None => Ok(gathered.found),
+    }
 }

@@ -16,6 +16,7 @@ use mongotar::users::{Grants, RestoredUsers, UserAction, UserRestore, take};
 use mongotar::verify::verify;
 use serde_json::json;
 
+use crate::foreign::mongodump::Archive;
 use crate::rig;
 use crate::support::{self, shared_authenticated};
 
@@ -140,6 +141,40 @@ fn as_a_dump(archive: &Location, scratch: &Path, database: &str) -> Location {
     Location::Local(dump)
 }
 
+/// The same as one file, as `mongodump --archive --dumpDbUsersAndRoles` writes it.
+fn as_one_file(dump: &Location, database: &str) -> Location {
+    let Location::Local(folder) = dump else {
+        panic!("a folder");
+    };
+    let documents = |name: &str| {
+        let bytes = std::fs::read(folder.join(name)).expect("a member");
+        let mut rest = bytes.as_slice();
+        let mut all = Vec::new();
+        while !rest.is_empty() {
+            all.push(Document::from_reader(&mut rest).expect("a document"));
+        }
+        all
+    };
+    let definition = std::fs::read_to_string(folder.join("orders.metadata.json")).expect("a definition");
+    let collections = [
+        "orders",
+        "$admin.system.users",
+        "$admin.system.roles",
+        "$admin.system.version",
+    ];
+    let definitions = collections.map(|name| (database, name, if name == "orders" { definition.as_str() } else { "" }));
+    let mut archive = Archive::of(&definitions);
+    for name in collections {
+        archive = archive.block(database, name, &documents(&format!("{name}.bson")));
+    }
+    for name in collections {
+        archive = archive.end(database, name, &documents(&format!("{name}.bson")));
+    }
+    let path = folder.with_extension("archive");
+    std::fs::write(&path, archive.0).expect("written");
+    Location::Local(path)
+}
+
 #[tokio::test]
 async fn users_and_roles_come_back_on_another_server() {
     let (source, mongod) = (shared_authenticated(), rig::Mongod::builder().authentication().start());
@@ -159,6 +194,7 @@ async fn users_and_roles_come_back_on_another_server() {
         archives.push(archived(&database, folder.path().join(number.to_string()), &keeper, how).await);
     }
     archives.push(as_a_dump(&archives[0], folder.path(), &database));
+    archives.push(as_one_file(&archives[3], &database));
 
     for (number, archive) in archives.iter().enumerate() {
         let target = rig::fresh_database_name("users");
