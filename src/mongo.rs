@@ -11,6 +11,7 @@ mod batch;
 mod command;
 mod concern;
 mod connect;
+mod engine;
 mod error;
 mod ids;
 mod insert;

@@ -190,7 +190,7 @@ async fn what_tls_failed_at_is_said_and_a_name_is_checked_unless_all_checks_are_
     assert!(said.contains("for another host"), "{said}");
     let unchecked = connected(format!("{by_number}&tlsAllowInvalidCertificates=true")).await;
     assert!(
-        unchecked.warnings().concat().contains("pretend"),
+        unchecked.warnings().concat().contains("can pose as the server"),
         "{:?}",
         unchecked.warnings()
     );

@@ -37,7 +37,7 @@ async fn scene(folder: Location) -> Scene {
         let documents = chunk.iter().map(|at| {
             let bytes = bson::Binary {
                 subtype: bson::spec::BinarySubtype::Generic,
-                bytes: vec![u8::try_from(*at).expect("few"); 2 << 20],
+                bytes: vec![u8::try_from(*at).expect("few"); 5 << 18],
             };
             doc! {"_id": at, "bytes": bytes}
         });

@@ -148,7 +148,7 @@ async fn the_tables_have_every_action() {
         let error = refusal(&shop.function(binary, &[]), json!({"action": "nonsense"})).await;
         let (_, known) = error
             .error_message
-            .split_once("it is")
+            .split_once(": use")
             .expect("it says which there are");
         let known: BTreeSet<&str> = known.split('"').skip(1).step_by(2).collect();
         let tried: BTreeSet<&str> = actions.iter().map(|(action, _, _)| *action).collect();
