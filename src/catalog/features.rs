@@ -15,10 +15,9 @@ use super::kind::Kind;
     clippy::struct_excessive_bools,
     reason = "each is one answer of a server, and they do not exclude one another"
 )]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Vec<String>", into = "Vec<String>")]
 pub struct Features {
-    /// Which program answers.
-    pub engine: Engine,
     /// Reads of all collections at one cluster time.
     pub snapshot_reads: bool,
     /// Time series.
@@ -51,6 +50,52 @@ pub struct Features {
     pub list_by_name: bool,
 }
 
+/// What each is called in archives.
+const NAMES: [(&str, fn(&mut Features) -> &mut bool); 14] = [
+    ("snapshot_reads", |features| &mut features.snapshot_reads),
+    ("time_series", |features| &mut features.time_series),
+    ("clustered", |features| &mut features.clustered),
+    ("pre_and_post_images", |features| &mut features.pre_and_post_images),
+    ("capped", |features| &mut features.capped),
+    ("views", |features| &mut features.views),
+    ("collations", |features| &mut features.collations),
+    ("dollar_fields", |features| &mut features.dollar_fields),
+    ("index_expiry_set", |features| &mut features.index_expiry_set),
+    ("index_quorum", |features| &mut features.index_quorum),
+    ("empty_timestamps_kept", |features| &mut features.empty_timestamps_kept),
+    ("rename", |features| &mut features.rename),
+    ("id_ranges", |features| &mut features.id_ranges),
+    ("list_by_name", |features| &mut features.list_by_name),
+];
+/// Before the newest version of buckets.
+const BUCKETS: &str = "bucket_version_";
+
+impl From<Features> for Vec<String> {
+    fn from(mut features: Features) -> Self {
+        let known = NAMES.iter().filter(|(_, of)| *of(&mut features));
+        let mut names: Vec<String> = known.map(|(name, _)| (*name).to_owned()).collect();
+        if features.bucket_version > 0 {
+            names.push(format!("{BUCKETS}{}", features.bucket_version));
+        }
+        names
+    }
+}
+
+/// Names that are not known are a later version's.
+impl From<Vec<String>> for Features {
+    fn from(names: Vec<String>) -> Self {
+        let mut features = Self::default();
+        for name in names {
+            if let Some((_, of)) = NAMES.iter().find(|(known, _)| *known == name) {
+                *of(&mut features) = true;
+            } else if let Some(version) = name.strip_prefix(BUCKETS) {
+                features.bucket_version = version.parse().unwrap_or(0);
+            }
+        }
+        features
+    }
+}
+
 /// A version as numbers.
 pub type Version = (u32, u32, u32);
 
@@ -69,7 +114,6 @@ impl Features {
         let since = |major, minor| version >= (major, minor, 0);
         let replicated = topology != Topology::Standalone;
         Self {
-            engine: Engine::Mongodb,
             snapshot_reads: replicated && since(5, 0),
             time_series: since(5, 0),
             // 8.3 takes them only from tools that ask for raw data.
@@ -104,7 +148,6 @@ impl Features {
     fn of_amazon(version: Version) -> Self {
         let newest = version >= (8, 0, 0);
         Self {
-            engine: Engine::AmazonDocumentdb,
             views: newest,
             collations: newest,
             list_by_name: false,
@@ -115,31 +158,21 @@ impl Features {
     /// From the engine's sources (`pg_documentdb`, the options of `create` and `createIndexes` that it refuses).
     fn of_documentdb() -> Self {
         Self {
-            engine: Engine::Documentdb,
             views: true,
             collations: true,
             ..Self::least()
         }
     }
 
+    /// What other engines have in common.
     fn least() -> Self {
         Self {
-            engine: Engine::Mongodb,
-            snapshot_reads: false,
-            time_series: false,
-            bucket_version: 0,
-            clustered: false,
-            pre_and_post_images: false,
-            capped: false,
-            views: false,
-            collations: false,
             dollar_fields: true,
             index_expiry_set: true,
-            index_quorum: false,
-            empty_timestamps_kept: false,
             rename: true,
             id_ranges: true,
             list_by_name: true,
+            ..Self::default()
         }
     }
 
@@ -259,7 +292,7 @@ mod tests {
     fn no_release_has_less_than_the_one_before_but_for_buckets() {
         let releases = [
             (4, 4, 2),
-            (5, 0, 32),
+            (5, 0, 4),
             (5, 3, 0),
             (6, 0, 27),
             (7, 0, 29),
@@ -267,15 +300,38 @@ mod tests {
             (8, 3, 3),
             (9, 0, 0),
         ];
-        let count = |version| {
-            let features = serde_json::to_value(mongodb(version)).expect("JSON");
-            let features = features.as_object().expect("an object").clone();
-            features.values().filter(|value| **value == true).count()
+        let names = |version| {
+            Vec::from(Features {
+                bucket_version: 0,
+                ..mongodb(version)
+            })
         };
-        assert!(releases.windows(2).all(|pair| count(pair[0]) <= count(pair[1])));
+        let has_all = |older: Version, newer: Version| names(older).iter().all(|name| names(newer).contains(name));
+        assert!(releases.windows(2).all(|pair| has_all(pair[0], pair[1])));
         assert_eq!(
             releases.map(|version| mongodb(version).bucket_version),
             [0, 1, 2, 2, 2, 3, 0, 0]
+        );
+    }
+
+    #[test]
+    fn features_survive_as_names() {
+        for version in [(4, 4, 2), (6, 0, 5), (8, 0, 0)] {
+            let features = mongodb(version);
+            let text = serde_json::to_string(&features).expect("JSON");
+            assert_eq!(
+                serde_json::from_str::<Features>(&text).expect("features"),
+                features,
+                "{text}"
+            );
+        }
+        let later = serde_json::from_str::<Features>(r#"["views", "something later"]"#).expect("features");
+        assert_eq!(
+            later,
+            Features {
+                views: true,
+                ..Features::default()
+            }
         );
     }
 

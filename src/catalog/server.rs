@@ -20,6 +20,8 @@ pub struct Server {
     /// apart, and are written nowhere.
     #[serde(skip)]
     pub hosts: Vec<String>,
+    /// Which program answers.
+    pub engine: Engine,
     /// What it can do that not every server can.
     pub features: Features,
 }
@@ -32,12 +34,14 @@ struct WrittenServer {
     #[serde(default)]
     replica_set: Option<String>,
     #[serde(default)]
+    engine: Engine,
+    #[serde(default)]
     features: Option<Features>,
 }
 
 impl From<WrittenServer> for Server {
     fn from(written: WrittenServer) -> Self {
-        let server = Self::new(Engine::Mongodb, written.version, written.topology);
+        let server = Self::new(written.engine, written.version, written.topology);
         Self {
             replica_set: written.replica_set,
             features: written.features.unwrap_or(server.features),
@@ -54,7 +58,8 @@ impl Server {
             topology,
             replica_set: None,
             hosts: Vec::new(),
-            features: Features::of(engine, (0, 0, 0), topology),
+            engine,
+            features: Features::default(),
         };
         server.features = Features::of(engine, server.version_numbers(), topology);
         server

@@ -128,12 +128,12 @@ impl Mongo {
         let build = asked(doc! {"buildInfo": 1}).await?;
         let engine = match engine::told(&addresses, &hello, &build) {
             Some(engine) => engine,
-            None => engine::by_refusal(&admin).await,
+            None => engine::by_refusal(&asked(engine::ask_for_options()).await),
         };
         let version = build.get_str("version").unwrap_or_default().to_owned();
         let mut server = Server::new(engine, version, engine::topology(engine, &hello));
         server.replica_set = hello.get_str("setName").ok().map(str::to_owned);
-        if engine == Engine::AmazonDocumentdb && engine::is_elastic(&admin).await {
+        if engine == Engine::AmazonDocumentdb && engine::is_elastic(&asked(engine::rename_nothing()).await) {
             (server.features.rename, server.features.id_ranges) = (false, false);
         }
         server.hosts = members(&hello).unwrap_or_else(|| sorted(addresses));

@@ -4,59 +4,66 @@
 //! SSH tunnel hides what they are called, and only what they refuse gives them away.
 
 use bson::{Document, doc};
-use mongodb::Database;
-use mongodb::error::ErrorKind;
 
-use super::code;
+use super::{MongoError, code};
 use crate::catalog::{Engine, Topology};
+
+/// Parts of the names that services give their hosts.
+const HOSTS: [(&str, Engine); 3] = [
+    (".mongocluster.cosmos.azure.com", Engine::Documentdb),
+    (".docdb.amazonaws.com", Engine::AmazonDocumentdb),
+    (".docdb-elastic.amazonaws.com", Engine::AmazonDocumentdb),
+];
 
 /// By the addresses and by what a server says of itself; `None` if that does not tell.
 pub(super) fn told(addresses: &[String], hello: &Document, build: &Document) -> Option<Engine> {
-    let any_ends = |suffix: &str| {
-        let hosts = addresses
-            .iter()
-            .map(|address| address.rsplit_once(':').map_or(address.as_str(), |(host, _)| host));
-        hosts
-            .into_iter()
-            .any(|host| host.to_ascii_lowercase().ends_with(suffix))
-    };
+    for (part, engine) in HOSTS {
+        if addresses.iter().any(|address| address.contains(part)) {
+            return Some(engine);
+        }
+    }
     let has = |document: &Document, field: &str| document.contains_key(field);
     let versions = hello
         .get_document("internal")
         .is_ok_and(|internal| has(internal, "documentdb_versions"));
     match () {
         () if versions || has(build, "ferretdb") || has(build, "ferretdbVersion") => Some(Engine::Documentdb),
-        () if any_ends(".mongocluster.cosmos.azure.com") => Some(Engine::Documentdb),
-        () if any_ends(".docdb.amazonaws.com") || any_ends(".docdb-elastic.amazonaws.com") => {
-            Some(Engine::AmazonDocumentdb)
-        }
         // `mongod` lists its storage engines, and `mongos` its modules.
         () if has(build, "storageEngines") || has(build, "modules") => Some(Engine::Mongodb),
         () => None,
     }
 }
 
-/// By its answer to a command that `mongod` and `mongos` have, and no other engine.
-pub(super) async fn by_refusal(admin: &Database) -> Engine {
-    match refuses(admin, doc! {"getCmdLineOpts": 1}).await {
+/// A command that `mongod` and `mongos` have, and Amazon's engine has not.
+pub(super) fn ask_for_options() -> Document {
+    doc! {"getCmdLineOpts": 1}
+}
+
+/// By the answer to [`ask_for_options`].
+pub(super) fn by_refusal(answer: &Result<Document, MongoError>) -> Engine {
+    match refuses(answer) {
         true => Engine::AmazonDocumentdb,
         false => Engine::Mongodb,
     }
 }
 
-/// Whether Amazon's engine is an elastic cluster, which knows neither `renameCollection` nor `$expr`. It is asked to
-/// rename what is not there.
-pub(super) async fn is_elastic(admin: &Database) -> bool {
+/// A command that renames what is not there.
+pub(super) fn rename_nothing() -> Document {
     let nanos = time::OffsetDateTime::now_utc().unix_timestamp_nanos();
     let name = format!("mongotar.{nanos:x}.not_there");
-    let command = doc! {"renameCollection": &name, "to": format!("{name}_either")};
-    refuses(admin, command).await
+    doc! {"renameCollection": &name, "to": format!("{name}_either")}
 }
 
-/// Whether a command is one that Amazon's engine does not have.
-async fn refuses(admin: &Database, command: Document) -> bool {
-    let refused = admin.run_command(command).await.err().map(|error| *error.kind);
-    matches!(refused, Some(ErrorKind::Command(refused)) if refused.code == code::FEATURE_NOT_SUPPORTED)
+/// Whether Amazon's engine is an elastic cluster, which knows neither `renameCollection` nor `$expr`: by the answer to
+/// [`rename_nothing`].
+pub(super) fn is_elastic(answer: &Result<Document, MongoError>) -> bool {
+    refuses(answer)
+}
+
+fn refuses(answer: &Result<Document, MongoError>) -> bool {
+    answer
+        .as_ref()
+        .is_err_and(|error| error.is(code::FEATURE_NOT_SUPPORTED))
 }
 
 /// How the deployment is built up. DocumentDB over PostgreSQL says that it is a `mongos`, and is one server.

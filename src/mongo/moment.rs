@@ -119,7 +119,7 @@ impl Mongo {
         if server.topology == Topology::Standalone {
             return Some("a standalone server has no snapshot reads".to_owned());
         }
-        let (engine, version) = (server.features.engine, &server.version);
+        let (engine, version) = (server.engine, &server.version);
         (!server.features.snapshot_reads).then(|| match engine {
             Engine::Mongodb => format!("snapshot reads need MongoDB 5.0, this is {version}"),
             _ => format!("{engine} {version} has no snapshot reads"),

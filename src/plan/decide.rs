@@ -162,7 +162,7 @@ fn check_server(wanted: Wanted<'_>, target: &Catalog) -> Option<Conflict> {
     let server = &target.server;
     let missing = server.features.missing_for(wanted.kind, wanted.options)?;
     let (what, version) = (missing.what, &server.version);
-    let problem = match (missing.since, server.features.engine) {
+    let problem = match (missing.since, server.engine) {
         (Some(since), Engine::Mongodb) => format!("it is {what}, which needs MongoDB {since}; the target is {version}"),
         (_, engine) => format!("it is {what}, which the target, {engine} {version}, does not have"),
     };

@@ -191,13 +191,17 @@ impl LockText {
             tries += 1;
             let term = self.term().await?;
             let free = doc! {"_id": ID, "$or": [{"owner": &self.owner}, {"expiresAt": {"$not": {"$gt": term.now}}}]};
-            let set = doc! {
+            let set = doc! {"$set": {
                 "owner": &self.owner, "holder": holder, "archive": archive,
                 "startedAt": term.now, "expiresAt": term.expires,
-            };
+            }};
             let found = match self.find_and_modify(free, set, true).await {
-                // One is there that is not free; or somebody else has put one in at the same time.
-                Err(error) if error.is(code::DUPLICATE_KEY) => self.find().await?,
+                // One is there that is not free; or somebody else has put one in at the same time. An update that
+                // changes nothing shows it.
+                Err(error) if error.is(code::DUPLICATE_KEY) => {
+                    let nothing = doc! {"$unset": {"nothing": ""}};
+                    self.find_and_modify(doc! {"_id": ID}, nothing, false).await?
+                }
                 taken if term.is_fresh(self.lease) => taken?,
                 taken => taken.map(|_| None)?,
             };
@@ -217,7 +221,7 @@ impl LockText {
         loop {
             let term = self.term().await?;
             let ours = doc! {"_id": ID, "owner": &self.owner};
-            let set = doc! {"expiresAt": term.expires};
+            let set = doc! {"$set": {"expiresAt": term.expires}};
             let renewed = self.find_and_modify(ours, set, false).await?;
             if renewed.is_none() || term.is_fresh(self.lease) {
                 return Ok(renewed.is_some());
@@ -234,16 +238,6 @@ impl LockText {
         let lease = i64::try_from(self.lease.as_millis()).unwrap_or(i64::MAX);
         let expires = DateTime::from_millis(now.timestamp_millis().saturating_add(lease));
         Ok(Term { asked, now, expires })
-    }
-
-    async fn find(&self) -> Result<Option<Document>, MongoError> {
-        let command = doc! {"find": COLLECTION, "filter": {"_id": ID}, "limit": 1, "singleBatch": true};
-        let reply = self.command(command).await?;
-        let batch = reply
-            .get_document("cursor")
-            .and_then(|cursor| cursor.get_array("firstBatch"));
-        let found = batch.ok().and_then(|batch| batch.first()?.as_document().cloned());
-        Ok(found)
     }
 
     /// Renewed first, so that nobody takes over between the look and the drop. Whoever may not drop collections may
@@ -268,18 +262,18 @@ impl LockText {
     /// Lets the lease end now, for whoever may remove nothing at all.
     async fn expire(&self) -> Result<(), MongoError> {
         let ours = doc! {"_id": ID, "owner": &self.owner};
-        let set = doc! {"expiresAt": self.term().await?.now};
+        let set = doc! {"$set": {"expiresAt": self.term().await?.now}};
         self.find_and_modify(ours, set, false).await.map(drop)
     }
 
     async fn find_and_modify(
         &self,
         query: Document,
-        set: Document,
+        update: Document,
         upsert: bool,
     ) -> Result<Option<Document>, MongoError> {
         let command = doc! {
-            "findAndModify": COLLECTION, "query": query, "update": {"$set": set}, "upsert": upsert, "new": true,
+            "findAndModify": COLLECTION, "query": query, "update": update, "upsert": upsert, "new": true,
             "writeConcern": {"w": "majority", "wtimeout": MAJORITY_LIMIT_MS},
         };
         let reply = self.command(command).await?;

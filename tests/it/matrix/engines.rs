@@ -103,7 +103,7 @@ async fn what_an_engine_does_not_have_is_refused_by_name_before_the_first_change
     ] {
         let wire = double(engine);
         let (place, _) = place_at(&wire.uri()).await;
-        assert_eq!(place.tools.mongo.server().features.engine, told);
+        assert_eq!(place.tools.mongo.server().engine, told);
         let target = rig::fresh_database_name("engines");
         let event = json!({"archive": archive, "database": target});
         let failure = support::restore(&place.tools, event)
