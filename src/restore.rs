@@ -29,6 +29,7 @@ mod create;
 mod expired;
 mod fan_out;
 mod flow;
+mod goal;
 mod ids;
 mod indexes;
 mod insert;

@@ -6,8 +6,9 @@ use tokio::task::JoinSet;
 use tracing::Instrument as _;
 
 use super::counted::{Counted, Loaded};
+use super::goal::Goal;
 use super::ids::KeptIds;
-use super::insert::{Goal, cost, put};
+use super::insert::{cost, put};
 use super::record::Going;
 use super::stride::Stride;
 use crate::failure::Failure;

@@ -4,36 +4,16 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::counted::{Counted, named};
+use super::goal::Goal;
 use super::merge::merge;
-use crate::backup::Tools;
 use crate::elements::Elements;
-use crate::mongo::{InsertBatch, MAX_BATCH_BYTES, MongoError, Order, Rejected, Validation};
+use crate::mongo::{InsertBatch, MAX_BATCH_BYTES, MongoError, Rejected};
 use crate::open::Chunk;
 use crate::plan::Action;
-use crate::run::Pool;
 
 /// What a batch takes on its way, in its own length: the command that is made of it, the driver's copy of that, and the
 /// message. What is there already, or is put in the place of that, takes no more.
 const COPIES: u64 = 3;
-
-/// Where documents go, and how.
-#[derive(Debug)]
-pub(super) struct Goal {
-    pub(super) tools: Tools,
-    pub(super) database: String,
-    pub(super) collection: String,
-    pub(super) action: Action,
-    pub(super) order: Order,
-    /// How many pieces are on their way at a time, and what they take together.
-    pub(super) workers: usize,
-    pub(super) sending: Pool,
-    pub(super) validation: Validation,
-    /// Measurements have no unique `_id`: what was sent twice would be there twice.
-    pub(super) repeatable: bool,
-    pub(super) batch_size: usize,
-    /// Whether documents may be there that an invocation that died has put in.
-    pub(super) again: bool,
-}
 
 /// Puts a chunk's documents into the collection.
 pub(super) async fn put(goal: Arc<Goal>, chunk: Chunk) -> Result<Counted, MongoError> {
@@ -72,6 +52,7 @@ async fn insert(goal: &Goal, batch: &InsertBatch<'_>, counted: &mut Counted) -> 
     } = goal;
     let mut attempts = tools.mongo.attempts();
     let outcome = loop {
+        goal.claim.holds().await?;
         match tools
             .mongo
             .insert(database, collection, batch, goal.order, goal.validation)
@@ -104,16 +85,7 @@ async fn insert(goal: &Goal, batch: &InsertBatch<'_>, counted: &mut Counted) -> 
         }
     }
     if !present.is_empty() {
-        merge(
-            &tools.mongo,
-            (database, collection),
-            batch,
-            &present,
-            goal.validation,
-            goal.action,
-            counted,
-        )
-        .await?;
+        merge(goal, batch, &present, counted).await?;
     }
     if !tools.mongo.keeps_empty_timestamps() && goal.repeatable {
         let inserted = |index: usize| {
@@ -136,6 +108,7 @@ async fn restore_empty_timestamps(
     for index in 0..batch.len() {
         let document = batch.document(index);
         if has_empty_timestamp(document) && inserted(index) {
+            goal.claim.holds().await?;
             goal.tools
                 .mongo
                 .replace(&goal.database, &goal.collection, document, goal.validation)

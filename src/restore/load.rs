@@ -8,8 +8,8 @@ use tokio::time::timeout;
 
 use super::counted::Loaded;
 use super::flow::LoadFlow;
+use super::goal::Goal;
 use super::ids::KeptIds;
-use super::insert::Goal;
 use super::record::Going;
 use super::sample::Sample;
 use super::stride::Stride;
@@ -71,6 +71,7 @@ impl<'a> Loader<'a> {
                     mongo: run.mongo().clone(),
                     ..run.tools.clone()
                 },
+                claim: run.lock.claim(),
                 database: run.database().to_owned(),
                 collection: collection.to_owned(),
                 action: row.action,

@@ -14,8 +14,8 @@
 //! The collection is dropped with the lock, so a restore leaves nothing of it behind. A restore that takes over drops a
 //! dead one's.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bson::{DateTime, Document, doc};
@@ -47,20 +47,23 @@ const MAJORITY_LIMIT_MS: i32 = 10_000;
 /// The lock of a database, held until [`Lock::release`].
 #[derive(Debug)]
 pub(super) struct Lock {
-    held: LockText,
-    lost: Arc<AtomicBool>,
+    held: Claim,
     heartbeat: JoinHandle<()>,
     /// Ends the heartbeat, also where a restore ends by a panic: the lease then runs out.
     stop: DropGuard,
 }
 
-/// What its holder knows of a lock.
+/// What its holder knows of a lock. Copies of it know the same.
 #[derive(Clone, Debug)]
-struct LockText {
+pub(super) struct Claim {
     mongo: Mongo,
     database: String,
     owner: String,
     lease: Duration,
+    /// Since when the lease lasts at the least.
+    renewed: Arc<Mutex<Instant>>,
+    /// Whether it is somebody else's.
+    lost: Arc<AtomicBool>,
 }
 
 /// A lease as it was computed.
@@ -89,7 +92,7 @@ impl Lock {
         lease: Duration,
         mongo: &Mongo,
     ) -> Result<Self, Failure> {
-        let held = LockText::of(job, run, lease, mongo);
+        let held = Claim::of(job, run, lease, mongo);
         let archive = prepared.archive.object.location.to_string();
         let holder = held.take(&who(), &archive).await?;
         if holder.get_str("owner").ok() != Some(held.owner.as_str()) {
@@ -104,22 +107,25 @@ impl Lock {
     /// # Errors
     /// [`FailureKind::RestoreRunning`] if it is another's, or gone; or what the server answered.
     pub(super) async fn go_on(job: &RestoreJob, run: &Run, mongo: &Mongo) -> Result<Self, Failure> {
-        let held = LockText::of(job, run, job.run_lease, mongo);
+        let held = Claim::of(job, run, job.run_lease, mongo);
         match held.renew().await? {
             true => Ok(Self::held(held)),
             false => Err(lost(&held.database)),
         }
     }
 
-    fn held(held: LockText) -> Self {
-        let lost = Arc::new(AtomicBool::new(false));
+    fn held(held: Claim) -> Self {
         let token = CancellationToken::new();
         Self {
-            heartbeat: tokio::spawn(beat(held.clone(), token.clone(), Arc::clone(&lost)).in_current_span()),
+            heartbeat: tokio::spawn(beat(held.clone(), token.clone()).in_current_span()),
             stop: token.drop_guard(),
             held,
-            lost,
         }
+    }
+
+    /// What writers ask before they write.
+    pub(super) fn claim(&self) -> Claim {
+        self.held.clone()
     }
 
     /// Whether the lock is still ours, as far as the heartbeat knows.
@@ -127,7 +133,7 @@ impl Lock {
     /// # Errors
     /// [`FailureKind::RestoreRunning`] if it is not.
     pub(super) fn check(&self) -> Result<(), Failure> {
-        match self.lost.load(Ordering::Acquire) {
+        match self.held.lost.load(Ordering::Acquire) {
             true => Err(lost(&self.held.database)),
             false => Ok(()),
         }
@@ -173,13 +179,38 @@ impl Lock {
     }
 }
 
-impl LockText {
+impl Claim {
     fn of(job: &RestoreJob, run: &Run, lease: Duration, mongo: &Mongo) -> Self {
         Self {
             mongo: mongo.clone(),
             database: job.policy.database.clone(),
             owner: owner_of(run),
             lease,
+            renewed: Arc::new(Mutex::new(Instant::now())),
+            lost: Arc::default(),
+        }
+    }
+
+    /// Asked before each write: a process that was frozen wakes up in the middle of its work, and somebody else may
+    /// have taken over. While the lease is young, nobody can; else the server is asked.
+    ///
+    /// # Errors
+    /// If somebody has, or what kept the server from saying so.
+    pub(super) async fn holds(&self) -> Result<(), MongoError> {
+        let renewed = *self.renewed.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_lost = self.lost.load(Ordering::Acquire);
+        if !is_lost && renewed.elapsed() < self.lease / 2 {
+            return Ok(());
+        }
+        match !is_lost && self.renew().await? {
+            true => Ok(()),
+            false => {
+                self.lost.store(true, Ordering::Release);
+                Err(MongoError::unexpected(
+                    self.action(),
+                    "the lock was lost: another restore has taken over",
+                ))
+            }
         }
     }
 
@@ -202,7 +233,10 @@ impl LockText {
                     let nothing = doc! {"$unset": {"nothing": ""}};
                     self.find_and_modify(doc! {"_id": ID}, nothing, false).await?
                 }
-                taken if term.is_fresh(self.lease) => taken?,
+                taken if term.is_fresh(self.lease) => {
+                    self.renewed_at(term.asked);
+                    taken?
+                }
                 taken => taken.map(|_| None)?,
             };
             match found {
@@ -224,9 +258,14 @@ impl LockText {
             let set = doc! {"$set": {"expiresAt": term.expires}};
             let renewed = self.find_and_modify(ours, set, false).await?;
             if renewed.is_none() || term.is_fresh(self.lease) {
+                self.renewed_at(term.asked);
                 return Ok(renewed.is_some());
             }
         }
+    }
+
+    fn renewed_at(&self, time: Instant) {
+        *self.renewed.lock().unwrap_or_else(PoisonError::into_inner) = time;
     }
 
     /// A lease from now on, by the server's clock: not every engine computes one from `$$NOW`.
@@ -295,7 +334,7 @@ impl LockText {
 
 /// Renews the lock until it is told to stop, or finds that the lock is somebody else's. A renewal that fails is made up
 /// for by the next.
-async fn beat(held: LockText, stop: CancellationToken, lost: Arc<AtomicBool>) {
+async fn beat(held: Claim, stop: CancellationToken) {
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
@@ -304,7 +343,7 @@ async fn beat(held: LockText, stop: CancellationToken, lost: Arc<AtomicBool>) {
         match held.renew().await {
             Ok(true) => {}
             Ok(false) => {
-                lost.store(true, Ordering::Release);
+                held.lost.store(true, Ordering::Release);
                 return;
             }
             Err(error) => tracing::warn!(%error, "the restore's lock could not be renewed"),

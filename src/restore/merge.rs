@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use super::counted::{Counted, named};
-use crate::mongo::{IdList, InsertBatch, Mongo, MongoError, Rejected, Validation, code, id_alone, patiently};
+use super::goal::Goal;
+use crate::mongo::{IdList, InsertBatch, Mongo, MongoError, Rejected, code, id_alone, patiently};
 use crate::plan::Action;
 
 /// Settles the documents of a batch whose `_id`, or another unique key, was there already.
@@ -13,14 +14,18 @@ use crate::plan::Action;
 /// A merge replaces a different document. In a load into our own collection, an existing document can only come from an
 /// insert whose answer was lost, so it counts as inserted if it is the same, and is refused if it is not.
 pub(super) async fn merge(
-    mongo: &Mongo,
-    (database, collection): (&str, &str),
+    goal: &Goal,
     batch: &InsertBatch<'_>,
     duplicates: &[Rejected],
-    validation: Validation,
-    action: Action,
     counted: &mut Counted,
 ) -> Result<(), MongoError> {
+    let Goal {
+        database,
+        collection,
+        action,
+        ..
+    } = goal;
+    let mongo = &goal.tools.mongo;
     let ours: Vec<&[u8]> = duplicates
         .iter()
         .map(|duplicate| batch.document(duplicate.index))
@@ -36,8 +41,9 @@ pub(super) async fn merge(
                 Action::Merge => counted.merged.unchanged += 1,
                 _ => counted.inserted += 1,
             },
-            Some(There::Other) if action == Action::Merge => {
-                match mongo.replace(database, collection, document, validation).await {
+            Some(There::Other) if *action == Action::Merge => {
+                goal.claim.holds().await?;
+                match mongo.replace(database, collection, document, goal.validation).await {
                     Ok(()) => counted.merged.replaced += 1,
                     Err(error) if is_refusal(&error) => counted.rejected.push(named(
                         batch,

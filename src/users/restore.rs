@@ -228,7 +228,7 @@ impl RestoredUsers {
 async fn archived(archive: &ArchiveFile) -> Result<(String, Users), Failure> {
     let (from, found) = archive.users().await?.ok_or_else(|| {
         Failure::invalid(
-            "the archive has no users: it was made without --users, or is a file of mongodump --archive, whose users are not read. Leave --users out here, too",
+            "the archive has no users of this database: it was made without --users (mongodump: --dumpDbUsersAndRoles), or they lie in admin/system.users, which is not read. Leave --users out here, too",
         )
     })?;
     let damaged = |reason: String| {

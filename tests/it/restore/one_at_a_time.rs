@@ -50,7 +50,7 @@ impl Scene {
 
     /// Lets whoever reads the archive's documents through the proxy wait until it releases them: opening the archive
     /// takes some reads, and those behind them are held.
-    fn hold_the_documents(&self) {
+    fn hold_the_documents(&self) -> usize {
         // The whole path: a snapshot of the same second has the same name in another folder.
         let name = self.archive.trim_start_matches("s3://");
         self.shell.json(0, &["plan", &self.archive, "--replace-existing"]);
@@ -58,6 +58,7 @@ impl Scene {
         self.proxy.reset();
         let rule = rig::Rule::on("GET", name).nth(opening + 1).times(usize::MAX);
         self.proxy.inject(rule.then(rig::Fault::Hold));
+        opening
     }
 
     /// Until a restore holds the lock and loads beside.
@@ -190,6 +191,41 @@ async fn a_restore_that_stood_still_while_another_took_over_changes_nothing() {
         after,
         "what the other did stands, and nothing is left beside"
     );
+}
+
+/// A merge writes where everybody sees it. What it does when it wakes up must come after a look at its lock.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_merge_that_stood_still_while_another_took_over_writes_nothing() {
+    let scene = scene().await;
+    let place = &scene.place;
+    let opening = scene.hold_the_documents();
+    let merging = ["restore", &scene.archive, "--yes", "--no-snapshot", "--json"];
+    let frozen = Running::start(scene.shell.command(&merging));
+    let name = scene.archive.trim_start_matches("s3://");
+    support::eventually_so("it waits for the documents", async || {
+        scene.lock().await.is_some() && scene.proxy.count("GET", name) > opening
+    })
+    .await;
+    frozen.signal("STOP");
+    support::eventually_so("its lease has run out by itself", async || {
+        let lock = scene.lock().await.expect("a lock");
+        *lock.get_datetime("expiresAt").expect("a time") < bson::DateTime::now()
+    })
+    .await;
+    let report = support::restore(&place.tools, scene.event.clone()).await;
+    assert_eq!(report.expect("it takes over").status, RunStatus::Complete);
+    place
+        .run(doc! {"delete": "c", "deletes": [{"q": {"_id": {"$lt": 40}}, "limit": 0}]})
+        .await;
+    let after = place.state().await;
+    scene.proxy.release();
+    frozen.signal("CONT");
+    let (code, said) = tokio::task::spawn_blocking(move || frozen.ended())
+        .await
+        .expect("no panic");
+    assert_ne!(code, Some(0), "{said}");
+    assert!(said.to_string().contains("the lock"), "{said}");
+    assert_eq!(place.state().await, after, "what the other did stands");
 }
 
 #[tokio::test(flavor = "multi_thread")]
