@@ -1,6 +1,6 @@
 //! Where a collection's documents go.
 
-use super::lock::Claim;
+use super::lock::LockClaim;
 use crate::backup::Tools;
 use crate::mongo::{Order, Validation};
 use crate::plan::Action;
@@ -11,7 +11,7 @@ use crate::run::Pool;
 pub(super) struct Goal {
     pub(super) tools: Tools,
     /// By which it is asked whether it may be written at all.
-    pub(super) claim: Claim,
+    pub(super) claim: LockClaim,
     pub(super) database: String,
     pub(super) collection: String,
     pub(super) action: Action,

@@ -47,7 +47,7 @@ const MAJORITY_LIMIT_MS: i32 = 10_000;
 /// The lock of a database, held until [`Lock::release`].
 #[derive(Debug)]
 pub(super) struct Lock {
-    held: Claim,
+    held: LockClaim,
     heartbeat: JoinHandle<()>,
     /// Ends the heartbeat, also where a restore ends by a panic: the lease then runs out.
     stop: DropGuard,
@@ -55,7 +55,7 @@ pub(super) struct Lock {
 
 /// What its holder knows of a lock. Copies of it know the same.
 #[derive(Clone, Debug)]
-pub(super) struct Claim {
+pub(super) struct LockClaim {
     mongo: Mongo,
     database: String,
     owner: String,
@@ -92,7 +92,7 @@ impl Lock {
         lease: Duration,
         mongo: &Mongo,
     ) -> Result<Self, Failure> {
-        let held = Claim::of(job, run, lease, mongo);
+        let held = LockClaim::of(job, run, lease, mongo);
         let archive = prepared.archive.object.location.to_string();
         let holder = held.take(&who(), &archive).await?;
         if holder.get_str("owner").ok() != Some(held.owner.as_str()) {
@@ -107,14 +107,14 @@ impl Lock {
     /// # Errors
     /// [`FailureKind::RestoreRunning`] if it is another's, or gone; or what the server answered.
     pub(super) async fn go_on(job: &RestoreJob, run: &Run, mongo: &Mongo) -> Result<Self, Failure> {
-        let held = Claim::of(job, run, job.run_lease, mongo);
+        let held = LockClaim::of(job, run, job.run_lease, mongo);
         match held.renew().await? {
             true => Ok(Self::held(held)),
             false => Err(lost(&held.database)),
         }
     }
 
-    fn held(held: Claim) -> Self {
+    fn held(held: LockClaim) -> Self {
         let token = CancellationToken::new();
         Self {
             heartbeat: tokio::spawn(beat(held.clone(), token.clone()).in_current_span()),
@@ -124,7 +124,7 @@ impl Lock {
     }
 
     /// What writers ask before they write.
-    pub(super) fn claim(&self) -> Claim {
+    pub(super) fn claim(&self) -> LockClaim {
         self.held.clone()
     }
 
@@ -179,7 +179,7 @@ impl Lock {
     }
 }
 
-impl Claim {
+impl LockClaim {
     fn of(job: &RestoreJob, run: &Run, lease: Duration, mongo: &Mongo) -> Self {
         Self {
             mongo: mongo.clone(),
@@ -334,7 +334,7 @@ impl Claim {
 
 /// Renews the lock until it is told to stop, or finds that the lock is somebody else's. A renewal that fails is made up
 /// for by the next.
-async fn beat(held: Claim, stop: CancellationToken) {
+async fn beat(held: LockClaim, stop: CancellationToken) {
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
