@@ -50,8 +50,11 @@ pub struct Features {
     pub list_by_name: bool,
 }
 
+/// One of them, to be looked at or set.
+type Field = fn(&mut Features) -> &mut bool;
+
 /// What each is called in archives.
-const NAMES: [(&str, fn(&mut Features) -> &mut bool); 14] = [
+const NAMES: [(&str, Field); 14] = [
     ("snapshot_reads", |features| &mut features.snapshot_reads),
     ("time_series", |features| &mut features.time_series),
     ("clustered", |features| &mut features.clustered),

@@ -104,6 +104,9 @@ fn at_another_time(command: &WireCommand) -> Passage {
     }
 }
 
+/// What a relay does with a command.
+type Lie = fn(&WireCommand) -> Passage;
+
 /// The three that lie: each is found out, by a backup in one go, in many invocations, and by several workers.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_backup_believes_a_server_that_lies_about_its_snapshots() {
@@ -111,7 +114,7 @@ async fn no_backup_believes_a_server_that_lies_about_its_snapshots() {
     let database = fresh_database_name("claims");
     support::insert_mebibytes(&client, &database, "large", 34).await;
     support::insert(&client, &database, "small", vec![doc! {"_id": 1}]).await;
-    let lies: [(fn(&WireCommand) -> Passage, &str); 3] = [
+    let lies: [(Lie, &str); 3] = [
         (without_read_concern, "does not say that it reads at one"),
         (without_read_concern_that_it_claims, "before all history"),
         (at_another_time, "another time"),

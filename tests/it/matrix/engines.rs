@@ -132,7 +132,7 @@ async fn what_an_engine_does_not_have_is_refused_by_name_before_the_first_change
 async fn engines_of_old_protocols_are_refused_in_a_sentence() {
     for engine in [EngineDouble::Amazon4, EngineDouble::CosmosRu] {
         let wire = double(engine);
-        let uri = mongotar::mongo::MongoUri::new(&wire.uri());
+        let uri = mongotar::mongo::MongoUri::new(wire.uri());
         let error = mongotar::mongo::Mongo::connect(&uri).await.expect_err("too old");
         let said = error.to_string();
         assert!(
