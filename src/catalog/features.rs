@@ -51,10 +51,10 @@ pub struct Features {
 }
 
 /// One of them, to be looked at or set.
-type Field = fn(&mut Features) -> &mut bool;
+type FeatureOf = fn(&mut Features) -> &mut bool;
 
 /// What each is called in archives.
-const NAMES: [(&str, Field); 14] = [
+const NAMES: [(&str, FeatureOf); 14] = [
     ("snapshot_reads", |features| &mut features.snapshot_reads),
     ("time_series", |features| &mut features.time_series),
     ("clustered", |features| &mut features.clustered),
