@@ -74,9 +74,9 @@ struct Term {
 }
 
 impl Term {
-    /// Whether hardly any of it is gone by the time it is set. If the answers took long, it is set once more.
-    fn is_fresh(&self, lease: Duration) -> bool {
-        self.asked.elapsed() < lease / RENEWALS
+    /// Whether any of it is left by now. If the answers took longer, it is set once more.
+    fn lasts(&self, lease: Duration) -> bool {
+        self.asked.elapsed() < lease
     }
 }
 
@@ -204,13 +204,10 @@ impl LockClaim {
         }
         match !is_lost && self.renew().await? {
             true => Ok(()),
-            false => {
-                self.lost.store(true, Ordering::Release);
-                Err(MongoError::unexpected(
-                    self.action(),
-                    "the lock was lost: another restore has taken over",
-                ))
-            }
+            false => Err(MongoError::unexpected(
+                self.action(),
+                "the lock was lost: another restore has taken over",
+            )),
         }
     }
 
@@ -233,11 +230,12 @@ impl LockClaim {
                     let nothing = doc! {"$unset": {"nothing": ""}};
                     self.find_and_modify(doc! {"_id": ID}, nothing, false).await?
                 }
-                taken if term.is_fresh(self.lease) => {
+                taken => {
+                    let taken = taken?;
                     self.renewed_at(term.asked);
-                    taken?
+                    // What took longer than the lease may have been taken over in the meantime: once more.
+                    taken.filter(|_| term.lasts(self.lease))
                 }
-                taken => taken.map(|_| None)?,
             };
             match found {
                 Some(lock) => return Ok(lock),
@@ -250,18 +248,24 @@ impl LockClaim {
         }
     }
 
-    /// Makes the lease begin anew. One that ran out is still ours as long as nobody has taken over.
+    /// Makes the lease begin anew. One that ran out is still ours as long as nobody has taken over. What is once lost
+    /// stays lost.
     async fn renew(&self) -> Result<bool, MongoError> {
-        loop {
+        for _ in 0..TRIES {
             let term = self.term().await?;
             let ours = doc! {"_id": ID, "owner": &self.owner};
             let set = doc! {"$set": {"expiresAt": term.expires}};
-            let renewed = self.find_and_modify(ours, set, false).await?;
-            if renewed.is_none() || term.is_fresh(self.lease) {
-                self.renewed_at(term.asked);
-                return Ok(renewed.is_some());
+            if self.find_and_modify(ours, set, false).await?.is_none() {
+                self.lost.store(true, Ordering::Release);
+                return Ok(false);
+            }
+            self.renewed_at(term.asked);
+            if term.lasts(self.lease) {
+                return Ok(true);
             }
         }
+        let reason = "the server takes longer to answer than the lock lasts";
+        Err(MongoError::unexpected(self.action(), reason))
     }
 
     fn renewed_at(&self, time: Instant) {
@@ -342,10 +346,7 @@ async fn beat(held: LockClaim, stop: CancellationToken) {
         }
         match held.renew().await {
             Ok(true) => {}
-            Ok(false) => {
-                held.lost.store(true, Ordering::Release);
-                return;
-            }
+            Ok(false) => return,
             Err(error) => tracing::warn!(%error, "the restore's lock could not be renewed"),
         }
     }

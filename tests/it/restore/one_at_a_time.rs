@@ -1,5 +1,7 @@
 //! Two restores into one database exclude each other; a dead one excludes nobody.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use bson::{Document, doc};
@@ -50,7 +52,7 @@ impl Scene {
 
     /// Lets whoever reads the archive's documents through the proxy wait until it releases them: opening the archive
     /// takes some reads, and those behind them are held.
-    fn hold_the_documents(&self) -> usize {
+    fn hold_the_documents(&self) {
         // The whole path: a snapshot of the same second has the same name in another folder.
         let name = self.archive.trim_start_matches("s3://");
         self.shell.json(0, &["plan", &self.archive, "--replace-existing"]);
@@ -58,7 +60,6 @@ impl Scene {
         self.proxy.reset();
         let rule = rig::Rule::on("GET", name).nth(opening + 1).times(usize::MAX);
         self.proxy.inject(rule.then(rig::Fault::Hold));
-        opening
     }
 
     /// Until a restore holds the lock and loads beside.
@@ -69,6 +70,14 @@ impl Scene {
                 && names.iter().any(|name| name.starts_with("mongotar.tmp."))
         })
         .await;
+    }
+
+    /// Lets a frozen process go on, with its documents, and waits for its end.
+    async fn wakes_up(&self, frozen: Running) -> (Option<i32>, Value) {
+        self.proxy.release();
+        frozen.signal("CONT");
+        let ended = tokio::task::spawn_blocking(move || frozen.ended());
+        ended.await.expect("no panic")
     }
 
     async fn lock(&self) -> Option<Document> {
@@ -179,11 +188,7 @@ async fn a_restore_that_stood_still_while_another_took_over_changes_nothing() {
     assert_eq!(report.status, RunStatus::Complete, "{:?}", report.verification);
     place.insert("c", numbered(500..501, "written since")).await;
     let after = place.state().await;
-    scene.proxy.release();
-    frozen.signal("CONT");
-    let (code, said) = tokio::task::spawn_blocking(move || frozen.ended())
-        .await
-        .expect("no panic");
+    let (code, said) = scene.wakes_up(frozen).await;
     assert_eq!((code, said["status"].as_str()), (Some(1), Some("failed")), "{said}");
     assert!(said.to_string().contains("the lock of"), "{said}");
     assert_eq!(
@@ -193,20 +198,38 @@ async fn a_restore_that_stood_still_while_another_took_over_changes_nothing() {
     );
 }
 
-/// A merge writes where everybody sees it. What it does when it wakes up must come after a look at its lock.
+/// A merge writes where everybody sees it. Frozen between two batches, it has the next ones ready when it wakes up.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_merge_that_stood_still_while_another_took_over_writes_nothing() {
     let scene = scene().await;
     let place = &scene.place;
-    let opening = scene.hold_the_documents();
-    let merging = ["restore", &scene.archive, "--yes", "--no-snapshot", "--json"];
-    let frozen = Running::start(scene.shell.command(&merging));
-    let name = scene.archive.trim_start_matches("s3://");
-    support::eventually_so("it waits for the documents", async || {
-        scene.lock().await.is_some() && scene.proxy.count("GET", name) > opening
-    })
-    .await;
-    frozen.signal("STOP");
+    let (process, is_frozen) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicBool::new(false)));
+    let freezing = (Arc::clone(&process), Arc::clone(&is_frozen));
+    let wire = rig::Wire::start(rig::shared_replica_set().port(), move |command| {
+        let (process, is_frozen) = &freezing;
+        if command.name == "insert" && command.target() == "c" && !is_frozen.load(Ordering::Acquire) {
+            let pid = process.load(Ordering::Acquire).to_string();
+            let stopped = std::process::Command::new("kill").args(["-STOP", &pid]).status();
+            assert!(stopped.expect("a signal").success());
+            is_frozen.store(true, Ordering::Release);
+        }
+        rig::Passage::Through
+    });
+    let merging = [
+        "restore",
+        &scene.archive,
+        "--yes",
+        "--no-snapshot",
+        "--json",
+        "--batch-size",
+        "1",
+    ];
+    let shell = Shell::new()
+        .set("MONGO_DB", &place.database)
+        .set("MONGO_URI", &wire.uri());
+    let frozen = Running::start(shell.command(&merging));
+    process.store(frozen.0.id(), Ordering::Release);
+    support::eventually("it is frozen", || is_frozen.load(Ordering::Acquire)).await;
     support::eventually_so("its lease has run out by itself", async || {
         let lock = scene.lock().await.expect("a lock");
         *lock.get_datetime("expiresAt").expect("a time") < bson::DateTime::now()
@@ -214,15 +237,10 @@ async fn a_merge_that_stood_still_while_another_took_over_writes_nothing() {
     .await;
     let report = support::restore(&place.tools, scene.event.clone()).await;
     assert_eq!(report.expect("it takes over").status, RunStatus::Complete);
-    place
-        .run(doc! {"delete": "c", "deletes": [{"q": {"_id": {"$lt": 40}}, "limit": 0}]})
-        .await;
+    let emptied = doc! {"delete": "c", "deletes": [{"q": {"_id": {"$lt": 40}}, "limit": 0}]};
+    place.run(emptied).await;
     let after = place.state().await;
-    scene.proxy.release();
-    frozen.signal("CONT");
-    let (code, said) = tokio::task::spawn_blocking(move || frozen.ended())
-        .await
-        .expect("no panic");
+    let (code, said) = scene.wakes_up(frozen).await;
     assert_ne!(code, Some(0), "{said}");
     assert!(said.to_string().contains("the lock"), "{said}");
     assert_eq!(place.state().await, after, "what the other did stands");
