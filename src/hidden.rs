@@ -132,7 +132,37 @@ fn find(text: &str) -> Option<usize> {
         .match_indices("://")
         .map(|(colon, _)| scheme_start(text, colon))
         .find(|&at| has_credentials(&text[at..]));
-    [of_mongodb, with_credentials].into_iter().flatten().min()
+    let without_scheme = text.match_indices('@').find_map(|(at, _)| before_host(text, at));
+    [of_mongodb, with_credentials, without_scheme]
+        .into_iter()
+        .flatten()
+        .min()
+}
+
+/// Where credentials begin that end at this `@`, if what stands behind it can only be a host: `user:password@host:27017`,
+/// a connection string whose beginning was forgotten.
+fn before_host(text: &str, at: usize) -> Option<usize> {
+    let (before, after) = (&text[..at], &text[at + 1..]);
+    let separates = |c: char| c.is_whitespace() || "\"'`=(,".contains(c);
+    let start = before
+        .rfind(separates)
+        .map_or(0, |at| at + before[at..].chars().next().map_or(0, char::len_utf8));
+    let login = &before[start..];
+    let login = login.strip_prefix("//").unwrap_or(login);
+    let (user, password) = login.split_once(':')?;
+    // Paths and addresses with a scheme have slashes there.
+    let is_login = !user.is_empty() && !password.is_empty() && !login.contains(['/', '\\']);
+    let host_ends = after
+        .find(|c: char| !(c.is_ascii_alphanumeric() || "-.[]_".contains(c)))
+        .unwrap_or(after.len());
+    let (host, behind) = after.split_at(host_ends);
+    let goes_on = |c: char| behind.strip_prefix(c).is_some();
+    let is_port = behind
+        .strip_prefix(':')
+        .is_some_and(|port| port.starts_with(|c: char| c.is_ascii_digit()));
+    let is_host =
+        host == "localhost" || host.trim_end_matches('.').contains('.') || is_port || goes_on('/') || goes_on('?');
+    (is_login && !host.is_empty() && is_host).then_some(start)
 }
 
 fn is_one_of_mongodb(text: &str) -> bool {
@@ -261,6 +291,11 @@ mod tests {
         "s3://AKIA:zq7X@bucket/",
         "s3://AKIA:a/zq7X@bucket/",
         "https://zq7X@example.org/",
+        "clerk:zq7X@db.example",
+        "clerk:zq7X@db:27017",
+        "clerk:zq7X@127.0.0.1/shop",
+        "//clerk:zq7X@h/shop",
+        "clerk%3Azq7X%40db.example%2Fshop",
     ];
 
     #[test]
@@ -314,6 +349,10 @@ mod tests {
             "écrit à 5 % de ½",
             "it looks like mongodb://user:password@host:27017/?replicaSet=name",
             "write it as in mongodb://host:27017/shop?authSource=admin.",
+            "orders:eu@home",
+            "someone@example.org: the owner",
+            "to: someone@example.org, at 12:30@noon",
+            "/backups/host:eu@site.org/",
             "arn:aws:secretsmanager:eu-central-1:123456789012:secret:shop/mongodb-AbCdEf",
         ] {
             assert_eq!(hidden(text), text);

@@ -25,6 +25,10 @@ pub const NASTY: &[&str] = &[
     "see mongodb://clerk:zq7XkWv9JmT4@127.0.0.1:1/ there",
     "postgres://clerk:zq7XkWv9JmT4@127.0.0.1/shop",
     "s3://AKIA:zq7XkW/v9JmT4@bucket/",
+    "clerk:zq7XkWv9JmT4@db.example",
+    "clerk:zq7XkWv9JmT4@db:27017",
+    "clerk:zq7XkWv9JmT4@127.0.0.1/shop",
+    "//clerk:zq7XkWv9JmT4@h/shop",
 ];
 
 /// Fails where a piece of the secret is in what was said.
