@@ -94,6 +94,35 @@ async fn pairs_written_in_transactions_during_the_backup_are_whole() {
     );
 }
 
+/// What a server refuses at a time before all history shows that it heeds the time. So must it where the only thing to
+/// ask for is one of these.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_snapshot_is_believed_whatever_the_only_collection_is() {
+    let (tools, client) = (tools().await, rig::shared_replica_set().client().await);
+    for create in [
+        doc! {"create": "empty"},
+        doc! {"create": "clustered", "clusteredIndex": {"key": {"_id": 1}, "unique": true}},
+        doc! {"create": "measured", "timeseries": {"timeField": "t"}},
+        doc! {"create": "collated", "collation": {"locale": "de"}},
+    ] {
+        let database = rig::fresh_database_name("alone");
+        client
+            .database(&database)
+            .run_command(create.clone())
+            .await
+            .expect("created");
+        let folder = ScratchDir::new("alone");
+        let saved = backup(&job(&database, &Location::Local(folder.path().to_owned())), &tools).await;
+        let saved = saved.expect("an archive");
+        assert_eq!(
+            saved.consistency.level,
+            ConsistencyLevel::Snapshot,
+            "{create}: {:?}",
+            saved.consistency
+        );
+    }
+}
+
 #[tokio::test]
 async fn a_standalone_server_gives_a_complete_archive_without_a_common_moment() {
     let mongod = Mongod::standalone();
