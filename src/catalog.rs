@@ -23,6 +23,7 @@ use serde::{Deserialize, Serialize};
 pub use definition::Definition;
 pub use engine::{Engine, Topology};
 pub(crate) use expiry::{dated_by, expires, expiry, says_expiry, without_expiry};
+pub(crate) use features::first_with_buckets;
 pub use features::{Features, Version};
 pub use kind::Kind;
 pub(crate) use legacy::modern as modern_index;

@@ -46,8 +46,8 @@ pub struct Features {
     pub rename: bool,
     /// Ranges of `_id` across all types, by `$expr`: a large collection can be divided, and read on from a place.
     pub id_ranges: bool,
-    /// `listCollections` of certain names.
-    pub list_by_name: bool,
+    /// Indexes of the kind `geoHaystack`.
+    pub haystack_indexes: bool,
 }
 
 /// One of them, to be looked at or set.
@@ -68,7 +68,7 @@ const NAMES: [(&str, FeatureOf); 14] = [
     ("empty_timestamps_kept", |features| &mut features.empty_timestamps_kept),
     ("rename", |features| &mut features.rename),
     ("id_ranges", |features| &mut features.id_ranges),
-    ("list_by_name", |features| &mut features.list_by_name),
+    ("haystack_indexes", |features| &mut features.haystack_indexes),
 ];
 /// Before the newest version of buckets.
 const BUCKETS: &str = "bucket_version_";
@@ -99,6 +99,16 @@ impl From<Vec<String>> for Features {
     }
 }
 
+/// The first servers that take a time series' buckets of versions 1, 2 and 3.
+const BUCKETS_SINCE: [(u32, u32); 3] = [(5, 0), (5, 2), (7, 1)];
+
+/// The first server that takes buckets of that version.
+pub(crate) fn first_with_buckets(version: u64) -> (u32, u32) {
+    let newest = BUCKETS_SINCE.len() as u64;
+    let place = usize::try_from(version.clamp(1, newest) - 1).unwrap_or(0);
+    BUCKETS_SINCE[place]
+}
+
 /// A version as numbers.
 pub type Version = (u32, u32, u32);
 
@@ -120,11 +130,12 @@ impl Features {
             snapshot_reads: replicated && since(5, 0),
             time_series: since(5, 0),
             // 8.3 takes them only from tools that ask for raw data.
-            bucket_version: match () {
-                () if since(8, 3) || !since(5, 0) => 0,
-                () if since(7, 1) => 3,
-                () if since(5, 2) => 2,
-                () => 1,
+            bucket_version: match since(8, 3) {
+                true => 0,
+                false => BUCKETS_SINCE
+                    .iter()
+                    .filter(|(major, minor)| since(*major, *minor))
+                    .count() as u64,
             },
             clustered: since(5, 3),
             pre_and_post_images: since(6, 0),
@@ -142,7 +153,7 @@ impl Features {
             },
             rename: true,
             id_ranges: true,
-            list_by_name: true,
+            haystack_indexes: !since(5, 0),
         }
     }
 
@@ -153,8 +164,7 @@ impl Features {
         Self {
             views: newest,
             collations: newest,
-            list_by_name: false,
-            ..Self::least()
+            ..Self::others()
         }
     }
 
@@ -163,18 +173,17 @@ impl Features {
         Self {
             views: true,
             collations: true,
-            ..Self::least()
+            ..Self::others()
         }
     }
 
     /// What other engines have in common.
-    fn least() -> Self {
+    fn others() -> Self {
         Self {
             dollar_fields: true,
             index_expiry_set: true,
             rename: true,
             id_ranges: true,
-            list_by_name: true,
             ..Self::default()
         }
     }
@@ -210,7 +219,7 @@ static NEEDED: [Needed; 6] = [
         there: |features| features.time_series,
         what: "a time series",
         since: Some("5.0"),
-        way_out: "use a newer server, exclude it, or switch inference off if nothing else says that it is one",
+        way_out: "exclude it, or switch inference off if nothing else says that it is one",
     },
     Needed {
         kind: Kind::Collection,
@@ -218,7 +227,7 @@ static NEEDED: [Needed; 6] = [
         there: |features| features.clustered,
         what: "a clustered collection",
         since: Some("5.3"),
-        way_out: "use a newer server, or exclude it",
+        way_out: "exclude it",
     },
     Needed {
         kind: Kind::Collection,
@@ -292,7 +301,7 @@ mod tests {
 
     /// A server that newer ones are fed from must not lose what older ones had.
     #[test]
-    fn no_release_has_less_than_the_one_before_but_for_buckets() {
+    fn no_release_has_less_than_the_one_before_but_for_buckets_and_a_kind_of_index() {
         let releases = [
             (4, 4, 2),
             (5, 0, 4),
@@ -306,6 +315,7 @@ mod tests {
         let names = |version| {
             Vec::from(Features {
                 bucket_version: 0,
+                haystack_indexes: false,
                 ..mongodb(version)
             })
         };
@@ -315,6 +325,8 @@ mod tests {
             releases.map(|version| mongodb(version).bucket_version),
             [0, 1, 2, 2, 2, 3, 0, 0]
         );
+        let haystack = releases.map(|version| mongodb(version).haystack_indexes);
+        assert_eq!(haystack, [true, false, false, false, false, false, false, false]);
     }
 
     #[test]

@@ -209,11 +209,15 @@ impl Mongo {
     /// If it does not, or what the server answered.
     pub async fn is_still(&self, database: &str, collection: &Collection) -> Result<(), MongoError> {
         let names = [collection.name.clone(), format!("{BUCKETS}{}", collection.name)];
-        let filter = match self.server().features.list_by_name {
-            true => doc! {"name": {"$in": names.to_vec()}},
-            false => doc! {},
+        let mut filter = doc! {"name": {"$in": names.to_vec()}};
+        // Amazon's engine refuses names alone.
+        if collection.kind == Kind::Collection {
+            filter.insert("type", "collection");
+        }
+        let now = match self.list_matching(database, filter).await {
+            Err(error) if error.is(code::FEATURE_NOT_SUPPORTED) => self.list_collections(database).await?,
+            listed => listed?,
         };
-        let now = self.list_matching(database, filter).await?;
         match now
             .collections
             .iter()

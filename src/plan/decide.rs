@@ -166,7 +166,35 @@ fn check_server(wanted: Wanted<'_>, target: &Catalog) -> Option<Conflict> {
         (Some(since), Engine::Mongodb) => format!("it is {what}, which needs MongoDB {since}; the target is {version}"),
         (_, engine) => format!("it is {what}, which the target, {engine} {version}, does not have"),
     };
-    Some(Conflict::of(wanted.name, problem, missing.way_out))
+    let newer = match missing.since {
+        Some(_) if server.engine == Engine::Mongodb => ", or use a newer server",
+        _ => "",
+    };
+    Some(Conflict::of(
+        wanted.name,
+        problem,
+        format!("{}{newer}", missing.way_out),
+    ))
+}
+
+/// What the target cannot build: here, only what it is known to have lost. All else is found by the rehearsal.
+pub(super) fn check_indexes(name: &str, source: &str, indexes: &[Definition], target: &Catalog) -> Option<Conflict> {
+    let server = &target.server;
+    let is_haystack = |index: &&Definition| {
+        let kinds = index.as_raw().get_document("key").into_iter().flatten().flatten();
+        kinds.into_iter().any(|(_, kind)| kind.as_str() == Some("geoHaystack"))
+    };
+    let index = indexes
+        .iter()
+        .find(is_haystack)
+        .filter(|_| !server.features.haystack_indexes)?;
+    let index = index.get_str("name").unwrap_or_default();
+    let problem = format!(
+        "its index {index:?} is of the kind geoHaystack, which the target, {} {}, does not have",
+        server.engine, server.version
+    );
+    let way_out = format!("leave the index out (exclude_indexes, --exclude-index '{source}.{index}')");
+    Some(Conflict::of(name, problem, way_out))
 }
 
 #[cfg(test)]
@@ -253,6 +281,23 @@ mod tests {
             decide(plain, &target, Existing::Replace).expect("no conflict").method,
             Method::InPlace
         );
+    }
+
+    #[test]
+    fn an_index_of_a_kind_that_is_gone_is_told_by_name() {
+        let index = |kind: &str| Definition::new(rawdoc! {"v": 2, "key": {"at": kind, "n": 1}, "name": "near"});
+        let told = |version, kind| {
+            let mut target = catalog([]);
+            target.server = fixture::server(version);
+            check_indexes("b", "a", &[index("2d"), index(kind)], &target).map(|conflict| conflict.to_string())
+        };
+        let conflict = told("5.0.32", "geoHaystack").expect("it is gone");
+        assert!(
+            conflict.contains("\"near\"") && conflict.contains("'a.near'"),
+            "{conflict}"
+        );
+        assert_eq!(told("4.4.2", "geoHaystack"), None);
+        assert_eq!(told("5.0.32", "2dsphere"), None);
     }
 
     #[test]

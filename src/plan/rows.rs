@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::conflicts::Conflict;
-use super::decide::{Decision, Wanted, decide};
+use super::decide::{Decision, Wanted, check_indexes, decide};
 use super::infer::{infer, without_time};
 use super::names::{check_collection, is_reserved};
 use super::{
@@ -13,7 +13,8 @@ use super::{
 use crate::archive::foreign::Buckets;
 use crate::archive::{Saved, SavedStatus, Status};
 use crate::catalog::{
-    BUCKETS, Catalog, Collection, Definition, Kind, STORED_FUNCTIONS, expires, modern_index, without_expiry,
+    BUCKETS, Catalog, Collection, Definition, Kind, STORED_FUNCTIONS, expires, first_with_buckets, modern_index,
+    without_expiry,
 };
 use crate::digest::Hashing;
 
@@ -153,6 +154,9 @@ fn restored(
     let archived = indexes.iter().filter(|index| wanted(index)).chain([&options]);
     let archived: Vec<Definition> = archived.cloned().collect();
     planned.indexes = indexes_to_build(indexes, &planned, wanted);
+    if let Some(conflict) = check_indexes(name, &saved.name, &planned.indexes, target) {
+        return Err(conflict);
+    }
     if planned.action != Action::Merge {
         planned.options = options;
     }
@@ -176,14 +180,14 @@ fn why_not_taken(held: Buckets, action: Action, target: &Catalog) -> Option<Stri
         Some(format!(
             "{what}which an ordinary collection cannot take: replace it (replace_existing, --replace-existing)"
         ))
-    } else if taken >= held.version {
+    } else if taken >= held.version.max(1) {
         None
-    } else if target.server.version_numbers() >= (8, 3, 0) {
+    } else if taken == 0 {
         Some(format!(
             "{what}which a server {version} takes from nobody: restore it with mongorestore, or into a server before 8.3 and back that up with mongotar"
         ))
     } else {
-        let (first, minor) = held.first_server();
+        let (first, minor) = first_with_buckets(held.version);
         Some(format!(
             "{what}which a server {version} cannot read: it takes {first}.{minor} or newer"
         ))

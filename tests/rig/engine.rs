@@ -118,6 +118,16 @@ impl EngineDouble {
                 None if has("commitQuorum") => refused("commitQuorum"),
                 None => Passage::Through,
             },
+            // Whether a filter with a type may have a name, documents leave open: one of both clusters refuses it.
+            "listCollections"
+                if has_filter(command)
+                    && self
+                        == (Self::Amazon5 {
+                            snapshots: Snapshots::PassedOver,
+                        }) =>
+            {
+                refused("listCollections filter")
+            }
             "listCollections" if has_filter(command) && !filters(command).contains_key("type") => {
                 refused("listCollections filter without type")
             }

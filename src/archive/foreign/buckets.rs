@@ -31,15 +31,6 @@ impl Buckets {
             version: self.version.max(one.version),
         })
     }
-
-    /// The first server that takes them.
-    pub fn first_server(self) -> (u32, u32) {
-        match self.version {
-            0 | 1 => (5, 0),
-            2 => (5, 2),
-            _ => (7, 1),
-        }
-    }
 }
 
 fn of(document: &[u8]) -> Option<Buckets> {
@@ -122,12 +113,8 @@ mod tests {
             Some((46, 2))
         );
         assert_eq!(
-            Buckets {
-                measurements: 46,
-                version: 2
-            }
-            .first_server(),
-            (5, 2)
+            [0, 1, 2, 3, 4].map(crate::catalog::first_with_buckets),
+            [(5, 0), (5, 0), (5, 2), (7, 1), (7, 1)]
         );
     }
 

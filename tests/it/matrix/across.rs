@@ -74,7 +74,7 @@ async fn what_only_4_4_has(from: &Mongod, into: &Place) {
         .await
         .expect_err("it is not built");
     assert_eq!(refused.kind, FailureKind::PlanConflicts, "{refused}");
-    let told = ["\"places\"", "\"near\"", "GeoHaystack", "--exclude-index"];
+    let told = ["\"places\"", "\"near\"", "geoHaystack", "--exclude-index"];
     assert!(told.iter().all(|told| refused.message.contains(told)), "{refused}");
     let without = json!({"exclude_indexes": ["places.near"]});
     let report = into

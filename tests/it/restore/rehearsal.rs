@@ -24,7 +24,7 @@ const REFUSED: [(&str, &str); 9] = [
     (
         "places.metadata.json",
         r#"{"options": {}, "indexes": [
-            {"v": 2, "key": {"loc": "geoHaystack", "kind": 1}, "bucketSize": 1.0, "name": "near"},
+            {"v": 2, "key": {"loc": "nonsense", "kind": 1}, "name": "near"},
             {"v": 2, "key": {"a": 1}, "name": "sparkling", "sparkly": true},
             {"v": 2, "key": {"b": 1}, "name": "fine"}
         ]}"#,
