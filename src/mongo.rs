@@ -6,6 +6,8 @@
 //! half-way (its README, "cancellation"), so deadlines are checked between calls.
 
 mod answer;
+#[cfg(feature = "tls-invalid-hostnames")]
+mod any_host;
 mod asked;
 mod batch;
 mod command;

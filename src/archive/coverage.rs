@@ -6,6 +6,8 @@
 pub enum Coverage {
     /// The archive claims to name every collection of the database, including those whose backup failed.
     Whole,
+    /// It does not, but lies as the old scripts wrote their backups, which were always of everything.
+    WholeByLayout,
     /// It does not, for this reason (a `mongodump` may be of one collection). What only the target has stays, unless
     /// drops are requested.
     Unsaid(String),

@@ -7,7 +7,7 @@ use bson::{Document, doc};
 use mongodb::options::{ClientOptions, SelectionCriteria, Tls};
 use mongodb::{Client, Database};
 
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
 use super::asked::SILENCE;
@@ -57,6 +57,8 @@ pub struct Mongo {
     pub(super) progress: Option<Arc<Progress>>,
     /// What the driver has seen of the servers.
     seen: Arc<SeenServers>,
+    /// What speaks TLS where host names are not to be checked, for as long as it is asked to.
+    _proxy: Option<Arc<DropGuard>>,
 }
 
 /// The driver does not say which file it did not find.
@@ -109,6 +111,16 @@ impl Mongo {
         let direct = options.direct_connection == Some(true);
         let concern = Arc::new(Concern::of(options.write_concern.as_ref()));
         check_files(options.tls.as_ref())?;
+        let proxy: Option<DropGuard> = match understood.any_host {
+            #[cfg(feature = "tls-invalid-hostnames")]
+            true => {
+                let started = super::any_host::speak_tls_for(&mut options, &seen).await;
+                let unusable =
+                    |reason| MongoError::unexpected(CONNECTING_TO, format!("the connection string: {reason}"));
+                Some(started.map_err(unusable)?)
+            }
+            _ => None,
+        };
         let addresses: Vec<String> = options.hosts.iter().map(ToString::to_string).collect();
         let client = Client::with_options(options).map_err(failed)?;
         let admin = client.database("admin");
@@ -150,6 +162,7 @@ impl Mongo {
             patience,
             progress: None,
             seen,
+            _proxy: proxy.map(Arc::new),
         })
     }
 

@@ -85,10 +85,9 @@ impl MongoError {
             ErrorKind::Command(command) => (
                 Some(command.code),
                 format!(
-                    "{} ({} {})",
+                    "{} ({})",
                     reason::without_command(&command.message),
-                    command.code,
-                    command.code_name
+                    format!("{} {}", command.code, command.code_name).trim_end()
                 ),
             ),
             ErrorKind::ServerSelection { .. } => (
@@ -104,10 +103,8 @@ impl MongoError {
             ),
             kind => (None, reason::of(kind)),
         };
-        let transient = matches!(
-            error.kind.as_ref(),
-            ErrorKind::Io(_) | ErrorKind::ConnectionPoolCleared { .. } | ErrorKind::ServerSelection { .. }
-        ) || error.contains_label(mongodb::error::RETRYABLE_WRITE_ERROR)
+        let transient = is_of_the_network(&error.kind)
+            || error.contains_label(mongodb::error::RETRYABLE_WRITE_ERROR)
             || error.contains_label("RetryableError")
             || code.is_some_and(|code| is_passing(code, &reason));
         Self {
@@ -172,6 +169,16 @@ impl From<MongoError> for Failure {
             false => FailureKind::Database,
         };
         Self::new(kind, error.to_string()).passing(error.may_pass())
+    }
+}
+
+/// Whether the server was not reached, or not heard.
+fn is_of_the_network(kind: &ErrorKind) -> bool {
+    match kind {
+        ErrorKind::Io(_) | ErrorKind::ConnectionPoolCleared { .. } | ErrorKind::ServerSelection { .. } => true,
+        #[cfg(feature = "socks5")]
+        ErrorKind::ProxyConnect { .. } => true,
+        _ => false,
     }
 }
 

@@ -15,6 +15,8 @@ use super::reason;
 #[derive(Debug, Default)]
 pub(super) struct SeenServers {
     servers: Mutex<BTreeMap<String, Sight>>,
+    /// Why a proxy of this process did not reach a server: the driver sees only that it did not.
+    beyond: Mutex<BTreeMap<String, Sight>>,
     /// The replica set that is asked for.
     set: Option<String>,
     /// How one proves who one is, in words; nothing if nobody does.
@@ -55,6 +57,7 @@ impl SeenServers {
         });
         Self {
             servers: Mutex::default(),
+            beyond: Mutex::default(),
             set: parsed.replica_set.clone(),
             credentials,
         }
@@ -70,10 +73,14 @@ impl SeenServers {
         let (address, sight) = match event {
             SdamEvent::ServerHeartbeatSucceeded(event) => (&event.server_address, answered(&event.reply)),
             SdamEvent::ServerHeartbeatFailed(event) => {
+                let beyond = self.beyond.lock().unwrap_or_else(PoisonError::into_inner);
                 let sight = match event.failure.kind.as_ref() {
                     ErrorKind::DnsResolve { .. } => Sight::Nameless,
-                    ErrorKind::Io(error) if is_nameless(&error.to_string()) => Sight::Nameless,
-                    kind => Sight::Fails(reason::of(kind)),
+                    ErrorKind::Io(error) => failed(error),
+                    kind => {
+                        let said = beyond.get(&event.server_address.to_string()).cloned();
+                        said.unwrap_or_else(|| Sight::Fails(reason::of(kind)))
+                    }
                 };
                 (&event.server_address, sight)
             }
@@ -81,6 +88,13 @@ impl SeenServers {
         };
         let mut servers = self.servers.lock().unwrap_or_else(PoisonError::into_inner);
         servers.insert(address.to_string(), sight);
+    }
+
+    /// Takes down why a server could not be reached by a proxy of this process.
+    #[cfg(feature = "tls-invalid-hostnames")]
+    pub(super) fn not_reached(&self, address: &mongodb::options::ServerAddress, error: &std::io::Error) {
+        let mut beyond = self.beyond.lock().unwrap_or_else(PoisonError::into_inner);
+        beyond.insert(address.to_string(), failed(error));
     }
 
     /// Why no server fits.
@@ -135,6 +149,14 @@ fn answered(hello: &Document) -> Sight {
         _ => "a member that is neither primary nor secondary now",
     };
     Sight::Answers { set, role }
+}
+
+/// What a failure of the network makes of a server.
+fn failed(error: &std::io::Error) -> Sight {
+    match is_nameless(&error.to_string()) {
+        true => Sight::Nameless,
+        false => Sight::Fails(reason::network(error)),
+    }
 }
 
 /// Whether the resolver did not find a host.

@@ -22,6 +22,8 @@ const COMPRESSORS: &[&str] = if cfg!(feature = "mongodb-zstd") {
 } else {
     &["snappy", "zlib"]
 };
+/// Whether host names alone can be left unchecked.
+const ANY_HOST: bool = cfg!(feature = "tls-invalid-hostnames");
 /// The mechanisms that the driver speaks.
 const MECHANISMS: [&str; 6] = [
     "MONGODB-AWS",
@@ -51,6 +53,8 @@ pub(super) struct Understood {
     pub(super) call_limit: Option<Duration>,
     /// For how long a server is looked for, at most.
     pub(super) selection_limit: Option<Duration>,
+    /// Whether the servers' certificates may name other hosts.
+    pub(super) any_host: bool,
     /// What is left out or not done as it was asked for, without any value.
     pub(super) warnings: Vec<String>,
 }
@@ -84,6 +88,7 @@ impl Understood {
         }
         contradictions(&given)?;
         understood.tls(&mut given);
+        understood.beside_any_host(&given)?;
         understood.limit(&given);
         let ours = |name: &str| matches!(known(name), Some((_, Does::Hand(_) | Does::Own(_))));
         let kept = given.into_iter().filter(|(name, _)| ours(name) && !is_done_here(name));
@@ -240,9 +245,14 @@ impl Understood {
             if !given.iter().any(|(name, _)| *name == "tls") {
                 given.push(("tls", "true".to_owned()));
             }
-            if !nothing_checked {
+            self.any_host = !nothing_checked && ANY_HOST;
+            if self.any_host {
                 self.warn(
-                    "its option tlsAllowInvalidHostnames is ignored: host name checks cannot be skipped alone, so they stay on. Use tlsCAFile and a certificate that names the host; tlsAllowInvalidCertificates=true checks nothing at all",
+                    "its option tlsAllowInvalidHostnames leaves host names unchecked: whoever has a certificate of a trusted authority can pose as the server",
+                );
+            } else if !nothing_checked {
+                self.warn(
+                    "its option tlsAllowInvalidHostnames is ignored, and host names are checked: this program was built without `--features tls-invalid-hostnames`. Build it so, or use a certificate that names the host",
                 );
             }
         }
@@ -250,6 +260,26 @@ impl Understood {
             self.warn(
                 "its option tlsAllowInvalidCertificates leaves host names unchecked, too: anybody in between can pose as the server",
             );
+        }
+    }
+
+    /// The proxy that leaves names unchecked neither goes through another one, nor decrypts keys.
+    fn beside_any_host(&self, given: &[(&'static str, String)]) -> Result<(), String> {
+        let others = [
+            ("proxyHost", "use a certificate that names the host"),
+            (
+                "tlsCertificateKeyFilePassword",
+                "decrypt the key (`openssl pkey -in key.pem`)",
+            ),
+        ];
+        let beside = others
+            .iter()
+            .find(|(other, _)| given.iter().any(|(name, _)| name == other));
+        match beside.filter(|_| self.any_host) {
+            Some((other, instead)) => Err(format!(
+                "its options tlsAllowInvalidHostnames and {other} do not work together: {instead}"
+            )),
+            None => Ok(()),
         }
     }
 

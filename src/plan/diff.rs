@@ -44,14 +44,17 @@ impl Diff {
         })
     }
 
-    /// Compares indexes by name.
+    /// Compares indexes by name. That an archive does not mention the index on `_id`, as older ones did not, is no
+    /// difference.
     pub fn of_indexes(archive: &[Definition], target: &[Definition]) -> Self {
         let by_name = |indexes| -> BTreeMap<String, &Definition> {
             let named = |index: &'_ Definition| index.get_str("name").unwrap_or("(without a name)").to_owned();
             let indexes: &[Definition] = indexes;
             indexes.iter().map(|index| (named(index), index)).collect()
         };
-        Self::of(&by_name(archive), &by_name(target), |a, b| same_index(a, b))
+        let mut diff = Self::of(&by_name(archive), &by_name(target), |a, b| same_index(a, b));
+        diff.removed.retain(|name| name != "_id_");
+        diff
     }
 
     fn of<T>(archive: &BTreeMap<String, T>, target: &BTreeMap<String, T>, same: impl Fn(&T, &T) -> bool) -> Self {
@@ -269,6 +272,7 @@ mod tests {
         };
         let old = [id(rawdoc! { "v": 1, "ns": "shop.orders", "unique": true })];
         assert!(Diff::of_indexes(&old, &[id(rawdoc! { "v": 2 })]).is_empty());
+        assert!(Diff::of_indexes(&[], &old).is_empty());
         let other = [id(rawdoc! { "v": 2, "collation": { "locale": "de" } })];
         assert_eq!(Diff::of_indexes(&old, &other).changed, ["_id_"]);
     }

@@ -102,7 +102,7 @@ fn check_collisions(contents: &Contents, policy: &Policy, conflicts: &mut Vec<Co
 /// An archive without a single collection would empty the target. If that is meant, it is quicker done by hand.
 fn check_emptiness(contents: &Contents, target: &Catalog, policy: &Policy, conflicts: &mut Vec<Conflict>) {
     let asked_for = match &contents.coverage {
-        Coverage::Whole => policy.extra != Extra::Keep,
+        Coverage::Whole | Coverage::WholeByLayout => policy.extra != Extra::Keep,
         Coverage::Unsaid(_) => policy.extra == Extra::DropMissing,
         Coverage::Part(_) => false,
     };
@@ -147,6 +147,11 @@ fn on_coverage(contents: &Contents, policy: &Policy, drops: bool) -> Vec<String>
     let mut warnings = Vec::new();
     match &contents.coverage {
         Coverage::Whole => {}
+        Coverage::WholeByLayout => {
+            if drops {
+                warnings.push("the archive has no manifest, and is taken for a whole backup of the old scripts because it lies like one (backup_YYYYmmdd_HHMMSS, {collection}.jsonl): what only the target has is dropped. Keep extra collections (--keep-extra) unless it is one".to_owned());
+            }
+        }
         Coverage::Unsaid(reason) => {
             let then = match asked_for {
                 _ if policy.is_selective() => "",

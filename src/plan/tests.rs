@@ -96,6 +96,22 @@ fn an_archive_that_may_be_incomplete_drops_nothing() {
 }
 
 #[test]
+fn where_only_the_layout_says_that_an_archive_is_whole_a_drop_is_warned_of() {
+    let archive = Contents {
+        coverage: Coverage::WholeByLayout,
+        ..contents([saved("a")])
+    };
+    let warned = |target: &[&str], policy: &Policy| {
+        let target = catalog(target.iter().map(|name| collection(name)).collect::<Vec<_>>());
+        let plan = plan(&archive, &target, policy).expect("a plan");
+        plan.warnings.concat().contains("has no manifest")
+    };
+    assert!(warned(&["x"], &Policy::new("shop")));
+    assert!(!warned(&["a"], &Policy::new("shop")), "nothing is dropped");
+    assert!(!warned(&["x"], &including(&["a"])));
+}
+
+#[test]
 fn an_archive_that_does_not_claim_to_be_whole_drops_only_what_is_asked_for() {
     let archive = Contents {
         coverage: Coverage::Unsaid("a dump".to_owned()),

@@ -245,7 +245,7 @@ impl ComparedRun<'_> {
     async fn extras(&self, file: &ArchiveFile, contents: &Contents) -> Result<Vec<ComparedCollection>, Failure> {
         let would_be_there = |name: &str| match (&contents.coverage, file.manifest()) {
             // What a dump of some collections does not have is no drift, but nobody can tell: it is reported.
-            (Coverage::Whole | Coverage::Unsaid(_), _) => true,
+            (Coverage::Whole | Coverage::WholeByLayout | Coverage::Unsaid(_), _) => true,
             (Coverage::Part(_), Some(manifest)) => manifest.selection.selects(name),
             (Coverage::Part(_), None) => false,
         };

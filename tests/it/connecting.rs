@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use bson::doc;
+use mongotar::backup::RunStatus;
 use mongotar::mongo::{Mongo, MongoUri};
 
 use crate::rig;
@@ -159,17 +160,21 @@ async fn refused_credentials_are_said_with_their_database_and_mechanism() {
     }
 }
 
-#[tokio::test]
-async fn what_tls_failed_at_is_said_and_a_name_is_checked_unless_all_checks_are_off() {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fixtures/tls");
-    let mongod = rig::Mongod::builder()
-        .standalone()
-        .argument("--tlsMode")
-        .argument("allowTLS")
+/// Certificates whose server is `localhost`.
+const TLS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fixtures/tls");
+
+fn with_tls(mode: &str) -> rig::MongodBuilder {
+    let builder = rig::Mongod::builder().standalone().argument("--tlsMode").argument(mode);
+    let builder = builder
         .argument("--tlsCertificateKeyFile")
-        .argument(&format!("{folder}/server.pem"))
-        .argument("--tlsCAFile")
-        .argument(&format!("{folder}/ca.pem"))
+        .argument(&format!("{TLS}/server.pem"));
+    builder.argument("--tlsCAFile").argument(&format!("{TLS}/ca.pem"))
+}
+
+#[tokio::test]
+async fn what_tls_failed_at_is_said_and_a_name_is_checked_unless_that_is_off() {
+    let folder = TLS;
+    let mongod = with_tls("allowTLS")
         .argument("--tlsAllowConnectionsWithoutCertificates")
         .start();
     let port = mongod.port();
@@ -184,9 +189,6 @@ async fn what_tls_failed_at_is_said_and_a_name_is_checked_unless_all_checks_are_
     assert!(said.contains("tlsCAFile"), "{said}");
     let by_number = format!("mongodb://127.0.0.1:{port}/?directConnection=true&{ca}");
     let said = refused(&by_number).await;
-    assert!(said.contains("for another host"), "{said}");
-    // The name alone cannot be left unchecked, so it is checked; to check nothing at all is said.
-    let said = refused(&format!("{by_number}&tlsAllowInvalidHostnames=true")).await;
     assert!(said.contains("for another host"), "{said}");
     let unchecked = connected(format!("{by_number}&tlsAllowInvalidCertificates=true")).await;
     assert!(
@@ -211,6 +213,64 @@ async fn what_tls_failed_at_is_said_and_a_name_is_checked_unless_all_checks_are_
     ))
     .await;
     assert!(said.contains("tlsCertificateKeyFile is /nowhere.pem"), "{said}");
+}
+
+/// Of a certificate that names another host, everything else is checked; a client shows its own, and a whole backup
+/// goes through.
+#[tokio::test]
+async fn a_host_s_name_alone_can_be_left_unchecked() {
+    let mongod = with_tls("allowTLS").start();
+    let by_number = format!("mongodb://127.0.0.1:{}/?directConnection=true&tls=true", mongod.port());
+    let ca = format!("tlsCAFile={TLS}/ca.pem");
+    let key = format!("tlsCertificateKeyFile={TLS}/server.pem");
+    let any_host = "tlsAllowInvalidHostnames=true";
+
+    let said = refused(&format!("{by_number}&{ca}&{key}")).await;
+    assert!(said.contains("for another host"), "{said}");
+    let said = refused(&format!("{by_number}&{key}&{any_host}")).await;
+    assert!(
+        said.contains("127.0.0.1:") && said.contains("no trusted authority"),
+        "{said}"
+    );
+    let said = refused(&format!("{by_number}&{ca}&{any_host}")).await;
+    assert!(
+        said.contains("tlsCertificateKeyFile") || said.contains("closed the connection"),
+        "{said}"
+    );
+    let said = refused(&format!("{by_number}&{any_host}&tlsCAFile={TLS}/README.md&{key}")).await;
+    assert!(said.contains("no trusted authority"), "{said}");
+    let said = refused(&format!(
+        "{by_number}&{ca}&{any_host}&tlsCertificateKeyFile={TLS}/ca.pem"
+    ))
+    .await;
+    assert!(said.contains("certificate and key in one PEM file"), "{said}");
+    let nobody = format!("mongodb://127.0.0.1:1/?tls=true&{any_host}");
+    assert!(refused(&nobody).await.contains("127.0.0.1:1: nothing listens there"));
+    let nameless = refused(&format!("mongodb://nowhere.invalid/?tls=true&{any_host}")).await;
+    assert!(
+        !nameless.contains("nowhere") && nameless.contains("cannot be resolved"),
+        "{nameless}"
+    );
+
+    let uri = format!("{by_number}&{ca}&{key}&{any_host}");
+    let mongo = connected(uri.clone()).await;
+    assert!(
+        mongo.warnings().concat().contains("leaves host names unchecked"),
+        "{:?}",
+        mongo.warnings()
+    );
+    mongo.shut_down().await;
+    support::insert(
+        &mongod.client().await,
+        "shop",
+        "orders",
+        (0..500).map(|n| doc! {"_id": n, "text": "x".repeat(5_000)}).collect(),
+    )
+    .await;
+    let store = mongotar::store::Store::with_client(rig::shared_s3().client().await);
+    let tools = support::tools_for(&uri, store).await;
+    let report = support::back_up(&tools, "shop", &support::bucket().await).await;
+    assert_eq!((report.totals.documents, report.status), (500, RunStatus::Complete));
 }
 
 /// `timeoutMS` bounds the search for a server.

@@ -23,7 +23,7 @@ pub(super) fn coverage(
             None => Coverage::Whole,
             Some(missing) => Coverage::Part(format!("its manifest names {missing:?}, which it lacks")),
         },
-        (Layout::Ancestor, None) if is_whole_by_layout(folder, files) => Coverage::Whole,
+        (Layout::Ancestor, None) if is_whole_by_layout(folder, files) => Coverage::WholeByLayout,
         (Layout::Ancestor, None) => {
             unsaid("a whole backup lies in a folder backup_YYYYmmdd_HHMMSS, as {collection}.jsonl; this one does not")
         }

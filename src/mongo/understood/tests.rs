@@ -96,7 +96,10 @@ fn the_options_of_the_specification_and_of_others_become_what_they_mean() {
         (
             "tlsAllowInvalidHostnames=true",
             "tls=true",
-            "tlsAllowInvalidHostnames is ignored",
+            match ANY_HOST {
+                true => "tlsAllowInvalidHostnames leaves host names unchecked",
+                false => "tlsAllowInvalidHostnames is ignored",
+            },
         ),
         ("tlsAllowInvalidHostnames=false", "", ""),
         (
@@ -141,6 +144,23 @@ fn a_limit_of_calls_is_that_of_timeoutms_or_of_the_socket() {
     assert_eq!(limit("socketTimeoutMS=30000"), (Some(30), None));
     assert_eq!(limit("socketTimeoutMS=30000&timeoutMS=20000"), (Some(20), Some(20)));
     assert_eq!(limit("timeoutMS=0&socketTimeoutMS=0"), (None, None));
+}
+
+#[test]
+fn host_names_alone_are_left_unchecked_only_where_nothing_more_is_asked() {
+    assert_eq!(understood("tlsAllowInvalidHostnames=true").any_host, ANY_HOST);
+    assert_eq!(understood("ssl_match_hostname=false").any_host, ANY_HOST);
+    for without in [
+        "tlsAllowInvalidHostnames=false",
+        "tls=false&tlsAllowInvalidHostnames=true",
+        "tlsAllowInvalidHostnames=true&tlsAllowInvalidCertificates=true",
+    ] {
+        assert!(!understood(without).any_host, "{without}");
+    }
+    let password = "tlsAllowInvalidHostnames=true&tlsCertificateKeyFilePassword=secret";
+    let beside = Understood::of(password);
+    assert_eq!(beside.is_err(), ANY_HOST && cfg!(feature = "tls-key-password"));
+    assert!(!format!("{:?}", beside.err()).contains("=secret"));
 }
 
 #[test]

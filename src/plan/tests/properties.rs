@@ -90,7 +90,12 @@ fn policy() -> impl Strategy<Value = Policy> {
 
 fn coverage() -> impl Strategy<Value = Coverage> {
     let part = Coverage::Part("cut".to_owned());
-    prop::sample::select(vec![Coverage::Whole, Coverage::Unsaid("a dump".to_owned()), part])
+    prop::sample::select(vec![
+        Coverage::Whole,
+        Coverage::WholeByLayout,
+        Coverage::Unsaid("a dump".to_owned()),
+        part,
+    ])
 }
 
 proptest! {
@@ -99,7 +104,7 @@ proptest! {
     #[test]
     fn every_plan(archive in archived(), target in present(), policy in policy(), coverage in coverage()) {
         let may_drop = match coverage {
-            Coverage::Whole => policy.extra != Extra::Keep,
+            Coverage::Whole | Coverage::WholeByLayout => policy.extra != Extra::Keep,
             Coverage::Unsaid(_) => policy.extra == Extra::DropMissing,
             Coverage::Part(_) => false,
         };

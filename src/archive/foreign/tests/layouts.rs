@@ -317,16 +317,17 @@ fn only_who_says_so_is_whole() {
     };
     let bson = String::from_utf8(raw(&[doc! { "_id": 1 }])).expect("ASCII");
     let manifest = |rest: &str| format!(r#"{{"format": "mongotar", "collections": [{{"name": "a"}}]{rest}}}"#);
-    for whole in [
+    for by_layout in [
         &[("backup_20250926_073727/a.jsonl", ORDERS)][..],
         &[
             ("./old/backup_20250926_073727/a.jsonl", ORDERS),
             ("./old/backup_20250926_073727/._a.jsonl", "x"),
         ],
-        &[("backup_1/a.jsonl", ORDERS), ("backup_1/manifest.json", &manifest(""))],
     ] {
-        assert_eq!(coverage(whole), Coverage::Whole, "{whole:?}");
+        assert_eq!(coverage(by_layout), Coverage::WholeByLayout, "{by_layout:?}");
     }
+    let whole = [("backup_1/a.jsonl", ORDERS), ("backup_1/manifest.json", &manifest(""))];
+    assert_eq!(coverage(&whole), Coverage::Whole);
     for unsaid in [
         &[("dump/shop/a.bson", bson.as_str())][..],
         &[("a.json", ORDERS)],
