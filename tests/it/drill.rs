@@ -45,7 +45,7 @@ async fn exists(client: &mongodb::Client, database: &str) -> bool {
 #[tokio::test]
 async fn a_drill_restores_compares_and_leaves_nothing_behind() {
     let (tools, client) = (support::tools().await, rig::shared_replica_set().client().await);
-    let (database, folder) = (shop(&client).await, support::bucket().await);
+    let (database, folder) = (shop(&client).await, support::folder());
     let backed_up = support::back_up(&tools, &database, &folder).await;
     let report = run(&tools, json!({"archive": {"latest": folder.to_string()}}))
         .await
@@ -89,7 +89,7 @@ async fn a_drill_restores_compares_and_leaves_nothing_behind() {
 #[tokio::test]
 async fn a_database_that_the_drill_did_not_create_is_not_touched() {
     let (tools, client) = (support::tools().await, rig::shared_replica_set().client().await);
-    let (database, folder) = (shop(&client).await, support::bucket().await);
+    let (database, folder) = (shop(&client).await, support::folder());
     let archive = support::back_up(&tools, &database, &folder).await.archive.to_string();
     for taken in [database.as_str(), "admin", "local", "config"] {
         let refused = run(&tools, json!({"archive": archive, "scratch": taken}))

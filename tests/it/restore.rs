@@ -51,15 +51,15 @@ pub async fn place() -> Place {
     Place {
         tools: support::tools().await,
         client: rig::shared_replica_set().client().await,
-        to: support::bucket().await,
+        to: support::folder(),
         database: rig::fresh_database_name("restore"),
     }
 }
 
-/// As [`place`], with a local folder.
-pub async fn place_in_folder() -> Place {
+/// As [`place`], for what is about requests to S3.
+pub async fn place_in_bucket() -> Place {
     Place {
-        to: support::folder(),
+        to: support::bucket().await,
         ..place().await
     }
 }

@@ -122,7 +122,7 @@ async fn no_backup_believes_a_server_that_lies_about_its_snapshots() {
     for (lie, told) in lies {
         let wire = Wire::start(shared_replica_set().port(), lie);
         let tools = support::tools_for(&wire.uri(), Store::with_client(shared_s3().client().await)).await;
-        let job = support::job(&database, &support::bucket().await);
+        let job = support::job(&database, &support::folder());
         let hurried = Tools {
             deadline: Deadline::within(Duration::ZERO, None),
             ..tools.clone()

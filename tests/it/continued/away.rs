@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::restore::{change, fill};
 use super::{in_progress, run};
-use crate::restore::{numbered, place_in_folder};
+use crate::restore::{numbered, place};
 use crate::rig::{self, Passage, WireCommand};
 use crate::support;
 
@@ -28,7 +28,7 @@ async fn part(tools: &Tools, event: &Value, run: &Run) -> Result<Answer<RestoreR
 /// Restores over what is there; the server goes away at the first command that is `wanted`, and is back for the second
 /// invocation.
 async fn goes_on_after(policy: Value, wanted: impl Fn(&WireCommand, &str) -> bool + Send + Sync + 'static) {
-    let place = place_in_folder().await;
+    let place = place().await;
     fill(&place).await;
     let merged = policy["merged"] == true;
     let archive = place.archive().await;

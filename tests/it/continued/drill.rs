@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::{hurried, in_progress, run, to_its_end};
 use crate::handlers::RESTORE;
 use crate::restore::failpoints::Failing;
-use crate::restore::{numbered, place, place_in_folder};
+use crate::restore::{numbered, place, place_in_bucket};
 use crate::rig::LambdaFunction;
 
 async fn part(tools: &Tools, event: Value, run: &Run) -> Result<Answer<DrillReport>, Failure> {
@@ -28,7 +28,7 @@ async fn databases(client: &mongodb::Client) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn many_invocations_come_to_one_verdict_and_leave_no_scratch_database() {
-    let (place, tools, this) = (place_in_folder().await, hurried().await, run());
+    let (place, tools, this) = (place().await, hurried().await, run());
     super::restore::fill(&place).await;
     let archive = place.archive().await;
     let event = json!({"archive": {"latest": place.to.to_string()}});
@@ -65,7 +65,7 @@ async fn many_invocations_come_to_one_verdict_and_leave_no_scratch_database() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_archive_that_does_not_restore_is_a_finding_and_its_scratch_database_goes() {
-    let (place, tools, this) = (place().await, hurried().await, run());
+    let (place, tools, this) = (place_in_bucket().await, hurried().await, run());
     let event = json!({"archive": {"latest": place.to.to_string()}});
     let (report, _) = to_its_end(async || part(&tools, event.clone(), &this).await)
         .await

@@ -12,7 +12,7 @@ use mongotar::run::Run;
 use serde_json::{Value, json};
 
 use super::{hurried, in_progress, run, to_its_end};
-use crate::restore::{Place, numbered, of, place, place_in_folder};
+use crate::restore::{Place, numbered, of, place, place_in_bucket};
 use crate::{rig, support};
 
 async fn part(tools: &Tools, event: Value, run: &Run) -> Result<Answer<RestoreReport>, Failure> {
@@ -90,7 +90,7 @@ fn with(event: &Value, more: Value) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn many_invocations_restore_what_one_does_and_consent_is_asked_for_once() {
-    let (place, event, wanted) = prepared(place().await).await;
+    let (place, event, wanted) = prepared(place_in_bucket().await).await;
     let (tools, this) = (hurried().await, run());
     let refused = part(&tools, event.clone(), &this).await.expect_err("no consent");
     assert_eq!(refused.kind, FailureKind::ConsentMissing);
@@ -134,7 +134,7 @@ async fn many_invocations_restore_what_one_does_and_consent_is_asked_for_once() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_merge_counts_does_not_depend_on_how_often_it_was_continued() {
-    let place = place_in_folder().await;
+    let place = place().await;
     support::insert_mebibytes(&place.client, &place.database, "large", 12).await;
     let archive = place.archive().await;
     let large = place.db().collection::<bson::Document>("large");
@@ -163,7 +163,7 @@ async fn what_a_merge_counts_does_not_depend_on_how_often_it_was_continued() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_merge_pauses_within_a_segment_and_counts_each_document_once() {
     const DOCUMENTS: i32 = 3_000;
-    let place = place_in_folder().await;
+    let place = place().await;
     place.insert("c", numbered(0..DOCUMENTS, "archived")).await;
     let archive = place.archive().await;
     let c = place.db().collection::<bson::Document>("c");
@@ -208,7 +208,7 @@ async fn a_merge_pauses_within_a_segment_and_counts_each_document_once() {
 /// What took longer to be read back than an invocation has was begun anew in each, and the run never came to its end.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_collection_is_read_back_in_as_many_invocations_as_it_takes() {
-    let place = place_in_folder().await;
+    let place = place().await;
     support::insert_mebibytes(&place.client, &place.database, "large", 16).await;
     let archive = place.archive().await;
     let event = json!({"archive": archive, "database": place.database, "yes": true, "snapshot": false});
@@ -246,7 +246,7 @@ async fn a_collection_is_read_back_in_as_many_invocations_as_it_takes() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_else_restores_between_two_invocations_and_two_of_one_run_exclude_each_other() {
-    let (place, event, wanted) = prepared(place_in_folder().await).await;
+    let (place, event, wanted) = prepared(place().await).await;
     let event = with(&event, json!({"yes": true, "snapshot": false}));
     let (tools, this) = (hurried().await, run());
     // Until documents are in.
@@ -293,7 +293,7 @@ async fn nobody_else_restores_between_two_invocations_and_two_of_one_run_exclude
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_target_that_changes_before_anything_was_loaded_is_not_restored_over() {
-    let (place, event, _) = prepared(place_in_folder().await).await;
+    let (place, event, _) = prepared(place().await).await;
     let event = with(&event, json!({"yes": true}));
     let (tools, this) = (hurried().await, run());
     let answer = part(&tools, event.clone(), &this).await.expect("an answer");
@@ -308,7 +308,7 @@ async fn a_target_that_changes_before_anything_was_loaded_is_not_restored_over()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_whose_lock_another_restore_has_had_meanwhile_says_so_and_changes_nothing() {
-    let (place, event, wanted) = prepared(place_in_folder().await).await;
+    let (place, event, wanted) = prepared(place().await).await;
     let event = with(&event, json!({"yes": true, "snapshot": false}));
     let (tools, this) = (hurried().await, run());
     while !place.names().await.iter().any(|name| name.starts_with("mongotar.tmp.")) {
@@ -327,7 +327,7 @@ async fn a_run_whose_lock_another_restore_has_had_meanwhile_says_so_and_changes_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_archive_that_was_replaced_meanwhile_is_not_gone_on_with() {
-    let (place, event, _) = prepared(place_in_folder().await).await;
+    let (place, event, _) = prepared(place().await).await;
     let scratch = crate::rig::ScratchDir::new("replaced");
     let local = mongotar::store::Location::Local(scratch.path().to_owned());
     let archive = support::back_up(&place.tools, &place.database, &local)
@@ -370,7 +370,7 @@ async fn an_archive_that_was_replaced_meanwhile_is_not_gone_on_with() {
 /// A run that leaves nothing behind is known to nobody, not even to a second delivery of its event.
 #[tokio::test(flavor = "multi_thread")]
 async fn where_nothing_can_be_kept_a_second_delivery_is_kept_out_by_the_lock() {
-    let source = place().await;
+    let source = place_in_bucket().await;
     source.insert("a", numbered(0..50, "archived")).await;
     let archive = support::back_up(&support::tools().await, &source.database, &support::bucket().await)
         .await

@@ -129,7 +129,7 @@ async fn every_name_that_the_server_takes_comes_back() {
     }
     let before = held(&client, &tools, &source).await;
     for form in [FORMS[2], FORMS[4]] {
-        let archive = back_up_as(&tools, &source, &support::bucket().await, form).await;
+        let archive = back_up_as(&tools, &source, &support::folder(), form).await;
         restore_whole(&tools, &archive, &target, json!({"replace_existing": true})).await;
         assert_same(&before, &held(&client, &tools, &target).await, &format!("{form:?}"));
     }
@@ -155,7 +155,7 @@ async fn capped_order_is_kept() {
     let before = natural(&client, &source, "log").await;
     assert_eq!(before.len(), 5_002);
 
-    let archive = back_up_as(&tools, &source, &support::bucket().await, FORMS[2]).await;
+    let archive = back_up_as(&tools, &source, &support::folder(), FORMS[2]).await;
     restore_whole(&tools, &archive, &target, json!({})).await;
     assert!(natural(&client, &target, "log").await == before, "created");
     restore_whole(&tools, &archive, &target, json!({"replace_existing": true})).await;
@@ -207,7 +207,7 @@ async fn a_refused_document_does_not_take_the_rest_of_a_capped_collection_with_i
         )
     };
     put(&tools, &source, "log", &(0..50).rev().map(line).collect::<Vec<_>>()).await;
-    let archive = back_up_as(&tools, &source, &support::bucket().await, FORMS[2]).await;
+    let archive = back_up_as(&tools, &source, &support::folder(), FORMS[2]).await;
 
     let report = restore_with(&tools, &archive, &target, json!({})).await;
     assert_eq!(report.status, RunStatus::Partial);
@@ -227,7 +227,7 @@ async fn every_kind_of_collection_keeps_its_options() {
     build(&client, &tools, &source).await;
     let before = held(&client, &tools, &source).await;
     for form in [FORMS[0], FORMS[3]] {
-        let archive = back_up_as(&tools, &source, &support::bucket().await, form).await;
+        let archive = back_up_as(&tools, &source, &support::folder(), form).await;
         restore_whole(&tools, &archive, &target, json!({"replace_existing": true})).await;
         assert_same(&before, &held(&client, &tools, &target).await, &format!("{form:?}"));
     }

@@ -52,7 +52,7 @@ async fn everything_comes_back_identical_in_every_form() {
     let before = build(&client, &tools, &source, 254 - longest).await;
 
     let each = targets.iter().zip(forms).map(async |(target, form)| {
-        let archive = back_up_as(&tools, &source, &support::bucket().await, form).await;
+        let archive = back_up_as(&tools, &source, &support::folder(), form).await;
         restore_whole(&tools, &archive, target, json!({"force": true})).await;
         assert_same(&before, &held(&client, &tools, target).await, &format!("{form:?}"));
         run(&client, target, doc! {"dropDatabase": 1}).await;
@@ -69,7 +69,7 @@ async fn everything_replaces_a_database_that_has_gone_its_own_way_and_merges_wit
         rig::fresh_database_name("fidelity"),
     );
     let before = build(&client, &tools, &source, 254 - source.len().max(target.len())).await;
-    let archive = back_up_as(&tools, &source, &support::bucket().await, FORMS[2]).await;
+    let archive = back_up_as(&tools, &source, &support::folder(), FORMS[2]).await;
     restore_whole(&tools, &archive, &target, json!({"force": true})).await;
 
     // Documents lost, changed and added, an index and a collection gone, a collection too many, a view where documents

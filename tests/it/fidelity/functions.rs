@@ -54,7 +54,7 @@ async fn stored_functions_are_saved_restored_and_compared() {
     .await;
     support::insert(&client, &source, "orders", vec![doc! {"_id": 1}]).await;
     let expected = functions(&tools, &source).await;
-    let to = support::bucket().await;
+    let to = support::folder();
     let saved = support::back_up(&tools, &source, &to).await;
     assert_eq!(saved.status, RunStatus::Complete);
     let names: Vec<&str> = saved.collections.iter().map(|saved| saved.name.as_str()).collect();
@@ -125,7 +125,7 @@ async fn what_is_the_server_s_own_is_named_in_report_manifest_and_show() {
         .run_command(doc! {"profile": 0})
         .await
         .expect("no profiling");
-    let saved = support::back_up(&tools, &database, &support::bucket().await).await;
+    let saved = support::back_up(&tools, &database, &support::folder()).await;
     assert_eq!(saved.status, RunStatus::Complete);
     assert_eq!(saved.left_out[0].name, "system.profile");
     assert!(saved.left_out[0].reason.contains("profiler"), "{:?}", saved.left_out);
@@ -149,7 +149,7 @@ async fn roles_that_read_and_write_a_database_include_its_stored_functions() {
     let store = Store::with_client(rig::shared_s3().client().await);
     let reader = mongod.create_user(&source, vec![doc! {"role": "read", "db": &source}]);
     let reader = support::tools_for(&reader, store.clone()).await;
-    let saved = support::back_up(&reader, &source, &support::bucket().await).await;
+    let saved = support::back_up(&reader, &source, &support::folder()).await;
     assert_eq!(saved.status, RunStatus::Complete, "{:?}", saved.failed);
     let roles = ["readWrite", "dbAdmin"].map(|role| doc! {"role": role, "db": &target});
     let writer = mongod.create_user(&target, roles.to_vec());
@@ -166,7 +166,7 @@ async fn roles_that_read_and_write_a_database_include_its_stored_functions() {
     client.database("admin").run_command(role).await.expect("a role");
     let narrow = mongod.create_user(&format!("narrow_{source}"), vec![doc! {"role": &source, "db": "admin"}]);
     let narrow = support::tools_for(&narrow, store).await;
-    let part = support::back_up(&narrow, &source, &support::bucket().await).await;
+    let part = support::back_up(&narrow, &source, &support::folder()).await;
     assert_eq!(part.status, RunStatus::Partial);
     let failed: Vec<&str> = part.failed.iter().map(|failed| failed.name.as_str()).collect();
     assert_eq!(failed, ["system.js"]);

@@ -205,13 +205,7 @@ pub async fn round_trip(documents: &[Vec<u8>]) {
         "the server changed a document when it was put in"
     );
     for payload in [Payload::Jsonl, Payload::Bson] {
-        let archive = back_up_as(
-            &tools,
-            &source,
-            &support::bucket().await,
-            (payload, Compression::Zstd, false),
-        )
-        .await;
+        let archive = back_up_as(&tools, &source, &support::folder(), (payload, Compression::Zstd, false)).await;
         let target = crate::rig::fresh_database_name("fidelity");
         restore_whole(&tools, &archive, &target, json!({})).await;
         assert_same(&before, &held(&client, &tools, &target).await, &format!("{payload:?}"));

@@ -78,7 +78,7 @@ async fn index_definitions_come_back_as_they_were() {
     build(&client, &source).await;
     let before = held(&client, &tools, &source).await;
     for form in [FORMS[2], FORMS[5]] {
-        let archive = back_up_as(&tools, &source, &support::bucket().await, form).await;
+        let archive = back_up_as(&tools, &source, &support::folder(), form).await;
         restore_whole(&tools, &archive, &target, json!({"replace_existing": true})).await;
         assert_same(&before, &held(&client, &tools, &target).await, &format!("{form:?}"));
     }
@@ -86,7 +86,7 @@ async fn index_definitions_come_back_as_they_were() {
     for collection in ["indexed", "collated indexes"] {
         run(&client, &target, doc! {"dropIndexes": collection, "index": "*"}).await;
     }
-    let archive = back_up_as(&tools, &source, &support::bucket().await, FORMS[2]).await;
+    let archive = back_up_as(&tools, &source, &support::folder(), FORMS[2]).await;
     restore_whole(&tools, &archive, &target, json!({})).await;
     assert_same(&before, &held(&client, &tools, &target).await, "merged");
 }
@@ -111,7 +111,7 @@ async fn a_unique_index_over_data_that_breaks_it_does_not_lose_the_others() {
         doc! {"key": {"at": 1}, "name": "expiring", "expireAfterSeconds": 60},
     ];
     index(&client, &source, "c", indexes).await;
-    let archive = back_up_as(&tools, &source, &support::bucket().await, FORMS[2]).await;
+    let archive = back_up_as(&tools, &source, &support::folder(), FORMS[2]).await;
     // The target has the same address under another _id, and no index that would have prevented it.
     run(
         &client,
@@ -161,7 +161,7 @@ async fn totals_balance_when_another_unique_key_is_taken() {
     super::timestamps::empty_timestamps(&client, &source, "c").await;
     let unique = || vec![doc! {"key": {"email": 1}, "name": "unique", "unique": true}];
     index(&client, &source, "c", unique()).await;
-    let archive = back_up_as(&tools, &source, &support::bucket().await, FORMS[2]).await;
+    let archive = back_up_as(&tools, &source, &support::folder(), FORMS[2]).await;
     index(&client, &target, "c", unique()).await;
     // The same, another under the same _id, and one whose address is taken under another _id.
     let present = [

@@ -75,7 +75,7 @@ async fn measurements_come_back_once_each_however_they_are_identified() {
     build(&client, &tools, &source).await;
     let before = held(&client, &tools, &source).await;
     for form in [FORMS[2], FORMS[3]] {
-        let archive = back_up_as(&tools, &source, &support::bucket().await, form).await;
+        let archive = back_up_as(&tools, &source, &support::folder(), form).await;
         restore_whole(&tools, &archive, &target, json!({"replace_existing": true})).await;
         assert_same(&before, &held(&client, &tools, &target).await, &format!("{form:?}"));
         // A time series cannot be merged: restoring it again must not double it.
@@ -112,7 +112,7 @@ async fn parameters_and_time_to_live_come_back() {
     ] {
         assert!(before[name].0.contains(said), "{}", before[name].0);
     }
-    let archive = back_up_as(&tools, &source, &support::bucket().await, FORMS[2]).await;
+    let archive = back_up_as(&tools, &source, &support::folder(), FORMS[2]).await;
     for replace in [false, true] {
         restore_whole(&tools, &archive, &target, json!({"replace_existing": replace})).await;
         assert_same(&before, &held(&client, &tools, &target).await, "restored");
@@ -157,7 +157,7 @@ async fn odd_names_of_fields_come_back_also_within_arrays() {
     let before = held(&client, &tools, &source).await;
     assert_eq!(before["series"].1.len(), 50);
     for form in [FORMS[2], FORMS[3]] {
-        let archive = back_up_as(&tools, &source, &support::bucket().await, form).await;
+        let archive = back_up_as(&tools, &source, &support::folder(), form).await;
         restore_whole(&tools, &archive, &target, json!({"replace_existing": true})).await;
         assert_same(&before, &held(&client, &tools, &target).await, &format!("{form:?}"));
     }
@@ -173,7 +173,7 @@ async fn force_does_not_write_past_the_buckets_validator() {
     );
     build(&client, &tools, &source).await;
     let before = held(&client, &tools, &source).await;
-    let archive = back_up_as(&tools, &source, &support::bucket().await, FORMS[2]).await;
+    let archive = back_up_as(&tools, &source, &support::folder(), FORMS[2]).await;
     run(&client, &target, doc! {"profile": 2}).await;
     restore_whole(&tools, &archive, &target, json!({"force": true})).await;
     run(&client, &target, doc! {"profile": 0}).await;

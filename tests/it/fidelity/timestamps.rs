@@ -61,7 +61,7 @@ async fn timestamp_zero_survives_on_a_server_that_replaces_it() {
             .all(|document| document.ends_with(&ends_in_empty[4..]))
     );
 
-    let archive = back_up_as(&tools, &source, &support::bucket().await, FORMS[2]).await;
+    let archive = back_up_as(&tools, &source, &support::folder(), FORMS[2]).await;
     restore_whole(&tools, &archive, &target, json!({})).await;
     assert_same(&before, &held(&client, &tools, &target).await, "created");
     // In a merge they are there already, and must neither be taken for different nor be changed.

@@ -27,7 +27,7 @@ const COLLECTIONS: usize = 25;
 #[tokio::test(flavor = "multi_thread")]
 async fn ttl_does_not_eat_what_was_just_restored() {
     let server = rig::Mongod::builder().parameter("ttlMonitorSleepSecs", "1").start();
-    let (client, destination) = (server.client().await, support::bucket().await);
+    let (client, destination) = (server.client().await, support::folder());
     let tools = support::tools_for(&server.uri(), Store::with_client(rig::shared_s3().client().await)).await;
     let (source, target) = (
         rig::fresh_database_name("fidelity"),

@@ -52,7 +52,7 @@ async fn force_puts_old_documents_past_the_validator_and_counts_them() {
     );
     build(&client, &source).await;
     let before = held(&client, &tools, &source).await;
-    let archive = back_up_as(&tools, &source, &support::bucket().await, FORMS[2]).await;
+    let archive = back_up_as(&tools, &source, &support::folder(), FORMS[2]).await;
     for replace in [false, false, true] {
         // The second is a merge, in which it is the target's validator that counts.
         let report = restore_whole(
@@ -85,7 +85,7 @@ async fn without_force_the_validator_rules_and_every_refused_document_is_named()
         rig::fresh_database_name("fidelity"),
     );
     build(&client, &source).await;
-    let archive = back_up_as(&tools, &source, &support::bucket().await, FORMS[2]).await;
+    let archive = back_up_as(&tools, &source, &support::folder(), FORMS[2]).await;
     let report = restore_with(&tools, &archive, &target, json!({})).await;
     assert_eq!(report.status, RunStatus::Partial);
     for name in ["strict", "moderate", "by expression"] {
@@ -129,7 +129,7 @@ async fn a_replacement_that_the_validator_cuts_short_leaves_the_old_collection_w
     )
     .await;
     let before = held(&client, &tools, &target).await;
-    let archive = back_up_as(&tools, &source, &support::bucket().await, FORMS[2]).await;
+    let archive = back_up_as(&tools, &source, &support::folder(), FORMS[2]).await;
     let report = restore_with(
         &tools,
         &archive,

@@ -199,7 +199,7 @@ async fn a_user_who_may_only_read_can_plan_and_is_refused_before_the_first_chang
     let root = support::tools_for(&mongod.uri(), store().await).await;
     let client = mongod.client().await;
     support::insert(&client, &database, "orders", numbered(0..5, "x")).await;
-    let to = support::bucket().await;
+    let to = support::folder();
     let archive = support::back_up(&root, &database, &to).await.archive;
     support::insert(&client, &database, "extra", numbered(0..5, "x")).await;
     let before = support::raw_database(&client, &root, &database).await;

@@ -90,7 +90,7 @@ async fn a_collection_that_the_backup_could_not_read_is_neither_dropped_nor_empt
     client.database("admin").run_command(role).await.expect("a role");
     let half = mongod.create_user("half", vec![doc! {"role": "half", "db": "admin"}]);
     let store = Store::with_client(rig::shared_s3().client().await);
-    let to = support::bucket().await;
+    let to = support::folder();
     let half = support::tools_for(&half, store.clone()).await;
     let saved = support::back_up(&half, &database, &to).await;
     assert_eq!(saved.status, RunStatus::Partial, "{saved:?}");

@@ -10,7 +10,7 @@ use mongotar::failure::{Failure, FailureKind};
 use mongotar::restore::{RestoreReport, carry_out, prepare};
 use serde_json::{Value, json};
 
-use super::{Place, Running, job_of, numbered, place};
+use super::{Place, Running, job_of, numbered, place, place_in_bucket};
 use crate::cli::Shell;
 use crate::{rig, support};
 
@@ -25,7 +25,7 @@ struct Scene {
 }
 
 async fn scene() -> Scene {
-    let place = place().await;
+    let place = place_in_bucket().await;
     place.insert("c", numbered(0..50, "archived")).await;
     let archive = place.archive().await;
     place.insert("c", numbered(100..110, "newer")).await;

@@ -244,9 +244,7 @@ async fn a_user_who_may_not_drop_merges_without_a_rehearsal_and_leaves_nothing_b
     db.run_command(index).await.expect("an index");
     let store = || async { Store::with_client(rig::shared_s3().client().await) };
     let root = support::tools_for(&mongod.uri(), store().await).await;
-    let archive = support::back_up(&root, &database, &support::bucket().await)
-        .await
-        .archive;
+    let archive = support::back_up(&root, &database, &support::folder()).await.archive;
     db.run_command(doc! {"dropIndexes": "c", "index": "text"})
         .await
         .expect("dropped");

@@ -51,7 +51,7 @@ async fn the_documented_roles_are_enough_to_back_up_and_to_restore() {
 
     let mut archive = None;
     for role in [of_all("backup"), of_one("read", &source)] {
-        let saved = support::back_up(&user(vec![role.clone()]).await, &source, &support::bucket().await).await;
+        let saved = support::back_up(&user(vec![role.clone()]).await, &source, &support::folder()).await;
         assert_eq!(saved.status, RunStatus::Complete, "{role}: {:?}", saved.failed);
         archive = Some(saved.archive);
     }
@@ -93,9 +93,7 @@ async fn a_right_to_one_collection_is_none_to_another() {
         support::insert(&client, &database, collection, vec![doc! {"_id": 1}]).await;
     }
     let root = support::tools_for(&mongod.uri(), Store::with_client(rig::shared_s3().client().await)).await;
-    let archive = support::back_up(&root, &database, &support::bucket().await)
-        .await
-        .archive;
+    let archive = support::back_up(&root, &database, &support::folder()).await.archive;
     let before = support::raw_database(&client, &root, &database).await;
     let all = [
         "find",
@@ -133,9 +131,7 @@ async fn a_database_that_differs_in_case_only_is_in_the_way_of_the_plan() {
     let client = rig::shared_replica_set().client().await;
     let database = rig::fresh_database_name("case");
     support::insert(&client, &database, "orders", vec![doc! {"_id": 1}]).await;
-    let archive = support::back_up(&tools, &database, &support::bucket().await)
-        .await
-        .archive;
+    let archive = support::back_up(&tools, &database, &support::folder()).await.archive;
     let other = database.to_uppercase();
     let event = json!({"archive": archive.to_string(), "database": other, "dry_run": true});
     let failure = support::restore(&tools, event).await.expect_err("no plan");

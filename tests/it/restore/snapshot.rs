@@ -10,12 +10,12 @@ use mongotar::store::Store;
 use mongotar::verify::verify;
 use serde_json::json;
 
-use super::{numbered, place};
+use super::{numbered, place, place_in_bucket};
 use crate::{rig, support};
 
 #[tokio::test]
 async fn the_undo_event_brings_everything_back() {
-    let place = place().await;
+    let place = place_in_bucket().await;
     place.insert("c", numbered(0..20, "archived")).await;
     place.insert("only_archived", numbered(0..3, "archived")).await;
     let archive = place.archive().await;
@@ -77,7 +77,7 @@ async fn it_goes_where_it_is_told_or_is_waived() {
     let place = place().await;
     place.insert("c", numbered(0..3, "x")).await;
     let archive = place.archive().await;
-    let elsewhere = support::bucket().await;
+    let elsewhere = support::folder();
     let told = place
         .restore(&archive, json!({"snapshot_to": elsewhere.to_string()}))
         .await
@@ -137,7 +137,7 @@ async fn without_a_way_back_nothing_is_changed() {
 
 #[tokio::test]
 async fn a_snapshot_that_is_not_what_was_written_refuses_the_restore() {
-    let place = place().await;
+    let place = place_in_bucket().await;
     place.insert("c", numbered(0..300, "x")).await;
     let archive = place.archive().await;
     place.insert("extra", numbered(0..3, "x")).await;

@@ -384,9 +384,7 @@ async fn an_archive_without_users_and_a_function_that_is_asked_for_them_say_so()
         vec![doc! {"_id": 1}],
     )
     .await;
-    let archive = support::back_up(&tools, &database, &support::bucket().await)
-        .await
-        .archive;
+    let archive = support::back_up(&tools, &database, &support::folder()).await.archive;
     let failure = prepared(&tools, &archive, &database, Grants::Within)
         .await
         .expect_err("none");

@@ -6,7 +6,7 @@ use mongotar::plan::Action;
 use mongotar::store::Store;
 use serde_json::json;
 
-use super::{Place, of, place};
+use super::{Place, of, place, place_in_bucket};
 use crate::{rig, support};
 
 /// Four documents, two of which a validator that came later refuses.
@@ -127,7 +127,7 @@ async fn options_of(place: &Place, name: &str) -> bson::Document {
 /// Forty documents of a mebibyte, which are several segments, and a validator that refuses all of them; a target that
 /// lacks some.
 async fn large_with_violations() -> (Place, String) {
-    let place = place().await;
+    let place = place_in_bucket().await;
     support::insert_mebibytes(&place.client, &place.database, "c", 40).await;
     place.insert("d", vec![doc! {"_id": 1}]).await;
     place
