@@ -11,6 +11,12 @@ use crate::failure::{Failure, FailureKind};
 pub mod code {
     /// Not allowed.
     pub const UNAUTHORIZED: i32 = 13;
+    /// Among other things: nested too deeply.
+    pub const OVERFLOW: i32 = 15;
+    /// What is not BSON.
+    pub const INVALID_BSON: i32 = 22;
+    /// What is BSON, but not of the form that its types have.
+    pub const NON_CONFORMANT_BSON: i32 = 378;
     /// User or password are wrong, or no longer right.
     pub const AUTHENTICATION_FAILED: i32 = 18;
     /// There is no such collection or database.
@@ -154,6 +160,13 @@ impl MongoError {
         ]
         .iter()
         .any(|&code| self.is(code))
+    }
+
+    /// Whether a command was refused for one of the documents in it.
+    pub(super) fn is_of_a_document(&self) -> bool {
+        [code::OVERFLOW, code::INVALID_BSON, code::NON_CONFORMANT_BSON]
+            .iter()
+            .any(|&code| self.is(code))
     }
 
     /// Whether the server answered with that code.

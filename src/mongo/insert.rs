@@ -31,6 +31,17 @@ pub struct InsertOutcome {
     pub rejected: Vec<Rejected>,
 }
 
+impl InsertOutcome {
+    /// Takes in what became of a part of the batch, which begins at that document.
+    fn add(&mut self, part: Self, begin: usize) {
+        self.inserted += part.inserted;
+        self.rejected.extend(part.rejected.into_iter().map(|rejected| Rejected {
+            index: rejected.index + begin,
+            ..rejected
+        }));
+    }
+}
+
 /// A document that the server refused.
 #[derive(Clone, Debug)]
 pub struct Rejected {
@@ -143,12 +154,52 @@ impl Mongo {
 
     /// Inserts a batch. Refused documents are in the outcome; after an error nothing is known of any of them.
     ///
-    /// An ordered insert ends at the first refused document. The later ones are no worse for that, so it continues with
-    /// them.
+    /// A server refuses a whole command for one document that is nested too deeply or is not valid BSON, which others
+    /// have taken. Then each half is tried by itself, until that document is alone.
     ///
     /// # Errors
     /// What prevented the command as a whole.
     pub async fn insert(
+        &self,
+        database: &str,
+        collection: &str,
+        batch: &InsertBatch<'_>,
+        order: Order,
+        validation: Validation,
+    ) -> Result<InsertOutcome, MongoError> {
+        let mut outcome = match self.insert_all(database, collection, batch, order, validation).await {
+            Err(error) if error.is_of_a_document() => InsertOutcome::default(),
+            inserted => return inserted,
+        };
+        // The next one is the last.
+        let mut parts = vec![0..batch.len()];
+        while let Some(part) = parts.pop() {
+            let documents = batch.only(|index| part.contains(&index));
+            match self
+                .insert_all(database, collection, &documents, order, validation)
+                .await
+            {
+                Ok(inserted) => outcome.add(inserted, part.start),
+                Err(error) if !error.is_of_a_document() => return Err(error),
+                Err(error) if part.len() == 1 => outcome.rejected.push(Rejected {
+                    index: part.start,
+                    code: error.code.unwrap_or(0),
+                    message: error.reason,
+                }),
+                Err(_) => {
+                    let middle = part.start + part.len() / 2;
+                    parts.extend([middle..part.end, part.start..middle]);
+                }
+            }
+        }
+        Ok(outcome)
+    }
+
+    /// Inserts a batch, none of whose documents keeps the command from being read.
+    ///
+    /// An ordered insert ends at the first refused document. The later ones are no worse for that, so it continues with
+    /// them.
+    async fn insert_all(
         &self,
         database: &str,
         collection: &str,
@@ -164,12 +215,7 @@ impl Mongo {
             }
             let rest = batch.only(|index| index >= tried);
             let more = self.insert_once(database, collection, &rest, order, validation).await?;
-            outcome.inserted += more.inserted;
-            let rejected = more.rejected.into_iter().map(|rejected| Rejected {
-                index: rejected.index + tried,
-                ..rejected
-            });
-            outcome.rejected.extend(rejected);
+            outcome.add(more, tried);
         }
     }
 

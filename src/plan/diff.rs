@@ -139,7 +139,8 @@ fn fields(document: &RawDocument) -> BTreeMap<String, RawBsonRef<'_>> {
 }
 
 /// Indexes are the same whatever the order of their options. `ns` is gone since MongoDB 4.4, `background` has meant
-/// nothing since 4.2. The index on `_id` is the server's: each makes it in the version that it has, and says or does not
+/// nothing since 4.2. From 9.0 on, a server says where an index has the simple collation; before, it did not mention it.
+/// The index on `_id` is the server's: each makes it in the version that it has, and says or does not
 /// say that it is unique.
 fn same_index(archive: &Definition, target: &Definition) -> bool {
     let options = |index| -> BTreeMap<String, RawBsonRef<'_>> {
@@ -147,6 +148,7 @@ fn same_index(archive: &Definition, target: &Definition) -> bool {
         let is_servers = index.get_str("name") == Some("_id_");
         let mut options = fields(index.as_raw());
         options.retain(|key, _| key != "ns" && key != "background");
+        options.retain(|key, value| key != "collation" || !is_simple(*value));
         options.retain(|key, _| !is_servers || (key != "v" && key != "unique"));
         options
     };
@@ -155,6 +157,14 @@ fn same_index(archive: &Definition, target: &Definition) -> bool {
         && archive
             .iter()
             .all(|(key, value)| target.get(key).is_some_and(|other| same(*value, *other, MAX_DEPTH)))
+}
+
+/// Whether strings are compared by their bytes.
+fn is_simple(collation: RawBsonRef<'_>) -> bool {
+    let RawBsonRef::Document(collation) = collation else {
+        return false;
+    };
+    matches!(collation.get_str("locale"), Ok("simple"))
 }
 
 /// Indexes without those that come with a collection.
@@ -289,6 +299,10 @@ mod tests {
             diff(one(rawdoc! { "a": 1, "b": 1 }), other(rawdoc! { "b": 1, "a": 1 })).changed,
             ["i"]
         );
+        let collated = |locale: &str| one(rawdoc! {"collation": {"locale": locale}});
+        assert!(diff(one(rawdoc! {}), collated("simple")).is_empty());
+        assert!(diff(collated("simple"), one(rawdoc! {})).is_empty());
+        assert_eq!(diff(collated("de"), collated("simple")).changed, ["i"]);
         assert_eq!(Diff::of_indexes(&[], &[one(rawdoc! {})]).removed, ["i"]);
         assert_eq!(Diff::of_indexes(&[one(rawdoc! {})], &[]).added, ["i"]);
     }

@@ -58,17 +58,26 @@ fn comes_with_the_collection(index: &Definition) -> bool {
     index.get_str("name") == Some("_id_") || index.get_bool("clustered") == Some(true)
 }
 
-/// In a collection with a collation, an index without one has the simple collation, which the server does not list.
-/// Left out when it is built, it would become the collection's; and text and 2d indexes, which know no other, would be
-/// refused. An index of version 1 knows no collation, and none may be said.
+/// In a collection with a collation, an index without one has the simple collation, which servers before 9.0 do not
+/// list. Left out when it is built, it would become the collection's; and text and 2d indexes, which know no other,
+/// would be refused. Where it goes without saying, it is not said: an index of version 1 knows no collation, and not
+/// every engine does.
 fn with_its_collation(index: &Definition, options: &Definition) -> Definition {
-    let collated = options.get_document("collation").is_some();
-    if !collated || index.get_document("collation").is_some() || is_version_1(index) {
-        return index.clone();
+    let mut said = index.as_raw().to_owned();
+    if let Some(collation) = index.get_document("collation") {
+        if !matches!(collation.get_str("locale"), Ok("simple")) {
+            return index.clone();
+        }
+        said = RawDocumentBuf::new();
+        for (key, value) in index.as_raw().iter().flatten().filter(|(key, _)| *key != "collation") {
+            said.append(key, value);
+        }
     }
-    let mut explicit = index.as_raw().to_owned();
-    explicit.append(cstr!("collation"), rawdoc! {"locale": "simple"});
-    Definition::new(explicit)
+    let collated = options.get_document("collation").is_some();
+    if collated && !is_version_1(index) {
+        said.append(cstr!("collation"), rawdoc! {"locale": "simple"});
+    }
+    Definition::new(said)
 }
 
 fn is_version_1(index: &Definition) -> bool {

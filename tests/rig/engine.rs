@@ -24,6 +24,10 @@ pub enum EngineDouble {
     CosmosRu,
     /// Atlas M0 and Flex.
     AtlasFlex,
+    /// MongoDB 9.0, as far as a relay can play it: what it and 8.2 and 8.3 say and refuse otherwise.
+    Newest,
+    /// The router of a sharded cluster, which none of the packages has.
+    Mongos,
 }
 
 /// What becomes of a snapshot read.
@@ -54,9 +58,12 @@ impl EngineDouble {
                 Self::Amazon8 => 25,
                 Self::Documentdb => 21,
                 Self::AtlasFlex => return,
+                // The newest that the driver speaks.
+                Self::Newest => 29,
+                Self::Mongos => hello.get_i32("maxWireVersion").unwrap_or_default(),
             };
             hello.insert("maxWireVersion", version);
-            let is_one = matches!(self, Self::Documentdb | Self::AmazonElastic);
+            let is_one = matches!(self, Self::Documentdb | Self::AmazonElastic | Self::Mongos);
             if is_one {
                 let of_a_set = [
                     "setName",
@@ -86,6 +93,8 @@ impl EngineDouble {
             Self::Amazon4 | Self::Amazon5 { .. } | Self::Amazon8 | Self::AmazonElastic => self.amazon(command),
             Self::Documentdb | Self::CosmosRu => documentdb(command),
             Self::AtlasFlex => flex(command),
+            Self::Mongos => mongos(command),
+            Self::Newest => newest(command),
         }
     }
 
@@ -192,6 +201,58 @@ fn flex(command: &WireCommand) -> Passage {
         "getCmdLineOpts" | "getParameter" | "currentOp" | "killOp" | "dbHash" | "replSetGetConfig" => refused(),
         "dbStats" | "listCollections" if ["config", "local"].contains(&command.database.as_str()) => refused(),
         _ if limit.is_some_and(|limit| limit > 300_000) => refusal(2, "maxTimeMS is at most 300000"),
+        _ => Passage::Through,
+    }
+}
+
+/// Release notes: `autoIndexId` is refused (8.2), buckets are for those who ask for raw data (8.3), and `listIndexes`
+/// names the simple collation (9.0).
+fn newest(command: &WireCommand) -> Passage {
+    let has = |field: &str| command.body.contains_key(field);
+    match command.name.as_str() {
+        "buildInfo" => changed(command, |answer| {
+            answer.insert("version", "9.0.0");
+            answer.insert("versionArray", vec![9, 0, 0, 0]);
+        }),
+        "create" if has("autoIndexId") => refusal(72, "The field 'autoIndexId' is no longer supported"),
+        "listIndexes" => changed(command, |answer| {
+            let Ok(cursor) = answer.get_document_mut("cursor") else {
+                return;
+            };
+            let Ok(batch) = cursor.get_array_mut("firstBatch") else {
+                return;
+            };
+            for index in batch.iter_mut().filter_map(Bson::as_document_mut) {
+                if !index.contains_key("collation") {
+                    index.insert("collation", doc! {"locale": "simple"});
+                }
+            }
+        }),
+        _ if command.target().starts_with("system.buckets.") && !has("rawData") => {
+            refusal(166, "buckets are only for those who ask for raw data")
+        }
+        _ => Passage::Through,
+    }
+}
+
+/// The server's answer, with that change.
+fn changed(command: &WireCommand, change: impl FnOnce(&mut Document) + Send + 'static) -> Passage {
+    Passage::InsteadAnd(command.body.clone(), Box::new(change))
+}
+
+/// The server's sources: its tests of resumed reads ("queries on mongoS may not request or provide a resume token"), the
+/// commands that answer "is not supported through mongos", and the router's list of commands.
+fn mongos(command: &WireCommand) -> Passage {
+    let has = |field: &str| command.body.contains_key(field);
+    match command.name.as_str() {
+        name @ ("replSetGetStatus" | "replSetGetConfig") => {
+            refusal(59, &format!("{name} is not supported through mongos"))
+        }
+        name @ ("dbHash" | "replSetInitiate") => refusal(59, &format!("no such command: '{name}'")),
+        _ if has("$_requestResumeToken") || has("$_resumeAfter") => {
+            refusal(2, "Queries on mongos may not request or provide a resume token")
+        }
+        _ if command.database == "local" => refusal(73, "the local database is each member's own"),
         _ => Passage::Through,
     }
 }

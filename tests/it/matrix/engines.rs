@@ -1,8 +1,9 @@
 //! Engines that are not `mongod`, as doubles before the shared server: what is known of them from documents.
 
 use bson::doc;
+use mongotar::archive::ConsistencyLevel;
 use mongotar::backup::{BackupAnswer, RunStatus, backup_run};
-use mongotar::catalog::Engine;
+use mongotar::catalog::{Engine, Topology};
 use mongotar::failure::FailureKind;
 use serde_json::json;
 
@@ -28,6 +29,8 @@ cases_on!(amazon_5_passing_over, Wire, double(AMAZON_PASSING_OVER));
 cases_on!(amazon_8, Wire, double(EngineDouble::Amazon8));
 cases_on!(documentdb, Wire, double(EngineDouble::Documentdb));
 cases_on!(atlas_flex, Wire, double(EngineDouble::AtlasFlex));
+cases_on!(newest, Wire, double(EngineDouble::Newest));
+cases_on!(mongos, Wire, double(EngineDouble::Mongos));
 
 /// An elastic cluster renames nothing, so that all is loaded in place; and what is not read within one invocation cannot
 /// be read on from a place.
@@ -59,6 +62,64 @@ async fn an_elastic_cluster_is_restored_in_place_and_its_large_collections_are_r
     assert!(
         failed.error.contains("use the command line, which has no deadline"),
         "{failed:?}"
+    );
+}
+
+/// What 8.2 to 9.0 say and refuse otherwise is no drift, and keeps nothing from coming back.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "of the server matrix"]
+async fn between_an_older_server_and_the_newest_nothing_has_drifted() {
+    let wire = double(EngineDouble::Newest);
+    let (newest, knows) = place_at(&wire.uri()).await;
+    assert_eq!(newest.tools.mongo.server().version, "9.0.0");
+    shop::fill(&newest, knows).await;
+    let database = rig::shared_replica_set().client().await.database(&newest.database);
+    for command in [
+        doc! {"create": "collated", "collation": {"locale": "de"}},
+        doc! {"createIndexes": "collated", "indexes": [
+            {"key": {"a": 1}, "name": "a", "collation": {"locale": "simple"}}, {"key": {"b": 1}, "name": "b"},
+        ]},
+        doc! {"create": "old", "autoIndexId": true},
+        doc! {"createIndexes": "old", "indexes": [{"key": {"a": 1}, "name": "a", "v": 1}]},
+    ] {
+        database.run_command(command).await.expect("done");
+    }
+    let older = support::tools().await;
+    for (from, into) in [(&newest.tools, &older), (&older, &newest.tools)] {
+        let saved = support::back_up(from, &newest.database, &newest.to).await;
+        assert_eq!(saved.status, RunStatus::Complete, "{:?}", saved.failed);
+        let compared = support::against(into, &saved.archive.to_string(), &newest.database).await;
+        assert_eq!(compared.status, RunStatus::Complete, "{compared:?}");
+        let target = rig::fresh_database_name("newest");
+        let event = json!({"archive": saved.archive, "database": target});
+        let restored = support::restore(into, event).await.expect("a restore");
+        assert_eq!(restored.status, RunStatus::Complete, "{:?}", restored.verification);
+    }
+}
+
+/// A router has no set and no resume tokens, but snapshots.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "of the server matrix"]
+async fn a_router_gives_snapshots_and_collections_are_replaced_in_place() {
+    let wire = double(EngineDouble::Mongos);
+    let (place, _) = place_at(&wire.uri()).await;
+    let server = place.tools.mongo.server();
+    assert_eq!((server.engine, server.topology), (Engine::Mongodb, Topology::Sharded));
+    let client = rig::shared_replica_set().client().await;
+    support::insert(&client, &place.database, "orders", vec![doc! {"_id": 1}]).await;
+    let saved = support::back_up(&place.tools, &place.database, &place.to).await;
+    assert_eq!(
+        (saved.status, saved.consistency.level),
+        (RunStatus::Complete, ConsistencyLevel::Snapshot)
+    );
+    let event = json!({
+        "archive": saved.archive, "database": place.database, "replace_existing": true, "dry_run": true,
+    });
+    let plan = support::restore(&place.tools, event).await.expect("a plan").plan;
+    let row = plan.get("orders").expect("a row");
+    assert!(
+        row.reason.contains("on a sharded cluster the name may be sharded"),
+        "{row:?}"
     );
 }
 

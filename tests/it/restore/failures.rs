@@ -167,3 +167,54 @@ async fn an_index_that_cannot_be_built_does_not_lose_the_others() {
     assert_eq!(failed, ["unique"]);
     assert_eq!(c.index_diff.added, ["unique"]);
 }
+
+/// A server reads a whole command before it inserts anything, and refuses it for one document that it takes for none:
+/// here by a limit of its own on how deeply documents are nested.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_document_for_which_a_whole_batch_is_refused_costs_only_itself() {
+    let place = place().await;
+    let deep = |levels: usize| (0..levels).fold(doc! {"end": 1}, |inner, _| doc! {"a": inner});
+    let documents = |count: i32| {
+        (0..count).map(|id| match id {
+            100 | 333 => doc! {"_id": id, "deep": deep(60)},
+            _ => doc! {"_id": id, "deep": deep(2)},
+        })
+    };
+    place.insert("c", documents(500).collect()).await;
+    place.run(doc! {"create": "log", "capped": true, "size": 1 << 20}).await;
+    place.insert("log", documents(200).collect()).await;
+    let archive = place.archive().await;
+
+    let shallow = rig::Mongod::builder().parameter("maxBSONDepth", "32").start();
+    let tools = support::tools_for(&shallow.uri(), Store::with_client(rig::shared_s3().client().await)).await;
+    let event = json!({"archive": archive, "database": "shop"});
+    let report = support::restore(&tools, event).await.expect("a report");
+    assert_eq!(report.status, RunStatus::Partial, "{:?}", report.verification);
+    for (name, ids, count) in [("c", &["100", "333"][..], 498), ("log", &["100"], 199)] {
+        let verified = of(&report, name);
+        assert_eq!(
+            (verified.rejected, verified.db_count),
+            (ids.len() as u64, count),
+            "{verified:?}"
+        );
+        let mut named: Vec<&str> = verified.rejections.iter().map(|one| one.id.as_str()).collect();
+        named.sort_unstable();
+        assert!(named.iter().zip(ids).all(|(shown, id)| shown.contains(id)), "{named:?}");
+        let why = &verified.rejections[0].message;
+        assert!(why.contains("maximum nested object depth"), "{why}");
+    }
+    let log = shallow
+        .client()
+        .await
+        .database("shop")
+        .collection::<bson::Document>("log");
+    let found: Vec<bson::Document> = log
+        .find(doc! {})
+        .await
+        .expect("a cursor")
+        .try_collect()
+        .await
+        .expect("read");
+    let ids = found.iter().map(|document| document.get_i32("_id").expect("a number"));
+    assert!(ids.eq((0..200).filter(|id| *id != 100)), "in another order: {found:?}");
+}
