@@ -3,6 +3,7 @@
 use std::fs;
 
 use bson::{DateTime, doc};
+use futures_util::TryStreamExt as _;
 use mongotar::backup::RunStatus;
 use mongotar::failure::FailureKind;
 use mongotar::open::open;
