@@ -299,9 +299,12 @@ mod tests {
             diff(one(rawdoc! { "a": 1, "b": 1 }), other(rawdoc! { "b": 1, "a": 1 })).changed,
             ["i"]
         );
-        let collated = |locale: &str| one(rawdoc! {"collation": {"locale": locale}});
-        assert!(diff(one(rawdoc! {}), collated("simple")).is_empty());
-        assert!(diff(collated("simple"), one(rawdoc! {})).is_empty());
+        let key = || rawdoc! { "a": 1 };
+        let collated = |locale: &str| {
+            Definition::new(rawdoc! {"v": 2, "key": key(), "name": "i", "collation": {"locale": locale}})
+        };
+        assert!(diff(one(key()), collated("simple")).is_empty());
+        assert!(diff(collated("simple"), one(key())).is_empty());
         assert_eq!(diff(collated("de"), collated("simple")).changed, ["i"]);
         assert_eq!(Diff::of_indexes(&[], &[one(rawdoc! {})]).removed, ["i"]);
         assert_eq!(Diff::of_indexes(&[one(rawdoc! {})], &[]).added, ["i"]);

@@ -7,7 +7,7 @@ use mongotar::catalog::{Engine, Topology};
 use mongotar::failure::FailureKind;
 use serde_json::json;
 
-use super::releases::cases_on;
+use super::releases::{cases_on, v6_0_27};
 use super::{pieces, place_at, shop, whole};
 use crate::continued::run;
 use crate::rig::{self, EngineDouble, Snapshots, Wire};
@@ -24,12 +24,17 @@ fn double(engine: EngineDouble) -> Wire {
     engine.before(rig::shared_replica_set().port())
 }
 
+/// Before the newest release that can be had.
+fn newest_double() -> Wire {
+    EngineDouble::Newest.before(v6_0_27::server().port())
+}
+
 cases_on!(amazon_5, Wire, double(AMAZON));
 cases_on!(amazon_5_passing_over, Wire, double(AMAZON_PASSING_OVER));
 cases_on!(amazon_8, Wire, double(EngineDouble::Amazon8));
 cases_on!(documentdb, Wire, double(EngineDouble::Documentdb));
 cases_on!(atlas_flex, Wire, double(EngineDouble::AtlasFlex));
-cases_on!(newest, Wire, double(EngineDouble::Newest));
+cases_on!(newest, Wire, newest_double());
 cases_on!(mongos, Wire, double(EngineDouble::Mongos));
 
 /// An elastic cluster renames nothing, so that all is loaded in place; and what is not read within one invocation cannot
@@ -69,14 +74,14 @@ async fn an_elastic_cluster_is_restored_in_place_and_its_large_collections_are_r
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "of the server matrix"]
 async fn between_an_older_server_and_the_newest_nothing_has_drifted() {
-    let wire = double(EngineDouble::Newest);
+    let wire = newest_double();
     let (newest, knows) = place_at(&wire.uri()).await;
     assert_eq!(newest.tools.mongo.server().version, "9.0.0");
     shop::fill(&newest, knows).await;
-    let database = rig::shared_replica_set().client().await.database(&newest.database);
+    let database = v6_0_27::server().client().await.database(&newest.database);
     for command in [
-        doc! {"create": "collated", "collation": {"locale": "de"}},
-        doc! {"createIndexes": "collated", "indexes": [
+        doc! {"create": "in_german", "collation": {"locale": "de"}},
+        doc! {"createIndexes": "in_german", "indexes": [
             {"key": {"a": 1}, "name": "a", "collation": {"locale": "simple"}}, {"key": {"b": 1}, "name": "b"},
         ]},
         doc! {"create": "old", "autoIndexId": true},
@@ -84,14 +89,15 @@ async fn between_an_older_server_and_the_newest_nothing_has_drifted() {
     ] {
         database.run_command(command).await.expect("done");
     }
-    let older = support::tools().await;
+    let (older, _) = place_at(&v6_0_27::server().uri()).await;
+    let older = older.tools;
     for (from, into) in [(&newest.tools, &older), (&older, &newest.tools)] {
         let saved = support::back_up(from, &newest.database, &newest.to).await;
         assert_eq!(saved.status, RunStatus::Complete, "{:?}", saved.failed);
         let compared = support::against(into, &saved.archive.to_string(), &newest.database).await;
         assert_eq!(compared.status, RunStatus::Complete, "{compared:?}");
         let target = rig::fresh_database_name("newest");
-        let event = json!({"archive": saved.archive, "database": target});
+        let event = json!({"archive": saved.archive, "database": target, "force": true});
         let restored = support::restore(into, event).await.expect("a restore");
         assert_eq!(restored.status, RunStatus::Complete, "{:?}", restored.verification);
     }
