@@ -171,24 +171,22 @@ impl Mongo {
             Err(error) if error.is_of_a_document() => InsertOutcome::default(),
             inserted => return inserted,
         };
-        // The next one is the last.
-        let mut parts = vec![0..batch.len()];
-        while let Some(part) = parts.pop() {
-            let documents = batch.only(|index| part.contains(&index));
-            match self
-                .insert_all(database, collection, &documents, order, validation)
-                .await
-            {
-                Ok(inserted) => outcome.add(inserted, part.start),
+        // From which document to which; the next part is the last one.
+        let mut parts = vec![(0, batch.len())];
+        while let Some((begin, end)) = parts.pop() {
+            let part = batch.only(|index| (begin..end).contains(&index));
+            let inserted = self.insert_all(database, collection, &part, order, validation).await;
+            match inserted {
+                Ok(inserted) => outcome.add(inserted, begin),
                 Err(error) if !error.is_of_a_document() => return Err(error),
                 Err(error) if part.len() == 1 => outcome.rejected.push(Rejected {
-                    index: part.start,
+                    index: begin,
                     code: error.code.unwrap_or(0),
                     message: error.reason,
                 }),
                 Err(_) => {
-                    let middle = part.start + part.len() / 2;
-                    parts.extend([middle..part.end, part.start..middle]);
+                    let middle = begin + part.len() / 2;
+                    parts.extend([(middle, end), (begin, middle)]);
                 }
             }
         }
