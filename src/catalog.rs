@@ -26,7 +26,7 @@ pub(crate) use expiry::{dated_by, expires, expiry, says_expiry, without_expiry};
 pub(crate) use features::first_with_buckets;
 pub use features::{Features, Version};
 pub use kind::Kind;
-pub(crate) use legacy::modern as modern_index;
+pub(crate) use legacy::{is_on, modern_indexes, whole_seconds};
 pub use selection::Selection;
 pub(crate) use selection::matches;
 pub use server::Server;

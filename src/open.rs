@@ -71,6 +71,12 @@ impl<'a> From<&'a Location> for Source<'a> {
 /// chosen.
 pub async fn open(store: &Store, source: impl Into<Source<'_>>, memory: Memory) -> Result<ArchiveFile, Failure> {
     let Source { location, database } = source.into();
+    if let Location::S3 { key, .. } = location
+        && key.ends_with('/')
+    {
+        let folder = "this is a folder: in S3, an archive is one object (only on this machine, a folder may be one)";
+        return Err(Failure::new(FailureKind::ArchiveUnsupported, folder).at(location));
+    }
     let object = store.find_archive(location).await?;
     let suffix = read_end(store, &object, SUFFIX).await?;
     let form = match Footer::find(last(&suffix, FOOTER_SUFFIX), object.bytes) {

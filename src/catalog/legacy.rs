@@ -4,7 +4,9 @@
 //! Converts what `mongorestore --convertLegacyIndexes` converts (mongo-tools, `common/bsonutil/indexes.go`), and also a
 //! direction that is a number written as text, version 0, and switches that are no booleans.
 
-use bson::{RawBsonRef, RawDocument, RawDocumentBuf};
+use std::collections::BTreeMap;
+
+use bson::{RawBson, RawBsonRef, RawDocument, RawDocumentBuf};
 
 use super::Definition;
 
@@ -43,25 +45,82 @@ const SWITCHES: [&str; 3] = ["background", "sparse", "unique"];
 /// Below this, a number is no direction.
 const EPSILON: f64 = 1e-9;
 
-/// The index as servers of today take it, and what was changed; `None` if that is nothing. Of version 2 there are
-/// only indexes that a server of today has made, or a later one with options that are not known here: they stay as they
-/// are.
-pub(crate) fn modern(index: &Definition) -> Option<(Definition, String)> {
-    if index
-        .as_raw()
-        .get("v")
-        .ok()
-        .flatten()
-        .and_then(number)
-        .is_some_and(|version| version >= 2.0)
-    {
-        return None;
+/// All indexes of a collection as servers of today take them, and what was converted, in words. Two of an old server may
+/// become the same; then the second is left out, as `mongorestore` does.
+pub(crate) fn modern_indexes(indexes: &[Definition]) -> (Vec<Definition>, Vec<String>) {
+    let (mut kept, mut said) = (Vec::new(), Vec::new());
+    // The index on `_id` comes with the collection.
+    let conversion = |index: &Definition| modern(index).filter(|_| index.get_str("name") != Some("_id_"));
+    let as_they_are: Vec<&Definition> = indexes.iter().filter(|index| conversion(index).is_none()).collect();
+    for index in indexes {
+        let Some((modern, changes)) = conversion(index) else {
+            kept.push(index.clone());
+            continue;
+        };
+        let name = |index: &Definition| index.get_str("name").unwrap_or("(unnamed)").to_owned();
+        let twin = as_they_are
+            .iter()
+            .copied()
+            .chain(&kept)
+            .find(|other| are_twins(other, &modern));
+        said.push(match twin {
+            Some(twin) => format!(
+                "its index {:?} is of an old server, and left out: converted ({changes}), it is the same as {:?}",
+                name(index),
+                name(twin)
+            ),
+            None => format!(
+                "its index {:?} is of an old server, and converted as mongorestore --convertLegacyIndexes does: {changes}",
+                name(index)
+            ),
+        });
+        if twin.is_none() {
+            kept.push(modern);
+        }
     }
+    (kept, said)
+}
+
+/// Whether two indexes differ in nothing but their names: a server takes only one of them.
+fn are_twins(one: &Definition, other: &Definition) -> bool {
+    let telling = |index: &Definition| -> BTreeMap<String, RawBson> {
+        let options = index.as_raw().iter().map_while(Result::ok);
+        let telling = options.filter(|(option, _)| !["name", "v", "ns", "background"].contains(&option.as_str()));
+        telling
+            .map(|(option, value)| (option.as_str().to_owned(), with_doubles(value)))
+            .collect()
+    };
+    telling(one) == telling(other)
+}
+
+/// Numbers are the same directions whatever their type.
+fn with_doubles(value: RawBsonRef<'_>) -> RawBson {
+    match (value, number(value)) {
+        (_, Some(number)) => RawBson::Double(number),
+        (RawBsonRef::Document(document), _) => {
+            let mut doubles = RawDocumentBuf::new();
+            for (field, value) in document.iter().map_while(Result::ok) {
+                match number(value) {
+                    Some(number) => doubles.append(field, number),
+                    None => doubles.append(field, value),
+                }
+            }
+            RawBson::Document(doubles)
+        }
+        (value, None) => value.into(),
+    }
+}
+
+/// The index as servers of today take it, and list it then; and what was changed. `None` if that is nothing. Indexes of
+/// version 2 were made by a server of today, or by a later one with options that are not known here: those stay.
+fn modern(index: &Definition) -> Option<(Definition, String)> {
+    let version = index.as_raw().get("v").ok().flatten().and_then(number);
+    let is_old = version.is_none_or(|version| version < 2.0);
     let mut modern = RawDocumentBuf::new();
     let mut changes = Vec::new();
     for (name, value) in index.as_raw().iter().map_while(Result::ok) {
         match (name.as_str(), value) {
-            ("key", RawBsonRef::Document(key)) => match modern_key(key, &mut changes) {
+            ("key", RawBsonRef::Document(key)) if is_old => match modern_key(key, &mut changes) {
                 Some(converted) => modern.append(name, converted),
                 None => modern.append(name, value),
             },
@@ -70,11 +129,16 @@ pub(crate) fn modern(index: &Definition) -> Option<(Definition, String)> {
                 modern.append(name, 2);
             }
             (switch, value) if SWITCHES.contains(&switch) && !is_switch(value) => {
-                let on = value != RawBsonRef::Null && value != RawBsonRef::Undefined;
+                let on = is_on(value);
                 changes.push(format!("{switch}: {on}"));
                 modern.append(name, on);
             }
-            (option, value) => match is_known(option) {
+            ("expireAfterSeconds", RawBsonRef::Double(given)) if given.fract() != 0.0 => {
+                let seconds = whole_seconds(given);
+                changes.push(format!("expireAfterSeconds: {seconds}"));
+                modern.append(name, seconds);
+            }
+            (option, value) => match is_known(option) || !is_old {
                 true => modern.append(name, value),
                 false => changes.push(format!("option {option:?} left out")),
             },
@@ -137,6 +201,24 @@ fn is_switch(value: RawBsonRef<'_>) -> bool {
     matches!(value, RawBsonRef::Boolean(_)) || number(value).is_some()
 }
 
+/// Whether a switch is on: servers take numbers for it, too.
+pub(crate) fn is_on(value: RawBsonRef<'_>) -> bool {
+    match value {
+        RawBsonRef::Boolean(on) => on,
+        RawBsonRef::Null | RawBsonRef::Undefined => false,
+        value => number(value) != Some(0.0),
+    }
+}
+
+/// A time to live as servers list it: whole seconds, and for what is no number, 68 years (since 5.0.14 and 6.0.2; before,
+/// documents expired at once).
+pub(crate) fn whole_seconds(given: f64) -> f64 {
+    match given.is_nan() {
+        true => f64::from(i32::MAX),
+        false => given.trunc(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -174,6 +256,35 @@ mod tests {
             changes,
             "version 0: 2, option \"safe\" left out, option \"dropDups\" left out, sparse: true"
         );
+    }
+
+    #[test]
+    fn of_two_that_become_the_same_one_is_left_out() {
+        let index = |key: RawDocumentBuf, name: &str| Definition::new(rawdoc! {"key": key, "name": name});
+        let indexes = [
+            index(rawdoc! {"a": true}, "a_true"),
+            index(rawdoc! {"a": 1.0}, "a_1"),
+            index(rawdoc! {"a": ""}, "a_"),
+            index(rawdoc! {"b": ""}, "b_"),
+            Definition::new(rawdoc! {"key": {"b": "1"}, "name": "b_unique", "unique": true}),
+        ];
+        let (kept, said) = modern_indexes(&indexes);
+        let names: Vec<_> = kept.iter().filter_map(|index| index.get_str("name")).collect();
+        assert_eq!(names, ["a_1", "b_", "b_unique"]);
+        assert!(
+            said[0].contains("the same as \"a_1\"") && said[1].contains("left out"),
+            "{said:?}"
+        );
+    }
+
+    #[test]
+    fn a_time_to_live_becomes_what_servers_make_of_it() {
+        for (given, seconds) in [(f64::NAN, 2_147_483_647.0), (1.5, 1.0), (-0.5, -0.0)] {
+            let index = Definition::new(rawdoc! {"v": 2, "key": {"a": 1}, "expireAfterSeconds": given});
+            let (modern, changes) = super::modern(&index).expect("odd");
+            let made = modern.as_raw().get_f64("expireAfterSeconds").expect("a number");
+            assert!(made == seconds, "{changes}");
+        }
     }
 
     #[test]

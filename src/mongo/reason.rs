@@ -19,6 +19,9 @@ pub(super) fn of(kind: &ErrorKind) -> String {
         ErrorKind::InvalidArgument { message, .. } => {
             format!("invalid argument: {}", plain(message))
         }
+        ErrorKind::IncompatibleServer { message, .. } if message.contains("load balanc") => {
+            "no load balancer for MongoDB is in front of this server: leave loadBalanced out".to_owned()
+        }
         ErrorKind::IncompatibleServer { message, .. } => {
             format!("this server is too old or too new: {}", plain(message))
         }

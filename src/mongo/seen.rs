@@ -7,7 +7,7 @@ use bson::Document;
 use mongodb::error::ErrorKind;
 use mongodb::event::EventHandler;
 use mongodb::event::sdam::SdamEvent;
-use mongodb::options::ConnectionString;
+use mongodb::options::{ConnectionString, ReadPreference};
 
 use super::reason;
 
@@ -19,6 +19,8 @@ pub(super) struct SeenServers {
     beyond: Mutex<BTreeMap<String, Sight>>,
     /// The replica set that is asked for.
     set: Option<String>,
+    /// The read preference that is asked for, unless it is the usual one.
+    preference: Option<&'static str>,
     /// How one proves who one is, in words; nothing if nobody does.
     credentials: Option<String>,
 }
@@ -59,6 +61,7 @@ impl SeenServers {
             servers: Mutex::default(),
             beyond: Mutex::default(),
             set: parsed.replica_set.clone(),
+            preference: parsed.read_preference.as_ref().and_then(strict),
             credentials,
         }
     }
@@ -106,6 +109,12 @@ impl SeenServers {
         let said = servers.iter().map(|(address, sight)| self.about(address, sight));
         let mut said: Vec<String> = said.collect();
         said.dedup();
+        let all_answer = servers.values().all(|sight| matches!(sight, Sight::Answers { .. }));
+        if let Some(preference) = self.preference.filter(|_| all_answer) {
+            said.push(format!(
+                "none of them is what readPreference={preference} asks for, with its tags and staleness: leave it out, or use {preference}Preferred"
+            ));
+        }
         said.join("; ")
     }
 
@@ -134,6 +143,14 @@ impl SeenServers {
             ),
             None => format!("the credentials were refused ({reason})"),
         }
+    }
+}
+
+/// A read preference for which there may be no server.
+fn strict(preference: &ReadPreference) -> Option<&'static str> {
+    match preference {
+        ReadPreference::Secondary { .. } => Some("secondary"),
+        _ => None,
     }
 }
 
@@ -191,6 +208,9 @@ mod tests {
             said,
             "a:1 answers, as a secondary; b:1: nothing listens there (connection refused)"
         );
+        let primary = answered(&doc! {"setName": "rs7", "isWritablePrimary": true});
+        let said = seen("mongodb://a/?readPreference=secondary", vec![("a:1", primary)]);
+        assert!(said.contains("readPreference=secondary asks for"), "{said}");
         assert_eq!(seen("mongodb://a/", vec![]), "none has answered in time");
         let said = seen("mongodb://half/", vec![("half:1", Sight::Nameless)]);
         assert!(!said.contains("half"), "{said}");

@@ -22,6 +22,8 @@ const COMPRESSORS: &[&str] = if cfg!(feature = "mongodb-zstd") {
 } else {
     &["snappy", "zlib"]
 };
+/// The specification's least `heartbeatFrequencyMS`.
+const SHORTEST_HEARTBEAT: i64 = 500;
 /// Whether host names alone can be left unchecked.
 const ANY_HOST: bool = cfg!(feature = "tls-invalid-hostnames");
 /// The mechanisms that the driver speaks.
@@ -102,6 +104,14 @@ impl Understood {
         pairs.collect::<Vec<_>>().join("&")
     }
 
+    /// Whether one proves who one is by a mechanism without a password.
+    pub(super) fn is_without_password(&self) -> bool {
+        let without = ["MONGODB-X509", "MONGODB-OIDC"];
+        self.driver
+            .iter()
+            .any(|(name, value)| *name == "authMechanism" && without.contains(&value.as_str()))
+    }
+
     /// Each of them by itself.
     pub(super) fn each(&self) -> impl Iterator<Item = (&'static str, String)> + '_ {
         self.driver
@@ -143,7 +153,13 @@ impl Understood {
             Does::Nothing if name.starts_with("tls") => (name, value.to_owned()),
             Does::Nothing => return Ok(()),
             Does::Hand(ValueForm::Flag) => (name, flag(value).ok_or_else(wrong)?.to_string()),
-            Does::Hand(ValueForm::Number) => (name, number(value).ok_or_else(wrong)?.to_string()),
+            Does::Hand(ValueForm::Number) => {
+                let number = number(value).ok_or_else(wrong)?;
+                if name == "heartbeatFrequencyMS" && number < SHORTEST_HEARTBEAT {
+                    return Err(format!("{}: at least {SHORTEST_HEARTBEAT}", wrong()));
+                }
+                (name, number.to_string())
+            }
             Does::Hand(ValueForm::Text | ValueForm::List) => (name, value.to_owned()),
             Does::Own(own) => match self.own(own, name, value)? {
                 Some(pair) => pair,

@@ -98,6 +98,9 @@ impl MongoUri {
         };
         match understood.each().find(|(_, option)| refused(format!("{scheme}://{hosts}/?{option}"))) {
             Some((name, _)) => format!("its option {name} has an invalid value, or does not stand alone"),
+            None if userinfo.contains(':') && understood.is_without_password() => {
+                "its authMechanism takes no password: leave it out".to_owned()
+            }
             None => "user name, password or database contain a character that must be percent-encoded, or its options conflict".to_owned(),
         }
     }

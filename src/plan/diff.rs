@@ -6,7 +6,7 @@ use std::fmt;
 use bson::{RawBsonRef, RawDocument};
 use serde::{Deserialize, Serialize};
 
-use crate::catalog::Definition;
+use crate::catalog::{Definition, is_on, whole_seconds};
 use crate::wording::shown;
 
 /// Names of what differs. For options these are their top-level keys, for indexes their names.
@@ -149,15 +149,25 @@ fn same_index(archive: &Definition, target: &Definition) -> bool {
         let mut options = fields(index.as_raw());
         options.retain(|key, _| key != "ns" && key != "background");
         options.retain(|key, value| key != "collation" || !is_simple(*value));
+        options.retain(|key, value| !SWITCHES.contains(&key.as_str()) || is_on(*value));
         options.retain(|key, _| !is_servers || (key != "v" && key != "unique"));
         options
     };
     let (archive, target) = (options(archive), options(target));
+    let same = |key: &str, value: RawBsonRef<'_>, other: RawBsonRef<'_>| match (key, number(value), number(other)) {
+        // Both are on.
+        (key, ..) if SWITCHES.contains(&key) => true,
+        ("expireAfterSeconds", Some(seconds), Some(others)) => whole_seconds(seconds) == whole_seconds(others),
+        _ => same(value, other, MAX_DEPTH),
+    };
     archive.len() == target.len()
         && archive
             .iter()
-            .all(|(key, value)| target.get(key).is_some_and(|other| same(*value, *other, MAX_DEPTH)))
+            .all(|(key, value)| target.get(key).is_some_and(|other| same(key, *value, *other)))
 }
+
+/// Options of an index that are on or off; one that is off may as well be left out.
+const SWITCHES: [&str; 4] = ["hidden", "prepareUnique", "sparse", "unique"];
 
 /// Whether strings are compared by their bytes.
 fn is_simple(collation: RawBsonRef<'_>) -> bool {
@@ -306,6 +316,16 @@ mod tests {
         assert!(diff(one(key()), collated("simple")).is_empty());
         assert!(diff(collated("simple"), one(key())).is_empty());
         assert_eq!(diff(collated("de"), collated("simple")).changed, ["i"]);
+        let with = |option: bson::RawBson| {
+            let mut index = rawdoc! {"v": 2, "key": key(), "name": "i"};
+            index.append(bson::cstr!("sparse"), option);
+            Definition::new(index)
+        };
+        for off in [0.into(), false.into(), 0.0.into()] {
+            assert!(diff(with(off), one(key())).is_empty());
+        }
+        assert!(diff(with(1.into()), with(true.into())).is_empty());
+        assert_eq!(diff(with(1.into()), one(key())).changed, ["i"]);
         assert_eq!(Diff::of_indexes(&[], &[one(rawdoc! {})]).removed, ["i"]);
         assert_eq!(Diff::of_indexes(&[one(rawdoc! {})], &[]).added, ["i"]);
     }

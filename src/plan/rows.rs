@@ -13,7 +13,7 @@ use super::{
 use crate::archive::foreign::Buckets;
 use crate::archive::{Saved, SavedStatus, Status};
 use crate::catalog::{
-    BUCKETS, Catalog, Collection, Definition, Kind, STORED_FUNCTIONS, expires, first_with_buckets, modern_index,
+    BUCKETS, Catalog, Collection, Definition, Kind, STORED_FUNCTIONS, expires, first_with_buckets, modern_indexes,
     without_expiry,
 };
 use crate::digest::Hashing;
@@ -123,7 +123,8 @@ fn restored(
         documents_present: present.and_then(|present| present.documents),
         ..row(name, kind, decision)
     };
-    let indexes = modern_indexes(&saved.indexes, &mut planned.warnings);
+    let (indexes, converted) = modern_indexes(&saved.indexes);
+    planned.warnings.extend(converted);
     planned.fingerprint = (kind != Kind::View).then(|| fingerprint(saved, &planned, timeseries.as_ref(), contents));
     let parks = policy.ttl == Ttl::Parked;
     if let Some(present) = present {
@@ -225,23 +226,6 @@ fn fingerprint(saved: &Saved, planned: &Planned, timeseries: Option<&Inferred>, 
             hashing: saved.hashing,
         },
     }
-}
-
-/// The indexes as servers of today take them; says what was converted.
-fn modern_indexes(indexes: &[Definition], warnings: &mut Vec<String>) -> Vec<Definition> {
-    let mut modern = |index: &Definition| match modern_index(index) {
-        // It comes with the collection.
-        _ if index.get_str("name") == Some("_id_") => index.clone(),
-        Some((modern, changes)) => {
-            let name = index.get_str("name").unwrap_or("(unnamed)");
-            warnings.push(format!(
-                "its index {name:?} is of an old server, and converted as mongorestore --convertLegacyIndexes does: {changes}"
-            ));
-            modern
-        }
-        None => index.clone(),
-    };
-    indexes.iter().map(&mut modern).collect()
 }
 
 fn indexes_to_build(

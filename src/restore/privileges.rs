@@ -172,6 +172,10 @@ fn needed<'a>(plan: &'a RestorePlan, job: &RestoreJob) -> Needs<'a> {
         if aside {
             need("dropCollection", TEMPORARY);
         }
+        // Its readers see one step: it is not dropped and made again.
+        if row.kind == Kind::View && row.method == Method::InPlace && !row.options_diff.is_empty() {
+            need("collMod", &row.name);
+        }
         if restores && says_expiry(&row.options) {
             need("collMod", &row.name);
         }

@@ -8,6 +8,7 @@ mod dialect;
 mod multipart;
 mod refusal;
 pub(super) mod state;
+mod unreached;
 
 use std::time::Duration;
 
@@ -282,7 +283,7 @@ where
 {
     let location = location(bucket, key);
     let Some(answer) = error.raw_response() else {
-        let reason = chain(error);
+        let reason = unreached::meaning(&chain(error));
         return StoreError::Failed {
             location,
             action,

@@ -61,7 +61,10 @@ fn told(mut failure: Failure, taken: &[Setting]) -> Failure {
     for Setting { name, value, line } in meant {
         let shown = format!("{value:?}");
         // A connection string is never shown, and may have been given by an option as well.
-        let is_its = failure.message.contains(&shown) || failure.message.starts_with("the connection string");
+        // What can be given by no option is the file's, whether its value is shown or not.
+        let has_option = failure.message.contains("--");
+        let is_its =
+            failure.message.contains(&shown) || failure.message.starts_with("the connection string") || !has_option;
         if is_its {
             failure.message = failure.message.replace(&shown, "(not shown)");
             failure
@@ -99,14 +102,18 @@ pub fn load() -> Result<(), Failure> {
     Ok(())
 }
 
-/// The library sets variables of the process, which nothing here may do by itself. It is given each value in its own
-/// way of quoting.
+/// The library sets variables of the process, which nothing here may do by itself. It is given each setting by itself,
+/// in its own way of quoting: it reads nothing behind a name that it refuses (`LOG-LEVEL`, `1X`), and nobody here asks
+/// for such a name.
 fn set(settings: &[Setting]) {
-    let quoted = settings
-        .iter()
-        .map(|Setting { name, value, .. }| format!("{name}=\"{}\"\n", escaped(value)));
-    // It reads what was written for it a moment ago.
-    let _ = dotenvy::from_read(quoted.collect::<String>().as_bytes());
+    for setting in settings {
+        // A name that it refuses is no name of a setting.
+        let _ = dotenvy::from_read(line_of(setting).as_bytes());
+    }
+}
+
+fn line_of(Setting { name, value, .. }: &Setting) -> String {
+    format!("{name}=\"{}\"\n", escaped(value))
 }
 
 fn escaped(value: &str) -> String {
@@ -379,6 +386,10 @@ mod tests {
         // What was given otherwise is none of the file's.
         let other = "MONGOTAR_MEMORY, --memory: \"1x\" is no number";
         assert_eq!(told(other), other);
+        assert_eq!(
+            told("MONGOTAR is two"),
+            "MONGOTAR is two. MONGOTAR is set in .env, line 2"
+        );
     }
 
     /// The setter has a way of quoting of its own.
@@ -392,12 +403,16 @@ mod tests {
             " # no comment",
             "\t\r\u{7}",
         ] {
-            let line = format!("A=\"{}\"\n", escaped(value));
-            let set = dotenvy::from_read_iter(line.as_bytes())
+            let setting = Setting {
+                name: "A".to_owned(),
+                value: value.to_owned(),
+                line: 1,
+            };
+            let set = dotenvy::from_read_iter(line_of(&setting).as_bytes())
                 .next()
                 .expect("one")
                 .expect("readable");
-            assert_eq!(set, ("A".to_owned(), value.to_owned()));
+            assert_eq!(set, (setting.name, setting.value));
         }
     }
 }

@@ -178,6 +178,7 @@ fn what_contradicts_or_cannot_be_followed_is_refused_without_a_value() {
         ("tls=ture", "option tls has an invalid value"),
         ("timeoutMS=-2", "option timeoutMS has"),
         ("maxPoolSize=many", "option maxPoolSize has"),
+        ("heartbeatFrequencyMS=10", "an invalid value: at least 500"),
         ("w", "1st option has no value"),
         (
             "authMechanism=GSSAPI",

@@ -106,6 +106,13 @@ impl Refusal<'_> {
             "XAmzContentSHA256Mismatch" | "BadDigest" | "InvalidDigest" | "InvalidChecksum" => {
                 "The data changed on the way, or this store does not know CRC64NVME: see MONGOTAR_S3_CHECKSUMS"
             }
+            "InvalidStorageClass" => "This store does not have the storage class: see MONGOTAR_S3_STORAGE_CLASS",
+            _ if self.status == 400 && (says("hecksum") || says("sdk-checksum-algorithm")) => {
+                "This store does not know CRC64NVME: set MONGOTAR_S3_CHECKSUMS=none"
+            }
+            _ if self.status == 400 && says("ncryption") => {
+                "This store does not have that encryption: see MONGOTAR_S3_ENCRYPTION"
+            }
             _ => return None,
         };
         Some(cause.to_owned())
@@ -184,6 +191,31 @@ mod tests {
             assert!(told.starts_with(&format!("{} {code}: ", refusal.status)), "{told}");
             assert!(told.contains("(request 4442587FB7D0A2F9)"), "{told}");
             assert_eq!(refusal.is_denial(), refusal.status != 501, "{told}");
+        }
+        for (refusal, part) in [
+            (
+                of(400, "InvalidRequest", "Checksum algorithm provided is unsupported."),
+                "MONGOTAR_S3_CHECKSUMS=none",
+            ),
+            (
+                of(
+                    400,
+                    "InvalidArgument",
+                    "Unsupported header 'x-amz-sdk-checksum-algorithm'",
+                ),
+                "MONGOTAR_S3_CHECKSUMS=none",
+            ),
+            (
+                of(
+                    400,
+                    "InvalidEncryptionAlgorithmError",
+                    "The encryption method is not supported",
+                ),
+                "MONGOTAR_S3_ENCRYPTION",
+            ),
+        ] {
+            let told = refusal.told("s3:PutObject");
+            assert!(told.contains(part) && !refusal.is_denial(), "{told}");
         }
         let elsewhere = Refusal {
             status: 301,

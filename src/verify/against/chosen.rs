@@ -2,7 +2,7 @@
 
 use super::report::{ComparedCollection, Comparison};
 use crate::archive::{Saved, SavedStatus};
-use crate::catalog::{BUCKETS, Catalog, Collection, Definition, Kind, modern_index};
+use crate::catalog::{BUCKETS, Catalog, Collection, Definition, Kind, modern_indexes};
 use crate::digest::Hashing;
 use crate::open::ArchiveFile;
 use crate::plan::{Contents, Diff, Parked, off_there, without_own};
@@ -102,11 +102,7 @@ impl<'a> Chosen<'a> {
         }
         if self.knows_indexes {
             // As a restore builds them.
-            let modern = self.saved.indexes.iter().map(|index| match modern_index(index) {
-                Some((modern, _)) => modern,
-                None => index.clone(),
-            });
-            let modern: Vec<Definition> = modern.collect();
+            let (modern, _) = modern_indexes(&self.saved.indexes);
             let (ours, theirs, parked) = off_there((&without_own(&modern), &without_own(&present.indexes)));
             compared.index_diff = Diff::of_indexes(&ours, &theirs);
             off.extend(parked);

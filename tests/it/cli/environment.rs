@@ -146,6 +146,30 @@ fn a_wrong_value_of_dotenv_is_told_by_its_line_and_not_shown() {
     shell.run(&["list", "to"]).expect(0);
 }
 
+/// Everything that sorted behind such a name was lost without a word: encryption, too.
+#[tokio::test]
+async fn a_name_that_nobody_asks_for_costs_no_other_setting() {
+    let [(database, _), ..] = three().await;
+    let shell = Shell::new().unset("MONGO_URI");
+    let odd = "LOG-LEVEL=debug\n1X=2\nA-B=1\nA.B=1\nexport=1\n";
+    let uri = crate::rig::shared_replica_set().uri();
+    let wrong = format!("MONGO_URI={uri}\nMONGO_DB={database}\nMONGOTAR_S3_BUCKET_OWNER=12\n");
+    for text in [format!("{odd}{wrong}"), format!("{wrong}{odd}")] {
+        fs::write(shell.path(".env"), &text).expect("written");
+        let said = shell.run(&["backup", "--to", "s3://bucket/x/"]).expect(2);
+        let line = text
+            .lines()
+            .position(|line| line.starts_with("MONGOTAR_S3"))
+            .expect("one")
+            + 1;
+        assert!(
+            said.err.contains("twelve digits") && said.err.contains(&format!(".env, line {line}")),
+            "{}",
+            said.err
+        );
+    }
+}
+
 /// That of a folder above was read, too: of another project, or of the home folder.
 #[test]
 fn a_dotenv_of_a_folder_above_is_not_read() {

@@ -125,6 +125,26 @@ async fn a_right_to_one_collection_is_none_to_another() {
 }
 
 /// The server refused the first collection, in the middle of the restore.
+/// It was found out when collections had been merged already.
+#[tokio::test]
+async fn a_view_that_may_not_be_redefined_is_said_before_the_first_change() {
+    let [source, target] = [(); 2].map(|()| rig::fresh_database_name("roles"));
+    filled(&source).await;
+    let root = user(vec![doc! {"role": "root", "db": "admin"}]).await;
+    let archive = support::back_up(&root, &source, &support::folder()).await.archive;
+    let client = shared_authenticated().client().await;
+    support::insert(&client, &target, "orders", vec![doc! {"_id": -1}]).await;
+    let view = doc! {"create": "seen", "viewOn": "users", "pipeline": []};
+    client.database(&target).run_command(view).await.expect("created");
+    let event = json!({"archive": archive, "database": target, "include": ["orders", "seen"], "snapshot": false});
+    let tools = user(vec![doc! {"role": "readWrite", "db": &target}]).await;
+    let failure = support::restore(&tools, event).await.expect_err("refused");
+    assert_eq!(failure.kind, FailureKind::DatabaseUnauthorized, "{failure}");
+    assert!(failure.message.contains(&format!("collMod on {target}.")), "{failure}");
+    assert!(failure.message.contains("seen"), "{failure}");
+    assert_eq!(support::raw_documents(&client, &target, "orders").await.len(), 1);
+}
+
 #[tokio::test]
 async fn a_database_that_differs_in_case_only_is_in_the_way_of_the_plan() {
     let tools = support::tools().await;

@@ -1,0 +1,81 @@
+//! What it means that a store was not reached, in words for people. The SDK's own are a chain of its layers, and some of
+//! them its structures.
+
+/// What the SDK's words hold, and what that means.
+const MEANINGS: [(&[&str], &str); 6] = [
+    (
+        &[
+            "no credentials found",
+            "provider was not enabled",
+            "did not contain credentials",
+            "ProviderError",
+        ],
+        "no credentials were found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE to a profile that is there and has them",
+    ),
+    (
+        &["Connection refused"],
+        "nothing listens there (connection refused): check AWS_ENDPOINT_URL",
+    ),
+    (
+        &["dns error", "lookup address", "resolve"],
+        "the name of its server cannot be resolved: check AWS_ENDPOINT_URL, AWS_REGION and the network",
+    ),
+    (
+        &["UnknownIssuer", "invalid peer certificate", "CaUsedAsEndEntity"],
+        "its certificate is not trusted: name the authority's file with AWS_CA_BUNDLE",
+    ),
+    (
+        &["corrupt message", "InvalidContentType"],
+        "it does not speak TLS on this port: AWS_ENDPOINT_URL begins with http:// then",
+    ),
+    (&["timed out", "timeout"], "no answer in time"),
+];
+/// What an SDK's text begins with, that says nothing.
+const LAYERS: [&str; 2] = ["dispatch failure: ", "io error: "];
+
+/// Why no answer came, from the SDK's words. What is not known is left as it is, but for structures.
+pub(super) fn meaning(said: &str) -> String {
+    let holds = |words: &&str| said.contains(*words);
+    if let Some((_, meaning)) = MEANINGS.iter().find(|(words, _)| words.iter().any(|word| holds(word))) {
+        return (*meaning).to_owned();
+    }
+    let plain = LAYERS
+        .iter()
+        .fold(said, |said, layer| said.strip_prefix(layer).unwrap_or(said));
+    let end = plain.find(['\n', '{']).unwrap_or(plain.len());
+    plain[..end].trim_end_matches([' ', ':', '(']).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::meaning;
+
+    #[test]
+    fn what_keeps_a_store_away_is_said_with_what_to_do() {
+        for (said, part) in [
+            (
+                "dispatch failure: other: the credential provider was not enabled: no credentials found in chain. Attempted:\n  Environment: …",
+                "AWS_PROFILE",
+            ),
+            (
+                "dispatch failure: io error: client error (Connect): tcp connect error: Connection refused (os error 111)",
+                "AWS_ENDPOINT_URL",
+            ),
+            (
+                "dispatch failure: io error: client error (Connect): dns error",
+                "AWS_REGION",
+            ),
+            (
+                "dispatch failure: io error: client error (Connect): invalid peer certificate: UnknownIssuer",
+                "AWS_CA_BUNDLE",
+            ),
+        ] {
+            assert!(meaning(said).contains(part), "{said}");
+        }
+        assert_eq!(
+            meaning("dispatch failure: io error: connection closed: { source: Thing(1) }"),
+            "connection closed"
+        );
+        assert_eq!(meaning("the body broke off"), "the body broke off");
+    }
+}
