@@ -36,7 +36,7 @@ const LAYERS: [&str; 2] = ["dispatch failure: ", "io error: "];
 /// Why no answer came, from the SDK's words. What is not known is left as it is, but for structures.
 pub(super) fn meaning(said: &str) -> String {
     let holds = |words: &&str| said.contains(*words);
-    if let Some((_, meaning)) = MEANINGS.iter().find(|(words, _)| words.iter().any(|word| holds(word))) {
+    if let Some((_, meaning)) = MEANINGS.iter().find(|(words, _)| words.iter().any(holds)) {
         return (*meaning).to_owned();
     }
     let plain = LAYERS
