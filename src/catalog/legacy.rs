@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use bson::{RawBson, RawBsonRef, RawDocument, RawDocumentBuf};
+use bson::{RawBson, RawBsonRef, RawDocument, RawDocumentBuf, cstr};
 
 use super::Definition;
 
@@ -144,7 +144,27 @@ fn modern(index: &Definition) -> Option<(Definition, String)> {
             },
         }
     }
+    if index.get_str("name").is_none()
+        && let Some(key) = index.get_document("key")
+    {
+        let name = usual_name(key);
+        changes.push(format!("name: {name}"));
+        modern.append(cstr!("name"), name);
+    }
     (!changes.is_empty()).then(|| (Definition::new(modern), changes.join(", ")))
+}
+
+/// The name that drivers give: `a_1_b_-1`.
+fn usual_name(key: &RawDocument) -> String {
+    let fields = key
+        .iter()
+        .map_while(Result::ok)
+        .map(|(field, value)| match (value, number(value)) {
+            (_, Some(number)) => format!("{field}_{number}"),
+            (RawBsonRef::String(kind), _) if !kind.is_empty() => format!("{field}_{kind}"),
+            _ => format!("{field}_1"),
+        });
+    fields.collect::<Vec<_>>().join("_")
 }
 
 fn is_known(option: &str) -> bool {
@@ -222,7 +242,7 @@ pub(crate) fn whole_seconds(given: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bson::{Bson, cstr, rawdoc};
+    use bson::{Bson, rawdoc};
 
     #[test]
     fn what_old_servers_took_becomes_what_new_ones_take() {
@@ -278,6 +298,14 @@ mod tests {
     }
 
     #[test]
+    fn an_index_without_a_name_gets_the_usual_one() {
+        let key = rawdoc! {"a": 1.0, "b.c": -1, "d": "text", "e": true};
+        let (modern, changes) = super::modern(&Definition::new(rawdoc! {"v": 1, "key": key})).expect("unnamed");
+        assert_eq!(modern.get_str("name"), Some("a_1_b.c_-1_d_text_e_1"));
+        assert!(changes.ends_with("name: a_1_b.c_-1_d_text_e_1"), "{changes}");
+    }
+
+    #[test]
     fn a_time_to_live_becomes_what_servers_make_of_it() {
         for (given, seconds) in [(f64::NAN, 2_147_483_647.0), (1.5, 1.0), (-0.5, -0.0)] {
             let index = Definition::new(rawdoc! {"v": 2, "key": {"a": 1}, "expireAfterSeconds": given});
@@ -293,8 +321,8 @@ mod tests {
             rawdoc! {"v": 2, "key": {"a": -1.0, "b": "2dsphere"}, "name": "i", "unique": true, "background": 1},
             rawdoc! {"v": 2, "key": {"$**": 1}, "name": "w", "wildcardProjection": {"a": 1}, "hidden": true},
             rawdoc! {"v": 3, "key": {"a": 1}, "name": "i", "optionOfTomorrow": 1},
-            rawdoc! {"v": 1, "key": {"_fts": "text", "_ftsx": 1}, "weights": {"a": 1}, "textIndexVersion": 3},
-            rawdoc! {"key": {"loc": "2dsphere"}, "2dsphereIndexVersion": 1},
+            rawdoc! {"v": 1, "key": {"_fts": "text", "_ftsx": 1}, "weights": {"a": 1}, "textIndexVersion": 3, "name": "t"},
+            rawdoc! {"key": {"loc": "2dsphere"}, "2dsphereIndexVersion": 1, "name": "g"},
         ] {
             assert_eq!(modern(&Definition::new(index.clone())), None, "{index:?}");
         }

@@ -30,9 +30,14 @@ impl Diff {
 
     /// Compares options key by key. What a server adds to options that leave it out is no difference.
     pub fn of_options(archive: &Definition, target: &Definition) -> Self {
+        // Without being capped, a collection has no limits.
+        let any_capped = [archive, target]
+            .iter()
+            .any(|options| options.get_bool("capped") == Some(true));
         let telling = |options| {
             let mut fields = fields(Definition::as_raw(options));
             fields.retain(|key, value| !says_nothing(key, *value));
+            fields.retain(|key, _| any_capped || (key != "size" && key != "max"));
             let named: BTreeMap<String, (String, RawBsonRef<'_>)> = fields
                 .into_iter()
                 .map(|(key, value)| (key.clone(), (key, value)))
@@ -97,12 +102,12 @@ impl fmt::Display for Diff {
 fn says_nothing(key: &str, value: RawBsonRef<'_>) -> bool {
     match (key, value) {
         // Of servers before 4.2: neither says anything about documents, and neither is taken today.
-        ("autoIndexId" | "flags", _) => true,
+        ("autoIndexId" | "flags" | "temp" | "usePowerOf2Sizes", _) => true,
         ("validationLevel", RawBsonRef::String(level)) => level == "strict",
         ("validationAction", RawBsonRef::String(action)) => action == "error",
         ("validator", RawBsonRef::Document(validator)) => validator.is_empty(),
         ("pipeline", RawBsonRef::Array(pipeline)) => pipeline.is_empty(),
-        ("capped" | "temp", RawBsonRef::Boolean(false)) => true,
+        ("capped", RawBsonRef::Boolean(false)) => true,
         _ => false,
     }
 }

@@ -140,7 +140,15 @@ fn restored(
         };
         planned.index_diff = match off_there((&indexes, &present.indexes)) {
             (indexes, present, _) if parks => Diff::of_indexes(&indexes, &present),
-            _ => Diff::of_indexes(&indexes, &present.indexes),
+            (.., off) => {
+                for off in off.iter().filter(|_| planned.action == Action::Merge) {
+                    let off = parked::Parked::new(off, &planned.name, target);
+                    planned.warnings.push(format!(
+                        "expiry is off here, and a merge leaves it so, which counts as a difference: {off}. Switch it on first, or give park_ttl (--park-ttl)"
+                    ));
+                }
+                Diff::of_indexes(&indexes, &present.indexes)
+            }
         };
         // Whoever leaves an index out does not mind that another has its name.
         planned

@@ -9,7 +9,9 @@ use crate::plan::TEMPORARY_PREFIX;
 
 /// Options that `listCollections` of an old server reports and `create` of a new one refuses. Neither says anything
 /// about documents.
-const OBSOLETE: [&str; 2] = ["autoIndexId", "flags"];
+const OBSOLETE: [&str; 4] = ["autoIndexId", "flags", "temp", "usePowerOf2Sizes"];
+/// Options that mean something only where a collection is capped. Old servers took them anywhere.
+const OF_CAPPED: [&str; 2] = ["size", "max"];
 
 /// Creates a collection, time series or view.
 ///
@@ -20,7 +22,8 @@ pub(super) async fn create(mongo: &Mongo, database: &str, name: &str, options: &
     command.append(cstr!("create"), name);
     // Documents expire when everything has been counted, not while it is loaded: see [`start_expiry`].
     for (key, value) in without_expiry(options).as_raw().iter().flatten() {
-        if !OBSOLETE.contains(&key.as_str()) {
+        let is_idle = OF_CAPPED.contains(&key.as_str()) && options.get_bool("capped") != Some(true);
+        if !OBSOLETE.contains(&key.as_str()) && !is_idle {
             command.append(key, value);
         }
     }
