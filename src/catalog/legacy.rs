@@ -85,9 +85,13 @@ pub(crate) fn modern_indexes(indexes: &[Definition]) -> (Vec<Definition>, Vec<St
 fn are_twins(one: &Definition, other: &Definition) -> bool {
     let telling = |index: &Definition| -> BTreeMap<String, RawBson> {
         let options = index.as_raw().iter().map_while(Result::ok);
-        let telling = options.filter(|(option, _)| !["name", "v", "ns", "background"].contains(&option.as_str()));
-        telling
-            .map(|(option, value)| (option.as_str().to_owned(), with_doubles(value)))
+        let options = options.map(|(option, value)| (option.as_str().to_owned(), value));
+        options
+            .filter(|(option, _)| !["name", "v", "ns", "background"].contains(&option.as_str()))
+            .filter_map(|(option, value)| match SWITCHES.contains(&option.as_str()) {
+                true => is_on(value).then_some((option, RawBson::Boolean(true))),
+                false => Some((option, with_doubles(value))),
+            })
             .collect()
     };
     telling(one) == telling(other)

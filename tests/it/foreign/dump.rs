@@ -82,6 +82,44 @@ async fn documents_options_and_indexes_of_a_dump_come_back() {
     }
 }
 
+/// They were refused, or what a server made of them counted as a difference.
+#[tokio::test]
+async fn what_old_servers_took_comes_back_equal_or_is_left_out_by_name() {
+    let place = place().await;
+    let metadata =
+        br#"{"options":{"usePowerOf2Sizes":true,"temp":true,"capped":false,"size":4096,"flags":1},"indexes":[
+        {"v":1,"key":{"_id":1},"name":"_id_"},
+        {"v":1,"key":{"a":true},"name":"a_true","sparse":0},
+        {"v":1,"key":{"a":1},"name":"a_1"},
+        {"v":1,"key":{"b":1},"name":"b","sparse":1,"unique":0},
+        {"v":1,"key":{"c":1},"name":"c","expireAfterSeconds":{"$numberDouble":"NaN"}},
+        {"v":1,"key":{"d":1},"name":"d","expireAfterSeconds":1.5e9},
+        {"v":1,"key":{"e":1},"name":"e","expireAfterSeconds":1000000000.5},
+        {"v":1,"key":{"f":1,"g":-1}}]}"#;
+    let documents = bson_of(&few("old"));
+    let entries: [(&str, &[u8]); 2] = [
+        ("dump/shop/c.bson", &documents),
+        ("dump/shop/c.metadata.json", metadata),
+    ];
+    let archive = place.tar("dump.tar", &entries);
+    for _ in 0..2 {
+        let report = place.restore(&archive, json!({})).await.expect("a report");
+        assert_eq!(report.status, RunStatus::Complete, "{:?}", report.verification);
+        let warnings = &report.plan.get("c").expect("a row").warnings;
+        assert!(
+            warnings
+                .iter()
+                .any(|said| said.contains("\"a_true\"") && said.contains("left out")),
+            "{warnings:?}"
+        );
+    }
+    let catalog = place.tools.mongo.survey(&place.target).await.expect("a survey");
+    let indexes = &catalog.get("c").expect("there").indexes;
+    let mut names: Vec<&str> = indexes.iter().filter_map(|index| index.get_str("name")).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["_id_", "a_1", "b", "c", "d", "e", "f_1_g_-1"]);
+}
+
 #[tokio::test]
 async fn one_database_of_several_is_named() {
     // There was no way to name it: such a dump could not be restored.
