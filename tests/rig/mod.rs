@@ -60,7 +60,7 @@ pub use engine::{EngineDouble, Snapshots};
 pub use lambda::{FunctionError, LambdaBuilder, LambdaFunction};
 pub use libarchive::{libarchive_extract, libarchive_list};
 pub use mongod::{CutOff, Members, Mongod, MongodBuilder, shared_replica_set};
-pub use names::{fresh_database_name, unique_name};
+pub use names::{fresh_database_name, lasting_database_name, unique_name};
 pub use programs::{PROGRAMS, program};
 pub use proxy::{Exchange, Fault, Proxy, Refused, Rule};
 pub use python::{Python, python};

@@ -1,7 +1,10 @@
 //! A real `mongod` in a temporary directory.
 
 mod builder;
+mod left_behind;
 mod members;
+
+pub(super) use left_behind::drop_databases;
 
 pub use builder::MongodBuilder;
 pub use members::{CutOff, Members};
@@ -27,10 +30,11 @@ const PATIENT: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(10);
 const REPLICA_SET: &str = "rig";
 
+static SHARED: OnceLock<Mongod> = OnceLock::new();
+
 /// The replica set that the tests of one process share. Keep to databases of your own:
 /// [`fresh_database_name`](super::fresh_database_name).
 pub fn shared_replica_set() -> &'static Mongod {
-    static SHARED: OnceLock<Mongod> = OnceLock::new();
     // On a busy machine a test may look at a moment that is older than the five minutes that a server remembers.
     SHARED.get_or_init(|| {
         Mongod::builder()

@@ -14,7 +14,7 @@ use mongotar::inspect::cat;
 use mongotar::run::Memory;
 use mongotar::store::{Location, Store};
 
-use crate::rig::{ScratchDir, fresh_database_name, shared_replica_set};
+use crate::rig::{ScratchDir, lasting_database_name, shared_replica_set};
 use crate::support::{insert, job, raw_database, tools_for};
 
 /// One archive in a folder of its own.
@@ -127,7 +127,7 @@ async fn make() -> Sample {
     let tools = tools_for(&shared_replica_set().uri(), Store::new()).await;
     let client = shared_replica_set().client().await;
     // Short: a name of 240 bytes must fit into the 255 of a namespace.
-    let database = fresh_database_name("st");
+    let database = lasting_database_name("st");
     fill(&client, &database).await;
     let mut archives = Vec::new();
     for compression in Compression::ALL {

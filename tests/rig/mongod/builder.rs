@@ -124,6 +124,9 @@ impl MongodBuilder {
             "--nounixsocket",
             "--wiredTigerCacheSizeGB",
             self.cache_gb,
+            // It would log every command of a large document.
+            "--slowms",
+            "60000",
         ]
         .map(str::to_owned)
         .into();
