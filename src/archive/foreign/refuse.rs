@@ -106,7 +106,17 @@ pub(super) fn no_tar(head: &[u8]) -> Result<(), ForeignError> {
         () if starts(b"{") || starts(b"[") => ("a bare JSON file, not an archive", AS_FOLDER),
         () if starts(b"%PDF") => ("a PDF", CHOOSE),
         () if is_text() => ("a text file, not an archive", CHOOSE),
-        () => return Ok(()),
+        // The bytes behind may be missing for another reason, which the walk through them finds.
+        () if head.len() < BLOCK => return Ok(()),
+        () => {
+            return Err(ForeignError::Damaged {
+                entry: None,
+                offset: 0,
+                reason: "it does not begin as a tar does, nor as anything else that is known: it is damaged, encrypted, or \
+                         something else. Restore another copy of it, or choose another archive"
+                    .to_owned(),
+            });
+        }
     };
     Err(Other { what, way_out }.refusal())
 }
@@ -251,6 +261,7 @@ mod tests {
             (b"id,name\n1,a\n", "a text file"),
             ("name\n".repeat(200).replace('m', "\u{e9}").as_bytes(), "a text file"),
             (b"\x41\xd8\x01\0\x01\0\0\0", "data file of a server"),
+            (&[0xa7; HEAD], "does not begin as a tar does"),
         ] {
             let said = said(head);
             assert!(said.contains(what) && !said.contains('\n'), "{what}: {said}");
