@@ -99,20 +99,26 @@ fn check_collisions(contents: &Contents, policy: &Policy, conflicts: &mut Vec<Co
     }
 }
 
-/// An archive without a single collection would empty the target. If that is meant, it is quicker done by hand.
+/// An archive without a single collection restores nothing, which nobody may take for a success; and it could empty the
+/// target. If that is meant, it is quicker done by hand.
 fn check_emptiness(contents: &Contents, target: &Catalog, policy: &Policy, conflicts: &mut Vec<Conflict>) {
+    if !contents.collections.is_empty() {
+        return;
+    }
     let asked_for = match &contents.coverage {
         Coverage::Whole | Coverage::WholeByLayout => policy.extra != Extra::Keep,
         Coverage::Unsaid(_) => policy.extra == Extra::DropMissing,
         Coverage::Part(_) => false,
     };
-    let drops = asked_for && !policy.is_selective();
-    if contents.collections.is_empty() && drops && !target.collections.is_empty() {
-        conflicts.push(Conflict::general(
-            "the archive holds no collection at all, and everything on the target would be dropped",
-            "keep extra collections, or choose another archive",
-        ));
-    }
+    let drops = asked_for && !policy.is_selective() && !target.collections.is_empty();
+    let then = match drops {
+        true => "everything on the target would be dropped",
+        false => "there is nothing to restore",
+    };
+    conflicts.push(Conflict::general(
+        format!("the archive holds no collection at all, and {then}"),
+        "choose another archive; its users and roles, if it has any, are restored by --users",
+    ));
 }
 
 fn names(contents: &Contents) -> Vec<&str> {
