@@ -109,7 +109,10 @@ impl<'a> Restoring<'a> {
             None => {
                 let which = Which::Lasting;
                 let options = self.options_in_force(row);
-                let failed = indexes::build(mongo, (database, name), options, &row.indexes, which).await?;
+                let built = indexes::build(mongo, (database, name), options, &row.indexes, which);
+                let Some(failed) = self.unless_it_must_end(built).await? else {
+                    return Ok(None);
+                };
                 going.failed_indexes = Some(failed.clone());
                 self.keep(place, row, &going).await?;
                 if self.must_pause() {

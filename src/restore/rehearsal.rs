@@ -205,10 +205,10 @@ impl RehearsalStage<'_> {
         let both = [Which::Lasting, Which::Expiring];
         for which in both {
             // They have been taken before; what matters is how those to come get on with them.
-            indexes::build(mongo, (database, name), &part.options, part.present, which).await?;
+            self.build(name, part, part.present, which).await?;
         }
         for which in both {
-            for (index, error) in indexes::build(mongo, (database, name), &part.options, part.indexes, which).await? {
+            for (index, error) in self.build(name, part, part.indexes, which).await? {
                 if let Some(error) = refusal(error)? {
                     conflicts.extend(part.conflicts(
                         name,
@@ -220,6 +220,19 @@ impl RehearsalStage<'_> {
             }
         }
         Ok(conflicts)
+    }
+
+    /// Builds indexes. A build that has to wait for other members does not keep a cancelled run from its end.
+    async fn build(
+        &self,
+        name: &str,
+        part: &RehearsalPart<'_>,
+        indexes: &[Definition],
+        which: Which,
+    ) -> Result<Vec<(String, MongoError)>, Failure> {
+        let built = indexes::build(&self.tools.mongo, (self.database, name), &part.options, indexes, which);
+        let built = self.tools.cancel.run_until_cancelled(built).await;
+        Ok(built.ok_or_else(cancelled)??)
     }
 
     /// One after the other, since they may read from each other.

@@ -1,5 +1,8 @@
 //! A restore at work: with what, how far, and whether it may go on.
 
+use std::pin::pin;
+use std::time::Duration;
+
 use super::ids::IDS_SHARE;
 use super::lock::Lock;
 use super::outcome::Outcomes;
@@ -10,9 +13,12 @@ use crate::backup::{Tools, cancelled};
 use crate::catalog::{Definition, Kind};
 use crate::digest::Hashing;
 use crate::failure::Failure;
-use crate::mongo::Mongo;
+use crate::mongo::{Mongo, MongoError};
 use crate::plan::{Action, Planned, TEMPORARY_PREFIX};
 use crate::run::Pool;
+
+/// How often it is asked during a long wait whether it may go on.
+const LOOK_UP: Duration = Duration::from_secs(1);
 
 /// A restore that is being carried out.
 pub(super) struct Restoring<'a> {
@@ -76,6 +82,27 @@ impl<'a> Restoring<'a> {
             return Err(cancelled());
         }
         self.is_still_ours()
+    }
+
+    /// Waits for something that the server goes on with by itself; not beyond the time of this invocation: then there
+    /// is nothing, and the next one asks again.
+    ///
+    /// # Errors
+    /// What comes of it, or as [`Self::may_go_on`].
+    pub(super) async fn unless_it_must_end<T>(
+        &self,
+        work: impl Future<Output = Result<T, MongoError>>,
+    ) -> Result<Option<T>, Failure> {
+        let mut work = pin!(work);
+        loop {
+            match tokio::time::timeout(LOOK_UP, &mut work).await {
+                Ok(done) => return Ok(Some(done?)),
+                Err(_) => self.may_go_on()?,
+            }
+            if self.record.is_kept() && self.record.deadline().is_near() {
+                return Ok(None);
+            }
+        }
     }
 
     /// Whether nobody else restores into the database, and no other invocation has taken the run over.

@@ -1,13 +1,15 @@
 //! Signals in the middle of a run, and what runs leave that could not undo anything.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::PathBuf;
 use std::process::ChildStderr;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
+use bson::doc;
+
 use super::{Shell, archive, collections, numbered};
 use crate::restore::Running;
-use crate::rig::{Passage, Wire, shared_replica_set};
+use crate::rig::{Passage, Wire, WireCommand, shared_replica_set};
 use crate::support;
 
 /// A relay that holds commands until it is told to let go.
@@ -25,11 +27,18 @@ struct State {
 impl Hold {
     /// Holds each `command` about `collection`, or about a temporary one.
     pub(super) fn on(command: &'static str, collection: &'static str) -> Self {
+        Self::where_it(move |sent| {
+            let is_meant = sent.target() == collection || sent.target().starts_with("mongotar.tmp.");
+            sent.name == command && is_meant && !sent.body.contains_key("singleBatch")
+        })
+    }
+
+    /// Holds each command that is meant.
+    fn where_it(is_meant: impl Fn(&WireCommand) -> bool + Send + Sync + 'static) -> Self {
         let state = Arc::<(Mutex<State>, Condvar)>::default();
         let shared = Arc::clone(&state);
         let wire = Wire::start(shared_replica_set().port(), move |sent| {
-            let is_meant = sent.target() == collection || sent.target().starts_with("mongotar.tmp.");
-            if sent.name == command && is_meant && !sent.body.contains_key("singleBatch") {
+            if is_meant(sent) {
                 let (state, changed) = &*shared;
                 let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
                 state.holds = true;
@@ -115,6 +124,35 @@ async fn both_signals_undo_a_restore_that_was_begun() {
         drop(said);
         assert_eq!(code, Some(1), "SIG{signal}");
         assert_eq!(collections(&database).await, ["orders"], "SIG{signal}");
+    }
+}
+
+/// An index build can wait for a member that never comes; a service that is stopped is killed after a while.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_index_build_that_does_not_end_keeps_no_restore_from_its_end() {
+    let (shell, database) = Shell::with_orders(numbered(0..30)).await;
+    let index = doc! {"createIndexes": "orders", "indexes": [{"key": {"n": 1}, "name": "by_n"}]};
+    let client = shared_replica_set().client().await;
+    client.database(&database).run_command(index).await.expect("built");
+    let report = shell.json(0, &["backup", "--to", "to"]);
+    for rehearsed in [true, false] {
+        let hold = Hold::where_it(move |sent| {
+            let beside = sent.target().starts_with("mongotar.tmp.");
+            sent.name == "createIndexes" && beside && sent.target().contains(".rehearsal") == rehearsed
+        });
+        let archive = archive(&report);
+        let mut restore = shell.command(&["restore", &archive, "--replace-existing", "--yes", "--no-snapshot"]);
+        restore.env("MONGO_URI", hold.wire.uri());
+        let mut running = Running::start(restore);
+        hold.holds().await;
+        running.signal("TERM");
+        let mut said = until_it_heard(&mut running);
+        let code = running.0.wait().expect("a child").code();
+        let mut rest = String::new();
+        said.read_to_string(&mut rest).expect("text");
+        assert_eq!(code, Some(1), "{rehearsed}: {rest}");
+        hold.let_go();
+        assert_eq!(collections(&database).await, ["orders"], "{rehearsed}");
     }
 }
 
