@@ -69,7 +69,9 @@ pub fn hide_in_panics() {
     std::panic::set_hook(Box::new(move |panic| {
         let text = panic.to_string();
         match holds_one(&text) {
-            true => eprintln!("{}", hidden(&text)),
+            true => {
+                let _ = writeln!(io::stderr(), "{}", hidden(&text));
+            }
             false => usual(panic),
         }
     }));

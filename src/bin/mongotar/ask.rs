@@ -17,9 +17,10 @@ pub fn consents(plan: &RestorePlan, users: &str) -> bool {
         true => format!("Type the database's name ({}) to carry this out: ", plan.database),
         false => "Carry this out? [y/N] ".to_owned(),
     };
-    eprint!("{}{}\n{}", plain(&plan.to_string()), plain(users), plain(&question));
-    // A terminal that cannot be written to cannot have shown the plan either; reading then fails as well.
-    let _ = stderr().flush();
+    // Nobody consents to what was not shown.
+    if stderr().write_all(plain(&format!("{plan}{users}\n{question}")).as_bytes()).is_err() {
+        return false;
+    }
     let mut answer = String::new();
     match stdin().read_line(&mut answer) {
         Err(_) => false,

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::arguments::CountsTo;
 use crate::plain::plain;
-use crate::printed::{print, print_raw};
+use crate::printed::{print, print_raw, tell};
 
 /// What is to be written when an operation is done.
 #[derive(Debug)]
@@ -57,7 +57,7 @@ pub async fn counted<T: Serialize>(
             written.map(|()| report)
         }
         (Output::Counts, Ok(report)) => {
-            eprint!("{}", plain(&text(&report)));
+            tell(&plain(&text(&report)));
             print_raw(&counts(&report).to_csv())?;
             Ok(report)
         }

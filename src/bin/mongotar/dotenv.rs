@@ -18,6 +18,8 @@ use std::sync::OnceLock;
 
 use mongotar::failure::Failure;
 
+use crate::printed::tell;
+
 /// The name of the file, in the working directory and nowhere else.
 const FILE: &str = ".env";
 
@@ -94,7 +96,9 @@ pub fn load() -> Result<(), Failure> {
     })?;
     let read = read(&text, |name| std::env::var(name).ok());
     for line in &read.unread {
-        eprintln!("mongotar: {FILE}, line {line}: not NAME=value, an unclosed quote, or a NUL; the line is ignored");
+        tell(&format!(
+            "mongotar: {FILE}, line {line}: not NAME=value, an unclosed quote, or a NUL; the line is ignored\n"
+        ));
     }
     let taken = read.taken(|name| std::env::var_os(name).is_some());
     set(&taken);

@@ -7,10 +7,11 @@ use mongotar::hidden::{HIDDEN, hidden, holds_one};
 use serde_json::json;
 
 use crate::plain::{plain, plain_json};
+use crate::printed::tell;
 
 /// For people on standard error; with `--json` for machines on standard output as well, where they look for the result.
 pub fn failure(failure: &Failure, json: bool) -> ExitCode {
-    eprintln!("mongotar: {}", plain(&hidden(&failure.to_string())));
+    tell(&format!("mongotar: {}\n", plain(&hidden(&failure.to_string()))));
     if json {
         print_json(failure.kind, &hidden(&failure.message));
     }
@@ -29,7 +30,7 @@ pub fn usage(error: &clap::Error) -> ExitCode {
         return code;
     }
     let said = without_credentials(error.render().to_string());
-    eprint!("{}", plain(&said));
+    tell(&plain(&said));
     if wants_json() {
         print_json(FailureKind::InvalidRequest, said.trim());
     }

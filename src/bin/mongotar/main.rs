@@ -45,6 +45,7 @@ fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     dotenv::load()?;
     let layer = tracing_subscriber::fmt::layer()
         .with_ansi(false)
+        .log_internal_errors(false)
         .with_writer(mongotar_shell::logging::Hiding(|| plain::PlainError));
     mongotar_shell::logging::start(layer, "warn", &[]);
     let runtime = mongotar_shell::runtime::runtime()

@@ -1,4 +1,4 @@
-//! What goes to standard output.
+//! What goes to standard output, and what is said beside it, on standard error.
 
 use mongotar::failure::{Failure, FailureKind};
 use serde::Serialize;
@@ -32,4 +32,10 @@ pub fn print_raw(printed: &str) -> Result<(), Failure> {
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         written => written.map_err(|error| Failure::new(FailureKind::Store, format!("standard output: {error}"))),
     }
+}
+
+/// Says something beside the result, as it is. Whether anybody reads it or not, the work goes on.
+pub fn tell(text: &str) {
+    use std::io::Write as _;
+    let _ = std::io::stderr().write_all(text.as_bytes());
 }

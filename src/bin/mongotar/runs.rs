@@ -6,6 +6,8 @@ use mongotar::failure::Failure;
 use mongotar::run::{Answer, Ended, LEASE, Named, Run, RunStatus};
 use mongotar::store::{Location, Store};
 
+use crate::printed::tell;
+
 /// How often to check whether a run's holder is gone.
 const ASKED_EVERY: Duration = Duration::from_secs(1);
 
@@ -37,7 +39,7 @@ async fn carried_on<R, U: Ended>(
             return Ok(answer);
         }
         if waited.is_zero() {
-            eprintln!("mongotar: waiting until the process that held this run is certainly gone");
+            tell("mongotar: waiting until the process that held this run is certainly gone\n");
         }
         tokio::time::sleep(ASKED_EVERY).await;
         waited += ASKED_EVERY;

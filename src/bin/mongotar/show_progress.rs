@@ -8,6 +8,7 @@ use mongotar::progress::Progress;
 use tokio::task::JoinHandle;
 
 use crate::plain::one_line;
+use crate::printed::tell;
 
 /// A line that is written anew every half second.
 #[derive(Debug)]
@@ -29,7 +30,7 @@ impl ShownProgress {
                 let step = one_line(&step);
                 let megabytes = bytes as f64 / 1e6;
                 let speed = megabytes / started.elapsed().as_secs_f64().max(0.001);
-                eprint!("\r\x1b[K{step}: {documents} documents, {megabytes:.0} MB, {speed:.0} MB/s");
+                tell(&format!("\r\x1b[K{step}: {documents} documents, {megabytes:.0} MB, {speed:.0} MB/s"));
             }
         })))
     }
@@ -38,7 +39,7 @@ impl ShownProgress {
     pub fn stop(self) {
         if let Some(task) = self.0 {
             task.abort();
-            eprint!("\r\x1b[K");
+            tell("\r\x1b[K");
         }
     }
 }
