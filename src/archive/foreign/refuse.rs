@@ -112,9 +112,10 @@ pub(super) fn no_tar(head: &[u8]) -> Result<(), ForeignError> {
             return Err(ForeignError::Damaged {
                 entry: None,
                 offset: 0,
-                reason: "it does not begin as a tar does, nor as anything else that is known: it is damaged, encrypted, or \
+                reason:
+                    "it does not begin as a tar does, nor as anything else that is known: it is damaged, encrypted, or \
                          something else. Restore another copy of it, or choose another archive"
-                    .to_owned(),
+                        .to_owned(),
             });
         }
     };

@@ -18,7 +18,10 @@ pub fn consents(plan: &RestorePlan, users: &str) -> bool {
         false => "Carry this out? [y/N] ".to_owned(),
     };
     // Nobody consents to what was not shown.
-    if stderr().write_all(plain(&format!("{plan}{users}\n{question}")).as_bytes()).is_err() {
+    if stderr()
+        .write_all(plain(&format!("{plan}{users}\n{question}")).as_bytes())
+        .is_err()
+    {
         return false;
     }
     let mut answer = String::new();

@@ -30,7 +30,9 @@ impl ShownProgress {
                 let step = one_line(&step);
                 let megabytes = bytes as f64 / 1e6;
                 let speed = megabytes / started.elapsed().as_secs_f64().max(0.001);
-                tell(&format!("\r\x1b[K{step}: {documents} documents, {megabytes:.0} MB, {speed:.0} MB/s"));
+                tell(&format!(
+                    "\r\x1b[K{step}: {documents} documents, {megabytes:.0} MB, {speed:.0} MB/s"
+                ));
             }
         })))
     }

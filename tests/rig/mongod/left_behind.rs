@@ -25,7 +25,10 @@ async fn drop_all(uri: String, names: Vec<String>) -> Result<(), Error> {
     let command = doc! {"listDatabases": 1, "nameOnly": true, "filter": {"name": {"$regex": of_these}}};
     let listed = client.database("admin").run_command(command).await?;
     for database in listed.get_array("databases").into_iter().flatten() {
-        if let Some(name) = database.as_document().and_then(|one: &Document| one.get_str("name").ok()) {
+        if let Some(name) = database
+            .as_document()
+            .and_then(|one: &Document| one.get_str("name").ok())
+        {
             client.database(name).drop().await?;
         }
     }
