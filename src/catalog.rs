@@ -17,6 +17,7 @@ mod legacy;
 mod selection;
 mod server;
 mod system;
+mod validation;
 
 use serde::{Deserialize, Serialize};
 
@@ -32,6 +33,7 @@ pub(crate) use selection::matches;
 pub use server::Server;
 pub(crate) use system::BUCKETS;
 pub use system::{Belongs, LeftOut, STORED_FUNCTIONS, belongs, is_system, left_out};
+pub(crate) use validation::{CONSTRAINT, is_constraint};
 
 /// One collection, time series or view of a live database.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -13,8 +13,8 @@ use super::{
 use crate::archive::foreign::Buckets;
 use crate::archive::{Saved, SavedStatus, Status};
 use crate::catalog::{
-    BUCKETS, Catalog, Collection, Definition, Kind, STORED_FUNCTIONS, expires, first_with_buckets, modern_indexes,
-    without_expiry,
+    BUCKETS, Catalog, Collection, Definition, Kind, STORED_FUNCTIONS, expires, first_with_buckets, is_constraint,
+    modern_indexes, without_expiry,
 };
 use crate::digest::Hashing;
 
@@ -172,7 +172,12 @@ fn restored(
     if parks {
         planned.park(&archived, target);
     }
-    warn(&mut planned, timeseries.as_ref(), contents, policy);
+    if policy.validators == Validators::Bypass {
+        let there = present.filter(|_| planned.action == Action::Merge);
+        let options = there.map_or(&planned.options, |there| &there.options);
+        planned.warnings.extend(on_bypassing(options, there.is_some()));
+    }
+    warn(&mut planned, timeseries.as_ref(), contents);
     planned.timeseries = timeseries;
     planned.buckets = held.map(|held| PlannedBuckets {
         collection: format!("{BUCKETS}{name}"),
@@ -277,7 +282,20 @@ fn estimate(present: &Collection) -> String {
     )
 }
 
-fn warn(planned: &mut Planned, timeseries: Option<&Inferred>, contents: &Contents, policy: &Policy) {
+/// What comes of bypassing the validator of a collection that has these options, and is there already or not.
+fn on_bypassing(options: &Definition, is_there: bool) -> Option<String> {
+    options.get_document("validator")?;
+    Some(match (is_constraint(options), is_there) {
+        (true, true) => "its validator is a constraint, which nothing bypasses: documents that break it are refused",
+        (true, false) => {
+            "its documents bypass its validator, which must hold for all of them at the end: it is a constraint"
+        }
+        (false, _) => "its documents bypass its validator, which stays on for everybody else",
+    })
+    .map(str::to_owned)
+}
+
+fn warn(planned: &mut Planned, timeseries: Option<&Inferred>, contents: &Contents) {
     if planned.action == Action::Merge {
         let Diff {
             added,
@@ -301,12 +319,6 @@ fn warn(planned: &mut Planned, timeseries: Option<&Inferred>, contents: &Content
                 "these indexes stay as they are on the target; the archive's differ: {changed}"
             ));
         }
-    }
-    let validated = planned.options.get_document("validator").is_some();
-    if validated && policy.validators == Validators::Bypass {
-        planned
-            .warnings
-            .push("its documents bypass its validator, which stays on for everybody else".to_owned());
     }
     let source = planned.source.as_deref().unwrap_or(&planned.name);
     let seen = contents.signals.collections.get(source);

@@ -1,6 +1,6 @@
 //! One collection's steps: created, loaded, indexed, read back.
 
-use super::create::{create, drop_collection};
+use super::create::{create, drop_collection, hold_to_constraint, is_held_to_constraint};
 use super::indexes::{self, Which};
 use super::load::{Load, Loader, is_repeatable};
 use super::outcome::Outcome;
@@ -8,6 +8,7 @@ use super::record::Going;
 use super::violations::violations;
 use super::work::{Restoring, hashing};
 use crate::failure::{Failure, FailureKind};
+use crate::mongo::MongoError;
 use crate::open::CollectionStream;
 use crate::plan::{Action, Method, Planned};
 
@@ -121,6 +122,10 @@ impl<'a> Restoring<'a> {
                 failed
             }
         };
+        let held = self.hold_to_constraint(row, name);
+        let Some(broken) = self.unless_it_must_end(held).await? else {
+            return Ok(None);
+        };
         self.tools.progress.step(format!("reading {} back", row.name));
         self.settle().await?;
         let uuid = match row.method {
@@ -144,8 +149,23 @@ impl<'a> Restoring<'a> {
             sample: sample.compare(mongo, database, row.goes_into(name).1).await?,
             failed_indexes,
             uuid,
+            error: broken.map(Failure::from),
             ..Outcome::default()
         }))
+    }
+
+    /// Why a validator that is to be a constraint is none.
+    async fn hold_to_constraint(&self, row: &Planned, name: &str) -> Result<Option<MongoError>, MongoError> {
+        let (mongo, database) = (self.mongo(), self.database());
+        if row.action == Action::Merge {
+            return Ok(None);
+        }
+        match hold_to_constraint(mongo, database, name, &row.options).await {
+            Ok(()) => Ok(None),
+            Err(error) if error.may_pass() => Err(error),
+            Err(_) if is_held_to_constraint(mongo, database, name).await? => Ok(None),
+            Err(error) => Ok(Some(error)),
+        }
     }
 
     /// Buckets are equal as they are; what a server makes of them must be as many measurements as they hold.

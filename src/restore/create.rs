@@ -3,7 +3,7 @@
 use bson::oid::ObjectId;
 use bson::{RawArrayBuf, RawDocumentBuf, cstr};
 
-use crate::catalog::{Definition, Kind, STORED_FUNCTIONS, without_expiry};
+use crate::catalog::{CONSTRAINT, Definition, Kind, STORED_FUNCTIONS, is_constraint, without_expiry};
 use crate::mongo::{Mongo, MongoError, code};
 use crate::plan::TEMPORARY_PREFIX;
 
@@ -22,6 +22,11 @@ pub(super) async fn create(mongo: &Mongo, database: &str, name: &str, options: &
     command.append(cstr!("create"), name);
     // Documents expire when everything has been counted, not while it is loaded: see [`start_expiry`].
     for (key, value) in without_expiry(options).as_raw().iter().flatten() {
+        // It is held to when the documents are in: see [`hold_to_constraint`].
+        if key == "validationLevel" && is_constraint(options) {
+            command.append(cstr!("validationLevel"), "strict");
+            continue;
+        }
         let is_idle = OF_CAPPED.contains(&key.as_str()) && options.get_bool("capped") != Some(true);
         if !OBSOLETE.contains(&key.as_str()) && !is_idle {
             command.append(key, value);
@@ -59,6 +64,41 @@ pub(super) async fn start_expiry(
     command.append(cstr!("expireAfterSeconds"), seconds);
     let action = format!("setting the time to live of {database}.{name}");
     mongo.raw_command(database, command, &action).await.map(drop)
+}
+
+/// Makes the validator of a collection one that every document is known to keep, as its options say (`constraint`, MongoDB
+/// 9.0). No document can pass such a one by, and the server asks for two steps: it keeps others off first, and then
+/// looks at every document.
+///
+/// # Errors
+/// What the server answered: documents that break it, or that it knows no such level.
+pub(super) async fn hold_to_constraint(
+    mongo: &Mongo,
+    database: &str,
+    name: &str,
+    options: &Definition,
+) -> Result<(), MongoError> {
+    if !is_constraint(options) {
+        return Ok(());
+    }
+    let action = format!("making the validator of {database}.{name} a constraint");
+    let mut prepare = RawDocumentBuf::new();
+    prepare.append(cstr!("collMod"), name);
+    prepare.append(cstr!("prepareConstraintValidationLevel"), true);
+    mongo.raw_command(database, prepare, &action).await?;
+    let mut command = RawDocumentBuf::new();
+    command.append(cstr!("collMod"), name);
+    command.append(cstr!("validationLevel"), CONSTRAINT);
+    mongo.raw_command(database, command, &action).await.map(drop)
+}
+
+/// Whether an earlier attempt has done that.
+///
+/// # Errors
+/// What the server answered.
+pub(super) async fn is_held_to_constraint(mongo: &Mongo, database: &str, name: &str) -> Result<bool, MongoError> {
+    let there = mongo.survey_definitions(database).await?;
+    Ok(there.get(name).is_some_and(|there| is_constraint(&there.options)))
 }
 
 /// Redefines an existing view in one step: a reader finds the old definition or the new one. A view's collation cannot

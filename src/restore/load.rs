@@ -14,6 +14,7 @@ use super::record::Going;
 use super::sample::Sample;
 use super::stride::Stride;
 use super::work::{Restoring, hashing};
+use crate::catalog::is_constraint;
 use crate::digest::Digest;
 use crate::failure::Failure;
 use crate::mongo::{IdList, Order, Validation};
@@ -60,6 +61,7 @@ impl<'a> Loader<'a> {
     pub(super) fn new(run: &'a Restoring<'a>, row: &'a Planned, name: &str) -> Self {
         let timeseries = row.kind == crate::catalog::Kind::Timeseries;
         let capped = run.options_in_force(row).get_bool("capped") == Some(true);
+        let keeps_a_constraint = row.action == Action::Merge && is_constraint(run.options_in_force(row));
         let repeatable = is_repeatable(run, row);
         let (_, collection) = row.goes_into(name);
         Self {
@@ -89,9 +91,10 @@ impl<'a> Loader<'a> {
                 },
                 sending: Pool::of(run.tools.memory.share(WORKERS_SHARE)),
                 validation: match run.job.policy.validators {
-                    // Buckets must never be written past their own validator.
-                    Validators::Bypass if !timeseries => Validation::Bypassed,
-                    _ => Validation::Enforced,
+                    // Buckets must never be written past their own validator, and nothing can past a constraint.
+                    Validators::Bypass if timeseries || keeps_a_constraint => Validation::Enforced,
+                    Validators::Bypass => Validation::Bypassed,
+                    Validators::Enforce => Validation::Enforced,
                 },
                 repeatable: !timeseries,
                 batch_size: usize::try_from(run.job.batch_size).unwrap_or(usize::MAX),

@@ -7,7 +7,7 @@ use bson::{Document, doc};
 use super::lock;
 use super::prepare::Prepared;
 use super::request::RestoreJob;
-use crate::catalog::{BUCKETS, Kind, says_expiry};
+use crate::catalog::{BUCKETS, Kind, is_constraint, says_expiry};
 use crate::failure::{Failure, FailureKind};
 use crate::mongo::Mongo;
 use crate::plan::{Action, Method, Planned, RestorePlan, TEMPORARY_PREFIX, Validators};
@@ -178,6 +178,9 @@ fn needed<'a>(plan: &'a RestorePlan, job: &RestoreJob) -> Needs<'a> {
         }
         if restores && says_expiry(&row.options) {
             need("collMod", &row.name);
+        }
+        if restores && row.action != Action::Merge && is_constraint(&row.options) {
+            need("collMod", loaded);
         }
         if restores && job.policy.validators == Validators::Bypass && row.kind == Kind::Collection {
             need("bypassDocumentValidation", loaded);

@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use bson::RawDocumentBuf;
 use futures_util::{StreamExt as _, stream};
 
-use super::create::{create, drop_collection, start_expiry};
+use super::create::{create, drop_collection, hold_to_constraint, start_expiry};
 use super::indexes::{self, Which};
 use super::prepare::Prepared;
 use super::request::RestoreJob;
@@ -201,6 +201,12 @@ impl RehearsalStage<'_> {
             && let Some(error) = refusal(error)?
         {
             conflicts.extend(part.conflicts(name, "its time to live", &error, OPTIONS_WAY_OUT));
+        }
+        if part.action != Action::Merge
+            && let Err(error) = hold_to_constraint(mongo, database, name, &part.options).await
+            && let Some(error) = refusal(error)?
+        {
+            conflicts.extend(part.conflicts(name, "its validation level", &error, OPTIONS_WAY_OUT));
         }
         let both = [Which::Lasting, Which::Expiring];
         for which in both {

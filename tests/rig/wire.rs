@@ -32,6 +32,11 @@ impl WireCommand {
     pub fn target(&self) -> &str {
         self.body.get_str(&self.name).unwrap_or_default()
     }
+
+    /// The same with the database, where it is a collection.
+    pub fn namespace(&self) -> String {
+        format!("{}.{}", self.database, self.target())
+    }
 }
 
 /// What becomes of a command.

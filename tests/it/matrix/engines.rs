@@ -103,6 +103,46 @@ async fn between_an_older_server_and_the_newest_nothing_has_drifted() {
     }
 }
 
+/// A validator that every document is known to keep cannot be bypassed: it becomes that when the documents are in.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "of the server matrix"]
+async fn a_validator_that_is_a_constraint_comes_back_as_one() {
+    let wire = newest_double();
+    let (newest, _) = place_at(&wire.uri()).await;
+    let database = newest.client.database(&newest.database);
+    let kept = doc! {
+        "create": "kept", "validator": {"a": {"$exists": true}}, "validationLevel": "constraint", "validationAction": "error",
+    };
+    database.run_command(kept).await.expect("created");
+    let documents = (0..3).map(|n| doc! {"_id": n, "a": n}).collect();
+    support::insert(&newest.client, &newest.database, "kept", documents).await;
+    let saved = support::back_up(&newest.tools, &newest.database, &newest.to).await;
+    assert_eq!(saved.status, RunStatus::Complete, "{:?}", saved.failed);
+    let target = rig::fresh_database_name("newest");
+    let event = json!({"archive": saved.archive, "database": target, "force": true});
+    for (missing, warned) in [(3, "bypass its validator"), (1, "which nothing bypasses")] {
+        let restored = support::restore(&newest.tools, event.clone()).await.expect("a restore");
+        assert_eq!(restored.status, RunStatus::Complete, "{:?}", restored.verification);
+        let row = restored.plan.get("kept").expect("a row");
+        assert!(row.warnings.concat().contains(warned), "{:?}", row.warnings);
+        let verified = &restored.verification.expect("a verification").collections[0];
+        assert_eq!((verified.inserted, verified.db_count), (missing, 3), "{verified:?}");
+        let there = newest.client.database(&target).collection::<bson::Document>("kept");
+        there.delete_one(doc! {"_id": 1}).await.expect("gone");
+    }
+
+    let (older, _) = place_at(&v6_0_27::server().uri()).await;
+    let event = json!({"archive": saved.archive, "database": rig::fresh_database_name("older")});
+    let refused = support::restore(&older.tools, event)
+        .await
+        .expect_err("it knows no such level");
+    assert_eq!(refused.kind, FailureKind::PlanConflicts, "{refused}");
+    assert!(
+        refused.message.contains("\"kept\"") && refused.message.contains("its validation level"),
+        "{refused}"
+    );
+}
+
 /// A router has no set and no resume tokens, but snapshots.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "of the server matrix"]
