@@ -145,7 +145,9 @@ fn leave_empty_oplogs_out(found: &mut Found) {
             continue;
         }
         folder.files.retain(|file| {
-            let is_oplog = file.stem == "oplog" && file.form == Written::Bson && file.size == 0;
+            let is_empty = file.size == 0
+                || matches!(&file.content, Content::Read { tally, fault: None } if tally.outline.documents() == 0);
+            let is_oplog = file.stem == "oplog" && file.form == Written::Bson && is_empty;
             if is_oplog {
                 oplogs.push((path.clone(), file.path.clone()));
             }

@@ -107,12 +107,30 @@ fn header_of<R: Read>(entry: &mut tar::Entry<'_, R>, gauge: &Gauge) -> Result<He
     let path = String::from_utf8(entry.path_bytes().into_owned());
     let path = path.map_err(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
     let offset = entry.raw_header_position();
-    let sparse_by_pax = match entry.pax_extensions().map_err(|error| gauge.error(None, error))? {
-        Some(extensions) => extensions
-            .flatten()
-            .any(|record| record.key_bytes().starts_with(b"GNU.sparse.")),
-        None => false,
-    };
+    let mut sparse_by_pax = false;
+    let mut unread = false;
+    for record in entry
+        .pax_extensions()
+        .map_err(|error| gauge.error(None, error))?
+        .into_iter()
+        .flatten()
+    {
+        match record {
+            Ok(record) => sparse_by_pax |= record.key_bytes().starts_with(b"GNU.sparse."),
+            Err(_) => unread = true,
+        }
+    }
+    // The reader splits records at line breaks, not by their length: what follows one, and the name that is left, are not
+    // what was meant.
+    if unread {
+        return Err(ForeignError::Damaged {
+            entry: None,
+            offset,
+            reason: "an extended (PAX) header has a line break within a name or value, or is damaged, so the entry behind it \
+                     cannot be told: pack the files again in GNU format (tar --format=gnu)"
+                .to_owned(),
+        });
+    }
     let entry_type = entry.header().entry_type();
     let kind = match entry_type {
         EntryType::Regular | EntryType::Continuous if path.as_ref().is_ok_and(|path| path.ends_with('/')) => {

@@ -52,6 +52,24 @@ fn a_truncated_content_names_entry_and_offset() {
     );
 }
 
+/// The name behind the break was lost without a word, and the collection got what the old header had of it.
+#[test]
+fn a_line_break_within_an_extended_header_is_no_name() {
+    let with = |name: &str| {
+        let mut tar = Tar::new();
+        tar.0
+            .append_pax_extensions([("path", name.as_bytes())])
+            .expect("memory");
+        tar.file("dump/shop/cut", raw(&orders()))
+    };
+    assert_eq!(with("dump/shop/caf\u{e9}.bson").survey().names(), ["caf\u{e9}"]);
+    let error = with("dump/shop/caf\u{e9}\nb.bson").error();
+    assert!(
+        error.contains("line break") && error.contains("--format=gnu"),
+        "{error}"
+    );
+}
+
 #[test]
 fn a_broken_collection_does_not_spoil_the_others() {
     let survey = Tar::new()

@@ -415,3 +415,18 @@ fn what_is_not_read_is_named_and_makes_the_archive_partial() {
         "also in the second pass"
     );
 }
+
+/// Compressed, it is not of 0 bytes.
+#[test]
+fn an_oplog_without_entries_is_no_collection_however_it_is_packed() {
+    for (name, content) in [("oplog.bson", Vec::new()), ("oplog.bson.gz", gzip(""))] {
+        let error = Tar::new().file(&format!("dump/{name}"), &content).error();
+        assert!(error.contains("no entry of the archive is a collection"), "{error}");
+        let survey = Tar::new()
+            .file(&format!("dump/{name}"), content)
+            .file("dump/shop/orders.bson", raw(&orders()))
+            .survey();
+        assert_eq!(survey.names(), ["orders"]);
+        assert!(survey.warnings.concat().contains("oplog"), "{:?}", survey.warnings);
+    }
+}
