@@ -10,6 +10,7 @@ use crate::archive::{ArchiveName, Status};
 use crate::backup::RunStatus;
 use crate::failure::Failure;
 use crate::mongo::MongoError;
+use crate::plan::RestorePlan;
 use crate::restore::{RestoreReport, Verification, of_expiry};
 use crate::run::rfc3339;
 use crate::soundness::VerifyReport;
@@ -62,6 +63,10 @@ pub struct DrillReport {
     /// What went wrong.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub problems: Vec<String>,
+    /// What must be known of what was proven: what was left out by intent, and what the plan says of archive and
+    /// collections.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub notes: Vec<String>,
     /// The report as Markdown.
     pub markdown: String,
 }
@@ -93,6 +98,7 @@ impl DrillReport {
             other_scratch_databases: found.others,
             verification: None,
             problems: Vec::new(),
+            notes: Vec::new(),
             markdown: String::new(),
         };
         match found.restored {
@@ -139,6 +145,7 @@ impl DrillReport {
         self.archive_age_seconds = name.map(|(name, _)| began.unix_timestamp() - name.unix_seconds());
         self.archive = Some(restored.archive);
         self.status = restored.status;
+        self.notes = notes(&restored.plan);
         if restored.plan.status != Status::Complete {
             self.problems
                 .push(format!("the archive itself is {}", restored.plan.status));
@@ -159,6 +166,25 @@ impl DrillReport {
         }
         self.verification = restored.verification;
     }
+}
+
+/// What was left out by intent, and what the plan warns of.
+fn notes(plan: &RestorePlan) -> Vec<String> {
+    let policy = &plan.policy;
+    let listed = |what: &str, names: &[String]| (!names.is_empty()).then(|| format!("{what}: {}", names.join(", ")));
+    let left_out = [
+        listed("only these collections were restored", &policy.selection.include),
+        listed("these collections were left out", &policy.selection.exclude),
+        listed("these indexes were left out", &policy.exclude_indexes),
+    ];
+    let rows = plan.collections.iter();
+    let of_rows = rows.flat_map(|row| row.warnings.iter().map(|warning| format!("{}: {warning}", row.name)));
+    left_out
+        .into_iter()
+        .flatten()
+        .chain(plan.warnings.iter().cloned())
+        .chain(of_rows)
+        .collect()
 }
 
 fn summary(report: &DrillReport) -> String {
@@ -217,6 +243,9 @@ fn markdown(report: &DrillReport) -> String {
     let _ = writeln!(out, "- Time taken: {:.1} s", report.seconds);
     for problem in &report.problems {
         let _ = writeln!(out, "- **Problem**: {}", on_one_line(problem));
+    }
+    for note in &report.notes {
+        let _ = writeln!(out, "- Note: {}", on_one_line(note));
     }
     let Some(verification) = &report.verification else {
         return out;
