@@ -108,7 +108,8 @@ pub(super) fn network(error: &std::io::Error) -> String {
         std::io::ErrorKind::ConnectionRefused => "nothing listens there (connection refused)".to_owned(),
         std::io::ErrorKind::TimedOut => "no answer in time".to_owned(),
         std::io::ErrorKind::ConnectionReset | std::io::ErrorKind::UnexpectedEof | std::io::ErrorKind::BrokenPipe => {
-            "the server closed the connection (it may require TLS: tls=true)".to_owned()
+            "the server closed the connection (one side may expect TLS and the other not: tls=true or tls=false)"
+                .to_owned()
         }
         _ => plain(&said).to_owned(),
     }

@@ -61,6 +61,9 @@ impl Refusal<'_> {
     pub(super) fn said(&self) -> String {
         let mut text = match (self.code, self.status) {
             (Some(code), status) => format!("{status} {code}"),
+            (None, status @ 200..300) => {
+                format!("status {status}, but no answer of S3: is AWS_ENDPOINT_URL the address of a store?")
+            }
             (None, status) => format!("status {status}, without a reason"),
         };
         if let Some(message) = self.message.filter(|message| !message.is_empty()) {
