@@ -47,6 +47,9 @@ pub struct Collection {
     /// The collection's UUID in its usual hyphenated form; a time series has its buckets' UUID, views have none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub uuid: Option<String>,
+    /// Whether it shows that the server renames its kind: for a time series, that it has a UUID of its own (MongoDB 9.0).
+    #[serde(default)]
+    pub renamable: bool,
     /// The definitions that `listIndexes` returns, `_id_` included, in its order. Empty for a view.
     pub indexes: Vec<Definition>,
     /// How many documents the server estimates; `None` if it does not say (views).
@@ -141,6 +144,7 @@ mod tests {
             kind: Kind::Collection,
             options: Definition::default(),
             uuid: None,
+            renamable: true,
             indexes,
             documents: None,
             bytes: None,

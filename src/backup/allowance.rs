@@ -223,6 +223,7 @@ mod tests {
             kind: Kind::Collection,
             options: Definition::default(),
             uuid: None,
+            renamable: true,
             indexes: Vec::new(),
             documents: Some(1_000),
             bytes: Some(average * 1_000),

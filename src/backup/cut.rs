@@ -80,6 +80,7 @@ mod tests {
             kind: Kind::Collection,
             options: Definition::default(),
             uuid: None,
+            renamable: true,
             indexes: Vec::new(),
             documents: None,
             bytes: Some(mebibytes * MIB),

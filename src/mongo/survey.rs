@@ -23,6 +23,8 @@ pub(super) struct ListedCollection {
     pub(super) kind: Kind,
     pub(super) options: Definition,
     pub(super) uuid: Option<String>,
+    /// Of a time series: whether it is renamed like a collection.
+    pub(super) renamable: bool,
 }
 
 /// What `listCollections` gives of a database.
@@ -148,9 +150,10 @@ impl Mongo {
                 names.push(listed.name);
             }
         }
-        // A time series is a view of its buckets to the server, and has no UUID of its own: without one, nobody could
-        // tell it from its successor.
+        // Before 9.0, a time series is a view of its buckets to the server, and has no UUID of its own: without one, nobody
+        // could tell it from its successor. One that has is a collection like others.
         for listed in found.iter_mut().filter(|listed| listed.kind == Kind::Timeseries) {
+            listed.renamable = listed.uuid.is_some();
             listed.uuid = listed.uuid.take().or_else(|| buckets.remove(&listed.name).flatten());
         }
         found.sort_unstable_by(|a, b| a.name.cmp(&b.name));
@@ -264,6 +267,7 @@ impl Mongo {
             kind: listed.kind,
             options: listed.options,
             uuid: listed.uuid,
+            renamable: listed.renamable,
             indexes: Vec::new(),
             documents: None,
             bytes: None,
@@ -408,6 +412,7 @@ fn listed(entry: &RawDocumentBuf) -> Option<ListedCollection> {
             .get_document("options")
             .map_or_else(|_| Definition::empty(), |options| Definition::new(options.to_owned())),
         uuid,
+        renamable: kind == Kind::Collection,
     })
 }
 

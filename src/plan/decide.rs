@@ -77,6 +77,9 @@ fn create(wanted: Wanted<'_>, target: &Server) -> Decision {
 
 fn replace(wanted: Wanted<'_>, present: &Collection, target: &Server) -> Decision {
     let in_place = |why: &str| Decision::new(Action::Replace, Method::InPlace, format!("replaced in place: {why}"));
+    if wanted.kind == Kind::Timeseries && is_renamed_time_series(present) {
+        return replaced_time_series();
+    }
     if let Some(why) = cannot_be_renamed(wanted, target) {
         return match (wanted.kind, present.kind) {
             (Kind::View, Kind::View) => in_place("a view is only a definition"),
@@ -117,6 +120,7 @@ fn merge(wanted: Wanted<'_>, present: &Collection) -> Result<Decision, Conflict>
                 false => merge,
             })
         }
+        (Kind::Timeseries, Kind::Timeseries) if is_renamed_time_series(present) => Ok(replaced_time_series()),
         (Kind::Timeseries, Kind::Timeseries) => Ok(Decision::new(
             Action::Replace,
             Method::InPlace,
@@ -140,6 +144,19 @@ fn merge(wanted: Wanted<'_>, present: &Collection) -> Result<Decision, Conflict>
             conflict("the archive has a view, the target documents under that name: they would have to be dropped")
         }
     }
+}
+
+/// Whether the server renames time series, as this one shows.
+fn is_renamed_time_series(present: &Collection) -> bool {
+    present.kind == Kind::Timeseries && present.renamable
+}
+
+fn replaced_time_series() -> Decision {
+    Decision::new(
+        Action::Replace,
+        Method::Aside,
+        "a time series is replaced whole, since it cannot be merged by _id: loaded under a temporary name, then renamed into place",
+    )
 }
 
 /// Why a collection cannot be loaded under a temporary name and renamed.

@@ -49,6 +49,7 @@ pub(super) fn collection(name: &str) -> Collection {
         kind: Kind::Collection,
         options: Definition::empty(),
         uuid: Some(format!("uuid-of-{name}")),
+        renamable: false,
         indexes: vec![id_index()],
         documents: Some(7),
         bytes: Some(700),

@@ -285,14 +285,14 @@ fn estimate(present: &Collection) -> String {
 /// What comes of bypassing the validator of a collection that has these options, and is there already or not.
 fn on_bypassing(options: &Definition, is_there: bool) -> Option<String> {
     options.get_document("validator")?;
-    Some(match (is_constraint(options), is_there) {
+    let comes_of_it = match (is_constraint(options), is_there) {
         (true, true) => "its validator is a constraint, which nothing bypasses: documents that break it are refused",
         (true, false) => {
             "its documents bypass its validator, which must hold for all of them at the end: it is a constraint"
         }
         (false, _) => "its documents bypass its validator, which stays on for everybody else",
-    })
-    .map(str::to_owned)
+    };
+    Some(comes_of_it.to_owned())
 }
 
 fn warn(planned: &mut Planned, timeseries: Option<&Inferred>, contents: &Contents) {

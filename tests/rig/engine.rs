@@ -3,8 +3,7 @@
 //! sources only; each line says from which. A double shows that nothing is needed that the engine is known to lack. It
 //! does not show that the engine lacks nothing else.
 
-use std::collections::BTreeSet;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+mod newest;
 
 use mongodb::bson::{self, Bson, Document, doc};
 
@@ -47,7 +46,7 @@ impl EngineDouble {
             Self::Documentdb | Self::CosmosRu => &["operationTime", "$clusterTime"],
             _ => &[],
         };
-        Wire::posing(port, self.pose(), without, move |command| self.answer(command))
+        Wire::posing(port, self.pose(), without, move |command| self.answer(command, port))
     }
 
     /// What it says of itself.
@@ -91,13 +90,13 @@ impl EngineDouble {
         })
     }
 
-    fn answer(self, command: &WireCommand) -> Passage {
+    fn answer(self, command: &WireCommand, port: u16) -> Passage {
         match self {
             Self::Amazon4 | Self::Amazon5 { .. } | Self::Amazon8 | Self::AmazonElastic => self.amazon(command),
             Self::Documentdb | Self::CosmosRu => documentdb(command),
             Self::AtlasFlex => flex(command),
             Self::Mongos => mongos(command),
-            Self::Newest => newest(command),
+            Self::Newest => newest::answer(command, port),
         }
     }
 
@@ -206,101 +205,6 @@ fn flex(command: &WireCommand) -> Passage {
         _ if limit.is_some_and(|limit| limit > 300_000) => refusal(2, "maxTimeMS is at most 300000"),
         _ => Passage::Through,
     }
-}
-
-/// Release notes: `autoIndexId` is refused (8.2), buckets are for those who ask for raw data (8.3), and `listIndexes`
-/// names the simple collation (9.0). The server's own tests of the validation level `constraint` (9.0): it is prepared
-/// before it is set, and no write bypasses it. The server behind has `moderate` instead.
-fn newest(command: &WireCommand) -> Passage {
-    let has = |field: &str| command.body.contains_key(field);
-    match command.name.as_str() {
-        "buildInfo" => changed(command, |answer| {
-            answer.insert("version", "9.0.0");
-            answer.insert("versionArray", vec![9, 0, 0, 0]);
-        }),
-        "create" if has("autoIndexId") => refusal(72, "The field 'autoIndexId' is no longer supported"),
-        "create" if is_constraint(command) => {
-            constraints().insert(command.namespace());
-            Passage::Instead(with_level(command, "moderate"))
-        }
-        "collMod" if has("prepareConstraintValidationLevel") => {
-            prepared().insert(command.namespace());
-            Passage::Answered(doc! {"ok": 1.0})
-        }
-        "collMod" if is_constraint(command) => match prepared().remove(&command.namespace()) {
-            false => refusal(
-                72,
-                "the collection is not prepared for the validation level 'constraint'",
-            ),
-            true => {
-                constraints().insert(command.namespace());
-                Passage::Instead(with_level(command, "moderate"))
-            }
-        },
-        "renameCollection" => {
-            let name = |field| command.body.get_str(field).unwrap_or_default().to_owned();
-            if constraints().remove(&name("renameCollection")) {
-                constraints().insert(name("to"));
-            }
-            Passage::Through
-        }
-        "insert" if has("bypassDocumentValidation") && constraints().contains(&command.namespace()) => refusal(
-            72,
-            "bypassDocumentValidation is not allowed with the validation level 'constraint'",
-        ),
-        "listCollections" => {
-            let database = command.database.clone();
-            changed(command, move |answer| {
-                for listed in first_batch(answer) {
-                    let name = listed.get_str("name").unwrap_or_default().to_owned();
-                    let there = constraints().contains(&format!("{database}.{name}"));
-                    if let (true, Ok(options)) = (there, listed.get_document_mut("options")) {
-                        options.insert("validationLevel", CONSTRAINT);
-                    }
-                }
-            })
-        }
-        "listIndexes" => changed(command, |answer| {
-            for index in first_batch(answer) {
-                if !index.contains_key("collation") {
-                    index.insert("collation", doc! {"locale": "simple"});
-                }
-            }
-        }),
-        _ if command.target().starts_with("system.buckets.") && !has("rawData") => {
-            refusal(166, "buckets are only for those who ask for raw data")
-        }
-        _ => Passage::Through,
-    }
-}
-
-const CONSTRAINT: &str = "constraint";
-
-/// The collections that have it, and those that are prepared for it.
-fn constraints() -> MutexGuard<'static, BTreeSet<String>> {
-    static THERE: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
-    THERE.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn prepared() -> MutexGuard<'static, BTreeSet<String>> {
-    static THERE: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
-    THERE.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn is_constraint(command: &WireCommand) -> bool {
-    matches!(command.body.get_str("validationLevel"), Ok(CONSTRAINT))
-}
-
-fn with_level(command: &WireCommand, level: &str) -> Document {
-    let mut body = command.body.clone();
-    body.insert("validationLevel", level);
-    body
-}
-
-fn first_batch(answer: &mut Document) -> impl Iterator<Item = &mut Document> {
-    let cursor = answer.get_document_mut("cursor").ok();
-    let batch = cursor.and_then(|cursor| cursor.get_array_mut("firstBatch").ok());
-    batch.into_iter().flatten().filter_map(Bson::as_document_mut)
 }
 
 /// The server's answer, with that change.

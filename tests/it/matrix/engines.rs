@@ -103,6 +103,43 @@ async fn between_an_older_server_and_the_newest_nothing_has_drifted() {
     }
 }
 
+/// From 9.0 on, a time series can be renamed: one that is there is replaced when its successor is whole and proven, as
+/// collections are.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "of the server matrix"]
+async fn a_time_series_that_can_be_renamed_is_replaced_at_once() {
+    let wire = newest_double();
+    let (newest, _) = place_at(&wire.uri()).await;
+    let database = newest.client.database(&newest.database);
+    let series = doc! {"create": "series", "timeseries": {"timeField": "t"}, "expireAfterSeconds": 1_000_000_000};
+    database.run_command(series).await.expect("created");
+    let measured = |n: i64| doc! {"t": bson::DateTime::from_millis(n * 1_000), "n": n};
+    support::insert(
+        &newest.client,
+        &newest.database,
+        "series",
+        (0..30).map(measured).collect(),
+    )
+    .await;
+    let index = doc! {"createIndexes": "series", "indexes": [{"key": {"n": 1}, "name": "by_n"}]};
+    database.run_command(index).await.expect("built");
+    let saved = support::back_up(&newest.tools, &newest.database, &newest.to).await;
+    assert_eq!(saved.status, RunStatus::Complete, "{:?}", saved.failed);
+    for replace in [true, false] {
+        support::insert(&newest.client, &newest.database, "series", vec![measured(99)]).await;
+        let event =
+            json!({"archive": saved.archive, "database": newest.database, "replace_existing": replace, "yes": true});
+        let restored = support::restore(&newest.tools, event).await.expect("a restore");
+        assert_eq!(restored.status, RunStatus::Complete, "{:?}", restored.verification);
+        let row = restored.plan.get("series").expect("a row");
+        assert!(row.reason.contains("then renamed into place"), "{row:?}");
+        let verified = &restored.verification.expect("a verification").collections[0];
+        assert_eq!((verified.db_count, verified.inserted), (30, 30), "{verified:?}");
+        let names = database.list_collection_names().await.expect("names");
+        assert!(!names.iter().any(|name| name.contains("mongotar.tmp")), "{names:?}");
+    }
+}
+
 /// A validator that every document is known to keep cannot be bypassed: it becomes that when the documents are in.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "of the server matrix"]
