@@ -78,7 +78,7 @@ impl Aside {
                 "the oplog is not replayed: each collection is as of the time at which it was read".to_owned()
             }
             Self::System(why) => format!("not data: {why}"),
-            Self::UsersAndRoles => "users and roles are not part of this; mongotar restore --users restores them afterwards".to_owned(),
+            Self::UsersAndRoles => "--users restores users and roles, after the collections; without it they stay out".to_owned(),
             Self::Views => {
                 "without other definitions, the views that it defines count as collections"
                     .to_owned()
