@@ -9,6 +9,9 @@ pub const STORED_FUNCTIONS: &str = "system.js";
 /// What the server's own collection behind a time series is called, before the time series' name.
 pub(crate) const BUCKETS: &str = "system.buckets.";
 
+/// Why a collection is left out of which nothing is known but its name.
+pub(crate) const NOT_KNOWN: &str = "the server's name, unknown to this program";
+
 /// Whose a collection is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -52,7 +55,7 @@ pub fn belongs(name: &str) -> Belongs {
         _ if rest.starts_with("resharding.") || rest.starts_with("drop.") => {
             Belongs::Server("the server keeps it while it reshards or drops a collection")
         }
-        _ => Belongs::Server("the server's name, unknown to this program"),
+        _ => Belongs::Server(NOT_KNOWN),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Which members of a tar are not read, why, and what that means for a restore. [`Aside`] has every decision.
 
 use super::packing::NOT_BUILT_IN;
-use crate::catalog::{Belongs, belongs};
+use crate::catalog::{Belongs, NOT_KNOWN, belongs};
 
 /// What leaving a member out means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +54,8 @@ pub(super) enum Aside {
 impl Aside {
     pub(super) fn bearing(&self) -> Bearing {
         match self {
+            // What it is for is not known, nor then what is missing.
+            Self::System(why) if *why == NOT_KNOWN => Bearing::MayNameMore,
             Self::Attributes | Self::Note | Self::Abandoned | Self::System(_) | Self::Views => Bearing::NoData,
             // A collection that was created during the dump can be in the oplog alone. Users and roles are no documents
             // of this database, but are set aside all the same.
@@ -181,7 +183,7 @@ mod tests {
             ("system.views", Some(Bearing::NoData)),
             ("system.profile", Some(Bearing::NoData)),
             ("system.indexes", None),
-            ("system.tomorrow", Some(Bearing::NoData)),
+            ("system.tomorrow", Some(Bearing::MayNameMore)),
             ("$admin.system.users", Some(Bearing::MayNameMore)),
         ] {
             assert_eq!(

@@ -18,10 +18,10 @@ pub(super) fn coverage(
 ) -> Coverage {
     let unsaid = |reason: &str| Coverage::Unsaid(reason.to_owned());
     match (layout, manifest) {
-        (_, Some(Promise::Nothing(reason))) => Coverage::Part((*reason).to_owned()),
-        (_, Some(Promise::All(names))) => match names.iter().find(|name| !collections.contains(name.as_str())) {
-            None => Coverage::Whole,
-            Some(missing) => Coverage::Part(format!("its manifest names {missing:?}, which it lacks")),
+        (_, Some(promise)) => match (promise.part, promise.names().find(|name| !collections.contains(name))) {
+            (Some(reason), _) => Coverage::Part(reason.to_owned()),
+            (None, None) => Coverage::Whole,
+            (None, Some(missing)) => Coverage::Part(format!("its manifest names {missing:?}, which it lacks")),
         },
         (Layout::Ancestor, None) if is_whole_by_layout(folder, files) => Coverage::WholeByLayout,
         (Layout::Ancestor, None) => {

@@ -102,7 +102,13 @@ pub(super) fn resolve(mut found: Found, choice: &Choice, container: Container) -
     let mut collections = Vec::new();
     for (name, part) in parts {
         signals.collections.extend(part.seen().map(|seen| (name.clone(), seen)));
-        let saved = part.saved(&name, &mut warnings);
+        let mut saved = part.saved(&name, &mut warnings);
+        if let Some(broken) = folder.manifest.as_ref().and_then(|promise| promise.broken_by(&saved)) {
+            saved.status = SavedStatus::Partial;
+            saved.error = Some(broken.clone());
+            found.incomplete.get_or_insert_with(|| broken.clone());
+            found.damaged.push(broken);
+        }
         readings.extend(part.reading(&saved));
         collections.push(saved);
     }

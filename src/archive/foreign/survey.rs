@@ -127,7 +127,8 @@ impl Found {
                 let promise = text.and_then(|text| Promise::of_manifest(&text));
                 folder.manifest = Some(promise.unwrap_or_else(|reason| {
                     self.warnings.push(format!("{path} cannot be read: {reason}"));
-                    Promise::Nothing("its manifest cannot be read")
+                    self.incomplete.get_or_insert_with(|| format!("{path} cannot be read"));
+                    Promise::nothing("its manifest cannot be read")
                 }));
             }
             Role::AllDefinitions => {

@@ -57,6 +57,17 @@ impl Tar {
     }
 }
 
+/// A manifest of ours that promises two documents of each.
+fn promise(names: &[&str], rest: &str) -> String {
+    let each = names.iter().map(|name| {
+        format!(
+            r#"{{"name": "{name}", "kind": "collection", "documents": 2, "digest": "", "hashing": "sorted-fields"}}"#
+        )
+    });
+    let all = each.collect::<Vec<_>>().join(", ");
+    format!(r#"{{"format": "mongotar", "collections": [{all}]{rest}}}"#)
+}
+
 fn gzip(content: impl AsRef<[u8]>) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), flate2::Compression::fast());
     encoder.write_all(content.as_ref()).expect("memory");

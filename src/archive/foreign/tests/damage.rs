@@ -52,6 +52,55 @@ fn a_truncated_content_names_entry_and_offset() {
     );
 }
 
+/// An archive of ours that was unpacked, changed and packed again was restored "complete", though its manifest says what
+/// it must hold.
+#[test]
+fn a_manifest_that_is_not_kept_to_or_not_read_makes_an_archive_partial() {
+    let with = |manifest: &str| {
+        let tar = Tar::new().file("backup_1/orders.jsonl", ORDERS);
+        tar.file("backup_1/manifest.json", manifest).survey()
+    };
+    let digest = Tar::new()
+        .file("backup_1/orders.jsonl", ORDERS)
+        .survey()
+        .get("orders")
+        .digest;
+    let kept = promise(&["orders"], "")
+        .replace("sorted-fields", "raw")
+        .replace("\"\"", &format!("\"{digest}\""));
+    let survey = with(&kept);
+    assert_eq!(
+        (survey.status(), &survey.coverage),
+        (Status::Complete, &Coverage::Whole)
+    );
+    for (broken, told) in [
+        (
+            kept.replace(": 2,", ": 3,"),
+            "promises 3 documents, and the archive has 2",
+        ),
+        (
+            kept.replace(&digest.to_string(), &"0".repeat(32)),
+            "not those of which the manifest has the digest",
+        ),
+        (kept[..kept.len() / 2].to_owned(), "manifest.json cannot be read"),
+    ] {
+        let survey = with(&broken);
+        assert_eq!(survey.status(), Status::Partial, "{told}");
+        assert!(matches!(survey.coverage, Coverage::Part(_)), "{told}");
+        assert!(
+            survey.incomplete.as_deref().is_some_and(|why| why.contains(told)),
+            "{:?}",
+            survey.incomplete
+        );
+    }
+    let unknown = Tar::new()
+        .file("backup_1/orders.jsonl", ORDERS)
+        .file("backup_1/manifest.json", &kept)
+        .file("backup_1/system.tomorrow.jsonl", ORDERS)
+        .survey();
+    assert!(matches!(unknown.coverage, Coverage::Part(_)), "{:?}", unknown.coverage);
+}
+
 /// The name behind the break was lost without a word, and the collection got what the old header had of it.
 #[test]
 fn a_line_break_within_an_extended_header_is_no_name() {

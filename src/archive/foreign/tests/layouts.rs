@@ -254,9 +254,7 @@ fn our_own_archive_by_a_scan() {
     let metadata = format!(
         r#"{{"a/b": {{"type": "collection", "uuid": "0a", "options": {{}}, "indexes": []}}, "{long}": {{"type": "collection", "options": {{}}, "indexes": []}}}}"#
     );
-    let manifest = format!(
-        r#"{{"format": "mongotar", "collections": [{{"name": "a/b"}}, {{"name": "half"}}, {{"name": "{long}"}}]}}"#
-    );
+    let manifest = promise(&["a/b", "half", &long], "");
     let mut tar = Tar::new()
         .file("backup_1/collections_metadata.json", metadata)
         .file(&format!("backup_1/{}", file("a/b")), ORDERS)
@@ -316,7 +314,7 @@ fn only_who_says_so_is_whole() {
         tar.survey().coverage
     };
     let bson = String::from_utf8(raw(&[doc! { "_id": 1 }])).expect("ASCII");
-    let manifest = |rest: &str| format!(r#"{{"format": "mongotar", "collections": [{{"name": "a"}}]{rest}}}"#);
+    let manifest = |rest: &str| promise(&["a"], rest);
     for by_layout in [
         &[("backup_20250926_073727/a.jsonl", ORDERS)][..],
         &[
@@ -338,7 +336,7 @@ fn only_who_says_so_is_whole() {
         assert!(matches!(coverage(unsaid), Coverage::Unsaid(_)), "{unsaid:?}");
     }
     let selected = manifest(r#", "selection": {"include": ["a"], "exclude": []}"#);
-    let more = manifest("").replace("[{", r#"[{"name": "b"}, {"#);
+    let more = promise(&["a", "b"], "");
     for part in [
         &[
             ("backup_20250926_073727/a.jsonl", ORDERS),
