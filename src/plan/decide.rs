@@ -1,8 +1,8 @@
 //! One collection: what happens to it, how, and why.
 //!
-//! The server's rules decide as much as the request: it renames neither time series nor views, refuses to rename over
-//! either of them or to or from an encrypted collection, and takes no second document with the same `_id` into a
-//! collection, but does into a time series.
+//! The server's rules decide as much as the request: it renames no views, and time series only where the one that is
+//! there shows it (MongoDB 9.0); it refuses to rename over either of them, or to or from an encrypted collection; and it
+//! takes no second document with the same `_id` into a collection, but does into a time series.
 
 use super::conflicts::Conflict;
 use super::{Action, Existing, Method};
