@@ -85,7 +85,7 @@ async fn users_are_taken_along_and_restored_where_that_is_asked_for() {
     };
     let plain = run(0, &with(&["restore", "--yes"])).out;
     assert!(
-        plain.contains("mongotar restore --users restores them") && there().await == 0,
+        plain.contains("--users restores them, after the collections") && there().await == 0,
         "{plain}"
     );
     let restored = run(0, &with(&["restore", "--yes", "--users", "--run", "one"])).out;
