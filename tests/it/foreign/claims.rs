@@ -1,11 +1,12 @@
 //! Which sources count as the whole truth, and which of them only add to what is there.
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::{fs, iter};
 
 use bson::{Document, doc};
 use flate2::write::GzEncoder;
-use mongotar::backup::RunStatus;
+use mongotar::archive::{Compression, Payload};
+use mongotar::backup::{BackupJob, RunStatus, backup};
 use mongotar::failure::FailureKind;
 use mongotar::inspect::{self, Shown};
 use mongotar::run::Memory;
@@ -14,6 +15,7 @@ use serde_json::json;
 use tokio::io::AsyncReadExt as _;
 
 use super::{Place, bson_of, place};
+use crate::support;
 
 const LINES: &[u8] = b"{\"_id\":1,\"a\":1}\n{\"_id\":2,\"a\":2}\n";
 
@@ -51,6 +53,53 @@ impl Place {
         ];
         self.tar("one.tar", &entries)
     }
+}
+
+/// Unpacked, changed and packed again, an archive of ours was restored "complete".
+#[tokio::test(flavor = "multi_thread")]
+async fn an_archive_of_ours_that_was_packed_anew_is_held_to_its_manifest() {
+    let place = place_with_target().await;
+    place.insert("orders", (0..4).map(|n| doc! {"_id": n}).collect()).await;
+    let job = BackupJob {
+        compression: Compression::None,
+        payload: Payload::Jsonl,
+        ..support::job(&place.source, &Location::Local(place.path("to")))
+    };
+    let saved = backup(&job, &place.tools).await.expect("an archive");
+    let bytes = fs::read(saved.archive.to_string()).expect("a file");
+    let mut members = Vec::new();
+    for entry in tar::Archive::new(&bytes[..]).entries().expect("a tar") {
+        let mut entry = entry.expect("an entry");
+        let name = String::from_utf8(entry.path_bytes().into_owned()).expect("UTF-8");
+        let mut content = Vec::new();
+        entry.read_to_end(&mut content).expect("memory");
+        members.push((name, content));
+    }
+    let packed = |name: &str, members: &[(String, Vec<u8>)]| {
+        let members = members.iter().map(|(name, content)| (name.as_str(), &content[..]));
+        place.tar(name, &members.collect::<Vec<_>>())
+    };
+    let at = |end: &str| members.iter().position(|(name, _)| name.ends_with(end)).expect(end);
+    let (mut short, mut unread) = (members.clone(), members.clone());
+    let orders = &mut short[at("/orders.jsonl")].1;
+    let lines = orders.split_inclusive(|byte| *byte == b'\n').take(2);
+    *orders = lines.collect::<Vec<_>>().concat();
+    let manifest = &mut unread[at("/manifest.json")].1;
+    manifest.truncate(manifest.len() / 2);
+    for (members, told) in [(short, "promises 4 documents"), (unread, "cannot be read")] {
+        let archive = packed("anew.tar", &members);
+        let report = place.restore(&archive, json!({})).await.expect("a report");
+        assert_eq!(report.status, RunStatus::Partial, "{told}");
+        assert_eq!(report.plan.to_drop, Vec::<String>::new(), "{told}");
+        assert!(report.plan.to_string().contains(told), "{told}: {}", report.plan);
+        assert!(place.names().await.contains(&"invoices".to_owned()), "{told}");
+    }
+    let report = place
+        .restore(&packed("whole.tar", &members), json!({}))
+        .await
+        .expect("a report");
+    assert_eq!(report.status, RunStatus::Complete, "{:?}", report.verification);
+    assert_eq!(report.plan.to_drop, ["invoices", "users"]);
 }
 
 #[tokio::test]
