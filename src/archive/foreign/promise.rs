@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde::Deserialize as _;
+use serde_json::Value;
 
 use crate::archive::{Saved, SavedStatus};
 use crate::catalog::{Kind, Selection};
@@ -18,14 +19,24 @@ pub(super) struct Promise {
 }
 
 /// What it promises of a collection.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Promised {
-    name: String,
-    kind: Kind,
     documents: u64,
     digest: String,
-    /// As a manifest has it.
-    hashing: String,
+    /// Whether the digest is that of the documents' bytes, and not of their sorted fields.
+    is_raw: bool,
+}
+
+impl Promised {
+    fn of(row: &Value) -> Option<(String, Self)> {
+        let text = |field: &str| row.get(field).and_then(Value::as_str);
+        let promised = Self {
+            documents: row.get("documents")?.as_u64()?,
+            digest: text("digest")?.to_owned(),
+            is_raw: text("hashing")? == "raw",
+        };
+        Some((text("name")?.to_owned(), promised))
+    }
 }
 
 impl Promise {
@@ -40,24 +51,24 @@ impl Promise {
     /// # Errors
     /// Why it is no manifest.
     pub(super) fn of_manifest(text: &[u8]) -> Result<Self, String> {
-        #[derive(Deserialize)]
-        struct Manifest {
-            format: String,
-            #[serde(default)]
-            selection: Selection,
-            collections: Vec<Promised>,
+        let manifest: Value = serde_json::from_slice(text).map_err(|error| error.to_string())?;
+        let format = manifest.get("format").and_then(Value::as_str).unwrap_or_default();
+        if format != "mongotar" {
+            return Err(format!("its format is {format:?}"));
         }
-        let manifest: Manifest = serde_json::from_slice(text).map_err(|error| error.to_string())?;
-        if manifest.format != "mongotar" {
-            return Err(format!("its format is {:?}", manifest.format));
-        }
-        let collections = manifest.collections.into_iter();
+        let rows = manifest.get("collections").and_then(Value::as_array);
+        let collections = rows.and_then(|rows| rows.iter().map(Promised::of).collect());
+        let selection = manifest.get("selection").map(Selection::deserialize).transpose();
         Ok(Self {
-            part: match manifest.selection.is_everything() {
+            part: match selection
+                .map_err(|error| error.to_string())?
+                .unwrap_or_default()
+                .is_everything()
+            {
                 true => None,
                 false => Some("the backup has only a selection of the database's collections"),
             },
-            collections: collections.map(|promised| (promised.name.clone(), promised)).collect(),
+            collections: collections.ok_or("it does not say what each collection holds")?,
         })
     }
 
@@ -69,9 +80,8 @@ impl Promise {
     /// What of the promise is not kept by a collection that was read to its end.
     pub(super) fn broken_by(&self, saved: &Saved) -> Option<String> {
         let promised = self.collections.get(&saved.name)?;
-        let is_compared =
-            saved.status == SavedStatus::Complete && saved.kind == promised.kind && saved.kind != Kind::View;
-        let is_hashed_alike = (promised.hashing == "raw") == (saved.hashing == Hashing::Raw);
+        let is_compared = saved.status == SavedStatus::Complete && saved.kind != Kind::View;
+        let is_hashed_alike = promised.is_raw == (saved.hashing == Hashing::Raw);
         let is_same =
             saved.documents == promised.documents && (!is_hashed_alike || saved.digest.to_string() == promised.digest);
         (is_compared && !is_same).then(|| match saved.documents == promised.documents {
