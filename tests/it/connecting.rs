@@ -1,15 +1,11 @@
 //! Connection strings as other programs have them, against real servers: what is taken, what is warned about, and what
 //! is said where no connection comes of one.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bson::doc;
 use mongotar::backup::RunStatus;
 use mongotar::mongo::{Mongo, MongoUri};
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
 
 use crate::rig;
 use crate::support::{self, shared_authenticated};
@@ -271,64 +267,15 @@ async fn a_host_s_name_alone_can_be_left_unchecked() {
         (0..500).map(|n| doc! {"_id": n, "text": "x".repeat(5_000)}).collect(),
     )
     .await;
-    let cut = CutOnce::before(mongod.port(), 1 << 20).await;
-    let by_relay = uri.replace(&format!(":{}/", mongod.port()), &format!(":{}/", cut.port));
+    let cut = rig::CutOnce::before(mongod.port(), 1 << 20).await;
+    let by_relay = uri.replace(&format!(":{}/", mongod.port()), &format!(":{}/", cut.port()));
     for uri in [&uri, &by_relay] {
         let store = mongotar::store::Store::with_client(rig::shared_s3().client().await);
         let tools = support::tools_for(uri, store).await;
         let report = support::back_up(&tools, "shop", &support::bucket().await).await;
         assert_eq!((report.totals.documents, report.status), (500, RunStatus::Complete));
     }
-    assert!(cut.done.load(Ordering::Relaxed), "no connection had so much to carry");
-}
-
-/// A relay of bytes that it does not understand. It cuts the first connection over which a server has sent so many.
-struct CutOnce {
-    port: u16,
-    done: Arc<AtomicBool>,
-}
-
-impl CutOnce {
-    async fn before(server: u16, bytes: u64) -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
-        let port = listener.local_addr().expect("it listens").port();
-        let done = Arc::new(AtomicBool::new(false));
-        let cut = Arc::clone(&done);
-        tokio::spawn(async move {
-            while let Ok((mut client, _)) = listener.accept().await {
-                let cut = Arc::clone(&cut);
-                tokio::spawn(async move {
-                    let Ok(mut server) = TcpStream::connect(("127.0.0.1", server)).await else {
-                        return;
-                    };
-                    let (from_client, to_client) = client.split();
-                    let (from_server, to_server) = server.split();
-                    let up = relayed(from_client, to_server, u64::MAX);
-                    let first = relayed(from_server, to_client, bytes);
-                    tokio::pin!(up);
-                    let (from_server, to_client) = tokio::select! {
-                        () = async { up.as_mut().await; } => return,
-                        halves = first => halves,
-                    };
-                    if !cut.swap(true, Ordering::Relaxed) {
-                        return;
-                    }
-                    tokio::select! {
-                        () = async { up.await; } => {}
-                        () = async { relayed(from_server, to_client, u64::MAX).await; } => {}
-                    }
-                });
-            }
-        });
-        Self { port, done }
-    }
-}
-
-/// Hands so many bytes on, or all until one side leaves, and gives both sides back.
-async fn relayed<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(from: R, mut to: W, bytes: u64) -> (R, W) {
-    let mut some = from.take(bytes);
-    let _ = tokio::io::copy(&mut some, &mut to).await;
-    (some.into_inner(), to)
+    assert!(cut.is_done(), "no connection had so much to carry");
 }
 
 /// `timeoutMS` bounds the search for a server.

@@ -34,6 +34,7 @@
 mod background;
 mod binaries;
 mod cache;
+mod cut_once;
 mod engine;
 mod http_server;
 mod lambda;
@@ -56,6 +57,7 @@ mod wire;
 #[cfg(test)]
 mod selftest;
 
+pub use cut_once::CutOnce;
 pub use engine::{EngineDouble, Snapshots};
 pub use lambda::{FunctionError, LambdaBuilder, LambdaFunction};
 pub use libarchive::{libarchive_extract, libarchive_list};
