@@ -31,7 +31,7 @@ pub(crate) use legacy::{is_on, modern_indexes, whole_seconds};
 pub use selection::Selection;
 pub(crate) use selection::matches;
 pub use server::Server;
-pub(crate) use system::{BUCKETS, NOT_KNOWN};
+pub(crate) use system::{BUCKETS, UNKNOWN};
 pub use system::{Belongs, LeftOut, STORED_FUNCTIONS, belongs, is_system, left_out};
 pub(crate) use validation::{CONSTRAINT, is_constraint};
 

@@ -62,6 +62,7 @@ pub mod hidden;
 pub mod inspect;
 pub mod mongo;
 pub mod open;
+mod ordered;
 pub mod patience;
 pub mod plan;
 pub mod progress;

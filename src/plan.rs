@@ -65,9 +65,8 @@ pub(crate) use restore_plan::is_zero;
 pub use restore_plan::{Action, Fingerprint, Method, PlanTotals, Planned, PlannedBuckets, RestorePlan};
 pub(crate) use views::reading_from as view_reading_from;
 
-use std::collections::BTreeMap;
-
-use crate::catalog::{Catalog, Definition, Kind};
+use crate::catalog::{Catalog, Kind};
+use crate::ordered::map;
 
 /// Plans the restore of an archive into a database.
 ///
@@ -108,10 +107,10 @@ pub fn plan(contents: &Contents, target: &Catalog, policy: &Policy) -> Result<Re
 /// Lets a view read from its source's new name. Sources named within a pipeline are left as they are, and said.
 fn follow_renames(rows: &mut [Planned]) {
     let restored = rows.iter().filter(|row| row.action.restores());
-    let renamed: BTreeMap<String, String> = restored
+    let renamed = restored
         .filter_map(|row| Some((row.source.clone()?, row.name.clone())))
-        .filter(|(source, name)| source != name)
-        .collect();
+        .filter(|(source, name)| source != name);
+    let renamed = map(renamed);
     for view in rows
         .iter_mut()
         .filter(|row| row.kind == Kind::View && row.action.restores())
@@ -137,18 +136,17 @@ fn follow_renames(rows: &mut [Planned]) {
 fn views_in_circles(rows: &[Planned], target: &Catalog) -> Vec<Conflict> {
     let is_view = |kind| kind == Kind::View;
     let stay = target.collections.iter().filter(|present| is_view(present.kind));
-    let mut definitions: BTreeMap<&str, &Definition> =
-        stay.map(|present| (present.name.as_str(), &present.options)).collect();
+    let mut definitions = map(stay.map(|present| (present.name.as_str(), &present.options)));
     for row in rows.iter().filter(|row| row.action != Action::Skip) {
         match is_view(row.kind) && row.action.restores() {
             true => definitions.insert(&row.name, &row.options),
             false => definitions.remove(row.name.as_str()),
         };
     }
-    let views: BTreeMap<String, _> = definitions
+    let views = definitions
         .iter()
-        .map(|(name, options)| ((*name).to_owned(), views::sources(options)))
-        .collect();
+        .map(|(name, options)| ((*name).to_owned(), views::sources(options)));
+    let views = map(views);
     let circles = views::circles(&views);
     circles
         .into_iter()
@@ -192,10 +190,8 @@ fn in_order_of_execution(mut rows: Vec<Planned>) -> Vec<Planned> {
     let restored_views = rows
         .iter()
         .filter(|row| row.kind == Kind::View && row.action.restores());
-    let views = restored_views
-        .map(|row| (row.name.clone(), views::sources(&row.options)))
-        .collect();
-    let place: BTreeMap<String, usize> = views::in_order(&views).into_iter().zip(1..).collect();
+    let views = map(restored_views.map(|row| (row.name.clone(), views::sources(&row.options))));
+    let place = map(views::in_order(&views).into_iter().zip(1_usize..));
     rows.sort_by_cached_key(|row| {
         let (group, within) = match (row.action, row.kind) {
             (Action::Drop, Kind::View) => (4, 0),

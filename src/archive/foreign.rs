@@ -27,6 +27,7 @@ mod buckets;
 mod covered;
 mod documents;
 mod error;
+mod extended;
 mod found;
 mod gunzip;
 mod handed;
@@ -54,6 +55,7 @@ use std::collections::BTreeMap;
 use super::{Coverage, Saved, SavedStatus, Status};
 use member::Written;
 
+use crate::ordered::map;
 pub use buckets::Buckets;
 pub use error::ForeignError;
 pub use handed::{Flow, HandedOn};
@@ -121,11 +123,8 @@ impl Survey {
     /// The wanted collections, in groups: for each group, a pass through the archive hands out one collection after the
     /// other. One group, unless collections are interleaved.
     pub fn passes<'a>(&self, wanted: impl IntoIterator<Item = &'a str>) -> Vec<Vec<&'a str>> {
-        let lanes: BTreeMap<&str, u32> = self
-            .readings
-            .values()
-            .map(|reading| (reading.collection.as_str(), reading.lane))
-            .collect();
+        let readings = self.readings.values();
+        let lanes = map(readings.map(|reading| (reading.collection.as_str(), reading.lane)));
         let mut passes: BTreeMap<u32, Vec<&str>> = BTreeMap::new();
         for name in wanted {
             let lane = lanes.get(name).copied().unwrap_or_default();

@@ -36,7 +36,7 @@ pub(super) fn cut(collections: &[&Collection], most: u32, ranges_are_read: bool)
     }
     if !whole.is_empty() {
         let mut bins: Vec<(u64, Vec<&Collection>)> = vec![(0, Vec::new()); usize::try_from(left.max(1)).unwrap_or(1)];
-        whole.sort_by_key(|collection| std::cmp::Reverse(size(collection)));
+        whole.sort_unstable_by(|a, b| size(b).cmp(&size(a)).then_with(|| a.name.cmp(&b.name)));
         for collection in whole {
             if let Some(emptiest) = bins.iter_mut().min_by_key(|(size, _)| *size) {
                 // An empty one takes a round trip, too.
@@ -45,7 +45,7 @@ pub(super) fn cut(collections: &[&Collection], most: u32, ranges_are_read: bool)
             }
         }
         for (_, mut bin) in bins.into_iter().filter(|(_, bin)| !bin.is_empty()) {
-            bin.sort_by(|a, b| a.name.cmp(&b.name));
+            bin.sort_unstable_by(|a, b| a.name.cmp(&b.name));
             shares.push(Cut::Packed(
                 bin.into_iter().map(|collection| collection.name.clone()).collect(),
             ));

@@ -2,11 +2,11 @@
 
 use bson::{RawArrayBuf, RawDocumentBuf, cstr};
 use serde::Serialize;
-use std::collections::BTreeMap;
 
 use crate::archive::{Manifest, table};
 use crate::catalog::{Catalog, Collection, Definition, Kind};
 use crate::failure::{Failure, FailureKind};
+use crate::ordered::map;
 
 /// `collections_metadata.json` (FORMAT 4).
 ///
@@ -21,19 +21,15 @@ pub(super) fn metadata_text(catalog: &Catalog) -> Result<Vec<u8>, Failure> {
         options: &'a Definition,
         indexes: &'a [Definition],
     }
-    let described: BTreeMap<&str, DescribedCollection<'_>> = catalog
-        .collections
-        .iter()
-        .map(|collection| {
-            let described = DescribedCollection {
-                r#type: collection.kind,
-                uuid: collection.uuid.as_deref(),
-                options: &collection.options,
-                indexes: &collection.indexes,
-            };
-            (collection.name.as_str(), described)
-        })
-        .collect();
+    let described = map(catalog.collections.iter().map(|collection| {
+        let described = DescribedCollection {
+            r#type: collection.kind,
+            uuid: collection.uuid.as_deref(),
+            options: &collection.options,
+            indexes: &collection.indexes,
+        };
+        (collection.name.as_str(), described)
+    }));
     let mut text = serde_json::to_vec_pretty(&described).expect("names are text keys");
     text.push(b'\n');
     match text.len() as u64 <= table::MAX_DEFINITIONS_BYTES {

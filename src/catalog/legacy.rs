@@ -4,12 +4,12 @@
 //! Converts what `mongorestore --convertLegacyIndexes` converts (mongo-tools, `common/bsonutil/indexes.go`), and also a
 //! direction that is a number written as text, version 0, and switches that are no booleans.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
 use bson::{RawBson, RawBsonRef, RawDocument, RawDocumentBuf, cstr};
 
 use super::Definition;
+use crate::ordered::map;
 
 /// Options of an index that a server knows.
 const OPTIONS: [&str; 26] = [
@@ -54,7 +54,7 @@ pub(crate) fn modern_indexes(indexes: &[Definition]) -> (Vec<Definition>, Vec<St
     let conversion = |index: &Definition| modern(index).filter(|_| index.get_str("name") != Some("_id_"));
     let name = |index: &Definition| index.get_str("name").unwrap_or("(unnamed)").to_owned();
     let as_they_are = indexes.iter().filter(|index| conversion(index).is_none());
-    let mut taken: BTreeMap<Vec<u8>, String> = as_they_are.map(|index| (telling(index), name(index))).collect();
+    let mut taken = map(as_they_are.map(|index| (telling(index), name(index))));
     for index in indexes {
         let Some((modern, changes)) = conversion(index) else {
             kept.push(index.clone());
@@ -81,7 +81,7 @@ pub(crate) fn modern_indexes(indexes: &[Definition]) -> (Vec<Definition>, Vec<St
 
 /// What tells an index from others of its collection, apart from its name: of two that are the same, a server takes one.
 fn telling(index: &Definition) -> Vec<u8> {
-    let options: BTreeMap<_, _> = index.as_raw().iter().map_while(Result::ok).collect();
+    let options = map(index.as_raw().iter().map_while(Result::ok));
     let mut telling = RawDocumentBuf::new();
     for (option, value) in options {
         match option.as_str() {

@@ -9,9 +9,6 @@ pub const STORED_FUNCTIONS: &str = "system.js";
 /// What the server's own collection behind a time series is called, before the time series' name.
 pub(crate) const BUCKETS: &str = "system.buckets.";
 
-/// Why a collection is left out of which nothing is known but its name.
-pub(crate) const NOT_KNOWN: &str = "the server's name, unknown to this program";
-
 /// Whose a collection is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -22,7 +19,12 @@ pub enum Belongs {
     Through(&'static str),
     /// The server's, and why: left out and named. Never written or dropped.
     Server(&'static str),
+    /// The server's by its name, and nothing else is known of it: left out and named, too.
+    Unknown,
 }
+
+/// Why that is left out of which nothing is known but its name.
+pub(crate) const UNKNOWN: &str = "the server's name, unknown to this program";
 
 /// A collection of the database that an archive leaves out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,7 +57,7 @@ pub fn belongs(name: &str) -> Belongs {
         _ if rest.starts_with("resharding.") || rest.starts_with("drop.") => {
             Belongs::Server("the server keeps it while it reshards or drops a collection")
         }
-        _ => Belongs::Server(NOT_KNOWN),
+        _ => Belongs::Unknown,
     }
 }
 
@@ -66,12 +68,16 @@ pub fn is_system(name: &str) -> bool {
 
 /// Those of `names` that an archive leaves out, with the reasons, sorted.
 pub fn left_out<'a>(names: impl IntoIterator<Item = &'a str>) -> Vec<LeftOut> {
-    let servers = names.into_iter().filter_map(|name| match belongs(name) {
-        Belongs::Server(reason) => Some(LeftOut {
+    let servers = names.into_iter().filter_map(|name| {
+        let reason = match belongs(name) {
+            Belongs::Server(reason) => reason,
+            Belongs::Unknown => UNKNOWN,
+            Belongs::Data | Belongs::Through(_) => return None,
+        };
+        Some(LeftOut {
             name: name.to_owned(),
             reason: reason.to_owned(),
-        }),
-        Belongs::Data | Belongs::Through(_) => None,
+        })
     });
     let mut left_out: Vec<LeftOut> = servers.collect();
     left_out.sort_unstable_by(|a, b| a.name.cmp(&b.name));

@@ -55,7 +55,7 @@ pub(super) fn decide(wanted: Wanted<'_>, target: &Catalog, existing: Existing) -
     let decision = match (target.get(wanted.name), existing) {
         (None, _) => create(wanted, &target.server),
         (Some(present), Existing::Replace) => replace(wanted, present, &target.server),
-        (Some(present), Existing::Merge) => merge(wanted, present)?,
+        (Some(present), Existing::Merge) => merge(wanted, present, &target.server)?,
     };
     match decision.action {
         Action::Create | Action::Replace => check_server(wanted, target).map_or(Ok(decision), Err),
@@ -77,7 +77,7 @@ fn create(wanted: Wanted<'_>, target: &Server) -> Decision {
 
 fn replace(wanted: Wanted<'_>, present: &Collection, target: &Server) -> Decision {
     let in_place = |why: &str| Decision::new(Action::Replace, Method::InPlace, format!("replaced in place: {why}"));
-    if wanted.kind == Kind::Timeseries && is_renamed_time_series(present) {
+    if wanted.kind == Kind::Timeseries && is_renamed_time_series(present, target) {
         return replaced_time_series();
     }
     if let Some(why) = cannot_be_renamed(wanted, target) {
@@ -110,7 +110,7 @@ fn replace(wanted: Wanted<'_>, present: &Collection, target: &Server) -> Decisio
     }
 }
 
-fn merge(wanted: Wanted<'_>, present: &Collection) -> Result<Decision, Conflict> {
+fn merge(wanted: Wanted<'_>, present: &Collection, target: &Server) -> Result<Decision, Conflict> {
     let conflict = |problem: &str| Err(Conflict::of(wanted.name, problem, REPLACE_WAY_OUT));
     match (wanted.kind, present.kind) {
         (Kind::Collection, Kind::Collection) => {
@@ -120,7 +120,7 @@ fn merge(wanted: Wanted<'_>, present: &Collection) -> Result<Decision, Conflict>
                 false => merge,
             })
         }
-        (Kind::Timeseries, Kind::Timeseries) if is_renamed_time_series(present) => Ok(replaced_time_series()),
+        (Kind::Timeseries, Kind::Timeseries) if is_renamed_time_series(present, target) => Ok(replaced_time_series()),
         (Kind::Timeseries, Kind::Timeseries) => Ok(Decision::new(
             Action::Replace,
             Method::InPlace,
@@ -146,9 +146,10 @@ fn merge(wanted: Wanted<'_>, present: &Collection) -> Result<Decision, Conflict>
     }
 }
 
-/// Whether the server renames time series, as this one shows.
-fn is_renamed_time_series(present: &Collection) -> bool {
-    present.kind == Kind::Timeseries && present.renamable
+/// Whether the server renames time series, as this one shows, and nothing is lost by it: on a sharded cluster the name
+/// may be sharded, and what is renamed over it would not be.
+fn is_renamed_time_series(present: &Collection, target: &Server) -> bool {
+    present.kind == Kind::Timeseries && present.renamable && target.topology != Topology::Sharded
 }
 
 fn replaced_time_series() -> Decision {
@@ -231,6 +232,35 @@ mod tests {
             options: &Definition::empty(),
         };
         decide(wanted, &target, existing).map(|decision| (decision.action, decision.method))
+    }
+
+    #[test]
+    fn a_time_series_is_renamed_into_place_only_where_the_one_there_shows_it_and_nothing_is_sharded() {
+        let wanted = Wanted {
+            name: "a",
+            kind: Kind::Timeseries,
+            options: &Definition::empty(),
+        };
+        for (renamable, topology, method) in [
+            (true, Topology::ReplicaSet, Method::Aside),
+            (false, Topology::ReplicaSet, Method::InPlace),
+            (true, Topology::Sharded, Method::InPlace),
+        ] {
+            let mut target = catalog([Collection {
+                kind: Kind::Timeseries,
+                renamable,
+                ..collection("a")
+            }]);
+            target.server.topology = topology;
+            for existing in [Existing::Merge, Existing::Replace] {
+                let decision = decide(wanted, &target, existing).expect("no conflict");
+                assert_eq!(
+                    (decision.action, decision.method),
+                    (Action::Replace, method),
+                    "{topology:?}"
+                );
+            }
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ use bson::{RawBsonRef, RawDocument};
 use serde::{Deserialize, Serialize};
 
 use crate::catalog::{Definition, is_on, whole_seconds};
+use crate::ordered::map;
 use crate::wording::shown;
 
 /// Names of what differs. For options these are their top-level keys, for indexes their names.
@@ -38,11 +39,7 @@ impl Diff {
             let mut fields = fields(Definition::as_raw(options));
             fields.retain(|key, value| !says_nothing(key, *value));
             fields.retain(|key, _| any_capped || (key != "size" && key != "max"));
-            let named: BTreeMap<String, (String, RawBsonRef<'_>)> = fields
-                .into_iter()
-                .map(|(key, value)| (key.clone(), (key, value)))
-                .collect();
-            named
+            map(fields.into_iter().map(|(key, value)| (key.clone(), (key, value))))
         };
         Self::of(&telling(archive), &telling(target), |(key, a), (_, b)| {
             same(*a, *b, MAX_DEPTH) || is_completed(key, *a, *b)

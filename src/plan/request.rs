@@ -117,7 +117,7 @@ fn check_emptiness(contents: &Contents, target: &Catalog, policy: &Policy, confl
     };
     conflicts.push(Conflict::general(
         format!("the archive holds no collection at all, and {then}"),
-        "choose another archive; its users and roles, if it has any, are restored by --users",
+        "choose another archive",
     ));
 }
 

@@ -11,6 +11,7 @@ use super::*;
 use crate::archive::foreign::{Buckets, Outline, Seen};
 use crate::archive::{Saved, SavedStatus};
 use crate::catalog::Collection;
+use crate::catalog::Definition;
 use crate::digest::Hashing;
 
 fn conflicts(contents: &Contents, target: &Catalog, policy: &Policy) -> String {

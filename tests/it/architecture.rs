@@ -24,7 +24,7 @@ const ROOTS: [&str; 4] = [
 /// The layers of the library from below: a module may use those of its own layer and of the layers before it.
 const LAYERS: [&[&str]; 5] = [
     // Bytes and values: no runtime, no client, no clock.
-    &["wording", "hidden", "failure", "catalog", "archive", "plan"],
+    &["ordered", "wording", "hidden", "failure", "catalog", "archive", "plan"],
     // The rim.
     &["aws", "deadline", "patience", "progress", "mongo", "store", "secrets"],
     // What operations share.

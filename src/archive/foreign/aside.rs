@@ -1,7 +1,7 @@
 //! Which members of a tar are not read, why, and what that means for a restore. [`Aside`] has every decision.
 
 use super::packing::NOT_BUILT_IN;
-use crate::catalog::{Belongs, NOT_KNOWN, belongs};
+use crate::catalog::{Belongs, UNKNOWN, belongs};
 
 /// What leaving a member out means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +31,8 @@ pub(super) enum Aside {
     Oplog,
     /// A collection of the server's own.
     System(&'static str),
+    /// One that is the server's by its name, and is not known.
+    UnknownSystem,
     /// `$admin.system.users`, `.roles`, `.version`: what `mongodump --dumpDbUsersAndRoles` adds.
     UsersAndRoles,
     /// `system.views`, where nothing else says which names are views.
@@ -54,12 +56,10 @@ pub(super) enum Aside {
 impl Aside {
     pub(super) fn bearing(&self) -> Bearing {
         match self {
-            // What it is for is not known, nor then what is missing.
-            Self::System(why) if *why == NOT_KNOWN => Bearing::MayNameMore,
             Self::Attributes | Self::Note | Self::Abandoned | Self::System(_) | Self::Views => Bearing::NoData,
             // A collection that was created during the dump can be in the oplog alone. Users and roles are no documents
-            // of this database, but are set aside all the same.
-            Self::Oplog | Self::UsersAndRoles => Bearing::MayNameMore,
+            // of this database, but are set aside all the same. Of what is unknown nobody knows what it says.
+            Self::Oplog | Self::UsersAndRoles | Self::UnknownSystem => Bearing::MayNameMore,
             Self::Separated
             | Self::Compressed(_)
             | Self::Packed { .. }
@@ -80,6 +80,7 @@ impl Aside {
                 "the oplog is not replayed: each collection is as of the time at which it was read".to_owned()
             }
             Self::System(why) => format!("not data: {why}"),
+            Self::UnknownSystem => format!("not data: {UNKNOWN}"),
             Self::UsersAndRoles => "--users restores users and roles, after the collections; without it they stay out".to_owned(),
             Self::Views => {
                 "without other definitions, the views that it defines count as collections"
@@ -141,6 +142,7 @@ impl Aside {
         match belongs(stem) {
             Belongs::Data | Belongs::Through(_) => None,
             Belongs::Server(why) => Some(Self::System(why)),
+            Belongs::Unknown => Some(Self::UnknownSystem),
         }
     }
 }

@@ -21,6 +21,7 @@ use super::walk::{EntryKind, Header};
 use super::{Choice, ForeignError, Reading, Survey};
 use crate::archive::SavedStatus;
 use crate::catalog::BUCKETS;
+use crate::ordered::map;
 
 /// More collections at a time were never dumped: `mongodump` has a connection for each.
 const MOST_LANES: usize = 1024;
@@ -150,8 +151,8 @@ impl Found {
         if ended.contains(namespace) {
             return Err(damaged(&header, "the collection had ended already".to_owned()));
         }
-        let taken: BTreeSet<u32> = going.values().map(|going| going.lane).collect();
-        let free = (0..).take(MOST_LANES).find(|lane| !taken.contains(lane));
+        let is_free = |lane: &u32| going.values().all(|going| going.lane != *lane);
+        let free = (0..).take(MOST_LANES).find(is_free);
         let Some(lane) = free else {
             return Err(damaged(
                 &header,
@@ -226,12 +227,8 @@ pub(super) fn read_interleaved(
     sink: &mut dyn FnMut(HandedOn<'_>) -> Flow,
 ) -> Result<(), ForeignError> {
     let is_wanted = |reading: &&Reading| wanted.contains(reading.collection.as_str());
-    let mut open: BTreeMap<&str, (&Reading, Coming)> = survey
-        .readings
-        .iter()
-        .filter(|(_, reading)| is_wanted(reading))
-        .map(|(path, reading)| (path.as_str(), (reading, Coming::default())))
-        .collect();
+    let wanted = survey.readings.iter().filter(|(_, reading)| is_wanted(reading));
+    let mut open = map(wanted.map(|(path, reading)| (path.as_str(), (reading, Coming::default()))));
     if open.is_empty() {
         return Ok(());
     }

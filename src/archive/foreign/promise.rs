@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::archive::{Saved, SavedStatus};
 use crate::catalog::{Kind, Selection};
 use crate::digest::Hashing;
+use crate::ordered::map;
 use crate::wording::count;
 
 /// What a manifest of ours promises of a tar that was packed anew.
@@ -57,7 +58,7 @@ impl Promise {
             return Err(format!("its format is {format:?}"));
         }
         let rows = manifest.get("collections").and_then(Value::as_array);
-        let collections = rows.and_then(|rows| rows.iter().map(Promised::of).collect());
+        let promised: Option<Vec<_>> = rows.and_then(|rows| rows.iter().map(Promised::of).collect());
         let selection = manifest.get("selection").map(Selection::deserialize).transpose();
         Ok(Self {
             part: match selection
@@ -68,7 +69,7 @@ impl Promise {
                 true => None,
                 false => Some("the backup has only a selection of the database's collections"),
             },
-            collections: collections.ok_or("it does not say what each collection holds")?,
+            collections: map(promised.ok_or("it does not say what each collection holds")?),
         })
     }
 

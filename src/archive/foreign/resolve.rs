@@ -14,6 +14,7 @@ use super::parts::Parts;
 use super::{Choice, Container, ForeignError, Layout, Signals, Survey};
 use crate::archive::{Coverage, EntryName, Payload, SavedStatus, Status};
 use crate::catalog::{BUCKETS, is_system};
+use crate::ordered::map;
 
 /// Makes a survey of what was found.
 ///
@@ -293,27 +294,13 @@ fn definitions(folder: &DumpFolder, names: &Names) -> Vec<(String, Described)> {
 }
 
 fn digest(survey: &Survey) -> String {
-    let seen: BTreeMap<&str, (bool, bool, String, Option<u64>)> = survey
-        .signals
-        .collections
-        .iter()
-        .map(|(name, seen)| {
-            (
-                name.as_str(),
-                (
-                    seen.described,
-                    seen.buckets,
-                    seen.digest_by_fields.to_string(),
-                    seen.held.map(|held| held.measurements),
-                ),
-            )
-        })
-        .collect();
-    let entries: BTreeSet<(&str, u64)> = survey
-        .readings
-        .iter()
-        .map(|(path, reading)| (path.as_str(), reading.size))
-        .collect();
+    let seen = map(survey.signals.collections.iter().map(|(name, seen)| {
+        let digest = seen.digest_by_fields.to_string();
+        let measurements = seen.held.map(|held| held.measurements);
+        (name, (seen.described, seen.buckets, digest, measurements))
+    }));
+    let readings = survey.readings.iter();
+    let entries: Vec<(&str, u64)> = readings.map(|(path, reading)| (path.as_str(), reading.size)).collect();
     let mut hasher = blake3::Hasher::new();
     for piece in [
         text_of(&(survey.layout, &survey.database, &survey.collections)),

@@ -7,6 +7,7 @@ use std::ops::ControlFlow;
 use tar::{Archive, EntryType};
 
 use super::ForeignError;
+use super::extended::Extended;
 use crate::archive::tar_header::BLOCK;
 
 /// Headers, long names and padding between two contents may take this much. The `tar` crate holds them in memory.
@@ -71,6 +72,7 @@ pub(super) fn walk<R: Read>(
     loop {
         let before = gauge.position.get();
         gauge.allowance.set(MAX_HEADERS);
+        gauge.begin_headers();
         let Some(entry) = entries.next() else {
             // An end mark is a block of zeros; without one, only the padding of the last content can have been read.
             let marked = gauge.position.get() - before >= BLOCK as u64;
@@ -104,33 +106,38 @@ pub(super) fn walk<R: Read>(
 }
 
 fn header_of<R: Read>(entry: &mut tar::Entry<'_, R>, gauge: &Gauge) -> Result<Header, ForeignError> {
-    let path = String::from_utf8(entry.path_bytes().into_owned());
-    let path = path.map_err(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
     let offset = entry.raw_header_position();
+    let mut path = entry.path_bytes().into_owned();
     let mut sparse_by_pax = false;
-    let mut unread = false;
-    for record in entry
-        .pax_extensions()
-        .map_err(|error| gauge.error(None, error))?
-        .into_iter()
-        .flatten()
-    {
+    let mut is_torn = false;
+    let records = entry.pax_extensions().map_err(|error| gauge.error(None, error))?;
+    for record in records.into_iter().flatten() {
         match record {
             Ok(record) => sparse_by_pax |= record.key_bytes().starts_with(b"GNU.sparse."),
-            Err(_) => unread = true,
+            Err(_) => is_torn = true,
         }
     }
-    // The reader splits records at line breaks, not by their length: what follows one, and the name that is left, are not
-    // what was meant.
-    if unread {
-        return Err(ForeignError::Damaged {
-            entry: None,
-            offset,
-            reason: "an extended (PAX) header has a line break within a name or value, or is damaged, so the entry behind it \
-                     cannot be told: pack the files again in GNU format (tar --format=gnu)"
-                .to_owned(),
-        });
+    if is_torn {
+        let extended = Extended::of(&gauge.headers.borrow());
+        let extended = extended.filter(|extended| extended.size.is_none_or(|size| size == entry.size()));
+        let Some(extended) = extended else {
+            return Err(ForeignError::Damaged {
+                entry: None,
+                offset,
+                reason:
+                    "the extended (PAX) header before an entry cannot be read: pack the files again in GNU format (tar \
+                         --format=gnu)"
+                        .to_owned(),
+            });
+        };
+        sparse_by_pax = extended.is_sparse;
+        if !extended.has_gnu_name {
+            path = extended
+                .path
+                .unwrap_or_else(|| entry.header().path_bytes().into_owned());
+        }
     }
+    let path = String::from_utf8(path).map_err(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
     let entry_type = entry.header().entry_type();
     let kind = match entry_type {
         EntryType::Regular | EntryType::Continuous if path.as_ref().is_ok_and(|path| path.ends_with('/')) => {
@@ -228,6 +235,10 @@ impl Read for OpenMember<'_> {
 struct Gauge {
     position: Cell<u64>,
     allowance: Cell<u64>,
+    /// The blocks between two contents, from the first header on.
+    headers: RefCell<Vec<u8>>,
+    /// How much of what comes is the padding of the last content.
+    padding: Cell<usize>,
     /// Why the source of the bytes failed, if it did: a visitor cannot tell that from content that cannot be decoded.
     failed: RefCell<Option<(io::ErrorKind, String)>>,
 }
@@ -237,12 +248,26 @@ impl Default for Gauge {
         Self {
             position: Cell::new(0),
             allowance: Cell::new(u64::MAX),
+            headers: RefCell::default(),
+            padding: Cell::new(0),
             failed: RefCell::new(None),
         }
     }
 }
 
 impl Gauge {
+    fn begin_headers(&self) {
+        self.headers.borrow_mut().clear();
+        let over = usize::try_from(self.position.get() % BLOCK as u64).unwrap_or_default();
+        self.padding.set((BLOCK - over) % BLOCK);
+    }
+
+    fn add_to_headers(&self, bytes: &[u8]) {
+        let padding = self.padding.get().min(bytes.len());
+        self.padding.set(self.padding.get() - padding);
+        self.headers.borrow_mut().extend_from_slice(&bytes[padding..]);
+    }
+
     fn error(&self, entry: Option<&str>, error: io::Error) -> ForeignError {
         self.failure(entry).unwrap_or_else(|| ForeignError::Damaged {
             entry: entry.map(str::to_owned),
@@ -284,6 +309,7 @@ impl<R: Read> Read for Metered<'_, R> {
         self.gauge.position.set(self.gauge.position.get() + count as u64);
         if allowance != u64::MAX {
             self.gauge.allowance.set(allowance - count as u64);
+            self.gauge.add_to_headers(&into[..count]);
         }
         Ok(count)
     }

@@ -61,7 +61,8 @@ impl Dialect {
             }
         }
         for name in ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"] {
-            if set(name).is_some_and(|url| !url.starts_with("http://") && !url.starts_with("https://")) {
+            let url = set(name).map(|url| url.to_ascii_lowercase());
+            if url.is_some_and(|url| !url.starts_with("http://") && !url.starts_with("https://")) {
                 fault = Some(format!("{name} begins with http:// or https://"));
             }
         }

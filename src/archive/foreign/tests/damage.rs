@@ -103,20 +103,23 @@ fn a_manifest_that_is_not_kept_to_or_not_read_makes_an_archive_partial() {
 
 /// The name behind the break was lost without a word, and the collection got what the old header had of it.
 #[test]
-fn a_line_break_within_an_extended_header_is_no_name() {
-    let with = |name: &str| {
-        let mut tar = Tar::new();
-        tar.0
-            .append_pax_extensions([("path", name.as_bytes())])
-            .expect("memory");
-        tar.file("dump/shop/cut", raw(&orders()))
+fn a_line_break_within_an_extended_header_belongs_to_its_record() {
+    let with = |records: &[(&str, &str)]| {
+        let mut tar = Tar::new().file("dump/shop/first", "x".repeat(700));
+        let records = records.iter().map(|(key, value)| (*key, value.as_bytes()));
+        tar.0.append_pax_extensions(records).expect("memory");
+        tar.file("dump/shop/cut.bson", raw(&orders()))
     };
-    assert_eq!(with("dump/shop/caf\u{e9}.bson").survey().names(), ["caf\u{e9}"]);
-    let error = with("dump/shop/caf\u{e9}\nb.bson").error();
-    assert!(
-        error.contains("line break") && error.contains("--format=gnu"),
-        "{error}"
-    );
+    for (records, name) in [
+        (&[("path", "dump/shop/caf\u{e9}.bson")][..], "caf\u{e9}"),
+        (&[("path", "dump/shop/caf\u{e9}\nb.bson")], "caf\u{e9}\nb"),
+        // What a desktop keeps beside a file is bytes of any kind.
+        (&[("SCHILY.xattr.a", "\n25 path=dump/shop/evil.bson\n")], "cut"),
+    ] {
+        assert_eq!(with(records).survey().names(), [name], "{records:?}");
+    }
+    let error = with(&[("path", "dump/shop/a\nb.bson"), ("size", "1\n")]).error();
+    assert!(error.contains("--format=gnu"), "{error}");
 }
 
 #[test]
