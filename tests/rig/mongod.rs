@@ -61,6 +61,7 @@ impl Mongod {
             access: Access::Open,
             arguments: Vec::new(),
             cache_gb: "0.5",
+            told_majority: false,
         }
     }
 
@@ -228,6 +229,11 @@ impl Mongod {
             );
         }
         self.wait_until_writable();
+        if self.builder.topology == Topology::ReplicaSet && self.builder.told_majority {
+            // A backup reads what a majority has, and what only the primary has is not in it yet.
+            let concern = doc! {"setDefaultRWConcern": 1, "defaultWriteConcern": {"w": "majority"}};
+            self.command(self.direct_uri(), concern);
+        }
         if let Some((user, password)) = &self.root {
             // The localhost exception: the first user may be created without being one.
             self.command(

@@ -66,15 +66,21 @@ pub fn assert_same(source: &Held, target: &Held, what: &str) {
     for (name, (definition, documents)) in source {
         let (other_definition, others) = &target[name];
         assert_eq!(definition, other_definition, "{what}: the definition of {name:?}");
-        assert_eq!(documents.len(), others.len(), "{what}: how many documents {name:?} has");
-        for (document, other) in documents.iter().zip(others) {
-            assert!(
-                document == other,
-                "{what}: a document of {name:?} came back as another:\n{}\n{}",
-                hex(document),
-                hex(other)
-            );
-        }
+        assert_documents(&format!("{what}: {name:?}"), documents, others);
+    }
+}
+
+/// Shows the first document that is another.
+pub fn assert_documents(what: &str, documents: &[Vec<u8>], others: &[Vec<u8>]) {
+    assert_eq!(documents.len(), others.len(), "{what}: how many documents there are");
+    for (document, other) in documents.iter().zip(others) {
+        let shown = (hex(document), hex(other));
+        assert!(
+            document == other,
+            "{what}: a document came back as another:\n{}\n{}",
+            shown.0,
+            shown.1
+        );
     }
 }
 

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::releases::{the_rigs, v4_4_2, v5_0_32, v6_0_27};
 use super::{Knows, place_at, shop};
-use crate::fidelity::harness::{Held, held, of, restore_whole, verified};
+use crate::fidelity::harness::{Held, assert_documents, held, of, restore_whole, verified};
 use crate::restore::Place;
 use crate::rig::Mongod;
 use crate::support;
@@ -37,7 +37,8 @@ async fn archived(from: &Mongod) -> Archived {
 async fn documents_are_back(archived: &Archived, into: &Place, but: &[&str]) {
     let after = held(&into.client, &into.tools, &into.database).await;
     for (name, (_, documents)) in archived.held.iter().filter(|(name, _)| !but.contains(&name.as_str())) {
-        assert!(after.get(name).is_some_and(|(_, there)| there == documents), "{name}");
+        let (_, there) = after.get(name).unwrap_or_else(|| panic!("{name} is not there"));
+        assert_documents(name, documents, there);
     }
 }
 

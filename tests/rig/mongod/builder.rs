@@ -32,12 +32,15 @@ pub struct MongodBuilder {
     pub(super) access: Access,
     pub(super) arguments: Vec<String>,
     pub(super) cache_gb: &'static str,
+    /// Whether writes must be told to wait for a majority, as newer releases do by themselves.
+    pub(super) told_majority: bool,
 }
 
 impl MongodBuilder {
     /// The release of that number, out of a package. `MONGOD` says nothing about it.
     pub fn release(mut self, number: &str) -> Self {
         self.program = Some(release(number));
+        self.told_majority = number.starts_with("4.4.");
         self
     }
 
