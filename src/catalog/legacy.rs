@@ -142,6 +142,10 @@ fn modern(index: &Definition) -> Option<(Definition, String)> {
                 changes.push(format!("expireAfterSeconds: {seconds}"));
                 modern.append(name, seconds);
             }
+            // An old server took any value, and let nothing expire by what is no number.
+            ("expireAfterSeconds", value) if number(value).is_none() && !matches!(value, RawBsonRef::Decimal128(_)) => {
+                changes.push("expireAfterSeconds left out, which is no number: nothing ever expired by it".to_owned());
+            }
             (option, value) => match is_known(option) || !is_old {
                 true => modern.append(name, value),
                 false => changes.push(format!("option {option:?} left out")),
@@ -325,6 +329,22 @@ mod tests {
             let (modern, changes) = super::modern(&index).expect("odd");
             let made = modern.as_raw().get_f64("expireAfterSeconds").expect("a number");
             assert!(made == seconds, "{changes}");
+        }
+    }
+
+    /// It was no time to live. As a number it would delete documents that nothing deleted before.
+    #[test]
+    fn a_time_to_live_that_is_no_number_is_left_out() {
+        for given in [Bson::String("3600".to_owned()), Bson::Boolean(true), Bson::Null] {
+            let mut index = rawdoc! {"v": 1, "key": {"a": 1}, "name": "a_1"};
+            let as_it_must_be = index.clone();
+            index.append(
+                cstr!("expireAfterSeconds"),
+                bson::RawBson::try_from(given).expect("simple"),
+            );
+            let (modern, changes) = super::modern(&Definition::new(index)).expect("odd");
+            assert_eq!(modern.as_raw(), &*as_it_must_be);
+            assert!(changes.contains("nothing ever expired"), "{changes}");
         }
     }
 

@@ -40,7 +40,7 @@ pub fn prepare<'a>(job: &'a RestoreJob, tools: &'a Tools) -> Running<'a, Prepare
         plan.warnings.extend(archive.warnings());
         if let Some(saved) = archive.manifest().and_then(|manifest| manifest.users.as_ref()) {
             plan.warnings.push(format!(
-                "the archive has users ({}) and roles ({}): --users restores them, after the collections; without it they stay out",
+                "the archive has users ({}) and roles ({}): --users restores them, after the collections",
                 saved.users, saved.roles
             ));
         }

@@ -285,6 +285,12 @@ impl PlannedUsers {
         kept
     }
 
+    /// Of how many users and roles that becomes.
+    pub(super) fn how_many(&self, action: UserAction) -> usize {
+        let all = self.users.values().chain(self.roles.values());
+        all.filter(|planned| **planned == action).count()
+    }
+
     /// Who is there and not as in the archive.
     pub(super) fn kept_different(&self) -> Vec<String> {
         let of = |what: &str, all: &BTreeMap<String, UserAction>| {
@@ -318,7 +324,7 @@ impl PlannedUsers {
                 }
             }
         }
-        if said.is_empty() {
+        if self.users.is_empty() && self.roles.is_empty() {
             said.push("there are no users or roles to restore".to_owned());
         }
         let elsewhere = self.not_granted.iter().any(|what| what.starts_with("user "));

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::has_own_users;
 use super::known::{Granted, KnownRole, Privilege, RoomForUsers, Users, list};
-use super::planned::{Grants, PlannedUsers, Target, all_granted, moved, planned};
+use super::planned::{Grants, PlannedUsers, Target, UserAction, all_granted, moved, planned};
 use super::rights::missing;
 use super::take::users_of;
 use crate::archive::UserOrRole;
@@ -192,11 +192,15 @@ impl UserRestore {
 impl RestoredUsers {
     /// What became of them, a line each.
     pub fn said(&self) -> Vec<String> {
-        let made = format!(
-            "{} and {} were restored",
-            count(self.users, "user"),
-            count(self.roles, "role")
-        );
+        let how_many = |action| self.planned.how_many(action);
+        let made = match (how_many(UserAction::Create), how_many(UserAction::KeepEqual)) {
+            (0, there @ 1..) => format!("users and roles that are there already, and as in the archive: {there}"),
+            _ => format!(
+                "{} and {} were restored",
+                count(self.users, "user"),
+                count(self.roles, "role")
+            ),
+        };
         let not_granted = self
             .planned
             .not_granted

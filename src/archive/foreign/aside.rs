@@ -29,6 +29,8 @@ pub(super) enum Aside {
     Abandoned,
     /// What `mongodump --oplog` puts beside the folders of the databases.
     Oplog,
+    /// A file that is called like it, holds something else, and has no definition beside it.
+    CalledOplog,
     /// A collection of the server's own.
     System(&'static str),
     /// One that is the server's by its name, and is not known.
@@ -60,7 +62,8 @@ impl Aside {
             // A collection that was created during the dump can be in the oplog alone. Users and roles are no documents
             // of this database, but are set aside all the same. Of what is unknown nobody knows what it says.
             Self::Oplog | Self::UsersAndRoles | Self::UnknownSystem => Bearing::MayNameMore,
-            Self::Separated
+            Self::CalledOplog
+            | Self::Separated
             | Self::Compressed(_)
             | Self::Packed { .. }
             | Self::NotUtf8
@@ -79,9 +82,13 @@ impl Aside {
             Self::Oplog => {
                 "the oplog is not replayed: each collection is as of the time at which it was read".to_owned()
             }
+            Self::CalledOplog => {
+                "it has the name of mongodump's oplog, and does not look like one: rename it, or put its oplog.metadata.json beside it, to have it as a collection"
+                    .to_owned()
+            }
             Self::System(why) => format!("not data: {why}"),
             Self::UnknownSystem => format!("not data: {UNKNOWN}"),
-            Self::UsersAndRoles => "--users restores users and roles, after the collections; without it they stay out".to_owned(),
+            Self::UsersAndRoles => "users and roles come back with --users only".to_owned(),
             Self::Views => {
                 "without other definitions, the views that it defines count as collections"
                     .to_owned()

@@ -57,6 +57,9 @@ pub(super) fn gather(archive: impl Read, choice: &Choice) -> Result<Found, Forei
                 }
                 if let Some(going) = going.get_mut(namespace) {
                     going.add(document);
+                    if matches!(going.counted, Tallied::Aside) {
+                        found.note_user(&namespace.collection, document);
+                    }
                 }
             }
             DumpPiece::End(namespace, crc) => {

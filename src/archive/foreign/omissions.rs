@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use super::Choice;
 use super::aside::Bearing;
 use super::found::{Found, SetAside};
+use crate::wording::first_few;
 
 /// How many members that are not read are named for each reason.
-const MAX_NAMED: usize = 20;
+pub(super) const MAX_NAMED: usize = 20;
 
 /// Databases that every dump of a whole server has, and nobody restores by accident.
 const SERVER_DATABASES: [&str; 3] = ["admin", "config", "local"];
@@ -34,6 +35,12 @@ pub(super) fn note_set_aside(found: &mut Found, chosen: &str, choice: &Choice) -
             _ => {}
         }
         by_reason.entry(why).or_default().push(format!("{:?}", set_aside.path));
+    }
+    if !found.users.is_empty() {
+        let users = first_few(std::mem::take(&mut found.users));
+        found.warnings.push(format!(
+            "the archive has {users}: --users restores them, after the collections"
+        ));
     }
     for (why, paths) in by_reason {
         let (named, rest) = paths.split_at(paths.len().min(MAX_NAMED));

@@ -13,7 +13,7 @@ use super::omissions::{example, is_of_server, note_set_aside};
 use super::parts::Parts;
 use super::{Choice, Container, ForeignError, Layout, Signals, Survey};
 use crate::archive::{Coverage, EntryName, Payload, SavedStatus, Status};
-use crate::catalog::{BUCKETS, is_system};
+use crate::catalog::{BUCKETS, Definition, is_system};
 use crate::ordered::map;
 
 /// Makes a survey of what was found.
@@ -21,7 +21,7 @@ use crate::ordered::map;
 /// # Errors
 /// If there is no collection, no single folder that is meant, or one collection twice.
 pub(super) fn resolve(mut found: Found, choice: &Choice, container: Container) -> Result<Survey, ForeignError> {
-    leave_empty_oplogs_out(&mut found);
+    leave_oplogs_out(&mut found);
     let (path, mut folder) = choose(&mut found, choice)?;
     let more = note_set_aside(&mut found, &path, choice);
     let layout = layout(&path, &folder);
@@ -83,10 +83,15 @@ pub(super) fn resolve(mut found: Found, choice: &Choice, container: Container) -
             continue;
         };
         let described = part.described.get_or_insert_default();
-        if !described.has_indexes {
-            described.indexes = indexes;
-            described.has_indexes = true;
+        let name = |index: &Definition| index.get_str("name").unwrap_or_default().to_owned();
+        let mut known = BTreeSet::new();
+        for index in &described.indexes {
+            known.insert(name(index));
         }
+        described
+            .indexes
+            .extend(indexes.into_iter().filter(|index| !known.contains(&name(index))));
+        described.has_indexes = true;
         knows_indexes = true;
     }
     let mut warnings = found.warnings;
@@ -145,24 +150,26 @@ pub(super) fn resolve(mut found: Found, choice: &Choice, container: Container) -
 
 /// `mongodump --oplog` puts the oplog beside the folders of the databases; where nothing was changed during the dump,
 /// it is empty. A collection of that name has a definition.
-fn leave_empty_oplogs_out(found: &mut Found) {
+fn leave_oplogs_out(found: &mut Found) {
     let mut oplogs = Vec::new();
     for (path, folder) in &mut found.folders {
-        if folder.definitions.contains_key("oplog") {
+        let all = folder.all_definitions.iter().flatten().map(|(name, _)| name.as_str());
+        if folder.definitions.contains_key("oplog") || all.into_iter().any(|name| name == "oplog") {
             continue;
         }
         folder.files.retain(|file| {
-            let is_empty = file.size == 0
-                || matches!(&file.content, Content::Read { tally, fault: None } if tally.outline.documents() == 0);
-            let is_oplog = file.stem == "oplog" && file.form == Written::Bson && is_empty;
+            let is_oplog = file.stem == "oplog" && file.form == Written::Bson;
             if is_oplog {
-                oplogs.push((path.clone(), file.path.clone()));
+                let is_empty = file.size == 0
+                    || matches!(&file.content, Content::Read { tally, fault: None } if tally.outline.documents() == 0);
+                let aside = if is_empty { Aside::Oplog } else { Aside::CalledOplog };
+                oplogs.push((path.clone(), file.path.clone(), aside));
             }
             !is_oplog
         });
     }
-    for (folder, path) in oplogs {
-        found.set_aside(&folder, &path, Aside::Oplog);
+    for (folder, path, aside) in oplogs {
+        found.set_aside(&folder, &path, aside);
     }
 }
 

@@ -78,6 +78,13 @@ impl Found {
             _ => None,
         };
         if let Some(aside) = aside {
+            if let (Aside::UsersAndRoles, Role::Documents { stem, form, .. }) = (&aside, &role) {
+                // What cannot be read of them is told to whoever asks for them.
+                let _ = each_document(*form, &mut content, &mut |document| {
+                    self.note_user(stem, document);
+                    ControlFlow::Continue(())
+                });
+            }
             self.set_aside(&member.folder, path, aside);
             return Ok(());
         }

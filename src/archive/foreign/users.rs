@@ -5,16 +5,19 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::ops::ControlFlow;
 
+use bson::RawDocument;
 use crc_fast::CrcAlgorithm::Crc64Xz;
 
 use super::ForeignError;
 use super::documents::{each_document, peek, unpacked};
-use super::found::{damaged, is_chosen};
+use super::found::{Found, damaged, is_chosen};
 use super::interleaved;
 use super::member::{Member, Role};
 use super::mongodump::{DumpPiece, MAGIC, Namespace, each_piece};
+use super::omissions::MAX_NAMED;
 use super::walk::{EntryKind, walk};
 use crate::archive::{MAX_USERS_BYTES, UserOrRole};
+use crate::wording::shown;
 
 /// A user, or a role, as BSON.
 #[derive(Debug)]
@@ -61,6 +64,22 @@ impl Gathered {
         let bson = document.to_vec();
         self.found.get_or_insert_default().push(DumpedUser { kind, bson });
         Ok(())
+    }
+}
+
+impl Found {
+    /// Keeps the name of a user or role in mind, and nothing else of it.
+    pub(super) fn note_user(&mut self, collection: &str, document: &[u8]) {
+        let (Some(kind), Ok(document)) = (kind_of(collection), RawDocument::from_bytes(document)) else {
+            return;
+        };
+        let (what, field) = match kind {
+            UserOrRole::User => ("user", "user"),
+            UserOrRole::Role => ("role", "role"),
+        };
+        if let (true, Ok(name)) = (self.users.len() <= MAX_NAMED, document.get_str(field)) {
+            self.users.push(format!("{what} {}", shown(name)));
+        }
     }
 }
 

@@ -139,6 +139,20 @@ async fn indexes_of_a_dump_by_an_old_mongodump_come_back_and_are_converted() {
     let email = &catalog.get("orders").expect("there").indexes[1];
     assert_eq!(email.get_bool("unique"), Some(true));
     assert!(catalog.get("gone").is_none(), "an index alone is no collection");
+    // A definition may know fewer of them.
+    place.drop_target().await;
+    let definition = br#"{"options":{},"indexes":[{"v":1,"key":{"_id":1},"name":"_id_"}]}"#;
+    let both = [
+        entries[0],
+        entries[1],
+        ("dump/shop/orders.metadata.json", &definition[..]),
+    ];
+    let report = place
+        .restore(&place.tar("both.tar", &both), json!({}))
+        .await
+        .expect("a report");
+    assert_eq!(report.status, RunStatus::Complete, "{:?}", report.verification);
+    assert_eq!(place.index_names("orders").await, ["_id_", "email_1", "odd", "left_1"]);
 }
 
 #[tokio::test]
@@ -204,6 +218,41 @@ async fn an_oplog_is_never_a_collection_and_plan_and_report_say_that_it_is_not_r
                 report.plan.warnings
             );
         }
+    }
+    // What is only called like it may be data, and nobody takes the dump for whole; with a definition it is a
+    // collection.
+    let (orders, called) = (bson_of(&few("x")), bson_of(&few("y")));
+    let definition = br#"{"options":{},"indexes":[],"type":"collection"}"#;
+    for called in [&called, &gzip(&called)] {
+        place.drop_target().await;
+        let mut entries: Vec<(&str, &[u8])> = vec![("dump/oplog.bson", called), ("dump/shop/orders.bson", &orders)];
+        let report = place
+            .restore(&place.tar("called.tar", &entries), json!({}))
+            .await
+            .expect("a report");
+        assert_eq!(
+            (report.status, report.plan.to_restore.as_slice()),
+            (RunStatus::Partial, &["orders".to_owned()][..])
+        );
+        assert!(
+            report.plan.to_string().contains("oplog.metadata.json"),
+            "{}",
+            report.plan
+        );
+        place.drop_target().await;
+        let name = if called == &bson_of(&few("y")) {
+            "dump/shop/oplog.bson"
+        } else {
+            "dump/shop/oplog.bson.gz"
+        };
+        entries[0].0 = name;
+        entries.push(("dump/shop/oplog.metadata.json", definition));
+        let report = place
+            .restore(&place.tar("with.tar", &entries), json!({}))
+            .await
+            .expect("a report");
+        assert_eq!(report.status, RunStatus::Complete, "{:?}", report.plan.warnings);
+        assert_eq!(place.raw(&place.target, "oplog").await.len(), 5);
     }
 }
 

@@ -204,6 +204,9 @@ async fn users_and_roles_come_back_on_another_server() {
         let plain = support::restore(&restorer, event).await.expect("restored");
         let told = |warning: &String| warning.contains("--users");
         assert!(plain.plan.warnings.iter().any(told), "{:?}", plain.plan.warnings);
+        // Those of a dump are told by name; of ours, how many there are.
+        let named = plain.plan.warnings.iter().any(|warning| warning.contains("user app; "));
+        assert_eq!(named, number >= 3, "{:?}", plain.plan.warnings);
         assert!(!may_write(&mongod, &target, "old secret").await);
 
         let users = restored(&restorer, archive, &target, Grants::Within).await;
