@@ -53,7 +53,7 @@ pub(super) struct Wanted<'a> {
 /// Decides for a collection that is in the archive whole.
 pub(super) fn decide(wanted: Wanted<'_>, target: &Catalog, existing: Existing) -> Result<Decision, Conflict> {
     let decision = match (target.get(wanted.name), existing) {
-        (None, _) => create(wanted, &target.server),
+        (None, _) => create(wanted, target),
         (Some(present), Existing::Replace) => replace(wanted, present, &target.server),
         (Some(present), Existing::Merge) => merge(wanted, present, &target.server)?,
     };
@@ -63,9 +63,13 @@ pub(super) fn decide(wanted: Wanted<'_>, target: &Catalog, existing: Existing) -
     }
 }
 
-fn create(wanted: Wanted<'_>, target: &Server) -> Decision {
+fn create(wanted: Wanted<'_>, target: &Catalog) -> Decision {
     let absent = "the target has none of that name";
-    match cannot_be_renamed(wanted, target) {
+    let shows = |present: &Collection| is_renamed_time_series(present, &target.server);
+    if wanted.kind == Kind::Timeseries && target.collections.iter().any(shows) {
+        return Decision::new(Action::Create, Method::Aside, absent);
+    }
+    match cannot_be_renamed(wanted, &target.server) {
         None => Decision::new(Action::Create, Method::Aside, absent),
         Some(why) => Decision::new(
             Action::Create,
@@ -146,7 +150,7 @@ fn merge(wanted: Wanted<'_>, present: &Collection, target: &Server) -> Result<De
     }
 }
 
-/// Whether the server renames time series, as this one shows, and nothing is lost by it: on a sharded cluster the name
+/// Whether the server renames time series, as this one of them shows, and nothing is lost by it: on a sharded cluster the name
 /// may be sharded, and what is renamed over it would not be.
 fn is_renamed_time_series(present: &Collection, target: &Server) -> bool {
     present.kind == Kind::Timeseries && present.renamable && target.topology != Topology::Sharded
@@ -260,6 +264,12 @@ mod tests {
                     "{topology:?}"
                 );
             }
+            let another = decide(Wanted { name: "b", ..wanted }, &target, Existing::Merge).expect("no conflict");
+            assert_eq!(
+                (another.action, another.method),
+                (Action::Create, method),
+                "{topology:?}"
+            );
         }
     }
 

@@ -5,11 +5,13 @@ use mongotar::archive::ConsistencyLevel;
 use mongotar::backup::{BackupAnswer, RunStatus, backup_run};
 use mongotar::catalog::{Engine, Topology};
 use mongotar::failure::FailureKind;
+use mongotar::plan::Method;
 use serde_json::json;
 
 use super::releases::{cases_on, v6_0_27};
 use super::{pieces, place_at, shop, whole};
 use crate::continued::run;
+use crate::fidelity::harness::of;
 use crate::rig::{self, EngineDouble, Snapshots, Wire};
 use crate::support;
 
@@ -138,6 +140,12 @@ async fn a_time_series_that_can_be_renamed_is_replaced_at_once() {
         let names = database.list_collection_names().await.expect("names");
         assert!(!names.iter().any(|name| name.contains("mongotar.tmp")), "{names:?}");
     }
+    // Where one shows that it can be renamed, a new one is loaded beside, too.
+    let event = json!({"archive": saved.archive, "database": newest.database, "rename": ["series=copy"], "yes": true});
+    let restored = support::restore(&newest.tools, event).await.expect("a restore");
+    assert_eq!(restored.status, RunStatus::Complete, "{:?}", restored.verification);
+    assert_eq!(restored.plan.get("copy").expect("a row").method, Method::Aside);
+    assert_eq!(of(&restored, "copy").db_count, 30);
 }
 
 /// A validator that every document is known to keep cannot be bypassed: it becomes that when the documents are in.
