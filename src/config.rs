@@ -33,6 +33,8 @@ pub struct Environment {
     pub retention: Option<String>,
     /// `MONGOTAR_DEADLINE_MARGIN`: how many seconds before its deadline a function begins to end.
     pub deadline_margin: Option<String>,
+    /// `MONGOTAR_STACK`: the stack that a function belongs to, by which its metrics are told from those of others.
+    pub stack: Option<String>,
     /// `MONGOTAR_MEMORY`: how much memory a run may take, MB.
     pub memory: Option<String>,
     /// `AWS_LAMBDA_FUNCTION_MEMORY_SIZE`: how much the function has that this runs in, MB.
@@ -66,6 +68,7 @@ impl Environment {
             destination: set("MONGOTAR_TO"),
             retention: set("MONGOTAR_RETENTION"),
             deadline_margin: set("MONGOTAR_DEADLINE_MARGIN"),
+            stack: set("MONGOTAR_STACK"),
             memory: set("MONGOTAR_MEMORY"),
             function_memory: set("AWS_LAMBDA_FUNCTION_MEMORY_SIZE"),
             misplaced,

@@ -3,7 +3,8 @@
 //! One JSON line per invocation that ended a run, failed, or continues; no call, no client, no permission. The format
 //! is that of
 //! <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>.
-//! Every value is given for the whole function, and for each of its databases if known.
+//! Every value is given for the whole function, and for each of its databases if known; where a stack is named
+//! (`MONGOTAR_STACK`), for that stack alone, so that another stack of the account hides nothing.
 
 use serde_json::{Map, Value, json};
 use time::OffsetDateTime;
@@ -59,6 +60,17 @@ impl Metric {
     fn name(self) -> String {
         format!("{self:?}")
     }
+}
+
+/// Whose values they are: what alarms tell them apart by.
+#[derive(Clone, Copy, Debug)]
+pub struct Dimensions<'a> {
+    /// The stack that the function belongs to, if it is of one.
+    pub stack: Option<&'a str>,
+    /// `backup` or `restore`.
+    pub function: &'a str,
+    /// The database, if known.
+    pub database: Option<&'a str>,
 }
 
 /// The values of one invocation.
@@ -143,22 +155,23 @@ impl Metrics {
 
     /// The line that CloudWatch reads, with its line break. `properties` are for people who search the log; they are
     /// not metrics.
-    pub fn line(
-        &self,
-        function: &str,
-        database: Option<&str>,
-        now: OffsetDateTime,
-        properties: &[(&str, &str)],
-    ) -> String {
+    pub fn line(&self, of: Dimensions<'_>, now: OffsetDateTime, properties: &[(&str, &str)]) -> String {
         let mut record = Map::new();
-        let mut dimensions = vec![json!(["Function"])];
         for (name, value) in properties {
             record.insert((*name).to_owned(), json!(value));
         }
-        record.insert("Function".to_owned(), json!(function));
-        if let Some(database) = database {
-            dimensions.push(json!(["Function", "Database"]));
+        let mut names = Vec::new();
+        for (name, value) in [("Stack", of.stack), ("Function", Some(of.function))] {
+            if let Some(value) = value {
+                record.insert(name.to_owned(), json!(dimension(value)));
+                names.push(name);
+            }
+        }
+        let mut dimensions = vec![json!(names)];
+        if let Some(database) = of.database {
             record.insert("Database".to_owned(), json!(dimension(database)));
+            names.push("Database");
+            dimensions.push(json!(names));
         }
         let metrics: Vec<Value> = self
             .0
@@ -300,7 +313,7 @@ mod tests {
         let metrics = all
             .iter()
             .fold(Metrics::default(), |metrics, &metric| metrics.and(metric, 1.5));
-        let line = metrics.line("backup", Some("shop"), noon(), &[("run", "r")]);
+        let line = metrics.line(of("backup", Some("shop")), noon(), &[("run", "r")]);
         let record = check_against_the_specification(&line);
         assert_eq!(record["_aws"]["Timestamp"], 1_795_262_400_042_i64);
         assert_eq!(
@@ -313,9 +326,32 @@ mod tests {
         );
     }
 
+    fn of<'a>(function: &'a str, database: Option<&'a str>) -> Dimensions<'a> {
+        Dimensions {
+            stack: None,
+            function,
+            database,
+        }
+    }
+
+    /// Those of another stack in the account kept an alarm quiet.
+    #[test]
+    fn of_a_stack_nothing_is_told_without_its_name() {
+        let of = Dimensions {
+            stack: Some("staging"),
+            ..of("backup", Some("shop"))
+        };
+        let record = check_against_the_specification(&Metrics::failed().line(of, noon(), &[]));
+        assert_eq!(record["Stack"], "staging");
+        assert_eq!(
+            record["_aws"]["CloudWatchMetrics"][0]["Dimensions"],
+            json!([["Stack", "Function"], ["Stack", "Function", "Database"]])
+        );
+    }
+
     #[test]
     fn a_database_that_is_not_known_is_no_dimension_and_a_strange_name_is_escaped() {
-        let record = check_against_the_specification(&Metrics::failed().line("restore", None, noon(), &[]));
+        let record = check_against_the_specification(&Metrics::failed().line(of("restore", None), noon(), &[]));
         assert_eq!(
             record["_aws"]["CloudWatchMetrics"][0]["Dimensions"],
             json!([["Function"]])
@@ -324,10 +360,11 @@ mod tests {
             (&record["Complete"], record.get("Database")),
             (&json!(0.0), None::<&Value>)
         );
-        let record = check_against_the_specification(&Metrics::continued().line("backup", Some("bü\n"), noon(), &[]));
+        let record =
+            check_against_the_specification(&Metrics::continued().line(of("backup", Some("bü\n")), noon(), &[]));
         assert_eq!(record["Database"], "b\\u{fc}\\n");
         let long = "ü".repeat(900);
-        check_against_the_specification(&Metrics::failed().line("backup", Some(&long), noon(), &[]));
+        check_against_the_specification(&Metrics::failed().line(of("backup", Some(&long)), noon(), &[]));
     }
 
     #[test]
@@ -342,7 +379,7 @@ mod tests {
             }))
             .expect("a report")
         };
-        let line = Metrics::of_backup(&report(-30), noon()).line("backup", Some("shop"), noon(), &[]);
+        let line = Metrics::of_backup(&report(-30), noon()).line(of("backup", Some("shop")), noon(), &[]);
         let record = check_against_the_specification(&line);
         for (name, value) in [
             ("SnapshotAgeSeconds", 30.0),
@@ -358,7 +395,7 @@ mod tests {
         ] {
             assert_eq!(record[name], json!(value), "{name}");
         }
-        let ahead = Metrics::of_backup(&report(3), noon()).line("backup", None, noon(), &[]);
+        let ahead = Metrics::of_backup(&report(3), noon()).line(of("backup", None), noon(), &[]);
         assert_eq!(
             check_against_the_specification(&ahead)["SnapshotAgeSeconds"],
             json!(0.0)

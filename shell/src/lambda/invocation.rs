@@ -13,7 +13,7 @@ use time::OffsetDateTime;
 use time::macros::format_description;
 use tracing::Instrument as _;
 
-use crate::metrics::{Metric, Metrics, flag};
+use crate::metrics::{Dimensions, Metric, Metrics, flag};
 use mongotar::backup::{BackupAnswer, DatabaseReport, Retention, RunStatus};
 use mongotar::choice::folder_for;
 use mongotar::config::{Environment, as_json};
@@ -146,6 +146,7 @@ impl Measured for Restored {
 #[derive(Debug)]
 pub(super) struct Invocation {
     function: &'static str,
+    stack: Option<String>,
     request_id: String,
     run: Run,
     action: Option<String>,
@@ -172,6 +173,7 @@ impl Invocation {
         };
         Self {
             function,
+            stack: environment.stack.clone(),
             request_id: context.request_id.clone(),
             run: run_of(payload, context),
             action: given("action").and_then(Value::as_str).map(str::to_owned),
@@ -234,9 +236,13 @@ impl Invocation {
                 true => metrics.and(Metric::NearDeadline, flag(self.is_near_its_deadline(now))),
                 false => metrics,
             };
-            let database = database.or(self.database.as_deref());
+            let of = Dimensions {
+                stack: self.stack.as_deref(),
+                function: self.function,
+                database: database.or(self.database.as_deref()),
+            };
             let properties = [("run", self.run.id.as_str()), ("request_id", &self.request_id)];
-            let line = metrics.line(self.function, database, now, &properties);
+            let line = metrics.line(of, now, &properties);
             let _ = std::io::stdout().write_all(line.as_bytes());
         }
     }
@@ -319,6 +325,7 @@ mod tests {
     fn a_run_is_near_its_deadline_in_the_last_tenth_of_its_time() {
         let began = OffsetDateTime::UNIX_EPOCH;
         let invocation = Invocation {
+            stack: None,
             function: "backup",
             request_id: String::new(),
             run: Run::now(""),

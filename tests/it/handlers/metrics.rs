@@ -33,7 +33,7 @@ fn metric(record: &Value, name: &str) -> Option<f64> {
 #[tokio::test]
 async fn a_backup_and_its_failure_are_measured_for_the_function_and_the_database() {
     let shop = shop().await;
-    let function = shop.function(BACKUP, &[]);
+    let function = shop.function(BACKUP, &[("MONGOTAR_STACK", "staging")]);
     let report = answer(&function, scheduled_event(json!({}))).await;
     refusal(&function, json!({"include": ["ordres"]})).await;
     refusal(&function, json!({"database": "mongodb://clerk:hush@h/"})).await;
@@ -57,12 +57,12 @@ async fn a_backup_and_its_failure_are_measured_for_the_function_and_the_database
     }
     let age = metric(ended, "SnapshotAgeSeconds").expect("a replica set has a cluster time");
     assert!((0.0..120.0).contains(&age), "{age}");
-    let both = json!([["Function"], ["Function", "Database"]]);
+    let both = json!([["Stack", "Function"], ["Stack", "Function", "Database"]]);
     for record in [ended, failed] {
         assert_eq!(record["_aws"]["CloudWatchMetrics"][0]["Dimensions"], both, "{record}");
         assert_eq!(
-            (&record["Function"], &record["Database"]),
-            (&json!("backup"), &json!(shop.database))
+            (&record["Stack"], &record["Function"], &record["Database"]),
+            (&json!("staging"), &json!("backup"), &json!(shop.database))
         );
     }
     assert_eq!(
@@ -77,7 +77,7 @@ async fn a_backup_and_its_failure_are_measured_for_the_function_and_the_database
     // A connection string in the wrong place is neither a dimension nor anywhere else.
     assert_eq!(
         unknown["_aws"]["CloudWatchMetrics"][0]["Dimensions"],
-        json!([["Function"]])
+        json!([["Stack", "Function"]])
     );
     assert!(!unknown.to_string().contains("hush"), "{unknown}");
     let now = std::time::SystemTime::now()

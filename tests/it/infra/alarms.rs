@@ -55,12 +55,24 @@ pub fn findings(template: &Template) -> Vec<String> {
             findings.push(format!("{name}: nobody writes {namespace} {metric}"));
         }
         for dimensions in branches(&properties["Dimensions"]) {
+            let names: Vec<&str> = list(dimensions)
+                .iter()
+                .filter_map(|named| named["Name"].as_str())
+                .collect();
+            // Functions write no others: see `shell/src/metrics.rs`.
+            let sets: [&[&str]; 2] = [&["Stack", "Function"], &["Stack", "Function", "Database"]];
+            if namespace == "mongotar" && !sets.contains(&&names[..]) {
+                findings.push(format!(
+                    "{name}: would count what other stacks of the account write: {names:?}"
+                ));
+            }
             for dimension in list(dimensions) {
                 let (key, value) = (
                     dimension["Name"].as_str().unwrap_or_default(),
                     texts(&dimension["Value"]),
                 );
                 let known = match (namespace, key) {
+                    ("mongotar", "Stack") => value == ["${AWS::StackName}"],
                     ("mongotar", "Function") => value == ["backup"] || value == ["restore"],
                     ("mongotar", "Database") => value == ["${Database}"],
                     ("AWS/Lambda", "FunctionName") => is_reference(template, &value, "AWS::Serverless::Function"),
@@ -181,6 +193,12 @@ fn dashboard(template: &Template, findings: &mut Vec<String>) {
             .flat_map(|widget| list(&widget["properties"]["metrics"]))
         {
             asked += 1;
+            let of = row.to_string();
+            let is_of_this_stack = ["\"Stack\",\"${AWS::StackName}\"", "Stack=\\\"${AWS::StackName}\\\""];
+            let is_ours = row[0] == "mongotar" || row[0]["expression"].is_string();
+            if is_ours && !is_of_this_stack.iter().any(|named| of.contains(named)) {
+                findings.push(format!("{name}: shows what other stacks of the account write: {of}"));
+            }
             let (namespace, metric) = match row[0]["expression"].as_str() {
                 Some(search) => (
                     "mongotar",

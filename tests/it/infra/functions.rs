@@ -46,6 +46,10 @@ pub fn findings(template: &Template) -> Vec<String> {
 
         let variables = &properties["Environment"]["Variables"];
         expect(
+            variables["MONGOTAR_STACK"]["Ref"] == "AWS::StackName",
+            "its metrics are not told from those of other stacks",
+        );
+        expect(
             variables.get("MONGO_URI").is_none(),
             "a connection string is in the environment",
         );

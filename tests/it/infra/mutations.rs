@@ -4,7 +4,7 @@ use super::CHECKS;
 use super::template::{Template, text_of};
 
 /// What is replaced in the template, by what, and a part of the finding that must come of it.
-const BROKEN: [(&str, &str, &str); 51] = [
+const BROKEN: [(&str, &str, &str); 54] = [
     // Roles.
     (
         "Action: [s3:PutObject, s3:AbortMultipartUpload,",
@@ -200,6 +200,21 @@ const BROKEN: [(&str, &str, &str); 51] = [
         "{Name: Function, Value: restore}",
         "{Name: Funktion, Value: restore}",
         "no metric has the dimension",
+    ),
+    (
+        "[{Name: Stack, Value: !Ref AWS::StackName}, {Name: Function, Value: restore}]",
+        "[{Name: Function, Value: restore}]",
+        "what other stacks of the account write",
+    ),
+    (
+        "Stack=\\\"${AWS::StackName}\\\" MetricName",
+        "MetricName",
+        "shows what other stacks of the account write",
+    ),
+    (
+        "          MONGOTAR_STACK: !Ref AWS::StackName\n",
+        "",
+        "not told from those of other stacks",
     ),
     (
         "\"mongotar\", \"Lanes\"",

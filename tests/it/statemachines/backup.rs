@@ -148,6 +148,26 @@ async fn what_may_pass_is_tried_again() {
     assert_eq!(stage.restore.events().len(), 2);
 }
 
+/// Where the account has few invocations left, lanes waited for two minutes, held their slots, and the night was lost.
+#[tokio::test]
+async fn throttling_is_waited_out_for_an_hour_and_what_died_twice_is_not_tried_again() {
+    let stage = stage(
+        |event, before| match (event["action"] == "backup", before) {
+            (true, ..70) => Err(("Lambda.TooManyRequestsException", "no invocation is free")),
+            _ => plain(event),
+        },
+        |_, before| match before {
+            0 | 1 => Err(("Runtime.OutOfMemory", "killed")),
+            _ => verified("complete"),
+        },
+    )
+    .await;
+    let run = stage.run(&stage.machines.backup, json!({"database": "shop"})).await;
+    let (error, _) = run.failed();
+    assert_eq!(actions(&stage.backup.events())[2..], ["backup"; 71]);
+    assert_eq!((error.as_str(), stage.restore.events().len()), ("BackupPartial", 2));
+}
+
 #[tokio::test]
 async fn what_cannot_pass_is_not_tried_again_but_aborted_told_of_and_a_failure() {
     let stage = stage(

@@ -9,7 +9,7 @@ use crate::rig::StateMachines;
 const NAMES: [&str; 3] = ["backup", "restore", "drill"];
 
 /// Errors that another try may not meet again.
-const PASSING: [&str; 15] = [
+const PASSING: [&str; 16] = [
     "Database",
     "Store",
     "Lambda.AWSLambdaException",
@@ -19,6 +19,7 @@ const PASSING: [&str; 15] = [
     "Lambda.TooManyRequestsException",
     "Lambda.Unknown",
     "Runtime.ExitError",
+    "Runtime.OutOfMemory",
     "SNS.InternalErrorException",
     "SNS.KMSThrottlingException",
     "SNS.SdkClientException",
@@ -89,6 +90,25 @@ fn every_state_is_reached_and_leads_somewhere() {
     }
 }
 
+/// How often a call is repeated after an error, and whether that goes on for more than an hour.
+fn patience(call: &Value, error: &str) -> (u64, bool) {
+    let retries = call["Retry"].as_array().into_iter().flatten();
+    let by = |retry: &&Value| {
+        retry["ErrorEquals"]
+            .as_array()
+            .is_some_and(|errors| errors.iter().any(|one| one == error))
+    };
+    let retry = retries.into_iter().find(by).expect("it is repeated");
+    let number = |field: &str, without: u64| retry[field].as_u64().unwrap_or(without);
+    let (mut pause, mut seconds) = (number("IntervalSeconds", 1), 0);
+    for _ in 0..number("MaxAttempts", 3) {
+        // Full jitter takes half of a pause, on average.
+        seconds += pause / 2;
+        pause = (pause * 2).min(number("MaxDelaySeconds", u64::MAX));
+    }
+    (number("MaxAttempts", 3), seconds > 3_600)
+}
+
 #[test]
 fn every_call_has_a_limit_and_an_end_and_only_what_may_pass_is_tried_again() {
     let mut calls = 0;
@@ -119,6 +139,15 @@ fn every_call_has_a_limit_and_an_end_and_only_what_may_pass_is_tried_again() {
             let resource = definition["Resource"].as_str().expect(&place);
             if resource.ends_with(":lambda:invoke") {
                 calls += 1;
+                assert_eq!(
+                    patience(definition, "Lambda.TooManyRequestsException"),
+                    (90, true),
+                    "{place}"
+                );
+                // What takes too much memory or time takes as much again.
+                for died in ["Runtime.OutOfMemory", "Runtime.ExitError", "Sandbox.Timedout"] {
+                    assert_eq!(patience(definition, died), (1, false), "{place}");
+                }
                 // A function ends after 900 seconds: what has not answered by then never will.
                 assert_eq!(definition["TimeoutSeconds"], 930, "{place}");
             } else if resource.ends_with(".waitForTaskToken") {
