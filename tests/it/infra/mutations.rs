@@ -4,7 +4,7 @@ use super::CHECKS;
 use super::template::{Template, text_of};
 
 /// What is replaced in the template, by what, and a part of the finding that must come of it.
-const BROKEN: [(&str, &str, &str); 54] = [
+const BROKEN: [(&str, &str, &str); 57] = [
     // Roles.
     (
         "Action: [s3:PutObject, s3:AbortMultipartUpload,",
@@ -227,6 +227,21 @@ const BROKEN: [(&str, &str, &str); 54] = [
         "nobody writes mongotar Second",
     ),
     // Schedules.
+    (
+        "    - !Condition OwnDrillSecret\n",
+        "",
+        "loads a cluster that nobody named for drills",
+    ),
+    (
+        "MONGO_URI_SECRET: !Ref DrillConnectionSecretArn",
+        "MONGO_URI_SECRET: !Ref ConnectionSecretArn",
+        "loads a cluster that nobody named for drills",
+    ),
+    (
+        "- !Sub '${Archives.Arn}/${Prefix}pre-restore/drill_*.report.json'",
+        "- !Sub '${Archives.Arn}/${Prefix}*.tar*'",
+        "DrillRole can s3:PutObject mongodb/backup_",
+    ),
     (
         "\"time\": \"<aws.scheduler.scheduled-time>\"",
         "\"time\": \"<aws.scheduler.attempt-number>\"",

@@ -69,6 +69,12 @@ const RESULTS: [&str; 3] = [
     "mongodb/shop/backup_20261121_020000.manifest.json",
     "mongodb/backup_20261121_020000.report.json",
 ];
+const DRILLS: [&str; 2] = [
+    "mongodb/pre-restore/drill_20261121_020000-0123456789ab.report.json",
+    "mongodb/shop/pre-restore/drill_20261121_020000-0123456789ab.report.json",
+];
+/// The roles of functions.
+const FUNCTIONS: [&str; 3] = ["BackupRole", "RestoreRole", "DrillRole"];
 const ELSEWHERE: [&str; 2] = ["other/backup_20261121_020000.tar.zst", "backup_20261121_020000.tar.zst"];
 
 pub struct Statement {
@@ -135,7 +141,7 @@ pub fn findings(template: &Template) -> Vec<String> {
     wildcards(&statements, &mut findings);
     added_rights(template, &mut findings);
     objects(&statements, &mut findings);
-    for role in ["BackupRole", "RestoreRole"] {
+    for role in FUNCTIONS {
         let listing = |statement: &&Statement| {
             statement.owner == role && statement.actions.iter().any(|action| action == "s3:ListBucket")
         };
@@ -253,13 +259,20 @@ fn objects(statements: &[Statement], findings: &mut Vec<String>) {
     expect("RestoreRole", false, &["s3:DeleteObject"], &ARCHIVES);
     expect("RestoreRole", false, &["s3:DeleteObject"], &SNAPSHOTS);
 
+    expect("DrillRole", true, &["s3:GetObject"], &ARCHIVES);
+    expect("DrillRole", true, &["s3:PutObject"], &DRILLS);
+    expect("DrillRole", true, &["s3:PutObject", "s3:DeleteObject"], &IN_PROGRESS);
+    expect("DrillRole", false, &uploading, &ARCHIVES);
+    expect("DrillRole", false, &uploading, &SNAPSHOTS);
+    expect("DrillRole", false, &["s3:DeleteObject"], &DRILLS);
+
     let anything = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"];
     let final_steps = [
         "s3:DeleteObjectVersion",
         "s3:BypassGovernanceRetention",
         "s3:PutObjectRetention",
     ];
-    for role in ["BackupRole", "RestoreRole"] {
+    for role in FUNCTIONS {
         expect(role, false, &anything, &ELSEWHERE);
         expect(role, false, &final_steps, &ARCHIVES);
         expect(role, false, &final_steps, &IN_PROGRESS);

@@ -56,6 +56,12 @@ pub fn findings(template: &Template) -> Vec<String> {
             );
         }
     }
+    let conditions = template.at("/Conditions/DrillIsScheduled").to_string();
+    let drills = template.resource("DrillFunction");
+    let connection = texts(&drills["Properties"]["Environment"]["Variables"]["MONGO_URI_SECRET"]);
+    if !conditions.contains("\"OwnDrillSecret\"") || connection != ["${DrillConnectionSecretArn}"] {
+        findings.push("DrillEvery: loads a cluster that nobody named for drills".to_owned());
+    }
     let databases: Vec<Value> = texts(&template.resource("BackupEvery")["Properties"]["Target"]["Input"])
         .iter()
         .filter_map(|input| serde_json::from_str::<Value>(&input.replace("${Lanes}", "4")).ok())

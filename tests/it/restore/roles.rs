@@ -2,6 +2,8 @@
 
 use bson::{Document, doc};
 use mongotar::backup::RunStatus;
+use mongotar::config::Environment;
+use mongotar::drill::{DrillRequest, DrillVerdict, drill};
 use mongotar::failure::FailureKind;
 use mongotar::store::Store;
 use serde_json::json;
@@ -75,6 +77,17 @@ async fn the_documented_roles_are_enough_to_back_up_and_to_restore() {
             );
         }
     }
+
+    // A drill has a database of its own each time.
+    let drills = user(vec![of_all("readWriteAnyDatabase"), of_all("dbAdminAnyDatabase")]).await;
+    let job = DrillRequest::from_event(json!({"archive": archive})).expect("a request");
+    let drilled = drill(&job.into_job(&Environment::default()).expect("a job"), &drills).await;
+    let drilled = drilled.expect("a drill");
+    assert_eq!(
+        (drilled.verdict, drilled.dropped),
+        (DrillVerdict::Passed, true),
+        "{drilled:?}"
+    );
 
     // Who may restore but not read cannot compare: that is said before the first change, with the collection.
     let tools = user(vec![of_all("restore")]).await;
