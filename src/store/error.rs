@@ -31,7 +31,7 @@ pub enum StoreError {
     Denied {
         /// What was accessed.
         location: Location,
-        /// The S3 action or file operation that was refused.
+        /// The operation of S3, or on files, that was refused.
         action: &'static str,
         /// What the service or the system answered, and what can be done.
         reason: String,

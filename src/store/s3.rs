@@ -83,7 +83,7 @@ pub(super) fn equal_parts() -> Option<u64> {
 }
 
 pub(super) async fn find(client: &Client, bucket: &str, key: &str) -> Result<Object, StoreError> {
-    const ACTION: &str = "s3:GetObject (HeadObject)";
+    const ACTION: &str = "HeadObject";
     let head = match client.head_object().bucket(bucket).key(key).send().await {
         Ok(head) => head,
         Err(error) => {
@@ -135,7 +135,7 @@ pub(super) async fn read(
     etag: &str,
     extent: Extent,
 ) -> Result<Bytes, StoreError> {
-    const ACTION: &str = "s3:GetObject";
+    const ACTION: &str = "GetObject";
     let last = extent.offset.saturating_add(extent.length) - 1;
     let mut tries = 0;
     loop {
@@ -180,7 +180,7 @@ pub(super) async fn list(
     folder: &str,
     name_prefix: &str,
 ) -> Result<Vec<Object>, StoreError> {
-    const ACTION: &str = "s3:ListBucket";
+    const ACTION: &str = "ListObjectsV2";
     let slash = if folder.is_empty() || folder.ends_with('/') {
         ""
     } else {
@@ -235,7 +235,7 @@ pub(super) async fn put(
         .if_none_match("*")
         .send()
         .await
-        .map_err(|error| failed(bucket, key, "s3:PutObject", &error))?;
+        .map_err(|error| failed(bucket, key, "PutObject", &error))?;
     if conditions.are_ignored(put()).await {
         tracing::warn!("{}", conditions::ignored(&location(bucket, key)));
     }
@@ -308,9 +308,7 @@ fn refused(location: Location, action: &'static str, refusal: &Refusal<'_>) -> S
         (Some("NoSuchBucket"), _) => StoreError::NoBucket(location, said()),
         (Some("NoSuchKey"), _) | (None, 404) => StoreError::NotFound(location, said()),
         (Some("InvalidObjectState"), _) => StoreError::Archived(location, said()),
-        (Some("PreconditionFailed"), _) | (None, 412) if action == "s3:GetObject" => {
-            StoreError::Changed(location, said())
-        }
+        (Some("PreconditionFailed"), _) | (None, 412) if action == "GetObject" => StoreError::Changed(location, said()),
         (Some("PreconditionFailed" | "ConditionalRequestConflict"), _) | (None, 409 | 412) => {
             StoreError::Exists(location, said())
         }

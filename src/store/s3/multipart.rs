@@ -55,7 +55,7 @@ impl Multipart {
         tags: &Tags,
         conditions: &Conditions,
     ) -> Result<Self, StoreError> {
-        const ACTION: &str = "s3:PutObject (CreateMultipartUpload)";
+        const ACTION: &str = "CreateMultipartUpload";
         let created = create(client, bucket, key, tags)
             .await
             .map_err(|error| failed(bucket, key, ACTION, &error))?;
@@ -120,7 +120,7 @@ impl Multipart {
     }
 
     pub(in crate::store) async fn send(&self, part: Part) -> Result<Receipt, StoreError> {
-        const ACTION: &str = "s3:PutObject (UploadPart)";
+        const ACTION: &str = "UploadPart";
         let (number, length, sum) = (part.number, part.bytes.len() as u64, crc64(&part.bytes));
         let sent = self
             .client
@@ -152,7 +152,7 @@ impl Multipart {
         (bucket, key, etag): (&str, &str, &str),
         extent: Extent,
     ) -> Result<Receipt, StoreError> {
-        const ACTION: &str = "s3:PutObject (UploadPartCopy)";
+        const ACTION: &str = "UploadPartCopy";
         let last = extent.offset.saturating_add(extent.length).saturating_sub(1);
         let copied = self
             .client
@@ -184,7 +184,7 @@ impl Multipart {
     }
 
     pub(in crate::store) async fn commit(&self, receipts: &[Receipt]) -> Result<Object, StoreError> {
-        const ACTION: &str = "s3:PutObject (CompleteMultipartUpload)";
+        const ACTION: &str = "CompleteMultipartUpload";
         let has_checksums = Dialect::of_environment().has_checksums();
         let sum_of = |receipt: &Receipt| receipt.crc64.filter(|_| has_checksums).map(base64_of);
         let parts = receipts
@@ -291,7 +291,7 @@ impl Multipart {
             .await;
         match aborted {
             Err(error) if code(&error) != Some("NoSuchUpload") => {
-                Err(failed(&self.bucket, &self.key, "s3:AbortMultipartUpload", &error))
+                Err(failed(&self.bucket, &self.key, "AbortMultipartUpload", &error))
             }
             _ => Ok(()),
         }

@@ -44,11 +44,17 @@ impl Refusal<'_> {
         self.code == Some("NotImplemented") || self.status == 501
     }
 
+    /// Whether a key of KMS cannot be used: not that KMS is busy, or fails.
     fn is_about_keys(&self) -> bool {
-        self.code.is_some_and(|code| code.starts_with("KMS."))
+        let by_code = |code: &str| code.starts_with("KMS.") && !code.contains("Throttling");
+        self.status < 500 && (self.code.is_some_and(by_code) || self.says(" kms:") || self.says("master key"))
     }
 
-    /// All of it, and the likely cause; `action` is what was tried.
+    fn says(&self, what: &str) -> bool {
+        self.message.is_some_and(|message| message.contains(what))
+    }
+
+    /// All of it, and the likely cause; `action` is the operation of S3 that was tried.
     pub(super) fn told(&self, action: &str) -> String {
         let mut text = self.said();
         if let Some(cause) = self.cause(action) {
@@ -77,11 +83,13 @@ impl Refusal<'_> {
 
     /// The likely cause, and what to do.
     fn cause(&self, action: &str) -> Option<String> {
-        let says = |what: &str| self.message.is_some_and(|message| message.contains(what));
+        let says = |what: &str| self.says(what);
+        let writes = writes(action);
         if let Some(region) = self.other_region() {
             return Some(format!("The bucket is in the region {region}: set AWS_REGION={region}"));
         }
-        let cause = match self.code? {
+        // A refusal without a body is one of access, too.
+        let cause = match self.code.or((self.status == 403).then_some("AccessDenied"))? {
             "RequestTimeTooSkewed" => "The clock of this machine is wrong: set it (NTP)",
             "ExpiredToken" | "InvalidToken" | "TokenRefreshRequired" => {
                 "The temporary credentials have run out, or are not those of this key: sign in again, or renew AWS_SESSION_TOKEN"
@@ -92,17 +100,43 @@ impl Refusal<'_> {
             "SignatureDoesNotMatch" => {
                 "AWS_SECRET_ACCESS_KEY does not belong to this key, or a proxy on the way changes requests"
             }
-            _ if self.is_about_keys() || says("kms:") => {
-                "The KMS key cannot be used: allow the role kms:GenerateDataKey and kms:Decrypt on it, and check that it is enabled"
-            }
-            "AccessDenied" if says("explicit deny") => {
-                "A policy denies it, whatever else is allowed. Look for conditions in the bucket's policy: encryption (MONGOTAR_S3_ENCRYPTION), TLS, the VPC endpoint, the bucket's owner"
-            }
-            "AccessDenied" => {
+            _ if self.is_about_keys() => {
+                let needed = if writes {
+                    "kms:GenerateDataKey and kms:Decrypt"
+                } else {
+                    "kms:Decrypt"
+                };
                 return Some(format!(
-                    "Allow {action} in the role and in the bucket's policy. If the policy demands encryption, set MONGOTAR_S3_ENCRYPTION"
+                    "The KMS key cannot be used: allow the role {needed} on it, and check that it is enabled"
                 ));
             }
+            "AccessDenied" if says("explicit deny") => {
+                let encryption = if writes {
+                    "encryption (MONGOTAR_S3_ENCRYPTION), "
+                } else {
+                    ""
+                };
+                return Some(format!(
+                    "A policy denies it, whatever else is allowed. Look for conditions in the bucket's policy: {encryption}TLS, the VPC endpoint, the bucket's owner"
+                ));
+            }
+            "AccessDenied" => {
+                let encryption = match writes {
+                    true => ". If the policy demands encryption, set MONGOTAR_S3_ENCRYPTION",
+                    false => "",
+                };
+                return Some(format!(
+                    "{action} needs the permission {}: allow it in the role and in the bucket's policy{encryption}",
+                    permission(action)
+                ));
+            }
+            _ if says("form of Server Side Encryption") => {
+                "The object is encrypted with a key that its owner sends along (SSE-C), which mongotar does not do: copy it without"
+            }
+            _ if writes && matches!(self.status, 400 | 501) && says("ncryption") => {
+                "This store does not have that encryption: see MONGOTAR_S3_ENCRYPTION"
+            }
+            "NotImplemented" if !writes => "This store lacks a part of the protocol",
             "NotImplemented" => {
                 "This store lacks a part of the protocol: see MONGOTAR_S3_CHECKSUMS and MONGOTAR_S3_CONDITIONAL_WRITES"
             }
@@ -112,9 +146,6 @@ impl Refusal<'_> {
             "InvalidStorageClass" => "This store does not have the storage class: see MONGOTAR_S3_STORAGE_CLASS",
             _ if self.status == 400 && (says("hecksum") || says("sdk-checksum-algorithm")) => {
                 "This store does not know CRC64NVME: set MONGOTAR_S3_CHECKSUMS=none"
-            }
-            _ if self.status == 400 && says("ncryption") => {
-                "This store does not have that encryption: see MONGOTAR_S3_ENCRYPTION"
             }
             _ => return None,
         };
@@ -131,6 +162,24 @@ impl Refusal<'_> {
             behind.split('\'').next()
         };
         self.region.or_else(expected).filter(|_| is_elsewhere)
+    }
+}
+
+/// Whether an operation stores something: only then does a setting about what is stored matter.
+fn writes(action: &str) -> bool {
+    permission(action).starts_with("s3:PutObject")
+}
+
+/// What must be allowed for an operation.
+fn permission(action: &str) -> &'static str {
+    match action {
+        "ListObjectsV2" => "s3:ListBucket",
+        "PutObject" | "CreateMultipartUpload" => "s3:PutObject (and s3:PutObjectTagging, where it sends tags)",
+        "UploadPart" | "CompleteMultipartUpload" => "s3:PutObject",
+        "UploadPartCopy" => "s3:PutObject (and s3:GetObject on what is copied)",
+        "AbortMultipartUpload" => "s3:AbortMultipartUpload",
+        "DeleteObject" => "s3:DeleteObject",
+        _ => "s3:GetObject",
     }
 }
 
@@ -184,11 +233,11 @@ mod tests {
             ),
             (
                 of(403, "AccessDenied", "Access Denied"),
-                "Allow s3:PutObject in the role",
+                "PutObject needs the permission s3:PutObject (",
             ),
             (of(501, "NotImplemented", "A header"), "MONGOTAR_S3_CONDITIONAL_WRITES"),
         ] {
-            let told = refusal.told("s3:PutObject");
+            let told = refusal.told("PutObject");
             assert!(told.contains(part), "{told}");
             let code = refusal.code.unwrap_or_default();
             assert!(told.starts_with(&format!("{} {code}: ", refusal.status)), "{told}");
@@ -217,7 +266,7 @@ mod tests {
                 "MONGOTAR_S3_ENCRYPTION",
             ),
         ] {
-            let told = refusal.told("s3:PutObject");
+            let told = refusal.told("PutObject");
             assert!(told.contains(part) && !refusal.is_denial(), "{told}");
         }
         let elsewhere = Refusal {
@@ -225,7 +274,7 @@ mod tests {
             region: Some("ap-south-1"),
             ..Refusal::default()
         };
-        let told = elsewhere.told("s3:GetObject");
+        let told = elsewhere.told("GetObject");
         assert_eq!(
             told,
             "status 301, without a reason. The bucket is in the region ap-south-1: set AWS_REGION=ap-south-1"
@@ -236,5 +285,94 @@ mod tests {
             busy.told("x"),
             "503 SlowDown: Reduce your request rate (request 4442587FB7D0A2F9)"
         );
+    }
+
+    /// Any refusal of a read advised to set what is only about writes, a HEAD was said to be `s3:GetObject
+    /// (HeadObject)`, and KMS that was busy, or an encryption whose name has `kms` in it, was a key without rights.
+    #[test]
+    fn advice_is_for_what_was_tried_and_names_kms_only_where_the_store_does() {
+        let of = |status, code, message| Refusal {
+            status,
+            code: Some(code),
+            message: Some(message),
+            ..Refusal::default()
+        };
+        let no_body = Refusal {
+            status: 403,
+            ..Refusal::default()
+        };
+        let denied = of(403, "AccessDenied", "Access Denied");
+        let by_policy = of(403, "AccessDenied", "with an explicit deny in a resource-based policy");
+        let lacking = of(501, "NotImplemented", "A header");
+        let encryption = of(400, "InvalidArgument", "Encryption aws:kms:dsse is not supported");
+        let no_kms = of(
+            501,
+            "NotImplemented",
+            "Server side encryption specified but KMS is not configured",
+        );
+        let reads = ["HeadObject", "GetObject", "ListObjectsV2"];
+        for action in reads.into_iter().chain(["AbortMultipartUpload", "DeleteObject"]) {
+            for refusal in [
+                no_body,
+                denied,
+                by_policy,
+                lacking,
+                encryption,
+                of(500, "InternalError", "Oops"),
+            ] {
+                let told = refusal.told(action);
+                for absent in ["MONGOTAR_S3_ENCRYPTION", "CONDITIONAL", "KMS", "kms:D"] {
+                    assert!(!told.contains(absent), "{action}: {told}");
+                }
+            }
+            let told = of(403, "AccessDenied", "not authorized to perform: kms:Decrypt on it").told(action);
+            assert!(told.contains("the role kms:Decrypt on it"), "{told}");
+        }
+        for (refusal, action, end) in [
+            (
+                no_body,
+                "HeadObject",
+                "403, without a reason. HeadObject needs the permission s3:GetObject: allow it in the role and in the bucket's policy",
+            ),
+            (
+                denied,
+                "ListObjectsV2",
+                "needs the permission s3:ListBucket: allow it in the role and in the bucket's policy",
+            ),
+            (
+                denied,
+                "UploadPart",
+                "needs the permission s3:PutObject: allow it in the role and in the bucket's policy. If the policy demands encryption, set MONGOTAR_S3_ENCRYPTION",
+            ),
+            (
+                encryption,
+                "PutObject",
+                "does not have that encryption: see MONGOTAR_S3_ENCRYPTION",
+            ),
+            (
+                no_kms,
+                "PutObject",
+                "does not have that encryption: see MONGOTAR_S3_ENCRYPTION",
+            ),
+            (
+                of(
+                    400,
+                    "InvalidRequest",
+                    "The object was stored using a form of Server Side Encryption",
+                ),
+                "HeadObject",
+                "(SSE-C), which mongotar does not do: copy it without",
+            ),
+        ] {
+            let told = refusal.told(action);
+            assert!(told.ends_with(end), "{told}");
+        }
+        for busy in [
+            of(503, "KMS.InternalException", "again"),
+            of(400, "KMS.ThrottlingException", "slow down"),
+        ] {
+            assert!(!busy.is_denial(), "it may pass: {busy:?}");
+            assert!(!busy.told("PutObject").contains("cannot be used"));
+        }
     }
 }

@@ -16,8 +16,8 @@ use super::{ATTEMPTS, Said, StoreError, base64_of, crc64, failed};
 const IN_PROGRESS: &str = "mongotar-in-progress=true";
 /// How long a write takes that was begun before ours: a second look comes after that.
 const SETTLING: Duration = Duration::from_secs(1);
-const GET: &str = "s3:GetObject (state)";
-const PUT: &str = "s3:PutObject (state)";
+const GET: &str = "GetObject";
+const PUT: &str = "PutObject";
 
 pub(in super::super) async fn load(
     client: &Client,
@@ -132,5 +132,5 @@ pub(in super::super) async fn remove(client: &Client, bucket: &str, key: &str) -
     let removed = client.delete_object().bucket(bucket).key(key).send().await;
     removed
         .map(|_| ())
-        .map_err(|error| failed(bucket, key, "s3:DeleteObject", &error))
+        .map_err(|error| failed(bucket, key, "DeleteObject", &error))
 }

@@ -24,7 +24,7 @@ async fn a_refusal_is_told_with_its_likely_cause_also_where_only_a_head_was_refu
         (403, "SignatureDoesNotMatch", None, "AWS_SECRET_ACCESS_KEY"),
         (403, "InvalidAccessKeyId", None, "AWS_ACCESS_KEY_ID"),
         (400, "KMS.DisabledException", None, "KMS key"),
-        (403, "AccessDenied", None, "Allow s3:GetObject"),
+        (403, "AccessDenied", None, "needs the permission s3:GetObject"),
     ] {
         let refused = Refused {
             status,
@@ -39,6 +39,9 @@ async fn a_refusal_is_told_with_its_likely_cause_also_where_only_a_head_was_refu
         for part in [part, code, "as the vendor words it", "4442587FB7D0A2F9"] {
             assert!(failure.message.contains(part), "{part}: {failure}");
         }
+        assert!(failure.message.contains("is denied (HeadObject)"), "{failure}");
+        assert!(!failure.message.contains("MONGOTAR_S3_ENCRYPTION"), "a read: {failure}");
+        assert!(code.starts_with("KMS") || !failure.message.contains("KMS"), "{failure}");
     }
     for (method, status, code, kind) in [
         ("PUT", 412, "PreconditionFailed", FailureKind::ArchiveExists),
