@@ -46,13 +46,7 @@ impl Concern {
     pub(super) fn of(asked: Option<&WriteConcern>) -> Self {
         let asked = asked.cloned().unwrap_or_default();
         let w = match asked.w {
-            Some(Acknowledgment::Nodes(0)) => {
-                tracing::warn!(
-                    "the connection string asks for w=0: unacknowledged writes cannot be proven, so w=majority is used"
-                );
-                Bson::from("majority")
-            }
-            Some(Acknowledgment::Nodes(nodes)) => Bson::Int32(i32::try_from(nodes).unwrap_or(i32::MAX)),
+            Some(Acknowledgment::Nodes(nodes @ 1..)) => Bson::Int32(i32::try_from(nodes).unwrap_or(i32::MAX)),
             Some(Acknowledgment::Custom(name)) => Bson::from(name),
             _ => Bson::from("majority"),
         };

@@ -39,6 +39,8 @@ pub(super) enum Own {
     CallLimit,
     /// Compressors that are known here are asked for, others are left out.
     Compressors,
+    /// 0 becomes `majority`: what is not acknowledged cannot be proven.
+    Acknowledgment,
     /// A mechanism that the driver does not speak is refused by its name.
     Mechanism,
     /// `direct` asks for one server alone.
@@ -121,7 +123,7 @@ pub(super) const OPTIONS: &[(&str, Does)] = &[
     ("tlsDisableCertificateRevocationCheck", Nothing),
     ("tlsDisableOCSPEndpointCheck", Nothing),
     ("tlsInsecure", Hand(Flag)),
-    ("w", Hand(Text)),
+    ("w", Here(Own::Acknowledgment)),
     ("waitQueueTimeoutMS", Nothing),
     ("wTimeoutMS", Hand(Number)),
     ("zlibCompressionLevel", Hand(Number)),

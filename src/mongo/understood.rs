@@ -8,6 +8,7 @@
 //! No text from here holds a value, nor a name that is not in the table: after an unescaped `?`, either may be part of
 //! a password.
 
+mod demands;
 #[cfg(test)]
 mod tests;
 
@@ -16,14 +17,15 @@ use std::time::Duration;
 use super::options::{Does, OF_TOOLS, Own, ValueForm, known, meant};
 use crate::hidden::percent_decoded;
 
+use demands::Stated;
+pub(super) use demands::{Beginning, form};
+
 /// The compressors that the driver speaks.
 const COMPRESSORS: &[&str] = if cfg!(feature = "mongodb-zstd") {
     &["snappy", "zlib", "zstd"]
 } else {
     &["snappy", "zlib"]
 };
-/// The specification's least `heartbeatFrequencyMS`.
-const SHORTEST_HEARTBEAT: i64 = 500;
 /// Whether host names alone can be left unchecked.
 const ANY_HOST: bool = cfg!(feature = "tls-invalid-hostnames");
 /// The mechanisms that the driver speaks.
@@ -104,12 +106,9 @@ impl Understood {
         pairs.collect::<Vec<_>>().join("&")
     }
 
-    /// Whether one proves who one is by a mechanism without a password.
-    pub(super) fn is_without_password(&self) -> bool {
-        let without = ["MONGODB-X509", "MONGODB-OIDC"];
-        self.driver
-            .iter()
-            .any(|(name, value)| *name == "authMechanism" && without.contains(&value.as_str()))
+    /// What an option needs and does not have, and what to do.
+    pub(super) fn unmet(&self, beginning: Beginning) -> Option<String> {
+        Stated(&self.driver).unmet(beginning)
     }
 
     /// Each of them by itself.
@@ -127,7 +126,7 @@ impl Understood {
         does: Does,
         value: &str,
     ) -> Result<(), String> {
-        let wrong = || format!("its option {name} has an invalid value");
+        let wrong = || wrong(name, form(name));
         // An empty set of tags is what every member has: the last resort of a list.
         let may_be_empty = does == Does::Nothing || name == "readPreferenceTags";
         if value.is_empty() && !may_be_empty {
@@ -153,13 +152,7 @@ impl Understood {
             Does::Nothing if name.starts_with("tls") => (name, value.to_owned()),
             Does::Nothing => return Ok(()),
             Does::Hand(ValueForm::Flag) => (name, flag(value).ok_or_else(wrong)?.to_string()),
-            Does::Hand(ValueForm::Number) => {
-                let number = number(value).ok_or_else(wrong)?;
-                if name == "heartbeatFrequencyMS" && number < SHORTEST_HEARTBEAT {
-                    return Err(format!("{}: at least {SHORTEST_HEARTBEAT}", wrong()));
-                }
-                (name, number.to_string())
-            }
+            Does::Hand(ValueForm::Number) => (name, number(name, value)?.to_string()),
             Does::Hand(ValueForm::Text | ValueForm::List) => (name, value.to_owned()),
             Does::Own(own) => match self.own(own, name, value)? {
                 Some(pair) => pair,
@@ -189,15 +182,20 @@ impl Understood {
 
     /// What is not simply handed on.
     fn own(&mut self, own: Own, name: &'static str, value: &str) -> Result<Option<(&'static str, String)>, String> {
-        let wrong = || format!("its option {name} has an invalid value");
+        let wrong = || wrong(name, form(name));
         let pair = match own {
-            Own::CallLimit => (
-                name,
-                number(value).filter(|limit| *limit >= 0).ok_or_else(wrong)?.to_string(),
-            ),
-            Own::PoolSize => match number(value).filter(|size| *size >= 0).ok_or_else(wrong)? {
+            Own::CallLimit => (name, number(name, value)?.to_string()),
+            Own::PoolSize => match number(name, value)? {
                 0 => return Ok(None),
                 size => (name, size.to_string()),
+            },
+            Own::Acknowledgment => match percent_decoded(value).parse::<i64>() {
+                Ok(..0) => return Err(wrong()),
+                Ok(0) => {
+                    self.warn("its option w is 0, and w=majority is used: unacknowledged writes cannot be proven");
+                    (name, "majority".to_owned())
+                }
+                _ => (name, value.to_owned()),
             },
             Own::InvalidHostnames => (name, flag(value).ok_or_else(wrong)?.to_string()),
             Own::Requirement => match percent_decoded(value).trim_start_matches("ssl.") {
@@ -218,7 +216,12 @@ impl Understood {
                         MECHANISMS.join(", ")
                     ));
                 }
-                _ => return Err(format!("{}; these are known: {}", wrong(), MECHANISMS.join(", "))),
+                _ => {
+                    return Err(self::wrong(
+                        name,
+                        &format!("these are known: {}", MECHANISMS.join(", ")),
+                    ));
+                }
             },
             Own::Connect => match value.to_ascii_lowercase().as_str() {
                 "direct" => ("directConnection", "true".to_owned()),
@@ -355,8 +358,31 @@ fn opposite(value: &str) -> Option<&'static str> {
     flag(value).map(|flag| if flag { "false" } else { "true" })
 }
 
-fn number(value: &str) -> Option<i64> {
-    value.parse().ok()
+/// What is said of a value: what it must be, and not what it is.
+pub(super) fn wrong(name: &str, must: &str) -> String {
+    format!("its option {name} has an invalid value: {must}")
+}
+
+/// A whole number of those that the driver and the specification take.
+fn number(name: &str, value: &str) -> Result<i64, String> {
+    let (least, most) = match name {
+        "heartbeatFrequencyMS" => (500, i64::MAX),
+        "maxStalenessSeconds" => (-1, i64::MAX),
+        "zlibCompressionLevel" => (-1, 9),
+        "maxAdaptiveRetries" | "maxConnecting" | "maxPoolSize" | "minPoolSize" | "srvMaxHosts" => {
+            (0, i64::from(u32::MAX))
+        }
+        _ => (0, i64::MAX),
+    };
+    let number = value.parse().ok().filter(|number| (least..=most).contains(number));
+    number.ok_or_else(|| {
+        let most = if most < i64::MAX {
+            format!(" and at most {most}")
+        } else {
+            String::new()
+        };
+        wrong(name, &format!("it must be a whole number, at least {least}{most}"))
+    })
 }
 
 fn nth(at: usize) -> String {

@@ -39,6 +39,7 @@ async fn a_connection_string_of_another_program_connects() {
         ("tls=false&tlsAllowInvalidHostnames=true", 0),
         ("maxIdleTimeMS=1000&waitQueueTimeoutMS=100", 0),
         ("w=majority&journal=true&wtimeoutMS=5000", 0),
+        ("journal=true&w=0", 1),
         ("READPREFERENCE=secondaryPreferred&appname=shop", 0),
         ("nonsense=1", 1),
         ("maxPolSize=3&nonsense=1", 2),

@@ -72,6 +72,7 @@ fn the_options_of_the_specification_and_of_others_become_what_they_mean() {
         ("", "", ""),
         ("&&w=1&", "w=1", ""),
         ("w=1;journal=true", "w=1&journal=true", ""),
+        ("journal=true&w=0", "journal=true&w=majority", "w=majority is used"),
         ("appName=a;b&w=1", "appName=a;b&w=1", ""),
         ("compressors=snappy,ZLIB", "compressors=snappy,zlib", ""),
         ("compressors=lz4,zlib", "compressors=zlib", "snappy, zlib"),
@@ -178,7 +179,10 @@ fn what_contradicts_or_cannot_be_followed_is_refused_without_a_value() {
         ("tls=ture", "option tls has an invalid value"),
         ("timeoutMS=-2", "option timeoutMS has"),
         ("maxPoolSize=many", "option maxPoolSize has"),
-        ("heartbeatFrequencyMS=10", "an invalid value: at least 500"),
+        (
+            "heartbeatFrequencyMS=10",
+            "an invalid value: it must be a whole number, at least 500",
+        ),
         ("w", "1st option has no value"),
         (
             "authMechanism=GSSAPI",
