@@ -34,6 +34,11 @@ pub fn start(layer: impl Layer<Registry> + Send + Sync, usual: &str, silent: &[&
     }
 }
 
+/// Whether what is left out of a connection string is logged.
+pub fn warns_of_connections() -> bool {
+    tracing::enabled!(target: "mongotar::mongo::connect", tracing::Level::WARN)
+}
+
 /// Where log lines go, each with its connection strings hidden.
 #[derive(Debug)]
 pub struct Hiding<W>(pub W);

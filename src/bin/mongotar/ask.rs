@@ -5,6 +5,7 @@ use std::io::{IsTerminal as _, Write as _, stderr, stdin};
 use mongotar::plan::RestorePlan;
 
 use crate::plain::plain;
+use crate::text;
 
 /// Shows the plan, and what becomes of users, and asks. If something is destroyed, the answer must be the database's
 /// name, which nobody types by habit. Without a terminal there is nobody to ask: the answer is no.
@@ -19,7 +20,7 @@ pub fn consents(plan: &RestorePlan, users: &str) -> bool {
     };
     // Nobody consents to what was not shown.
     if stderr()
-        .write_all(plain(&format!("{plan}{users}\n{question}")).as_bytes())
+        .write_all(plain(&format!("{}{users}\n{question}", text::plan(plan))).as_bytes())
         .is_err()
     {
         return false;

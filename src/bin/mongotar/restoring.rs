@@ -39,7 +39,11 @@ pub async fn run_plan(arguments: &Restore, json: bool) -> Result<ExitCode, Failu
         users: users.map(|users| users.planned),
     };
     print(json, &planned, |Along { report, .. }| {
-        format!("{}{said}\nTo carry it out: --confirm {}\n", report.plan, report.confirm)
+        format!(
+            "{}{said}\nTo carry it out: --confirm {}\n",
+            text::plan(&report.plan),
+            report.confirm
+        )
     })?;
     Ok(code(planned.report.status))
 }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use mongotar::archive::{SavedStatus, TakenUsers};
 use mongotar::backup::{BackupAnswer, BackupReport, DatabaseReport, RunStatus, SeveralReport};
 use mongotar::catalog::LeftOut;
-use mongotar::plan::Action;
+use mongotar::plan::{Action, RestorePlan};
 use mongotar::restore::{Changed, MergeCounts, RestoreReport, VerifiedCollection};
 use mongotar::users::RestoredUsers;
 
@@ -22,6 +22,19 @@ macro_rules! note {
 }
 
 mod looking;
+
+/// Whether a report's warning is still to be said. What is left out of the connection string was said when it was
+/// connected, on standard error, whatever becomes of the run then; a report says it to those who read only that.
+pub fn unsaid(warning: &&String) -> bool {
+    !warning.starts_with("the connection string: ") || !mongotar_shell::logging::warns_of_connections()
+}
+
+/// A plan as a person sees it who has seen the warnings before it.
+pub fn plan(plan: &RestorePlan) -> String {
+    let mut plan = plan.clone();
+    plan.warnings.retain(|warning| unsaid(&warning));
+    plan.to_string()
+}
 
 pub use looking::{against, list, show, verify};
 
@@ -95,7 +108,7 @@ pub fn backup(report: &BackupReport) -> String {
             exception.reason
         );
     }
-    for warning in &report.warnings {
+    for warning in report.warnings.iter().filter(unsaid) {
         note!(out, "{warning}");
     }
     let _ = writeln!(
@@ -192,7 +205,7 @@ pub fn restore(report: &RestoreReport) -> String {
         ]));
         notes_on(verified, &mut notes);
     }
-    for warning in &report.plan.warnings {
+    for warning in report.plan.warnings.iter().filter(unsaid) {
         note!(notes, "{warning}");
     }
     let mut out = table(&rows) + &merges(report) + &notes;

@@ -242,3 +242,38 @@ async fn a_connection_string_comes_out_of_a_secret_unless_one_is_given() {
     let refused = shell.json(2, &["backup", "--to", "to"]);
     assert!(text(&refused["message"]).contains("MONGO_URI_SECRET"), "{refused}");
 }
+
+/// Standard error had each, and the report once more. Programs still read them in the report.
+#[tokio::test]
+async fn what_a_connection_string_leaves_out_is_said_once() {
+    let (shell, database) = Shell::with_orders(numbered(0..3)).await;
+    let uri = format!("{}&nonsense=1&journal=true&w=0", rig::shared_replica_set().uri());
+    let shell = shell.set("MONGO_URI", &uri);
+    let report = shell.json(0, &["backup", "--to", "kept"]);
+    assert_eq!(report["warnings"].as_array().map(Vec::len), Some(2), "{report}");
+    let archive = text(&report["archive"]).to_owned();
+    let against = ["verify", &archive, "--against", &database];
+    for arguments in [&["backup", "--to", "kept"][..], &["plan", &archive], &against] {
+        let said = shell.run(arguments).expect(0);
+        for warning in ["its 2nd option is unknown", "w=majority is used"] {
+            let times = |said: &str| said.matches(warning).count();
+            assert_eq!(
+                (times(&said.err), times(&said.out)),
+                (1, 0),
+                "{arguments:?}: {} {}",
+                said.err,
+                said.out
+            );
+        }
+    }
+    let silent = shell
+        .set("MONGOTAR_LOG", "error")
+        .run(&["backup", "--to", "kept"])
+        .expect(0);
+    assert_eq!(
+        silent.out.matches("its 2nd option is unknown").count(),
+        1,
+        "{}",
+        silent.out
+    );
+}

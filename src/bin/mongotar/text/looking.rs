@@ -6,7 +6,7 @@ use mongotar::archive::SavedStatus;
 use mongotar::inspect::{ListedArchive, Shown};
 use mongotar::verify::{AgainstReport, Comparison, VerifyReport};
 
-use super::{in_it, left_out, word};
+use super::{in_it, left_out, unsaid, word};
 use crate::plain::one_line;
 use crate::table::{megabytes, row, table};
 
@@ -71,7 +71,7 @@ pub fn against(report: &AgainstReport) -> String {
             );
         }
     }
-    for line in report.damaged.iter().chain(&report.warnings) {
+    for line in report.damaged.iter().chain(report.warnings.iter().filter(unsaid)) {
         note!(notes, "{line}");
     }
     let mut out = table(&rows) + &notes;
