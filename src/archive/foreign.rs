@@ -29,7 +29,6 @@ mod documents;
 mod error;
 mod extended;
 mod found;
-mod gunzip;
 mod handed;
 mod interleaved;
 mod member;
@@ -44,6 +43,7 @@ mod read;
 mod refuse;
 mod resolve;
 mod signals;
+mod streams;
 mod survey;
 #[cfg(test)]
 mod tests;
