@@ -26,6 +26,7 @@ mod aside;
 mod buckets;
 mod covered;
 mod documents;
+mod encoding;
 mod error;
 mod extended;
 mod found;

@@ -3,6 +3,7 @@
 use std::io::{self, BufReader, Cursor, Read};
 use std::ops::ControlFlow;
 
+use super::encoding::not_utf8;
 use super::member::Written;
 use super::packing::{Broken, Packing};
 use crate::elements::Elements;
@@ -57,6 +58,9 @@ fn each_json(content: &mut dyn Read, take: &mut dyn FnMut(&[u8]) -> ControlFlow<
         let count = read_some(content, &mut piece).map_err(|error| format!("byte {read}: {error}"))?;
         if count == 0 {
             return splitter.finish().map_err(|error| error.to_string());
+        }
+        if let Some(why) = not_utf8(&piece[..count]).filter(|_| read == 0) {
+            return Err(format!("byte 0: {why}"));
         }
         read += count as u64;
         splitter.push(&piece[..count]);

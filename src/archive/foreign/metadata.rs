@@ -8,6 +8,7 @@ use bson::RawDocumentBuf;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::encoding::utf8;
 use crate::catalog::{Definition, Kind};
 
 /// What is said of one collection.
@@ -46,8 +47,7 @@ impl Described {
 /// # Errors
 /// Why it is none of these.
 pub(super) fn all(text: &[u8]) -> Result<Vec<(String, Described)>, String> {
-    let text = std::str::from_utf8(text).map_err(|error| error.to_string())?;
-    let text = text.trim_start_matches('\u{feff}').trim_start();
+    let text = utf8(text)?;
     if text.starts_with('[') {
         let list: Vec<Box<RawValue>> = serde_json::from_str(text).map_err(|error| error.to_string())?;
         let named = list.iter().map(|entry| {
@@ -77,7 +77,7 @@ pub(super) fn all(text: &[u8]) -> Result<Vec<(String, Described)>, String> {
 /// # Errors
 /// Why it is none.
 pub(super) fn one(text: &[u8]) -> Result<Described, String> {
-    let value: Box<RawValue> = serde_json::from_slice(text).map_err(|error| error.to_string())?;
+    let value: Box<RawValue> = serde_json::from_str(utf8(text)?).map_err(|error| error.to_string())?;
     fields(&value)
 }
 

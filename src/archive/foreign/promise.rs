@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize as _;
 use serde_json::Value;
 
+use super::encoding::utf8;
 use crate::archive::{Saved, SavedStatus};
 use crate::catalog::{Kind, Selection};
 use crate::digest::Hashing;
@@ -52,7 +53,7 @@ impl Promise {
     /// # Errors
     /// Why it is no manifest.
     pub(super) fn of_manifest(text: &[u8]) -> Result<Self, String> {
-        let manifest: Value = serde_json::from_slice(text).map_err(|error| error.to_string())?;
+        let manifest: Value = serde_json::from_str(utf8(text)?).map_err(|error| error.to_string())?;
         let format = manifest.get("format").and_then(Value::as_str).unwrap_or_default();
         if format != "mongotar" {
             return Err(format!("its format is {format:?}"));

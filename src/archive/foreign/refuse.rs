@@ -3,6 +3,7 @@
 
 use super::ForeignError;
 use super::aside::Aside;
+use super::encoding::not_utf8;
 use crate::archive::tar_header::BLOCK;
 use crate::extjson::Limits;
 
@@ -98,6 +99,9 @@ pub(super) fn no_tar(head: &[u8]) -> Result<(), ForeignError> {
         // Without a line it may be the name that a tar begins with, cut off.
         letters.contains('\n') && !letters.contains(|letter: char| letter.is_control() && !letter.is_whitespace())
     };
+    if let Some(why) = not_utf8(head).filter(|_| !is_document(head)) {
+        return Err(in_another_encoding(head, &why));
+    }
     let (what, way_out) = match () {
         () if head.starts_with(b"\x41\xd8\x01\0") => {
             return Err(ForeignError::Refused(format!("it is {DATA_FILE}")));
@@ -120,6 +124,18 @@ pub(super) fn no_tar(head: &[u8]) -> Result<(), ForeignError> {
         }
     };
     Err(Other { what, way_out }.refusal())
+}
+
+/// What to do differs: PowerShell also writes what is no text as text, and that is lost.
+fn in_another_encoding(head: &[u8], why: &str) -> ForeignError {
+    let is_letter = |byte: &&u8| !matches!(byte, 0 | 0xfe | 0xff) && !byte.is_ascii_whitespace();
+    ForeignError::Refused(match head.iter().find(is_letter) {
+        Some(b'{' | b'[') => format!("it is a bare JSON file, not an archive; {why}. Then {AS_FOLDER}"),
+        _ => format!(
+            "it is text, not an archive: {why}. If it was written with > in PowerShell and was no text, it is destroyed: \
+             write it again, with mongodump --archive=FILE or --out=FOLDER"
+        ),
+    })
 }
 
 const AS_FOLDER: &str = "put it in a folder named after its database (shop/orders.bson or shop/orders.json, with \
@@ -258,6 +274,12 @@ mod tests {
             (&long.as_bytes()[..HEAD], "bare BSON"),
             (b"{\"_id\": 1}\n{\"_id\": 2}\n", "bare JSON"),
             (b"\xef\xbb\xbf[{\"_id\": 1}]", "bare JSON"),
+            (
+                b"\xff\xfe{\0\"\0_\0",
+                "a bare JSON file, not an archive; it is in UTF-16LE",
+            ),
+            (b"\xfe\xff\0[\0{", "a bare JSON file, not an archive; it is in UTF-16BE"),
+            (b"\xff\xfem\0\x93\x25\x40\x20", "mongodump --archive=FILE"),
             (b"%PDF-1.7\n\xe2\xe3", "a PDF"),
             (b"id,name\n1,a\n", "a text file"),
             ("name\n".repeat(200).replace('m', "\u{e9}").as_bytes(), "a text file"),

@@ -2,6 +2,7 @@
 
 mod buckets;
 mod damage;
+mod encodings;
 mod layouts;
 
 use std::io::Write as _;
