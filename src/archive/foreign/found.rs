@@ -67,7 +67,8 @@ pub(super) struct DumpFolder {
     pub(super) unreadable: bool,
     /// What a manifest of ours says.
     pub(super) manifest: Option<Promise>,
-    definition_paths: BTreeMap<String, String>,
+    /// By stem; `/manifest` is no stem.
+    pub(super) definition_paths: BTreeMap<String, String>,
 }
 
 /// An entry with the documents of a collection.

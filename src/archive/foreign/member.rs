@@ -46,11 +46,9 @@ pub(super) struct Member {
 impl Member {
     /// Paths are never used on a file system, but one that would leave its folder was not written by a backup program.
     pub(super) fn of_path(path: &str) -> Self {
-        // A path without a slash was packed where folders are told by backslashes.
-        let inner = path.trim_start_matches("./");
-        let separator = if inner.contains('/') { '/' } else { '\\' };
-        let mut steps: Vec<&str> = inner
-            .split(separator)
+        // Windows has backslashes, and some programs mix both. No dump has one in a name: it is written as %5C.
+        let mut steps: Vec<&str> = path
+            .split(['/', '\\'])
             .filter(|step| !step.is_empty() && *step != ".")
             .collect();
         let file = steps.pop().unwrap_or_default();
@@ -216,9 +214,21 @@ mod tests {
                 Packing::Plain,
             ),
             (
+                "dump\\shop/a.bson",
+                "dump/shop",
+                documents("a", Written::Bson, true),
+                Packing::Plain,
+            ),
+            (
                 "shop/a\\b.json",
-                "shop",
-                documents("a\\b", Written::Json, true),
+                "shop/a",
+                documents("b", Written::Json, true),
+                Packing::Plain,
+            ),
+            (
+                "shop/..\\a.bson",
+                "shop/..",
+                Role::Aside(Aside::Outside),
                 Packing::Plain,
             ),
             ("..\\a.bson", "..", Role::Aside(Aside::Outside), Packing::Plain),

@@ -194,7 +194,7 @@ fn is_gpg(head: &[u8]) -> bool {
 /// # Errors
 /// If it is one.
 pub(super) fn data_files(path: &str) -> Result<(), ForeignError> {
-    let file = path.rsplit('/').next().unwrap_or_default();
+    let file = path.rsplit(['/', '\\']).next().unwrap_or_default();
     let servers = file.ends_with(".wt")
         || file == "mongod.lock"
         || file == "WiredTiger"
@@ -315,6 +315,7 @@ mod tests {
             "db/collection-0--123.wt",
             "db/journal/WiredTigerLog.0000000001",
             "mongod.lock",
+            "db\\WiredTiger",
         ] {
             assert!(data_files(path).is_err(), "{path}");
         }

@@ -46,10 +46,14 @@ pub(super) fn resolve(mut found: Found, choice: &Choice, container: Container) -
     let mut parts: BTreeMap<String, Parts> = BTreeMap::new();
     for file in std::mem::take(&mut folder.buckets) {
         let name = names.of_stem(&file.stem, file.form);
-        parts.entry(name).or_default().buckets = Some(file);
+        let part = parts.entry(name.clone()).or_default();
+        if let Some(first) = &part.buckets {
+            return Err(twice(&name, &first.path, &file.path));
+        }
+        part.buckets = Some(file);
     }
     let mut knows_indexes = false;
-    for (name, described) in definitions(&folder, &names) {
+    for (name, described) in definitions(&folder, &names)? {
         knows_indexes |= described.has_indexes;
         parts.entry(name).or_default().described = Some(described);
     }
@@ -69,11 +73,7 @@ pub(super) fn resolve(mut found: Found, choice: &Choice, container: Container) -
         match &part.file {
             None => part.file = Some(file),
             Some(first) => {
-                return Err(ForeignError::Twice {
-                    collection: name,
-                    first: first.path.clone(),
-                    second: file.path,
-                });
+                return Err(twice(&name, &first.path, &file.path));
             }
         }
     }
@@ -291,13 +291,32 @@ fn plain(name: &str) -> &str {
 }
 
 /// All definitions by collection; a file of its own says more than the file for all.
-fn definitions(folder: &DumpFolder, names: &Names) -> Vec<(String, Described)> {
+///
+/// # Errors
+/// If two files of their own say different things of one.
+fn definitions(folder: &DumpFolder, names: &Names) -> Result<Vec<(String, Described)>, ForeignError> {
+    let mut own: BTreeMap<String, (&String, &Described)> = BTreeMap::new();
+    for (stem, described) in &folder.definitions {
+        let name = names.of_stem(plain(stem), Written::Bson);
+        match own.insert(name.clone(), (stem, described)) {
+            Some((first, other)) if other != described => {
+                let path = |stem| folder.definition_paths.get(stem).map_or("", String::as_str);
+                return Err(twice(&name, path(first), path(stem)));
+            }
+            _ => {}
+        }
+    }
     let all = folder.all_definitions.iter().flatten().cloned();
-    let own = folder
-        .definitions
-        .iter()
-        .map(|(stem, described)| (names.of_stem(plain(stem), Written::Bson), described.clone()));
-    all.chain(own).filter(|(name, _)| !is_system(name)).collect()
+    let own = own.into_iter().map(|(name, (_, described))| (name, described.clone()));
+    Ok(all.chain(own).filter(|(name, _)| !is_system(name)).collect())
+}
+
+fn twice(collection: &str, first: &str, second: &str) -> ForeignError {
+    ForeignError::Twice {
+        collection: collection.to_owned(),
+        first: first.to_owned(),
+        second: second.to_owned(),
+    }
 }
 
 fn digest(survey: &Survey) -> String {

@@ -131,6 +131,7 @@ impl Found {
                 });
             }
             Role::Manifest => {
+                folder.define_once("/manifest", path, header)?;
                 let promise = text.and_then(|text| Promise::of_manifest(&text));
                 folder.manifest = Some(promise.unwrap_or_else(|reason| {
                     self.warnings.push(format!("{path} cannot be read: {reason}"));

@@ -4,6 +4,7 @@ mod buckets;
 mod damage;
 mod encodings;
 mod layouts;
+mod slashes;
 
 use std::io::Write as _;
 

@@ -140,7 +140,11 @@ fn header_of<R: Read>(entry: &mut tar::Entry<'_, R>, gauge: &Gauge) -> Result<He
     let path = String::from_utf8(path).map_err(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
     let entry_type = entry.header().entry_type();
     let kind = match entry_type {
-        EntryType::Regular | EntryType::Continuous if path.as_ref().is_ok_and(|path| path.ends_with('/')) => {
+        EntryType::Regular | EntryType::Continuous
+            if path
+                .as_ref()
+                .is_ok_and(|path| path.ends_with('/') || path.ends_with('\\') && entry.size() == 0) =>
+        {
             EntryKind::Silent
         }
         EntryType::Regular | EntryType::Continuous => EntryKind::File,
