@@ -87,7 +87,8 @@ pub async fn open(store: &Store, source: impl Into<Source<'_>>, memory: Memory) 
             Form::Native(Arc::new(opened))
         }
         Err(ArchiveError::NoFooter) if object.bytes == 0 => {
-            let empty = "an archive of 0 bytes holds nothing: it was never written, or its content is lost";
+            let empty = "an archive of 0 bytes holds nothing: it was never written, or its content is lost. Choose another copy of it, or \
+                 another archive";
             return Err(Failure::new(FailureKind::ArchiveDamaged, empty).at(location));
         }
         Err(ArchiveError::NoFooter) => {

@@ -23,6 +23,9 @@ pub enum StoreError {
     /// The object was replaced while it was read.
     #[error("{0} was changed while it was being read: start again{1}")]
     Changed(Location, Said),
+    /// It is on this machine, and neither a file nor a folder.
+    #[error("{0} is {1}")]
+    NoFile(Location, &'static str),
     /// How S3 is spoken to is not how this one can be spoken to, or cannot be understood.
     #[error("{0}")]
     Misconfigured(String),
@@ -81,6 +84,7 @@ impl From<StoreError> for Failure {
         let kind = match error {
             StoreError::NotFound(..) | StoreError::NoBucket(..) => FailureKind::ArchiveNotFound,
             StoreError::Exists(..) => FailureKind::ArchiveExists,
+            StoreError::NoFile(..) => FailureKind::ArchiveUnsupported,
             StoreError::Misconfigured(_) => FailureKind::InvalidRequest,
             StoreError::Denied { .. } | StoreError::Archived(..) => FailureKind::StoreDenied,
             StoreError::Changed(..) | StoreError::Failed { .. } => FailureKind::Store,

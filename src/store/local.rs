@@ -9,7 +9,7 @@ mod writeback;
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::{FileExt as _, MetadataExt as _};
+use std::os::unix::fs::{FileExt as _, FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -38,23 +38,42 @@ pub(super) async fn find(path: &Path) -> Result<Object, StoreError> {
     .await
 }
 
-/// The same; a folder is one object, too.
+/// The same; a folder is one object, too. What is neither is told by what it is, and never opened: a pipe would be
+/// waited for.
 pub(super) async fn find_or_folder(path: &Path) -> Result<Object, StoreError> {
     let owned = path.to_owned();
-    let folder = blocking(path, "looking at", move || match fs::metadata(&owned)?.is_dir() {
-        true => {
+    let found = blocking(path, "looking at", move || {
+        let metadata = fs::metadata(&owned)?;
+        if metadata.is_dir() {
             let folder = FolderAsTar::look(&owned)?;
-            Ok(Some(Object {
+            return Ok(Ok(Object {
                 bytes: folder.bytes(),
                 etag: folder.etag(),
                 location: Location::Local(owned),
-            }))
+            }));
         }
-        false => Ok(None),
+        Ok(match metadata.is_file() {
+            true => Ok(object(owned, &metadata)),
+            false => Err(what_it_is(metadata.file_type())),
+        })
     });
-    match folder.await? {
-        Some(folder) => Ok(folder),
-        None => find(path).await,
+    found
+        .await?
+        .map_err(|what| StoreError::NoFile(Location::Local(path.to_owned()), what))
+}
+
+/// What is neither a file nor a folder, and what to do instead.
+fn what_it_is(kind: fs::FileType) -> &'static str {
+    match () {
+        () if kind.is_fifo() => {
+            "a pipe, and an archive is read more than once: write what comes through it to a file, and name that file"
+        }
+        () if kind.is_block_device() => {
+            "a block device, not an archive: copy the archive on it to a file (dd), and name that file"
+        }
+        () if kind.is_char_device() => "a device, not an archive: name a file or a folder",
+        () if kind.is_socket() => "a socket, not an archive: name a file or a folder",
+        () => "neither a file nor a folder: name one of these",
     }
 }
 
@@ -319,6 +338,9 @@ fn failed(path: &Path, action: &'static str, error: io::Error) -> StoreError {
             action,
             reason: format!("{error}; allow this user to do it, or choose another folder"),
         },
+        ErrorKind::NotADirectory if action == "listing" => {
+            StoreError::NoFile(location, "no folder: name the folder in which the archives are")
+        }
         ErrorKind::AlreadyExists => StoreError::Exists(location, Said::NOTHING),
         _ => StoreError::Failed {
             location,

@@ -7,6 +7,7 @@ mod counts;
 mod environment;
 mod hidden;
 mod looking;
+mod no_archive;
 mod policies;
 mod readme;
 mod refusals;

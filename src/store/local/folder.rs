@@ -64,16 +64,21 @@ impl FolderAsTar {
                 "folders are nested deeper than {DEEPEST}: it is no dump"
             )));
         }
-        for entry in fs::read_dir(folder)? {
+        for entry in fs::read_dir(folder).map_err(|error| at_path(folder, &error))? {
             let entry = entry?;
             let path = entry.path();
             let name = [name, b"/", entry.file_name().as_bytes()].concat();
-            if entry.file_type()?.is_dir() {
+            let kind = entry.file_type()?;
+            if kind.is_dir() {
                 self.add(&path, &name, depth + 1)?;
                 continue;
             }
             // Through a link to a file; a link to a folder may lead round in a circle, and is no file.
-            let metadata = fs::metadata(&path).ok().filter(fs::Metadata::is_file);
+            let metadata = match fs::metadata(&path) {
+                // A folder that may be listed and not entered; only a link may lead to what is not part of the dump.
+                Err(error) if !kind.is_symlink() => return Err(at_path(&path, &error)),
+                metadata => metadata.ok().filter(fs::Metadata::is_file),
+            };
             if self.members.len() >= MOST_FILES {
                 return Err(io::Error::other(format!(
                     "it has more than {MOST_FILES} files: it is no dump"
@@ -121,7 +126,8 @@ impl FolderAsTar {
                     .copy_from_slice(&header[at(member.offset, from)..at(member.offset, to)]);
             }
             if let Some((from, to)) = overlap((begin, end), (content, content + member.size)) {
-                File::open(&member.path)?.read_exact_at(&mut bytes[at(begin, from)..at(begin, to)], from - content)?;
+                let file = File::open(&member.path).map_err(|error| at_path(&member.path, &error))?;
+                file.read_exact_at(&mut bytes[at(begin, from)..at(begin, to)], from - content)?;
             }
         }
         Ok(bytes)
@@ -161,6 +167,11 @@ impl FileInFolder {
         out.extend_from_slice(header.as_bytes());
         out
     }
+}
+
+/// Which of the files and folders it was.
+fn at_path(path: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }
 
 fn overlap(one: (u64, u64), other: (u64, u64)) -> Option<(u64, u64)> {

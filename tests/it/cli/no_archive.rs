@@ -1,0 +1,96 @@
+//! What is named as an archive and is none, because it is neither a file nor a folder, is empty, or may not be read.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::UnixListener;
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
+
+use super::{Shell, said, text};
+use crate::rig;
+
+/// It was "does not exist", whatever was there.
+#[tokio::test]
+async fn what_is_no_file_is_told_by_what_it_is_at_once() {
+    let shell = Shell::new().set("MONGO_DB", &rig::fresh_database_name("cli"));
+    let made = shell.shell("mkfifo pipe && ln -s pipe link && : > empty.tar");
+    assert_eq!(made.code, 0, "{made:?}");
+    let _bound = UnixListener::bind(shell.path("socket")).expect("bound");
+    for (what, kind, words) in [
+        (
+            "/dev/null",
+            "ArchiveUnsupported",
+            ["a device", "name a file or a folder"],
+        ),
+        (
+            "pipe",
+            "ArchiveUnsupported",
+            ["a pipe", "to a file, and name that file"],
+        ),
+        (
+            "link",
+            "ArchiveUnsupported",
+            ["a pipe", "to a file, and name that file"],
+        ),
+        ("socket", "ArchiveUnsupported", ["a socket", "name a file or a folder"]),
+        ("empty.tar", "ArchiveDamaged", ["0 bytes", "another archive"]),
+        ("missing.tar", "ArchiveNotFound", ["does not exist", "missing.tar"]),
+    ] {
+        for command in ["restore --yes", "plan", "show", "verify"] {
+            // Where it hangs, the exit code is 124.
+            let failed = shell.shell(&format!("timeout 60 mongotar {command} {what} --json"));
+            assert_eq!(failed.code, 1, "{command} {what}: {failed:?}");
+            let failure = failed.json();
+            assert_eq!(failure["error_type"], kind, "{command} {what}: {failure}");
+            let message = text(&failure["message"]);
+            for word in words {
+                assert!(message.contains(word) && message.contains(what), "{command}: {message}");
+            }
+        }
+    }
+    for line in ["list /dev/null", "list empty.tar", "restore --yes --latest /dev/null"] {
+        let failed = shell.shell(&format!("timeout 60 mongotar {line}"));
+        assert_eq!(failed.code, 1, "{line}: {failed:?}");
+        assert!(
+            failed.err.contains("is no folder: name the folder"),
+            "{line}: {}",
+            failed.err
+        );
+    }
+}
+
+/// The folder that was named was told, and not the one within that may not be read; a folder that may be listed and not
+/// entered was full of "links".
+#[tokio::test]
+async fn a_folder_that_may_not_be_read_is_told_with_which_one_it_is() {
+    let shell = Shell::new();
+    let allow = |name: &str, mode| fs::set_permissions(shell.path(name), Permissions::from_mode(mode));
+    let dump = shell.path("dump/shop");
+    fs::create_dir_all(&dump).expect("made");
+    fs::write(dump.join("orders.json"), "{\"_id\": 1}\n").expect("written");
+    allow(".", 0o755).expect("allowed");
+    let program = shell.path("mongotar");
+    let run = || {
+        let arguments = ["show", "dump"];
+        allow("dump/shop/orders.json", 0o644).ok();
+        if fs::read(dump.join("orders.json")).is_err() {
+            return said(shell.command(&arguments).output().expect("the program starts"));
+        }
+        // Nothing is forbidden to root, so another user looks.
+        if !program.exists() {
+            fs::copy(rig::program(env!("CARGO_BIN_EXE_mongotar")), &program).expect("copied");
+        }
+        let mut command = Command::new(&program);
+        let command = command.args(arguments).env_clear().current_dir(shell.path("."));
+        said(command.uid(65_534).output().expect("the program starts"))
+    };
+    for mode in [0o000, 0o444] {
+        allow("dump/shop", mode).expect("set");
+        let failed = run();
+        allow("dump/shop", 0o755).expect("allowed");
+        assert_eq!(failed.code, 1, "{failed:?}");
+        for word in ["StoreDenied", "dump/shop", "allow this user to do it"] {
+            assert!(failed.err.contains(word), "{mode:o} {word}: {}", failed.err);
+        }
+    }
+}
