@@ -2,6 +2,8 @@
 
 mod listed;
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 
@@ -9,7 +11,8 @@ use crate::archive::{Manifest, Saved, Status};
 use crate::digest::Hashing;
 use crate::extjson::{Encoder, Style};
 use crate::failure::{Failure, FailureKind};
-use crate::open::{Source, open};
+use crate::open::{ArchiveFile, Source, open};
+use crate::ordered::map;
 use crate::plan::Contents;
 use crate::run::Memory;
 use crate::store::Store;
@@ -37,6 +40,9 @@ pub struct ForeignSummary {
     pub database: Option<String>,
     /// Every collection.
     pub collections: Vec<Saved>,
+    /// How many measurements those time series hold whose `documents` are buckets.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub measurements: BTreeMap<String, u64>,
     /// What is noteworthy.
     pub warnings: Vec<String>,
 }
@@ -61,13 +67,16 @@ pub async fn show(store: &Store, source: impl Into<Source<'_>>, memory: Memory) 
         archive: archive.location,
         status,
         database,
+        measurements: map(collections.iter().filter_map(|saved| {
+            let buckets = file.buckets(&saved.name)?;
+            Some((saved.name.clone(), buckets.measurements))
+        })),
         collections,
         warnings: file.warnings(),
     }))
 }
 
-/// Writes the documents of one collection as Extended JSON, one per line; returns how many were read. A reader that has
-/// closed `out` has seen enough: the rest is not read, and that is no error.
+/// Opens an archive and writes one collection of it, as [`cat_of`] does.
 ///
 /// # Errors
 /// [`FailureKind::InvalidRequest`] if the archive has no such collection, or damage; the documents before it have been
@@ -79,7 +88,16 @@ pub async fn cat(
     collection: &str,
     out: &mut (impl AsyncWrite + Unpin),
 ) -> Result<u64, Failure> {
-    let file = open(store, source, memory).await?;
+    cat_of(&open(store, source, memory).await?, collection, out).await
+}
+
+/// Writes the documents of one collection as Extended JSON, one per line; returns how many were read. Those of a time
+/// series may be its buckets: [`ArchiveFile::buckets`] tells. A reader that has closed `out` has seen enough: the rest is
+/// not read, and that is no error.
+///
+/// # Errors
+/// As [`cat`].
+pub async fn cat_of(file: &ArchiveFile, collection: &str, out: &mut (impl AsyncWrite + Unpin)) -> Result<u64, Failure> {
     file.must_have(collection)?;
     let mut streams = file.documents(vec![(collection.to_owned(), Hashing::Raw)]);
     let mut encoder = Encoder::new(Style::Compact);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::pages::Pages;
 use super::turns::Passes;
-use crate::archive::foreign::{Packing, Signals, Survey};
+use crate::archive::foreign::{Buckets, Packing, Signals, Survey};
 use crate::archive::{ArchiveName, Manifest, Opened, Status};
 use crate::plan::{ArchiveIdentity, Contents, Coverage};
 use crate::run::Memory;
@@ -97,6 +97,14 @@ impl ArchiveFile {
         match &self.form {
             Form::Native(opened) => opened.manifest.status,
             Form::Foreign(survey, _) => survey.status(),
+        }
+    }
+
+    /// What a collection's documents hold, where they are not a time series' measurements, but its buckets.
+    pub fn buckets(&self, collection: &str) -> Option<Buckets> {
+        match &self.form {
+            Form::Native(_) => None,
+            Form::Foreign(survey, _) => survey.signals.collections.get(collection)?.held,
         }
     }
 

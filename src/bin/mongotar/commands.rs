@@ -10,7 +10,7 @@ use mongotar::config::Environment;
 use mongotar::drill::{drill, drill_run};
 use mongotar::failure::{Failure, FailureKind};
 use mongotar::mongo::MongoUri;
-use mongotar::open::Source;
+use mongotar::open::{Source, open};
 use mongotar::plan::Ttl;
 use mongotar::progress::Progress;
 use mongotar::secrets::Secrets;
@@ -24,7 +24,7 @@ use crate::arguments::{
     Arguments, Backup, Cat, Command, ConnectionArguments, Drill, FolderArguments, OneArchive, SourceDatabase, Verify,
 };
 use crate::counts_to::{Output, counted};
-use crate::printed::print;
+use crate::printed::{print, tell};
 use crate::restoring::{run_plan, run_restore};
 use crate::runs::as_named;
 use crate::session::{close, code, environment, memory, tools};
@@ -255,7 +255,11 @@ async fn run_cat(arguments: &Cat, json: bool) -> Result<ExitCode, Failure> {
     let mut out = tokio::io::stdout();
     let location: Location = arguments.archive.parse()?;
     let source = of(&location, &arguments.source);
-    inspect::cat(&Store::new(), source, memory, &arguments.collection, &mut out).await?;
+    let file = open(&Store::new(), source, memory).await?;
+    if let Some(buckets) = file.buckets(&arguments.collection) {
+        tell(&text::buckets_follow(&arguments.collection, buckets.measurements));
+    }
+    inspect::cat_of(&file, &arguments.collection, &mut out).await?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::mongodump::Archive;
 use super::{Place, bson_of, of, place};
+use crate::cli::{Shell, archive};
 use crate::support;
 
 /// Readings as the ancestor's users have them. The keys of `meta` are not in the order in which a time series keeps
@@ -283,4 +284,41 @@ async fn buckets_that_the_target_cannot_take_leave_the_restore_partial_and_nothi
     let report = place.restore(&dump, alone).await.expect("a report");
     assert_eq!(report.status, RunStatus::Partial, "{:?}", report.verification);
     assert_eq!(place.raw(&place.target, "waqi").await.len(), 1);
+}
+
+/// `show` listed the number of buckets as that of documents, and `cat` wrote them without a word.
+#[tokio::test]
+async fn show_and_cat_say_that_a_dump_has_buckets() {
+    let place = series().await;
+    let buckets = place.raw(&place.source, "system.buckets.waqi").await;
+    let definition = br#"{"options":{"timeseries":{"timeField":"ts","metaField":"meta"}},"indexes":[],"type":"timeseries","collectionName":"waqi"}"#;
+    let entries: [(&str, &[u8]); 3] = [
+        ("shop/waqi.metadata.json", definition),
+        ("shop/system.buckets.waqi.bson", &buckets.concat()),
+        ("shop/orders.bson", &bson_of(&[doc! {"_id": 1}])),
+    ];
+    let dump = place.tar("dump.tar", &entries);
+    let shell = Shell::new().set("MONGO_DB", &place.source);
+    let shown = shell.run(&["show", &dump]).expect(0).out;
+    let row = shown
+        .lines()
+        .find(|line| line.trim_start().starts_with("waqi"))
+        .expect("a row");
+    assert!(row.contains(&format!("250 in {} buckets", buckets.len())), "{shown}");
+    let shown = shell.json(0, &["show", &dump]);
+    assert_eq!(shown["measurements"], json!({"waqi": 250}), "{shown}");
+    let cat = shell.run(&["cat", &dump, "waqi"]).expect(0);
+    assert_eq!(cat.out.lines().count(), buckets.len());
+    assert!(
+        cat.err.contains("250 measurements") && cat.err.contains("what follows are buckets"),
+        "{}",
+        cat.err
+    );
+    let cat = shell.run(&["cat", &dump, "orders"]).expect(0);
+    assert_eq!((cat.out.lines().count(), cat.err.as_str()), (1, ""));
+    // An archive of ours has measurements.
+    let own = archive(&shell.backed_up(&[]));
+    let cat = shell.run(&["cat", &own, "waqi"]).expect(0);
+    assert_eq!((cat.out.lines().count(), cat.err.as_str()), (250, ""));
+    assert!(!shell.run(&["show", &own]).expect(0).out.contains("buckets"));
 }

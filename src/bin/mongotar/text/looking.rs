@@ -134,6 +134,22 @@ pub fn list(archives: &[ListedArchive]) -> String {
     table(&rows) + &notes
 }
 
+/// What is said before `cat` writes the buckets of a time series.
+pub fn buckets_follow(collection: &str, measurements: u64) -> String {
+    format!(
+        "mongotar: the archive has {} as the buckets in which a server keeps its {measurements} measurements: what follows are buckets, as they \
+         are. Restore it into another database (--mongo-db) to read the measurements\n",
+        one_line(&format!("{collection:?}"))
+    )
+}
+
+fn measurements(shown: &Shown, collection: &str) -> Option<u64> {
+    match shown {
+        Shown::Native(_) => None,
+        Shown::Foreign(foreign) => foreign.measurements.get(collection).copied(),
+    }
+}
+
 pub fn show(shown: &Shown) -> String {
     let (mut out, collections) = match shown {
         Shown::Native(manifest) => (
@@ -165,10 +181,14 @@ pub fn show(shown: &Shown) -> String {
     ])];
     for saved in collections {
         let bytes = megabytes(saved.bytes);
+        let documents = match measurements(shown, &saved.name) {
+            Some(measurements) => format!("{measurements} in {} buckets", saved.documents),
+            None => saved.documents.to_string(),
+        };
         rows.push(row(&[
             &saved.name,
             &saved.kind,
-            &saved.documents,
+            &documents,
             &bytes,
             &saved.indexes.len(),
             &saved.digest,
