@@ -6,7 +6,7 @@ use std::io::Read as _;
 use super::aside::Aside;
 use super::packing::Packing;
 use crate::archive::name::unescape;
-use crate::archive::{MANIFEST_ENTRY, METADATA_ENTRY, Payload};
+use crate::archive::{ArchiveName, MANIFEST_ENTRY, METADATA_ENTRY, Payload};
 
 /// How documents are written in an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -46,9 +46,11 @@ pub(super) struct Member {
 impl Member {
     /// Paths are never used on a file system, but one that would leave its folder was not written by a backup program.
     pub(super) fn of_path(path: &str) -> Self {
-        // Windows has backslashes, and some programs mix both. No dump has one in a name: it is written as %5C.
+        // Windows has backslashes, and some programs mix both. No dump has one in a name: it is written as %5C. The
+        // scripts before mongotar wrote names as they are.
+        let folders: &[char] = if is_of_old_scripts(path) { &['/'] } else { &['/', '\\'] };
         let mut steps: Vec<&str> = path
-            .split(['/', '\\'])
+            .split(folders)
             .filter(|step| !step.is_empty() && *step != ".")
             .collect();
         let file = steps.pop().unwrap_or_default();
@@ -67,6 +69,14 @@ impl Member {
             packing,
         }
     }
+}
+
+/// Whether it is a collection as the scripts before mongotar wrote it.
+fn is_of_old_scripts(path: &str) -> bool {
+    let inner = path.trim_start_matches("./").split_once('/');
+    inner.is_some_and(|(folder, file)| {
+        ArchiveName::parse(folder).is_some() && file.ends_with(".jsonl") && !file.contains('/')
+    })
 }
 
 fn documents(stem: &str, form: Written, whole: bool) -> Role {
@@ -217,6 +227,12 @@ mod tests {
                 "dump\\shop/a.bson",
                 "dump/shop",
                 documents("a", Written::Bson, true),
+                Packing::Plain,
+            ),
+            (
+                "backup_20240102_030405/a\\b.jsonl",
+                "backup_20240102_030405",
+                documents("a\\b", Written::Json, true),
                 Packing::Plain,
             ),
             (
