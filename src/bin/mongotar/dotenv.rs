@@ -92,7 +92,8 @@ pub fn load() -> Result<(), Failure> {
     let text = String::from_utf8(bytes).map_err(|error| {
         let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
         let line = before.iter().filter(|&&byte| byte == b'\n').count() + 1;
-        Failure::invalid(format!("{FILE}, line {line}: this is not UTF-8"))
+        let way_out = "save it as UTF-8 (in PowerShell, Set-Content -Encoding utf8; its > writes UTF-16)";
+        Failure::invalid(format!("{FILE}, line {line}: this is not UTF-8: {way_out}"))
     })?;
     let read = read(&text, |name| std::env::var(name).ok());
     for line in &read.unread {

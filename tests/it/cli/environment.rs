@@ -277,3 +277,16 @@ async fn what_a_connection_string_leaves_out_is_said_once() {
         silent.out
     );
 }
+
+/// "This is not UTF-8" was all that was said of what PowerShell's `>` writes.
+#[tokio::test]
+async fn a_dotenv_in_utf16_is_refused_with_what_to_do() {
+    let shell = Shell::new();
+    let units = "\u{feff}MONGOTAR_TO=folder\n".encode_utf16();
+    let bytes: Vec<u8> = units.flat_map(u16::to_le_bytes).collect();
+    fs::write(shell.path(".env"), bytes).expect("written");
+    let failed = shell.run(&["list"]).expect(2);
+    for word in [".env, line 1", "not UTF-8", "Set-Content -Encoding utf8"] {
+        assert!(failed.err.contains(word), "{}", failed.err);
+    }
+}
