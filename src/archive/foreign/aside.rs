@@ -18,6 +18,9 @@ pub(super) enum Bearing {
 /// definitions.
 pub(super) const INDEXES: &str = "system.indexes";
 
+/// How `mongodump --dumpDbUsersAndRoles` names what is of the database, and not in it.
+pub(super) const OF_DATABASE: &str = "$admin.system.";
+
 /// A member that is not read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Aside {
@@ -138,7 +141,7 @@ impl Aside {
 
     /// A collection's file that is none of the database's own, by the collection's name; `None` if it is.
     pub(super) fn of_collection(stem: &str) -> Option<Self> {
-        if stem.starts_with("$admin.system.") {
+        if stem.starts_with(OF_DATABASE) {
             return Some(Self::UsersAndRoles);
         }
         match stem {

@@ -9,6 +9,7 @@ use bson::RawDocument;
 use crc_fast::CrcAlgorithm::Crc64Xz;
 
 use super::ForeignError;
+use super::aside::OF_DATABASE;
 use super::documents::{each_document, peek, unpacked};
 use super::found::{Found, damaged, is_chosen};
 use super::interleaved;
@@ -84,9 +85,9 @@ impl Found {
 }
 
 fn kind_of(collection: &str) -> Option<UserOrRole> {
-    match collection {
-        "$admin.system.users" => Some(UserOrRole::User),
-        "$admin.system.roles" => Some(UserOrRole::Role),
+    match collection.strip_prefix(OF_DATABASE)? {
+        "roles" => Some(UserOrRole::Role),
+        "users" => Some(UserOrRole::User),
         _ => None,
     }
 }
