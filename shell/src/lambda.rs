@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::logging;
 use crate::runtime::runtime;
 use connection::Connection;
-use event::has_no_dry_run;
+use event::{has_no_dry_run, only_in_s3};
 use invocation::Invocation;
 use mongotar::backup::{
     BackupAnswer, BackupRequest, DatabaseChoice, PlanAnswer, Tools, abort_run, backup_run, backup_several, compose,
@@ -139,9 +139,11 @@ impl Function {
     /// # Errors
     /// As [`backup_run`], and what is wrong with the event.
     pub async fn backup(&self, event: Value, run: Run, deadline: Deadline) -> Result<BackedUp, Failure> {
+        let in_s3 = only_in_s3(&event, self.connection.configured());
         let (action, request) = read_action(event)?;
         has_no_dry_run(&request, "a backup changes no database")?;
         let request = BackupRequest::from_event(request)?;
+        in_s3?;
         let (lanes, lane_number) = (request.lanes, request.lane);
         let order = request.into_order(&Box::pin(self.connection.environment()).await?)?;
         let tools = self.tools(deadline).await?;
@@ -195,7 +197,10 @@ impl Function {
     /// # Errors
     /// As [`prepare`], [`restore_run`], [`drill_run`] and [`verify_run`], and what is wrong with the event.
     pub async fn restore(&self, event: Value, run: Run, deadline: Deadline) -> Result<Restored, Failure> {
-        match RestoreEvent::read(event)? {
+        let in_s3 = only_in_s3(&event, self.connection.configured());
+        let event = RestoreEvent::read(event)?;
+        in_s3?;
+        match event {
             RestoreEvent::Verify(request) => self.verify(request, &run, deadline).await.map(Restored::Verified),
             RestoreEvent::Plan(request) => self.plan(request, deadline).await.map(Restored::Archive),
             RestoreEvent::Restore(request) => self

@@ -133,7 +133,8 @@ impl LambdaFunction {
             binary: binary.to_owned(),
             name,
             memory_mb: 1024,
-            env: Vec::new(),
+            // Tests keep archives where this machine's file system is.
+            env: vec![("MONGOTAR_MOUNT".to_owned(), std::env::temp_dir().display().to_string())],
         }
     }
 

@@ -1,11 +1,14 @@
 //! Which of the restore function's events it is, and whether it may change anything.
 
+use std::path::Component;
+
 use serde_json::Value;
 
-use mongotar::config::read_action;
+use mongotar::config::{Environment, read_action};
 use mongotar::drill::DrillRequest;
 use mongotar::failure::Failure;
 use mongotar::restore::RestoreRequest;
+use mongotar::store::Location;
 use mongotar::verify::VerifyRequest;
 
 /// A request to the restore function: `"action"` says which, `restore` by default.
@@ -83,4 +86,33 @@ pub(super) fn has_no_dry_run(request: &Value, why: &str) -> Result<(), Failure> 
              The restore function's actions \"restore\" and \"begin\" take it"
         ))),
     }
+}
+/// A function's disk goes with it: a backup into a local folder would be `complete`, and nowhere.
+///
+/// # Errors
+/// [`InvalidRequest`](mongotar::failure::FailureKind::InvalidRequest), with what is no place in S3.
+pub(super) fn only_in_s3(event: &Value, environment: &Environment) -> Result<(), Failure> {
+    let event = event.get("detail").unwrap_or(event);
+    let text = |name: &str| event.get(name).and_then(Value::as_str);
+    let latest = event.get("archive").and_then(|archive| archive.get("latest")?.as_str());
+    let destination = text("destination").or(environment.destination.as_deref());
+    for (what, place) in [
+        ("archive", text("archive")),
+        ("latest", latest),
+        ("destination", destination),
+        ("snapshot_to", text("snapshot_to")),
+    ] {
+        let Some(Ok(Location::Local(path))) = place.map(str::parse) else {
+            continue;
+        };
+        let is_within =
+            |mount: &String| path.starts_with(mount) && !path.components().any(|step| step == Component::ParentDir);
+        if !environment.mount.as_ref().is_some_and(is_within) {
+            return Err(Failure::invalid(format!(
+                "{what:?} is {path:?}, on the function's own disk, which goes with the function: use s3://BUCKET/FOLDER/, \
+                 or name the file system that is mounted there (MONGOTAR_MOUNT)"
+            )));
+        }
+    }
+    Ok(())
 }

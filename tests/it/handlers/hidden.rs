@@ -87,6 +87,8 @@ async fn no_variable_of_a_function_shows_a_piece_of_a_connection_string() {
         "MONGOTAR_MEMORY",
         "MONGOTAR_DEADLINE_MARGIN",
         "MONGOTAR_LOG",
+        "MONGOTAR_MOUNT",
+        "MONGOTAR_STACK",
         "AWS_ENDPOINT_URL",
     ];
     for (at, variable) in variables.into_iter().enumerate() {

@@ -8,7 +8,8 @@ use crate::{rig, support};
 #[tokio::test]
 async fn wrong_events_are_refused_with_the_name_of_what_is_wrong() {
     let shop = shop().await;
-    let (backup, restore) = (shop.function(BACKUP, &[]), shop.function(RESTORE, &[]));
+    let no_mount = [("MONGOTAR_MOUNT", "")];
+    let (backup, restore) = (shop.function(BACKUP, &no_mount), shop.function(RESTORE, &no_mount));
     for (function, event, word) in [
         (&backup, json!({"destinatoin": "s3://b/"}), "destinatoin"),
         (&backup, scheduled_event(json!({"databse": "shop"})), "databse"),
@@ -19,10 +20,19 @@ async fn wrong_events_are_refused_with_the_name_of_what_is_wrong() {
         (&backup, json!({"payload": "csv"}), "csv"),
         (&backup, json!({"consistency": true}), "consistency"),
         (&backup, json!({"retention": "hourly"}), "retention"),
+        // It was complete, and gone with the function.
+        (&backup, json!({"destination": "/tmp/x"}), "/tmp/x"),
+        (&restore, json!({"archive": "backup.tar"}), "function's own disk"),
+        (&restore, json!({"archive": {"latest": "/tmp"}}), "function's own disk"),
         (
-            &backup,
-            json!({"retention": "daily", "destination": "/tmp/x"}),
-            "local folder",
+            &restore,
+            json!({"action": "verify", "archive": "/tmp/x.tar"}),
+            "function's own disk",
+        ),
+        (
+            &restore,
+            json!({"archive": "s3://b/x.tar", "snapshot_to": "/tmp"}),
+            "function's own disk",
         ),
         (&backup, json!({"payload": "bson", "pretty": true}), "pretty"),
         (&backup, json!({"destination": "gs://b/"}), "gs://b/"),
@@ -33,8 +43,12 @@ async fn wrong_events_are_refused_with_the_name_of_what_is_wrong() {
         // A list was taken for the fields in their order.
         (&backup, json!([shop.database]), "object"),
         (&backup, json!([]), "object"),
-        (&restore, json!({"archive": "x.tar", "dryrun": true}), "dryrun"),
-        (&restore, json!({"archive": "x.tar", "dry_run": "yes"}), "dry_run"),
+        (&restore, json!({"archive": "s3://b/x.tar", "dryrun": true}), "dryrun"),
+        (
+            &restore,
+            json!({"archive": "s3://b/x.tar", "dry_run": "yes"}),
+            "dry_run",
+        ),
         (&restore, json!({"archive": 5}), "latest"),
         // What stood beside `latest` was ignored.
         (
@@ -42,9 +56,17 @@ async fn wrong_events_are_refused_with_the_name_of_what_is_wrong() {
             json!({"archive": {"latest": "s3://b/", "before": "2026"}}),
             "archive",
         ),
-        (&restore, json!({"archive": "x.tar", "batch_size": 0}), "batch_size"),
-        (&restore, json!({"archive": "x.tar", "batch_size": -1}), "batch_size"),
-        (&restore, json!({"archive": "x.tar", "rename": ["a"]}), "a"),
+        (
+            &restore,
+            json!({"archive": "s3://b/x.tar", "batch_size": 0}),
+            "batch_size",
+        ),
+        (
+            &restore,
+            json!({"archive": "s3://b/x.tar", "batch_size": -1}),
+            "batch_size",
+        ),
+        (&restore, json!({"archive": "s3://b/x.tar", "rename": ["a"]}), "a"),
         (&restore, json!({"archive": "gs://b/x.tar"}), "gs://b/x.tar"),
     ] {
         let shown = event.to_string();
@@ -88,13 +110,13 @@ async fn what_is_not_configured_is_named() {
         (
             RESTORE,
             "MONGO_URI",
-            json!({"archive": "x.tar"}),
+            json!({"archive": "s3://b/x.tar"}),
             ["MONGO_URI", "no connection string"],
         ),
         (
             RESTORE,
             "MONGO_DB",
-            json!({"archive": "x.tar"}),
+            json!({"archive": "s3://b/x.tar"}),
             ["MONGO_DB", "\"database\""],
         ),
         (

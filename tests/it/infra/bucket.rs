@@ -57,10 +57,14 @@ pub fn findings(template: &Template) -> Vec<String> {
         .iter()
         .flat_map(|kind| template.of_type(kind))
     {
-        for policy in ["DeletionPolicy", "UpdateReplacePolicy"] {
-            if kept[policy] != "Retain" {
+        // What a stack that could not be made has made so far is empty, and in the way of the next try.
+        for (policy, keeps) in [
+            ("DeletionPolicy", "RetainExceptOnCreate"),
+            ("UpdateReplacePolicy", "Retain"),
+        ] {
+            if kept[policy] != keeps {
                 findings.push(format!(
-                    "{name}: {policy} is not Retain: archives would go with the stack"
+                    "{name}: {policy} is not {keeps}: archives would go with the stack"
                 ));
             }
         }

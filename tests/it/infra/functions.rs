@@ -1,7 +1,7 @@
 //! The functions, within the limits of Lambda that linters do not know.
 
 use super::permissions::{may, statements};
-use super::template::{Template, file, list, texts};
+use super::template::{Template, file, list, text_of, texts};
 
 pub fn findings(template: &Template) -> Vec<String> {
     let mut findings = Vec::new();
@@ -109,6 +109,12 @@ pub fn findings(template: &Template) -> Vec<String> {
                 .eq(["${CaBundleLayerArn}".to_owned()]),
             "cannot have a CA bundle",
         );
+    }
+    let manifest = text_of("Cargo.toml");
+    let release = manifest.split("[profile.release]\n").nth(1).unwrap_or_default();
+    let release = release.split("\n[").next().unwrap_or_default();
+    if !release.lines().any(|line| line == "panic = \"unwind\"") {
+        findings.push("cargo-lambda builds functions that abort when they panic, and say nothing".to_owned());
     }
     binaries.sort_unstable();
     // Drills have a restore function of their own, with a connection of their own.

@@ -177,7 +177,11 @@ const BROKEN: [(&str, &str, &str); 57] = [
         "ExpirationInDays: !Ref DailyDays",
         "monthly archives do not expire",
     ),
-    ("    DeletionPolicy: Retain\n", "", "archives would go with the stack"),
+    (
+        "    DeletionPolicy: RetainExceptOnCreate\n",
+        "",
+        "archives would go with the stack",
+    ),
     ("EnableKeyRotation: true", "EnableKeyRotation: false", "not rotated"),
     (
         "      KmsMasterKeyId: !Ref Key\n",
