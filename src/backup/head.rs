@@ -5,8 +5,8 @@ use time::OffsetDateTime;
 
 use super::request::{BackupJob, ConsistencyDemand};
 use super::tools::Tools;
-use crate::archive::{ArchiveName, Consistency, ConsistencyLevel, Entry, Exception};
-use crate::catalog::Catalog;
+use crate::archive::{ArchiveName, Consistency, ConsistencyLevel, Entry, Exception, Saved, SavedStatus};
+use crate::catalog::{Catalog, Kind};
 use crate::failure::{Failure, FailureKind};
 use crate::mongo::{IdRange, Moment};
 use crate::run::{Journal, Run, rfc3339};
@@ -53,8 +53,18 @@ impl BackupHead {
             .inspect_err(|_| journal.refuse())
     }
 
-    /// What can be claimed of its moment with these exceptions.
-    pub(super) fn consistency(&self, exceptions: Vec<Exception>) -> Consistency {
+    /// What can be claimed of its moment, by what was read of it and with these exceptions.
+    pub(super) fn consistency(&self, saved: &[Saved], exceptions: Vec<Exception>) -> Consistency {
+        let is_read = |saved: &&Saved| saved.kind != Kind::View;
+        let read = || saved.iter().filter(is_read);
+        if read().count() > 0 && read().all(|saved| saved.status == SavedStatus::Failed) {
+            return Consistency {
+                level: ConsistencyLevel::None,
+                cluster_time: None,
+                reason: Some("no collection could be read".to_owned()),
+                exceptions,
+            };
+        }
         let level = match (self.moment.time, exceptions.is_empty()) {
             (None, _) => ConsistencyLevel::None,
             (Some(_), true) => ConsistencyLevel::Snapshot,

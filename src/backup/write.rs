@@ -75,7 +75,7 @@ pub(super) fn manifest(
         payload: job.payload,
         pretty: job.pretty,
         compression: job.compression,
-        consistency: head.consistency(exceptions),
+        consistency: head.consistency(&collections, exceptions),
         metadata,
         collections,
         left_out: catalog.left_out,

@@ -47,6 +47,8 @@ pub mod code {
     pub const SNAPSHOT_TOO_OLD: i32 = 239;
     /// This collection cannot be read at that time.
     pub const SNAPSHOT_UNAVAILABLE: i32 = 246;
+    /// The command took longer than its own `maxTimeMS`.
+    pub const MAX_TIME_EXPIRED: i32 = 50;
     /// There is a database whose name differs in case only.
     pub const DATABASE_DIFFERS_IN_CASE: i32 = 13297;
     /// The `_id` or another unique key is there already.

@@ -18,6 +18,10 @@ use crate::catalog::{Catalog, Engine, Kind, Topology};
 /// How often the catalog is listed again when it changed while T was taken.
 const TRIES: usize = 8;
 
+/// For how many milliseconds a member is waited for that is behind the cluster time; then it is asked again, as long
+/// as patience lasts.
+const FOR_A_MEMBER: i32 = 20_000;
+
 /// A catalog and the time at which it holds.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Moment {
@@ -153,6 +157,15 @@ impl Mongo {
                 Err(error) if error.is(code::UNAUTHORIZED) => {}
                 Err(error) if error.is(code::SNAPSHOT_UNAVAILABLE) => probe = Probe::TooRecent(error.reason),
                 Err(error) if is_no_snapshot(&error) => return Ok(Probe::Refused(error.reason)),
+                Err(error) if error.is(code::MAX_TIME_EXPIRED) => {
+                    let reason = format!(
+                        "the member that is read does not reach the cluster time: {}",
+                        error.reason
+                    );
+                    return Ok(Probe::Refused(reason));
+                }
+                // Engines refuse with codes of their own. Whether it is only this collection, the next one shows.
+                Err(error) if error.is_refusal() => probe = Probe::Refused(error.reason),
                 Err(error) => return Err(error),
             }
         }
@@ -168,14 +181,26 @@ impl Mongo {
                 "the server also claims to read at a time before all history, so what it says of the time of its reads is unproven"
                     .to_owned(),
             )),
-            Err(error) if error.is_refusal() => Ok(Probe::Readable),
+            Err(error) if self.says_too_old(&error) => Ok(Probe::Readable),
+            Err(error) if error.is_refusal() => Ok(Probe::Refused(format!(
+                "a read at a time before all history is refused for another reason than its age, so what the server says of the time of its reads is unproven: {}",
+                error.reason
+            ))),
             Err(error) => Err(error),
+        }
+    }
+
+    /// Whether the reason is that the history does not reach as far. Routers have more than one code for that.
+    fn says_too_old(&self, error: &MongoError) -> bool {
+        match self.server().topology {
+            Topology::Sharded => error.is_refusal(),
+            _ => error.is(code::SNAPSHOT_TOO_OLD) || error.is(code::SNAPSHOT_UNAVAILABLE),
         }
     }
 
     async fn try_snapshot(&self, database: &str, collection: &str, time: ClusterTime) -> Result<(), MongoError> {
         let at = ReadAt::Snapshot(time);
-        let mut find = rawdoc! {"find": collection, "limit": 1, "singleBatch": true, "projection": {"_id": 1}};
+        let mut find = rawdoc! {"find": collection, "limit": 1, "singleBatch": true, "projection": {"_id": 1}, "maxTimeMS": FOR_A_MEMBER};
         if let Some(concern) = at.read_concern() {
             find.append(cstr!("readConcern"), concern);
         }

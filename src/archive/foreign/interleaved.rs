@@ -10,7 +10,7 @@ use std::ops::ControlFlow;
 
 use crc_fast::CrcAlgorithm::Crc64Xz;
 
-use super::aside::Aside;
+use super::aside::{Aside, INDEXES};
 use super::found::{Content, File, Found, Tallying, damaged, is_chosen};
 use super::handed::{CHUNK, Flow, HandedOn, changed};
 use super::member::Written;
@@ -40,6 +40,8 @@ enum Tallied {
     Unread,
     /// Named, and not read.
     Aside,
+    /// Indexes of all collections.
+    Indexes,
 }
 
 /// Goes through the archive once.
@@ -57,8 +59,10 @@ pub(super) fn gather(archive: impl Read, choice: &Choice) -> Result<Found, Forei
                 }
                 if let Some(going) = going.get_mut(namespace) {
                     going.add(document);
-                    if matches!(going.counted, Tallied::Aside) {
-                        found.note_user(&namespace.collection, document);
+                    match going.counted {
+                        Tallied::Aside => found.note_user(&namespace.collection, document),
+                        Tallied::Indexes => found.note_index(namespace, document, offset, choice)?,
+                        Tallied::Tally(_) | Tallied::Unread => {}
                     }
                 }
             }
@@ -121,6 +125,22 @@ impl Gathering {
 }
 
 impl Found {
+    /// One of the indexes that servers before 3.0 listed in a collection.
+    fn note_index(
+        &mut self,
+        namespace: &Namespace,
+        document: &[u8],
+        offset: u64,
+        choice: &Choice,
+    ) -> Result<(), ForeignError> {
+        self.charge_text(&header(namespace, offset), document.len() as u64, choice.memory)?;
+        let folder = self.folders.entry(namespace.database.clone()).or_default();
+        if let Some((collection, index)) = metadata::listed_index(document) {
+            folder.indexes.entry(collection).or_default().push(index);
+        }
+        Ok(())
+    }
+
     fn define(&mut self, namespace: &Namespace, text: &str, offset: u64, choice: &Choice) -> Result<(), ForeignError> {
         if namespace.aside().is_some() {
             // It is named when its documents come, or its end.
@@ -174,6 +194,7 @@ impl Found {
             {
                 Tallied::Unread
             }
+            None if namespace.collection == INDEXES => Tallied::Indexes,
             None => Tallied::Tally(Box::new(Tallying::new(choice.sample))),
         };
         Ok(Gathering {
@@ -187,6 +208,12 @@ impl Found {
     fn end(&mut self, namespace: &Namespace, whole: Gathering, fault: Option<String>) {
         let folder = self.folders.entry(namespace.database.clone()).or_default();
         let content = match whole.counted {
+            Tallied::Indexes => {
+                if let Some(fault) = fault {
+                    self.unreadable(&namespace.database, &namespace.path(), &fault);
+                }
+                return;
+            }
             Tallied::Aside => return,
             Tallied::Unread => Content::Unread,
             Tallied::Tally(tally) => Content::Read {

@@ -71,7 +71,20 @@ pub(super) fn resolve(mut found: Found, choice: &Choice, container: Container) -
         let name = names.of_stem(&file.stem, file.form);
         let part = parts.entry(name.clone()).or_default();
         match &part.file {
-            None => part.file = Some(file),
+            None => match part
+                .buckets
+                .as_ref()
+                .filter(|buckets| are_documents_too(buckets, &file))
+            {
+                None => part.file = Some(file),
+                Some(buckets) => {
+                    return Err(ForeignError::Twice {
+                        collection: name,
+                        first: buckets.path.clone(),
+                        second: file.path,
+                    });
+                }
+            },
             Some(first) => {
                 return Err(twice(&name, &first.path, &file.path));
             }
@@ -317,6 +330,13 @@ fn twice(collection: &str, first: &str, second: &str) -> ForeignError {
         first: first.to_owned(),
         second: second.to_owned(),
     }
+}
+
+/// Whether a time series' buckets and the file of its own name both hold documents: nobody can tell whether they are
+/// the same.
+fn are_documents_too(buckets: &File, file: &File) -> bool {
+    let holds = |content: &Content| matches!(content, Content::Read { tally, .. } if tally.outline.documents() > 0);
+    holds(&buckets.content) && holds(&file.content)
 }
 
 fn digest(survey: &Survey) -> String {

@@ -151,6 +151,8 @@ async fn along(
         return Ok(Along { report, users: None });
     };
     let users = Box::pin(users.carry_out(report.status, tools)).await;
+    // What is said below says what became of them.
+    report.plan.warnings.retain(|warning| !warning.contains("--users"));
     if !users.equal && report.status == RunStatus::Complete {
         report.status = RunStatus::Partial;
     }

@@ -20,6 +20,15 @@ async fn through(
     decide: impl Fn(&WireCommand) -> Passage + Send + Sync + 'static,
     demand: ConsistencyDemand,
 ) -> Result<BackupReport, Failure> {
+    through_with(decide, demand, "").await
+}
+
+/// The same with more options of the connection string.
+async fn through_with(
+    decide: impl Fn(&WireCommand) -> Passage + Send + Sync + 'static,
+    demand: ConsistencyDemand,
+    options: &str,
+) -> Result<BackupReport, Failure> {
     let client = shared_replica_set().client().await;
     let database = fresh_database_name("claims");
     for collection in ["a", "b", "c"] {
@@ -37,7 +46,7 @@ async fn through(
         consistency: demand,
         ..support::job(&database, &Location::Local(folder.path().join("to")))
     };
-    let tools = support::tools_for(&wire.uri(), Store::new()).await;
+    let tools = support::tools_for(&format!("{}{options}", wire.uri()), Store::new()).await;
     backup(&job, &tools).await
 }
 
@@ -188,7 +197,8 @@ async fn each_cursor_must_say_at_which_time_it_reads() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_engine_that_refuses_snapshots_is_backed_up_without() {
-    for code in [303, 115, 72] {
+    // Of engines, and any other.
+    for code in [303, 115, 72, 2, 20, 238, 8000, 40415, 51024] {
         let refusing = move |command: &WireCommand| {
             let level = command
                 .body
@@ -203,5 +213,79 @@ async fn an_engine_that_refuses_snapshots_is_backed_up_without() {
         assert_eq!(report.status, RunStatus::Complete, "{code}");
         assert_eq!(report.consistency.level, ConsistencyLevel::None, "{code}");
         assert_eq!(report.totals.documents, 30, "{code}");
+        assert!(
+            report
+                .consistency
+                .reason
+                .is_some_and(|reason| reason.contains("Feature not supported"))
+        );
     }
+}
+
+fn asked_for(command: &WireCommand) -> Option<u32> {
+    let concern = command.body.get_document("readConcern").ok()?;
+    concern.get_timestamp("atClusterTime").ok().map(|time| time.time)
+}
+
+/// It ended as a snapshot: any refusal of a time before all history was taken for honest.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_old_time_must_be_refused_for_its_age() {
+    let refusing = |command: &WireCommand| match asked_for(command) {
+        Some(1) => Passage::Answered(doc! {"ok": 0.0, "code": 2, "errmsg": "a bad value"}),
+        _ => Passage::Through,
+    };
+    let report = through(refusing, ConsistencyDemand::Auto).await.expect("an archive");
+    assert_eq!(
+        (report.status, report.consistency.level),
+        (RunStatus::Complete, ConsistencyLevel::None)
+    );
+    assert!(
+        report
+            .consistency
+            .reason
+            .is_some_and(|reason| reason.contains("unproven"))
+    );
+}
+
+/// The first read waited for it without end.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_that_stays_behind_is_not_waited_for_without_end() {
+    let behind = |command: &WireCommand| match (asked_for(command), command.body.contains_key("maxTimeMS")) {
+        (None, _) => Passage::Through,
+        (Some(_), true) => Passage::Answered(doc! {"ok": 0.0, "code": 50, "errmsg": "operation exceeded time limit"}),
+        (Some(_), false) => panic!("it would be waited for without end"),
+    };
+    // Patience is eight times as long.
+    let soon = "&serverSelectionTimeoutMS=1000";
+    let report = through_with(behind, ConsistencyDemand::Auto, soon)
+        .await
+        .expect("an archive");
+    assert_eq!(
+        (report.status, report.consistency.level),
+        (RunStatus::Complete, ConsistencyLevel::None)
+    );
+    assert!(
+        report
+            .consistency
+            .reason
+            .is_some_and(|reason| reason.contains("does not reach the cluster time"))
+    );
+    let failure = through_with(behind, ConsistencyDemand::Require, soon)
+        .await
+        .expect_err("refused");
+    assert_eq!(failure.kind, FailureKind::ConsistencyNotReached, "{failure}");
+}
+
+/// The manifest said `snapshot` of an archive without a document.
+#[tokio::test(flavor = "multi_thread")]
+async fn of_what_nobody_may_read_nothing_is_claimed() {
+    let closed = |command: &WireCommand| match asked_for(command) {
+        Some(_) => Passage::Answered(doc! {"ok": 0.0, "code": 13, "errmsg": "not authorized"}),
+        None => Passage::Through,
+    };
+    let report = through(closed, ConsistencyDemand::Auto).await.expect("an archive");
+    assert_eq!(
+        (report.status, report.consistency.level),
+        (RunStatus::Partial, ConsistencyLevel::None)
+    );
 }

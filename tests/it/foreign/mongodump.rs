@@ -96,7 +96,10 @@ async fn interleaved_collections_options_indexes_and_views_come_back() {
         archive = archive.block("shop", "orders", orders).block("shop", "users", users);
     }
     let change = doc! {"op": "n", "ns": "", "o": {}};
+    let listed = doc! {"v": 1, "key": {"text": 1}, "name": "listed_1", "ns": "shop.orders"};
     let archive = archive
+        .block("shop", "system.indexes", std::slice::from_ref(&listed))
+        .end("shop", "system.indexes", std::slice::from_ref(&listed))
         .end("shop", "users", &users)
         .end("shop", "orders", &orders)
         .block("shop", "50% a+b", &odd)
@@ -133,9 +136,11 @@ async fn interleaved_collections_options_indexes_and_views_come_back() {
         }
         assert!(place.options("empty").await.contains_key("validator"));
         let catalog = place.tools.mongo.survey(&place.target).await.expect("a survey");
-        assert_eq!(
-            catalog.get("orders").expect("there").indexes[1].get_bool("unique"),
-            Some(true)
+        let indexes = &catalog.get("orders").expect("there").indexes;
+        assert_eq!(indexes[1].get_bool("unique"), Some(true));
+        assert!(
+            indexes.iter().any(|index| index.get_str("name") == Some("listed_1")),
+            "{indexes:?}"
         );
     }
     let location: Location = plain.parse().expect("a location");

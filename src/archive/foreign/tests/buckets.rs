@@ -57,3 +57,22 @@ fn a_time_series_of_mongodump_is_there_as_its_buckets() {
         }
     }
 }
+
+/// The buckets were passed over, and the restore `complete`.
+#[test]
+fn buckets_beside_documents_of_the_same_name_are_a_conflict() {
+    let timeseries = r#"{"options":{"timeseries":{"timeField":"ts"}},"type":"timeseries","indexes":[]}"#;
+    let bucket = [doc! {"_id": 1, "control": {"version": 1}, "data": {"ts": {"0": 1}}}];
+    let reading = [doc! {"_id": 1, "ts": bson::DateTime::now()}];
+    let with = |documents: &[bson::Document]| {
+        Tar::new()
+            .file("dump/shop/system.buckets.w.bson", raw(&bucket))
+            .file("dump/shop/w.bson", raw(documents))
+            .file("dump/shop/w.metadata.json", timeseries)
+    };
+    let said = with(&reading).error();
+    assert!(
+        said.contains("system.buckets.w.bson") && said.contains("/w.bson"),
+        "{said}"
+    );
+}
