@@ -4,7 +4,7 @@
 use std::io::Read as _;
 
 use super::aside::Aside;
-use super::packing::Packing;
+use super::packing::{Packing, without_ending};
 use crate::archive::name::unescape;
 use crate::archive::{ArchiveName, MANIFEST_ENTRY, METADATA_ENTRY, Payload};
 
@@ -98,7 +98,7 @@ fn role_of(file: &str) -> Option<Role> {
         "prelude.json" => return Some(Role::Prelude),
         _ => {}
     }
-    if let Some(stem) = file.strip_suffix(".metadata.json") {
+    if let Some(stem) = without_ending(file, ".metadata.json") {
         return Some(Role::Definition { stem: stem.to_owned() });
     }
     let endings = [
@@ -111,7 +111,7 @@ fn role_of(file: &str) -> Option<Role> {
     ];
     endings
         .into_iter()
-        .find_map(|(ending, form, whole)| Some(documents(file.strip_suffix(ending)?, form, whole)))
+        .find_map(|(ending, form, whole)| Some(documents(without_ending(file, ending)?, form, whole)))
 }
 
 impl Role {
@@ -193,6 +193,12 @@ mod tests {
                 "./dump//shop/a%2Fb.bson.gz",
                 "dump/shop",
                 documents("a%2Fb", Written::Bson, true),
+                Packing::Gzip,
+            ),
+            (
+                "SHOP/Orders.BSON.GZ",
+                "SHOP",
+                documents("Orders", Written::Bson, true),
                 Packing::Gzip,
             ),
             (

@@ -136,6 +136,9 @@ impl<R: Read> DumpReader<R> {
         if prefix == TERMINATOR {
             return Ok(Next::Terminator);
         }
+        if prefix == MAGIC {
+            return Err(self.damaged("a second archive begins here: split the two, and read each by itself".to_owned()));
+        }
         let length = usize::try_from(i32::from_le_bytes(prefix)).unwrap_or(0);
         if !(5..=Limits::default().max_document_bytes).contains(&length) {
             let length = i32::from_le_bytes(prefix);

@@ -28,6 +28,12 @@ const ENDINGS: [(&str, Packing); 4] = [
     (".xz", Packing::Xz),
 ];
 
+/// A file's name without that ending, whatever the case of its letters: `ORDERS.BSON`.
+pub(super) fn without_ending<'a>(file: &'a str, ending: &str) -> Option<&'a str> {
+    let (stem, found) = file.split_at_checked(file.len().checked_sub(ending.len())?)?;
+    found.eq_ignore_ascii_case(ending).then_some(stem)
+}
+
 impl Packing {
     /// By the first bytes of a file.
     pub(crate) fn of_head(head: &[u8]) -> Self {
@@ -45,7 +51,7 @@ impl Packing {
     pub(super) fn of_name(file: &str) -> (&str, Self) {
         let found = ENDINGS
             .iter()
-            .find_map(|(ending, packing)| Some((file.strip_suffix(ending)?, *packing)));
+            .find_map(|(ending, packing)| Some((without_ending(file, ending)?, *packing)));
         found.unwrap_or((file, Self::Plain))
     }
 

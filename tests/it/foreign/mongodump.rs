@@ -213,6 +213,9 @@ async fn what_is_cut_or_altered_is_told() {
     }
 
     let whole = begun().end("shop", "orders", &orders).0;
+    let two = place.restore(&place.file("two", &whole.repeat(2)), json!({})).await;
+    let two = two.expect_err("two");
+    assert!(two.message.contains("a second archive begins here"), "{two}");
     for end in [5, 100, whole.len() - 2] {
         let cut = place
             .restore(&place.file("inside", &whole[..end]), json!({}))
