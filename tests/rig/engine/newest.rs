@@ -76,7 +76,6 @@ pub(super) fn answer(command: &WireCommand, port: u16) -> Passage {
 }
 
 /// What the server behind does not know; collections by their namespaces.
-#[derive(Default)]
 struct Known {
     constraints: BTreeSet<String>,
     prepared: BTreeSet<String>,
