@@ -13,6 +13,7 @@ mod batch;
 mod command;
 mod concern;
 mod connect;
+mod databases;
 mod engine;
 mod error;
 mod ids;

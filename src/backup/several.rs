@@ -83,10 +83,10 @@ pub fn jobs<'a>(order: &'a BackupOrder, tools: &'a Tools) -> Running<'a, Vec<Bac
             DatabaseChoice::One(_) => return Ok(vec![order.job.clone()]),
             DatabaseChoice::These(names) => names.clone(),
             DatabaseChoice::All => {
-                let mut names = tools.mongo.database_names().await.ok_or_else(|| {
-                    Failure::new(
-                        FailureKind::DatabaseUnauthorized,
-                        "the databases cannot be listed: grant listDatabases to the user, or name them",
+                // A server says nothing of databases that the user may not read: they would be missing without a word.
+                let mut names = tools.mongo.all_database_names().await.map_err(|error| {
+                    Failure::from(error).granting(
+                        "the role backup or readAnyDatabase on admin, which may list all databases (listDatabases), or name the databases",
                     )
                 })?;
                 names.sort_unstable();

@@ -234,28 +234,6 @@ impl Mongo {
         }
     }
 
-    /// The databases that this user may list, without the server's own; `None` if the server does not say.
-    pub async fn database_names(&self) -> Option<Vec<String>> {
-        let command = doc! {"listDatabases": 1, "nameOnly": true, "authorizedDatabases": true};
-        let reply = self.command("admin", command, "listing the databases").await.ok()?;
-        let names = reply.get_array("databases").ok()?.iter();
-        let names = names.filter_map(|database| database.as_document()?.get_str("name").ok());
-        Some(
-            names
-                .filter(|name| !["admin", "config", "local"].contains(name))
-                .map(str::to_owned)
-                .collect(),
-        )
-    }
-
-    /// A database whose name differs from this one in case only, as far as the user may know of it.
-    async fn namesake(&self, database: &str) -> Option<String> {
-        let names = self.database_names().await?.into_iter();
-        let differs = |name: &String| name != database && name.to_lowercase() == database.to_lowercase();
-        let mut differing = names.filter(differs);
-        differing.next()
-    }
-
     async fn describe_one(
         &self,
         database: &str,

@@ -1,7 +1,7 @@
 //! The roles of MongoDB that the documentation names, by name: each is enough for what it is named for.
 
 use bson::{Document, doc};
-use mongotar::backup::RunStatus;
+use mongotar::backup::{BackupRequest, RunStatus, jobs};
 use mongotar::config::Environment;
 use mongotar::drill::{DrillRequest, DrillVerdict, drill};
 use mongotar::failure::FailureKind;
@@ -94,6 +94,30 @@ async fn the_documented_roles_are_enough_to_back_up_and_to_restore() {
     let event = json!({"archive": archive, "database": target, "replace_existing": true, "snapshot": false});
     let failure = support::restore(&tools, event).await.expect_err("refused");
     assert_eq!(failure.kind, FailureKind::DatabaseUnauthorized, "{failure}");
+}
+
+/// The server says nothing of the databases that a user may not read: the backup was `complete`, "1 database".
+#[tokio::test]
+async fn all_databases_are_backed_up_only_by_whom_may_list_them_all() {
+    let [mine, other] = [(); 2].map(|()| rig::fresh_database_name("all"));
+    let client = shared_authenticated().client().await;
+    for database in [&mine, &other] {
+        support::insert(&client, database, "orders", vec![doc! {"_id": 1}]).await;
+    }
+    let event = json!({"database": "*", "destination": support::folder().to_string()});
+    let request = BackupRequest::from_event(event).expect("a request");
+    let order = request.into_order(&Environment::default()).expect("an order");
+    let one = doc! {"role": "read", "db": &mine};
+    let failure = jobs(&order, &user(vec![one.clone()]).await).await.expect_err("refused");
+    assert_eq!(failure.kind, FailureKind::DatabaseUnauthorized, "{failure}");
+    for words in ["readAnyDatabase on admin", "listDatabases", "name the databases"] {
+        assert!(failure.message.contains(words), "{failure}");
+    }
+    for role in ["readAnyDatabase", "backup"] {
+        let tools = user(vec![one.clone(), doc! {"role": role, "db": "admin"}]).await;
+        let jobs = jobs(&order, &tools).await.expect(role);
+        assert!(jobs.iter().any(|job| job.database == other), "{role}");
+    }
 }
 
 /// A grant on one collection counted as one on all, and a restore was refused in its middle.
