@@ -96,18 +96,6 @@ impl Failure {
         Self { passes, ..self }
     }
 
-    /// The same, with what to grant to the database user, where a privilege is missing and nobody has said what to do.
-    #[must_use]
-    pub(crate) fn granting(mut self, roles: &str) -> Self {
-        let is_said = [". Grant ", ": grant "]
-            .iter()
-            .any(|words| self.message.contains(words));
-        if self.kind == FailureKind::DatabaseUnauthorized && !is_said {
-            self.message += &format!(". Grant the user {roles}");
-        }
-        self
-    }
-
     /// Whether the way to the database or the store failed, and nothing is known to be wrong with the request: the run
     /// resumes from there.
     pub fn passes(&self) -> bool {

@@ -95,7 +95,8 @@ impl TakenMoment {
     /// If it is not what is demanded, or there is nothing to back up.
     pub(super) async fn of(job: &BackupJob, tools: &Tools) -> Result<Self, Failure> {
         let created = rfc3339(OffsetDateTime::now_utc());
-        let moment = tools.mongo.moment(&job.database).await?;
+        let moment = tools.mongo.moment(&job.database).await;
+        let moment = moment.map_err(|error| error.granting_read(&job.database))?;
         if let (Some(reason), ConsistencyDemand::Require) = (&moment.reason, job.consistency) {
             return Err(Failure::new(
                 FailureKind::ConsistencyNotReached,

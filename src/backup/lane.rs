@@ -208,7 +208,7 @@ impl<'a> Lane<'a> {
             } else {
                 SavedStatus::Failed
             };
-            self.fail(saved, status, error.to_string())?;
+            self.fail(saved, status, error.granting_read(&self.job.database).to_string())?;
         }
         Ok(Went::Done(()))
     }

@@ -85,7 +85,7 @@ pub fn jobs<'a>(order: &'a BackupOrder, tools: &'a Tools) -> Running<'a, Vec<Bac
             DatabaseChoice::All => {
                 // A server says nothing of databases that the user may not read: they would be missing without a word.
                 let mut names = tools.mongo.all_database_names().await.map_err(|error| {
-                    Failure::from(error).granting(
+                    error.granting(
                         "the role backup or readAnyDatabase on admin, which may list all databases (listDatabases), or name the databases",
                     )
                 })?;

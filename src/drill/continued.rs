@@ -12,10 +12,10 @@ use time::format_description::well_known::Rfc3339;
 
 use super::report::{DrillFindings, DrillReport};
 use super::request::DrillJob;
-use super::scratch::Scratch;
+use super::scratch::{ROLES, Scratch};
 use crate::backup::Tools;
 use crate::choice::folder_for_choice;
-use crate::failure::Failure;
+use crate::failure::{Failure, FailureKind};
 use crate::mongo::MongoError;
 use crate::open::{Source, open};
 use crate::restore::{RestoreReport, Until, go_on as restore_on};
@@ -187,7 +187,12 @@ async fn restore(
             failure.message.push_str(&kept);
             return Err(failure);
         }
-        Err(failure) => Err(failure),
+        Err(mut failure) => {
+            if failure.kind == FailureKind::DatabaseUnauthorized {
+                failure.message += &format!(". For drills, grant the user {ROLES}");
+            }
+            Err(failure)
+        }
     };
     journal.write(RESTORE, &restored, &[]).await?;
     own.end().await;

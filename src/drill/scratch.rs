@@ -1,6 +1,6 @@
 //! A database of our own, and the proof of that.
 
-use bson::doc;
+use bson::{Document, doc};
 
 use crate::failure::{Failure, FailureKind};
 use crate::mongo::{Mongo, MongoError, code};
@@ -12,6 +12,8 @@ const PREFIX: &str = "mongotar_drill_";
 
 /// The `_id` of the one mark that there can be.
 const FIRST: &str = "drill";
+/// What a drill's user needs: each drill has a database of its own.
+pub(super) const ROLES: &str = "readWriteAnyDatabase and dbAdminAnyDatabase on admin: each drill has its own database";
 /// How often two may put their marks in at once.
 const TRIES: u32 = 5;
 
@@ -54,9 +56,8 @@ impl Scratch {
     /// along.
     async fn present(&self, mongo: &Mongo) -> Result<Vec<bson::Bson>, Failure> {
         let looking = format!("looking at the scratch database {}", self.name);
-        let listed = mongo
-            .command(&self.name, doc! {"listCollections": 1, "nameOnly": true}, &looking)
-            .await?;
+        let list = doc! {"listCollections": 1, "nameOnly": true};
+        let listed = self.command(mongo, list, &looking).await?;
         let present = listed
             .get_document("cursor")
             .and_then(|cursor| cursor.get_array("firstBatch"));
@@ -76,7 +77,7 @@ impl Scratch {
         let mut tries = 0;
         let marked = loop {
             tries += 1;
-            match mongo.command(&self.name, marked.clone(), &action).await {
+            match self.command(mongo, marked.clone(), &action).await {
                 // Two at once: one of them finds it there.
                 Err(error) if error.is(code::DUPLICATE_KEY) && tries < TRIES => {}
                 Err(error) if error.is(code::DATABASE_DIFFERS_IN_CASE) => return Err(namesake(&self.name)),
@@ -92,8 +93,13 @@ impl Scratch {
     async fn is_ours(&self, mongo: &Mongo) -> Result<bool, MongoError> {
         let action = format!("looking for the mark in the scratch database {}", self.name);
         let look = doc! {"count": mark(), "query": {"_id": FIRST, "owner": self.owner.as_str()}};
-        let found = mongo.command(&self.name, look, &action).await?;
+        let found = self.command(mongo, look, &action).await?;
         Ok(matches!(found.get_i32("n"), Ok(1)))
+    }
+
+    async fn command(&self, mongo: &Mongo, command: Document, action: &str) -> Result<Document, MongoError> {
+        let answered = mongo.command(&self.name, command, action).await;
+        answered.map_err(|error| error.granting(ROLES))
     }
 
     pub(super) fn name(&self) -> &str {
@@ -122,10 +128,7 @@ impl Scratch {
                 "it no longer has this drill's mark, so it was left alone",
             ));
         }
-        mongo
-            .command(&self.name, doc! {"dropDatabase": 1}, &action)
-            .await
-            .map(|_| ())
+        self.command(mongo, doc! {"dropDatabase": 1}, &action).await.map(|_| ())
     }
 }
 

@@ -152,6 +152,21 @@ impl MongoError {
         }
     }
 
+    /// The same, with what to grant to the user where a privilege is missing: the server names only a command.
+    #[must_use]
+    pub(crate) fn granting(mut self, roles: &str) -> Self {
+        if self.is(code::UNAUTHORIZED) {
+            self.reason += &format!(". Grant the user {roles}");
+        }
+        self
+    }
+
+    /// The same, for who only reads a database.
+    #[must_use]
+    pub(crate) fn granting_read(self, database: &str) -> Self {
+        self.granting(&format!("read on {database}, or the role backup on admin"))
+    }
+
     /// Whether the engine has no snapshot reads at all: it refuses them, or answers as if none had been requested.
     pub fn has_no_snapshots(&self) -> bool {
         [

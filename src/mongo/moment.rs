@@ -41,17 +41,15 @@ impl Moment {
         // Listed a moment ago, and not there any more: leaving it out would lose it without a word.
         let why = |error: MongoError| match error.is(code::NAMESPACE_NOT_FOUND) {
             true => VANISHED.to_owned(),
-            false => error.to_string(),
+            false => error.granting_read(&described.catalog.database).to_string(),
         };
+        let undefined = described.refused.into_iter();
+        let undefined = undefined.map(|(name, error)| (name, why(error))).collect();
         Self {
             catalog: described.catalog,
             time,
             reason,
-            undefined: described
-                .refused
-                .into_iter()
-                .map(|(name, error)| (name, why(error)))
-                .collect(),
+            undefined,
         }
     }
 

@@ -33,7 +33,12 @@ pub fn prepare<'a>(job: &'a RestoreJob, tools: &'a Tools) -> Running<'a, Prepare
             database: job.source_database.as_deref(),
         };
         let archive = open(&tools.store, source, tools.memory).await?;
-        let target = tools.mongo.on_primary().survey(&job.policy.database).await?;
+        let database = &job.policy.database;
+        let target = tools.mongo.on_primary().survey(database).await.map_err(|error| {
+            error.granting(&format!(
+                "readWrite and dbAdmin on {database}, or readWrite on it and the role restore on admin"
+            ))
+        })?;
         let mut plan = plan(&archive.contents(), &target, &job.policy)
             .map_err(|conflicts| Failure::new(FailureKind::PlanConflicts, conflicts.to_string()))?;
         plan.warn_of_expired(&target, time::OffsetDateTime::now_utc().unix_timestamp());

@@ -42,7 +42,8 @@ pub async fn against(job: &AgainstJob, tools: &Tools) -> Result<AgainstReport, F
     };
     let file = open(&tools.store, source, tools.memory).await?;
     let contents = file.contents();
-    let live = tools.mongo.survey(&job.database).await?;
+    let live = tools.mongo.survey(&job.database).await;
+    let live = live.map_err(|error| error.granting_read(&job.database))?;
     check_selection(job, &contents, &live)?;
     let mut run = ComparedRun {
         job,

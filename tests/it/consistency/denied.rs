@@ -50,6 +50,9 @@ async fn a_collection_that_may_not_be_read_does_not_stop_the_others() {
         "{:?}",
         report.failed
     );
+    for failed in &report.failed {
+        assert!(failed.error.contains("Grant the user read on shop"), "{}", failed.error);
+    }
     for saved in &report.collections[..2] {
         assert_eq!((saved.status, saved.entry_bytes), (SavedStatus::Failed, 0), "{saved:?}");
     }

@@ -1,11 +1,14 @@
 //! The roles of MongoDB that the documentation names, by name: each is enough for what it is named for.
 
 use bson::{Document, doc};
-use mongotar::backup::{BackupRequest, RunStatus, jobs};
+use mongotar::backup::{BackupRequest, RunStatus, backup, jobs};
+use mongotar::catalog::Selection;
 use mongotar::config::Environment;
 use mongotar::drill::{DrillRequest, DrillVerdict, drill};
-use mongotar::failure::FailureKind;
+use mongotar::failure::{Failure, FailureKind};
+use mongotar::plan::Ttl;
 use mongotar::store::Store;
+use mongotar::verify::{AgainstJob, against};
 use serde_json::json;
 
 use crate::rig;
@@ -118,6 +121,61 @@ async fn all_databases_are_backed_up_only_by_whom_may_list_them_all() {
         let jobs = jobs(&order, &tools).await.expect(role);
         assert!(jobs.iter().any(|job| job.database == other), "{role}");
     }
+}
+
+/// There was only the server's text, which names a command and no role.
+#[tokio::test]
+async fn who_lacks_a_right_learns_which_roles_to_grant() {
+    let [source, target] = [(); 2].map(|()| rig::fresh_database_name("grants"));
+    let client = shared_authenticated().client().await;
+    for database in [&source, &target] {
+        support::insert(&client, database, "orders", vec![doc! {"_id": 1}]).await;
+    }
+    let root = user(vec![doc! {"role": "root", "db": "admin"}]).await;
+    let archive = support::back_up(&root, &source, &support::folder())
+        .await
+        .archive
+        .to_string();
+    let said = |failure: Failure, roles: &[&str]| {
+        assert_eq!(failure.kind, FailureKind::DatabaseUnauthorized, "{failure}");
+        assert!(failure.message.contains("not authorized"), "{failure}");
+        for words in roles {
+            assert!(failure.message.contains(words), "{words}: {failure}");
+        }
+    };
+
+    let privilege = doc! {"resource": {"db": &source, "collection": "orders"}, "actions": ["find"]};
+    let role = doc! {"createRole": &source, "roles": [], "privileges": [privilege]};
+    client.database("admin").run_command(role).await.expect("a role");
+    let narrow = user(vec![doc! {"role": &source, "db": "admin"}]).await;
+    let reading = format!("Grant the user read on {source}, or the role backup on admin");
+    let job = support::job(&source, &support::folder());
+    said(backup(&job, &narrow).await.expect_err("refused"), &[&reading]);
+    let job = AgainstJob {
+        archive: archive.parse().expect("a location"),
+        source_database: None,
+        database: source.clone(),
+        selection: Selection::default(),
+        ttl: Ttl::On,
+    };
+    said(against(&job, &narrow).await.expect_err("refused"), &[&reading]);
+
+    let restorer = user(vec![doc! {"role": "restore", "db": "admin"}]).await;
+    let event = json!({"archive": archive, "database": target, "dry_run": true});
+    let failure = support::restore(&restorer, event).await.expect_err("refused");
+    said(
+        failure,
+        &[
+            &format!("readWrite and dbAdmin on {target}"),
+            "readWrite on it and the role restore",
+        ],
+    );
+
+    let one = user(vec![doc! {"role": "readWrite", "db": &target}]).await;
+    let job = DrillRequest::from_event(json!({"archive": archive})).expect("a request");
+    let job = job.into_job(&Environment::default()).expect("a job");
+    let failure = drill(&job, &one).await.expect_err("refused");
+    said(failure, &["readWriteAnyDatabase and dbAdminAnyDatabase on admin"]);
 }
 
 /// A grant on one collection counted as one on all, and a restore was refused in its middle.
