@@ -21,8 +21,18 @@ pub(super) struct SeenServers {
     set: Option<String>,
     /// The read preference that is asked for, unless it is the usual one.
     preference: Option<&'static str>,
-    /// How one proves who one is, in words; nothing if nobody does.
-    credentials: Option<String>,
+    /// How one proves who one is; nothing if nobody does.
+    credentials: Option<Credentials>,
+}
+
+/// How one proves who one is.
+#[derive(Debug)]
+struct Credentials {
+    /// In words.
+    said: String,
+    mechanism: Option<String>,
+    /// Whether they are looked for in `$external`, which has no passwords of users.
+    external: bool,
 }
 
 /// What a server was last seen as.
@@ -41,9 +51,12 @@ impl SeenServers {
     /// For a connection string.
     pub(super) fn of(parsed: &ConnectionString) -> Self {
         let credentials = parsed.credential.as_ref().map(|credential| {
-            let mechanism = credential.mechanism.as_ref().map(|mechanism| mechanism.as_str());
+            let mechanism = credential
+                .mechanism
+                .as_ref()
+                .map(|mechanism| mechanism.as_str().to_owned());
             let source = match (&credential.source, &parsed.default_database) {
-                (None, _) if mechanism.is_some_and(|name| !name.starts_with("SCRAM")) => {
+                (None, _) if mechanism.as_ref().is_some_and(|name| !name.starts_with("SCRAM")) => {
                     "authSource $external".to_owned()
                 }
                 (Some(source), _) => format!("authSource {source}"),
@@ -52,10 +65,14 @@ impl SeenServers {
                 }
                 (None, None) => "authSource admin, since the connection string names none".to_owned(),
             };
-            mechanism.map_or_else(
-                || source.clone(),
-                |mechanism| format!("authMechanism {mechanism}, {source}"),
-            )
+            Credentials {
+                said: match &mechanism {
+                    Some(mechanism) => format!("authMechanism {mechanism}, {source}"),
+                    None => source,
+                },
+                mechanism,
+                external: credential.source.as_deref() == Some("$external"),
+            }
         });
         Self {
             servers: Mutex::default(),
@@ -137,14 +154,34 @@ impl SeenServers {
 
     /// What it means that the credentials were refused.
     pub(super) fn refused(&self, reason: &str) -> String {
-        match &self.credentials {
-            Some(credentials) => format!(
-                "the credentials were refused ({reason}; {credentials}). Check user and password, and that authSource is the database in which the user was created"
+        let Some(Credentials {
+            said,
+            mechanism,
+            external,
+        }) = &self.credentials
+        else {
+            return format!("the credentials were refused ({reason})");
+        };
+        let lower = reason.to_lowercase();
+        let is_unknown = lower.contains("mechanism") && NOT_OFFERED.iter().any(|words| lower.contains(words));
+        match mechanism.as_deref().filter(|name| !name.starts_with("SCRAM")) {
+            None if *external => format!(
+                "no user with a password is in authSource $external ({reason}; {said}). Write authSource=admin, or the database in which the user was created"
             ),
-            None => format!("the credentials were refused ({reason})"),
+            name if is_unknown => format!(
+                "the server does not offer {} ({reason}; {said}). For a user with a password, leave authMechanism out, and write authSource=admin, or the database in which the user was created",
+                name.or(mechanism.as_deref())
+                    .map_or_else(|| "the mechanism".to_owned(), |name| format!("authMechanism={name}")),
+            ),
+            _ => format!(
+                "the credentials were refused ({reason}; {said}). Check user and password, and that authSource is the database in which the user was created"
+            ),
         }
     }
 }
+
+/// How servers say, in small letters, that they do not have a mechanism.
+const NOT_OFFERED: [&str; 5] = ["not enabled", "unknown", "unsupported", "not supported", "unavailable"];
 
 /// A read preference for which there may be no server.
 fn strict(preference: &ReadPreference) -> Option<&'static str> {

@@ -156,6 +156,19 @@ async fn refused_credentials_are_said_with_their_database_and_mechanism() {
         said.contains("GSSAPI is not supported") && said.contains("SCRAM-SHA-256"),
         "{said}"
     );
+    // Advice about user and password helps nobody whose mechanism is refused.
+    for (options, words) in [
+        ("authMechanism=PLAIN", "does not offer authMechanism=PLAIN"),
+        ("authMechanism=MONGODB-AWS", "does not offer authMechanism=MONGODB-AWS"),
+        (
+            "authMechanism=SCRAM-SHA-256&authSource=$external",
+            "Write authSource=admin",
+        ),
+    ] {
+        let said = refused(&uri.replace("authSource=admin", options)).await;
+        assert!(said.contains(words) && !said.contains("password, and that"), "{said}");
+        assert!(!said.contains(&support::password_of(&uri)), "{said}");
+    }
     for said in [&said, &refused(&wrong_source).await] {
         assert!(!said.contains(&support::password_of(&uri)), "{said}");
     }
