@@ -98,13 +98,7 @@ impl MongoError {
                     format!("{} {}", command.code, command.code_name).trim_end()
                 ),
             ),
-            ErrorKind::ServerSelection { .. } => (
-                None,
-                format!(
-                    "no server can be reached: {}. Check the connection string, the network and the credentials",
-                    seen.why()
-                ),
-            ),
+            ErrorKind::ServerSelection { .. } => (None, seen.why()),
             ErrorKind::Authentication { message, .. } => (
                 Some(code::AUTHENTICATION_FAILED),
                 seen.refused(&refusal(error, message)),

@@ -20,7 +20,7 @@ pub(super) struct SeenServers {
     /// The replica set that is asked for.
     set: Option<String>,
     /// The read preference that is asked for, unless it is the usual one.
-    preference: Option<&'static str>,
+    preference: Option<Preference>,
     /// How one proves who one is; nothing if nobody does.
     credentials: Option<Credentials>,
 }
@@ -33,6 +33,14 @@ struct Credentials {
     mechanism: Option<String>,
     /// Whether they are looked for in `$external`, which has no passwords of users.
     external: bool,
+}
+
+/// A read preference for which there may be no server.
+#[derive(Clone, Copy, Debug)]
+struct Preference {
+    name: &'static str,
+    /// What to do then.
+    advice: &'static str,
 }
 
 /// What a server was last seen as.
@@ -120,19 +128,34 @@ impl SeenServers {
     /// Why no server fits.
     pub(super) fn why(&self) -> String {
         let servers = self.servers.lock().unwrap_or_else(PoisonError::into_inner);
-        if servers.is_empty() {
-            return "none has answered in time".to_owned();
-        }
         let said = servers.iter().map(|(address, sight)| self.about(address, sight));
         let mut said: Vec<String> = said.collect();
         said.dedup();
-        let all_answer = servers.values().all(|sight| matches!(sight, Sight::Answers { .. }));
-        if let Some(preference) = self.preference.filter(|_| all_answer) {
-            said.push(format!(
-                "none of them is what readPreference={preference} asks for, with its tags and staleness: leave it out, or use {preference}Preferred"
-            ));
+        let said = match said.is_empty() {
+            true => "none has answered in time".to_owned(),
+            false => said.join("; "),
+        };
+        // Those of the set that is asked for, if one is.
+        let roles = servers.values().filter_map(|sight| match sight {
+            Sight::Answers { set, role } if self.set.is_none() || self.set == *set => Some(*role),
+            _ => None,
+        });
+        let roles: Vec<&str> = roles.collect();
+        let others = servers.values().any(|sight| matches!(sight, Sight::Answers { .. }));
+        let primary = roles.contains(&PRIMARY) || roles.contains(&ROUTER);
+        match self.preference {
+            // Whatever is read from, the primary is asked first what it is.
+            _ if !roles.is_empty() && !primary => {
+                format!("no server is the primary: {said}. Wait until one is elected, and try again")
+            }
+            Some(Preference { name, advice }) if primary => {
+                format!("no server fits readPreference={name}: {said}. {advice}")
+            }
+            _ if others => format!("no server fits the connection string: {said}"),
+            _ => format!(
+                "no server can be reached: {said}. Check the connection string, the network and the credentials"
+            ),
         }
-        said.join("; ")
     }
 
     fn about(&self, address: &str, sight: &Sight) -> String {
@@ -180,13 +203,27 @@ impl SeenServers {
     }
 }
 
+const PRIMARY: &str = "the primary";
+const ROUTER: &str = "a router of a sharded cluster";
+
 /// How servers say, in small letters, that they do not have a mechanism.
 const NOT_OFFERED: [&str; 5] = ["not enabled", "unknown", "unsupported", "not supported", "unavailable"];
 
 /// A read preference for which there may be no server.
-fn strict(preference: &ReadPreference) -> Option<&'static str> {
+fn strict(preference: &ReadPreference) -> Option<Preference> {
     match preference {
-        ReadPreference::Secondary { .. } => Some("secondary"),
+        ReadPreference::Secondary { options: None } => Some(Preference {
+            name: "secondary",
+            advice: "Leave readPreference out, or write readPreference=secondaryPreferred",
+        }),
+        ReadPreference::Secondary { .. } => Some(Preference {
+            name: "secondary",
+            advice: "Check its tags and staleness, or write readPreference=secondaryPreferred",
+        }),
+        ReadPreference::Nearest { options: Some(_) } => Some(Preference {
+            name: "nearest",
+            advice: "Check its tags and staleness, or leave them out",
+        }),
         _ => None,
     }
 }
@@ -195,8 +232,8 @@ fn answered(hello: &Document) -> Sight {
     let is = |field: &str| hello.get_bool(field).unwrap_or(false);
     let set = hello.get_str("setName").ok().map(str::to_owned);
     let role = match hello.get_str("msg") {
-        Ok("isdbgrid") => "a router of a sharded cluster",
-        _ if is("isWritablePrimary") || is("ismaster") => "the primary",
+        Ok("isdbgrid") => ROUTER,
+        _ if is("isWritablePrimary") || is("ismaster") => PRIMARY,
         _ if is("secondary") => "a secondary",
         _ if is("arbiterOnly") => "an arbiter",
         _ if is("isreplicaset") => "a server whose replica set is not initiated",
@@ -243,12 +280,29 @@ mod tests {
         let said = seen("mongodb://a,b/?replicaSet=rs7", vec![("a:1", member), ("b:1", gone)]);
         assert_eq!(
             said,
-            "a:1 answers, as a secondary; b:1: nothing listens there (connection refused)"
+            "no server is the primary: a:1 answers, as a secondary; b:1: nothing listens there (connection refused). Wait until one is elected, and try again"
         );
         let primary = answered(&doc! {"setName": "rs7", "isWritablePrimary": true});
-        let said = seen("mongodb://a/?readPreference=secondary", vec![("a:1", primary)]);
-        assert!(said.contains("readPreference=secondary asks for"), "{said}");
-        assert_eq!(seen("mongodb://a/", vec![]), "none has answered in time");
+        let said = seen("mongodb://a/?readPreference=secondary", vec![("a:1", primary.clone())]);
+        assert_eq!(
+            said,
+            "no server fits readPreference=secondary: a:1 answers, as the primary. Leave readPreference out, or write readPreference=secondaryPreferred"
+        );
+        let said = seen(
+            "mongodb://a/?readPreference=nearest&readPreferenceTags=dc:x",
+            vec![("a:1", primary.clone())],
+        );
+        assert!(
+            said.contains("readPreference=nearest") && said.contains("tags"),
+            "{said}"
+        );
+        let said = seen("mongodb://a/", vec![("a:1", primary)]);
+        assert!(said.starts_with("no server fits the connection string: a:1"), "{said}");
+        let said = seen("mongodb://a/", vec![]);
+        assert!(
+            said.starts_with("no server can be reached: none has answered in time. Check"),
+            "{said}"
+        );
         let said = seen("mongodb://half/", vec![("half:1", Sight::Nameless)]);
         assert!(!said.contains("half"), "{said}");
     }

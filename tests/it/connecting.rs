@@ -125,6 +125,15 @@ async fn where_no_server_fits_the_error_says_why() {
     assert!(said.contains("replicaSet=rig"), "{said}");
     let gone = refused("mongodb://127.0.0.1:1/?directConnection=true").await;
     assert!(gone.contains("127.0.0.1:1: nothing listens there"), "{gone}");
+    // It said that no server can be reached, and that one answers.
+    let options = "readPreference=secondary&serverSelectionTimeoutMS=2000";
+    let mongo = connected(format!("{}&{options}", rig::shared_replica_set().uri())).await;
+    let said = mongo.survey("shop").await.expect_err("no secondary").to_string();
+    assert!(
+        said.contains("no server fits readPreference=secondary") && said.contains("secondaryPreferred"),
+        "{said}"
+    );
+    assert!(!said.contains("reached"), "{said}");
     let alone = rig::Mongod::standalone();
     let said = refused(&format!("mongodb://127.0.0.1:{}/?replicaSet=rs0", alone.port())).await;
     assert!(said.contains("leave replicaSet out"), "{said}");
