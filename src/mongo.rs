@@ -31,6 +31,7 @@ mod repeat;
 mod seen;
 mod survey;
 mod tasks;
+mod tls_files;
 mod understood;
 mod uri;
 mod users;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bson::{Document, doc};
-use mongodb::options::{ClientOptions, SelectionCriteria, Tls};
+use mongodb::options::{ClientOptions, SelectionCriteria};
 use mongodb::{Client, Database};
 
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -13,7 +13,7 @@ use tokio_util::task::TaskTracker;
 use super::asked::SILENCE;
 use super::concern::Concern;
 use super::seen::SeenServers;
-use super::{MongoError, MongoUri, ReadAt, engine};
+use super::{MongoError, MongoUri, ReadAt, engine, tls_files};
 use crate::catalog::{Engine, Server, Topology};
 use crate::deadline::Deadline;
 use crate::patience::Patience;
@@ -61,27 +61,6 @@ pub struct Mongo {
     _proxy: Option<Arc<DropGuard>>,
 }
 
-/// The driver does not say which file it did not find.
-fn check_files(tls: Option<&Tls>) -> Result<(), MongoError> {
-    let Some(Tls::Enabled(tls)) = tls else { return Ok(()) };
-    for (option, path) in [
-        ("tlsCAFile", &tls.ca_file_path),
-        ("tlsCertificateKeyFile", &tls.cert_key_file_path),
-    ] {
-        let Some(path) = path else { continue };
-        if let Err(error) = std::fs::File::open(path) {
-            return Err(MongoError::unexpected(
-                CONNECTING_TO,
-                format!(
-                    "the connection string: {option} is {}, a PEM file that cannot be opened: {error}",
-                    path.display()
-                ),
-            ));
-        }
-    }
-    Ok(())
-}
-
 impl Mongo {
     /// Connects, and asks the server who it is.
     ///
@@ -110,7 +89,8 @@ impl Mongo {
         let selection = options.selection_criteria.clone();
         let direct = options.direct_connection == Some(true);
         let concern = Arc::new(Concern::of(options.write_concern.as_ref()));
-        check_files(options.tls.as_ref())?;
+        tls_files::check(options.tls.as_ref())
+            .map_err(|reason| MongoError::unexpected(CONNECTING_TO, format!("the connection string: {reason}")))?;
         let proxy: Option<DropGuard> = match understood.any_host {
             #[cfg(feature = "tls-invalid-hostnames")]
             true => {
