@@ -22,6 +22,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::sync::OnceCell;
+use tokio_util::sync::CancellationToken;
 
 pub use error::{Said, StoreError};
 pub use local::Replacement;
@@ -38,6 +39,7 @@ use crate::archive::Extent;
 pub struct Store {
     s3: Arc<OnceCell<aws_sdk_s3::Client>>,
     conditions: s3::Conditions,
+    cancel: CancellationToken,
     tags: Tags,
 }
 
@@ -51,6 +53,16 @@ impl Store {
     pub fn with_client(client: aws_sdk_s3::Client) -> Self {
         Self {
             s3: Arc::new(OnceCell::new_with(Some(client))),
+            ..Self::default()
+        }
+    }
+
+    /// One that stops waiting for answers soon after `cancel`. What is being written is waited for, but not tried again
+    /// if no answer comes.
+    #[must_use]
+    pub fn until(cancel: &CancellationToken) -> Self {
+        Self {
+            cancel: cancel.clone(),
             ..Self::default()
         }
     }
@@ -77,7 +89,7 @@ impl Store {
 
     async fn client(&self) -> Result<&aws_sdk_s3::Client, StoreError> {
         self.s3
-            .get_or_try_init(|| Box::pin(s3::client_from_environment(&self.conditions)))
+            .get_or_try_init(|| Box::pin(s3::client_from_environment(&self.conditions, &self.cancel)))
             .await
     }
 

@@ -5,15 +5,13 @@
 
 mod conditions;
 mod dialect;
+mod limits;
 mod multipart;
 mod refusal;
 pub(super) mod state;
 mod unreached;
 
-use std::time::Duration;
-
 use aws_config::retry::RetryConfig;
-use aws_config::timeout::TimeoutConfig;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{RequestChecksumCalculation, ResponseChecksumValidation};
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
@@ -21,6 +19,7 @@ use aws_sdk_s3::primitives::ByteStream;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use tokio_util::sync::CancellationToken;
 
 use super::receipt::crc64;
 use super::{Location, Object, Said, StoreError, Tags};
@@ -29,24 +28,18 @@ use crate::aws;
 
 pub(super) use conditions::Conditions;
 use dialect::Dialect;
+use limits::AnswerLimits;
 pub(super) use multipart::Multipart;
 use refusal::Refusal;
 
 /// How often a request is tried: a nightly backup should outlive a minute of throttling.
 const ATTEMPTS: u32 = 6;
 
-/// A store that does not answer is an error, and no backup that hangs for ever. An answer comes when the last byte of a
-/// part has arrived, so there must be time for a large one on a slow line; a body that stalls on its way is found out
-/// much sooner, by the client's own stalled stream protection.
-fn timeouts() -> TimeoutConfig {
-    TimeoutConfig::builder()
-        .connect_timeout(Duration::from_secs(5))
-        .read_timeout(Duration::from_secs(300))
-        .build()
-}
-
 /// A client, and what is known of the store that it speaks to.
-pub(super) async fn client_from_environment(conditions: &Conditions) -> Result<Client, StoreError> {
+pub(super) async fn client_from_environment(
+    conditions: &Conditions,
+    cancel: &CancellationToken,
+) -> Result<Client, StoreError> {
     let environment = aws::from_environment().await.map_err(StoreError::Misconfigured)?;
     let is_set = |name: &str| std::env::var_os(name).is_some();
     let dialect = Dialect::of_environment();
@@ -65,7 +58,6 @@ pub(super) async fn client_from_environment(conditions: &Conditions) -> Result<C
     let mut config = aws_sdk_s3::config::Builder::from(&environment)
         .region(aws::region_of(&environment))
         .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
-        .timeout_config(timeouts())
         // Stores that are not AWS have no host name for each bucket.
         .force_path_style(!is_aws)
         .interceptor(dialect.clone());
@@ -75,7 +67,7 @@ pub(super) async fn client_from_environment(conditions: &Conditions) -> Result<C
     if !is_set("AWS_RESPONSE_CHECKSUM_VALIDATION") || !dialect.has_checksums() {
         config = config.response_checksum_validation(ResponseChecksumValidation::WhenRequired);
     }
-    Ok(Client::from_conf(config.build()))
+    Ok(Client::from_conf(AnswerLimits::until(cancel).of(config).build()))
 }
 
 pub(super) fn equal_parts() -> Option<u64> {
@@ -87,7 +79,11 @@ pub(super) async fn find(client: &Client, bucket: &str, key: &str) -> Result<Obj
     let head = match client.head_object().bucket(bucket).key(key).send().await {
         Ok(head) => head,
         Err(error) => {
+            let is_answer = error.raw_response().is_some();
             let error = failed(bucket, key, ACTION, &error);
+            if !is_answer {
+                return Err(error);
+            }
             return Err(match (why_not_found(client, bucket, key, ACTION).await, &error) {
                 (Some(told @ StoreError::NotFound(..)), StoreError::NotFound(..)) => told,
                 // Whoever may not read is told nothing, also where there is nothing.

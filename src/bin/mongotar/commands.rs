@@ -19,6 +19,7 @@ use mongotar::users::take;
 use mongotar::verify::{AgainstJob, VerifyJob, verify_run};
 use mongotar::{inspect, verify};
 use mongotar_shell::counts::Counts;
+use tokio_util::sync::CancellationToken;
 
 use crate::arguments::{
     Arguments, Backup, Cat, Command, ConnectionArguments, Drill, FolderArguments, OneArchive, SourceDatabase, Verify,
@@ -150,11 +151,12 @@ async fn run_verify(arguments: &Verify, json: bool) -> Result<ExitCode, Failure>
     let report = counted(output, Counts::of_verify, text::verify, async {
         let progress = Arc::new(Progress::default());
         let shown = ShownProgress::start(&progress);
-        let store = Store::new();
+        let waits = CancellationToken::new();
+        let store = Store::until(&waits);
         let report = match &arguments.run {
             None => verify::verify(&store, of(&location, &arguments.archive.source), memory, &progress).await,
             Some(name) => {
-                signals::listen_for(First::Pauses);
+                signals::listen_for(First::Pauses(waits));
                 let job = VerifyJob {
                     archive: ArchiveChoice::At(location.to_string()),
                     source_database: arguments.archive.source.source_database.clone(),

@@ -56,17 +56,17 @@ pub async fn environment(connection: &ConnectionArguments) -> Result<Environment
 /// Connects; a signal cancels the run, which then undoes what it began, or pauses a named run.
 pub async fn tools(environment: &Environment, name: Option<&str>) -> Result<Tools, Failure> {
     let progress = Arc::new(Progress::default());
-    let cancel = CancellationToken::new();
-    let (deadline, first) = match name {
-        None => (Deadline::never(), First::Cancels(cancel.clone())),
-        Some(_) => (signals::pause(), First::Pauses),
+    let (cancel, waits) = (CancellationToken::new(), CancellationToken::new());
+    let (deadline, first, store) = match name {
+        None => (Deadline::never(), First::Cancels(cancel.clone()), Store::until(&cancel)),
+        Some(_) => (signals::pause(), First::Pauses(waits.clone()), Store::until(&waits)),
     };
     // What is wrong with the settings is said before anybody is asked.
     let memory = environment.memory()?;
     let mongo = Mongo::connect(environment.uri()?).await?.telling(&progress);
     let tools = Tools {
         mongo: mongo.until(deadline, &cancel),
-        store: Store::new(),
+        store,
         progress,
         cancel,
         deadline,

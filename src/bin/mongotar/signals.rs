@@ -32,8 +32,8 @@ static PAUSE: AtomicBool = AtomicBool::new(false);
 pub enum First {
     /// It undoes what was begun.
     Cancels(CancellationToken),
-    /// It keeps what was done.
-    Pauses,
+    /// It keeps what was done. What waits for answers of the store stops waiting.
+    Pauses(CancellationToken),
 }
 
 /// When a signal asks for a pause.
@@ -67,8 +67,9 @@ async fn listen(mut interrupts: Signal, mut terminations: Signal, first: First) 
             cancel.cancel();
             "undoing what was begun"
         }
-        First::Pauses => {
+        First::Pauses(waits) => {
             PAUSE.store(true, Ordering::Release);
+            waits.cancel();
             "keeping what was done"
         }
     };

@@ -28,7 +28,10 @@ const MEANINGS: [(&[&str], &str); 6] = [
         &["corrupt message", "InvalidContentType"],
         "it does not speak TLS on this port: AWS_ENDPOINT_URL begins with http:// then",
     ),
-    (&["timed out", "timeout"], "no answer in time"),
+    (
+        &["timed out", "timeout"],
+        "the store does not answer: check AWS_ENDPOINT_URL and the network, or try again later",
+    ),
 ];
 /// What an SDK's text begins with, that says nothing.
 const LAYERS: [&str; 2] = ["dispatch failure: ", "io error: "];

@@ -9,7 +9,7 @@ use bson::doc;
 
 use super::{Shell, archive, collections, numbered};
 use crate::restore::Running;
-use crate::rig::{Passage, Wire, WireCommand, shared_replica_set};
+use crate::rig::{Fault, Passage, Proxy, Rule, Wire, WireCommand, shared_replica_set, shared_s3};
 use crate::support;
 
 /// A relay that holds commands until it is told to let go.
@@ -124,6 +124,30 @@ async fn both_signals_undo_a_restore_that_was_begun() {
         drop(said);
         assert_eq!(code, Some(1), "SIG{signal}");
         assert_eq!(collections(&database).await, ["orders"], "SIG{signal}");
+    }
+}
+
+/// It waited for the store's first answer until the store had been asked six times, for minutes each.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_does_not_answer_keeps_no_backup_from_its_end() {
+    let (shell, _) = Shell::with_orders(numbered(0..3)).await;
+    let folder = support::bucket().await.to_string();
+    let proxy = Proxy::start(shared_s3().endpoint());
+    proxy.inject(Rule::on("*", "").times(usize::MAX).then(Fault::Hold));
+    let shell = shell.set("AWS_ENDPOINT_URL", &proxy.endpoint());
+    for run in [&[][..], &["--run", "nightly"]] {
+        let asked = proxy.exchanges().len();
+        let mut running = Running::start(shell.command(&[&["backup", "--to", &folder], run].concat()));
+        support::eventually("the store is asked", || proxy.exchanges().len() > asked).await;
+        running.signal("TERM");
+        let mut said = until_it_heard(&mut running);
+        let code = running.0.wait().expect("a child").code();
+        let mut rest = String::new();
+        said.read_to_string(&mut rest).expect("text");
+        assert_eq!(code, Some(1), "{run:?}: {rest}");
+        assert!(rest.contains("does not answer"), "{run:?}: {rest}");
+        // It ends by what is left of that wait, and asks for nothing else more than once.
+        assert!(proxy.exchanges().len() - asked < 6, "{run:?}: {:?}", proxy.exchanges());
     }
 }
 
