@@ -4,6 +4,8 @@
 
 use std::fmt::Write as _;
 
+use super::dialect::Dialect;
+
 /// An answer that is an error, as far as something can be told from it.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Refusal<'a> {
@@ -48,6 +50,20 @@ impl Refusal<'_> {
     fn is_about_keys(&self) -> bool {
         let by_code = |code: &str| code.starts_with("KMS.") && !code.contains("Throttling");
         self.status < 500 && (self.code.is_some_and(by_code) || self.says(" kms:") || self.says("master key"))
+    }
+
+    /// Whether it is the algorithm, or the header, that the store does not want.
+    fn refuses_checksums(&self) -> bool {
+        let is_about_them = self.says("hecksum") || self.says("sdk-checksum-algorithm");
+        let refuses = [
+            "upported",
+            "nvalid",
+            "nknown",
+            "ecogni",
+            "not allowed",
+            "not implemented",
+        ];
+        self.status == 400 && is_about_them && refuses.iter().any(|word| self.says(word))
     }
 
     fn says(&self, what: &str) -> bool {
@@ -144,7 +160,10 @@ impl Refusal<'_> {
                 "The data changed on the way, or this store does not know CRC64NVME: see MONGOTAR_S3_CHECKSUMS"
             }
             "InvalidStorageClass" => "This store does not have the storage class: see MONGOTAR_S3_STORAGE_CLASS",
-            _ if self.status == 400 && (says("hecksum") || says("sdk-checksum-algorithm")) => {
+            _ if self.status == 400 && says("required") && (says("hecksum") || says("Content-MD5")) => {
+                "This store demands a checksum: leave MONGOTAR_S3_CHECKSUMS unset. If it is, the store does not know CRC64NVME"
+            }
+            _ if self.refuses_checksums() && Dialect::of_environment().has_checksums() => {
                 "This store does not know CRC64NVME: set MONGOTAR_S3_CHECKSUMS=none"
             }
             _ => return None,
@@ -265,8 +284,18 @@ mod tests {
                 ),
                 "MONGOTAR_S3_ENCRYPTION",
             ),
+            // It was advised to set it to `none`, where it was that already.
+            (
+                of(
+                    400,
+                    "InvalidRequest",
+                    "Content-MD5 OR x-amz-checksum- HTTP header is required for Put Object requests with Object Lock parameters",
+                ),
+                "leave MONGOTAR_S3_CHECKSUMS unset",
+            ),
         ] {
             let told = refusal.told("PutObject");
+            assert_eq!(part.ends_with("=none"), told.contains("=none"), "{told}");
             assert!(told.contains(part) && !refusal.is_denial(), "{told}");
         }
         let elsewhere = Refusal {
