@@ -98,8 +98,18 @@ pub(super) async fn find(client: &Client, bucket: &str, key: &str) -> Result<Obj
             .content_length()
             .and_then(|length| u64::try_from(length).ok())
             .unwrap_or(0),
-        etag: head.e_tag().unwrap_or_default().to_owned(),
+        etag: etag_of(head.e_tag(), (bucket, key), ACTION)?,
     })
+}
+
+/// What every answer of S3 about an object has. A server that answers everything, with a page, has none.
+fn etag_of(said: Option<&str>, (bucket, key): (&str, &str), action: &'static str) -> Result<String, StoreError> {
+    let no_answer = Refusal {
+        status: 200,
+        ..Refusal::default()
+    };
+    said.map(str::to_owned)
+        .ok_or_else(|| refused(location(bucket, key), action, &no_answer))
 }
 
 /// The answer to a HEAD has no body, which alone would tell why. A GET has one. Nothing where it says nothing more.
@@ -144,6 +154,7 @@ pub(super) async fn read(
             .send()
             .await
             .map_err(|error| failed(bucket, key, ACTION, &error))?;
+        etag_of(response.e_tag(), (bucket, key), ACTION)?;
         tries += 1;
         // The library retries a request, not a body that breaks off half-way.
         let reason = match body(response.body, extent.length).await {
@@ -215,6 +226,7 @@ pub(super) async fn put(
     tags: &Tags,
     conditions: &Conditions,
 ) -> Result<(), StoreError> {
+    const ACTION: &str = "PutObject";
     let checksum = base64_of(crc64(&bytes));
     look(client, bucket, key, conditions).await?;
     let put = || {
@@ -227,11 +239,9 @@ pub(super) async fn put(
             .checksum_crc64_nvme(&checksum)
             .body(ByteStream::from(bytes.clone()))
     };
-    put()
-        .if_none_match("*")
-        .send()
-        .await
-        .map_err(|error| failed(bucket, key, "PutObject", &error))?;
+    let done = put().if_none_match("*").send().await;
+    let done = done.map_err(|error| failed(bucket, key, ACTION, &error))?;
+    etag_of(done.e_tag(), (bucket, key), ACTION)?;
     if conditions.are_ignored(put()).await {
         tracing::warn!("{}", conditions::ignored(&location(bucket, key)));
     }

@@ -59,6 +59,7 @@ mod selftest;
 
 pub use cut_once::CutOnce;
 pub use engine::{EngineDouble, Snapshots};
+pub use http_server::{HttpServer, answer};
 pub use lambda::{FunctionError, LambdaBuilder, LambdaFunction};
 pub use libarchive::{libarchive_extract, libarchive_list};
 pub use mongod::{CutOff, Members, Mongod, MongodBuilder, shared_replica_set};

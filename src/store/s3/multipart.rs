@@ -13,7 +13,7 @@ use base64::engine::general_purpose::STANDARD;
 use futures_util::future::BoxFuture;
 
 use super::dialect::Dialect;
-use super::{Conditions, base64_of, code, failed, is_denied, list, location, look};
+use super::{Conditions, base64_of, code, etag_of, failed, is_denied, list, location, look};
 use crate::archive::{Extent, Part};
 use crate::store::receipt::{Receipt, crc64, full_crc64};
 use crate::store::{Location, Object, Said, StoreError, Tags};
@@ -139,7 +139,7 @@ impl Multipart {
             .map_err(|error| failed(&self.bucket, &self.key, ACTION, &error))?;
         Ok(Receipt {
             number,
-            etag: sent.e_tag().unwrap_or_default().to_owned(),
+            etag: etag_of(sent.e_tag(), (&self.bucket, &self.key), ACTION)?,
             crc64: Some(sum),
             bytes: length,
         })

@@ -10,7 +10,7 @@ use bytes::Bytes;
 
 use super::conditions::{Conditions, ignored};
 use super::dialect::Dialect;
-use super::{ATTEMPTS, Said, StoreError, base64_of, crc64, failed};
+use super::{ATTEMPTS, Said, StoreError, base64_of, crc64, etag_of, failed};
 
 /// The tag of objects that are only there while a run goes on; `template.yaml` has the lifecycle rule.
 const IN_PROGRESS: &str = "mongotar-in-progress=true";
@@ -35,7 +35,7 @@ pub(in super::super) async fn load(
                 };
             }
         };
-        let etag = response.e_tag().unwrap_or_default().to_owned();
+        let etag = etag_of(response.e_tag(), (bucket, key), GET)?;
         tries += 1;
         // The library retries a request, not a body that breaks off half-way.
         match response.body.collect().await {
@@ -63,11 +63,9 @@ fn write(client: &Client, bucket: &str, key: &str, bytes: Bytes) -> PutObjectFlu
 }
 
 pub(in super::super) async fn save(client: &Client, bucket: &str, key: &str, bytes: Bytes) -> Result<(), StoreError> {
-    write(client, bucket, key, bytes)
-        .send()
-        .await
-        .map_err(|error| failed(bucket, key, PUT, &error))?;
-    Ok(())
+    let done = write(client, bucket, key, bytes).send().await;
+    let done = done.map_err(|error| failed(bucket, key, PUT, &error))?;
+    etag_of(done.e_tag(), (bucket, key), PUT).map(|_| ())
 }
 
 pub(in super::super) async fn swap(
@@ -94,7 +92,7 @@ pub(in super::super) async fn swap(
             }
             Err(StoreError::Misconfigured(ignored(&super::location(bucket, key))))
         }
-        Ok(done) => Ok(done.e_tag().unwrap_or_default().to_owned()),
+        Ok(done) => etag_of(done.e_tag(), (bucket, key), PUT),
         Err(error) => match failed(bucket, key, PUT, &error) {
             // The answer was lost, the request repeated, and it met its own object.
             StoreError::Exists(location, said) => match load(client, bucket, key).await? {

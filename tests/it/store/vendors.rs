@@ -86,6 +86,32 @@ async fn a_refusal_is_told_with_its_likely_cause_also_where_only_a_head_was_refu
     assert!(error.contains("404 NoSuchKey"), "{error}");
 }
 
+/// It answers everything with a page: a backup said that the archive exists already, and `verify` that it is damaged.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_no_s3_and_answers_everything_is_told_as_that() {
+    let (shell, _) = Shell::with_orders(numbered(0..5)).await;
+    let page = rig::HttpServer::start(|_| async {
+        let page = "<html><body>Welcome</body></html>";
+        Ok(rig::answer(hyper::StatusCode::OK, "text/html", page))
+    });
+    let shell = shell.set("AWS_ENDPOINT_URL", &format!("http://{}", page.address()));
+    for command in [
+        &["backup", "--to", "s3://bucket/nightly/"][..],
+        &["backup", "--to", "s3://bucket/nightly/", "--run", "nightly"],
+        &["verify", "s3://bucket/nightly/a.tar"],
+        &["show", "s3://bucket/nightly/a.tar"],
+        &["list", "s3://bucket/nightly/"],
+    ] {
+        let refused = shell.json(1, command);
+        assert_eq!(refused["error_type"], "Store", "{command:?}: {refused}");
+        let message = text(&refused["message"]);
+        assert!(
+            message.contains("no answer of S3: is AWS_ENDPOINT_URL the address of a store?"),
+            "{command:?}: {message}"
+        );
+    }
+}
+
 /// Everything that a command does, by a store without conditional writes and the newer checksums.
 #[tokio::test]
 async fn a_store_without_conditional_writes_and_checksums_holds_archives_and_runs() {
