@@ -7,6 +7,7 @@ mod conditions;
 mod dialect;
 mod limits;
 mod multipart;
+mod permission;
 mod refusal;
 pub(super) mod state;
 mod unreached;

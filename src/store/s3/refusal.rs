@@ -5,6 +5,7 @@
 use std::fmt::Write as _;
 
 use super::dialect::Dialect;
+use super::permission::{permission, writes};
 
 /// An answer that is an error, as far as something can be told from it.
 #[derive(Clone, Copy, Debug, Default)]
@@ -37,13 +38,28 @@ impl Refusal<'_> {
                     | "SignatureDoesNotMatch"
             )
         ) || self.is_about_keys()
-            || self.status == 403
+            || self.status == 403 && !self.is_full()
             || self.status == 301
     }
 
     /// Whether the store lacks what it was asked for.
     pub(super) fn is_unknown(&self) -> bool {
         self.code == Some("NotImplemented") || self.status == 501
+    }
+
+    /// Whether nothing more fits in: a quota, a cap, or a disk.
+    fn is_full(&self) -> bool {
+        let by_code = |code: &str| code.contains("Quota") || code.contains("StorageFull");
+        self.status == 507 || self.code.is_some_and(by_code) || self.says("cap exceeded")
+    }
+
+    /// Whether it has too much to do.
+    fn is_busy(&self) -> bool {
+        let by_code = |code: &str| {
+            let busy = ["SlowDown", "Throttl", "TooManyRequests", "RequestLimit"];
+            busy.iter().any(|word| code.contains(word))
+        };
+        self.status == 429 || self.code.is_some_and(by_code)
     }
 
     /// Whether a key of KMS cannot be used: not that KMS is busy, or fails.
@@ -104,9 +120,22 @@ impl Refusal<'_> {
         if let Some(region) = self.other_region() {
             return Some(format!("The bucket is in the region {region}: set AWS_REGION={region}"));
         }
+        let passing = match self.code {
+            _ if self.is_full() => "The store is full, or its quota is used up: free space in it, or raise the quota",
+            _ if self.is_busy() => {
+                "The store asks for fewer requests: try again later, or run fewer backups and restores at once"
+            }
+            None if matches!(self.status, 500 | 502..=504) => {
+                "The store, or a proxy before it, is down or overloaded: try again later"
+            }
+            _ => "",
+        };
+        if !passing.is_empty() {
+            return Some(passing.to_owned());
+        }
         // A refusal without a body is one of access, too.
         let cause = match self.code.or((self.status == 403).then_some("AccessDenied"))? {
-            "RequestTimeTooSkewed" => "The clock of this machine is wrong: set it (NTP)",
+            "RequestTimeTooSkewed" | "RequestExpired" => "The clock of this machine is wrong: set it (NTP)",
             "ExpiredToken" | "InvalidToken" | "TokenRefreshRequired" => {
                 "The temporary credentials have run out, or are not those of this key: sign in again, or renew AWS_SESSION_TOKEN"
             }
@@ -166,6 +195,15 @@ impl Refusal<'_> {
             _ if self.refuses_checksums() && Dialect::of_environment().has_checksums() => {
                 "This store does not know CRC64NVME: set MONGOTAR_S3_CHECKSUMS=none"
             }
+            code if code.contains("AccountProblem") || matches!(code, "AllAccessDisabled" | "NotSignedUp") => {
+                "The account of these keys is blocked, or not paid for: ask the store's provider"
+            }
+            code if self.status == 403 => {
+                return Some(format!(
+                    "No permission is named: look up what {code} means in the store's documentation, or ask its provider"
+                ));
+            }
+            _ if self.status >= 500 => "The store failed: try again later",
             _ => return None,
         };
         Some(cause.to_owned())
@@ -181,24 +219,6 @@ impl Refusal<'_> {
             behind.split('\'').next()
         };
         self.region.or_else(expected).filter(|_| is_elsewhere)
-    }
-}
-
-/// Whether an operation stores something: only then does a setting about what is stored matter.
-fn writes(action: &str) -> bool {
-    permission(action).starts_with("s3:PutObject")
-}
-
-/// What must be allowed for an operation.
-fn permission(action: &str) -> &'static str {
-    match action {
-        "ListObjectsV2" => "s3:ListBucket",
-        "PutObject" | "CreateMultipartUpload" => "s3:PutObject (and s3:PutObjectTagging, where it sends tags)",
-        "UploadPart" | "CompleteMultipartUpload" => "s3:PutObject",
-        "UploadPartCopy" => "s3:PutObject (and s3:GetObject on what is copied)",
-        "AbortMultipartUpload" => "s3:AbortMultipartUpload",
-        "DeleteObject" => "s3:DeleteObject",
-        _ => "s3:GetObject",
     }
 }
 
@@ -312,8 +332,29 @@ mod tests {
         assert!(!busy.is_denial());
         assert_eq!(
             busy.told("x"),
-            "503 SlowDown: Reduce your request rate (request 4442587FB7D0A2F9)"
+            "503 SlowDown: Reduce your request rate (request 4442587FB7D0A2F9). The store asks for fewer requests: try again later, or run fewer backups and restores at once"
         );
+        // They had no cause, and what is full was a matter of access.
+        for (status, code, part, is_denial) in [
+            (502, None, "a proxy before it, is down or overloaded", false),
+            (503, None, "try again later", false),
+            (500, Some("InternalError"), "The store failed: try again later", false),
+            (429, None, "fewer requests", false),
+            (403, Some("QuotaExceeded"), "raise the quota", false),
+            (400, Some("XMinioStorageFull"), "free space", false),
+            (403, Some("AccountProblem"), "not paid for", true),
+            (403, Some("Peculiar"), "look up what Peculiar means", true),
+            (403, None, "needs the permission s3:PutObject", true),
+        ] {
+            let refusal = Refusal {
+                status,
+                code,
+                ..Refusal::default()
+            };
+            let told = refusal.told("PutObject");
+            assert!(told.contains(part), "{told}");
+            assert_eq!(refusal.is_denial(), is_denial, "{told}");
+        }
     }
 
     /// Any refusal of a read advised to set what is only about writes, a HEAD was said to be `s3:GetObject

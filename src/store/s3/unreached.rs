@@ -2,7 +2,7 @@
 //! them its structures.
 
 /// What the SDK's words hold, and what that means.
-const MEANINGS: [(&[&str], &str); 6] = [
+const MEANINGS: [(&[&str], &str); 9] = [
     (
         &[
             "no credentials found",
@@ -31,6 +31,24 @@ const MEANINGS: [(&[&str], &str); 6] = [
     (
         &["timed out", "timeout"],
         "the store does not answer: check AWS_ENDPOINT_URL and the network, or try again later",
+    ),
+    (
+        &["No route to host", "etwork is unreachable"],
+        "the network does not lead to its server: check AWS_ENDPOINT_URL and the network",
+    ),
+    (
+        &["HTTP version", "parsed"],
+        "what answers there does not speak HTTP: is AWS_ENDPOINT_URL the address of a store?",
+    ),
+    (
+        &[
+            "SendRequest",
+            "connection closed",
+            "onnection reset",
+            "roken pipe",
+            "end of file",
+        ],
+        "the connection was closed before a whole answer came: check AWS_ENDPOINT_URL (http or https, and the port) and proxies on the way, or try again later",
     ),
 ];
 /// What an SDK's text begins with, that says nothing.
@@ -72,12 +90,33 @@ mod tests {
                 "dispatch failure: io error: client error (Connect): invalid peer certificate: UnknownIssuer",
                 "AWS_CA_BUNDLE",
             ),
+            (
+                "request has timed out: operation attempt timeout (single attempt) occurred after 30s",
+                "the store does not answer",
+            ),
+            (
+                "dispatch failure: io error: client error (SendRequest): connection closed before message completed",
+                "the connection was closed",
+            ),
+            (
+                "dispatch failure: io error: client error (SendRequest): connection error: Connection reset by peer",
+                "the connection was closed",
+            ),
+            (
+                "dispatch failure: io error: client error (SendRequest): invalid HTTP version parsed",
+                "does not speak HTTP",
+            ),
+            (
+                "dispatch failure: io error: client error (Connect): tcp connect error: No route to host (os error 113)",
+                "check AWS_ENDPOINT_URL and the network",
+            ),
         ] {
             assert!(meaning(said).contains(part), "{said}");
+            assert!(!meaning(said).contains("client error"), "{said}");
         }
         assert_eq!(
-            meaning("dispatch failure: io error: connection closed: { source: Thing(1) }"),
-            "connection closed"
+            meaning("dispatch failure: io error: out of luck: { source: Thing(1) }"),
+            "out of luck"
         );
         assert_eq!(meaning("the body broke off"), "the body broke off");
     }
