@@ -30,6 +30,8 @@ pub(super) enum Aside {
     Note,
     /// What a backup of ours read of a collection before it began anew.
     Abandoned,
+    /// What a restore of ours has saved beside a dump, or an archive's manifest.
+    Own,
     /// What `mongodump --oplog` puts beside the folders of the databases.
     Oplog,
     /// A file that is called like it, holds something else, and has no definition beside it.
@@ -64,7 +66,7 @@ impl Aside {
             Self::Attributes | Self::Note | Self::Abandoned | Self::System(_) | Self::Views => Bearing::NoData,
             // A collection that was created during the dump can be in the oplog alone. Users and roles are no documents
             // of this database, but are set aside all the same. Of what is unknown nobody knows what it says.
-            Self::Oplog | Self::UsersAndRoles | Self::UnknownSystem => Bearing::MayNameMore,
+            Self::Own | Self::Oplog | Self::UsersAndRoles | Self::UnknownSystem => Bearing::MayNameMore,
             Self::CalledOplog
             | Self::Separated
             | Self::Compressed(_)
@@ -84,6 +86,9 @@ impl Aside {
             Self::Abandoned => "not needed: the backup read the collection anew".to_owned(),
             Self::Oplog => {
                 "the oplog is not replayed: each collection is as of the time at which it was read".to_owned()
+            }
+            Self::Own => {
+                "it is of an archive of mongotar: name that archive itself, or its folder with --latest".to_owned()
             }
             Self::CalledOplog => {
                 "it has the name of mongodump's oplog, and does not look like one: rename it, or put its oplog.metadata.json beside it, to have it as a collection"

@@ -55,7 +55,10 @@ impl Member {
             .collect();
         let file = steps.pop().unwrap_or_default();
         let (plain, packing) = Packing::of_name(file);
-        let mut role = role_of(plain).unwrap_or_else(|| Role::Aside(Aside::of_name(file)));
+        let mut role = match own(&steps, file) {
+            Some(aside) => Role::Aside(aside),
+            None => role_of(plain).unwrap_or_else(|| Role::Aside(Aside::of_name(file))),
+        };
         if let (Some(how), false) = (packing.not_built_in(), matches!(role, Role::Aside(_))) {
             role = Role::Aside(Aside::Compressed(how));
         }
@@ -70,6 +73,28 @@ impl Member {
         }
     }
 }
+
+/// What mongotar itself has put beside something else: an archive, its manifest, or what a restore saves first.
+fn own(folders: &[&str], file: &str) -> Option<Aside> {
+    let (name, rest) = file.split_once('.').unwrap_or_default();
+    let (is_archive, is_manifest) = match ArchiveName::parse(name) {
+        Some(_) => (rest.starts_with("tar"), rest == "manifest.json"),
+        None => (false, false),
+    };
+    let saved_first = folders.last().is_some_and(|folder| *folder == "pre-restore");
+    match () {
+        () if folders.contains(&IN_PROGRESS) || is_manifest => Some(Aside::Own),
+        () if saved_first && (is_archive || file.ends_with(".report.json")) => Some(Aside::Own),
+        () if is_archive => Some(Aside::Packed {
+            what: "an archive of mongotar",
+            way_out: "name that archive itself, or its folder with --latest",
+        }),
+        () => None,
+    }
+}
+
+/// How runs call the folder of their states; see `src/run/identity.rs`.
+const IN_PROGRESS: &str = ".in-progress";
 
 /// Whether it is a collection as the scripts before mongotar wrote it.
 fn is_of_old_scripts(path: &str) -> bool {
@@ -194,6 +219,31 @@ mod tests {
                 "dump/shop",
                 documents("a%2Fb", Written::Bson, true),
                 Packing::Gzip,
+            ),
+            (
+                "dump/pre-restore/backup_20240102_030405.tar.zst",
+                "dump/pre-restore",
+                Role::Aside(Aside::Own),
+                Packing::Zstd,
+            ),
+            (
+                "backup_20240102_030405.manifest.json",
+                "",
+                Role::Aside(Aside::Own),
+                Packing::Plain,
+            ),
+            // A database may be called so, too.
+            (
+                "dump/pre-restore/orders.bson",
+                "dump/pre-restore",
+                documents("orders", Written::Bson, true),
+                Packing::Plain,
+            ),
+            (
+                "dump/pre-restore/drill_20240102_030405-0123456789ab.report.json",
+                "dump/pre-restore",
+                Role::Aside(Aside::Own),
+                Packing::Plain,
             ),
             (
                 "SHOP/Orders.BSON.GZ",

@@ -32,8 +32,12 @@ pub async fn run_plan(arguments: &Restore, json: bool) -> Result<ExitCode, Failu
     let prepared = prepare(&job, &tools).await;
     shown.stop();
     let prepared = prepared?;
+    let mut prepared = prepared;
     let users = planned_users(arguments, &job, &prepared.plan, &tools).await?;
     let said = said(users.as_ref());
+    if users.is_some() {
+        told_below(&mut prepared.plan);
+    }
     let planned = Along {
         report: RestoreReport::planned(prepared),
         users: users.map(|users| users.planned),
@@ -151,8 +155,7 @@ async fn along(
         return Ok(Along { report, users: None });
     };
     let users = Box::pin(users.carry_out(report.status, tools)).await;
-    // What is said below says what became of them.
-    report.plan.warnings.retain(|warning| !warning.contains("--users"));
+    told_below(&mut report.plan);
     if !users.equal && report.status == RunStatus::Complete {
         report.status = RunStatus::Partial;
     }
@@ -161,6 +164,11 @@ async fn along(
         report,
         users: Some(users),
     })
+}
+
+/// Of users that are restored, too, nothing is said but what becomes of them.
+fn told_below(plan: &mut RestorePlan) {
+    plan.warnings.retain(|warning| !warning.contains("--users"));
 }
 
 fn said(users: Option<&UserRestore>) -> String {

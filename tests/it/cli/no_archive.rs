@@ -6,7 +6,7 @@ use std::os::unix::net::UnixListener;
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 
-use super::{Shell, said, text};
+use super::{Shell, numbered, said, text};
 use crate::rig;
 
 /// It was "does not exist", whatever was there.
@@ -78,7 +78,10 @@ async fn a_folder_that_may_not_be_read_is_told_with_which_one_it_is() {
         }
         // Nothing is forbidden to root, so another user looks.
         if !program.exists() {
-            fs::copy(rig::program(env!("CARGO_BIN_EXE_mongotar")), &program).expect("copied");
+            // By another process: whoever is started meanwhile would have it open for writing, and keep it busy.
+            let from = rig::program(env!("CARGO_BIN_EXE_mongotar"));
+            let copied = Command::new("cp").args([&from, &program]).status();
+            assert!(copied.expect("cp starts").success());
         }
         let mut command = Command::new(&program);
         let command = command.args(arguments).env_clear().current_dir(shell.path("."));
@@ -93,4 +96,26 @@ async fn a_folder_that_may_not_be_read_is_told_with_which_one_it_is() {
             assert!(failed.err.contains(word), "{mode:o} {word}: {}", failed.err);
         }
     }
+}
+
+/// The manifests beside archives of ours became collections, `complete`; and what a restore saved into a dump's folder
+/// made the next one ask which database was meant.
+#[tokio::test]
+async fn a_folder_of_our_own_archives_is_no_dump_and_what_a_restore_saves_is_not_of_one() {
+    let (shell, database) = Shell::with_orders(numbered(0..3)).await;
+    shell.json(0, &["backup", "--to", "kept"]);
+    let target = rig::fresh_database_name("own");
+    let refused = shell
+        .run(&["restore", "kept", "--mongo-db", &target, "--yes"])
+        .expect(2);
+    assert!(refused.err.contains("--latest"), "{}", refused.err);
+    fs::create_dir_all(shell.path("dump/shop")).expect("made");
+    fs::write(shell.path("dump/shop/orders.json"), "{\"_id\": 1}\n").expect("written");
+    for _ in 0..2 {
+        let said = shell
+            .run(&["restore", "dump", "--mongo-db", &database, "--yes"])
+            .expect(0);
+        assert!(said.out.contains("complete: "), "{}", said.out);
+    }
+    assert!(shell.path("dump/pre-restore").is_dir() || shell.path("pre-restore").is_dir());
 }
