@@ -57,6 +57,11 @@ pub(crate) fn first_few(all: impl IntoIterator<Item = String>) -> String {
     }
 }
 
+/// How what is said of an archive's users ends, for those who have not asked for them.
+pub(crate) const USERS_RESTORED: &str = "--users restores them, after the collections";
+/// The same, of the members of a dump that have them.
+pub(crate) const USERS_LEFT_OUT: &str = "users and roles come back with --users only";
+
 /// A name and what happened to it.
 pub(crate) fn with_reason(name: &str, reason: &str) -> String {
     match reason {

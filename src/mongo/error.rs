@@ -149,7 +149,9 @@ impl MongoError {
     /// The same, with what to grant to the user where a privilege is missing: the server names only a command.
     #[must_use]
     pub(crate) fn granting(mut self, roles: &str) -> Self {
-        if self.is(code::UNAUTHORIZED) {
+        if self.is(code::UNAUTHORIZED) && self.reason.contains("requires authentication") {
+            self.reason += ". Write a user and a password into the connection string, before the hosts";
+        } else if self.is(code::UNAUTHORIZED) {
             self.reason += &format!(". Grant the user {roles}");
         }
         self

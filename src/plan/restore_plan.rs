@@ -6,6 +6,7 @@ use super::{ArchiveIdentity, Diff, Inferred, NotAToken, Parked, Policy, Token, T
 use crate::archive::Status;
 use crate::catalog::{Definition, Kind};
 use crate::digest::{Digest, Hashing, Sum};
+use crate::wording::{USERS_LEFT_OUT, USERS_RESTORED};
 
 /// What a restore will do, collection by collection.
 ///
@@ -44,6 +45,12 @@ pub struct RestorePlan {
 }
 
 impl RestorePlan {
+    /// Leaves out what it says of users to those who have not asked for them.
+    pub fn with_users(&mut self) {
+        let is_hint = |warning: &String| warning.ends_with(USERS_RESTORED) || warning.ends_with(USERS_LEFT_OUT);
+        self.warnings.retain(|warning| !is_hint(warning));
+    }
+
     /// What has changed since the plan with that token: nothing if the token consents to this plan.
     ///
     /// # Errors

@@ -8,6 +8,7 @@ use crate::failure::{Failure, FailureKind};
 use crate::open::{ArchiveFile, Source, open};
 use crate::plan::{RestorePlan, TokenPart, plan};
 use crate::run::Running;
+use crate::wording::USERS_RESTORED;
 
 /// A restore that could be carried out.
 #[derive(Debug)]
@@ -45,7 +46,7 @@ pub fn prepare<'a>(job: &'a RestoreJob, tools: &'a Tools) -> Running<'a, Prepare
         plan.warnings.extend(archive.warnings());
         if let Some(saved) = archive.manifest().and_then(|manifest| manifest.users.as_ref()) {
             plan.warnings.push(format!(
-                "the archive has users ({}) and roles ({}): --users restores them, after the collections",
+                "the archive has users ({}) and roles ({}): {USERS_RESTORED}",
                 saved.users, saved.roles
             ));
         }

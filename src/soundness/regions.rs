@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
 use super::report::{CheckedCollection, VerifyReport, checked, summary, summary_of_foreign};
-use crate::archive::{Entry, Extent, Opened, Saved, Status};
+use crate::archive::{Entry, Extent, Opened, Saved, SavedStatus, Status};
 use crate::backup::RunStatus;
 use crate::digest::{Digest, Hashing};
 use crate::failure::Failure;
@@ -73,7 +73,7 @@ impl Checked {
             Form::Foreign(survey, _) => {
                 let is_broken = |saved: &Saved| saved.error.as_ref().is_some_and(|why| survey.damaged.contains(why));
                 let rows = survey.collections.iter().map(|saved| CheckedCollection {
-                    equal: !is_broken(saved),
+                    equal: !is_broken(saved) && saved.status != SavedStatus::Failed,
                     ..checked(saved, saved.expected_digest())
                 });
                 self.report.collections = rows.collect();
@@ -86,7 +86,11 @@ impl Checked {
     /// The verdict, when all is checked.
     pub(crate) fn report(mut self, file: &ArchiveFile) -> VerifyReport {
         let report = &mut self.report;
-        let sound = report.damaged.is_empty() && report.collections.iter().all(|collection| collection.equal);
+        // What others left out of their archive is missing, and not damaged.
+        let is_foreign = matches!(file.form, Form::Foreign(..));
+        let is_sound =
+            |checked: &CheckedCollection| checked.equal || is_foreign && checked.status == SavedStatus::Failed;
+        let sound = report.damaged.is_empty() && report.collections.iter().all(is_sound);
         report.status = match (sound, file.status()) {
             (false, _) => RunStatus::Failed,
             (true, Status::Partial) => RunStatus::Partial,

@@ -2,6 +2,7 @@
 
 use super::packing::NOT_BUILT_IN;
 use crate::catalog::{Belongs, UNKNOWN, belongs};
+use crate::wording::USERS_LEFT_OUT;
 
 /// What leaving a member out means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,7 +97,7 @@ impl Aside {
             }
             Self::System(why) => format!("not data: {why}"),
             Self::UnknownSystem => format!("not data: {UNKNOWN}"),
-            Self::UsersAndRoles => "users and roles come back with --users only".to_owned(),
+            Self::UsersAndRoles => USERS_LEFT_OUT.to_owned(),
             Self::Views => {
                 "without other definitions, the views that it defines count as collections"
                     .to_owned()

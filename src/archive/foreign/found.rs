@@ -31,8 +31,8 @@ pub(super) struct Found {
     pub(super) folders: BTreeMap<String, DumpFolder>,
     pub(super) entries: u64,
     pub(super) aside: Vec<SetAside>,
-    /// Users and roles that lie in the archive, by name; not more than are shown.
-    pub(super) users: Vec<String>,
+    /// Users and roles that lie in the archive, by folder and name; of each folder not more than are shown.
+    pub(super) users: Vec<(String, String)>,
     pub(super) warnings: Vec<String>,
     /// Why something may be missing.
     pub(super) incomplete: Option<String>,

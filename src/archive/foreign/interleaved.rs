@@ -60,7 +60,7 @@ pub(super) fn gather(archive: impl Read, choice: &Choice) -> Result<Found, Forei
                 if let Some(going) = going.get_mut(namespace) {
                     going.add(document);
                     match going.counted {
-                        Tallied::Aside => found.note_user(&namespace.collection, document),
+                        Tallied::Aside => found.note_user(&namespace.database, &namespace.collection, document),
                         Tallied::Indexes => found.note_index(namespace, document, offset, choice)?,
                         Tallied::Tally(_) | Tallied::Unread => {}
                     }

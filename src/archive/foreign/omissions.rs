@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::Choice;
 use super::aside::Bearing;
 use super::found::{Found, SetAside};
-use crate::wording::first_few;
+use crate::wording::{USERS_RESTORED, first_few};
 
 /// How many members that are not read are named for each reason.
 pub(super) const MAX_NAMED: usize = 20;
@@ -36,11 +36,16 @@ pub(super) fn note_set_aside(found: &mut Found, chosen: &str, choice: &Choice) -
         }
         by_reason.entry(why).or_default().push(format!("{:?}", set_aside.path));
     }
-    if !found.users.is_empty() {
-        let users = first_few(std::mem::take(&mut found.users));
-        found.warnings.push(format!(
-            "the archive has {users}: --users restores them, after the collections"
-        ));
+    // Those of other databases are not restored with this one.
+    let users = std::mem::take(&mut found.users).into_iter();
+    let mut users = users
+        .filter(|(folder, _)| folder.is_empty() || folder == chosen)
+        .peekable();
+    if users.peek().is_some() {
+        let users = first_few(users.map(|(_, name)| name));
+        found
+            .warnings
+            .push(format!("the archive has {users}: {USERS_RESTORED}"));
     }
     for (why, paths) in by_reason {
         let (named, rest) = paths.split_at(paths.len().min(MAX_NAMED));

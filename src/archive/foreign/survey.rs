@@ -81,7 +81,7 @@ impl Found {
             if let (Aside::UsersAndRoles, Role::Documents { stem, form, .. }) = (&aside, &role) {
                 // What cannot be read of them is told to whoever asks for them.
                 let _ = each_document(*form, &mut content, &mut |document| {
-                    self.note_user(stem, document);
+                    self.note_user(&member.folder, stem, document);
                     ControlFlow::Continue(())
                 });
             }

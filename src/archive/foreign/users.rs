@@ -70,7 +70,7 @@ impl Gathered {
 
 impl Found {
     /// Keeps the name of a user or role in mind, and nothing else of it.
-    pub(super) fn note_user(&mut self, collection: &str, document: &[u8]) {
+    pub(super) fn note_user(&mut self, folder: &str, collection: &str, document: &[u8]) {
         let (Some(kind), Ok(document)) = (kind_of(collection), RawDocument::from_bytes(document)) else {
             return;
         };
@@ -78,8 +78,9 @@ impl Found {
             UserOrRole::User => ("user", "user"),
             UserOrRole::Role => ("role", "role"),
         };
-        if let (true, Ok(name)) = (self.users.len() <= MAX_NAMED, document.get_str(field)) {
-            self.users.push(format!("{what} {}", shown(name)));
+        let noted = self.users.iter().filter(|(of, _)| of == folder).count();
+        if let (true, Ok(name)) = (noted <= MAX_NAMED, document.get_str(field)) {
+            self.users.push((folder.to_owned(), format!("{what} {}", shown(name))));
         }
     }
 }

@@ -36,7 +36,7 @@ pub async fn run_plan(arguments: &Restore, json: bool) -> Result<ExitCode, Failu
     let users = planned_users(arguments, &job, &prepared.plan, &tools).await?;
     let said = said(users.as_ref());
     if users.is_some() {
-        told_below(&mut prepared.plan);
+        prepared.plan.with_users();
     }
     let planned = Along {
         report: RestoreReport::planned(prepared),
@@ -155,7 +155,7 @@ async fn along(
         return Ok(Along { report, users: None });
     };
     let users = Box::pin(users.carry_out(report.status, tools)).await;
-    told_below(&mut report.plan);
+    report.plan.with_users();
     if !users.equal && report.status == RunStatus::Complete {
         report.status = RunStatus::Partial;
     }
@@ -164,11 +164,6 @@ async fn along(
         report,
         users: Some(users),
     })
-}
-
-/// Of users that are restored, too, nothing is said but what becomes of them.
-fn told_below(plan: &mut RestorePlan) {
-    plan.warnings.retain(|warning| !warning.contains("--users"));
 }
 
 fn said(users: Option<&UserRestore>) -> String {

@@ -95,6 +95,7 @@ async fn users_are_taken_along_and_restored_where_that_is_asked_for() {
     );
     let again = run(0, &with(&["restore", "--yes", "--users"])).out;
     assert!(again.contains("are there already, and as in the archive: 1"), "{again}");
+    assert!(!again.contains("--users"), "they were asked for: {again}");
     let again = shell.json(0, &with(&["restore", "--yes", "--users"]));
     assert_eq!(again["users"]["planned"]["users"]["app"], "keep_equal", "{again}");
     assert_eq!(

@@ -33,8 +33,15 @@ async fn a_collection_that_may_not_be_read_does_not_stop_the_others() {
     let uri = mongod.create_user("clerk", vec![doc! {"role": "some", "db": "admin"}]);
 
     let scratch = ScratchDir::new("denied");
-    let tools = tools_for(&uri, Store::new()).await;
     let folder = Location::Local(scratch.path().to_owned());
+    let nobody = format!("mongodb://127.0.0.1:{}/?directConnection=true", mongod.port());
+    let refused = backup(&job("shop", &folder), &tools_for(&nobody, Store::new()).await).await;
+    let refused = refused.expect_err("nobody may").message;
+    assert!(
+        refused.contains("Write a user and a password") && !refused.contains("Grant"),
+        "{refused}"
+    );
+    let tools = tools_for(&uri, Store::new()).await;
     let report = backup(&job("shop", &folder), &tools).await.expect("a backup");
     assert_eq!(report.status, RunStatus::Partial);
     assert_eq!(report.consistency.level, ConsistencyLevel::Snapshot);

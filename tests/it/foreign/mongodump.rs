@@ -192,6 +192,23 @@ async fn what_is_cut_or_altered_is_told() {
     assert_eq!(report.status, RunStatus::Partial);
     assert!(report.plan.to_string().contains("CRC-64"), "{}", report.plan);
 
+    // A collection of which nothing but its definition is there was called equal.
+    let lost = Archive::of(&[("shop", "orders", PLAIN), ("shop", "users", PLAIN)]);
+    let lost = lost.block("shop", "users", &users).end("shop", "users", &users);
+    let lost: Location = place.file("lost", &lost.0).parse().expect("a location");
+    let checked = verify(&place.tools.store, &lost, Memory::default(), &Progress::default()).await;
+    let checked = checked.expect("a report");
+    let rows: Vec<(&str, bool)> = checked
+        .collections
+        .iter()
+        .map(|one| (one.name.as_str(), one.equal))
+        .collect();
+    assert_eq!(
+        (checked.status, rows.as_slice()),
+        (RunStatus::Partial, &[("orders", false), ("users", true)][..])
+    );
+    assert!(checked.summary.contains("orders"), "{}", checked.summary);
+
     // Each was called sound.
     for (name, part) in [("cut", "it is truncated"), ("altered", "CRC-64")] {
         let location: Location = place.path(name).to_str().expect("UTF-8").parse().expect("a location");

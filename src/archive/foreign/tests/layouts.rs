@@ -428,3 +428,17 @@ fn an_oplog_without_entries_is_no_collection_however_it_is_packed() {
         assert!(survey.warnings.concat().contains("oplog"), "{:?}", survey.warnings);
     }
 }
+
+/// Those of every database in the archive were offered.
+#[test]
+fn users_are_named_of_the_database_that_is_read() {
+    let user = |name: &str| raw(&[doc! {"_id": name, "user": name}]);
+    let survey = Tar::new()
+        .file("dump/shop/orders.bson", raw(&orders()))
+        .file("dump/shop/$admin.system.users.bson", user("ann"))
+        .file("dump/blog/$admin.system.users.bson", user("bob"))
+        .survey();
+    let warnings = survey.warnings.join("\n");
+    assert!(warnings.contains("the archive has user ann: --users"), "{warnings}");
+    assert!(!warnings.contains("bob"), "{warnings}");
+}

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use mongotar::archive::SavedStatus;
+use mongotar::backup::RunStatus;
 use mongotar::inspect::{ListedArchive, Shown};
 use mongotar::verify::{AgainstReport, Comparison, VerifyReport};
 
@@ -25,6 +26,9 @@ pub fn verify(report: &VerifyReport) -> String {
     let mut out = table(&rows);
     for line in report.damaged.iter().chain(&report.warnings) {
         note!(out, "{line}");
+    }
+    if report.status == RunStatus::Partial {
+        note!(out, "{}", report.summary);
     }
     let _ = writeln!(
         out,
