@@ -51,8 +51,8 @@ pub use footer::{FOOTER_SUFFIX, Footer, Major};
 pub use frame::{Compression, FrameEncoder, MAX_SEGMENT_BYTES, StoredFrame};
 pub use join::{JoinedPart, join};
 pub use manifest::{
-    ClusterTime, Consistency, ConsistencyLevel, Exception, FORMAT_VERSION, FORMAT_VERSION_WITH_TABLE, Manifest, Saved,
-    SavedFrom, SavedStatus, SavedUsers, Status,
+    ArchiveKind, ClusterTime, Consistency, ConsistencyLevel, Continues, Delta, Exception, FORMAT_VERSION,
+    FORMAT_VERSION_WITH_TABLE, Manifest, Saved, SavedFrom, SavedStatus, SavedUsers, Status,
 };
 pub use name::{ArchiveName, EntryName, MANIFEST_ENTRY, METADATA_ENTRY};
 pub use part::{AssemblerState, MAX_PART_BYTES, MAX_PARTS, MIN_PART_BYTES, Part, PartAssembler, PartSchedule};

@@ -10,6 +10,7 @@ mod answer;
 mod any_host;
 mod asked;
 mod batch;
+mod changes;
 mod command;
 mod concern;
 mod connect;
@@ -37,8 +38,10 @@ mod uri;
 mod users;
 
 pub use batch::{Batch, Documents, Slice};
+pub(crate) use changes::Change;
 pub use connect::Mongo;
 pub use error::{MongoError, code};
+pub(crate) use ids::id_key;
 pub use ids::{IdList, id_alone};
 pub(crate) use insert::MAX_BATCH_BYTES;
 pub use insert::{InsertBatch, InsertOutcome, Order, Rejected, Validation, id_text};

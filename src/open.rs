@@ -7,12 +7,14 @@
 //! If one of ours has lost its footer, it is refused and never read as a foreign one: its first bytes tell.
 
 mod budget;
+mod chain;
 mod chunk;
 mod collection;
 mod file;
 mod foreign;
 mod kept;
 mod native;
+mod own;
 mod pages;
 mod pass;
 mod stream;
@@ -27,7 +29,7 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 
 use crate::archive::foreign::Choice;
-use crate::archive::{ArchiveError, Extent, FOOTER_SUFFIX, Footer, Manifest, Opened, is_ours};
+use crate::archive::{ArchiveError, Extent, FOOTER_SUFFIX, Footer, Manifest, is_ours};
 use crate::digest::Hashing;
 use crate::failure::{Failure, FailureKind};
 use crate::run::Memory;
@@ -36,14 +38,11 @@ use crate::store::{Location, Object, Store};
 pub(crate) use budget::{room, room_for};
 pub use chunk::Chunk;
 pub use collection::RawDocuments;
-pub use file::{ArchiveFile, Form};
+pub use file::{ArchiveFile, Chain, Form};
 pub(crate) use kept::Keeper;
+use own::{SUFFIX, file, last, own, read_end};
 pub use stream::CollectionStream;
 pub(crate) use stream::not_what_was_promised;
-use turns::Passes;
-
-/// The first read of an archive's end: footer and, of all but large archives, the manifest with it.
-const SUFFIX: u64 = 256 << 10;
 
 /// Which archive, and which database of it: a dump of others can hold several.
 #[derive(Clone, Copy, Debug)]
@@ -81,10 +80,15 @@ pub async fn open(store: &Store, source: impl Into<Source<'_>>, memory: Memory) 
     let suffix = read_end(store, &object, SUFFIX).await?;
     let form = match Footer::find(last(&suffix, FOOTER_SUFFIX), object.bytes) {
         Ok(footer) => {
-            let trailer = native::trailer(store, &object, &footer, &suffix).await?;
-            let opened = Opened::verify(footer, &trailer).map_err(|error| Failure::from(error).at(location))?;
+            let opened = own(store, &object, footer, &suffix).await?;
             check_database(&opened.manifest, database).map_err(|failure| failure.at(location))?;
-            Form::Native(Arc::new(opened))
+            if opened.manifest.continues.is_some() {
+                let end = file(store, object, Form::Native(Arc::clone(&opened)), memory);
+                let chain = Box::pin(Chain::of(&end, opened)).await?;
+                let form = Form::Chain(Arc::new(chain));
+                return Ok(ArchiveFile { form, ..end });
+            }
+            Form::Native(opened)
         }
         Err(ArchiveError::NoFooter) if object.bytes == 0 => {
             let empty = "an archive of 0 bytes holds nothing: it was never written, or its content is lost. Choose another copy of it, or \
@@ -105,14 +109,7 @@ pub async fn open(store: &Store, source: impl Into<Source<'_>>, memory: Memory) 
         }
         Err(error) => return Err(Failure::from(error).at(location)),
     };
-    Ok(ArchiveFile {
-        store: store.clone(),
-        object,
-        form,
-        memory,
-        pages: Arc::default(),
-        passes: Passes::default(),
-    })
+    Ok(file(store, object, form, memory))
 }
 
 fn check_database(manifest: &Manifest, chosen: Option<&str>) -> Result<(), Failure> {
@@ -133,20 +130,6 @@ async fn read_head(store: &Store, object: &Object) -> Result<Bytes, Failure> {
     Ok(store.read(object, extent).await?)
 }
 
-async fn read_end(store: &Store, object: &Object, length: u64) -> Result<Bytes, Failure> {
-    let length = length.min(object.bytes);
-    let extent = Extent {
-        offset: object.bytes - length,
-        length,
-    };
-    Ok(store.read(object, extent).await?)
-}
-
-fn last(bytes: &[u8], length: u64) -> &[u8] {
-    let length = usize::try_from(length).unwrap_or(usize::MAX);
-    &bytes[bytes.len().saturating_sub(length)..]
-}
-
 impl ArchiveFile {
     /// Hands out the documents of `wanted` (names in the archive, and how to hash them), each collection exactly once,
     /// even if empty. They come in the archive's order; small ones are read several at a time, and can be consumed
@@ -163,6 +146,10 @@ impl ArchiveFile {
         tokio::spawn(async move {
             match &file.form {
                 Form::Native(opened) => file.native_documents(Arc::clone(opened), wanted, sender).await,
+                Form::Chain(chain) => {
+                    let wanted = wanted.into_iter().map(|(name, hashing, _)| (name, hashing)).collect();
+                    file.merged_documents(Arc::clone(chain), wanted, sender).await
+                }
                 Form::Foreign(survey, packing) => {
                     let wanted = wanted.into_iter().map(|(name, hashing, _)| (name, hashing)).collect();
                     file.foreign_documents(Arc::clone(survey), *packing, wanted, sender)

@@ -70,6 +70,7 @@ async fn back_up(uri: &str, database: &str, payload: &str, compression: &str) {
         compression: compression.parse().expect("a compression"),
         pretty: false,
         consistency: ConsistencyDemand::Auto,
+        incremental: false,
         retention: None,
         users: None,
     };

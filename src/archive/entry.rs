@@ -64,6 +64,13 @@ impl Entry {
         }
     }
 
+    /// How many documents it has; the most that can be said where that is more than any archive has.
+    pub fn documents(&self) -> u64 {
+        let listed = self.segments.iter().map(|segment| segment.documents);
+        let listed = || listed.fold(0, u64::saturating_add);
+        self.rows.map_or_else(listed, |rows| rows.documents)
+    }
+
     /// The largest of its segments, in decoded bytes.
     pub(crate) fn largest_segment(&self) -> u64 {
         let listed = self.segments.iter().map(|segment| segment.decoded_bytes).max();
@@ -174,14 +181,16 @@ impl<'de> Deserialize<'de> for Segment {
     }
 }
 
-mod hex_hash {
+pub(super) mod hex_hash {
     use serde::{Deserialize as _, Deserializer, Serializer, de};
 
-    pub(super) fn serialize<S: Serializer>(hash: &blake3::Hash, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(in crate::archive) fn serialize<S: Serializer>(hash: &blake3::Hash, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(hash.to_hex().as_str())
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<blake3::Hash, D::Error> {
+    pub(in crate::archive) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<blake3::Hash, D::Error> {
         blake3::Hash::from_hex(String::deserialize(deserializer)?).map_err(de::Error::custom)
     }
 }

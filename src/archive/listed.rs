@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::frame::{MAX_GLUE_BYTES, MAX_SEGMENT_BYTES, max_stored};
 use super::table::{MAX_PAGE_BYTES, MOST_INLINE, MOST_SEGMENTS};
-use super::{ArchiveName, Entry, Extent, Manifest, Segment};
+use super::{ArchiveKind, ArchiveName, Entry, Extent, Manifest, Segment};
 
 /// Where an archive's rows are.
 #[derive(Clone, Debug)]
@@ -45,6 +45,9 @@ pub(super) fn check_contents(manifest: &Manifest, trailer: u64) -> Result<Listed
     if ArchiveName::parse(manifest.name.as_str()).is_none() {
         return Err(format!("it states the archive's name as {:?}", manifest.name.as_str()));
     }
+    if manifest.continues.is_some() != (manifest.kind == ArchiveKind::Increment) {
+        return Err("an increment, and nothing else, continues another archive".to_owned());
+    }
     let mut names = HashSet::new();
     if let Some(twice) = manifest.collections.iter().find(|saved| !names.insert(&saved.name)) {
         return Err(format!("it lists the collection {:?} twice", twice.name));
@@ -84,13 +87,18 @@ pub(super) fn check_contents(manifest: &Manifest, trailer: u64) -> Result<Listed
         }
     }
     for saved in &manifest.collections {
-        let mut rows = saved.entry.iter().flat_map(|entry| &entry.segments);
-        let documents = match saved.entry.as_ref().and_then(|entry| entry.rows) {
-            Some(rows) => Some(rows.documents),
-            None => rows.try_fold(0_u64, |sum, row| sum.checked_add(row.documents)),
-        };
-        if documents != Some(saved.documents) {
+        if saved.entry.as_ref().map_or(0, Entry::documents) != saved.entry_documents() {
             return Err(format!("{:?}: the segments do not add up to its documents", saved.name));
+        }
+        if saved.delta.is_some() && manifest.continues.is_none() {
+            return Err(format!(
+                "{:?}: it has only what changed, but continues nothing",
+                saved.name
+            ));
+        }
+        let removed = saved.delta.as_ref().map_or(0, |delta| delta.removed);
+        if saved.removals().map_or(0, Entry::documents) != removed {
+            return Err(format!("{:?}: the segments do not add up to its removals", saved.name));
         }
     }
     extents.sort_unstable();

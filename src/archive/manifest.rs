@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-use super::entry::Entry;
+use super::entry::{Entry, hex_hash};
 use super::{ArchiveName, Compression, Payload};
 use crate::catalog::{Definition, Kind, LeftOut, Selection, Server};
 use crate::digest::{Digest, Hashing, Sum};
@@ -22,8 +22,11 @@ pub struct Manifest {
     pub format: String,
     /// `major.minor`.
     pub version: String,
-    /// `full`; anything else is refused.
-    pub kind: String,
+    /// What it holds.
+    pub kind: ArchiveKind,
+    /// What an increment continues; a full archive continues nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub continues: Option<Continues>,
     /// The archive's name.
     pub name: ArchiveName,
     /// When the backup began, RFC 3339, UTC.
@@ -77,10 +80,14 @@ impl Manifest {
 
     /// Every entry in the archive but the manifest itself.
     pub fn entries(&self) -> impl Iterator<Item = &Entry> {
-        let of_collections = self
-            .collections
-            .iter()
-            .flat_map(|saved| saved.definition.iter().chain(&saved.abandoned).chain(&saved.entry));
+        let of_collections = self.collections.iter().flat_map(|saved| {
+            saved
+                .definition
+                .iter()
+                .chain(&saved.abandoned)
+                .chain(&saved.entry)
+                .chain(saved.removals())
+        });
         std::iter::once(&self.metadata).chain(of_collections).chain(&self.table)
     }
 
@@ -88,10 +95,51 @@ impl Manifest {
     pub(super) fn entries_mut(&mut self) -> impl Iterator<Item = &mut Entry> {
         let of_collections = self.collections.iter_mut().flat_map(|saved| {
             let documents = saved.abandoned.iter_mut().chain(&mut saved.entry);
-            saved.definition.iter_mut().chain(documents)
+            let removals = saved.delta.as_mut().and_then(|delta| delta.removals.as_mut());
+            saved.definition.iter_mut().chain(documents).chain(removals)
         });
         std::iter::once(&mut self.metadata).chain(of_collections)
     }
+}
+
+/// What an archive holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum ArchiveKind {
+    /// Everything.
+    #[default]
+    Full,
+    /// What changed since its parent.
+    Increment,
+}
+
+/// What an increment continues. Its own cluster time is where it ends.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Continues {
+    /// The full archive that its chain begins with.
+    pub base: ArchiveName,
+    /// The archive right before it in the chain: the base, or an increment.
+    pub parent: ArchiveName,
+    /// BLAKE3 of the parent's manifest, as it stands in the parent and beside it.
+    #[serde(with = "hex_hash")]
+    pub manifest: blake3::Hash,
+    /// The parent's cluster time: what changed after it is in here.
+    pub from: ClusterTime,
+}
+
+/// What an increment holds of a collection that its parent has, too: the documents that changed, in the collection's
+/// entry, and which are gone.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Delta {
+    /// How many documents the entry has: those that are new, or otherwise than in the parent.
+    pub documents: u64,
+    /// How many documents are gone.
+    pub removed: u64,
+    /// Their `_id`s, each in a document of its own; absent if there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub removals: Option<Entry>,
 }
 
 /// The users and roles of the database: how many, and where. Only the entries have their names and credentials.
@@ -255,6 +303,10 @@ pub struct Saved {
     /// Entries that nobody needs: what was read of it from members that were then gone.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub abandoned: Vec<Entry>,
+    /// In an increment: that the entry has not all documents, but those that changed. The counts and the digest are of
+    /// all, as they are at the increment's cluster time.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub delta: Option<Delta>,
 }
 
 impl Saved {
@@ -272,6 +324,16 @@ impl Saved {
     /// How many bytes of the object hold its documents.
     pub fn stored_bytes(&self) -> u64 {
         self.entry.as_ref().map_or(0, Entry::stored_bytes)
+    }
+
+    /// How many documents its entry has.
+    pub fn entry_documents(&self) -> u64 {
+        self.delta.as_ref().map_or(self.documents, |delta| delta.documents)
+    }
+
+    /// The entry with the `_id`s of what is gone since the parent.
+    pub fn removals(&self) -> Option<&Entry> {
+        self.delta.as_ref()?.removals.as_ref()
     }
 
     /// How many bytes of the object nobody needs.

@@ -17,6 +17,9 @@ pub const METADATA_ENTRY: &str = "collections_metadata.json";
 /// The last entry: the manifest.
 pub const MANIFEST_ENTRY: &str = "manifest.json";
 
+/// What the folder of an archive's increments ends in.
+const CHAIN: &str = ".chain";
+
 /// The longest stem, so that the longest ending (`.metadata.json.gz`, 17 bytes) still fits a 255-byte file name.
 const MAX_STEM: usize = 238;
 /// Where a longer stem is cut, to make room for `%24` and 27 characters of hash. Both numbers are `mongodump`'s.
@@ -53,6 +56,11 @@ impl ArchiveName {
             .map(|_| Self(name.to_owned()))
     }
 
+    /// The archive whose increments lie in a folder of that name.
+    pub fn of_chain(folder: &str) -> Option<Self> {
+        Self::parse(folder.strip_suffix(CHAIN)?)
+    }
+
     /// The second that the name states, as Unix time.
     pub fn unix_seconds(&self) -> i64 {
         let format = format_description!("backup_[year][month][day]_[hour][minute][second]");
@@ -72,6 +80,11 @@ impl ArchiveName {
     /// The name itself.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The folder of the increments that continue this archive, directly or one after the other, beside it.
+    pub fn chain(&self) -> String {
+        format!("{}{CHAIN}", self.0)
     }
 
     /// The path of an entry in this archive.
@@ -126,6 +139,11 @@ impl EntryName {
     /// The entry that holds what could be read before a failure. No tool takes it for a whole collection.
     pub fn partial(&self) -> String {
         format!("{}.partial", self.whole())
+    }
+
+    /// The entry with the `_id`s of the documents that are gone, in an increment.
+    pub fn removals(&self) -> String {
+        format!("{}.removed", self.whole())
     }
 
     /// The entry for what was read from a member that then disappeared, the first, second, … of the collection. Nobody

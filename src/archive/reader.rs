@@ -16,6 +16,8 @@ pub struct Opened {
     pub footer: Footer,
     /// The manifest.
     pub manifest: Manifest,
+    /// BLAKE3 of its text, by which an increment names its parent.
+    pub text: blake3::Hash,
     /// Where its rows are.
     listed: ListedPages,
 }
@@ -88,6 +90,7 @@ impl Opened {
         Ok(Self {
             footer,
             manifest,
+            text: blake3::hash(&text),
             listed,
         })
     }
@@ -224,7 +227,7 @@ fn parse(text: &[u8]) -> Result<Manifest, ParseError> {
     if !matches!(head.version.split('.').next(), Some("1" | "2")) {
         return Err(ParseError::Version(head.version));
     }
-    if head.kind != "full" {
+    if !matches!(head.kind.as_str(), "full" | "increment") {
         return Err(ParseError::Version(format!("{} (kind {:?})", head.version, head.kind)));
     }
     serde_json::from_slice(text).map_err(invalid)

@@ -18,20 +18,20 @@ use crate::failure::Failure;
 use crate::run::{Journal, Run, Running, Went, let_go, take_up_kept};
 use crate::store::Upload;
 
-/// Backs a database up, from the beginning to the end.
+/// Backs a whole database up, from the beginning to the end.
 ///
 /// # Errors
-/// If there is no archive now. A collection that failed is not an error: the report's status is then `partial`.
-pub async fn backup(job: &BackupJob, tools: &Tools) -> Result<BackupReport, Failure> {
+/// As [`backup`](super::backup()).
+pub(super) async fn full(job: &BackupJob, tools: &Tools) -> Result<BackupReport, Failure> {
     let (run, journal) = (Run::nameless(), Journal::nowhere());
     Box::pin(go_on(job, &run, tools, &journal)).await?.report()
 }
 
-/// Begins or resumes the run's backup; ends near the deadline. Called again, the same run resumes, or finds its result.
+/// The same as a run, in as many invocations as it takes.
 ///
 /// # Errors
-/// As [`backup`]. If the same may succeed later, the run's state is kept.
-pub fn backup_run<'a>(job: &'a BackupJob, run: &'a Run, tools: &'a Tools) -> Running<'a, BackupAnswer> {
+/// As [`backup_run`](super::backup_run).
+pub(super) fn full_run<'a>(job: &'a BackupJob, run: &'a Run, tools: &'a Tools) -> Running<'a, BackupAnswer> {
     Box::pin(async move {
         let Some(journal) = take_up_kept(&tools.store, run.folder(&job.destination)?).await? else {
             return Ok(BackupAnswer::Unfinished(UnfinishedBackup::running(run, job)));

@@ -88,29 +88,42 @@ impl<'a> Lane<'a> {
                     return Ok(Went::Paused(()));
                 }
             }
-            self.tools.progress.step(format!("reading {}", collection.name));
             let going_on = self.progress.open.take();
-            let mut saved = going_on.map_or_else(|| blank(collection), |open| open.saved);
-            if let Some(reason) = undefined.get(&collection.name) {
-                self.fail(&mut saved, SavedStatus::Failed, reason.clone())?;
-                self.done_with(saved);
-                continue;
+            let saved = going_on.map_or_else(|| blank(collection), |open| open.saved);
+            match self.collection(collection, saved, undefined, pipeline).await? {
+                Went::Done(saved) => self.done_with(saved),
+                Went::Paused(()) => return Ok(Went::Paused(())),
             }
-            if self.job.payload == Payload::Bson && saved.definition.is_none() && self.range.is_none() {
-                let name = EntryName::new(&collection.name, Payload::Bson).definition();
-                saved.definition = Some(self.small_entry(&name, &mongodump_metadata(collection)).await?);
-            }
-            if let Some(pieces) = pipeline.pieces_of(&collection.name)
-                && self.documents(pieces, &mut saved).await? == Went::Paused(())
-            {
-                return Ok(Went::Paused(()));
-            }
-            self.done_with(saved);
         }
         Ok(Went::Done(()))
     }
 
-    fn done_with(&mut self, saved: Saved) {
+    /// One of them, from where it is.
+    pub(super) async fn collection(
+        &mut self,
+        collection: &Collection,
+        mut saved: Saved,
+        undefined: &BTreeMap<String, String>,
+        pipeline: &mut Pipeline,
+    ) -> Result<Went<(), Saved>, Failure> {
+        self.tools.progress.step(format!("reading {}", collection.name));
+        if let Some(reason) = undefined.get(&collection.name) {
+            self.fail(&mut saved, SavedStatus::Failed, reason.clone())?;
+            return Ok(Went::Done(saved));
+        }
+        if self.job.payload == Payload::Bson && saved.definition.is_none() && self.range.is_none() {
+            let name = EntryName::new(&collection.name, Payload::Bson).definition();
+            saved.definition = Some(self.small_entry(&name, &mongodump_metadata(collection)).await?);
+        }
+        if let Some(pieces) = pipeline.pieces_of(&collection.name)
+            && self.documents(pieces, &mut saved).await? == Went::Paused(())
+        {
+            return Ok(Went::Paused(()));
+        }
+        Ok(Went::Done(saved))
+    }
+
+    pub(super) fn done_with(&mut self, saved: Saved) {
         self.progress.saved.push(saved);
         self.moved = true;
     }
@@ -379,5 +392,6 @@ pub(super) fn blank(collection: &Collection) -> Saved {
         definition: None,
         entry: None,
         abandoned: Vec::new(),
+        delta: None,
     }
 }

@@ -8,7 +8,9 @@ use time::OffsetDateTime;
 
 use super::request::BackupJob;
 use super::retention::Retention;
-use crate::archive::{Compression, Consistency, ConsistencyLevel, Manifest, Payload, Saved, SavedStatus, Status};
+use crate::archive::{
+    ArchiveKind, ClusterTime, Compression, Consistency, ConsistencyLevel, Manifest, Payload, Saved, SavedStatus, Status,
+};
 use crate::catalog::{Kind, LeftOut};
 use crate::digest::Sum;
 use crate::run::{Answer, Ended, Run, RunStatus, rfc3339};
@@ -125,6 +127,18 @@ pub struct BackupReport {
     pub etag: String,
     /// The object's length.
     pub archive_bytes: u64,
+    /// `full`, or `increment`: of that, what changed since its parent.
+    #[serde(default)]
+    pub kind: ArchiveKind,
+    /// The archive that an increment continues.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub parent: Option<String>,
+    /// An increment holds what changed after this cluster time, the parent's, …
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub from: Option<ClusterTime>,
+    /// … up to this one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub to: Option<ClusterTime>,
     /// What was backed up.
     pub database: String,
     /// How documents are written.
@@ -173,10 +187,16 @@ pub struct CollectionReport {
     pub kind: Kind,
     /// `complete`, `partial` or `failed`.
     pub status: SavedStatus,
-    /// How many documents are in the archive.
+    /// How many documents it has. Those of an increment are also in what it continues.
     pub documents: u64,
     /// Their size as BSON.
     pub bytes: u64,
+    /// In an increment: how many documents are new or changed; absent if the increment has all documents.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub changed: Option<u64>,
+    /// In an increment: how many documents are gone; absent as `changed` is.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub removed: Option<u64>,
     /// The entry's size, as `tar` shows it.
     pub entry_bytes: u64,
     /// What they take in the archive.
@@ -249,6 +269,7 @@ impl BackupReport {
         };
         let collections = manifest.collections.iter();
         let abandoned = collections.filter_map(|saved| abandoned(&saved.name, saved.abandoned_bytes()));
+        let continues = manifest.continues.as_ref();
         let mut report = Self {
             summary: String::new(),
             status: match manifest.status {
@@ -260,6 +281,10 @@ impl BackupReport {
             name: manifest.name.to_string(),
             etag: archive.etag.clone(),
             archive_bytes: archive.bytes,
+            kind: manifest.kind,
+            parent: continues.map(|continues| continues.parent.to_string()),
+            from: continues.map(|continues| continues.from),
+            to: manifest.consistency.cluster_time.filter(|_| continues.is_some()),
             database: manifest.source.database.clone(),
             payload: manifest.payload,
             compression: manifest.compression,
@@ -303,6 +328,20 @@ fn summary(report: &BackupReport) -> String {
         report.archive
     );
     let collections = count(totals.collections, "collection");
+    if let (RunStatus::Complete, Some(parent)) = (report.status, &report.parent) {
+        let sum = |of: fn(&CollectionReport) -> Option<u64>| report.collections.iter().filter_map(of).sum::<u64>();
+        let whole = report.collections.iter();
+        let whole = whole
+            .filter(|row| row.changed.is_none() && row.kind != Kind::View)
+            .count() as u64;
+        return format!(
+            "{} is backed up whole: since {parent}, {} changed and {} gone; {} read whole. {collections}, {saved}",
+            report.database,
+            count(sum(|row| row.changed), "document"),
+            count(sum(|row| row.removed), "document"),
+            count(whole, "collection"),
+        );
+    }
     if report.status == RunStatus::Complete {
         return format!("{} is backed up whole: {collections}, {saved}", report.database);
     }
@@ -339,6 +378,8 @@ fn collection(saved: &Saved) -> CollectionReport {
         status: saved.status,
         documents: saved.documents,
         bytes: saved.bytes,
+        changed: saved.delta.as_ref().map(|delta| delta.documents),
+        removed: saved.delta.as_ref().map(|delta| delta.removed),
         entry_bytes: saved.entry.as_ref().map_or(0, |entry| entry.bytes),
         stored_bytes: saved.stored_bytes(),
         wrapped: saved.wrapped,
@@ -358,59 +399,4 @@ fn failed(saved: &Saved) -> Option<FailedCollection> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::{Value, json};
-
-    fn report(more: Value) -> BackupReport {
-        let mut report = json!({
-            "status": "complete", "archive": "s3://b/n/backup_20261121_020000.tar.zst", "manifest": null, "name": "backup_20261121_020000",
-            "etag": "e", "archive_bytes": 9_000_000, "database": "shop", "payload": "jsonl", "compression": "zstd",
-            "consistency": {"level": "snapshot", "cluster_time": {"t": 1_795_226_400, "i": 1}}, "collections": [], "failed": [],
-            "totals": {"collections": 12, "documents": 1_234, "bytes": 45_000_000},
-            "started": "2026-11-21T02:00:01Z", "finished": "2026-11-21T02:00:13Z", "seconds": 12.1,
-        });
-        for (field, value) in more.as_object().expect("fields") {
-            report[field] = value.clone();
-        }
-        serde_json::from_value(report).expect("a report")
-    }
-
-    #[test]
-    fn a_whole_backup_is_one_sentence() {
-        assert_eq!(
-            summary(&report(json!({}))),
-            "shop is backed up whole: 12 collections, 1,234 documents (45 MB) in 12 s, as of 2026-11-21T02:00:00Z, to s3://b/n/backup_20261121_020000.tar.zst"
-        );
-    }
-
-    #[test]
-    fn a_summary_claims_no_moment_that_was_not_had() {
-        let exception = json!({"collection": "c", "reason": "capped"});
-        let mixed = json!({"consistency": {"level": "mixed", "cluster_time": {"t": 1_795_226_400, "i": 1}, "exceptions": [exception]}});
-        let mixed = summary(&report(mixed));
-        assert!(
-            mixed.contains("as of 2026-11-21T02:00:00Z except 1 collection read later"),
-            "{mixed}"
-        );
-        let none = summary(&report(json!({"consistency": {"level": "none"}})));
-        assert!(
-            none.contains("one after the other from 2026-11-21T02:00:01Z on") && !none.contains("as of"),
-            "{none}"
-        );
-    }
-
-    #[test]
-    fn a_partial_backup_says_what_failed_and_why_before_what_was_saved() {
-        let failed: Vec<Value> = (0..5)
-            .map(|at| json!({"name": format!("c{at}"), "documents": 0, "error": "not authorised"}))
-            .collect();
-        let partial = summary(&report(json!({"status": "partial", "failed": failed})));
-        assert!(
-            partial.starts_with(
-                "shop is NOT backed up whole: of 12 collections, 5 failed: c0 (not authorised); c1 (not authorised); c2 (not authorised); and 2 more. Saved: 1,234 documents"
-            ),
-            "{partial}"
-        );
-    }
-}
+mod tests;

@@ -44,6 +44,10 @@ pub struct BackupRequest {
     /// `MONGOTAR_RETENTION` where it is left out, else no tag.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retention: Option<Retention>,
+    /// Only what changed since the newest archive in the folder, as an increment of its chain; where there is none that
+    /// can be continued, a full backup, which begins one.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub incremental: bool,
     /// Which run this event belongs to. The same run again goes on with what an earlier invocation has begun, or finds
     /// what came of it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -165,6 +169,8 @@ pub struct BackupJob {
     pub consistency: ConsistencyDemand,
     /// The retention class to tag the archive's objects with; none means no tag.
     pub retention: Option<Retention>,
+    /// Whether only what changed since the newest archive in the folder is saved, if that can be continued.
+    pub incremental: bool,
     /// The users and roles of the database, if saved, too ([`users::take`](crate::users::take)). No request asks for
     /// them: only the command line reads them.
     pub users: Option<TakenUsers>,
@@ -182,8 +188,9 @@ impl BackupJob {
             self.pretty,
             self.consistency
         ]);
-        if let (Some(_), Some(asked)) = (&self.users, asked.as_array_mut()) {
-            asked.push("users".into());
+        if let Some(asked) = asked.as_array_mut() {
+            asked.extend(self.users.is_some().then(|| "users".into()));
+            asked.extend(self.incremental.then(|| "incremental".into()));
         }
         blake3::hash(asked.to_string().as_bytes()).to_hex().to_string()
     }
@@ -251,6 +258,7 @@ impl BackupRequest {
             pretty: self.pretty,
             consistency: self.consistency.unwrap_or_default(),
             retention,
+            incremental: self.incremental,
             users: None,
         };
         Ok(BackupOrder { databases, job })

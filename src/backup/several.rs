@@ -5,7 +5,7 @@
 
 use serde::Serialize;
 
-use super::continued::{backup, backup_run};
+use super::operation::{backup, backup_run};
 use super::report::{BackupAnswer, Totals};
 use super::request::{BackupJob, BackupOrder, DatabaseChoice};
 use super::tools::Tools;

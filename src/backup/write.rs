@@ -11,7 +11,8 @@ use super::request::BackupJob;
 use super::segment::EncoderPool;
 use super::tools::Tools;
 use crate::archive::{
-    Entry, EntryName, Exception, FORMAT_VERSION, Manifest, PartSchedule, Saved, SavedFrom, SavedStatus, Status,
+    ArchiveKind, Entry, EntryName, Exception, FORMAT_VERSION, Manifest, PartSchedule, Saved, SavedFrom, SavedStatus,
+    Status,
 };
 use crate::catalog::{Catalog, Kind};
 use crate::extjson::Style;
@@ -59,7 +60,8 @@ pub(super) fn manifest(
     Manifest {
         format: "mongotar".to_owned(),
         version: FORMAT_VERSION.to_owned(),
-        kind: "full".to_owned(),
+        kind: ArchiveKind::Full,
+        continues: None,
         name: head.name.clone(),
         created: head.created.clone(),
         finished: rfc3339(OffsetDateTime::now_utc()),
@@ -127,7 +129,12 @@ pub(super) fn schedule(catalog: &Catalog, destination: &Location, memory: Memory
     }
 }
 
-async fn reading(job: &BackupJob, tools: &Tools, moment: &Moment, resumable: bool) -> Result<ReadSettings, Failure> {
+pub(super) async fn reading(
+    job: &BackupJob,
+    tools: &Tools,
+    moment: &Moment,
+    resumable: bool,
+) -> Result<ReadSettings, Failure> {
     let style = if job.pretty { Style::Pretty } else { Style::Compact };
     let member = tools.mongo.member_to_read().await?;
     Ok(ReadSettings {
@@ -144,9 +151,11 @@ async fn reading(job: &BackupJob, tools: &Tools, moment: &Moment, resumable: boo
 
 /// Entries for the collections that gave no documents, unless they are gone: then nobody can tell whether they had
 /// some.
-async fn empty_collections(lane: &mut Lane<'_>, catalog: &Catalog) -> Result<(), Failure> {
-    let is_empty =
-        |saved: &Saved| saved.kind != Kind::View && saved.entry.is_none() && saved.status == SavedStatus::Complete;
+pub(super) async fn empty_collections(lane: &mut Lane<'_>, catalog: &Catalog) -> Result<(), Failure> {
+    let is_empty = |saved: &Saved| {
+        let may_be_empty = saved.kind != Kind::View && saved.entry.is_none() && saved.delta.is_none();
+        may_be_empty && saved.status == SavedStatus::Complete
+    };
     let mut collections = std::mem::take(&mut lane.progress.saved);
     if collections.iter().any(is_empty) {
         let vanished = lane.tools.mongo.vanished(catalog).await;

@@ -47,6 +47,12 @@ pub mod code {
     pub const SNAPSHOT_TOO_OLD: i32 = 239;
     /// This collection cannot be read at that time.
     pub const SNAPSHOT_UNAVAILABLE: i32 = 246;
+    /// A change stream's place is no longer in the log.
+    pub const CHANGE_STREAM_HISTORY_LOST: i32 = 286;
+    /// A change stream cannot go on, and never will.
+    pub const CHANGE_STREAM_FATAL: i32 = 280;
+    /// What a cursor would read next of the log is gone.
+    pub const CAPPED_POSITION_LOST: i32 = 136;
     /// The command took longer than its own `maxTimeMS`.
     pub const MAX_TIME_EXPIRED: i32 = 50;
     /// There is a database whose name differs in case only.

@@ -83,6 +83,15 @@ pub(super) fn is_same_id(one: &[u8], other: &[u8]) -> bool {
     }
 }
 
+/// What stands for the `_id` of a document, byte for byte: no two `_id`s have the same. `None` if it has none.
+pub(crate) fn id_key(document: &[u8]) -> Option<u128> {
+    let id = id_of(document)?;
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&[id.kind]).update(&document[id.value..id.end]);
+    let hash = hasher.finalize();
+    hash.as_bytes().first_chunk().copied().map(u128::from_le_bytes)
+}
+
 fn id_of(document: &[u8]) -> Option<Element<'_>> {
     Elements::of(document)
         .map_while(Result::ok)

@@ -181,6 +181,21 @@ impl Mongo {
         ids: &IdList,
         average: u64,
     ) -> Result<Batches, MongoError> {
+        self.read_ids_at((database, collection), ids, self.proving(), average)
+            .await
+    }
+
+    /// The same, at some point in time.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub(crate) async fn read_ids_at(
+        &self,
+        (database, collection): (&str, &str),
+        ids: &IdList,
+        at: ReadAt,
+        average: u64,
+    ) -> Result<Batches, MongoError> {
         let filter = ids.filter().ok_or_else(|| {
             let action = format!("reading {database}.{collection}");
             MongoError::unexpected(action, "a lookup cannot be composed")
@@ -190,7 +205,10 @@ impl Mongo {
         find.append(bson::cstr!("find"), collection);
         find.append(bson::cstr!("filter"), filter);
         find.append(bson::cstr!("batchSize"), i64::from(documents));
-        self.open_proving((database, collection), find, documents).await
+        if let Some(concern) = at.read_concern() {
+            find.append(bson::cstr!("readConcern"), concern);
+        }
+        self.open((database, collection), find, at, documents).await
     }
 
     /// Opens the cursor of a command as [`Self::proving`] says.

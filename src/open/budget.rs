@@ -15,6 +15,8 @@ const SMALL: u64 = 8;
 /// How much of the memory budget small collections may take together, and the segments of a large one, in hundredths.
 const SMALL_SHARE: u64 = 50;
 const SEGMENTS_SHARE: u64 = 40;
+/// Of a chain: the `_id`s that came before.
+const IDS_SHARE: u64 = 10;
 /// Of a foreign archive: what is kept of its members, the two ranges that are read ahead, and the documents on their
 /// way.
 const MEMBERS_SHARE: u64 = 50;
@@ -49,6 +51,11 @@ pub(super) fn range(memory: Memory) -> u64 {
 /// What the documents of one collection may take, from their segment to the server's answer.
 pub(super) fn segments(memory: Memory) -> Pool {
     Pool::of(memory.share(SEGMENTS_SHARE))
+}
+
+/// What may be known of the `_id`s that came before, in a chain.
+pub(super) fn ids(memory: Memory) -> Pool {
+    Pool::of(memory.share(IDS_SHARE))
 }
 
 /// What is kept of a foreign archive's members, bytes.

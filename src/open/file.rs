@@ -32,8 +32,38 @@ pub struct ArchiveFile {
 pub enum Form {
     /// We did: footer and manifest have been checked.
     Native(Arc<Opened>),
+    /// We did, in several steps: an increment, and what it continues.
+    Chain(Arc<Chain>),
     /// Somebody else, or an older program.
     Foreign(Arc<Survey>, Packing),
+}
+
+/// The archives of a chain, the newest first: the last is the full one.
+#[derive(Clone, Debug)]
+pub struct Chain(pub(super) Vec<Link>);
+
+/// One archive of a chain.
+#[derive(Clone, Debug)]
+pub(super) struct Link {
+    pub(super) file: ArchiveFile,
+    pub(super) opened: Arc<Opened>,
+}
+
+impl Chain {
+    /// The manifest of its end, where every collection is listed as it is there.
+    pub(crate) fn end(&self) -> &Arc<Opened> {
+        &self.0[0].opened
+    }
+
+    /// How many bytes its archives have.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.0.iter().map(|link| link.file.object.bytes).sum()
+    }
+
+    /// Its archives, the newest first.
+    pub fn names(&self) -> impl Iterator<Item = &ArchiveName> {
+        self.0.iter().map(|link| &link.opened.manifest.name)
+    }
 }
 
 impl ArchiveFile {
@@ -41,54 +71,55 @@ impl ArchiveFile {
     pub fn manifest(&self) -> Option<&Manifest> {
         match &self.form {
             Form::Native(opened) => Some(&opened.manifest),
+            Form::Chain(chain) => Some(&chain.end().manifest),
             Form::Foreign(..) => None,
+        }
+    }
+
+    /// Whether each collection is one entry, whose segments can be read in any order.
+    pub(crate) fn has_segments(&self) -> bool {
+        matches!(self.form, Form::Native(_))
+    }
+
+    /// How many bytes it takes in the store, with all that it continues.
+    pub(crate) fn bytes(&self) -> u64 {
+        match &self.form {
+            Form::Chain(chain) => chain.bytes(),
+            Form::Native(_) | Form::Foreign(..) => self.object.bytes,
         }
     }
 
     /// What it holds, for planning.
     pub fn contents(&self) -> Contents {
-        let location = self.object.location.to_string();
+        let of = |opened: &Opened| contents_of(&opened.manifest, opened.footer.blake3);
+        let contents = match &self.form {
+            Form::Native(opened) => of(opened),
+            Form::Chain(chain) => of(chain.end()),
+            Form::Foreign(survey, _) => self.contents_of_foreign(survey),
+        };
         let etag = Some(self.object.etag.clone()).filter(|etag| !etag.is_empty());
-        match &self.form {
-            Form::Native(opened) => {
-                let manifest = &opened.manifest;
-                Contents {
-                    archive: ArchiveIdentity {
-                        location,
-                        name: manifest.name.to_string(),
-                        etag,
-                        manifest: opened.footer.blake3.to_hex().to_string(),
-                    },
-                    status: manifest.status,
-                    database: Some(manifest.source.database.clone()),
-                    server: Some(manifest.source.server.clone()),
-                    coverage: if manifest.selection.is_everything() {
-                        Coverage::Whole
-                    } else {
-                        Coverage::Part("the backup has only a selection of the database's collections".to_owned())
-                    },
-                    collections: manifest.collections.clone(),
-                    signals: Signals::default(),
-                }
-            }
-            Form::Foreign(survey, _) => {
-                let name = ArchiveName::of_object(&location)
-                    .map_or_else(|| self.object.location.file_name(), |(name, _)| name.to_string());
-                Contents {
-                    archive: ArchiveIdentity {
-                        location,
-                        name,
-                        etag,
-                        manifest: survey.digest.clone(),
-                    },
-                    status: survey.status(),
-                    database: survey.database.clone(),
-                    server: None,
-                    coverage: survey.coverage.clone(),
-                    collections: survey.collections.clone(),
-                    signals: survey.signals.clone(),
-                }
-            }
+        Contents {
+            archive: ArchiveIdentity {
+                location: self.object.location.to_string(),
+                etag,
+                ..contents.archive
+            },
+            ..contents
+        }
+    }
+
+    fn contents_of_foreign(&self, survey: &Survey) -> Contents {
+        let location = self.object.location.to_string();
+        let name = ArchiveName::of_object(&location)
+            .map_or_else(|| self.object.location.file_name(), |(name, _)| name.to_string());
+        Contents {
+            archive: identity(name, survey.digest.clone()),
+            status: survey.status(),
+            database: survey.database.clone(),
+            server: None,
+            coverage: survey.coverage.clone(),
+            collections: survey.collections.clone(),
+            signals: survey.signals.clone(),
         }
     }
 
@@ -96,6 +127,7 @@ impl ArchiveFile {
     pub fn status(&self) -> Status {
         match &self.form {
             Form::Native(opened) => opened.manifest.status,
+            Form::Chain(chain) => chain.end().manifest.status,
             Form::Foreign(survey, _) => survey.status(),
         }
     }
@@ -103,7 +135,7 @@ impl ArchiveFile {
     /// What a collection's documents hold, where they are not a time series' measurements, but its buckets.
     pub fn buckets(&self, collection: &str) -> Option<Buckets> {
         match &self.form {
-            Form::Native(_) => None,
+            Form::Native(_) | Form::Chain(_) => None,
             Form::Foreign(survey, _) => survey.signals.collections.get(collection)?.held,
         }
     }
@@ -111,8 +143,34 @@ impl ArchiveFile {
     /// What is noteworthy about a foreign archive.
     pub fn warnings(&self) -> Vec<String> {
         match &self.form {
-            Form::Native(_) => Vec::new(),
+            Form::Native(_) | Form::Chain(_) => Vec::new(),
             Form::Foreign(survey, _) => survey.warnings.clone(),
         }
+    }
+}
+
+fn contents_of(manifest: &Manifest, hash: blake3::Hash) -> Contents {
+    Contents {
+        archive: identity(manifest.name.to_string(), hash.to_hex().to_string()),
+        status: manifest.status,
+        database: Some(manifest.source.database.clone()),
+        server: Some(manifest.source.server.clone()),
+        coverage: if manifest.selection.is_everything() {
+            Coverage::Whole
+        } else {
+            Coverage::Part("the backup has only a selection of the database's collections".to_owned())
+        },
+        collections: manifest.collections.clone(),
+        signals: Signals::default(),
+    }
+}
+
+/// What an archive says of itself; where it lies comes later.
+fn identity(name: String, manifest: String) -> ArchiveIdentity {
+    ArchiveIdentity {
+        location: String::new(),
+        name,
+        etag: None,
+        manifest,
     }
 }

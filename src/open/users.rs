@@ -18,6 +18,7 @@ impl ArchiveFile {
     pub(crate) async fn users(&self) -> Result<Option<(Option<String>, Vec<DumpedUser>)>, Failure> {
         let opened = match &self.form {
             Form::Native(opened) => opened,
+            Form::Chain(chain) => chain.end(),
             Form::Foreign(survey, packing) => {
                 let (trouble, done) = (StoreTrouble::default(), oneshot::channel());
                 let stored = Stored::of(&self.store, &self.object, budget::range(self.memory), trouble.clone());

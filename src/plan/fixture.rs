@@ -26,6 +26,7 @@ pub(super) fn saved(name: &str) -> Saved {
         definition: None,
         entry: None,
         abandoned: Vec::new(),
+        delta: None,
     }
 }
 

@@ -61,8 +61,9 @@ impl LoadState {
 /// Makes the collections that workers load, and the shares. To be asked when nothing has been loaded.
 pub(super) async fn divide(run: &work::Restoring<'_>, workers: u32) -> Result<Vec<Share>, Failure> {
     let prepared = run.prepared;
-    let Some(manifest) = prepared.archive.manifest() else {
-        // An archive of others is read from its beginning to its end.
+    let manifest = prepared.archive.manifest();
+    let Some(manifest) = manifest.filter(|_| prepared.archive.has_segments()) else {
+        // An archive of others is read from its beginning to its end, and a chain is merged.
         return Ok(Vec::new());
     };
     let dividable = run.rows().filter(|(_, row)| can_be_divided(run, row));

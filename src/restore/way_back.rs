@@ -114,6 +114,7 @@ fn snapshot_of(prepared: &Prepared, job: &RestoreJob) -> Option<BackupJob> {
         compression: crate::archive::Compression::default(),
         pretty: false,
         consistency: ConsistencyDemand::Auto,
+        incremental: false,
         // A restore changes none that are there.
         users: None,
     })

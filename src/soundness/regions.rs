@@ -49,7 +49,7 @@ impl Checked {
                 status: RunStatus::Complete,
                 summary: String::new(),
                 archive: file.object.location.to_string(),
-                archive_bytes: file.object.bytes,
+                archive_bytes: file.bytes(),
                 segments: 0,
                 collections: Vec::new(),
                 damaged: Vec::new(),
@@ -69,6 +69,7 @@ impl Checked {
     pub(crate) async fn go_on(&mut self, file: &ArchiveFile, progress: &Progress, until: Deadline) -> Went {
         match &file.form {
             Form::Native(opened) => self.regions(file, opened, progress, until).await,
+            Form::Chain(chain) => self.merged(file, chain.end(), progress, until).await,
             // The survey that opened it has read all of it.
             Form::Foreign(survey, _) => {
                 let is_broken = |saved: &Saved| saved.error.as_ref().is_some_and(|why| survey.damaged.contains(why));
@@ -97,7 +98,7 @@ impl Checked {
             (true, Status::Complete) => RunStatus::Complete,
         };
         report.summary = match &file.form {
-            Form::Native(_) => summary(report),
+            Form::Native(_) | Form::Chain(_) => summary(report),
             Form::Foreign(survey, _) => summary_of_foreign(report, survey.incomplete.as_deref()),
         };
         self.report
@@ -148,6 +149,36 @@ impl Checked {
                 }
             }
             self.report.collections.push(checked(saved, open.read));
+            if until.is_near() {
+                return Went::Paused(());
+            }
+        }
+        Went::Done(())
+    }
+
+    /// A chain: every collection as it is at its end, and so every byte that this stands on.
+    async fn merged(&mut self, file: &ArchiveFile, end: &Arc<Opened>, progress: &Progress, until: Deadline) -> Went {
+        if !self.metadata {
+            self.definition(file, end, &end.manifest.metadata).await;
+            self.metadata = true;
+        }
+        while let Some(saved) = end.manifest.collections.get(self.report.collections.len()) {
+            progress.step(format!("checking {}", saved.name));
+            let mut read = Digest::default();
+            let mut streams = file.documents(vec![(saved.name.clone(), saved.hashing)]);
+            while let Some(mut stream) = streams.recv().await {
+                while let Some(chunk) = stream.chunks.recv().await {
+                    self.report.segments += 1;
+                    match chunk {
+                        Ok(chunk) => {
+                            progress.add(chunk.digest.documents(), chunk.digest.bytes());
+                            read.merge(&chunk.digest);
+                        }
+                        Err(failure) => self.report.damaged.push(failure.message),
+                    }
+                }
+            }
+            self.report.collections.push(checked(saved, read));
             if until.is_near() {
                 return Went::Paused(());
             }

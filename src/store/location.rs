@@ -68,6 +68,19 @@ impl Location {
         }
     }
 
+    /// The folder that this folder is in.
+    pub fn above(&self) -> Self {
+        match self {
+            Self::S3 { bucket, key } => Self::S3 {
+                bucket: bucket.clone(),
+                key: key.trim_end_matches('/').to_owned(),
+            }
+            .parent(),
+            Self::Local(path) if path.file_name().is_none() => Self::Local(path.join("..")),
+            Self::Local(_) => self.parent(),
+        }
+    }
+
     /// The last component: an object's name without its folder.
     pub fn file_name(&self) -> String {
         match self {
@@ -150,6 +163,20 @@ mod tests {
         }
         for wrong in ["", "s3://", "s3:///key", "gs://b/k"] {
             assert!(at(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_folder_lies_in_another() {
+        for (folder, expected) in [
+            ("s3://b/n/backup_1.chain/", "s3://b/n/"),
+            ("s3://b/backup_1.chain/", "s3://b/"),
+            ("/n/backup_1.chain", "/n"),
+            ("backup_1.chain", "."),
+            (".", "./.."),
+        ] {
+            let folder: Location = folder.parse().expect("a folder");
+            assert_eq!(folder.above().to_string(), expected, "{folder}");
         }
     }
 }

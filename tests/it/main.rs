@@ -5,6 +5,7 @@ mod architecture;
 mod bounds;
 #[path = "../campaigns/mod.rs"]
 mod campaigns;
+mod chains;
 mod cli;
 mod codec;
 mod connecting;

@@ -75,6 +75,7 @@ pub fn job(database: &str, destination: &Location) -> BackupJob {
         compression: Compression::default(),
         pretty: false,
         consistency: ConsistencyDemand::Auto,
+        incremental: false,
         retention: None,
         users: None,
     }

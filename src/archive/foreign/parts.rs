@@ -131,6 +131,7 @@ impl Parts {
             definition: None,
             entry: None,
             abandoned: Vec::new(),
+            delta: None,
         }
     }
 

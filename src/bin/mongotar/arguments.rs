@@ -100,6 +100,10 @@ pub struct Backup {
     /// auto: one cluster time for all collections if possible; require: that, or no archive.
     #[arg(long)]
     pub consistency: Option<ConsistencyDemand>,
+    /// Save only what changed since the newest archive in the folder, as an increment of its chain (in
+    /// backup_….chain/ beside it); a full backup if there is none to continue. Needs a replica set.
+    #[arg(long)]
+    pub incremental: bool,
     /// The retention class, a tag of objects in S3 for the bucket's lifecycle rules: auto, daily, weekly, monthly or
     /// yearly; else MONGOTAR_RETENTION.
     #[arg(long, value_name = "CLASS")]
@@ -310,6 +314,7 @@ impl Backup {
             pretty: self.pretty,
             consistency: self.consistency,
             retention: self.retention,
+            incremental: self.incremental,
             ..BackupRequest::default()
         }
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use bson::{Document, doc};
 use mongotar::archive::{
-    ArchiveName, ArchiveWriter, Compression, Consistency, ConsistencyLevel, Entry, Extent, FOOTER_SUFFIX,
+    ArchiveKind, ArchiveName, ArchiveWriter, Compression, Consistency, ConsistencyLevel, Entry, Extent, FOOTER_SUFFIX,
     FORMAT_VERSION, Footer, FrameEncoder, METADATA_ENTRY, Manifest, Opened, PartSchedule, Payload, Saved, SavedFrom,
     SavedStatus, Status, table,
 };
@@ -137,6 +137,7 @@ impl Forge {
             definition,
             entry: Some(archive.end(&file)),
             abandoned: Vec::new(),
+            delta: None,
         }
     }
 
@@ -155,7 +156,8 @@ impl Forge {
         Manifest {
             format: "mongotar".to_owned(),
             version: FORMAT_VERSION.to_owned(),
-            kind: "full".to_owned(),
+            kind: ArchiveKind::Full,
+            continues: None,
             name,
             created: "2026-11-21T02:00:00Z".to_owned(),
             finished: "2026-11-21T02:00:41Z".to_owned(),

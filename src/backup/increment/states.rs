@@ -1,0 +1,228 @@
+//! What became of the documents of a collection that changed: their states at both times.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use futures_util::{StreamExt as _, stream};
+
+use super::super::lane::{Lane, blank};
+use super::super::metadata::{out_of_memory, too_many_segments};
+use super::super::segment::{EncodedSegment, EncoderPool};
+use super::changed::ChangeOf;
+use super::ending::{NoIncrement, Times};
+use crate::archive::{ClusterTime, Delta, Entry, EntryName, Payload, Saved};
+use crate::catalog::Collection;
+use crate::digest::{Digest, DocumentHasher, Hashing};
+use crate::extjson::{Encoder, Style};
+use crate::failure::Failure;
+use crate::mongo::{Batches, IdList, Mongo, MongoError, ReadAt, code, ended, id_alone, id_key, patiently};
+
+/// How many lookups are on their way at a time.
+const AT_A_TIME: usize = 3;
+/// How much BSON goes into a segment, about.
+const SEGMENT: usize = 2 << 20;
+
+/// What a lookup gave.
+struct Looked {
+    /// The states at the later time.
+    new: Vec<EncodedSegment>,
+    /// What they were at the earlier.
+    old: Digest,
+    /// The `_id`s that were there earlier, and are not there now: a document for each.
+    gone: Vec<u8>,
+    removed: u64,
+}
+
+/// Writes what changed of a collection. Where the server no longer has the old states, nothing of it counts: what is
+/// given back then is to be read whole.
+pub(super) async fn write(
+    lane: &mut Lane<'_>,
+    collection: &Collection,
+    change: ChangeOf<'_>,
+    times: Times,
+) -> Result<Result<Saved, Saved>, NoIncrement> {
+    lane.tools
+        .progress
+        .step(format!("reading what changed of {}", collection.name));
+    let name = EntryName::new(&collection.name, lane.job.payload);
+    let style = if lane.job.pretty { Style::Pretty } else { Style::Compact };
+    let mut saved = blank(collection);
+    let (mut old, mut new) = (Digest::default(), Digest::default());
+    let (mut gone, mut removed) = (Vec::new(), 0);
+    let lookup = Lookup {
+        mongo: lane.tools.mongo.clone(),
+        name: Arc::new((lane.job.database.clone(), collection.name.clone())),
+        average: collection.average_bytes(),
+        times,
+        encoders: EncoderPool::new(lane.job.payload, lane.job.compression, style),
+    };
+    let lookups = stream::iter(change.ids.to_vec()).map(move |ids| lookup.clone().at_both(ids));
+    let mut lookups = std::pin::pin!(lookups.buffered(AT_A_TIME));
+    while let Some(looked) = lookups.next().await {
+        lane.tools.may_go_on()?;
+        let looked = match looked {
+            Ok(looked) => looked,
+            Err(error) if error.is(code::SNAPSHOT_TOO_OLD) || error.is(code::SNAPSHOT_UNAVAILABLE) => {
+                tracing::info!(%error, collection = collection.name, "its old states are gone: it is read whole");
+                if lane.archive.is_open() {
+                    saved.abandoned.push(lane.archive.end(&name.abandoned(0)));
+                    lane.send().await?;
+                }
+                saved.forget_documents();
+                return Ok(Err(saved));
+            }
+            Err(error) => return Err(Failure::from(error).into()),
+        };
+        old.merge(&looked.old);
+        gone.extend_from_slice(&looked.gone);
+        removed += looked.removed;
+        for segment in looked.new {
+            if !lane.archive.is_open() {
+                lane.archive.begin(&name.endings(0).each_ref().map(String::as_str));
+            }
+            if lane.archive.is_full() {
+                return Err(too_many_segments().at(&collection.name).into());
+            }
+            lane.archive.segment(&segment.frame, segment.documents);
+            new.merge(&segment.digest);
+            saved.wrapped += segment.wrapped;
+            lane.tools.progress.add(segment.documents, segment.digest.bytes());
+            lane.send().await?;
+        }
+    }
+    if lane.archive.is_open() {
+        saved.entry = Some(lane.archive.end(&name.whole()));
+    }
+    let removals = match removed {
+        0 => None,
+        _ => Some(removals(lane, &name, (&gone, removed))?),
+    };
+    lane.send().await?;
+    let before = change.before.expected_digest();
+    if old.documents() > before.documents() || old.bytes() > before.bytes() {
+        let reason = format!(
+            "{}: what it was at the parent's time is not what the parent has",
+            collection.name
+        );
+        return Err(NoIncrement::Hole(reason));
+    }
+    let mut now = before.without(&old);
+    now.merge(&new);
+    (saved.documents, saved.bytes, saved.digest) = (now.documents(), now.bytes(), now.sum());
+    saved.delta = Some(Delta {
+        documents: new.documents(),
+        removed,
+        removals,
+    });
+    Ok(Ok(saved))
+}
+
+/// The entry with the `_id`s of what is gone.
+fn removals(lane: &mut Lane<'_>, name: &EntryName, (gone, removed): (&[u8], u64)) -> Result<Entry, Failure> {
+    let mut content = Vec::new();
+    let (mut encoder, mut rest) = (Encoder::new(Style::Compact), gone);
+    let file = name.removals();
+    lane.archive.begin(&[&file]);
+    let mut documents = 0;
+    while let Some((document, behind)) = first(rest) {
+        match lane.job.payload {
+            Payload::Bson => content.extend_from_slice(document),
+            Payload::Jsonl => drop(encoder.encode(document, &mut content)),
+        }
+        rest = behind;
+        documents += 1;
+        if content.len() >= SEGMENT || rest.is_empty() {
+            let frame = lane.small.encode(&mut content).map_err(|error| out_of_memory(&error))?;
+            lane.archive.segment(&frame, documents);
+            content.clear();
+            documents = 0;
+        }
+    }
+    debug_assert!(rest.is_empty() && removed > 0, "documents of our own");
+    Ok(lane.archive.end(&file))
+}
+
+/// The first of concatenated documents, and those behind it.
+fn first(bson: &[u8]) -> Option<(&[u8], &[u8])> {
+    let length = u32::from_le_bytes(*bson.first_chunk()?);
+    bson.split_at_checked(usize::try_from(length).ok()?)
+}
+
+/// Where documents are looked up, and how their states are encoded.
+#[derive(Clone)]
+struct Lookup {
+    mongo: Mongo,
+    /// Database and collection.
+    name: Arc<(String, String)>,
+    average: u64,
+    times: Times,
+    encoders: Arc<EncoderPool>,
+}
+
+impl Lookup {
+    async fn at_both(self, ids: Arc<IdList>) -> Result<Looked, MongoError> {
+        let (new, old) = futures_util::join!(self.later(&ids), self.earlier(&ids));
+        let ((new, present), (old, were)) = (new?, old?);
+        let (mut gone, mut removed) = (Vec::new(), 0);
+        let mut rest = were.as_slice();
+        while let Some((document, behind)) = first(rest) {
+            if id_key(document).is_some_and(|key| !present.contains(&key)) {
+                gone.extend_from_slice(document);
+                removed += 1;
+            }
+            rest = behind;
+        }
+        Ok(Looked {
+            new,
+            old,
+            gone,
+            removed,
+        })
+    }
+
+    async fn open(&self, ids: &IdList, at: ClusterTime) -> Result<Batches, MongoError> {
+        let name = (self.name.0.as_str(), self.name.1.as_str());
+        self.mongo
+            .read_ids_at(name, ids, ReadAt::Snapshot(at), self.average)
+            .await
+    }
+
+    /// The states at the later time, and which documents are there.
+    async fn later(&self, ids: &IdList) -> Result<(Vec<EncodedSegment>, HashSet<u128>), MongoError> {
+        patiently!(self.mongo, async {
+            let mut batches = self.open(ids, self.times.1).await?;
+            let (mut segments, mut present) = (Vec::new(), HashSet::new());
+            while let Some(batch) = batches.next().await {
+                let batch = batch?;
+                for document in batch.all_documents() {
+                    present.extend(id_key(document?));
+                }
+                for slice in batch.slices(SEGMENT)? {
+                    let (batch, encoders) = (batch.clone(), Arc::clone(&self.encoders));
+                    let encode = move || encoders.encode(&batch, &slice, Hashing::Raw);
+                    let mut encoding = tokio::task::spawn_blocking(encode);
+                    segments.push(ended(&mut encoding, "encoding a segment").await?);
+                }
+            }
+            Ok::<_, MongoError>((segments, present))
+        })
+    }
+
+    /// What the states at the earlier time hash to, and the `_id`s of what was there.
+    async fn earlier(&self, ids: &IdList) -> Result<(Digest, Vec<u8>), MongoError> {
+        patiently!(self.mongo, async {
+            let mut batches = self.open(ids, self.times.0).await?;
+            let (mut hasher, mut were) = (DocumentHasher::new(Hashing::Raw), Vec::new());
+            while let Some(batch) = batches.next().await {
+                for document in batch?.all_documents() {
+                    let document = document?;
+                    hasher.add_document(document);
+                    if let Some(id) = id_alone(document, "_id") {
+                        were.extend_from_slice(id.as_bytes());
+                    }
+                }
+            }
+            Ok::<_, MongoError>((hasher.digest(), were))
+        })
+    }
+}
