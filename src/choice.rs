@@ -1,10 +1,18 @@
 //! Which archive to read, and where its readers' runs keep what they write.
 
 use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
-use crate::archive::ArchiveName;
+use crate::archive::{ArchiveName, ClusterTime, Manifest};
 use crate::failure::{Failure, FailureKind};
+use crate::run::rfc3339;
 use crate::store::{Location, Store};
+use crate::wording::count;
+
+/// By how many seconds an archive's name may be later than the moment that it shows: two that begin in one second are
+/// named by different ones.
+const NAMED_LATER: i64 = 10;
 
 /// The folder of snapshots, beside the archives.
 const FOLDER: &str = "pre-restore";
@@ -15,24 +23,89 @@ const FOLDER: &str = "pre-restore";
 #[serde(
     untagged,
     deny_unknown_fields,
-    expecting = "expected s3://bucket/prefix/backup_….tar.zst, a path, or {\"latest\": \"s3://bucket/prefix/\"}"
+    expecting = "expected s3://bucket/prefix/backup_….tar.zst, a path, or {\"latest\": \"s3://bucket/prefix/\"}, which may have \"at\""
 )]
 #[non_exhaustive]
 pub enum ArchiveChoice {
     /// This one.
     At(String),
-    /// The newest in a folder.
+    /// The newest in a folder, of all or of those that show a moment at which something was, or before.
     Latest {
         /// The folder.
         latest: String,
+        /// That moment: `2026-11-25T14:03:27Z`, up to the end of that second, or a cluster time, `1795633407.31`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        at: Option<String>,
     },
+}
+
+/// A moment that is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct AskedMoment(ClusterTime);
+
+impl std::str::FromStr for AskedMoment {
+    type Err = Failure;
+
+    fn from_str(text: &str) -> Result<Self, Failure> {
+        let cluster = text
+            .split_once('.')
+            .and_then(|(t, i)| Some((t.parse().ok()?, i.parse().ok()?)));
+        if let Some((t, i)) = cluster {
+            return Ok(Self(ClusterTime { t, i }));
+        }
+        let second = OffsetDateTime::parse(text, &Rfc3339).ok();
+        let second = second.and_then(|time| u32::try_from(time.unix_timestamp()).ok());
+        let second = second.ok_or_else(|| {
+            Failure::invalid(format!(
+                "\"at\" (--at): {text:?} is no moment; write 2026-11-25T14:03:27Z, or a cluster time as 1795633407.31"
+            ))
+        })?;
+        Ok(Self(ClusterTime { t: second, i: u32::MAX }))
+    }
+}
+
+impl ArchiveChoice {
+    /// The newest in a folder.
+    pub fn latest(folder: impl Into<String>) -> Self {
+        Self::Latest {
+            latest: folder.into(),
+            at: None,
+        }
+    }
+
+    /// How far what an archive shows is from the moment that was asked for; `None` if none was, or it is that.
+    ///
+    /// # Errors
+    /// If the archive shows a later one, or none.
+    pub(crate) fn distance(&self, shown: Option<ClusterTime>) -> Result<Option<String>, Failure> {
+        let Self::Latest { at: Some(at), .. } = self else {
+            return Ok(None);
+        };
+        let AskedMoment(asked) = at.parse()?;
+        let shown = shown.filter(|shown| *shown <= asked);
+        let Some(shown) = shown else {
+            let why = format!("the archive does not show what was there at {at}");
+            return Err(Failure::new(FailureKind::ArchiveNotFound, why));
+        };
+        Ok((shown.t != asked.t).then(|| {
+            format!(
+                "of {at}, what is restored is as of {}, {} earlier: no later archive there shows a moment up to {at}, and what changed in \
+                 between is not restored",
+                said(shown),
+                count((asked.t - shown.t).into(), "second"),
+            )
+        }))
+    }
 }
 
 /// The archive that is meant.
 pub(crate) async fn find_archive(choice: &ArchiveChoice, store: &Store) -> Result<Location, Failure> {
     let folder: Location = match choice {
         ArchiveChoice::At(location) => return Ok(location.parse()?),
-        ArchiveChoice::Latest { latest } => latest.parse()?,
+        ArchiveChoice::Latest { latest, at: Some(at) } => {
+            return find_at(store, &latest.parse()?, at.parse()?).await;
+        }
+        ArchiveChoice::Latest { latest, at: None } => latest.parse()?,
     };
     let (name, full) = newest(store, &folder)
         .await?
@@ -48,6 +121,55 @@ async fn newest(store: &Store, folder: &Location) -> Result<Option<(ArchiveName,
     let archives =
         objects.filter_map(|object| Some((ArchiveName::of_object(&object.location.file_name())?.0, object.location)));
     Ok(archives.max_by(|(a, _), (b, _)| a.cmp(b)))
+}
+
+/// The newest archive in a folder, increments among them, that shows no later moment.
+async fn find_at(store: &Store, folder: &Location, AskedMoment(asked): AskedMoment) -> Result<Location, Failure> {
+    let (name, full) = shown_by(store, folder, asked).await?.map_err(|earliest| {
+        let why = match earliest {
+            Some(time) => format!(
+                "the earliest moment that an archive in {folder} shows is {}",
+                said(time)
+            ),
+            None => format!("there is no archive in {folder} with a manifest beside it that names a moment"),
+        };
+        Failure::new(FailureKind::ArchiveNotFound, why)
+    })?;
+    let chain = shown_by(store, &folder_in(folder, &name.chain()), asked).await?;
+    Ok(chain.map_or(full, |(_, increment)| increment))
+}
+
+/// The newest archive directly in a folder that shows no later moment, or the earliest moment that one shows.
+async fn shown_by(
+    store: &Store,
+    folder: &Location,
+    asked: ClusterTime,
+) -> Result<Result<(ArchiveName, Location), Option<ClusterTime>>, Failure> {
+    let objects = store.list(folder, "backup_").await?.into_iter();
+    let archives =
+        objects.filter_map(|object| Some((ArchiveName::of_object(&object.location.file_name())?.0, object.location)));
+    let mut archives: Vec<_> = archives.collect();
+    archives.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+    // Names follow the moments, so that few manifests have to be read.
+    let latest = i64::from(asked.t) + NAMED_LATER;
+    let upto = archives.partition_point(|(name, _)| name.unix_seconds() <= latest);
+    let mut earliest = None;
+    for (name, location) in archives[..upto].iter().rev().chain(archives[upto..].first()) {
+        let Some((text, _)) = store.load(&folder.join(&name.sidecar())).await? else {
+            continue;
+        };
+        let manifest = Manifest::from_sidecar(&text).ok();
+        match manifest.and_then(|manifest| manifest.consistency.cluster_time) {
+            Some(time) if time <= asked => return Ok(Ok((name.clone(), location.clone()))),
+            Some(time) => earliest = Some(earliest.map_or(time, |other: ClusterTime| other.min(time))),
+            None => {}
+        }
+    }
+    Ok(Err(earliest))
+}
+
+fn said(time: ClusterTime) -> String {
+    OffsetDateTime::from_unix_timestamp(time.t.into()).map_or_else(|_| time.t.to_string(), rfc3339)
 }
 
 /// A folder in a folder: a key of S3 ends in a slash.
@@ -78,7 +200,7 @@ pub fn folder_for(archive: &Location) -> Location {
 pub(crate) fn folder_for_choice(choice: &ArchiveChoice) -> Result<Location, Failure> {
     Ok(match choice {
         ArchiveChoice::At(archive) => folder_for(&archive.parse()?),
-        ArchiveChoice::Latest { latest } => folder_for(&latest.parse::<Location>()?.join("archive")),
+        ArchiveChoice::Latest { latest, .. } => folder_for(&latest.parse::<Location>()?.join("archive")),
     })
 }
 

@@ -1,5 +1,6 @@
 //! Looks into archives without restoring them: which there are, what is in one, and its documents as text.
 
+mod coverage;
 mod listed;
 
 use std::collections::BTreeMap;
@@ -17,6 +18,7 @@ use crate::plan::Contents;
 use crate::run::Memory;
 use crate::store::Store;
 
+pub use coverage::{CoverageReport, CoveredStretch, Hole, coverage};
 pub use listed::{ListedArchive, ListedStatus, Summary, list};
 
 /// What is in an archive: the manifest of ours, the survey of a foreign one.

@@ -71,6 +71,7 @@ async fn back_up(uri: &str, database: &str, payload: &str, compression: &str) {
         pretty: false,
         consistency: ConsistencyDemand::Auto,
         incremental: false,
+        full_every: None,
         retention: None,
         users: None,
     };

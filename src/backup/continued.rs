@@ -22,7 +22,7 @@ use crate::store::Upload;
 ///
 /// # Errors
 /// As [`backup`](super::backup()).
-pub(super) async fn full(job: &BackupJob, tools: &Tools) -> Result<BackupReport, Failure> {
+pub(crate) async fn full(job: &BackupJob, tools: &Tools) -> Result<BackupReport, Failure> {
     let (run, journal) = (Run::nameless(), Journal::nowhere());
     Box::pin(go_on(job, &run, tools, &journal)).await?.report()
 }
@@ -31,7 +31,7 @@ pub(super) async fn full(job: &BackupJob, tools: &Tools) -> Result<BackupReport,
 ///
 /// # Errors
 /// As [`backup_run`](super::backup_run).
-pub(super) fn full_run<'a>(job: &'a BackupJob, run: &'a Run, tools: &'a Tools) -> Running<'a, BackupAnswer> {
+pub(crate) fn full_run<'a>(job: &'a BackupJob, run: &'a Run, tools: &'a Tools) -> Running<'a, BackupAnswer> {
     Box::pin(async move {
         let Some(journal) = take_up_kept(&tools.store, run.folder(&job.destination)?).await? else {
             return Ok(BackupAnswer::Unfinished(UnfinishedBackup::running(run, job)));

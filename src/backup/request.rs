@@ -1,5 +1,7 @@
 //! What a caller asks for, and the resulting job.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::retention::Retention;
@@ -48,6 +50,9 @@ pub struct BackupRequest {
     /// can be continued, a full backup, which begins one.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub incremental: bool,
+    /// With `incremental`: a full backup where the chain's full one is older than this: `7d`, `12h`, `30m`, `90s`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub full_every: Option<String>,
     /// Which run this event belongs to. The same run again goes on with what an earlier invocation has begun, or finds
     /// what came of it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -171,6 +176,8 @@ pub struct BackupJob {
     pub retention: Option<Retention>,
     /// Whether only what changed since the newest archive in the folder is saved, if that can be continued.
     pub incremental: bool,
+    /// How old the full archive of a chain may be that an increment continues.
+    pub full_every: Option<Duration>,
     /// The users and roles of the database, if saved, too ([`users::take`](crate::users::take)). No request asks for
     /// them: only the command line reads them.
     pub users: Option<TakenUsers>,
@@ -231,6 +238,11 @@ impl BackupRequest {
                 )
             })?
             .parse()?;
+        if self.full_every.is_some() && !self.incremental {
+            return Err(Failure::invalid(
+                "\"full_every\" (--full-every) is for increments: give \"incremental\" (--incremental), too",
+            ));
+        }
         if self.pretty && self.payload == Some(Payload::Bson) {
             return Err(Failure::invalid("\"pretty\" is for payload jsonl; BSON has no lines"));
         }
@@ -259,10 +271,30 @@ impl BackupRequest {
             consistency: self.consistency.unwrap_or_default(),
             retention,
             incremental: self.incremental,
+            full_every: self.full_every.as_deref().map(span).transpose()?,
             users: None,
         };
         Ok(BackupOrder { databases, job })
     }
+}
+
+/// A span of time as people write it.
+///
+/// # Errors
+/// [`FailureKind::InvalidRequest`] if it is none, or none at all.
+pub fn span(text: &str) -> Result<Duration, Failure> {
+    let wrong = || Failure::invalid(format!("{text:?} is no span of time: write 30s, 5m, 12h or 7d"));
+    let unit = text.chars().last().ok_or_else(wrong)?;
+    let seconds = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 3_600,
+        'd' => 86_400,
+        _ => return Err(wrong()),
+    };
+    let number: u64 = text[..text.len() - 1].trim().parse().map_err(|_| wrong())?;
+    let seconds = number.checked_mul(seconds).filter(|&seconds| seconds > 0);
+    seconds.map(Duration::from_secs).ok_or_else(wrong)
 }
 
 fn chosen(databases: Option<Databases>, environment: &Environment) -> Result<DatabaseChoice, Failure> {

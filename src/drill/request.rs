@@ -69,12 +69,7 @@ impl DrillRequest {
     pub fn into_job(self, environment: &Environment) -> Result<DrillJob, Failure> {
         check_request(&self)?;
         environment.check()?;
-        let newest = || {
-            environment
-                .destination
-                .clone()
-                .map(|latest| ArchiveChoice::Latest { latest })
-        };
+        let newest = || environment.destination.clone().map(ArchiveChoice::latest);
         let archive = self.archive.or_else(newest).ok_or_else(|| {
             Failure::new(
                 FailureKind::ConfigurationMissing,
@@ -149,7 +144,7 @@ mod tests {
         let job = DrillRequest::default().into_job(&environment).expect("a job");
         let restore = job.restore_into("x").expect("a restore");
         let latest = "s3://b/nightly/".to_owned();
-        assert_eq!(restore.archive, ArchiveChoice::Latest { latest });
+        assert_eq!(restore.archive, ArchiveChoice::latest(latest));
         assert_eq!(restore.policy.database, "x");
 
         let missing = DrillRequest::default()

@@ -43,6 +43,11 @@ pub fn prepare<'a>(job: &'a RestoreJob, tools: &'a Tools) -> Running<'a, Prepare
         let mut plan = plan(&archive.contents(), &target, &job.policy)
             .map_err(|conflicts| Failure::new(FailureKind::PlanConflicts, conflicts.to_string()))?;
         plan.warn_of_expired(&target, time::OffsetDateTime::now_utc().unix_timestamp());
+        let shown = archive
+            .manifest()
+            .and_then(|manifest| manifest.consistency.cluster_time);
+        let distance = job.archive.distance(shown);
+        plan.warnings.extend(distance.map_err(|failure| failure.at(&location))?);
         plan.warnings.extend(archive.warnings());
         if let Some(saved) = archive.manifest().and_then(|manifest| manifest.users.as_ref()) {
             plan.warnings.push(format!(

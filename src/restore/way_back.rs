@@ -9,7 +9,7 @@ use super::record::Record;
 use super::report::SnapshotReport;
 use super::request::{RestoreJob, WayBack};
 use super::work::Stop;
-use crate::backup::{BackupAnswer, BackupJob, BackupReport, ConsistencyDemand, Tools, backup, backup_run};
+use crate::backup::{BackupAnswer, BackupJob, BackupReport, ConsistencyDemand, Tools, full, full_run};
 use crate::catalog::{Collection, Selection};
 use crate::choice::{folder_for, folder_for_choice};
 use crate::failure::{Failure, FailureKind};
@@ -41,7 +41,7 @@ pub(super) async fn take(
             tools.progress.step("taking a snapshot of the target");
             let report = match record.is_kept() {
                 true => back_up(&snapshot, &run_of(run, record), tools).await?,
-                false => Box::pin(backup(&snapshot, tools))
+                false => Box::pin(full(&snapshot, tools))
                     .await
                     .map_err(|failure| refused(job, &failure.to_string()))?,
             };
@@ -76,7 +76,7 @@ fn run_of(run: &Run, record: &Record<'_>) -> Run {
 /// The run's backup. A dead invocation's part is waited for, since nobody else is at it.
 async fn back_up(snapshot: &BackupJob, run: &Run, tools: &Tools) -> Result<BackupReport, Stop> {
     loop {
-        let answer = backup_run(snapshot, run, tools).await;
+        let answer = full_run(snapshot, run, tools).await;
         let answer = answer.map_err(|failure| match failure.is_worth_another_try() {
             true => failure,
             false => refused_of(&snapshot.database, &failure.to_string()),
@@ -115,6 +115,7 @@ fn snapshot_of(prepared: &Prepared, job: &RestoreJob) -> Option<BackupJob> {
         pretty: false,
         consistency: ConsistencyDemand::Auto,
         incremental: false,
+        full_every: None,
         // A restore changes none that are there.
         users: None,
     })

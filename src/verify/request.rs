@@ -48,12 +48,7 @@ impl VerifyRequest {
     pub fn into_job(self, environment: &Environment) -> Result<VerifyJob, Failure> {
         check_request(&self)?;
         environment.check()?;
-        let newest = || {
-            environment
-                .destination
-                .clone()
-                .map(|latest| ArchiveChoice::Latest { latest })
-        };
+        let newest = || environment.destination.clone().map(ArchiveChoice::latest);
         let archive = self.archive.or_else(newest).ok_or_else(|| {
             Failure::new(
                 FailureKind::ConfigurationMissing,

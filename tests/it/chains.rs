@@ -1,8 +1,10 @@
 //! Chains of increments: each boundary is restored, and must be what was there, byte for byte.
 
 mod boundaries;
+mod commands;
 mod holes;
 mod reading;
+mod under_load;
 
 use mongotar::archive::ArchiveKind;
 use mongotar::backup::{BackupJob, BackupReport, RunStatus, Tools, backup};

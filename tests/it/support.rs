@@ -76,6 +76,7 @@ pub fn job(database: &str, destination: &Location) -> BackupJob {
         pretty: false,
         consistency: ConsistencyDemand::Auto,
         incremental: false,
+        full_every: None,
         retention: None,
         users: None,
     }

@@ -44,12 +44,31 @@ impl Parent {
                 return Ok(Err(why));
             }
         };
+        if let Some(why) = base.is_too_old(job) {
+            return Ok(Err(why));
+        }
         let chain = folder_in(&job.destination, &base.base.chain());
         let end = newest(job, tools, &chain).await?;
         Ok(Ok(match end {
             Ok(end) if end.base == base.base => end,
             _ => base,
         }))
+    }
+
+    /// Whether a full archive is older than the job wants.
+    fn is_too_old(&self, job: &BackupJob) -> Option<String> {
+        let most = job.full_every?;
+        let now = OffsetDateTime::now_utc().unix_timestamp();
+        let age = u64::try_from(now - i64::from(self.time.t)).unwrap_or(0);
+        let name = &self.manifest.name;
+        (age >= most.as_secs()).then(|| {
+            let hours = |seconds: u64| format!("{:.1} hours", seconds as f64 / 3_600.0);
+            format!(
+                "{name} is {} old, and is to be {} at the most",
+                hours(age),
+                hours(most.as_secs())
+            )
+        })
     }
 
     /// The run that continues it, so that it is named by a later second.

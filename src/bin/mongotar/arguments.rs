@@ -44,6 +44,10 @@ pub enum Command {
     Verify(Verify),
     /// List the archives in a folder.
     List(FolderArguments),
+    /// Show from when to when the archives in a folder reach, and how close their moments are.
+    Coverage(FolderArguments),
+    /// Make increments for as long as it runs: one every so often, a full backup now and then.
+    Watch(Watch),
     /// Show what is in an archive.
     Show(OneArchive),
     /// Write the documents of one collection as Extended JSON lines.
@@ -104,6 +108,9 @@ pub struct Backup {
     /// backup_….chain/ beside it); a full backup if there is none to continue. Needs a replica set.
     #[arg(long)]
     pub incremental: bool,
+    /// With increments: make a full backup where the chain's full one is older than this (7d, 12h).
+    #[arg(long, value_name = "TIME")]
+    pub full_every: Option<String>,
     /// The retention class, a tag of objects in S3 for the bucket's lifecycle rules: auto, daily, weekly, monthly or
     /// yearly; else MONGOTAR_RETENTION.
     #[arg(long, value_name = "CLASS")]
@@ -115,15 +122,31 @@ pub struct Backup {
 }
 
 #[derive(Debug, Args)]
+pub struct Watch {
+    /// How often: 30s, 5m, 1h.
+    #[arg(long, value_name = "TIME", default_value = "1m")]
+    pub every: String,
+    /// Make one and end: for cron and timers.
+    #[arg(long)]
+    pub once: bool,
+    #[command(flatten)]
+    pub backup: Backup,
+}
+
+#[derive(Debug, Args)]
 pub struct Restore {
     #[command(flatten)]
     pub connection: ConnectionArguments,
     /// The archive: s3://bucket/prefix/backup_….tar.zst or a path.
     #[arg(required_unless_present = "latest", conflicts_with = "latest")]
     pub archive: Option<String>,
-    /// The newest archive in this folder.
+    /// The newest archive in this folder, increments included.
     #[arg(long, value_name = "FOLDER")]
     pub latest: Option<String>,
+    /// With --latest: as of this moment, or the nearest before it that an archive there shows. A second,
+    /// 2026-11-25T14:03:27Z, up to its end, or a cluster time, 1795633407.31.
+    #[arg(long, value_name = "MOMENT", requires = "latest")]
+    pub at: Option<String>,
     #[command(flatten)]
     pub source: SourceDatabase,
     #[command(flatten)]
@@ -246,9 +269,13 @@ pub struct Drill {
     /// MONGOTAR_TO.
     #[arg(conflicts_with = "latest")]
     pub archive: Option<String>,
-    /// The newest archive in this folder.
+    /// The newest archive in this folder, increments included.
     #[arg(long, value_name = "FOLDER")]
     pub latest: Option<String>,
+    /// With --latest: as of this moment, or the nearest before it that an archive there shows. A second,
+    /// 2026-11-25T14:03:27Z, up to its end, or a cluster time, 1795633407.31.
+    #[arg(long, value_name = "MOMENT", requires = "latest")]
+    pub at: Option<String>,
     #[command(flatten)]
     pub source: SourceDatabase,
     #[command(flatten)]
@@ -315,6 +342,7 @@ impl Backup {
             consistency: self.consistency,
             retention: self.retention,
             incremental: self.incremental,
+            full_every: self.full_every.clone(),
             ..BackupRequest::default()
         }
     }
@@ -331,7 +359,8 @@ fn databases(given: &str) -> Databases {
 impl Drill {
     /// The event that means the same.
     pub fn request(&self) -> DrillRequest {
-        let latest = || self.latest.clone().map(|latest| ArchiveChoice::Latest { latest });
+        let at = self.at.clone();
+        let latest = || self.latest.clone().map(|latest| ArchiveChoice::Latest { latest, at });
         DrillRequest {
             archive: self.archive.clone().map(ArchiveChoice::At).or_else(latest),
             source_database: self.source.source_database.clone(),
@@ -349,7 +378,8 @@ impl Drill {
 impl Restore {
     /// The event that means the same.
     pub fn request(&self) -> RestoreRequest {
-        let latest = || self.latest.clone().map(|latest| ArchiveChoice::Latest { latest });
+        let at = self.at.clone();
+        let latest = || self.latest.clone().map(|latest| ArchiveChoice::Latest { latest, at });
         RestoreRequest {
             archive: self.archive.clone().map(ArchiveChoice::At).or_else(latest),
             source_database: self.source.source_database.clone(),

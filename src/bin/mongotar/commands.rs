@@ -32,6 +32,7 @@ use crate::session::{close, code, environment, memory, tools};
 use crate::show_progress::ShownProgress;
 use crate::signals::First;
 use crate::text::{Along, HowMany};
+use crate::watching::run_watch;
 use crate::{signals, text};
 
 /// Runs the command; the exit code says how it ended.
@@ -51,6 +52,8 @@ async fn chosen(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Verify(arguments) if arguments.against.is_none() => run_verify(&arguments, json).await,
         Command::Verify(arguments) => run_against(&arguments, json).await,
         Command::List(arguments) => run_list(arguments, json).await,
+        Command::Coverage(arguments) => run_coverage(arguments, json).await,
+        Command::Watch(arguments) => run_watch(&arguments, json).await,
         Command::Show(arguments) => run_show(&arguments, json).await,
         Command::Cat(arguments) => run_cat(&arguments, json).await,
     }
@@ -225,7 +228,14 @@ async fn live(against: &str) -> Result<(Environment, String), Failure> {
     Ok((environment, database))
 }
 
-async fn run_list(arguments: FolderArguments, json: bool) -> Result<ExitCode, Failure> {
+async fn run_coverage(arguments: FolderArguments, json: bool) -> Result<ExitCode, Failure> {
+    let report = inspect::coverage(&Store::new(), &folder(arguments)?).await?;
+    print(json, &report, text::coverage)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The folder that is named, or the environment's.
+fn folder(arguments: FolderArguments) -> Result<Location, Failure> {
     let environment = Environment::read();
     environment.check()?;
     let folder = arguments.folder.or(environment.destination).ok_or_else(|| {
@@ -234,7 +244,11 @@ async fn run_list(arguments: FolderArguments, json: bool) -> Result<ExitCode, Fa
             "no folder: name one, or set MONGOTAR_TO to s3://bucket/prefix/ or a path",
         )
     })?;
-    let archives = inspect::list(&Store::new(), &folder.parse()?).await?;
+    Ok(folder.parse()?)
+}
+
+async fn run_list(arguments: FolderArguments, json: bool) -> Result<ExitCode, Failure> {
+    let archives = inspect::list(&Store::new(), &folder(arguments)?).await?;
     print(json, &archives, |archives| text::list(archives))?;
     Ok(ExitCode::SUCCESS)
 }

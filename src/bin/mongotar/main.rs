@@ -19,6 +19,7 @@ mod show_progress;
 mod signals;
 mod table;
 mod text;
+mod watching;
 
 use std::process::ExitCode;
 

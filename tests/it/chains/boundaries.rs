@@ -10,7 +10,7 @@ use crate::rig;
 use crate::support::{folder, insert, tools};
 
 /// Random numbers that are the same in each run.
-struct Dice(u64);
+pub struct Dice(pub u64);
 
 impl Dice {
     fn roll(&mut self, sides: u64) -> u64 {
@@ -50,7 +50,7 @@ impl Dice {
 }
 
 /// Changes some documents of a collection, in one way or another.
-async fn change(dice: &mut Dice, collection: &Collection<Document>) {
+pub async fn change(dice: &mut Dice, collection: &Collection<Document>) {
     for _ in 0..=dice.roll(30) {
         let filter = doc! {"_id": dice.id()};
         let done = match dice.roll(9) {
@@ -90,7 +90,7 @@ async fn change(dice: &mut Dice, collection: &Collection<Document>) {
 }
 
 /// Changes documents of two collections at once, and takes it back now and then.
-async fn transact(dice: &mut Dice, client: &Client, database: &Database) {
+pub async fn transact(dice: &mut Dice, client: &Client, database: &Database) {
     let mut session = client.start_session().await.expect("a session");
     session.start_transaction().await.expect("begun");
     for name in ["orders", "people"] {
@@ -98,7 +98,10 @@ async fn transact(dice: &mut Dice, client: &Client, database: &Database) {
         for _ in 0..5 {
             let (id, document) = (dice.id(), dice.document());
             let replaced = collection.replace_one(doc! {"_id": id}, document).upsert(true);
-            replaced.session(&mut session).await.expect("replaced");
+            if replaced.session(&mut session).await.is_err() {
+                // Somebody else has just written it.
+                return session.abort_transaction().await.unwrap_or_default();
+            }
         }
     }
     match dice.roll(4) {

@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 
-use mongotar::archive::SavedStatus;
+use mongotar::archive::{Saved, SavedStatus};
 use mongotar::backup::RunStatus;
-use mongotar::inspect::{ListedArchive, Shown};
+use mongotar::inspect::{CoverageReport, ListedArchive, Shown};
 use mongotar::verify::{AgainstReport, Comparison, VerifyReport};
 
 use super::{in_it, left_out, unsaid, word};
@@ -138,6 +138,35 @@ pub fn list(archives: &[ListedArchive]) -> String {
     table(&rows) + &notes
 }
 
+pub fn coverage(report: &CoverageReport) -> String {
+    let mut rows = vec![row(&[&"chain", &"database", &"from", &"to", &"moments", &"widest"])];
+    for chain in &report.chains {
+        let widest = format!("{} s", chain.widest);
+        rows.push(row(&[
+            &chain.base,
+            &chain.database,
+            &chain.from,
+            &chain.to,
+            &chain.boundaries,
+            &widest,
+        ]));
+    }
+    let mut out = table(&rows);
+    for hole in &report.holes {
+        note!(
+            out,
+            "a hole: nothing of {} between {} and {} can be restored",
+            hole.database,
+            hole.from,
+            hole.to
+        );
+    }
+    for apart in &report.apart {
+        note!(out, "{apart}");
+    }
+    out
+}
+
 /// What is said before `cat` writes the buckets of a time series.
 pub fn buckets_follow(collection: &str, measurements: u64) -> String {
     format!(
@@ -209,6 +238,22 @@ pub fn show(shown: &Shown) -> String {
     }
     match shown {
         Shown::Native(manifest) => {
+            if let Some(continues) = &manifest.continues {
+                let delta = |saved: &Saved| {
+                    saved
+                        .delta
+                        .as_ref()
+                        .map_or((0, 0), |delta| (delta.documents, delta.removed))
+                };
+                let deltas = manifest.collections.iter().map(delta);
+                let (changed, gone) = deltas.fold((0, 0), |sum, delta| (sum.0 + delta.0, sum.1 + delta.1));
+                note!(
+                    out,
+                    "an increment: {changed} documents changed and {gone} are gone since {}, in the chain of {}",
+                    continues.parent,
+                    continues.base
+                );
+            }
             for saved in manifest.collections.iter().filter(|saved| !saved.abandoned.is_empty()) {
                 let (name, bytes) = (row(&[&saved.name]).concat(), megabytes(saved.abandoned_bytes()));
                 note!(out, "{name} was read anew: {bytes} of the archive is abandoned");

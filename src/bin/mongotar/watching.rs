@@ -1,0 +1,80 @@
+//! `watch`: an increment every so often, for as long as the process runs.
+//!
+//! What fails is told, and tried again at the next turn: the changes are still there then. A signal ends it; what is
+//! being written is undone, since the next increment has it, too.
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use mongotar::backup::{BackupJob, BackupReport, Tools, backup, span};
+use mongotar::failure::{Failure, FailureKind};
+
+use crate::arguments::Watch;
+use crate::plain::one_line;
+use crate::printed::{print_raw, tell};
+use crate::session::{code, environment, tools};
+use crate::signals;
+use crate::text::unsaid;
+
+/// Increments until a signal comes, or one.
+pub async fn run_watch(arguments: &Watch, json: bool) -> Result<ExitCode, Failure> {
+    let every = span(&arguments.every)?;
+    let given = &arguments.backup;
+    if given.users || given.name.run.is_some() || given.output.counts.is_some() {
+        return Err(Failure::invalid(
+            "watch makes archives again and again: leave --users, --run and --counts out",
+        ));
+    }
+    let environment = environment(&given.connection).await?;
+    let mut request = given.request();
+    request.incremental = true;
+    let job = request.into_order(&environment)?.single()?;
+    let tools = tools(&environment, None).await?;
+    if arguments.once {
+        let report = made(&job, &tools, json).await?;
+        return Ok(code(report.status));
+    }
+    loop {
+        let begun = Instant::now();
+        match made(&job, &tools, json).await {
+            Ok(_) => {}
+            Err(failure) if failure.kind == FailureKind::Cancelled || tools.cancel.is_cancelled() => break,
+            // It will be the same at the next turn, and the one after that.
+            Err(failure) if !may_change(&failure) => return Err(failure),
+            Err(failure) => tell(&format!("mongotar: {failure}. Tried again in {}\n", said(every))),
+        }
+        let rest = every.saturating_sub(begun.elapsed());
+        tokio::select! {
+            () = signals::interrupted(&tools) => break,
+            () = tokio::time::sleep(rest) => {}
+        }
+    }
+    tell("mongotar: watching ends\n");
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn made(job: &BackupJob, tools: &Tools, json: bool) -> Result<BackupReport, Failure> {
+    let report = Box::pin(backup(job, tools)).await?;
+    let line = match json {
+        true => serde_json::to_string(&report).map_err(|error| Failure::invalid(error.to_string()))?,
+        false => {
+            let said = report.warnings.iter().filter(unsaid);
+            let said: Vec<&str> = said.map(String::as_str).chain([report.summary.as_str()]).collect();
+            one_line(&said.join("; ")).into_owned()
+        }
+    };
+    print_raw(&format!("{line}\n"))?;
+    Ok(report)
+}
+
+/// Whether time can mend it.
+fn may_change(failure: &Failure) -> bool {
+    !matches!(
+        failure.kind,
+        FailureKind::InvalidRequest | FailureKind::ConfigurationMissing
+    )
+}
+
+fn said(every: Duration) -> String {
+    format!("{} s", every.as_secs())
+}
