@@ -77,6 +77,8 @@ pub struct Choice {
     pub sample: u64,
     /// How much memory the members' data may take, in bytes.
     pub memory: u64,
+    /// Whether it is the folder of one database, and beside it lies what `mongodump --oplog` puts there.
+    pub oplog_beside: bool,
 }
 
 impl Default for Choice {
@@ -85,6 +87,7 @@ impl Default for Choice {
             database: None,
             sample: 100,
             memory: 64 << 20,
+            oplog_beside: false,
         }
     }
 }

@@ -49,7 +49,7 @@ pub(super) fn gather(archive: impl Read, choice: &Choice) -> Result<Found, Forei
     let mut found = Found::default();
     let mut going: BTreeMap<Namespace, Gathering> = BTreeMap::new();
     let mut ended: BTreeSet<Namespace> = BTreeSet::new();
-    each_piece(archive, |piece, offset| {
+    let cut = each_piece(archive, |piece, offset| {
         match piece {
             DumpPiece::Definition(namespace, text) => found.define(namespace, text, offset, choice)?,
             DumpPiece::Document(namespace, document) => {
@@ -83,13 +83,22 @@ pub(super) fn gather(archive: impl Read, choice: &Choice) -> Result<Found, Forei
         }
         Ok(ControlFlow::Continue(()))
     })?;
-    for (namespace, cut) in going {
+    if let Some(cut) = cut {
+        found.warnings.push(format!(
+            "{cut}. Collections that had ended there are whole; for the others, dump again"
+        ));
+        if going.is_empty() {
+            found.damaged.push(cut.clone());
+        }
+        found.incomplete = Some(cut);
+    }
+    for (namespace, begun) in going {
         let fault = format!(
             "{}: the archive ends before the collection does: it is truncated",
             namespace.path()
         );
         found.incomplete.get_or_insert_with(|| fault.clone());
-        found.end(&namespace, cut, Some(fault));
+        found.end(&namespace, begun, Some(fault));
     }
     Ok(found)
 }

@@ -3,7 +3,7 @@
 //! A magic number, a header, a definition for each collection, a terminator; then blocks: a header that names a
 //! collection, its documents, a terminator. A block that says `EOF` ends its collection and has the CRC-64 of all its
 //! documents. As many collections are interleaved as were dumped at a time, four by default. There is no end mark: an
-//! archive cut between two blocks lacks the ends of collections.
+//! archive that was cut lacks the ends of collections. Those that have theirs are whole.
 
 use std::io::{self, BufRead, BufReader, Read};
 use std::ops::ControlFlow;
@@ -17,6 +17,8 @@ use crate::extjson::Limits;
 /// What such a file begins with.
 pub(super) const MAGIC: [u8; 4] = [0x6d, 0xe2, 0x99, 0x81];
 const TERMINATOR: [u8; 4] = [0xff; 4];
+/// The only version of the format that was ever written. `mongorestore` does not look at it.
+const VERSION: &str = "0.1";
 /// How much is read at a time.
 const PIECE: usize = 256 << 10;
 
@@ -54,20 +56,32 @@ pub(super) enum DumpPiece<'a> {
     End(&'a Namespace, u64),
 }
 
-/// Calls `take` with each piece of an archive, and where in the archive it lies.
+/// Calls `take` with each piece of an archive, and where in the archive it lies. Returns where the archive was cut, if
+/// it ends within its blocks.
 ///
 /// # Errors
-/// [`ForeignError::Read`] or [`ForeignError::Damaged`], or what `take` fails with.
+/// [`ForeignError::Read`], [`ForeignError::Damaged`] or [`ForeignError::Refused`], or what `take` fails with.
 pub(super) fn each_piece(
     archive: impl Read,
-    mut take: impl FnMut(DumpPiece<'_>, u64) -> Result<ControlFlow<()>, ForeignError>,
-) -> Result<(), ForeignError> {
+    take: impl FnMut(DumpPiece<'_>, u64) -> Result<ControlFlow<()>, ForeignError>,
+) -> Result<Option<String>, ForeignError> {
     let mut reader = DumpReader {
         inner: BufReader::with_capacity(PIECE, archive),
         offset: 0,
         document: Vec::new(),
         within: "its head",
+        cut: None,
     };
+    match each_piece_of(&mut reader, take) {
+        Err(_) if reader.cut.is_some() => Ok(reader.cut),
+        done => done.map(|()| None),
+    }
+}
+
+fn each_piece_of(
+    reader: &mut DumpReader<impl Read>,
+    mut take: impl FnMut(DumpPiece<'_>, u64) -> Result<ControlFlow<()>, ForeignError>,
+) -> Result<(), ForeignError> {
     let mut magic = [0; 4];
     reader.fill(&mut magic)?;
     if magic != MAGIC {
@@ -76,6 +90,7 @@ pub(super) fn each_piece(
     if reader.next()? == Next::Terminator {
         return Err(reader.damaged("it has no header".to_owned()));
     }
+    reader.check_version()?;
     let mut namespace = Namespace::default();
     reader.within = "its definitions";
     while let Next::Document(offset) = reader.next()? {
@@ -86,7 +101,7 @@ pub(super) fn each_piece(
             return Ok(());
         }
     }
-    reader.within = "the head of a block";
+    reader.within = A_HEAD;
     while !reader.is_at_end()? {
         let Next::Document(offset) = reader.next()? else {
             return Err(reader.damaged("a block has no head".to_owned()));
@@ -98,7 +113,7 @@ pub(super) fn each_piece(
         if ends && take(DumpPiece::End(&namespace, crc), offset)?.is_break() {
             return Ok(());
         }
-        reader.within = "a block";
+        reader.within = A_BLOCK;
         while let Next::Document(offset) = reader.next()? {
             let document = reader.document.as_slice();
             if ends || document.last() != Some(&0) || Elements::of(document).any(|element| element.is_err()) {
@@ -108,7 +123,7 @@ pub(super) fn each_piece(
                 return Ok(());
             }
         }
-        reader.within = "the head of a block";
+        reader.within = A_HEAD;
     }
     Ok(())
 }
@@ -126,7 +141,13 @@ struct DumpReader<R> {
     offset: u64,
     document: Vec<u8>,
     within: &'static str,
+    /// Where the archive ends too soon, if that is behind its definitions.
+    cut: Option<String>,
 }
+
+/// What is being read once all definitions have been.
+const A_HEAD: &str = "the head of a block";
+const A_BLOCK: &str = "a block";
 
 impl<R: Read> DumpReader<R> {
     fn next(&mut self) -> Result<Next, ForeignError> {
@@ -137,11 +158,13 @@ impl<R: Read> DumpReader<R> {
             return Ok(Next::Terminator);
         }
         if prefix == MAGIC {
+            self.offset = begin;
             return Err(self.damaged("a second archive begins here: split the two, and read each by itself".to_owned()));
         }
         let length = usize::try_from(i32::from_le_bytes(prefix)).unwrap_or(0);
         if !(5..=Limits::default().max_document_bytes).contains(&length) {
             let length = i32::from_le_bytes(prefix);
+            self.offset = begin;
             return Err(self.damaged(format!("no document has the length {length}")));
         }
         let mut document = std::mem::take(&mut self.document);
@@ -158,7 +181,7 @@ impl<R: Read> DumpReader<R> {
             match self.inner.fill_buf() {
                 Ok(bytes) => return Ok(bytes.is_empty()),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(self.failed(error)),
+                Err(error) => return Err(self.ended_or_failed(error)),
             }
         }
     }
@@ -169,10 +192,17 @@ impl<R: Read> DumpReader<R> {
                 self.offset += into.len() as u64;
                 Ok(())
             }
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                Err(self.damaged(format!("the archive ends within {}: it is truncated", self.within)))
-            }
-            Err(error) => Err(self.failed(error)),
+            Err(error) => Err(self.ended_or_failed(error)),
+        }
+    }
+
+    fn check_version(&self) -> Result<(), ForeignError> {
+        match self.raw("its head")?.get_str("version") {
+            Ok(version) if version != VERSION => Err(ForeignError::Refused(format!(
+                "it is a mongodump archive of version {version:?}, and {VERSION:?} is the only one that mongotar knows: \
+                 read it with the mongorestore that belongs to it, or dump again into a folder (mongodump --out)"
+            ))),
+            _ => Ok(()),
         }
     }
 
@@ -207,11 +237,22 @@ impl<R: Read> DumpReader<R> {
         }
     }
 
-    fn failed(&self, error: io::Error) -> ForeignError {
-        ForeignError::Read {
-            entry: None,
-            offset: self.offset,
-            error,
+    /// What decompresses says in its own way that there should be more.
+    fn ended_or_failed(&mut self, error: io::Error) -> ForeignError {
+        let offset = self.offset;
+        if error.kind() != io::ErrorKind::UnexpectedEof {
+            return ForeignError::Read {
+                entry: None,
+                offset,
+                error,
+            };
         }
+        if [A_HEAD, A_BLOCK].contains(&self.within) {
+            self.cut = Some(format!(
+                "the archive ends within {} that lies behind its offset {offset}: it is truncated",
+                self.within
+            ));
+        }
+        self.damaged(format!("the archive ends within {}: it is truncated", self.within))
     }
 }

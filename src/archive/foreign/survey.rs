@@ -41,6 +41,9 @@ pub fn survey(mut tar: impl Read, choice: &Choice) -> Result<Survey, ForeignErro
         Ok(ControlFlow::Continue(()))
     })?;
     found.note_ending(&ending);
+    if choice.oplog_beside {
+        found.set_aside("", "../oplog.bson", Aside::Oplog);
+    }
     resolve(found, choice, Container::Tar)
 }
 

@@ -131,7 +131,7 @@ fn of_blocks(archive: impl Read, database: Option<&str>) -> Result<Option<Vec<Du
     let mut gathered = Gathered::default();
     let mut open: BTreeMap<Namespace, crc_fast::Digest> = BTreeMap::new();
     let mut last = 0;
-    each_piece(archive, |piece, offset| {
+    let cut = each_piece(archive, |piece, offset| {
         last = offset;
         let (namespace, document, sum) = match piece {
             DumpPiece::Definition(..) => return Ok(ControlFlow::Continue(())),
@@ -161,11 +161,17 @@ fn of_blocks(archive: impl Read, database: Option<&str>) -> Result<Option<Vec<Du
         }
         Ok(ControlFlow::Continue(()))
     })?;
-    match open.keys().next() {
-        Some(cut) => Err(damaged(
-            &interleaved::header(cut, last),
+    match (open.keys().next(), cut) {
+        (Some(begun), _) => Err(damaged(
+            &interleaved::header(begun, last),
             "the archive ends before it does: it is truncated".to_owned(),
         )),
-        None => Ok(gathered.found),
+        // There may have been more of them.
+        (None, Some(reason)) => Err(ForeignError::Damaged {
+            entry: None,
+            offset: last,
+            reason,
+        }),
+        (None, None) => Ok(gathered.found),
     }
 }

@@ -15,7 +15,7 @@ use mongotar::store::Location;
 use mongotar::verify::verify;
 use serde_json::json;
 
-use super::{Place, bson_of, few, place};
+use super::{Place, bson_of, few, of, place};
 
 const TERMINATOR: [u8; 4] = [0xff; 4];
 
@@ -233,11 +233,85 @@ async fn what_is_cut_or_altered_is_told() {
     let two = place.restore(&place.file("two", &whole.repeat(2)), json!({})).await;
     let two = two.expect_err("two");
     assert!(two.message.contains("a second archive begins here"), "{two}");
-    for end in [5, 100, whole.len() - 2] {
+    let offset = format!("(offset {} of the archive)", whole.len());
+    assert!(two.message.ends_with(&offset), "{two}");
+    for end in [5, 100] {
         let cut = place
             .restore(&place.file("inside", &whole[..end]), json!({}))
             .await
             .expect_err("cut");
         assert_eq!(cut.kind, FailureKind::ArchiveDamaged, "{end}: {cut}");
+    }
+}
+
+/// Nothing of it could be restored or looked at, however much was whole.
+#[tokio::test]
+async fn of_an_archive_that_is_cut_within_a_block_what_had_ended_comes_back() {
+    let place = place().await;
+    let (orders, users) = (few("o"), few("u"));
+    let ended = Archive::of(&[("shop", "orders", PLAIN), ("shop", "users", PLAIN)])
+        .block("shop", "users", &users)
+        .end("shop", "users", &users);
+    let first = ended.0.len();
+    let whole = ended.block("shop", "orders", &orders).end("shop", "orders", &orders).0;
+    let gzip = |bytes: &[u8]| {
+        let mut gzip = GzEncoder::new(Vec::new(), flate2::Compression::none());
+        gzip.write_all(bytes).expect("memory");
+        gzip.finish().expect("memory")
+    };
+    let gzipped = gzip(&whole);
+    place
+        .client
+        .database(&place.target)
+        .collection("own")
+        .insert_one(doc! {"_id": 1})
+        .await
+        .expect("inserted");
+    let store = &place.tools.store;
+    // Within the head of a block, within a document, and compressed; within the last end mark, where all had ended.
+    for (cut, lost) in [
+        (&whole[..first + 9], true),
+        (&whole[..first + 200], true),
+        (&gzipped[..gzipped.len() - (whole.len() - first - 200)], true),
+        (&whole[..whole.len() - 2], false),
+    ] {
+        let path = place.file("inside", cut);
+        let event = json!({"replace_existing": true, "drop_missing": true});
+        let report = place.restore(&path, event).await.expect("a report");
+        assert_eq!(report.status, RunStatus::Partial, "{:?}", report.plan.warnings);
+        assert_eq!((of(&report, "users").db_count, of(&report, "users").equal), (5, true));
+        assert_eq!(report.plan.to_drop, Vec::<String>::new());
+        assert_eq!(place.raw(&place.target, "orders").await.is_empty(), lost);
+        let told = report.plan.to_string();
+        for words in ["offset", "it is truncated", "had ended there are whole", "dump again"] {
+            assert!(told.contains(words), "{words}: {told}");
+        }
+        let location: Location = path.parse().expect("a location");
+        let mut text = Vec::new();
+        let count = inspect::cat(store, &location, Memory::default(), "users", &mut text).await;
+        assert_eq!(count.expect("written"), 5);
+        assert!(inspect::show(store, &location, Memory::default()).await.is_ok());
+        let checked = verify(store, &location, Memory::default(), &Progress::default()).await;
+        let checked = checked.expect("a report");
+        assert_eq!(checked.status, RunStatus::Failed, "{checked:?}");
+        assert!(checked.damaged[0].contains("it is truncated"), "{checked:?}");
+    }
+    assert_eq!(place.raw(&place.target, "own").await.len(), 1);
+}
+
+#[tokio::test]
+async fn an_archive_of_an_unknown_version_is_refused_with_the_version() {
+    let place = place().await;
+    let users = few("u");
+    let mut archive = Archive::of(&[("shop", "users", PLAIN)])
+        .block("shop", "users", &users)
+        .end("shop", "users", &users);
+    let at = memchr::memmem::find(&archive.0, b"0.1\0").expect("its version");
+    archive.0[at..at + 3].copy_from_slice(b"9.9");
+    let refused = place.restore(&place.file("newer", &archive.0), json!({})).await;
+    let refused = refused.expect_err("refused");
+    assert_eq!(refused.kind, FailureKind::ArchiveUnsupported, "{refused}");
+    for words in ["version \"9.9\"", "\"0.1\"", "mongorestore"] {
+        assert!(refused.message.contains(words), "{refused}");
     }
 }
