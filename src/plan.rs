@@ -56,7 +56,7 @@ pub use diff::Diff;
 pub(crate) use diff::without_own;
 pub use infer::{Inferred, Signal};
 pub(crate) use names::check_database;
-pub use names::{INTERNAL_PREFIX, TEMPORARY_PREFIX};
+pub use names::{INTERNAL_PREFIX, LOCK_COLLECTION, TEMPORARY_PREFIX};
 pub use parked::Parked;
 pub(crate) use parked::off_there;
 pub use policy::{Existing, Extra, Inference, Policy, Ttl, Validators};

@@ -10,6 +10,7 @@ use super::{Mongo, MongoError, ReadAt, code, patiently};
 use crate::catalog::{
     BUCKETS, Catalog, Collection, Definition, Disk, Kind, LeftOut, STORED_FUNCTIONS, Topology, is_system, left_out,
 };
+use crate::wording::first_few;
 
 /// How many collections are asked about at a time.
 const AT_ONCE: usize = 32;
@@ -69,13 +70,35 @@ impl Mongo {
     }
 
     async fn survey_with(&self, database: &str, sizes: Sizes) -> Result<Catalog, MongoError> {
+        match self.survey_as_seen(database, sizes).await? {
+            (catalog, None) => Ok(catalog),
+            (_, Some(error)) => Err(error),
+        }
+    }
+
+    /// As [`Self::survey`]. Where the user may not see the indexes of some collections, these have none, and the error
+    /// names them all.
+    ///
+    /// # Errors
+    /// Anything else that the server answered.
+    pub async fn survey_what_may_be_seen(&self, database: &str) -> Result<(Catalog, Option<MongoError>), MongoError> {
+        self.survey_as_seen(database, Sizes::Estimated).await
+    }
+
+    async fn survey_as_seen(&self, database: &str, sizes: Sizes) -> Result<(Catalog, Option<MongoError>), MongoError> {
         let listed = self.list_collections(database).await?;
         let DescribedCollection { mut catalog, refused } = self.describe_with(database, listed, sizes).await?;
+        let (mut unseen, mut first) = (Vec::new(), None);
         for (name, error) in refused {
             // A right to all collections is none to stored functions. Who has none to them leaves them alone.
             let out_of_sight = name == STORED_FUNCTIONS && error.is(code::UNAUTHORIZED);
             if !out_of_sight && !error.is(code::NAMESPACE_NOT_FOUND) {
-                return Err(error);
+                if !error.is(code::UNAUTHORIZED) {
+                    return Err(error);
+                }
+                unseen.push(format!("{database}.{name}"));
+                first.get_or_insert(error);
+                continue;
             }
             catalog.collections.retain(|collection| collection.name != name);
         }
@@ -83,7 +106,11 @@ impl Mongo {
         if catalog.collections.is_empty() && catalog.left_out.is_empty() {
             catalog.namesake = self.namesake(database).await;
         }
-        Ok(catalog)
+        let unseen = first.map(|error| MongoError {
+            action: format!("listing the indexes of {}", first_few(unseen).replace("; ", ", ")),
+            ..error
+        });
+        Ok((catalog, unseen))
     }
 
     /// Adds indexes and sizes to what was listed.

@@ -7,6 +7,8 @@ use crate::catalog::is_system;
 pub const INTERNAL_PREFIX: &str = "mongotar.";
 /// The prefix of a collection's name while it is loaded beside the one that it will replace.
 pub const TEMPORARY_PREFIX: &str = "mongotar.tmp.";
+/// Where the lock of a restore is, in the database that it restores into.
+pub const LOCK_COLLECTION: &str = "mongotar.lock";
 
 /// The longest `database.collection`, in bytes, since MongoDB 4.4.
 const MAX_NAMESPACE: usize = 255;

@@ -281,7 +281,7 @@ async fn begin(
 ) -> Result<(Prepared, RestoreState), Failure> {
     let started = rfc3339(OffsetDateTime::now_utc());
     check_consent(&prepared.plan, &job.consent)?;
-    Box::pin(privileges::check(&prepared, job, &tools.mongo)).await?;
+    Box::pin(privileges::check(&prepared.plan, job, &tools.mongo)).await?;
     let origin = Origin {
         archive: prepared.archive.object.location.to_string(),
         started,

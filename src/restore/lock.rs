@@ -28,11 +28,9 @@ use super::prepare::Prepared;
 use super::request::RestoreJob;
 use crate::failure::{Failure, FailureKind};
 use crate::mongo::{Mongo, MongoError, code};
+use crate::plan::LOCK_COLLECTION;
 use crate::run::Run;
 
-/// Where the lock is. Its name is one of ours, so that it is never data: see
-/// [`INTERNAL_PREFIX`](crate::plan::INTERNAL_PREFIX).
-pub(super) const COLLECTION: &str = "mongotar.lock";
 /// The `_id` of the one document.
 const ID: &str = "restore";
 /// How often the lock is renewed within a lease: two renewals may get lost.
@@ -289,10 +287,10 @@ impl LockClaim {
         if !self.renew().await? {
             return Ok(());
         }
-        match drop_collection(&self.mongo, &self.database, COLLECTION).await {
+        match drop_collection(&self.mongo, &self.database, LOCK_COLLECTION).await {
             Err(error) if error.is(code::UNAUTHORIZED) => {
                 let ours = doc! {"q": {"_id": ID, "owner": &self.owner}, "limit": 1};
-                let command = doc! {"delete": COLLECTION, "deletes": [ours]};
+                let command = doc! {"delete": LOCK_COLLECTION, "deletes": [ours]};
                 match self.command(command).await {
                     Err(error) if error.is(code::UNAUTHORIZED) => self.expire().await,
                     removed => removed.map(|_| ()),
@@ -316,7 +314,7 @@ impl LockClaim {
         upsert: bool,
     ) -> Result<Option<Document>, MongoError> {
         let command = doc! {
-            "findAndModify": COLLECTION, "query": query, "update": update, "upsert": upsert, "new": true,
+            "findAndModify": LOCK_COLLECTION, "query": query, "update": update, "upsert": upsert, "new": true,
             "writeConcern": {"w": "majority", "wtimeout": MAJORITY_LIMIT_MS},
         };
         let reply = self.command(command).await?;
@@ -332,7 +330,7 @@ impl LockClaim {
     }
 
     fn namespace(&self) -> String {
-        format!("{}.{COLLECTION}", self.database)
+        format!("{}.{LOCK_COLLECTION}", self.database)
     }
 }
 
@@ -408,8 +406,8 @@ mod tests {
 
     #[test]
     fn the_lock_is_no_data() {
-        assert!(COLLECTION.starts_with(crate::plan::INTERNAL_PREFIX));
-        assert!(!COLLECTION.starts_with(crate::plan::TEMPORARY_PREFIX));
+        assert!(LOCK_COLLECTION.starts_with(crate::plan::INTERNAL_PREFIX));
+        assert!(!LOCK_COLLECTION.starts_with(crate::plan::TEMPORARY_PREFIX));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What comes before a restore: archive, target and plan, and the consent to it.
 
+use super::privileges;
 use super::request::{Consent, RestoreJob};
 use crate::backup::Tools;
 use crate::catalog::Catalog;
@@ -35,13 +36,14 @@ pub fn prepare<'a>(job: &'a RestoreJob, tools: &'a Tools) -> Running<'a, Prepare
         };
         let archive = open(&tools.store, source, tools.memory).await?;
         let database = &job.policy.database;
-        let target = tools.mongo.on_primary().survey(database).await.map_err(|error| {
-            error.granting(&format!(
-                "readWrite and dbAdmin on {database}, or readWrite on it and the role restore on admin"
-            ))
-        })?;
-        let mut plan = plan(&archive.contents(), &target, &job.policy)
-            .map_err(|conflicts| Failure::new(FailureKind::PlanConflicts, conflicts.to_string()))?;
+        let seen = tools.mongo.on_primary().survey_what_may_be_seen(database).await;
+        let (target, unseen) = seen.map_err(|error| privileges::granting(error, database))?;
+        let plan = plan(&archive.contents(), &target, &job.policy);
+        if let Some(error) = unseen {
+            let error = Box::pin(privileges::unseen(error, plan.as_ref().ok(), job, &tools.mongo)).await;
+            return Err(error.into());
+        }
+        let mut plan = plan.map_err(|conflicts| Failure::new(FailureKind::PlanConflicts, conflicts.to_string()))?;
         plan.warn_of_expired(&target, time::OffsetDateTime::now_utc().unix_timestamp());
         let shown = archive
             .manifest()

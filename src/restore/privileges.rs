@@ -4,13 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bson::{Document, doc};
 
-use super::lock;
-use super::prepare::Prepared;
 use super::request::RestoreJob;
 use crate::catalog::{BUCKETS, Kind, is_constraint, says_expiry};
 use crate::failure::{Failure, FailureKind};
-use crate::mongo::Mongo;
-use crate::plan::{Action, Method, Planned, RestorePlan, TEMPORARY_PREFIX, Validators};
+use crate::mongo::{Mongo, MongoError};
+use crate::plan::{Action, LOCK_COLLECTION, Method, Planned, RestorePlan, TEMPORARY_PREFIX, Validators};
 
 /// Refuses where the user is not allowed something that the plan needs, judged as the server judges it: a right to one
 /// collection is none to another, nor to the temporary ones.
@@ -20,23 +18,9 @@ use crate::plan::{Action, Method, Planned, RestorePlan, TEMPORARY_PREFIX, Valida
 ///
 /// # Errors
 /// [`FailureKind::DatabaseUnauthorized`], with the actions that are missing, and on what.
-pub(super) async fn check(prepared: &Prepared, job: &RestoreJob, mongo: &Mongo) -> Result<(), Failure> {
-    let command = doc! {"connectionStatus": 1, "showPrivileges": true};
-    let Ok(status) = mongo
-        .command("admin", command, "asking for the user's privileges")
-        .await
-    else {
-        return Ok(());
-    };
-    let Some(privileges) = privileges_of(&status) else {
-        return Ok(());
-    };
+pub(super) async fn check(plan: &RestorePlan, job: &RestoreJob, mongo: &Mongo) -> Result<(), Failure> {
     let database = &job.policy.database;
-    let mut needed = needed(&prepared.plan, job);
-    if !privileges.iter().any(|privilege| renames(privilege, database)) {
-        add_parts_of_renaming(&mut needed, &prepared.plan);
-    }
-    let missing = missing(&privileges, database, &needed);
+    let missing = lacking(plan, job, mongo).await;
     if missing.is_empty() {
         return Ok(());
     }
@@ -51,6 +35,49 @@ pub(super) async fn check(prepared: &Prepared, job: &RestoreJob, mongo: &Mongo) 
             missing.join("; ")
         ),
     ))
+}
+
+/// What to say where the user may not see all of the target: that, and what else is missing for a plan that is made of
+/// what can be seen.
+pub(super) async fn unseen(
+    mut error: MongoError,
+    plan: Option<&RestorePlan>,
+    job: &RestoreJob,
+    mongo: &Mongo,
+) -> MongoError {
+    if let Some(plan) = plan {
+        let missing = lacking(plan, job, mongo).await;
+        if !missing.is_empty() {
+            error.reason += &format!(". Nor may the user {}", missing.join("; "));
+        }
+    }
+    granting(error, &job.policy.database)
+}
+
+/// The same, with the roles to grant.
+pub(super) fn granting(error: MongoError, database: &str) -> MongoError {
+    error.granting(&format!(
+        "readWrite and dbAdmin on {database}, or readWrite on it and the role restore on admin"
+    ))
+}
+
+async fn lacking(plan: &RestorePlan, job: &RestoreJob, mongo: &Mongo) -> Vec<String> {
+    let command = doc! {"connectionStatus": 1, "showPrivileges": true};
+    let Ok(status) = mongo
+        .command("admin", command, "asking for the user's privileges")
+        .await
+    else {
+        return Vec::new();
+    };
+    let Some(privileges) = privileges_of(&status) else {
+        return Vec::new();
+    };
+    let database = &job.policy.database;
+    let mut needed = needed(plan, job);
+    if !privileges.iter().any(|privilege| renames(privilege, database)) {
+        add_parts_of_renaming(&mut needed, plan);
+    }
+    missing(&privileges, database, &needed)
 }
 
 /// `None` if nobody has logged in, or the server does not say.
@@ -148,7 +175,7 @@ fn needed<'a>(plan: &'a RestorePlan, job: &RestoreJob) -> Needs<'a> {
     };
     // The lock is a document: put in, renewed, and looked at.
     for action in ["find", "insert", "update"] {
-        need(action, lock::COLLECTION);
+        need(action, LOCK_COLLECTION);
     }
     for row in &plan.collections {
         let aside = matches!(row.method, Method::Aside | Method::AsideAfterDrop);

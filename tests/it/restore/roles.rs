@@ -219,6 +219,39 @@ async fn a_right_to_one_collection_is_none_to_another() {
     assert_eq!(support::raw_database(&client, &root, &database).await, before);
 }
 
+/// They were told one after the other: first that one collection's indexes may not be listed, then the next one's, and
+/// then what else is missing.
+#[tokio::test]
+async fn all_that_is_missing_is_told_at_once() {
+    let mongod = shared_authenticated();
+    let database = rig::fresh_database_name("unseen");
+    let client = mongod.client().await;
+    for collection in ["orders", "users", "visits"] {
+        support::insert(&client, &database, collection, vec![doc! {"_id": 1}]).await;
+    }
+    let root = user(vec![doc! {"role": "root", "db": "admin"}]).await;
+    let archive = support::back_up(&root, &database, &support::folder()).await.archive;
+    let role = doc! {"createRole": &database, "roles": [], "privileges": [
+        {"resource": {"db": &database, "collection": ""}, "actions": ["listCollections"]},
+        {"resource": {"db": &database, "collection": "orders"}, "actions": ["find", "listIndexes"]},
+    ]};
+    client.database("admin").run_command(role).await.expect("a role");
+    let narrow = user(vec![doc! {"role": &database, "db": "admin"}]).await;
+    for dry_run in [true, false] {
+        let event = json!({"archive": archive.to_string(), "database": database, "dry_run": dry_run});
+        let failure = support::restore(&narrow, event).await.expect_err("refused");
+        assert_eq!(failure.kind, FailureKind::DatabaseUnauthorized, "{failure}");
+        for words in [
+            format!("listing the indexes of {database}.users, {database}.visits"),
+            format!("find on {database}.mongotar.lock, {database}.users, {database}.visits"),
+            format!("insert on {database}.mongotar.lock, {database}.orders, {database}.users, {database}.visits"),
+            format!("readWrite and dbAdmin on {database}"),
+        ] {
+            assert!(failure.message.contains(&words), "{words}: {failure}");
+        }
+    }
+}
+
 /// The server refused the first collection, in the middle of the restore.
 /// It was found out when collections had been merged already.
 #[tokio::test]
