@@ -162,6 +162,7 @@ async fn listed(
         ),
         (Look::Unread(reason), copy) => {
             let known = match copy {
+                Some(_) if reason.ends_with('?') => " The manifest beside it says what was written",
                 Some(_) => ". The manifest beside it says what was written",
                 None => "",
             };

@@ -3,6 +3,7 @@
 //! Every part and the whole object carry our own CRC64NVME, so bodies need no second checksum from the client library,
 //! and are not hashed again for the signature if the connection is encrypted anyway.
 
+mod answer;
 mod conditions;
 mod dialect;
 mod limits;
@@ -27,6 +28,7 @@ use super::{Location, Object, Said, StoreError, Tags};
 use crate::archive::Extent;
 use crate::aws;
 
+use answer::InBody;
 pub(super) use conditions::Conditions;
 use dialect::Dialect;
 use limits::AnswerLimits;
@@ -122,8 +124,9 @@ async fn why_not_found(client: &Client, bucket: &str, key: &str, action: &'stati
         .range("bytes=0-0")
         .send()
         .await;
-    let error = got.err().filter(|error| code(error).is_some())?;
-    Some(failed(bucket, key, action, &error))
+    let error = got.err()?;
+    let is_told = code(&error).is_some() || error.raw_response().is_some_and(|answer| !InBody::is_silent(answer));
+    is_told.then(|| failed(bucket, key, action, &error))
 }
 
 /// A body of an expected length, which is not held twice.
@@ -298,13 +301,21 @@ where
         };
     };
     let said = error.as_service_error().map(ProvideErrorMetadata::meta);
+    let (status, body) = (answer.status().as_u16(), answer.body().bytes().unwrap_or_default());
+    let in_body = InBody::of(body, status);
+    // The SDK's own word for a 404 without a body.
+    let code = said.and_then(|said| said.code()).filter(|code| *code != "NotFound");
+    let message = said
+        .and_then(|said| said.message())
+        .filter(|message| !message.is_empty());
+    let request = answer.headers().get("x-amz-request-id");
     let refusal = Refusal {
-        status: answer.status().as_u16(),
-        // The SDK's own word for a 404 without a body.
-        code: said.and_then(|said| said.code()).filter(|code| *code != "NotFound"),
-        message: said.and_then(|said| said.message()),
-        request: answer.headers().get("x-amz-request-id"),
+        status,
+        code: code.or(in_body.code.as_deref()),
+        message: message.or(in_body.message.as_deref()),
+        request: request.or(in_body.request.as_deref()),
         region: answer.headers().get("x-amz-bucket-region"),
+        is_page: !body.is_empty() && answer::is_of_no_store(answer),
     };
     refused(location, action, &refusal)
 }
@@ -312,6 +323,11 @@ where
 fn refused(location: Location, action: &'static str, refusal: &Refusal<'_>) -> StoreError {
     let said = || Said::from(refusal.said());
     match (refusal.code, refusal.status) {
+        (None, 404 | 409 | 412) if refusal.is_page => StoreError::Failed {
+            location,
+            action,
+            reason: refusal.told(action),
+        },
         (Some("NoSuchBucket"), _) => StoreError::NoBucket(location, said()),
         (Some("NoSuchKey"), _) | (None, 404) => StoreError::NotFound(location, said()),
         (Some("InvalidObjectState"), _) => StoreError::Archived(location, said()),

@@ -4,10 +4,13 @@
 
 use std::sync::OnceLock;
 
-use aws_sdk_s3::config::interceptors::BeforeTransmitInterceptorContextMut;
+use aws_sdk_s3::config::interceptors::{
+    BeforeDeserializationInterceptorContextRef, BeforeTransmitInterceptorContextMut,
+};
 use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_s3::error::BoxError;
 
+use super::answer::is_of_no_store;
 use crate::archive::{MAX_PART_BYTES, MIN_PART_BYTES};
 
 /// Objects that are only there while a run goes on are read and replaced all the time.
@@ -133,6 +136,20 @@ impl Dialect {
 impl Intercept for Dialect {
     fn name(&self) -> &'static str {
         "Dialect"
+    }
+
+    /// What answers everything with a page, even with an `ETag`, was taken for an object.
+    fn read_before_deserialization(
+        &self,
+        context: &BeforeDeserializationInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let answer = context.response();
+        match answer.status().is_success() && is_of_no_store(answer) {
+            true => Err("no answer of S3".into()),
+            false => Ok(()),
+        }
     }
 
     fn modify_before_signing(

@@ -9,6 +9,7 @@ const MEANINGS: [(&[&str], &str); 9] = [
             "provider was not enabled",
             "did not contain credentials",
             "ProviderError",
+            "IMDS",
         ],
         "no credentials were found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE to a profile that is there and has them",
     ),
@@ -76,6 +77,10 @@ mod tests {
         for (said, part) in [
             (
                 "dispatch failure: other: the credential provider was not enabled: no credentials found in chain. Attempted:\n  Environment: …",
+                "AWS_PROFILE",
+            ),
+            (
+                "other: an error occurred while loading credentials: failed to load IMDS session token: service error",
                 "AWS_PROFILE",
             ),
             (

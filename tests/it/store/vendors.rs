@@ -94,14 +94,35 @@ async fn a_server_that_is_no_s3_and_answers_everything_is_told_as_that() {
         let page = "<html><body>Welcome</body></html>";
         Ok(rig::answer(hyper::StatusCode::OK, "text/html", page))
     });
-    let shell = shell.set("AWS_ENDPOINT_URL", &format!("http://{}", page.address()));
-    for command in [
+    // With what names an object's version, it was taken for one: the archive existed already, or was damaged.
+    let versioned = rig::HttpServer::start(|_| async {
+        let page = "<html><body>Welcome</body></html>";
+        let mut answer = rig::answer(hyper::StatusCode::OK, "text/html; charset=utf-8", page);
+        answer
+            .headers_mut()
+            .insert("etag", "\"65a1b2c3-264\"".parse().expect("a value"));
+        Ok(answer)
+    });
+    let weakly = rig::HttpServer::start(|_| async {
+        let mut answer = rig::answer(hyper::StatusCode::OK, "application/json", "{\"hello\": 1}");
+        answer
+            .headers_mut()
+            .insert("etag", "W/\"d-1\"".parse().expect("a value"));
+        Ok(answer)
+    });
+    let commands = [
         &["backup", "--to", "s3://bucket/nightly/"][..],
         &["backup", "--to", "s3://bucket/nightly/", "--run", "nightly"],
         &["verify", "s3://bucket/nightly/a.tar"],
         &["show", "s3://bucket/nightly/a.tar"],
         &["list", "s3://bucket/nightly/"],
-    ] {
+    ];
+    let servers = [page.address(), versioned.address(), weakly.address()];
+    for (server, command) in servers
+        .iter()
+        .flat_map(|server| commands.map(|command| (server, command)))
+    {
+        let shell = shell.copy().set("AWS_ENDPOINT_URL", &format!("http://{server}"));
         let refused = shell.json(1, command);
         assert_eq!(refused["error_type"], "Store", "{command:?}: {refused}");
         let message = text(&refused["message"]);
@@ -109,6 +130,55 @@ async fn a_server_that_is_no_s3_and_answers_everything_is_told_as_that() {
             message.contains("no answer of S3: is AWS_ENDPOINT_URL the address of a store?"),
             "{command:?}: {message}"
         );
+    }
+}
+
+/// The id was lost, and a reason in JSON was "without a reason".
+#[tokio::test(flavor = "multi_thread")]
+async fn what_stands_in_the_body_of_a_refusal_alone_is_told() {
+    let shell = Shell::new();
+    for (status, kind, body, error_type, told) in [
+        (
+            403,
+            "application/xml",
+            "<Error><Code>AccessDenied</Code><Message>no</Message><RequestId>7F2</RequestId></Error>",
+            "StoreDenied",
+            "403 AccessDenied: no (request 7F2)",
+        ),
+        (
+            403,
+            "application/json",
+            r#"{"Code": "AccountProblem", "Message": "pay first", "RequestId": "7F2"}"#,
+            "StoreDenied",
+            "403 AccountProblem: pay first (request 7F2)",
+        ),
+        (
+            400,
+            "application/json",
+            r#"{"error": "invalid_token", "error_description": "it ran out"}"#,
+            "Store",
+            "status 400: invalid_token: it ran out",
+        ),
+        (
+            404,
+            "text/html",
+            "<html><body>Nothing here</body></html>",
+            "Store",
+            "No S3 answers with a page: is AWS_ENDPOINT_URL the address of a store?",
+        ),
+    ] {
+        let server = rig::HttpServer::start(move |_| async move {
+            let status = hyper::StatusCode::from_u16(status).expect("a status");
+            Ok(rig::answer(status, kind, body))
+        });
+        let shell = shell
+            .copy()
+            .set("AWS_ENDPOINT_URL", &format!("http://{}", server.address()));
+        for command in [["list", "s3://bucket/nightly/"], ["show", "s3://bucket/nightly/a.tar"]] {
+            let refused = shell.json(1, &command);
+            assert_eq!(refused["error_type"], error_type, "{command:?}: {refused}");
+            assert!(text(&refused["message"]).contains(told), "{command:?}: {refused}");
+        }
     }
 }
 
