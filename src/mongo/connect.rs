@@ -79,7 +79,9 @@ impl Mongo {
         let mut options = ClientOptions::parse(parsed).await.map_err(failed)?;
         options.sdam_event_handler = Some(seen.watch());
         options.app_name.get_or_insert_with(|| "mongotar".to_owned());
-        let selecting = options.server_selection_timeout.unwrap_or(SERVER_SELECTION);
+        // With 0, the driver gives up before anybody can have answered.
+        let selecting = options.server_selection_timeout.filter(|limit| !limit.is_zero());
+        let selecting = selecting.unwrap_or(SERVER_SELECTION);
         let selecting = understood
             .selection_limit
             .map_or(selecting, |limit| selecting.min(limit));

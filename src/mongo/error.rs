@@ -111,7 +111,8 @@ impl MongoError {
             ),
             kind => (None, reason::of(kind)),
         };
-        let transient = is_of_the_network(&error.kind)
+        let in_vain = || matches!(*error.kind, ErrorKind::ServerSelection { .. }) && seen.none_will_fit();
+        let transient = is_of_the_network(&error.kind) && !in_vain()
             || error.contains_label(mongodb::error::RETRYABLE_WRITE_ERROR)
             || error.contains_label("RetryableError")
             || code.is_some_and(|code| is_passing(code, &reason));

@@ -25,9 +25,29 @@ pub(super) fn of(kind: &ErrorKind) -> String {
         ErrorKind::IncompatibleServer { message, .. } => {
             format!("this server is too old or too new: {}", plain(message))
         }
+        #[cfg(feature = "socks5")]
+        ErrorKind::ProxyConnect { message, .. } => by_proxy(message),
         ErrorKind::InsertMany(_) | ErrorKind::BulkWrite(_) | ErrorKind::GridFs(_) => "the write failed".to_owned(),
         kind => plain(&kind.to_string()).to_owned(),
     }
+}
+
+/// Why a SOCKS5 proxy led nowhere. The library has one text for a proxy that is not there, and one that does not reach
+/// the server.
+#[cfg(any(feature = "socks5", test))]
+fn by_proxy(said: &str) -> String {
+    let holds = |words: &str| said.contains(words);
+    let why = match () {
+        () if holds("efused") => "nothing listens there, or at the server behind it (connection refused)",
+        () if holds("uthenticat") || holds("Auth method") => {
+            "it refuses the user: check proxyUsername and proxyPassword"
+        }
+        () if holds("SOCKS version") || holds("invalid header") => "what answers there does not speak SOCKS5",
+        () if holds("not allowed") => "it may not lead to this server, by its own rules",
+        () if holds("nreachable") => "it does not reach the server",
+        () => "it did not lead to the server",
+    };
+    format!("the proxy (proxyHost, proxyPort): {why}")
 }
 
 /// A server's words, without the whole command that it quotes: "not authorized on shop to execute command { … }".
@@ -151,6 +171,29 @@ mod tests {
             "a command { a: 1 } of mine",
         ] {
             assert_eq!(without_command(other), other);
+        }
+    }
+
+    /// It was the library's word for it, and some of its structures.
+    #[test]
+    fn a_proxy_that_leads_nowhere_is_told_as_that() {
+        for (said, part) in [
+            (
+                "Error with reply: Connection refused.",
+                "nothing listens there, or at the server",
+            ),
+            ("Authentication rejected `Some(Err(..))`", "proxyUsername"),
+            ("Unsupported SOCKS version `72`.", "does not speak SOCKS5"),
+            ("Error with reply: Host unreachable.", "does not reach the server"),
+            ("Error with reply: Connection not allowed by ruleset.", "its own rules"),
+            ("Other: `Thing { a: 1 }`.", "did not lead to the server"),
+        ] {
+            let told = by_proxy(said);
+            assert!(
+                told.starts_with("the proxy (proxyHost, proxyPort): ") && told.contains(part),
+                "{told}"
+            );
+            assert!(!told.contains(['`', '{']), "{told}");
         }
     }
 

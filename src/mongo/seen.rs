@@ -41,6 +41,10 @@ struct Preference {
     name: &'static str,
     /// What to do then.
     advice: &'static str,
+    /// Whether any secondary would do.
+    any_secondary: bool,
+    /// Whether one that does not fit now may do so later: it lags.
+    passes: bool,
 }
 
 /// What a server was last seen as.
@@ -148,7 +152,7 @@ impl SeenServers {
             _ if !roles.is_empty() && !primary => {
                 format!("no server is the primary: {said}. Wait until one is elected, and try again")
             }
-            Some(Preference { name, advice }) if primary => {
+            Some(Preference { name, advice, .. }) if primary => {
                 format!("no server fits readPreference={name}: {said}. {advice}")
             }
             _ if others => format!("no server fits the connection string: {said}"),
@@ -156,6 +160,23 @@ impl SeenServers {
                 "no server can be reached: {said}. Check the connection string, the network and the credentials"
             ),
         }
+    }
+
+    /// Whether it makes no difference to look again: every server has answered, none of them is on its way to another
+    /// role, and none is what the read preference asks for.
+    pub(super) fn none_will_fit(&self) -> bool {
+        let Some(preference) = self.preference.filter(|preference| !preference.passes) else {
+            return false;
+        };
+        let servers = self.servers.lock().unwrap_or_else(PoisonError::into_inner);
+        let role = |sight: &Sight| match sight {
+            Sight::Answers { role, .. } => *role,
+            _ => "",
+        };
+        let settled = [PRIMARY, ROUTER, ARBITER, SECONDARY];
+        let mut roles = servers.values().map(role);
+        roles.clone().any(|role| role == PRIMARY)
+            && roles.all(|role| settled.contains(&role) && !(preference.any_secondary && role == SECONDARY))
     }
 
     fn about(&self, address: &str, sight: &Sight) -> String {
@@ -204,6 +225,8 @@ impl SeenServers {
 }
 
 const PRIMARY: &str = "the primary";
+const SECONDARY: &str = "a secondary";
+const ARBITER: &str = "an arbiter";
 const ROUTER: &str = "a router of a sharded cluster";
 
 /// How servers say, in small letters, that they do not have a mechanism.
@@ -215,14 +238,20 @@ fn strict(preference: &ReadPreference) -> Option<Preference> {
         ReadPreference::Secondary { options: None } => Some(Preference {
             name: "secondary",
             advice: "Leave readPreference out, or write readPreference=secondaryPreferred",
+            any_secondary: true,
+            passes: false,
         }),
-        ReadPreference::Secondary { .. } => Some(Preference {
+        ReadPreference::Secondary { options: Some(options) } => Some(Preference {
             name: "secondary",
             advice: "Check its tags and staleness, or write readPreference=secondaryPreferred",
+            any_secondary: false,
+            passes: options.max_staleness.is_some(),
         }),
-        ReadPreference::Nearest { options: Some(_) } => Some(Preference {
+        ReadPreference::Nearest { options: Some(options) } => Some(Preference {
             name: "nearest",
             advice: "Check its tags and staleness, or leave them out",
+            any_secondary: false,
+            passes: options.max_staleness.is_some(),
         }),
         _ => None,
     }
@@ -234,8 +263,8 @@ fn answered(hello: &Document) -> Sight {
     let role = match hello.get_str("msg") {
         Ok("isdbgrid") => ROUTER,
         _ if is("isWritablePrimary") || is("ismaster") => PRIMARY,
-        _ if is("secondary") => "a secondary",
-        _ if is("arbiterOnly") => "an arbiter",
+        _ if is("secondary") => SECONDARY,
+        _ if is("arbiterOnly") => ARBITER,
         _ if is("isreplicaset") => "a server whose replica set is not initiated",
         _ => "a member that is neither primary nor secondary now",
     };
@@ -305,6 +334,42 @@ mod tests {
         );
         let said = seen("mongodb://half/", vec![("half:1", Sight::Nameless)]);
         assert!(!said.contains("half"), "{said}");
+    }
+
+    #[test]
+    fn where_all_have_answered_and_none_fits_nobody_waits() {
+        let vain = |options: &str, hellos: &[Document], gone: bool| {
+            let uri = format!("mongodb://a/?{options}");
+            let seen = SeenServers::of(&ConnectionString::parse(uri).expect("a connection string"));
+            let mut servers = seen.servers.lock().expect("alone");
+            let sights = hellos.iter().enumerate();
+            servers.extend(sights.map(|(at, hello)| (format!("h{at}:1"), answered(hello))));
+            if gone {
+                servers.insert("gone:1".to_owned(), Sight::Fails("nothing listens there".to_owned()));
+            }
+            drop(servers);
+            seen.none_will_fit()
+        };
+        let primary = doc! {"setName": "rs", "isWritablePrimary": true};
+        let secondary = doc! {"setName": "rs", "secondary": true};
+        let starting = doc! {"setName": "rs"};
+        let arbiter = doc! {"setName": "rs", "arbiterOnly": true};
+        let wants = "readPreference=secondary";
+        let tagged = "readPreference=nearest&readPreferenceTags=dc:x";
+        assert!(vain(wants, &[primary.clone()], false));
+        assert!(vain(wants, &[primary.clone(), arbiter], false));
+        assert!(vain(tagged, &[primary.clone(), secondary.clone()], false));
+        // Each of these may pass.
+        assert!(!vain(wants, &[primary.clone()], true));
+        assert!(!vain(wants, &[primary.clone(), starting], false));
+        assert!(!vain(wants, &[primary.clone(), secondary.clone()], false));
+        assert!(!vain(wants, &[secondary.clone()], false));
+        assert!(!vain(
+            &format!("{tagged}&maxStalenessSeconds=120"),
+            &[primary.clone(), secondary],
+            false
+        ));
+        assert!(!vain("", &[primary], false));
     }
 
     #[test]

@@ -41,6 +41,8 @@ async fn a_connection_string_of_another_program_connects() {
         ("w=majority&journal=true&wtimeoutMS=5000", 0),
         ("journal=true&w=0", 1),
         ("READPREFERENCE=secondaryPreferred&appname=shop", 0),
+        // It was "none has answered in time".
+        ("serverSelectionTimeoutMS=0", 0),
         ("nonsense=1", 1),
         ("maxPolSize=3&nonsense=1", 2),
     ] {
@@ -128,7 +130,10 @@ async fn where_no_server_fits_the_error_says_why() {
     // It said that no server can be reached, and that one answers.
     let options = "readPreference=secondary&serverSelectionTimeoutMS=2000";
     let mongo = connected(format!("{}&{options}", rig::shared_replica_set().uri())).await;
+    let begun = std::time::Instant::now();
     let said = mongo.survey("shop").await.expect_err("no secondary").to_string();
+    // All servers have answered: it was looked for eight times as long.
+    assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
     assert!(
         said.contains("no server fits readPreference=secondary") && said.contains("secondaryPreferred"),
         "{said}"
@@ -322,6 +327,17 @@ async fn a_host_s_name_alone_can_be_left_unchecked() {
         assert_eq!((report.totals.documents, report.status), (500, RunStatus::Complete));
     }
     assert!(cut.is_done(), "no connection had so much to carry");
+}
+
+/// It was the library's "Error with reply".
+#[tokio::test]
+async fn a_proxy_that_is_not_there_is_told_as_that() {
+    let said = refused("mongodb://127.0.0.1:27017/?directConnection=true&proxyHost=127.0.0.1&proxyPort=1").await;
+    assert!(
+        said.contains("the proxy (proxyHost, proxyPort): nothing listens there"),
+        "{said}"
+    );
+    assert!(!said.contains("reply"), "{said}");
 }
 
 /// `timeoutMS` bounds the search for a server.
