@@ -71,9 +71,14 @@ impl<'a> From<&'a Location> for Source<'a> {
 pub async fn open(store: &Store, source: impl Into<Source<'_>>, memory: Memory) -> Result<ArchiveFile, Failure> {
     let Source { location, database } = source.into();
     if let Location::S3 { key, .. } = location
-        && key.ends_with('/')
+        && (key.is_empty() || key.ends_with('/'))
     {
-        let folder = "this is a folder: in S3, an archive is one object (only on this machine, a folder may be one)";
+        let folder = match key.is_empty() {
+            true => {
+                "this is a bucket, and an archive is one object in it: name that (s3://bucket/key; `mongotar list` shows which there are), or take the newest (latest, --latest)"
+            }
+            false => "this is a folder: in S3, an archive is one object (only on this machine, a folder may be one)",
+        };
         return Err(Failure::new(FailureKind::ArchiveUnsupported, folder).at(location));
     }
     let object = store.find_archive(location).await?;
@@ -103,6 +108,7 @@ pub async fn open(store: &Store, source: impl Into<Source<'_>>, memory: Memory) 
             let choice = Choice {
                 database: database.map(str::to_owned),
                 memory: budget::members(memory),
+                oplog_beside: store.has_oplog_beside(location).await,
                 ..Choice::default()
             };
             foreign::survey((store, &object), &head, choice, budget::range(memory)).await?

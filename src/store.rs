@@ -115,6 +115,14 @@ impl Store {
         }
     }
 
+    /// Whether a local folder is that of one database, beside which `mongodump --oplog` has put the oplog.
+    pub(crate) async fn has_oplog_beside(&self, location: &Location) -> bool {
+        match location {
+            Location::S3 { .. } => false,
+            Location::Local(path) => local::has_oplog_beside(path).await,
+        }
+    }
+
     /// Reads an extent of an object that was found.
     ///
     /// # Errors

@@ -62,6 +62,17 @@ pub(super) async fn find_or_folder(path: &Path) -> Result<Object, StoreError> {
         .map_err(|what| StoreError::NoFile(Location::Local(path.to_owned()), what))
 }
 
+pub(super) async fn has_oplog_beside(folder: &Path) -> bool {
+    let owned = folder.to_owned();
+    let found = blocking(folder, "looking at", move || {
+        // `.` has a parent, too.
+        let folder = owned.canonicalize()?;
+        let is_there = |name| folder.with_file_name(name).is_file();
+        Ok(folder.is_dir() && ["oplog.bson", "oplog.bson.gz"].into_iter().any(is_there))
+    });
+    found.await.unwrap_or(false)
+}
+
 /// What is neither a file nor a folder, and what to do instead.
 fn what_it_is(kind: fs::FileType) -> &'static str {
     match () {

@@ -26,9 +26,11 @@ pub enum Location {
 
 /// Why a text names no location.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
-#[error("{text:?} is not a location: use s3://bucket/prefix/ or a local path")]
+#[error("{text:?} is not a location: use s3://bucket/prefix/ or a local path{meant}")]
 pub struct LocationError {
     text: String,
+    /// What was probably meant, as the end of a sentence.
+    meant: String,
 }
 
 impl From<LocationError> for Failure {
@@ -99,7 +101,21 @@ impl FromStr for Location {
     fn from_str(text: &str) -> Result<Self, LocationError> {
         let error = || LocationError {
             text: hidden(text).into_owned(),
+            meant: String::new(),
         };
+        if let Some(rest) = almost_s3(text) {
+            let url = format!("s3://{rest}");
+            // What other tools take before an `@` is not for everybody's eyes.
+            let shown = match rest.contains('@') {
+                true => hidden(&url).into_owned(),
+                false => text.to_owned(),
+            };
+            let meant = url.parse::<Self>().map(|_| format!(". Did you mean {url}?"));
+            return Err(LocationError {
+                text: shown,
+                meant: meant.unwrap_or_default(),
+            });
+        }
         if let Some(rest) = text.strip_prefix("s3://") {
             let (bucket, key) = rest.split_once('/').unwrap_or((rest, ""));
             // No bucket has an `@` or a `:` in its name: they belong to keys, which other tools take here.
@@ -116,6 +132,15 @@ impl FromStr for Location {
         }
         Ok(Self::Local(PathBuf::from(text.strip_prefix("file://").unwrap_or(text))))
     }
+}
+
+/// What stands behind an `s3://` that is not written so: `s3:/bucket`, `s3:bucket`, `s3//bucket`, `S3://bucket`. A folder
+/// of such a name is `./s3:`.
+fn almost_s3(text: &str) -> Option<&str> {
+    let (scheme, rest) = text.split_at_checked(2)?;
+    let begins = rest.starts_with(':') || rest.starts_with("//");
+    let is_s3 = scheme == "s3" && rest.starts_with("://");
+    (scheme.eq_ignore_ascii_case("s3") && begins && !is_s3).then(|| rest.trim_start_matches([':', '/']))
 }
 
 impl fmt::Display for Location {
@@ -177,6 +202,30 @@ mod tests {
         ] {
             let folder: Location = folder.parse().expect("a folder");
             assert_eq!(folder.above().to_string(), expected, "{folder}");
+        }
+    }
+
+    /// A backup went into a folder `s3:`, on this machine.
+    #[test]
+    fn what_is_almost_a_place_in_s3_is_no_folder() {
+        let at = |text: &str| text.parse::<Location>();
+        for almost in [
+            "s3:/b/x.tar",
+            "s3:b/x.tar",
+            "S3://b/x.tar",
+            "s3//b/x.tar",
+            "S3:/b/x.tar",
+        ] {
+            let error = at(almost).expect_err(almost).to_string();
+            assert!(error.starts_with(&format!("{almost:?} is not a location")), "{error}");
+            assert!(error.ends_with("Did you mean s3://b/x.tar?"), "{error}");
+        }
+        for secret in ["s3:/id:secret@b/k", "S3://id:secret@b/k"] {
+            let error = at(secret).expect_err(secret).to_string();
+            assert!(!error.contains("secret") && !error.contains("mean"), "{error}");
+        }
+        for folder in ["./s3:/b", "s3", "s3backups", "s3/b"] {
+            assert!(matches!(at(folder), Ok(Location::Local(_))), "{folder}");
         }
     }
 }

@@ -3,7 +3,8 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use mongotar::backup::{BackupOrder, BackupReport, DatabaseChoice, backup, backup_run, backup_several};
+use mongotar::archive::SavedStatus;
+use mongotar::backup::{BackupOrder, BackupReport, DatabaseChoice, RunStatus, backup, backup_run, backup_several};
 use mongotar::catalog::Selection;
 use mongotar::choice::ArchiveChoice;
 use mongotar::config::Environment;
@@ -230,6 +231,9 @@ async fn live(against: &str) -> Result<(Environment, String), Failure> {
 
 async fn run_coverage(arguments: FolderArguments, json: bool) -> Result<ExitCode, Failure> {
     let report = inspect::coverage(&Store::new(), &folder(arguments)?).await?;
+    if report.chains.is_empty() && report.apart.is_empty() {
+        nothing_in(&report.folder)?;
+    }
     print(json, &report, text::coverage)?;
     Ok(ExitCode::SUCCESS)
 }
@@ -247,8 +251,24 @@ fn folder(arguments: FolderArguments) -> Result<Location, Failure> {
     Ok(folder.parse()?)
 }
 
+/// Whether what is in a folder can be looked at: one that is not there is a mistake, and one with nothing in it is told.
+fn nothing_in(folder: &Location) -> Result<(), Failure> {
+    if let Location::Local(path) = folder
+        && !path.is_dir()
+    {
+        let gone = format!("{folder} is not there: name the folder that backups were written to");
+        return Err(Failure::new(FailureKind::ArchiveNotFound, gone));
+    }
+    tell(&text::nothing_there(&folder.to_string()));
+    Ok(())
+}
+
 async fn run_list(arguments: FolderArguments, json: bool) -> Result<ExitCode, Failure> {
-    let archives = inspect::list(&Store::new(), &folder(arguments)?).await?;
+    let folder = folder(arguments)?;
+    let archives = inspect::list(&Store::new(), &folder).await?;
+    if archives.is_empty() {
+        nothing_in(&folder)?;
+    }
     print(json, &archives, |archives| text::list(archives))?;
     Ok(ExitCode::SUCCESS)
 }
@@ -276,7 +296,15 @@ async fn run_cat(arguments: &Cat, json: bool) -> Result<ExitCode, Failure> {
         tell(&text::buckets_follow(&arguments.collection, buckets.measurements));
     }
     inspect::cat_of(&file, &arguments.collection, &mut out).await?;
-    Ok(ExitCode::SUCCESS)
+    let collections = file.contents().collections;
+    let saved = collections.iter().find(|saved| saved.name == arguments.collection);
+    match saved.filter(|saved| saved.status != SavedStatus::Complete) {
+        Some(saved) => {
+            tell(&text::cut_short(&saved.name, saved.error.as_deref()));
+            Ok(code(RunStatus::Partial))
+        }
+        None => Ok(ExitCode::SUCCESS),
+    }
 }
 
 fn of<'a>(location: &'a Location, source: &'a SourceDatabase) -> Source<'a> {

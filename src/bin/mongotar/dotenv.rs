@@ -69,9 +69,10 @@ fn told(mut failure: Failure, taken: &[Setting]) -> Failure {
             failure.message.contains(&shown) || failure.message.starts_with("the connection string") || !has_option;
         if is_its {
             failure.message = failure.message.replace(&shown, "(not shown)");
+            let end = if failure.message.ends_with('?') { "" } else { "." };
             failure
                 .message
-                .push_str(&format!(". {name} is set in {FILE}, line {line}"));
+                .push_str(&format!("{end} {name} is set in {FILE}, line {line}"));
         }
     }
     failure
@@ -394,6 +395,10 @@ mod tests {
         assert_eq!(
             told("MONGOTAR is two"),
             "MONGOTAR is two. MONGOTAR is set in .env, line 2"
+        );
+        assert_eq!(
+            told("is MONGOTAR two?"),
+            "is MONGOTAR two? MONGOTAR is set in .env, line 2"
         );
     }
 

@@ -48,7 +48,7 @@ fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         .with_ansi(false)
         .log_internal_errors(false)
         .with_writer(mongotar_shell::logging::Hiding(|| plain::PlainError));
-    mongotar_shell::logging::start(layer, "warn", &[]);
+    mongotar_shell::logging::start(layer, "warn,aws_config::imds=error,aws_config::meta=error", &[]);
     let runtime = mongotar_shell::runtime::runtime()
         .map_err(|error| Failure::new(FailureKind::Store, format!("the runtime cannot start: {error}")))?;
     let ended = runtime.block_on(Box::pin(commands::run(arguments)));

@@ -36,7 +36,7 @@ pub fn plan(plan: &RestorePlan) -> String {
     plan.to_string()
 }
 
-pub use looking::{against, buckets_follow, coverage, list, show, verify};
+pub use looking::{against, buckets_follow, coverage, cut_short, list, nothing_there, show, verify};
 
 fn word(status: RunStatus) -> &'static str {
     match status {

@@ -40,6 +40,7 @@ fn foreign(shell: &Shell, name: &str) {
 #[tokio::test]
 async fn archives_are_listed_oldest_first_with_what_their_manifests_say() {
     let (shell, database) = Shell::with_orders(numbered(0..3)).await;
+    fs::create_dir(shell.path("folder")).expect("made");
     for folder in [support::bucket().await.to_string(), "folder".to_owned()] {
         assert_eq!(shell.json(0, &["list", &folder]), json!([]), "{folder}");
         let reports: Vec<Value> = ["zstd", "gzip", "none"]

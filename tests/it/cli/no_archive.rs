@@ -7,7 +7,7 @@ use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 
 use super::{Shell, numbered, said, text};
-use crate::rig;
+use crate::{rig, support};
 
 /// It was "does not exist", whatever was there.
 #[tokio::test]
@@ -118,4 +118,61 @@ async fn a_folder_of_our_own_archives_is_no_dump_and_what_a_restore_saves_is_not
         assert!(said.out.contains("complete: "), "{}", said.out);
     }
     assert!(shell.path("dump/pre-restore").is_dir() || shell.path("pre-restore").is_dir());
+}
+
+/// A folder that is not there was one without archives, and half an address of S3 a folder on this machine.
+#[tokio::test]
+async fn what_names_no_folder_and_no_object_is_told_with_what_was_meant() {
+    let shell = Shell::new();
+    for wrong in ["s3:/bucket/x", "S3://bucket/x", "s3:bucket/x"] {
+        for command in [&["list", wrong][..], &["show", wrong], &["backup", "--to", wrong]] {
+            let shell = shell
+                .copy()
+                .set("MONGO_URI", "mongodb://localhost/")
+                .set("MONGO_DB", "shop");
+            let refused = shell.json(2, command);
+            assert_eq!(refused["error_type"], "InvalidRequest", "{command:?}: {refused}");
+            let message = text(&refused["message"]);
+            assert!(
+                message.contains("Did you mean s3://bucket/x?"),
+                "{command:?}: {message}"
+            );
+        }
+    }
+    for command in ["show", "verify", "plan"] {
+        let bucket = [command, "s3://bucket"];
+        let refused = shell.copy().set("MONGO_DB", "shop").json(1, &bucket);
+        assert_eq!(refused["error_type"], "ArchiveUnsupported", "{command}: {refused}");
+        let message = text(&refused["message"]);
+        for words in ["this is a bucket", "s3://bucket/key", "--latest"] {
+            assert!(message.contains(words), "{command}: {message}");
+        }
+    }
+    let gone = shell.json(1, &["list", "nofolder"]);
+    assert_eq!(gone["error_type"], "ArchiveNotFound", "{gone}");
+    assert!(text(&gone["message"]).contains("nofolder is not there"), "{gone}");
+    fs::create_dir(shell.path("empty")).expect("made");
+    let bucket = support::bucket().await.to_string();
+    for empty in ["empty", &bucket] {
+        let said = shell.run(&["list", empty]).expect(0);
+        let told = format!("there is no archive of mongotar in {empty}");
+        assert!(said.err.contains(&told), "{}", said.err);
+        assert_eq!(shell.json(0, &["list", empty]), serde_json::json!([]));
+    }
+}
+
+/// They were lines of the AWS library with its own structures in them.
+#[tokio::test]
+async fn a_machine_without_aws_settings_says_what_to_set_in_words() {
+    let shell = Shell::new().set("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://127.0.0.1:1/");
+    let unset = ["AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"];
+    let shell = unset.into_iter().fold(shell, |shell, name| shell.unset(name));
+    let shell = shell
+        .set("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+        .set("AWS_MAX_ATTEMPTS", "1");
+    let said = shell.run(&["list", "s3://bucket/x/"]).expect(1);
+    assert!(said.err.contains("no credentials were found"), "{}", said.err);
+    for structure in ["Error {", "source:", "WARN", "Some("] {
+        assert!(!said.err.contains(structure), "{}", said.err);
+    }
 }

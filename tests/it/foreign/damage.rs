@@ -191,6 +191,11 @@ async fn what_cannot_be_read_to_its_end_is_damage_to_verify_and_is_marked_by_sho
             "{name}: {}",
             said.out
         );
+        // It was as if that were all.
+        let said = shell.run(&["cat", &archive, "orders"]).expect(3);
+        let told = "\"orders\" is partial, and this is not all of it: shop/orders";
+        assert!(said.err.contains(told), "{name}: {}", said.err);
+        assert_eq!(shell.run(&["cat", &archive, "users"]).expect(0).err, "");
     }
     // Of a sound one no more is said than is known.
     let archive = place.tar("dump.tar", &[("shop/orders.bson", &orders)]);

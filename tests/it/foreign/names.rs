@@ -177,6 +177,29 @@ async fn a_drill_leaves_out_the_indexes_that_globs_name() {
     }
 }
 
+/// Of the folder of one database it was not said that the dump was made with `--oplog`, which puts that beside it.
+#[tokio::test]
+async fn an_oplog_beside_the_folder_of_one_database_is_told_as_one_within() {
+    let place = place().await;
+    let shop = place.path("dump/shop");
+    fs::create_dir_all(&shop).expect("made");
+    fs::write(shop.join("orders.bson"), bson_of(&few("x"))).expect("written");
+    let path = shop.to_str().expect("UTF-8").to_owned();
+    let told = async || {
+        let report = place.restore(&path, json!({})).await.expect("a report");
+        let text = report.plan.to_string();
+        assert_eq!(report.plan.to_restore, ["orders"]);
+        (text.contains("oplog is not replayed"), text.contains("oplog.bson"))
+    };
+    assert_eq!(told().await, (false, false));
+    fs::write(
+        place.path("dump/oplog.bson"),
+        bson_of(&[doc! {"op": "n", "ns": "", "o": {}}]),
+    )
+    .expect("written");
+    assert_eq!(told().await, (true, true));
+}
+
 /// `mongodump --oplog` leaves an empty one where nothing was changed meanwhile. It became a collection, `complete`.
 #[tokio::test]
 async fn an_oplog_is_never_a_collection_and_plan_and_report_say_that_it_is_not_replayed() {

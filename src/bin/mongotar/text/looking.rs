@@ -176,6 +176,21 @@ pub fn buckets_follow(collection: &str, measurements: u64) -> String {
     )
 }
 
+/// What is said behind what `cat` wrote of a collection that the archive does not have whole.
+pub fn cut_short(collection: &str, why: Option<&str>) -> String {
+    let why = why.unwrap_or("the archive does not have it whole");
+    let (collection, why) = (format!("{collection:?}"), one_line(why));
+    format!(
+        "mongotar: {} is partial, and this is not all of it: {why}\n",
+        one_line(&collection)
+    )
+}
+
+/// What is said where a folder has no archives.
+pub fn nothing_there(folder: &str) -> String {
+    format!("mongotar: there is no archive of mongotar in {}\n", one_line(folder))
+}
+
 fn measurements(shown: &Shown, collection: &str) -> Option<u64> {
     match shown {
         Shown::Native(_) => None,
