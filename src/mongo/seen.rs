@@ -338,7 +338,7 @@ mod tests {
 
     #[test]
     fn where_all_have_answered_and_none_fits_nobody_waits() {
-        let vain = |options: &str, hellos: &[Document], gone: bool| {
+        let vain = |options: &str, hellos: &[&Document], gone: bool| {
             let uri = format!("mongodb://a/?{options}");
             let seen = SeenServers::of(&ConnectionString::parse(uri).expect("a connection string"));
             let mut servers = seen.servers.lock().expect("alone");
@@ -356,20 +356,20 @@ mod tests {
         let arbiter = doc! {"setName": "rs", "arbiterOnly": true};
         let wants = "readPreference=secondary";
         let tagged = "readPreference=nearest&readPreferenceTags=dc:x";
-        assert!(vain(wants, &[primary.clone()], false));
-        assert!(vain(wants, &[primary.clone(), arbiter], false));
-        assert!(vain(tagged, &[primary.clone(), secondary.clone()], false));
+        assert!(vain(wants, &[&primary], false));
+        assert!(vain(wants, &[&primary, &arbiter], false));
+        assert!(vain(tagged, &[&primary, &secondary], false));
         // Each of these may pass.
-        assert!(!vain(wants, &[primary.clone()], true));
-        assert!(!vain(wants, &[primary.clone(), starting], false));
-        assert!(!vain(wants, &[primary.clone(), secondary.clone()], false));
-        assert!(!vain(wants, &[secondary.clone()], false));
+        assert!(!vain(wants, &[&primary], true));
+        assert!(!vain(wants, &[&primary, &starting], false));
+        assert!(!vain(wants, &[&primary, &secondary], false));
+        assert!(!vain(wants, &[&secondary], false));
         assert!(!vain(
             &format!("{tagged}&maxStalenessSeconds=120"),
-            &[primary.clone(), secondary],
+            &[&primary, &secondary],
             false
         ));
-        assert!(!vain("", &[primary], false));
+        assert!(!vain("", &[&primary], false));
     }
 
     #[test]

@@ -42,11 +42,21 @@ impl Planned {
         let options = present.map_or(&self.options, |present| &present.options);
         let there = present.into_iter().flat_map(|present| &present.indexes);
         let parked = self.parked.iter().map(|parked| &parked.definition);
-        let all = self.indexes.iter().chain([options]).chain(parked).chain(there);
+        let comes = |index: &&Definition| !there.clone().any(|there| is_the_same(there, index));
+        let own = self.indexes.iter().filter(comes);
+        let all = own.chain([options]).chain(parked).chain(there.clone());
         all.filter(|definition| expires(definition))
             .filter_map(|definition| Some((definition, dated_by(definition, self.kind, options)?)))
             .collect()
     }
+}
+
+/// Whether a server has one already for what the other one is for, and refuses that.
+fn is_the_same(there: &Definition, other: &Definition) -> bool {
+    let part = |index: &Definition, name| index.get_document(name).map(|part| part.as_bytes().to_vec());
+    ["key", "collation", "partialFilterExpression"]
+        .into_iter()
+        .all(|name| part(there, name) == part(other, name))
 }
 
 impl RestorePlan {
@@ -165,6 +175,26 @@ mod tests {
         }
         let replaced = plan(&archive(), &present(expiring()), &parking(Existing::Replace)).expect("a plan");
         assert_eq!(replaced.get("orders").expect("a row").indexes, [index(rawdoc! {})]);
+    }
+
+    /// It was announced, and the server refused the index.
+    #[test]
+    fn nothing_expires_by_an_index_whose_fields_have_another_one_already() {
+        let planned = |key: RawDocumentBuf| {
+            let mut present = collection("orders");
+            let there = rawdoc! {"v": 2, "key": key, "name": "at_1"};
+            present.indexes.push(Definition::new(there));
+            let target = catalog([present]);
+            let mut planned = plan(&archive(), &target, &Policy::new("shop")).expect("a plan");
+            planned.warn_of_expired(&target, 0);
+            let row = planned.get("orders").expect("a row");
+            assert_eq!(row.action, Action::Merge);
+            row.warnings
+                .iter()
+                .any(|warning| warning.contains("documents expire by"))
+        };
+        assert!(planned(rawdoc! {"at": -1}));
+        assert!(!planned(rawdoc! {"at": 1}));
     }
 
     #[test]
