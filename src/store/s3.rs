@@ -15,8 +15,9 @@ mod unreached;
 
 use aws_config::retry::RetryConfig;
 use aws_sdk_s3::Client;
+use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::config::{RequestChecksumCalculation, ResponseChecksumValidation};
-use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::error::{ErrorMetadata, ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::primitives::ByteStream;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -281,7 +282,7 @@ fn code<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> Option<&str> {
     error.as_service_error().and_then(ProvideErrorMetadata::code)
 }
 
-fn is_denied<E>(error: &SdkError<E, aws_sdk_s3::config::http::HttpResponse>) -> bool {
+fn is_denied<E>(error: &SdkError<E, HttpResponse>) -> bool {
     error
         .raw_response()
         .is_some_and(|response| response.status().as_u16() == 403)
@@ -292,15 +293,26 @@ where
     E: std::error::Error + ProvideErrorMetadata + 'static,
 {
     let location = location(bucket, key);
-    let Some(answer) = error.raw_response() else {
-        let reason = unreached::meaning(&chain(error));
-        return StoreError::Failed {
+    match error.raw_response() {
+        Some(answer) => {
+            let said = error.as_service_error().map(ProvideErrorMetadata::meta);
+            answered(location, action, answer, said)
+        }
+        None => StoreError::Failed {
             location,
             action,
-            reason,
-        };
-    };
-    let said = error.as_service_error().map(ProvideErrorMetadata::meta);
+            reason: unreached::meaning(&chain(error)),
+        },
+    }
+}
+
+/// Apart from [`failed`], which is compiled for each operation.
+fn answered(
+    location: Location,
+    action: &'static str,
+    answer: &HttpResponse,
+    said: Option<&ErrorMetadata>,
+) -> StoreError {
     let (status, body) = (answer.status().as_u16(), answer.body().bytes().unwrap_or_default());
     let in_body = InBody::of(body, status);
     // The SDK's own word for a 404 without a body.

@@ -62,26 +62,26 @@ pub(super) enum DumpPiece<'a> {
 /// # Errors
 /// [`ForeignError::Read`], [`ForeignError::Damaged`] or [`ForeignError::Refused`], or what `take` fails with.
 pub(super) fn each_piece(
-    archive: impl Read,
-    take: impl FnMut(DumpPiece<'_>, u64) -> Result<ControlFlow<()>, ForeignError>,
+    mut archive: impl Read,
+    mut take: impl FnMut(DumpPiece<'_>, u64) -> Result<ControlFlow<()>, ForeignError>,
 ) -> Result<Option<String>, ForeignError> {
     let mut reader = DumpReader {
-        inner: BufReader::with_capacity(PIECE, archive),
+        inner: BufReader::with_capacity(PIECE, &mut archive),
         offset: 0,
         document: Vec::new(),
         within: "its head",
         cut: None,
     };
-    match each_piece_of(&mut reader, take) {
+    match each_piece_of(&mut reader, &mut take) {
         Err(_) if reader.cut.is_some() => Ok(reader.cut),
         done => done.map(|()| None),
     }
 }
 
-fn each_piece_of(
-    reader: &mut DumpReader<impl Read>,
-    mut take: impl FnMut(DumpPiece<'_>, u64) -> Result<ControlFlow<()>, ForeignError>,
-) -> Result<(), ForeignError> {
+/// Takes a piece, and where it lies.
+type Take<'a> = &'a mut dyn FnMut(DumpPiece<'_>, u64) -> Result<ControlFlow<()>, ForeignError>;
+
+fn each_piece_of(reader: &mut DumpReader<'_>, take: Take<'_>) -> Result<(), ForeignError> {
     let mut magic = [0; 4];
     reader.fill(&mut magic)?;
     if magic != MAGIC {
@@ -136,8 +136,8 @@ enum Next {
     Terminator,
 }
 
-struct DumpReader<R> {
-    inner: BufReader<R>,
+struct DumpReader<'a> {
+    inner: BufReader<&'a mut dyn Read>,
     offset: u64,
     document: Vec<u8>,
     within: &'static str,
@@ -149,7 +149,7 @@ struct DumpReader<R> {
 const A_HEAD: &str = "the head of a block";
 const A_BLOCK: &str = "a block";
 
-impl<R: Read> DumpReader<R> {
+impl DumpReader<'_> {
     fn next(&mut self) -> Result<Next, ForeignError> {
         let begin = self.offset;
         let mut prefix = [0; 4];
