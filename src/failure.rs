@@ -56,6 +56,8 @@ pub enum FailureKind {
     RunPaused,
     /// What a run has left is damaged, incomplete, or of another version, and cannot be gone on from: begin a new run.
     RunUnusable,
+    /// No increment can be made, since there is nothing that it could continue: make a full backup.
+    NoChain,
     /// The run was cancelled; what it began was undone.
     Cancelled,
 }

@@ -72,6 +72,7 @@ async fn back_up(uri: &str, database: &str, payload: &str, compression: &str) {
         consistency: ConsistencyDemand::Auto,
         incremental: false,
         full_every: None,
+        no_full: false,
         retention: None,
         users: None,
     };

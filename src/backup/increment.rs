@@ -75,6 +75,10 @@ pub(super) async fn incremental(job: &BackupJob, run: Option<&Run>, tools: &Tool
         },
         Err(reason) => reason,
     };
+    if job.no_full {
+        let why = format!("no increment could be made, and no full backup was to be made instead: {reason}");
+        return Err(Failure::new(FailureKind::NoChain, why));
+    }
     let answer = match run {
         Some(run) => full_run(job, run, tools).await?,
         None => BackupAnswer::Finished(Box::new(full(job, tools).await?)),

@@ -53,6 +53,10 @@ pub struct BackupRequest {
     /// With `incremental`: a full backup where the chain's full one is older than this: `7d`, `12h`, `30m`, `90s`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub full_every: Option<String>,
+    /// With `incremental`: fail where there is no chain to continue, instead of making a full backup. For who makes
+    /// increments often, and full backups by other means.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub no_full: bool,
     /// Which run this event belongs to. The same run again goes on with what an earlier invocation has begun, or finds
     /// what came of it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -178,6 +182,8 @@ pub struct BackupJob {
     pub incremental: bool,
     /// How old the full archive of a chain may be that an increment continues.
     pub full_every: Option<Duration>,
+    /// Whether there is to be no full backup where no increment can be made.
+    pub no_full: bool,
     /// The users and roles of the database, if saved, too ([`users::take`](crate::users::take)). No request asks for
     /// them: only the command line reads them.
     pub users: Option<TakenUsers>,
@@ -238,9 +244,14 @@ impl BackupRequest {
                 )
             })?
             .parse()?;
-        if self.full_every.is_some() && !self.incremental {
+        if (self.full_every.is_some() || self.no_full) && !self.incremental {
             return Err(Failure::invalid(
-                "\"full_every\" (--full-every) is for increments: give \"incremental\" (--incremental), too",
+                "\"full_every\" and \"no_full\" (--full-every, --no-full) are for increments: give \"incremental\" (--incremental), too",
+            ));
+        }
+        if self.full_every.is_some() && self.no_full {
+            return Err(Failure::invalid(
+                "full_every (--full-every) and no_full (--no-full) contradict each other: give one of them",
             ));
         }
         if self.pretty && self.payload == Some(Payload::Bson) {
@@ -271,6 +282,7 @@ impl BackupRequest {
             consistency: self.consistency.unwrap_or_default(),
             retention,
             incremental: self.incremental,
+            no_full: self.no_full,
             full_every: self.full_every.as_deref().map(span).transpose()?,
             users: None,
         };

@@ -23,7 +23,7 @@ pub struct CoverageReport {
     /// The chains, oldest first. A full archive that nothing continues is a chain of one.
     pub chains: Vec<CoveredStretch>,
     /// What lies between them: no moment of it can be restored.
-    pub holes: Vec<Hole>,
+    pub holes: Vec<UncoveredStretch>,
     /// What belongs to no chain, and why.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub apart: Vec<String>,
@@ -50,7 +50,7 @@ pub struct CoveredStretch {
 
 /// A time of which nothing can be restored.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Hole {
+pub struct UncoveredStretch {
     /// Its database.
     pub database: String,
     /// The last moment before it, RFC 3339, UTC.
@@ -95,7 +95,7 @@ pub async fn coverage(store: &Store, folder: &Location) -> Result<CoverageReport
         match before {
             Some(at) => {
                 if last_of[at].1 < first.time {
-                    report.holes.push(Hole {
+                    report.holes.push(UncoveredStretch {
                         database: database.clone(),
                         from: said(last_of[at].1),
                         to: said(first.time),

@@ -116,6 +116,7 @@ fn snapshot_of(prepared: &Prepared, job: &RestoreJob) -> Option<BackupJob> {
         consistency: ConsistencyDemand::Auto,
         incremental: false,
         full_every: None,
+        no_full: false,
         // A restore changes none that are there.
         users: None,
     })

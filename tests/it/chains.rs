@@ -2,6 +2,7 @@
 
 mod boundaries;
 mod commands;
+mod golden;
 mod holes;
 mod reading;
 mod under_load;

@@ -77,6 +77,7 @@ pub fn job(database: &str, destination: &Location) -> BackupJob {
         consistency: ConsistencyDemand::Auto,
         incremental: false,
         full_every: None,
+        no_full: false,
         retention: None,
         users: None,
     }

@@ -51,6 +51,10 @@ async fn plan_held(
             _ => report(job, run, None, 0),
         });
     }
+    if job.incremental {
+        // Whether it comes to more than an increment, its writer finds out.
+        return Ok(report(job, run, None, 0));
+    }
     if let Some(answer) = finished_before(job, run, tools).await? {
         return Ok(PlanAnswer::Answer(answer));
     }

@@ -111,6 +111,9 @@ pub struct Backup {
     /// With increments: make a full backup where the chain's full one is older than this (7d, 12h).
     #[arg(long, value_name = "TIME")]
     pub full_every: Option<String>,
+    /// With --incremental: fail where there is no chain to continue, instead of making a full backup.
+    #[arg(long)]
+    pub no_full: bool,
     /// The retention class, a tag of objects in S3 for the bucket's lifecycle rules: auto, daily, weekly, monthly or
     /// yearly; else MONGOTAR_RETENTION.
     #[arg(long, value_name = "CLASS")]
@@ -343,6 +346,7 @@ impl Backup {
             retention: self.retention,
             incremental: self.incremental,
             full_every: self.full_every.clone(),
+            no_full: self.no_full,
             ..BackupRequest::default()
         }
     }

@@ -43,6 +43,15 @@ async fn what_does_not_fit_begins_a_chain_of_its_own() {
     let second = increment(&tools, &name, &destination).await;
     assert_eq!(second.parent.as_deref(), Some(first.name.as_str()));
 
+    // Where no full backup is wanted, what cannot be continued is a failure.
+    let nothing = BackupJob {
+        no_full: true,
+        ..incremental(&name, &folder())
+    };
+    let failed = backup(&nothing, &tools).await.expect_err("nothing to continue");
+    assert_eq!(failed.kind, FailureKind::NoChain, "{failed}");
+    assert!(failed.message.contains("there is no archive in"), "{failed}");
+
     // A full backup that nobody called incremental begins a chain, too.
     let full = backup(&job(&name, &destination), &tools).await.expect("a backup");
     insert(&client, &name, "a", vec![doc! {"_id": 2}]).await;
@@ -66,4 +75,23 @@ async fn a_server_without_changes_is_refused_before_anything_is_read() {
         "{refused}"
     );
     assert!(tools.store.list(&destination, "").await.expect("a listing").is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_may_not_see_changes_is_told_which_role_may() {
+    let mongod = rig::Mongod::builder().authentication().start();
+    let (client, destination) = (mongod.client().await, folder());
+    insert(&client, "shop", "a", vec![doc! {"_id": 1}]).await;
+    let reader = mongod.create_user("reader", vec![doc! {"role": "read", "db": "shop"}]);
+    let backer = mongod.create_user("backer", vec![doc! {"role": "backup", "db": "admin"}]);
+    let store = mongotar::store::Store::new;
+    let refused = backup(&incremental("shop", &destination), &tools_for(&backer, store()).await).await;
+    let refused = refused.expect_err("refused");
+    assert_eq!(refused.kind, FailureKind::DatabaseUnauthorized, "{refused}");
+    assert!(refused.message.contains("Grant the user read on shop"), "{refused}");
+    let tools = tools_for(&reader, store()).await;
+    base(&tools, "shop", &destination).await;
+    insert(&client, "shop", "a", vec![doc! {"_id": 2}]).await;
+    let report = increment(&tools, "shop", &destination).await;
+    assert_eq!(report.collections[0].changed, Some(1));
 }
