@@ -41,7 +41,9 @@ mod write;
 pub(crate) use continued::{full, full_run};
 pub use lanes::{LaneReport, LanesReport, PlanAnswer, abort as abort_run, compose, lane, plan as plan_lanes};
 pub use operation::{backup, backup_run};
-pub use report::{BackupAnswer, BackupReport, CollectionReport, FailedCollection, Totals, UnfinishedBackup};
+pub use report::{
+    BackupAnswer, BackupReport, ChainProof, CollectionReport, FailedCollection, Totals, UnfinishedBackup,
+};
 pub use request::{BackupJob, BackupOrder, BackupRequest, ConsistencyDemand, DatabaseChoice, Databases, span};
 pub use retention::Retention;
 pub use several::{DatabaseReport, FailedDatabase, SeveralReport, backup_several, jobs};

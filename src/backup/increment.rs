@@ -14,12 +14,16 @@
 //! show by their UUIDs; capped ones, time series, and those of the server's names, which have no change events that
 //! serve; those whose old states the server no longer has; and those of which more changed than fits into memory.
 //!
+//! **A full backup proves the chain before it** ([`proof`]): at its cluster time, what the chain leads to must be what was
+//! read.
+//!
 //! **Nothing is bridged.** Where the server no longer has the changes since the parent, the chain ends, and a full
 //! backup begins the next one. An increment is whole, or it is not written.
 
 mod changed;
 mod ending;
 mod parent;
+mod proof;
 mod states;
 
 use super::commit::commit;
@@ -46,7 +50,7 @@ use crate::run::{Journal, Left, Run, Went};
 use crate::store::Upload;
 use changed::{Changes, Since};
 use ending::NoIncrement;
-use parent::Parent;
+use parent::{NoParent, Parent};
 
 /// Continues the newest chain in the job's folder by an increment; where there is none to continue, or its changes are
 /// no longer to be had, backs the whole database up, which begins a chain.
@@ -63,17 +67,18 @@ pub(super) async fn incremental(job: &BackupJob, run: Option<&Run>, tools: &Tool
         return full_run(job, run, tools).await;
     }
     may_see_changes(job, tools).await?;
-    let reason = match Parent::find(job, tools).await? {
+    let (reason, old) = match Parent::find(job, tools).await? {
         Ok(parent) => match Box::pin(increment(job, &parent, tools)).await {
             Ok(answer) => return Ok(answer),
             Err(NoIncrement::Failed(failure)) => return Err(failure),
             Err(NoIncrement::Hole(reason)) => {
                 let parent = &parent.manifest.name;
                 tracing::warn!(%parent, reason, "the chain ends: a full backup begins the next one");
-                format!("the chain of {} ends with {parent}: {reason}", job.destination)
+                let reason = format!("the chain of {} ends with {parent}: {reason}", job.destination);
+                (reason, None)
             }
         },
-        Err(reason) => reason,
+        Err(NoParent { reason, old }) => (reason, old),
     };
     if job.no_full {
         let why = format!("no increment could be made, and no full backup was to be made instead: {reason}");
@@ -84,7 +89,14 @@ pub(super) async fn incremental(job: &BackupJob, run: Option<&Run>, tools: &Tool
         None => BackupAnswer::Finished(Box::new(full(job, tools).await?)),
     };
     Ok(match answer {
-        BackupAnswer::Finished(report) => BackupAnswer::Finished(Box::new(begins(*report, &reason))),
+        BackupAnswer::Finished(report) => {
+            let mut report = begins(*report, &reason);
+            if let Some(old) = &old {
+                let proof = Box::pin(proof::of(job, old, &report, tools)).await;
+                report = report.proving(proof);
+            }
+            BackupAnswer::Finished(Box::new(report))
+        }
         unfinished => unfinished,
     })
 }

@@ -168,9 +168,31 @@ pub struct BackupReport {
     /// How many workers wrote the archive.
     #[serde(default = "one")]
     pub lanes: u32,
+    /// Whether the chain before this full archive leads to what is in it, where it begins a new one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub proof: Option<ChainProof>,
     /// What went not quite as it should, without loss.
     #[serde(default)]
     pub warnings: Vec<String>,
+}
+
+/// What a full backup says of the chain before it: led on to its cluster time, it must come to the same documents.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct ChainProof {
+    /// The full archive that the chain begins with.
+    pub chain: String,
+    /// Its last archive.
+    pub last: String,
+    /// How many collections are equal.
+    pub equal: u64,
+    /// Those that are not: the chain is wrong, or the archive.
+    pub different: Vec<String>,
+    /// Those of which the server no longer has the states in between.
+    pub not_compared: Vec<String>,
+    /// Why nothing could be compared.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub reason: Option<String>,
 }
 
 fn one() -> u32 {
@@ -298,6 +320,7 @@ impl BackupReport {
             seconds: took.as_secs_f64(),
             retention: None,
             lanes: manifest.lanes.unwrap_or(1),
+            proof: None,
             warnings: warning.into_iter().chain(abandoned).collect(),
         };
         report.summary = summary(&report);
@@ -307,6 +330,22 @@ impl BackupReport {
     /// The same, with what more there is to know.
     pub(super) fn warning(mut self, warnings: Vec<String>) -> Self {
         self.warnings.extend(warnings);
+        self
+    }
+
+    /// The same, with what it says of the chain before.
+    pub(super) fn proving(mut self, proof: ChainProof) -> Self {
+        let chain = &proof.chain;
+        let different = proof.different.iter().map(|name| {
+            format!("{name}: the chain of {chain} leads to other documents than this archive has: do not trust that chain's increments")
+        });
+        self.warnings.extend(different);
+        if let Some(reason) = &proof.reason {
+            self.warnings.push(format!(
+                "the chain of {chain} could not be compared with this archive: {reason}"
+            ));
+        }
+        self.proof = Some(proof);
         self
     }
 

@@ -4,6 +4,7 @@ mod boundaries;
 mod commands;
 mod golden;
 mod holes;
+mod killed;
 mod reading;
 mod under_load;
 

@@ -28,12 +28,20 @@ pub(super) struct Parent {
     pub(super) base: ArchiveName,
 }
 
+/// Why no chain is continued.
+#[derive(Debug)]
+pub(super) struct NoParent {
+    pub(super) reason: String,
+    /// The end of one that could be, but is not to be.
+    pub(super) old: Option<Parent>,
+}
+
 impl Parent {
-    /// The end of the newest chain that a job can continue, or why there is none.
+    /// The end of the newest chain that a job can continue, or why none is.
     ///
     /// # Errors
     /// What the store answered.
-    pub(super) async fn find(job: &BackupJob, tools: &Tools) -> Result<Result<Self, String>, Failure> {
+    pub(super) async fn find(job: &BackupJob, tools: &Tools) -> Result<Result<Self, NoParent>, Failure> {
         let mut why = format!("there is no archive in {} that can be continued", job.destination);
         let base = match newest(job, tools, &job.destination).await? {
             Ok(base) => base,
@@ -41,18 +49,19 @@ impl Parent {
                 if let Some(reason) = reason {
                     why += &format!(": {reason}");
                 }
-                return Ok(Err(why));
+                return Ok(Err(NoParent { reason: why, old: None }));
             }
         };
-        if let Some(why) = base.is_too_old(job) {
-            return Ok(Err(why));
-        }
+        let too_old = base.is_too_old(job);
         let chain = folder_in(&job.destination, &base.base.chain());
-        let end = newest(job, tools, &chain).await?;
-        Ok(Ok(match end {
+        let end = match newest(job, tools, &chain).await? {
             Ok(end) if end.base == base.base => end,
             _ => base,
-        }))
+        };
+        Ok(match too_old {
+            None => Ok(end),
+            Some(reason) => Err(NoParent { reason, old: Some(end) }),
+        })
     }
 
     /// Whether a full archive is older than the job wants.

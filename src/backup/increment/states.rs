@@ -7,7 +7,9 @@ use futures_util::{StreamExt as _, stream};
 
 use super::super::lane::{Lane, blank};
 use super::super::metadata::{out_of_memory, too_many_segments};
+use super::super::request::BackupJob;
 use super::super::segment::{EncodedSegment, EncoderPool};
+use super::super::tools::Tools;
 use super::changed::ChangeOf;
 use super::ending::{NoIncrement, Times};
 use crate::archive::{ClusterTime, Delta, Entry, EntryName, Payload, Saved};
@@ -45,24 +47,17 @@ pub(super) async fn write(
         .progress
         .step(format!("reading what changed of {}", collection.name));
     let name = EntryName::new(&collection.name, lane.job.payload);
-    let style = if lane.job.pretty { Style::Pretty } else { Style::Compact };
     let mut saved = blank(collection);
     let (mut old, mut new) = (Digest::default(), Digest::default());
     let (mut gone, mut removed) = (Vec::new(), 0);
-    let lookup = Lookup {
-        mongo: lane.tools.mongo.clone(),
-        name: Arc::new((lane.job.database.clone(), collection.name.clone())),
-        average: collection.average_bytes(),
-        times,
-        encoders: EncoderPool::new(lane.job.payload, lane.job.compression, style),
-    };
+    let lookup = Lookup::of(collection, times, lane.job, lane.tools);
     let lookups = stream::iter(change.ids.to_vec()).map(move |ids| lookup.clone().at_both(ids));
     let mut lookups = std::pin::pin!(lookups.buffered(AT_A_TIME));
     while let Some(looked) = lookups.next().await {
         lane.tools.may_go_on()?;
         let looked = match looked {
             Ok(looked) => looked,
-            Err(error) if error.is(code::SNAPSHOT_TOO_OLD) || error.is(code::SNAPSHOT_UNAVAILABLE) => {
+            Err(error) if is_out_of_history(&error) => {
                 tracing::info!(%error, collection = collection.name, "its old states are gone: it is read whole");
                 if lane.archive.is_open() {
                     saved.abandoned.push(lane.archive.end(&name.abandoned(0)));
@@ -117,6 +112,33 @@ pub(super) async fn write(
     Ok(Ok(saved))
 }
 
+/// Whether the server no longer has the states at that time.
+pub(super) fn is_out_of_history(error: &MongoError) -> bool {
+    error.is(code::SNAPSHOT_TOO_OLD) || error.is(code::SNAPSHOT_UNAVAILABLE)
+}
+
+/// What a collection comes to by its changes; `None` if they do not fit what it was.
+pub(super) async fn now(
+    collection: &Collection,
+    change: ChangeOf<'_>,
+    times: Times,
+    job: &BackupJob,
+    tools: &Tools,
+) -> Result<Option<Digest>, MongoError> {
+    let lookup = Lookup::of(collection, times, job, tools);
+    let mut now = change.before.expected_digest();
+    for ids in change.ids {
+        let (old, _) = lookup.hashed(ids, times.0).await?;
+        if old.documents() > now.documents() || old.bytes() > now.bytes() {
+            return Ok(None);
+        }
+        let (new, _) = lookup.hashed(ids, times.1).await?;
+        now = now.without(&old);
+        now.merge(&new);
+    }
+    Ok(Some(now))
+}
+
 /// The entry with the `_id`s of what is gone.
 fn removals(lane: &mut Lane<'_>, name: &EntryName, (gone, removed): (&[u8], u64)) -> Result<Entry, Failure> {
     let mut content = Vec::new();
@@ -160,8 +182,19 @@ struct Lookup {
 }
 
 impl Lookup {
+    fn of(collection: &Collection, times: Times, job: &BackupJob, tools: &Tools) -> Self {
+        let style = if job.pretty { Style::Pretty } else { Style::Compact };
+        Self {
+            mongo: tools.mongo.clone(),
+            name: Arc::new((job.database.clone(), collection.name.clone())),
+            average: collection.average_bytes(),
+            times,
+            encoders: EncoderPool::new(job.payload, job.compression, style),
+        }
+    }
+
     async fn at_both(self, ids: Arc<IdList>) -> Result<Looked, MongoError> {
-        let (new, old) = futures_util::join!(self.later(&ids), self.earlier(&ids));
+        let (new, old) = futures_util::join!(self.later(&ids), self.hashed(&ids, self.times.0));
         let ((new, present), (old, were)) = (new?, old?);
         let (mut gone, mut removed) = (Vec::new(), 0);
         let mut rest = were.as_slice();
@@ -208,10 +241,10 @@ impl Lookup {
         })
     }
 
-    /// What the states at the earlier time hash to, and the `_id`s of what was there.
-    async fn earlier(&self, ids: &IdList) -> Result<(Digest, Vec<u8>), MongoError> {
+    /// What the states at a time hash to, and the `_id`s of what was there.
+    async fn hashed(&self, ids: &IdList, at: ClusterTime) -> Result<(Digest, Vec<u8>), MongoError> {
         patiently!(self.mongo, async {
-            let mut batches = self.open(ids, self.times.0).await?;
+            let mut batches = self.open(ids, at).await?;
             let (mut hasher, mut were) = (DocumentHasher::new(Hashing::Raw), Vec::new());
             while let Some(batch) = batches.next().await {
                 for document in batch?.all_documents() {

@@ -1,12 +1,14 @@
 //! Where a chain cannot be continued, a full backup begins the next one, and says why.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use bson::doc;
 use mongotar::archive::ArchiveKind;
 use mongotar::backup::{BackupJob, backup};
 use mongotar::failure::FailureKind;
 
 use super::{base, comes_back, content, increment, incremental};
-use crate::rig;
+use crate::rig::{self, Passage, Wire};
 use crate::support::{folder, insert, job, tools, tools_for};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -94,4 +96,129 @@ async fn who_may_not_see_changes_is_told_which_role_may() {
     insert(&client, "shop", "a", vec![doc! {"_id": 2}]).await;
     let report = increment(&tools, "shop", &destination).await;
     assert_eq!(report.collections[0].changed, Some(1));
+}
+
+/// A new full backup leads the chain before on to its own moment, and compares.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_backup_proves_the_chain_before_it() {
+    let (tools, client, name) = (
+        tools().await,
+        rig::shared_replica_set().client().await,
+        rig::fresh_database_name("it"),
+    );
+    let destination = folder();
+    let full_again = BackupJob {
+        full_every: Some(std::time::Duration::ZERO),
+        ..incremental(&name, &destination)
+    };
+    for collection in ["a", "b"] {
+        insert(&client, &name, collection, (0..50).map(|id| doc! {"_id": id}).collect()).await;
+    }
+    base(&tools, &name, &destination).await;
+    insert(&client, &name, "a", vec![doc! {"_id": "more"}]).await;
+    let last = increment(&tools, &name, &destination).await;
+    let a = client.database(&name).collection::<bson::Document>("a");
+    a.delete_many(doc! {"_id": {"$lt": 10}}).await.expect("deleted");
+    insert(&client, &name, "fresh", vec![doc! {"_id": 1}]).await;
+    let second = backup(&full_again, &tools).await.expect("a backup");
+    assert_eq!(second.kind, ArchiveKind::Full);
+    let proof = second.proof.expect("compared");
+    assert_eq!((proof.last.as_str(), proof.equal), (last.name.as_str(), 2));
+    assert_eq!(
+        (proof.different, proof.not_compared, proof.reason),
+        (vec![], vec![], None)
+    );
+
+    // A chain that says something else is found out, by the collection.
+    let beside = second.manifest.expect("beside it").to_string();
+    let text = std::fs::read_to_string(&beside).expect("a manifest");
+    let mut manifest: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    manifest["collections"][1]["digest"] = "00000000000000000000000000000001".into();
+    assert_eq!(manifest["collections"][1]["name"], "b");
+    std::fs::write(&beside, manifest.to_string()).expect("written");
+    let third = backup(&full_again, &tools).await.expect("a backup");
+    let proof = third.proof.expect("compared");
+    assert_eq!((proof.equal, proof.different), (2, vec!["b".to_owned()]));
+    assert!(
+        third.warnings.iter().any(|said| said.starts_with("b: the chain of")),
+        "{:?}",
+        third.warnings
+    );
+}
+
+/// The server's log is shorter than the pause: what happened in between is not to be had.
+#[tokio::test(flavor = "multi_thread")]
+async fn where_the_changes_are_gone_a_new_chain_begins() {
+    let (client, name) = (rig::shared_replica_set().client().await, rig::fresh_database_name("it"));
+    let destination = folder();
+    insert(&client, &name, "a", vec![doc! {"_id": 1}]).await;
+    let lost = Wire::start(rig::shared_replica_set().port(), |sent| {
+        let stage = sent
+            .body
+            .get_array("pipeline")
+            .ok()
+            .and_then(|stages| stages.first()?.as_document());
+        let begin = stage.and_then(|stage| stage.get_document("$changeStream").ok());
+        match begin.is_some_and(|begin| begin.contains_key("startAtOperationTime")) {
+            true => Passage::Answered(doc! {
+                "ok": 0.0, "code": 286, "codeName": "ChangeStreamHistoryLost",
+                "errmsg": "Resume of change stream was not possible, as the resume point may no longer be in the oplog.",
+            }),
+            false => Passage::Through,
+        }
+    });
+    let tools = tools_for(&lost.uri(), mongotar::store::Store::new()).await;
+    let first = base(&tools, &name, &destination).await;
+    let nothing = BackupJob {
+        no_full: true,
+        ..incremental(&name, &destination)
+    };
+    let failed = backup(&nothing, &tools).await.expect_err("a hole");
+    assert_eq!(failed.kind, FailureKind::NoChain, "{failed}");
+    let second = backup(&incremental(&name, &destination), &tools)
+        .await
+        .expect("a backup");
+    assert_eq!(second.kind, ArchiveKind::Full);
+    let said = second.warnings.join("; ");
+    assert!(
+        said.contains("the server no longer has the changes") && said.contains(&first.name),
+        "{said}"
+    );
+}
+
+/// Connections that break and elections, at every command that an increment sends: it comes to its end, and is right.
+#[tokio::test(flavor = "multi_thread")]
+async fn faults_that_pass_are_waited_out() {
+    let (client, name) = (rig::shared_replica_set().client().await, rig::fresh_database_name("it"));
+    let (destination, direct) = (folder(), tools().await);
+    insert(&client, &name, "a", (0..300).map(|id| doc! {"_id": id}).collect()).await;
+    base(&direct, &name, &destination).await;
+    let a = client.database(&name).collection::<bson::Document>("a");
+    for (nth, turn) in [(5, 0), (6, 1), (7, 2)] {
+        a.update_many(doc! {"_id": {"$gte": turn}}, doc! {"$inc": {"n": 1}})
+            .await
+            .expect("updated");
+        let counted = AtomicUsize::new(0);
+        let faulty = Wire::start(rig::shared_replica_set().port(), move |sent| {
+            let is_meant = ["aggregate", "getMore", "find", "listCollections", "ping"].contains(&sent.name.as_str());
+            let count = is_meant.then(|| counted.fetch_add(1, Ordering::Relaxed));
+            match count.is_some_and(|count| count % nth == nth - 1) {
+                true if turn == 1 => Passage::Answered(doc! {
+                    "ok": 0.0, "code": 11602, "codeName": "InterruptedDueToReplStateChange", "errmsg": "operation was interrupted",
+                }),
+                true if turn == 2 => Passage::ThroughAndCut,
+                true => Passage::Cut,
+                false => Passage::Through,
+            }
+        });
+        let tools = tools_for(&faulty.uri(), mongotar::store::Store::new()).await;
+        let report = increment(&tools, &name, &destination).await;
+        comes_back(
+            &client,
+            &direct,
+            &report.archive,
+            &content(&client, &direct, &name).await,
+        )
+        .await;
+    }
 }
