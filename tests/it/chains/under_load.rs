@@ -13,7 +13,7 @@ use serde_json::json;
 use super::boundaries::{Dice, change, transact};
 use super::{base, increment};
 use crate::rig;
-use crate::support::{folder, insert, raw_database, restore, tools};
+use crate::support::{bucket, insert, raw_database, restore, tools};
 
 const COLLECTIONS: [&str; 2] = ["orders", "people"];
 
@@ -42,7 +42,7 @@ async fn at(client: &Client, database: &str, collection: &str, time: ClusterTime
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_read_beside_a_writer_is_of_one_moment() {
     let (tools, name) = (tools().await, rig::fresh_database_name("it"));
-    let (client, destination) = (rig::shared_replica_set().client().await, folder());
+    let (client, destination) = (rig::shared_replica_set().client().await, bucket().await);
     for collection in COLLECTIONS {
         insert(
             &client,
