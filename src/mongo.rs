@@ -36,6 +36,7 @@ mod tls_files;
 mod understood;
 mod uri;
 mod users;
+mod witness;
 
 pub use batch::{Batch, Documents, Slice};
 pub(crate) use changes::Change;

@@ -195,9 +195,24 @@ pub struct Consistency {
     /// Why there is none.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub reason: Option<String>,
+    /// Why it rests on the server's word alone: nothing that was inserted shortly before showed that the server reads
+    /// at the time that it confirms.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub unproven: Option<String>,
     /// Collections that were read at another moment, and why.
     #[serde(default)]
     pub exceptions: Vec<Exception>,
+}
+
+impl fmt::Display for Consistency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.level.fmt(f)?;
+        match (&self.reason, &self.unproven) {
+            (Some(reason), _) => write!(f, " ({reason})"),
+            (None, Some(reason)) => write!(f, ", unproven ({reason})"),
+            (None, None) => Ok(()),
+        }
+    }
 }
 
 /// How much of an archive shows one moment.

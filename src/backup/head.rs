@@ -62,6 +62,7 @@ impl BackupHead {
                 level: ConsistencyLevel::None,
                 cluster_time: None,
                 reason: Some("no collection could be read".to_owned()),
+                unproven: None,
                 exceptions,
             };
         }
@@ -74,6 +75,7 @@ impl BackupHead {
             level,
             cluster_time: self.moment.time,
             reason: self.moment.reason.clone(),
+            unproven: self.moment.unproven.clone(),
             exceptions,
         }
     }

@@ -7,10 +7,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bson::{cstr, doc, rawdoc};
+use bson::doc;
+use futures_util::future;
 use serde::{Deserialize, Serialize};
 
-use super::survey::{DescribedCollection, ListedCollection};
+use super::survey::{DescribedCollection, ListedCollection, Listing};
+use super::witness::Testimony;
 use super::{Mongo, MongoError, ReadAt, VANISHED, code, patiently};
 use crate::archive::ClusterTime;
 use crate::catalog::{Catalog, Engine, Kind, Topology};
@@ -31,6 +33,8 @@ pub struct Moment {
     pub time: Option<ClusterTime>,
     /// Why there is none.
     pub reason: Option<String>,
+    /// Why it rests on what the server says of its reads alone.
+    pub unproven: Option<String>,
     /// Collections whose definition the server would not give, and why: without their indexes they cannot be backed up
     /// whole.
     pub undefined: BTreeMap<String, String>,
@@ -49,6 +53,7 @@ impl Moment {
             catalog: described.catalog,
             time,
             reason,
+            unproven: None,
             undefined,
         }
     }
@@ -85,7 +90,7 @@ impl Mongo {
             };
             let after = self.list_collections(database).await?;
             if before == after && refusal.is_none() {
-                return Ok(Moment::new(self.describe(database, after).await?, Some(time), None));
+                return self.at_the_moment(database, after, time).await;
             }
             before = after;
         }
@@ -96,6 +101,28 @@ impl Mongo {
             format!("taking a snapshot of {database}"),
             "collections are created, changed or dropped faster than they can be listed: try again when that has calmed down",
         ))
+    }
+
+    /// The moment that was found, if the server reads at it: witnesses are heard while the catalog is described.
+    async fn at_the_moment(&self, database: &str, listed: Listing, time: ClusterTime) -> Result<Moment, MongoError> {
+        let heard = future::join(
+            self.describe(database, listed),
+            Box::pin(self.testimony(database, time)),
+        );
+        let (described, testimony) = heard.await;
+        let mut moment = Moment::new(described?, Some(time), None);
+        match testimony {
+            Testimony::Proven => {}
+            Testimony::Unproven(reason) => moment.unproven = Some(reason),
+            Testimony::Refuted => {
+                moment.time = None;
+                moment.reason = Some(
+                    "the server confirms the time of each read, but shows a document at a time before it was inserted"
+                        .to_owned(),
+                );
+            }
+        }
+        Ok(moment)
     }
 
     /// The collections in `catalog` that no longer exist under the same name and UUID.
@@ -197,15 +224,11 @@ impl Mongo {
     }
 
     async fn try_snapshot(&self, database: &str, collection: &str, time: ClusterTime) -> Result<(), MongoError> {
-        let at = ReadAt::Snapshot(time);
-        let mut find = rawdoc! {"find": collection, "limit": 1, "singleBatch": true, "projection": {"_id": 1}, "maxTimeMS": FOR_A_MEMBER};
-        if let Some(concern) = at.read_concern() {
-            find.append(cstr!("readConcern"), concern);
-        }
-        patiently!(self, async {
-            let mut found = self.open((database, collection), find.clone(), at, 1).await?;
-            found.next().await.transpose().map(drop)
-        })
+        patiently!(
+            self,
+            self.first_document((database, collection), None, time, FOR_A_MEMBER)
+        )
+        .map(drop)
     }
 }
 

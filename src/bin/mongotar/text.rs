@@ -120,7 +120,7 @@ pub fn backup(report: &BackupReport) -> String {
         megabytes(report.archive_bytes),
         report.seconds,
         report.totals.bytes as f64 / 1e6 / report.seconds.max(0.001),
-        report.consistency.level,
+        report.consistency,
         report.archive
     );
     out

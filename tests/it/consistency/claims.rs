@@ -94,6 +94,14 @@ fn without_read_concern_that_it_claims(command: &WireCommand) -> Passage {
     }
 }
 
+/// The same, but refuses times of which it has no history: only what it shows of newer times tells.
+fn without_newer_read_concern_that_it_claims(command: &WireCommand) -> Passage {
+    match asked_for(command) {
+        Some(1) => Passage::Through,
+        _ => without_read_concern_that_it_claims(command),
+    }
+}
+
 /// Reads at another time than was asked for.
 fn at_another_time(command: &WireCommand) -> Passage {
     let concern = command.body.get_document("readConcern");
@@ -116,16 +124,17 @@ fn at_another_time(command: &WireCommand) -> Passage {
 /// What a relay does with a command.
 type Lie = fn(&WireCommand) -> Passage;
 
-/// The three that lie: each is found out, by a backup in one go, in many invocations, and by several workers.
+/// The four that lie: each is found out, by a backup in one go, in many invocations, and by several workers.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_backup_believes_a_server_that_lies_about_its_snapshots() {
     let client = shared_replica_set().client().await;
     let database = fresh_database_name("claims");
     support::insert_mebibytes(&client, &database, "large", 34).await;
     support::insert(&client, &database, "small", vec![doc! {"_id": 1}]).await;
-    let lies: [(Lie, &str); 3] = [
+    let lies: [(Lie, &str); 4] = [
         (without_read_concern, "does not say that it reads at one"),
         (without_read_concern_that_it_claims, "before all history"),
+        (without_newer_read_concern_that_it_claims, "before it was inserted"),
         (at_another_time, "another time"),
     ];
     for (lie, told) in lies {
@@ -157,6 +166,71 @@ async fn no_backup_believes_a_server_that_lies_about_its_snapshots() {
             assert!(said.contains(told), "{said}");
         }
     }
+}
+
+/// A user of one database may not read the server's log, and one of the log alone no change stream.
+fn closed(command: &WireCommand, log: bool, stream: bool) -> bool {
+    let is_stream = || format!("{:?}", command.body.get("pipeline")).contains("$changeStream");
+    log && command.database == "local" || stream && command.name == "aggregate" && is_stream()
+}
+
+/// It was `snapshot`, and nothing had shown that the server reads at that time.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_snapshot_is_proven_by_what_was_inserted_before_it_or_called_unproven() {
+    let refusal = || Passage::Answered(doc! {"ok": 0.0, "code": 13, "errmsg": "not authorized on local"});
+    for (log, stream) in [(false, true), (true, false), (true, true)] {
+        let honest = move |command: &WireCommand| match closed(command, log, stream) {
+            true => refusal(),
+            false => Passage::Through,
+        };
+        let report = through(honest, ConsistencyDemand::Require).await.expect("an archive");
+        let consistency = &report.consistency;
+        assert_eq!(consistency.level, ConsistencyLevel::Snapshot, "{consistency:?}");
+        match log && stream {
+            false => assert_eq!(consistency.unproven, None),
+            true => {
+                let why = consistency.unproven.as_deref().expect("nothing shows it");
+                assert!(why.contains("not authorized on local"), "{why}");
+                let said = consistency.to_string();
+                assert!(
+                    said.starts_with("snapshot, unproven (what was inserted lately"),
+                    "{said}"
+                );
+            }
+        }
+        let lying = move |command: &WireCommand| match closed(command, log, stream) {
+            true => refusal(),
+            false => without_newer_read_concern_that_it_claims(command),
+        };
+        let report = through(lying, ConsistencyDemand::Auto).await.expect("an archive");
+        let consistency = &report.consistency;
+        assert_eq!(
+            (consistency.level, consistency.unproven.is_some()),
+            match log && stream {
+                false => (ConsistencyLevel::None, false),
+                true => (ConsistencyLevel::Snapshot, true),
+            },
+            "{consistency:?}"
+        );
+    }
+}
+
+/// A server without a recent insertion has nothing by which it could be found out.
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_quiet_server_a_snapshot_is_unproven() {
+    let quiet = |command: &WireCommand| match command.database.as_str() {
+        "local" => Passage::Answered(doc! {
+            "ok": 1.0, "cursor": {"id": 0_i64, "ns": "local.oplog.rs", "firstBatch": []},
+        }),
+        _ => Passage::Through,
+    };
+    let report = through(quiet, ConsistencyDemand::Auto).await.expect("an archive");
+    assert_eq!(
+        (report.status, report.consistency.level),
+        (RunStatus::Complete, ConsistencyLevel::Snapshot)
+    );
+    let why = report.consistency.unproven.expect("nothing shows it");
+    assert!(why.contains("nothing was inserted"), "{why}");
 }
 
 /// What the probe was given, the collections need not be.

@@ -67,3 +67,22 @@ async fn a_collection_that_may_not_be_read_does_not_stop_the_others() {
         assert_eq!((saved.status, saved.documents), (SavedStatus::Complete, 1), "{saved:?}");
     }
 }
+
+/// Neither role reads the server's log and change streams both; each is enough.
+#[tokio::test]
+async fn the_roles_of_a_backup_are_enough_to_prove_its_snapshot() {
+    let mongod = Mongod::builder().authentication().start();
+    insert(&mongod.client().await, "shop", "orders", vec![doc! {"_id": 1}]).await;
+    let scratch = ScratchDir::new("proven");
+    for (name, role) in [
+        ("guard", doc! {"role": "backup", "db": "admin"}),
+        ("reader", doc! {"role": "read", "db": "shop"}),
+    ] {
+        let tools = tools_for(&mongod.create_user(name, vec![role]), Store::new()).await;
+        let folder = Location::Local(scratch.path().join(name));
+        let report = backup(&job("shop", &folder), &tools).await.expect("a backup");
+        let consistency = report.consistency;
+        assert_eq!(consistency.level, ConsistencyLevel::Snapshot, "{name}: {consistency:?}");
+        assert_eq!(consistency.unproven, None, "{name}");
+    }
+}

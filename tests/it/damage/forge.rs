@@ -179,6 +179,7 @@ impl Forge {
             consistency: Consistency {
                 level: ConsistencyLevel::None,
                 reason: None,
+                unproven: None,
                 cluster_time: None,
                 exceptions: Vec::new(),
             },

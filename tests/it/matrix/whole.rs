@@ -91,6 +91,7 @@ fn says_of_what_moment_it_is(saved: &BackupReport, knows: Knows) {
                 (consistency.level, exceptions),
                 (ConsistencyLevel::Mixed, vec!["capped"])
             );
+            assert_eq!(consistency.unproven, None, "documents were inserted a moment ago");
         }
         false => {
             assert_eq!(

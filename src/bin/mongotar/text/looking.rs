@@ -210,7 +210,7 @@ pub fn show(shown: &Shown) -> String {
                 manifest.finished,
                 manifest.payload,
                 manifest.compression,
-                manifest.consistency.level
+                manifest.consistency
             ),
             &manifest.collections,
         ),

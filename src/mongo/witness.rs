@@ -1,0 +1,247 @@
+//! Whether a server reads at the time that it confirms: documents bear witness that were inserted a moment ago.
+//!
+//! A backup writes nothing, so it goes by what others wrote. The server's log says at which time a document was
+//! inserted; a user who may not read the log has a change stream. At that time the document must be there, and at the
+//! time before it must not be. A server that reads what is there now shows it at both. One read alone would prove
+//! nothing: a collection that was dropped since has no documents at any time.
+
+use bson::{Document, RawDocument, RawDocumentBuf, Timestamp, cstr, doc, rawdoc};
+use futures_util::future;
+
+use super::{Mongo, MongoError, ReadAt};
+use crate::archive::ClusterTime;
+
+/// For how many seconds before the moment witnesses are looked for. Servers keep five minutes of history, unless told
+/// otherwise.
+const WITHIN: u32 = 240;
+/// How many are looked for.
+const WITNESSES: u32 = 64;
+/// Of how many collections one is heard: another one of the same collection would say no more.
+const COLLECTIONS: usize = 4;
+/// For how many milliseconds they are looked for, and heard: it is not worth more of a busy server's time.
+const FOR_A_SEARCH: i32 = 2_000;
+
+/// What witnesses say of a server.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Testimony {
+    /// It reads at the time that it confirms.
+    Proven,
+    /// Nobody could say, and why.
+    Unproven(String),
+    /// It does not.
+    Refuted,
+}
+
+/// A document, and when it was inserted.
+#[derive(Debug, PartialEq)]
+struct Witness {
+    database: String,
+    collection: String,
+    /// What finds it, and no other one.
+    filter: RawDocumentBuf,
+    inserted: ClusterTime,
+}
+
+impl Mongo {
+    /// Whether this deployment reads at the times that it confirms, as far as somebody inserted something shortly
+    /// before this one.
+    pub(super) async fn testimony(&self, database: &str, time: ClusterTime) -> Testimony {
+        let witnesses = match self.witnesses(database, time).await {
+            Ok(witnesses) => witnesses,
+            Err(error) => return Testimony::Unproven(format!("what was inserted lately cannot be asked for: {error}")),
+        };
+        let mut why = format!("nothing was inserted within the {} minutes before it", WITHIN / 60);
+        let mut heard_of: Vec<(&str, &str)> = Vec::new();
+        for witness in &witnesses {
+            let namespace = (witness.database.as_str(), witness.collection.as_str());
+            if heard_of.len() == COLLECTIONS || heard_of.contains(&namespace) {
+                continue;
+            }
+            heard_of.push(namespace);
+            let heard = future::join(
+                self.sees(witness, before(witness.inserted)),
+                self.sees(witness, witness.inserted),
+            );
+            match heard.await {
+                (Ok(true), _) => return Testimony::Refuted,
+                (Ok(false), Ok(true)) => return Testimony::Proven,
+                (Ok(false), Ok(false)) => "what was inserted shortly before it is gone".clone_into(&mut why),
+                (Err(error), _) | (_, Err(error)) => why = error.to_string(),
+            }
+        }
+        Testimony::Unproven(why)
+    }
+
+    /// Of this database, if there are any.
+    async fn witnesses(&self, database: &str, time: ClusterTime) -> Result<Vec<Witness>, MongoError> {
+        let own = doc! {"$gte": format!("{database}."), "$lt": format!("{database}/")};
+        match self.found(("local", "oplog.rs"), in_log(own, time)).await {
+            Ok(none) if none.is_empty() => {
+                let any = doc! {"$not": {"$regex": r"^(admin|config|local)\.|^[^.]*\.system\."}};
+                self.found(("local", "oplog.rs"), in_log(any, time)).await
+            }
+            // Roles for one database do not reach the log, and a router has none.
+            Err(_) => self.found((database, "$cmd.aggregate"), in_stream(time)).await,
+            found => found,
+        }
+    }
+
+    async fn found(&self, namespace: (&str, &str), search: Document) -> Result<Vec<Witness>, MongoError> {
+        let search = RawDocumentBuf::try_from(&search)
+            .map_err(|error| MongoError::unexpected("looking for insertions", error.to_string()))?;
+        let found = self.first_reply(namespace, search, ReadAt::Local).await?;
+        Ok(found.iter().filter_map(|found| Witness::of(found)).collect())
+    }
+
+    async fn sees(&self, witness: &Witness, time: ClusterTime) -> Result<bool, MongoError> {
+        let namespace = (witness.database.as_str(), witness.collection.as_str());
+        let seen = self.first_document(namespace, Some(&witness.filter), time, FOR_A_SEARCH);
+        Ok(seen.await?.is_some())
+    }
+
+    /// The first document at a time, as its `_id` alone.
+    pub(super) async fn first_document(
+        &self,
+        namespace: (&str, &str),
+        filter: Option<&RawDocument>,
+        time: ClusterTime,
+        milliseconds: i32,
+    ) -> Result<Option<RawDocumentBuf>, MongoError> {
+        let at = ReadAt::Snapshot(time);
+        let mut find = rawdoc! {"find": namespace.1, "limit": 1, "singleBatch": true, "projection": {"_id": 1}, "maxTimeMS": milliseconds};
+        if let Some(filter) = filter {
+            find.append(cstr!("filter"), filter);
+        }
+        if let Some(concern) = at.read_concern() {
+            find.append(cstr!("readConcern"), concern);
+        }
+        Ok(self.first_reply(namespace, find, at).await?.pop())
+    }
+
+    /// The documents of a cursor's first reply. It is asked for once.
+    async fn first_reply(
+        &self,
+        namespace: (&str, &str),
+        command: RawDocumentBuf,
+        at: ReadAt,
+    ) -> Result<Vec<RawDocumentBuf>, MongoError> {
+        let mut opened = self.open(namespace, command, at, WITNESSES).await?;
+        let mut documents = Vec::new();
+        if let Some(reply) = opened.next().await {
+            for document in reply?.all_documents() {
+                documents.extend(RawDocument::from_bytes(document?).map(RawDocument::to_owned));
+            }
+        }
+        Ok(documents)
+    }
+}
+
+impl Witness {
+    /// From an entry of the log, or an event of a change stream.
+    fn of(found: &RawDocument) -> Option<Self> {
+        let (database, collection) = match found.get_document("ns") {
+            Ok(namespace) => (namespace.get_str("db").ok()?, namespace.get_str("coll").ok()?),
+            Err(_) => found.get_str("ns").ok()?.split_once('.')?,
+        };
+        let time = found
+            .get_timestamp("clusterTime")
+            .or_else(|_| found.get_timestamp("ts"));
+        let key = found.get_document("documentKey").or_else(|_| found.get_document("o"));
+        let mut filter = RawDocumentBuf::new();
+        for field in key.ok()?.iter() {
+            let (name, value) = field.ok()?;
+            let mut equal = RawDocumentBuf::new();
+            equal.append(cstr!("$eq"), value);
+            filter.append(name, equal);
+        }
+        let inserted = time.ok()?.into();
+        let is_usable = !collection.starts_with("system.") && !filter.is_empty();
+        is_usable.then(|| Self {
+            database: database.to_owned(),
+            collection: collection.to_owned(),
+            filter,
+            inserted,
+        })
+    }
+}
+
+fn since(time: ClusterTime) -> Timestamp {
+    Timestamp {
+        time: time.t.saturating_sub(WITHIN),
+        increment: 1,
+    }
+}
+
+/// The newest insertions in the log. A document that a shard got from another one had been inserted there before.
+fn in_log(namespaces: Document, time: ClusterTime) -> Document {
+    doc! {
+        "find": "oplog.rs", "limit": i64::from(WITNESSES), "singleBatch": true, "sort": {"$natural": -1},
+        "filter": {
+            "ts": {"$gte": since(time), "$lte": Timestamp::from(time)}, "op": "i", "ns": namespaces,
+            "fromMigrate": {"$exists": false},
+        },
+        "projection": {"ts": 1, "ns": 1, "o._id": 1},
+        "maxTimeMS": FOR_A_SEARCH,
+    }
+}
+
+/// The oldest insertions in the change stream of a database.
+fn in_stream(time: ClusterTime) -> Document {
+    doc! {
+        "aggregate": 1,
+        "pipeline": [
+            {"$changeStream": {"startAtOperationTime": since(time)}},
+            {"$match": {"operationType": "insert"}},
+            {"$project": {"ns": 1, "clusterTime": 1, "documentKey": 1}},
+        ],
+        "cursor": {"batchSize": i64::from(WITNESSES)},
+        "maxTimeMS": FOR_A_SEARCH,
+    }
+}
+
+/// The time before.
+fn before(time: ClusterTime) -> ClusterTime {
+    match time.i {
+        0 => ClusterTime {
+            t: time.t.saturating_sub(1),
+            i: u32::MAX,
+        },
+        i => ClusterTime { t: time.t, i: i - 1 },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn witnesses_are_found_in_the_log_and_in_a_stream() {
+        let time = Timestamp { time: 7, increment: 2 };
+        let in_log = rawdoc! {"ts": time, "ns": "shop.orders.old", "o": {"_id": 1}};
+        let in_stream = rawdoc! {
+            "_id": {"_data": "82"}, "clusterTime": time, "ns": {"db": "shop", "coll": "orders.old"}, "documentKey": {"_id": 1},
+        };
+        let witness = Witness {
+            database: "shop".to_owned(),
+            collection: "orders.old".to_owned(),
+            filter: rawdoc! {"_id": {"$eq": 1}},
+            inserted: ClusterTime { t: 7, i: 2 },
+        };
+        assert_eq!(Witness::of(&in_stream).as_ref(), Some(&witness));
+        assert_eq!(Witness::of(&in_log), Some(witness));
+        for none in [
+            rawdoc! {"ts": time, "ns": "shop.system.buckets.heat", "o": {"_id": 1}},
+            rawdoc! {"ts": time, "ns": "shop.orders", "o": {}},
+            rawdoc! {"ts": time, "ns": "", "o": {"_id": 1}},
+        ] {
+            assert_eq!(Witness::of(&none), None, "{none:?}");
+        }
+    }
+
+    #[test]
+    fn the_time_before_is_the_next_smaller_one() {
+        assert_eq!(before(ClusterTime { t: 7, i: 2 }), ClusterTime { t: 7, i: 1 });
+        assert_eq!(before(ClusterTime { t: 7, i: 1 }), ClusterTime { t: 7, i: 0 });
+        assert_eq!(before(ClusterTime { t: 7, i: 0 }), ClusterTime { t: 6, i: u32::MAX });
+    }
+}
