@@ -157,6 +157,16 @@ impl Features {
         }
     }
 
+    /// Takes away what a server does not offer while it keeps to an older version.
+    pub(crate) fn keep_to(&mut self, compatibility: Version, topology: Topology) {
+        let older = Self::of_mongodb(compatibility, topology);
+        self.snapshot_reads &= older.snapshot_reads;
+        self.time_series &= older.time_series;
+        self.clustered &= older.clustered;
+        self.pre_and_post_images &= older.pre_and_post_images;
+        self.dollar_fields &= older.dollar_fields;
+    }
+
     /// From the service's table of supported operations (Amazon DocumentDB Developer Guide, "Supported MongoDB APIs,
     /// operations, and data types").
     fn of_amazon(version: Version) -> Self {

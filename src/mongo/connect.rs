@@ -130,6 +130,12 @@ impl Mongo {
         if engine == Engine::AmazonDocumentdb && engine::is_elastic(&asked(engine::rename_nothing()).await) {
             (server.features.rename, server.features.id_ranges) = (false, false);
         }
+        if engine == Engine::Mongodb
+            && let Ok(answer) = asked(engine::ask_for_compatibility()).await
+            && let Some(compatibility) = engine::compatibility(&answer)
+        {
+            server.keep_to(compatibility);
+        }
         server.hosts = members(&hello).unwrap_or_else(|| sorted(addresses));
         Ok(Self {
             client,

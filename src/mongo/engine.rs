@@ -47,6 +47,17 @@ pub(super) fn by_refusal(answer: &Result<Document, MongoError>) -> Engine {
     }
 }
 
+/// A command for what a server keeps to.
+pub(super) fn ask_for_compatibility() -> Document {
+    doc! {"getParameter": 1, "featureCompatibilityVersion": 1}
+}
+
+/// By the answer to [`ask_for_compatibility`]; `None` if this user may not ask, or is not answered.
+pub(super) fn compatibility(answer: &Document) -> Option<&str> {
+    let compatibility = answer.get_document("featureCompatibilityVersion").ok()?;
+    compatibility.get_str("version").ok()
+}
+
 /// A command that renames what is not there.
 pub(super) fn rename_nothing() -> Document {
     let nanos = time::OffsetDateTime::now_utc().unix_timestamp_nanos();

@@ -148,7 +148,7 @@ impl Mongo {
         if server.topology == Topology::Standalone {
             return Some("a standalone server has no snapshot reads".to_owned());
         }
-        let (engine, version) = (server.engine, &server.version);
+        let (engine, version) = (server.engine, server.full_version());
         (!server.features.snapshot_reads).then(|| match engine {
             Engine::Mongodb => format!("snapshot reads need MongoDB 5.0, this is {version}"),
             _ => format!("{engine} {version} has no snapshot reads"),

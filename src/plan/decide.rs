@@ -183,12 +183,15 @@ fn is_encrypted(options: &Definition) -> bool {
 fn check_server(wanted: Wanted<'_>, target: &Catalog) -> Option<Conflict> {
     let server = &target.server;
     let missing = server.features.missing_for(wanted.kind, wanted.options)?;
-    let (what, version) = (missing.what, &server.version);
+    let (what, version) = (missing.what, server.full_version());
     let problem = match (missing.since, server.engine) {
         (Some(since), Engine::Mongodb) => format!("it is {what}, which needs MongoDB {since}; the target is {version}"),
         (_, engine) => format!("it is {what}, which the target, {engine} {version}, does not have"),
     };
     let newer = match missing.since {
+        Some(_) if server.compatibility.is_some() => {
+            ", or have the server keep to its own version (setFeatureCompatibilityVersion)"
+        }
         Some(_) if server.engine == Engine::Mongodb => ", or use a newer server",
         _ => "",
     };

@@ -191,7 +191,8 @@ fn on_dollars(contents: &Contents, target: &Catalog) -> Option<String> {
     (source.features.dollar_fields && !there.features.dollar_fields).then(|| {
         format!(
             "the archive is of MongoDB {}, and the target is {}: it refuses documents with a field that begins with $; the report names each",
-            source.version, there.version
+            source.version,
+            there.full_version()
         )
     })
 }

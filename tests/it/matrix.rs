@@ -4,6 +4,7 @@
 //! the server of all other tests: 6.0.5, unless `MONGOD` names another. `engines` are doubles of what is not `mongod`.
 
 mod across;
+mod compatibility;
 mod engines;
 pub mod pieces;
 mod refused;
