@@ -59,6 +59,11 @@ impl Patience {
         }
     }
 
+    /// For how long something may fail.
+    pub fn limit(&self) -> Duration {
+        self.limit
+    }
+
     /// Before the first attempt at something.
     pub fn attempts(&self) -> Attempts {
         Attempts {

@@ -1,6 +1,7 @@
 //! One client for a deployment, made once per process.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use bson::{Document, doc};
@@ -57,6 +58,8 @@ pub struct Mongo {
     pub(super) progress: Option<Arc<Progress>>,
     /// What the driver has seen of the servers.
     seen: Arc<SeenServers>,
+    /// Whether it has been proven that snapshot reads are at the time that they confirm.
+    pub(super) proven: Arc<AtomicBool>,
     /// What speaks TLS where host names are not to be checked, for as long as it is asked to.
     _proxy: Option<Arc<DropGuard>>,
 }
@@ -150,6 +153,7 @@ impl Mongo {
             patience,
             progress: None,
             seen,
+            proven: Arc::default(),
             _proxy: proxy.map(Arc::new),
         })
     }

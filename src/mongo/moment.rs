@@ -2,10 +2,12 @@
 //!
 //! A snapshot read has a trap: at a cluster time T, a collection that was *dropped* after T, or the old name of a
 //! renamed one, gives no documents and no error. And a catalog cannot be listed at T. So the catalog is listed before T
-//! is taken and again after; only if both agree is it T's. After the backup it is listed again ([`Mongo::vanished`]),
+//! is taken and again after; only if both agree is it T's. The primary is asked for both, whoever is read from: a member
+//! that lags does not know yet what was created before T, and agrees with itself. After the backup it is listed again ([`Mongo::vanished`]),
 //! and a collection that was read as empty and has disappeared is reported as failed.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use bson::doc;
 use futures_util::future;
@@ -20,9 +22,9 @@ use crate::catalog::{Catalog, Engine, Kind, Topology};
 /// How often the catalog is listed again when it changed while T was taken.
 const TRIES: usize = 8;
 
-/// For how many milliseconds a member is waited for that is behind the cluster time; then it is asked again, as long
-/// as patience lasts.
-const FOR_A_MEMBER: i32 = 20_000;
+/// For how long a member is waited for that is behind the cluster time; then it is asked again, as long as patience
+/// lasts.
+const FOR_A_MEMBER: Duration = Duration::from_secs(20);
 
 /// A catalog and the time at which it holds.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -77,7 +79,8 @@ impl Mongo {
             return self.without_snapshot(database, reason).await;
         }
         let mut refusal = None;
-        let mut before = self.list_collections(database).await?;
+        let primary = self.on_primary();
+        let mut before = primary.list_collections(database).await?;
         for _ in 0..TRIES {
             let Some(time) = self.operation_time(database).await? else {
                 let reason = "the server gave no cluster time".to_owned();
@@ -88,7 +91,7 @@ impl Mongo {
                 Probe::TooRecent(reason) => Some(reason),
                 Probe::Readable => None,
             };
-            let after = self.list_collections(database).await?;
+            let after = primary.list_collections(database).await?;
             if before == after && refusal.is_none() {
                 return self.at_the_moment(database, after, time).await;
             }
@@ -105,8 +108,9 @@ impl Mongo {
 
     /// The moment that was found, if the server reads at it: witnesses are heard while the catalog is described.
     async fn at_the_moment(&self, database: &str, listed: Listing, time: ClusterTime) -> Result<Moment, MongoError> {
+        let primary = self.on_primary();
         let heard = future::join(
-            self.describe(database, listed),
+            primary.describe(database, listed),
             Box::pin(self.testimony(database, time)),
         );
         let (described, testimony) = heard.await;
@@ -130,7 +134,7 @@ impl Mongo {
     /// # Errors
     /// What the server answered.
     pub async fn vanished(&self, catalog: &Catalog) -> Result<BTreeSet<String>, MongoError> {
-        let now = self.list_collections(&catalog.database).await?.collections;
+        let now = self.on_primary().list_collections(&catalog.database).await?.collections;
         Ok(catalog
             .collections
             .iter()
@@ -165,8 +169,13 @@ impl Mongo {
     }
 
     async fn without_snapshot(&self, database: &str, reason: String) -> Result<Moment, MongoError> {
-        let listed = self.list_collections(database).await?;
-        Ok(Moment::new(self.describe(database, listed).await?, None, Some(reason)))
+        let primary = self.on_primary();
+        let listed = primary.list_collections(database).await?;
+        Ok(Moment::new(
+            primary.describe(database, listed).await?,
+            None,
+            Some(reason),
+        ))
     }
 
     /// Whether this deployment can read collections at a time. One that can be read shows it: another may be closed to
@@ -224,11 +233,8 @@ impl Mongo {
     }
 
     async fn try_snapshot(&self, database: &str, collection: &str, time: ClusterTime) -> Result<(), MongoError> {
-        patiently!(
-            self,
-            self.first_document((database, collection), None, time, FOR_A_MEMBER)
-        )
-        .map(drop)
+        let wait = FOR_A_MEMBER.min(self.patience.limit() / 4);
+        patiently!(self, self.first_document((database, collection), None, time, wait)).map(drop)
     }
 }
 

@@ -150,7 +150,9 @@ impl SeenServers {
         match self.preference {
             // Whatever is read from, the primary is asked first what it is.
             _ if !roles.is_empty() && !primary => {
-                format!("no server is the primary: {said}. Wait until one is elected, and try again")
+                format!(
+                    "no server is the primary: {said}. Wait until one is elected, and try again; or back up one member as it is, by its address and directConnection=true"
+                )
             }
             Some(Preference { name, advice, .. }) if primary => {
                 format!("no server fits readPreference={name}: {said}. {advice}")
@@ -309,7 +311,7 @@ mod tests {
         let said = seen("mongodb://a,b/?replicaSet=rs7", vec![("a:1", member), ("b:1", gone)]);
         assert_eq!(
             said,
-            "no server is the primary: a:1 answers, as a secondary; b:1: nothing listens there (connection refused). Wait until one is elected, and try again"
+            "no server is the primary: a:1 answers, as a secondary; b:1: nothing listens there (connection refused). Wait until one is elected, and try again; or back up one member as it is, by its address and directConnection=true"
         );
         let primary = answered(&doc! {"setName": "rs7", "isWritablePrimary": true});
         let said = seen("mongodb://a/?readPreference=secondary", vec![("a:1", primary.clone())]);

@@ -5,21 +5,25 @@
 //! time before it must not be. A server that reads what is there now shows it at both. One read alone would prove
 //! nothing: a collection that was dropped since has no documents at any time.
 
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
 use bson::{Document, RawDocument, RawDocumentBuf, Timestamp, cstr, doc, rawdoc};
 use futures_util::future;
 
-use super::{Mongo, MongoError, ReadAt};
+use super::{Mongo, MongoError, ReadAt, code};
 use crate::archive::ClusterTime;
 
 /// For how many seconds before the moment witnesses are looked for. Servers keep five minutes of history, unless told
 /// otherwise.
 const WITHIN: u32 = 240;
-/// How many are looked for.
+/// How many are looked for, and for how many milliseconds: where there are none, the log is read in vain.
 const WITNESSES: u32 = 64;
+const FOR_A_SEARCH: i32 = 500;
 /// Of how many collections one is heard: another one of the same collection would say no more.
 const COLLECTIONS: usize = 4;
-/// For how many milliseconds they are looked for, and heard: it is not worth more of a busy server's time.
-const FOR_A_SEARCH: i32 = 2_000;
+/// For how long each of them is heard.
+const FOR_A_WITNESS: Duration = Duration::from_secs(2);
 
 /// What witnesses say of a server.
 #[derive(Debug, PartialEq, Eq)]
@@ -44,8 +48,17 @@ struct Witness {
 
 impl Mongo {
     /// Whether this deployment reads at the times that it confirms, as far as somebody inserted something shortly
-    /// before this one.
+    /// before this one. What is proven once holds for all databases.
     pub(super) async fn testimony(&self, database: &str, time: ClusterTime) -> Testimony {
+        if self.proven.load(Ordering::Acquire) {
+            return Testimony::Proven;
+        }
+        let testimony = self.heard(database, time).await;
+        self.proven.store(testimony == Testimony::Proven, Ordering::Release);
+        testimony
+    }
+
+    async fn heard(&self, database: &str, time: ClusterTime) -> Testimony {
         let witnesses = match self.witnesses(database, time).await {
             Ok(witnesses) => witnesses,
             Err(error) => return Testimony::Unproven(format!("what was inserted lately cannot be asked for: {error}")),
@@ -72,18 +85,18 @@ impl Mongo {
         Testimony::Unproven(why)
     }
 
-    /// Of this database, if there are any.
+    /// First those of this database.
     async fn witnesses(&self, database: &str, time: ClusterTime) -> Result<Vec<Witness>, MongoError> {
-        let own = doc! {"$gte": format!("{database}."), "$lt": format!("{database}/")};
-        match self.found(("local", "oplog.rs"), in_log(own, time)).await {
-            Ok(none) if none.is_empty() => {
-                let any = doc! {"$not": {"$regex": r"^(admin|config|local)\.|^[^.]*\.system\."}};
-                self.found(("local", "oplog.rs"), in_log(any, time)).await
-            }
+        let found = match self.found(("local", "oplog.rs"), in_log(time)).await {
             // Roles for one database do not reach the log, and a router has none.
-            Err(_) => self.found((database, "$cmd.aggregate"), in_stream(time)).await,
+            Err(error) if !error.is(code::MAX_TIME_EXPIRED) => {
+                self.found((database, "$cmd.aggregate"), in_stream(time)).await
+            }
             found => found,
-        }
+        };
+        let mut witnesses = found?;
+        witnesses.sort_by_key(|witness| witness.database != database);
+        Ok(witnesses)
     }
 
     async fn found(&self, namespace: (&str, &str), search: Document) -> Result<Vec<Witness>, MongoError> {
@@ -95,7 +108,7 @@ impl Mongo {
 
     async fn sees(&self, witness: &Witness, time: ClusterTime) -> Result<bool, MongoError> {
         let namespace = (witness.database.as_str(), witness.collection.as_str());
-        let seen = self.first_document(namespace, Some(&witness.filter), time, FOR_A_SEARCH);
+        let seen = self.first_document(namespace, Some(&witness.filter), time, FOR_A_WITNESS);
         Ok(seen.await?.is_some())
     }
 
@@ -105,9 +118,10 @@ impl Mongo {
         namespace: (&str, &str),
         filter: Option<&RawDocument>,
         time: ClusterTime,
-        milliseconds: i32,
+        wait: Duration,
     ) -> Result<Option<RawDocumentBuf>, MongoError> {
         let at = ReadAt::Snapshot(time);
+        let milliseconds = i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
         let mut find = rawdoc! {"find": namespace.1, "limit": 1, "singleBatch": true, "projection": {"_id": 1}, "maxTimeMS": milliseconds};
         if let Some(filter) = filter {
             find.append(cstr!("filter"), filter);
@@ -173,11 +187,12 @@ fn since(time: ClusterTime) -> Timestamp {
 }
 
 /// The newest insertions in the log. A document that a shard got from another one had been inserted there before.
-fn in_log(namespaces: Document, time: ClusterTime) -> Document {
+fn in_log(time: ClusterTime) -> Document {
     doc! {
         "find": "oplog.rs", "limit": i64::from(WITNESSES), "singleBatch": true, "sort": {"$natural": -1},
         "filter": {
-            "ts": {"$gte": since(time), "$lte": Timestamp::from(time)}, "op": "i", "ns": namespaces,
+            "ts": {"$gte": since(time), "$lte": Timestamp::from(time)}, "op": "i",
+            "ns": {"$not": {"$regex": r"^(admin|config|local)\.|^[^.]*\.system\."}},
             "fromMigrate": {"$exists": false},
         },
         "projection": {"ts": 1, "ns": 1, "o._id": 1},

@@ -8,6 +8,7 @@ mod continued;
 mod cut;
 mod denied;
 mod interference;
+mod lagging;
 mod lanes;
 mod member_gone;
 mod members;

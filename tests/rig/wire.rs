@@ -382,8 +382,11 @@ impl Shape {
                 *value = renamed(value);
             }
         }
-        if let Ok(hosts) = reply.get_array_mut("hosts") {
-            hosts.iter_mut().for_each(|host| *host = renamed(host));
+        // Those of priority 0 are named apart.
+        for key in ["hosts", "passives"] {
+            if let Ok(hosts) = reply.get_array_mut(key) {
+                hosts.iter_mut().for_each(|host| *host = renamed(host));
+            }
         }
     }
 }

@@ -1,5 +1,6 @@
 //! A snapshot is claimed only where the server says that it gave one.
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use bson::doc;
@@ -12,8 +13,14 @@ use mongotar::run::Deadline;
 use mongotar::store::{Location, Store};
 
 use crate::matrix::pieces;
-use crate::rig::{Passage, ScratchDir, Wire, WireCommand, fresh_database_name, shared_replica_set, shared_s3};
+use crate::rig::{Mongod, Passage, ScratchDir, Wire, WireCommand, fresh_database_name, shared_s3};
 use crate::{continued, support};
+
+/// A server of their own: by what others insert into the shared one meanwhile, these tests would depend on them.
+fn server() -> &'static Mongod {
+    static SERVER: OnceLock<Mongod> = OnceLock::new();
+    SERVER.get_or_init(Mongod::replica_set)
+}
 
 /// Backs three collections up through a relay.
 async fn through(
@@ -29,7 +36,7 @@ async fn through_with(
     demand: ConsistencyDemand,
     options: &str,
 ) -> Result<BackupReport, Failure> {
-    let client = shared_replica_set().client().await;
+    let client = server().client().await;
     let database = fresh_database_name("claims");
     for collection in ["a", "b", "c"] {
         support::insert(
@@ -40,7 +47,7 @@ async fn through_with(
         )
         .await;
     }
-    let wire = Wire::start(shared_replica_set().port(), decide);
+    let wire = Wire::start(server().port(), decide);
     let folder = ScratchDir::new("claims");
     let job = BackupJob {
         consistency: demand,
@@ -127,7 +134,7 @@ type Lie = fn(&WireCommand) -> Passage;
 /// The four that lie: each is found out, by a backup in one go, in many invocations, and by several workers.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_backup_believes_a_server_that_lies_about_its_snapshots() {
-    let client = shared_replica_set().client().await;
+    let client = server().client().await;
     let database = fresh_database_name("claims");
     support::insert_mebibytes(&client, &database, "large", 34).await;
     support::insert(&client, &database, "small", vec![doc! {"_id": 1}]).await;
@@ -138,7 +145,7 @@ async fn no_backup_believes_a_server_that_lies_about_its_snapshots() {
         (at_another_time, "another time"),
     ];
     for (lie, told) in lies {
-        let wire = Wire::start(shared_replica_set().port(), lie);
+        let wire = Wire::start(server().port(), lie);
         let tools = support::tools_for(&wire.uri(), Store::with_client(shared_s3().client().await)).await;
         let job = support::job(&database, &support::folder());
         let hurried = Tools {
@@ -250,7 +257,7 @@ async fn each_cursor_must_say_at_which_time_it_reads() {
         concern.remove("atClusterTime");
         // The time of the moment is another one as soon as something has been written.
         at_work.block_on(async {
-            let client = shared_replica_set().client().await;
+            let client = server().client().await;
             support::insert(&client, &fresh_database_name("later"), "a", vec![doc! {"_id": 1}]).await;
         });
         Passage::Instead(body)

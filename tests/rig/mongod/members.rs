@@ -66,6 +66,11 @@ impl Members {
         (relays, uri)
     }
 
+    /// All of them.
+    pub fn each(&self) -> impl Iterator<Item = &Mongod> {
+        self.members.iter()
+    }
+
     /// The member on that port.
     pub fn on(&self, port: u16) -> &Mongod {
         let member = self.members.iter().find(|member| member.port == port);
