@@ -45,7 +45,7 @@ pub use error::{MongoError, code};
 pub(crate) use ids::id_key;
 pub use ids::{IdList, id_alone};
 pub(crate) use insert::MAX_BATCH_BYTES;
-pub use insert::{InsertBatch, InsertOutcome, Order, Rejected, Validation, id_text};
+pub use insert::{InsertBatch, InsertOutcome, MayWrite, Order, Rejected, Validation, id_text};
 pub use moment::Moment;
 pub use position::{Bound, IdRange, Position, Scan, ScanOrder};
 pub use read::{Batches, Trail};

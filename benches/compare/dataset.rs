@@ -112,7 +112,14 @@ async fn fill_collection(mongo: &Mongo, database: &str, planned: &Planned) -> u6
                 let mut batch = InsertBatch::default();
                 chunk.iter().for_each(|document| batch.push(document.as_bytes()));
                 let inserted = mongo
-                    .insert(&database, &planned.name, &batch, Order::Free, Validation::Enforced)
+                    .insert(
+                        &database,
+                        &planned.name,
+                        &batch,
+                        Order::Free,
+                        Validation::Enforced,
+                        &|| Box::pin(async { Ok(()) }),
+                    )
                     .await
                     .expect("an insert");
                 assert_eq!(inserted.inserted, batch.len() as u64, "the server refuses documents");

@@ -5,6 +5,7 @@
 //! for every one.
 
 use bson::{Document, RawDocumentBuf, doc};
+use futures_util::future::BoxFuture;
 
 use super::concern::WriteErrors;
 use super::{Mongo, MongoError, code, id_alone, patiently};
@@ -146,6 +147,10 @@ pub enum Validation {
     Bypassed,
 }
 
+/// Whether something may still be written, asked before each command: between two of them, somebody else may have taken
+/// over.
+pub type MayWrite<'a> = dyn Fn() -> BoxFuture<'a, Result<(), MongoError>> + Send + Sync + 'a;
+
 impl Mongo {
     /// Whether the server leaves a top-level `Timestamp(0,0)` alone when it is told to.
     pub fn keeps_empty_timestamps(&self) -> bool {
@@ -155,10 +160,10 @@ impl Mongo {
     /// Inserts a batch. Refused documents are in the outcome; after an error nothing is known of any of them.
     ///
     /// A server refuses a whole command for one document that is nested too deeply or is not valid BSON, which others
-    /// have taken. Then each half is tried by itself, until that document is alone.
+    /// have taken. Then each half is tried by itself, until that document is alone. `may` is asked before each command.
     ///
     /// # Errors
-    /// What prevented the command as a whole.
+    /// What prevented the command as a whole, and what `may` says.
     pub async fn insert(
         &self,
         database: &str,
@@ -166,8 +171,10 @@ impl Mongo {
         batch: &InsertBatch<'_>,
         order: Order,
         validation: Validation,
+        may: &MayWrite<'_>,
     ) -> Result<InsertOutcome, MongoError> {
-        let mut outcome = match self.insert_all(database, collection, batch, order, validation).await {
+        let whole = self.insert_all(database, collection, batch, order, validation, may);
+        let mut outcome = match whole.await {
             Err(error) if error.is_of_a_document() => InsertOutcome::default(),
             inserted => return inserted,
         };
@@ -175,8 +182,8 @@ impl Mongo {
         let mut parts = vec![(0, batch.len())];
         while let Some((begin, end)) = parts.pop() {
             let part = batch.only(|index| (begin..end).contains(&index));
-            let inserted = self.insert_all(database, collection, &part, order, validation).await;
-            match inserted {
+            let inserted = self.insert_all(database, collection, &part, order, validation, may);
+            match inserted.await {
                 Ok(inserted) => outcome.add(inserted, begin),
                 Err(error) if !error.is_of_a_document() => return Err(error),
                 Err(error) if part.len() == 1 => outcome.rejected.push(Rejected {
@@ -204,7 +211,9 @@ impl Mongo {
         batch: &InsertBatch<'_>,
         order: Order,
         validation: Validation,
+        may: &MayWrite<'_>,
     ) -> Result<InsertOutcome, MongoError> {
+        may().await?;
         let mut outcome = self.insert_once(database, collection, batch, order, validation).await?;
         loop {
             let tried = outcome.inserted as usize + outcome.rejected.len();
@@ -212,6 +221,7 @@ impl Mongo {
                 return Ok(outcome);
             }
             let rest = batch.only(|index| index >= tried);
+            may().await?;
             let more = self.insert_once(database, collection, &rest, order, validation).await?;
             outcome.add(more, tried);
         }

@@ -7,7 +7,7 @@ use super::counted::{Counted, named};
 use super::goal::Goal;
 use super::merge::merge;
 use crate::elements::Elements;
-use crate::mongo::{InsertBatch, MAX_BATCH_BYTES, MongoError, Rejected};
+use crate::mongo::{InsertBatch, MAX_BATCH_BYTES, MayWrite, MongoError, Rejected};
 use crate::open::Chunk;
 use crate::plan::Action;
 
@@ -51,11 +51,11 @@ async fn insert(goal: &Goal, batch: &InsertBatch<'_>, counted: &mut Counted) -> 
         ..
     } = goal;
     let mut attempts = tools.mongo.attempts();
+    let holds: &MayWrite<'_> = &|| Box::pin(goal.claim.holds());
     let outcome = loop {
-        goal.claim.holds().await?;
         match tools
             .mongo
-            .insert(database, collection, batch, goal.order, goal.validation)
+            .insert(database, collection, batch, goal.order, goal.validation, holds)
             .await
         {
             Err(error) if goal.repeatable && attempts.again_after(&error).await => {}

@@ -104,7 +104,9 @@ pub async fn put(tools: &Tools, database: &str, collection: &str, documents: &[V
 async fn put_batch(tools: &Tools, database: &str, collection: &str, batch: &InsertBatch<'_>) {
     let outcome = tools
         .mongo
-        .insert(database, collection, batch, Order::Kept, Validation::Bypassed)
+        .insert(database, collection, batch, Order::Kept, Validation::Bypassed, &|| {
+            Box::pin(async { Ok(()) })
+        })
         .await;
     let outcome = outcome.expect("the server answers");
     let refused = outcome.rejected.first();

@@ -7,11 +7,14 @@ use std::time::Duration;
 use bson::{Document, doc};
 use mongotar::backup::{RunStatus, Tools};
 use mongotar::failure::{Failure, FailureKind};
+use mongotar::mongo::{InsertBatch, MayWrite, Order, Validation};
 use mongotar::restore::{RestoreReport, carry_out, prepare};
+use mongotar::store::Store;
 use serde_json::{Value, json};
 
 use super::{Place, Running, job_of, numbered, place, place_in_bucket};
 use crate::cli::Shell;
+use crate::rig::{Passage, Wire, WireCommand};
 use crate::{rig, support};
 
 /// An archive in S3, a target that has changed since, and a proxy before the archive.
@@ -347,4 +350,48 @@ async fn what_changes_between_plan_and_lock_stops_the_restore() {
         .expect_err("the plan is another");
     assert_eq!(failure.kind, FailureKind::ConsentStale, "{failure}");
     assert_eq!(place.state().await, before);
+}
+
+/// A batch that is divided because of a document in it takes many commands, and the lock can be lost between two: the
+/// rest went in all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lock_that_is_lost_within_a_divided_batch_ends_it() {
+    let sent = AtomicU32::new(0);
+    let divided = move |command: &WireCommand| match command.name.as_str() {
+        "insert" if sent.fetch_add(1, Ordering::AcqRel) < 2 => {
+            Passage::Answered(doc! {"ok": 0.0, "code": 22, "errmsg": "invalid BSON"})
+        }
+        _ => Passage::Through,
+    };
+    let wire = Wire::start(rig::shared_replica_set().port(), divided);
+    let mongo = support::tools_for(&wire.uri(), Store::new()).await.mongo;
+    let documents: Vec<Vec<u8>> = (0..8)
+        .map(|id| bson::serialize_to_vec(&doc! {"_id": id}).expect("BSON"))
+        .collect();
+    let mut batch = InsertBatch::default();
+    for document in &documents {
+        batch.push(document);
+    }
+    let asked = AtomicU32::new(0);
+    let may: &MayWrite<'_> = &|| {
+        // The whole, twice, and its first half.
+        let lost = asked.fetch_add(1, Ordering::AcqRel) >= 3;
+        let mongo = &mongo;
+        Box::pin(async move {
+            match lost {
+                true => mongo
+                    .command("admin", doc! {"noSuchCommand": 1}, "lost")
+                    .await
+                    .map(drop),
+                false => Ok(()),
+            }
+        })
+    };
+    let database = rig::fresh_database_name("divided");
+    let inserted = mongo
+        .insert(&database, "c", &batch, Order::Kept, Validation::Enforced, may)
+        .await;
+    let error = inserted.expect_err("it was lost");
+    assert!(error.to_string().contains("lost"), "{error}");
+    assert_eq!(mongo.exact_count(&database, "c").await.expect("counted"), 4);
 }
