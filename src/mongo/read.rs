@@ -16,6 +16,24 @@ const FIRST_BATCH: u32 = 100_000;
 /// (`docs/PERFORMANCE.md`).
 const AIM: u64 = 2 << 20;
 
+/// Whether a server refuses to read a whole collection unless it is told to: since 9.0 it may be set up so
+/// (`maxEstimatedScanBytes`).
+pub(super) fn is_scan_refused(error: &mongodb::error::Error) -> bool {
+    const NO_QUERY_EXECUTION_PLANS: i32 = 291;
+    matches!(&*error.kind, mongodb::error::ErrorKind::Command(refusal) if refusal.code == NO_QUERY_EXECUTION_PLANS)
+}
+
+/// The same command, told to; `None` if it is told how to read already, or what to look for (which may be long, and is
+/// by `_id`). Not every engine knows the hint, so it is given only where it is wanted.
+pub(super) fn scanning(command: &RawDocumentBuf) -> Option<RawDocumentBuf> {
+    let has = |field: &str| matches!(command.get(field), Ok(Some(_)));
+    (!has("hint") && !has("filter")).then(|| {
+        let mut scanning = command.clone();
+        scanning.append(bson::cstr!("hint"), bson::rawdoc! {"$natural": 1});
+        scanning
+    })
+}
+
 /// How many documents of about so many bytes make a reply that is aimed at.
 fn per_reply(average: u64) -> u32 {
     u32::try_from(AIM / average.max(1))
@@ -147,12 +165,19 @@ impl Mongo {
         let asked = Asked::of(database, &command, &action);
         let selection = self.read_selection();
         let (db, chosen) = (self.database(database), selection.clone());
+        let scanning = scanning(&command);
         let call = async move {
-            let mut command = db.run_raw_cursor_command(command).batch_size(documents);
-            if let Some(chosen) = chosen {
-                command = command.selection_criteria(chosen);
+            let run = async |command| {
+                let mut command = db.run_raw_cursor_command(command).batch_size(documents);
+                if let Some(chosen) = chosen.clone() {
+                    command = command.selection_criteria(chosen);
+                }
+                command.batch().await
+            };
+            match (run(command).await, scanning) {
+                (Err(error), Some(scanning)) if is_scan_refused(&error) => run(scanning).await,
+                (opened, _) => opened,
             }
-            command.batch().await
         };
         let opened = self.answered(selection.as_ref(), &asked, call).await?;
         let cursor = opened.map_err(|error| self.error(action, &error))?;
@@ -356,14 +381,8 @@ impl Mongo {
         if let Some(concern) = self.proving().read_concern() {
             command.append(bson::cstr!("readConcern"), concern);
         }
-        let reply = self.raw_command(database, command, &action).await?;
-        let counted = reply
-            .get_document("cursor")
-            .and_then(|cursor| cursor.get_array("firstBatch"))
-            .map_err(|error| MongoError::unexpected(&action, error.to_string()))?;
-        let refused = counted
-            .first()
-            .and_then(|row| row.as_document()?.get_i32("refused").ok());
+        let counted = patiently!(self, self.collect_once(database, command.clone(), &action))?;
+        let refused = counted.first().and_then(|row| row.get_i32("refused").ok());
         Ok(refused.and_then(|count| u64::try_from(count).ok()).unwrap_or(0))
     }
 }

@@ -6,6 +6,7 @@ use bson::{Document, RawDocumentBuf, doc};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::asked::{Asked, limit};
+use super::read::{is_scan_refused, scanning};
 use super::{Mongo, MongoError, ReadAt, code, patiently};
 use crate::catalog::{
     BUCKETS, Catalog, Collection, Definition, Disk, Kind, LeftOut, STORED_FUNCTIONS, Topology, is_system, left_out,
@@ -370,7 +371,7 @@ impl Mongo {
         patiently!(self, self.collect_once(database, command.clone(), action))
     }
 
-    async fn collect_once(
+    pub(super) async fn collect_once(
         &self,
         database: &str,
         command: RawDocumentBuf,
@@ -379,12 +380,19 @@ impl Mongo {
         let asked = Asked::of(database, &command, action);
         let selection = self.read_selection();
         let (db, chosen) = (self.database(database), selection.clone());
+        let scanning = scanning(&command);
         let call = async move {
-            let mut run = db.run_raw_cursor_command(command);
-            if let Some(chosen) = chosen {
-                run = run.selection_criteria(chosen);
-            }
-            let mut cursor = run.await?;
+            let open = async |command| {
+                let mut run = db.run_raw_cursor_command(command);
+                if let Some(chosen) = chosen.clone() {
+                    run = run.selection_criteria(chosen);
+                }
+                run.await
+            };
+            let mut cursor = match (open(command).await, scanning) {
+                (Err(error), Some(scanning)) if is_scan_refused(&error) => open(scanning).await,
+                (opened, _) => opened,
+            }?;
             let mut found = Vec::new();
             while cursor.advance().await? {
                 found.push(cursor.current().to_owned());

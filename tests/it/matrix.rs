@@ -6,6 +6,7 @@
 mod across;
 mod compatibility;
 mod engines;
+mod newer;
 pub mod pieces;
 mod refused;
 mod releases;
