@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use bson::doc;
-use futures_util::future;
+use futures_util::future::{self, BoxFuture};
 use serde::{Deserialize, Serialize};
 
 use super::survey::{DescribedCollection, ListedCollection, Listing};
@@ -109,11 +109,8 @@ impl Mongo {
     /// The moment that was found, if the server reads at it: witnesses are heard while the catalog is described.
     async fn at_the_moment(&self, database: &str, listed: Listing, time: ClusterTime) -> Result<Moment, MongoError> {
         let primary = self.on_primary();
-        let heard = future::join(
-            primary.describe(database, listed),
-            Box::pin(self.testimony(database, time)),
-        );
-        let (described, testimony) = heard.await;
+        let testimony: BoxFuture<'_, Testimony> = Box::pin(self.testimony(database, time));
+        let (described, testimony) = future::join(primary.describe(database, listed), testimony).await;
         let mut moment = Moment::new(described?, Some(time), None);
         match testimony {
             Testimony::Proven => {}

@@ -165,18 +165,19 @@ impl Mongo {
         let asked = Asked::of(database, &command, &action);
         let selection = self.read_selection();
         let (db, chosen) = (self.database(database), selection.clone());
-        let scanning = scanning(&command);
+        let mut scanning = scanning(&command);
         let call = async move {
-            let run = async |command| {
-                let mut command = db.run_raw_cursor_command(command).batch_size(documents);
+            let mut command = command;
+            loop {
+                let mut run = db.run_raw_cursor_command(command).batch_size(documents);
                 if let Some(chosen) = chosen.clone() {
-                    command = command.selection_criteria(chosen);
+                    run = run.selection_criteria(chosen);
                 }
-                command.batch().await
-            };
-            match (run(command).await, scanning) {
-                (Err(error), Some(scanning)) if is_scan_refused(&error) => run(scanning).await,
-                (opened, _) => opened,
+                let opened = run.batch().await;
+                command = match (&opened, scanning.take()) {
+                    (Err(error), Some(scanning)) if is_scan_refused(error) => scanning,
+                    _ => return opened,
+                };
             }
         };
         let opened = self.answered(selection.as_ref(), &asked, call).await?;
@@ -381,7 +382,7 @@ impl Mongo {
         if let Some(concern) = self.proving().read_concern() {
             command.append(bson::cstr!("readConcern"), concern);
         }
-        let counted = patiently!(self, self.collect_once(database, command.clone(), &action))?;
+        let counted = self.collect_raw(database, command, &action).await?;
         let refused = counted.first().and_then(|row| row.get_i32("refused").ok());
         Ok(refused.and_then(|count| u64::try_from(count).ok()).unwrap_or(0))
     }

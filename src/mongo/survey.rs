@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use bson::{Document, RawDocumentBuf, doc};
+use futures_util::future::BoxFuture;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::asked::{Asked, limit};
@@ -368,10 +369,20 @@ impl Mongo {
         let mut command =
             RawDocumentBuf::try_from(&command).map_err(|error| MongoError::unexpected(action, error.to_string()))?;
         limit(&mut command, self.silence);
-        patiently!(self, self.collect_once(database, command.clone(), action))
+        self.collect_raw(database, command, action).await
     }
 
-    pub(super) async fn collect_once(
+    /// The same for a command in raw BSON.
+    pub(super) fn collect_raw<'a>(
+        &'a self,
+        database: &'a str,
+        command: RawDocumentBuf,
+        action: &'a str,
+    ) -> BoxFuture<'a, Result<Vec<RawDocumentBuf>, MongoError>> {
+        Box::pin(async move { patiently!(self, self.collect_once(database, command.clone(), action)) })
+    }
+
+    async fn collect_once(
         &self,
         database: &str,
         command: RawDocumentBuf,
@@ -380,19 +391,20 @@ impl Mongo {
         let asked = Asked::of(database, &command, action);
         let selection = self.read_selection();
         let (db, chosen) = (self.database(database), selection.clone());
-        let scanning = scanning(&command);
+        let mut scanning = scanning(&command);
         let call = async move {
-            let open = async |command| {
+            let mut command = command;
+            let mut cursor = loop {
                 let mut run = db.run_raw_cursor_command(command);
                 if let Some(chosen) = chosen.clone() {
                     run = run.selection_criteria(chosen);
                 }
-                run.await
+                let opened = run.await;
+                command = match (&opened, scanning.take()) {
+                    (Err(error), Some(scanning)) if is_scan_refused(error) => scanning,
+                    _ => break opened?,
+                };
             };
-            let mut cursor = match (open(command).await, scanning) {
-                (Err(error), Some(scanning)) if is_scan_refused(&error) => open(scanning).await,
-                (opened, _) => opened,
-            }?;
             let mut found = Vec::new();
             while cursor.advance().await? {
                 found.push(cursor.current().to_owned());

@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bson::{Document, RawDocument, RawDocumentBuf, Timestamp, cstr, doc, rawdoc};
-use futures_util::future;
+use futures_util::future::{self, BoxFuture};
 
 use super::{Mongo, MongoError, ReadAt, code};
 use crate::archive::ClusterTime;
@@ -133,20 +133,22 @@ impl Mongo {
     }
 
     /// The documents of a cursor's first reply. It is asked for once.
-    async fn first_reply(
-        &self,
-        namespace: (&str, &str),
+    fn first_reply<'a>(
+        &'a self,
+        namespace: (&'a str, &'a str),
         command: RawDocumentBuf,
         at: ReadAt,
-    ) -> Result<Vec<RawDocumentBuf>, MongoError> {
-        let mut opened = self.open(namespace, command, at, WITNESSES).await?;
-        let mut documents = Vec::new();
-        if let Some(reply) = opened.next().await {
-            for document in reply?.all_documents() {
-                documents.extend(RawDocument::from_bytes(document?).map(RawDocument::to_owned));
+    ) -> BoxFuture<'a, Result<Vec<RawDocumentBuf>, MongoError>> {
+        Box::pin(async move {
+            let mut opened = self.open(namespace, command, at, WITNESSES).await?;
+            let mut documents = Vec::new();
+            if let Some(reply) = opened.next().await {
+                for document in reply?.all_documents() {
+                    documents.extend(RawDocument::from_bytes(document?).map(RawDocument::to_owned));
+                }
             }
-        }
-        Ok(documents)
+            Ok(documents)
+        })
     }
 }
 
