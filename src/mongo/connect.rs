@@ -5,7 +5,6 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use bson::{Document, doc};
-use futures_util::future::BoxFuture;
 use mongodb::options::{ClientOptions, SelectionCriteria};
 use mongodb::{Client, Database};
 
@@ -111,20 +110,16 @@ impl Mongo {
         let client = Client::with_options(options).map_err(failed)?;
         let admin = client.database("admin");
         let patience = Patience::by(selecting);
-        let (admin, patience_then) = (&admin, &patience);
-        let asked = |command: Document| -> BoxFuture<'_, Result<Document, MongoError>> {
-            Box::pin(async move {
-                let mut attempts = patience_then.attempts();
-                loop {
-                    match admin.run_command(command.clone()).await {
-                        // Where none can be found, that has been waited for.
-                        Err(error)
-                            if !is_none_there(&error) && failed(error.clone()).may_pass() && attempts.again().await => {
-                        }
-                        answered => return answered.map_err(failed),
-                    }
+        let asked = async |command: Document| {
+            let mut attempts = patience.attempts();
+            loop {
+                match admin.run_command(command.clone()).await {
+                    // Where none can be found, that has been waited for.
+                    Err(error)
+                        if !is_none_there(&error) && failed(error.clone()).may_pass() && attempts.again().await => {}
+                    answered => return answered.map_err(failed),
                 }
-            })
+            }
         };
         let hello = asked(doc! {"hello": 1}).await?;
         let build = asked(doc! {"buildInfo": 1}).await?;

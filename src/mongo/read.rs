@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bson::{RawDocumentBuf, doc};
 use futures_util::StreamExt as _;
+use futures_util::future::BoxFuture;
 use mongodb::options::SelectionCriteria;
 use mongodb::raw_batch_cursor::RawBatchCursor;
 
@@ -18,14 +19,14 @@ const AIM: u64 = 2 << 20;
 
 /// Whether a server refuses to read a whole collection unless it is told to: since 9.0 it may be set up so
 /// (`maxEstimatedScanBytes`).
-pub(super) fn is_scan_refused(error: &mongodb::error::Error) -> bool {
+fn is_scan_refused(error: &mongodb::error::Error) -> bool {
     const NO_QUERY_EXECUTION_PLANS: i32 = 291;
     matches!(&*error.kind, mongodb::error::ErrorKind::Command(refusal) if refusal.code == NO_QUERY_EXECUTION_PLANS)
 }
 
 /// The same command, told to; `None` if it is told how to read already, or what to look for (which may be long, and is
 /// by `_id`). Not every engine knows the hint, so it is given only where it is wanted.
-pub(super) fn scanning(command: &RawDocumentBuf) -> Option<RawDocumentBuf> {
+fn scanning(command: &RawDocumentBuf) -> Option<RawDocumentBuf> {
     let has = |field: &str| matches!(command.get(field), Ok(Some(_)));
     (!has("hint") && !has("filter")).then(|| {
         let mut scanning = command.clone();
@@ -166,7 +167,7 @@ impl Mongo {
         let selection = self.read_selection();
         let (db, chosen) = (self.database(database), selection.clone());
         let mut scanning = scanning(&command);
-        let call = async move {
+        let call: BoxFuture<'static, _> = Box::pin(async move {
             let mut command = command;
             loop {
                 let mut run = db.run_raw_cursor_command(command).batch_size(documents);
@@ -179,7 +180,7 @@ impl Mongo {
                     _ => return opened,
                 };
             }
-        };
+        });
         let opened = self.answered(selection.as_ref(), &asked, call).await?;
         let cursor = opened.map_err(|error| self.error(action, &error))?;
         self.patience.answered();
@@ -406,16 +407,13 @@ impl Mongo {
         find.append(bson::cstr!("projection"), bson::rawdoc! {"_id": 1});
         find.append(bson::cstr!("limit"), i64::from(limit));
         find.append(bson::cstr!("singleBatch"), true);
-        patiently!(self, async {
-            let opened = self.open_proving((database, collection), find.clone(), FIRST_BATCH);
-            let (mut found, mut ids) = (opened.await?, Vec::new());
-            while let Some(reply) = found.next().await {
-                for document in reply?.all_documents() {
-                    ids.extend(id_text(document?));
-                }
-            }
-            Ok(ids)
-        })
+        let at = self.proving();
+        if let Some(concern) = at.read_concern() {
+            find.append(bson::cstr!("readConcern"), concern);
+        }
+        let found = patiently!(self, self.first_reply((database, collection), find.clone(), at))?;
+        let ids = found.iter().filter_map(|found| id_text(found.as_bytes()));
+        Ok(ids.collect())
     }
 }
 

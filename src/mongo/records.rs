@@ -124,17 +124,7 @@ impl Mongo {
         if let Some(concern) = at.read_concern() {
             find.append(cstr!("readConcern"), concern);
         }
-        let mut found = self.open((database, collection), find, at, 1).await?;
-        let Some(reply) = found.next().await else {
-            return Ok(None);
-        };
-        let reply = reply?;
-        let Some(document) = reply.all_documents().next() else {
-            return Ok(None);
-        };
-        let document = RawDocumentBuf::from_bytes(document?.to_vec());
-        document
-            .map(Some)
-            .map_err(|error| MongoError::unexpected("looking for a boundary", error.to_string()))
+        let found = self.first_reply((database, collection), find, at).await?;
+        Ok(found.into_iter().next())
     }
 }

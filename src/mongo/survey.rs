@@ -6,8 +6,7 @@ use bson::{Document, RawDocumentBuf, doc};
 use futures_util::future::BoxFuture;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
-use super::asked::{Asked, limit};
-use super::read::{is_scan_refused, scanning};
+use super::asked::limit;
 use super::{Mongo, MongoError, ReadAt, code, patiently};
 use crate::catalog::{
     BUCKETS, Catalog, Collection, Definition, Disk, Kind, LeftOut, STORED_FUNCTIONS, Topology, is_system, left_out,
@@ -16,6 +15,8 @@ use crate::wording::first_few;
 
 /// How many collections are asked about at a time.
 const AT_ONCE: usize = 32;
+/// How many entries of a list a reply may have.
+const A_REPLY: u32 = 10_000;
 /// What is said of a collection that was read too late.
 pub const VANISHED: &str = "the collection was dropped, renamed or recreated while the backup ran: back it up again";
 
@@ -388,32 +389,17 @@ impl Mongo {
         command: RawDocumentBuf,
         action: &str,
     ) -> Result<Vec<RawDocumentBuf>, MongoError> {
-        let asked = Asked::of(database, &command, action);
-        let selection = self.read_selection();
-        let (db, chosen) = (self.database(database), selection.clone());
-        let mut scanning = scanning(&command);
-        let call = async move {
-            let mut command = command;
-            let mut cursor = loop {
-                let mut run = db.run_raw_cursor_command(command);
-                if let Some(chosen) = chosen.clone() {
-                    run = run.selection_criteria(chosen);
-                }
-                let opened = run.await;
-                command = match (&opened, scanning.take()) {
-                    (Err(error), Some(scanning)) if is_scan_refused(error) => scanning,
-                    _ => break opened?,
-                };
-            };
-            let mut found = Vec::new();
-            while cursor.advance().await? {
-                found.push(cursor.current().to_owned());
-            }
-            Ok(found)
+        let named = |error| MongoError {
+            action: action.to_owned(),
+            ..error
         };
-        let answered = self.answered(selection.as_ref(), &asked, call).await?;
-        let found = answered.map_err(|error: mongodb::error::Error| self.error(action, &error))?;
-        self.patience.answered();
+        let opened = self.open((database, ""), command, ReadAt::Local, A_REPLY).await;
+        let (mut opened, mut found) = (opened.map_err(named)?, Vec::new());
+        while let Some(reply) = opened.next().await {
+            for document in reply.map_err(named)?.all_documents() {
+                found.extend(RawDocumentBuf::from_bytes(document?.to_vec()));
+            }
+        }
         Ok(found)
     }
 }

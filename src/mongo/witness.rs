@@ -8,11 +8,12 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use bson::{Document, RawDocument, RawDocumentBuf, Timestamp, cstr, doc, rawdoc};
-use futures_util::future::{self, BoxFuture};
+use bson::{RawDocument, RawDocumentBuf, cstr, rawdoc};
+use futures_util::future::BoxFuture;
 
 use super::{Mongo, MongoError, ReadAt, code};
 use crate::archive::ClusterTime;
+use crate::catalog::Definition;
 
 /// For how many seconds before the moment witnesses are looked for. Servers keep five minutes of history, unless told
 /// otherwise.
@@ -71,15 +72,20 @@ impl Mongo {
                 continue;
             }
             heard_of.push(namespace);
-            let heard = future::join(
-                self.sees(witness, before(witness.inserted)),
-                self.sees(witness, witness.inserted),
-            );
-            match heard.await {
-                (Ok(true), _) => return Testimony::Refuted,
-                (Ok(false), Ok(true)) => return Testimony::Proven,
-                (Ok(false), Ok(false)) => "what was inserted shortly before it is gone".clone_into(&mut why),
-                (Err(error), _) | (_, Err(error)) => why = error.to_string(),
+            let mut seen = 0;
+            for time in [before(witness.inserted), witness.inserted] {
+                match self.sees(witness, time).await {
+                    Ok(true) if time != witness.inserted => return Testimony::Refuted,
+                    Ok(true) => return Testimony::Proven,
+                    Ok(false) => seen += 1,
+                    Err(error) => {
+                        why = error.to_string();
+                        break;
+                    }
+                }
+            }
+            if seen == 2 {
+                "what was inserted shortly before it is gone".clone_into(&mut why);
             }
         }
         Testimony::Unproven(why)
@@ -87,23 +93,28 @@ impl Mongo {
 
     /// First those of this database.
     async fn witnesses(&self, database: &str, time: ClusterTime) -> Result<Vec<Witness>, MongoError> {
-        let found = match self.found(("local", "oplog.rs"), in_log(time)).await {
-            // Roles for one database do not reach the log, and a router has none.
-            Err(error) if !error.is(code::MAX_TIME_EXPIRED) => {
-                self.found((database, "$cmd.aggregate"), in_stream(time)).await
+        // Roles for one database do not reach the log, and a router has none.
+        let log = (("local", "oplog.rs"), in_log(time));
+        let stream = ((database, "$cmd.aggregate"), in_stream(time));
+        let mut refused = None;
+        for (namespace, search) in [log, stream] {
+            let search = Definition::from_json(&search)
+                .map_err(|error| MongoError::unexpected("looking for insertions", error.to_string()))?;
+            match self
+                .first_reply(namespace, search.as_raw().to_owned(), ReadAt::Local)
+                .await
+            {
+                Ok(found) => {
+                    let witnesses = found.iter().filter_map(|found| Witness::of(found));
+                    let mut witnesses: Vec<Witness> = witnesses.collect();
+                    witnesses.sort_by_key(|witness| witness.database != database);
+                    return Ok(witnesses);
+                }
+                Err(error) if error.is(code::MAX_TIME_EXPIRED) => return Err(error),
+                Err(error) => refused = Some(error),
             }
-            found => found,
-        };
-        let mut witnesses = found?;
-        witnesses.sort_by_key(|witness| witness.database != database);
-        Ok(witnesses)
-    }
-
-    async fn found(&self, namespace: (&str, &str), search: Document) -> Result<Vec<Witness>, MongoError> {
-        let search = RawDocumentBuf::try_from(&search)
-            .map_err(|error| MongoError::unexpected("looking for insertions", error.to_string()))?;
-        let found = self.first_reply(namespace, search, ReadAt::Local).await?;
-        Ok(found.iter().filter_map(|found| Witness::of(found)).collect())
+        }
+        Err(refused.unwrap_or_else(|| MongoError::unexpected("looking for insertions", "nowhere")))
     }
 
     async fn sees(&self, witness: &Witness, time: ClusterTime) -> Result<bool, MongoError> {
@@ -133,7 +144,7 @@ impl Mongo {
     }
 
     /// The documents of a cursor's first reply. It is asked for once.
-    fn first_reply<'a>(
+    pub(super) fn first_reply<'a>(
         &'a self,
         namespace: (&'a str, &'a str),
         command: RawDocumentBuf,
@@ -181,39 +192,46 @@ impl Witness {
     }
 }
 
-fn since(time: ClusterTime) -> Timestamp {
-    Timestamp {
-        time: time.t.saturating_sub(WITHIN),
-        increment: 1,
-    }
-}
-
 /// The newest insertions in the log. A document that a shard got from another one had been inserted there before.
-fn in_log(time: ClusterTime) -> Document {
-    doc! {
-        "find": "oplog.rs", "limit": i64::from(WITNESSES), "singleBatch": true, "sort": {"$natural": -1},
-        "filter": {
-            "ts": {"$gte": since(time), "$lte": Timestamp::from(time)}, "op": "i",
-            "ns": {"$not": {"$regex": r"^(admin|config|local)\.|^[^.]*\.system\."}},
-            "fromMigrate": {"$exists": false},
-        },
-        "projection": {"ts": 1, "ns": 1, "o._id": 1},
-        "maxTimeMS": FOR_A_SEARCH,
-    }
+fn in_log(time: ClusterTime) -> String {
+    let until = timestamp(time.t, time.i);
+    format!(
+        r#"{{
+        "find": "oplog.rs", "limit": {WITNESSES}, "singleBatch": true, "sort": {{"$natural": -1}},
+        "filter": {{
+            "ts": {{"$gte": {}, "$lte": {until}}}, "op": "i", "fromMigrate": {{"$exists": false}},
+            "ns": {{"$not": {{"$regularExpression": {{"pattern": "^(admin|config|local)\\.|^[^.]*\\.system\\.", "options": ""}}}}}}
+        }},
+        "projection": {{"ts": 1, "ns": 1, "o._id": 1}},
+        "maxTimeMS": {FOR_A_SEARCH}
+        }}"#,
+        since(time)
+    )
 }
 
 /// The oldest insertions in the change stream of a database.
-fn in_stream(time: ClusterTime) -> Document {
-    doc! {
+fn in_stream(time: ClusterTime) -> String {
+    format!(
+        r#"{{
         "aggregate": 1,
         "pipeline": [
-            {"$changeStream": {"startAtOperationTime": since(time)}},
-            {"$match": {"operationType": "insert"}},
-            {"$project": {"ns": 1, "clusterTime": 1, "documentKey": 1}},
+            {{"$changeStream": {{"startAtOperationTime": {}}}}},
+            {{"$match": {{"operationType": "insert"}}}},
+            {{"$project": {{"ns": 1, "clusterTime": 1, "documentKey": 1}}}}
         ],
-        "cursor": {"batchSize": i64::from(WITNESSES)},
-        "maxTimeMS": FOR_A_SEARCH,
-    }
+        "cursor": {{"batchSize": {WITNESSES}}},
+        "maxTimeMS": {FOR_A_SEARCH}
+        }}"#,
+        since(time)
+    )
+}
+
+fn since(time: ClusterTime) -> String {
+    timestamp(time.t.saturating_sub(WITHIN), 1)
+}
+
+fn timestamp(t: u32, i: u32) -> String {
+    format!(r#"{{"$timestamp": {{"t": {t}, "i": {i}}}}}"#)
 }
 
 /// The time before.
@@ -230,6 +248,7 @@ fn before(time: ClusterTime) -> ClusterTime {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bson::Timestamp;
 
     #[test]
     fn witnesses_are_found_in_the_log_and_in_a_stream() {
@@ -253,6 +272,26 @@ mod tests {
         ] {
             assert_eq!(Witness::of(&none), None, "{none:?}");
         }
+    }
+
+    #[test]
+    fn the_searches_are_commands() {
+        let time = ClusterTime { t: 1_000, i: 3 };
+        let log = Definition::from_json(&in_log(time)).expect("a command");
+        let filter = log.as_raw().get_document("filter").expect("a filter");
+        let times = filter.get_document("ts").expect("times");
+        let (since, until) = (times.get_timestamp("$gte"), times.get_timestamp("$lte"));
+        let at = |time, increment| Timestamp { time, increment };
+        assert_eq!(
+            (since.expect("a time"), until.expect("a time")),
+            (at(760, 1), at(1_000, 3))
+        );
+        let names = filter.get_document("ns").expect("a condition");
+        let pattern = names.get_regex("$not").expect("a pattern").pattern;
+        assert_eq!(pattern.as_str(), r"^(admin|config|local)\.|^[^.]*\.system\.");
+        let stream = Definition::from_json(&in_stream(time)).expect("a command");
+        let stages = stream.as_raw().get_array("pipeline").expect("stages");
+        assert_eq!(stages.into_iter().count(), 3);
     }
 
     #[test]
