@@ -237,20 +237,6 @@ impl Mongo {
         }
         self.open((database, collection), find, at, documents).await
     }
-
-    /// Opens the cursor of a command as [`Self::proving`] says.
-    async fn open_proving(
-        &self,
-        namespace: (&str, &str),
-        mut command: RawDocumentBuf,
-        documents: u32,
-    ) -> Result<Batches, MongoError> {
-        let at = self.proving();
-        if let Some(concern) = at.read_concern() {
-            command.append(bson::cstr!("readConcern"), concern);
-        }
-        self.open(namespace, command, at, documents).await
-    }
 }
 
 impl Mongo {
