@@ -66,7 +66,6 @@ pub(super) async fn incremental(job: &BackupJob, run: Option<&Run>, tools: &Tool
         // A full backup that an earlier invocation has begun.
         return full_run(job, run, tools).await;
     }
-    may_see_changes(job, tools).await?;
     let (reason, old) = match Parent::find(job, tools).await? {
         Ok(parent) => match Box::pin(increment(job, &parent, tools)).await {
             Ok(answer) => return Ok(answer),
@@ -84,6 +83,7 @@ pub(super) async fn incremental(job: &BackupJob, run: Option<&Run>, tools: &Tool
         let why = format!("no increment could be made, and no full backup was to be made instead: {reason}");
         return Err(Failure::new(FailureKind::NoChain, why));
     }
+    may_see_changes(job, tools).await?;
     let answer = match run {
         Some(run) => full_run(job, run, tools).await?,
         None => BackupAnswer::Finished(Box::new(full(job, tools).await?)),
@@ -222,9 +222,11 @@ async fn collections(
     let mut pipeline = read(lane, moment, whole.cloned().map(Task::whole).collect()).await?;
     let written = each(lane, moment, catalog, (parent, changes), &mut pipeline).await;
     pipeline.stop().await;
+    if let Ok(()) | Err(NoIncrement::Failed(_)) = &written {
+        still_there(lane.tools, catalog, changes).await?;
+    }
     written?;
-    write::empty_collections(lane, catalog).await?;
-    still_there(lane, catalog).await
+    Ok(write::empty_collections(lane, catalog).await?)
 }
 
 async fn each(
@@ -290,26 +292,19 @@ fn whole_or_nothing(saved: &Saved) -> Result<(), Failure> {
     }
 }
 
-/// At a cluster time, a collection that was dropped later shows no documents, and no error: all would seem to be gone.
-async fn still_there(lane: &Lane<'_>, catalog: &Catalog) -> Result<(), NoIncrement> {
-    let saved = &lane.progress.saved;
-    let with_changes = |saved: &&Saved| saved.delta.as_ref().is_some_and(|delta| delta.removed > 0);
-    if !saved.iter().any(|saved| with_changes(&saved)) {
+/// At a cluster time, a collection that was dropped later shows no documents, and no error: what changed in it would
+/// seem to be gone, or never to have been there.
+async fn still_there(tools: &Tools, catalog: &Catalog, changes: &Changes) -> Result<(), NoIncrement> {
+    let mut looked_up = catalog.collections.iter().map(|collection| &collection.name);
+    if !looked_up.clone().any(|name| changes.is_any(name)) {
         return Ok(());
     }
-    let vanished = lane.tools.mongo.vanished(catalog).await.map_err(Failure::from)?;
-    match saved
-        .iter()
-        .filter(with_changes)
-        .find(|saved| vanished.contains(&saved.name))
-    {
+    let vanished = tools.mongo.vanished(catalog).await.map_err(Failure::from)?;
+    match looked_up.find(|name| changes.is_any(name) && vanished.contains(*name)) {
         None => Ok(()),
-        Some(saved) => {
+        Some(name) => {
             let why = format!("{VANISHED}. The next increment has what is there then");
-            Err(Failure::new(FailureKind::Database, why)
-                .passing(true)
-                .at(&saved.name)
-                .into())
+            Err(Failure::new(FailureKind::Database, why).passing(true).at(name).into())
         }
     }
 }

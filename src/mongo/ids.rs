@@ -3,6 +3,8 @@
 //! They are copied as bytes and never decoded: a server holds `_id`s that a decoder refuses (invalid UTF-8, at any
 //! depth), and if a lookup leaves an `_id` out, its document seems to be missing.
 
+use std::collections::HashSet;
+
 use bson::RawDocumentBuf;
 
 use crate::elements::{Element, Elements};
@@ -31,13 +33,29 @@ impl IdList {
     /// Adds the `_id` of a document; false if it has none.
     pub fn push(&mut self, document: &[u8]) -> bool {
         let Some(id) = id_of(document) else { return false };
-        self.elements.push(id.kind);
+        self.add(id.kind, &document[id.value..id.end]);
+        true
+    }
+
+    fn add(&mut self, kind: u8, value: &[u8]) {
+        self.elements.push(kind);
         self.elements
             .extend_from_slice(itoa::Buffer::new().format(self.len).as_bytes());
         self.elements.push(0);
-        self.elements.extend_from_slice(&document[id.value..id.end]);
+        self.elements.extend_from_slice(value);
         self.len += 1;
-        true
+    }
+
+    /// Those without the ones that are known by their [key](id_key).
+    pub(crate) fn without(&self, known: &HashSet<u128>) -> Self {
+        let mut others = Self::default();
+        for id in Elements::of(&enclosed(&self.elements)).map_while(Result::ok) {
+            let value = &self.elements[id.value - 4..id.end - 4];
+            if !known.contains(&key_of(id.kind, value)) {
+                others.add(id.kind, value);
+            }
+        }
+        others
     }
 
     /// Whether another `_id` should go into another lookup.
@@ -86,10 +104,15 @@ pub(super) fn is_same_id(one: &[u8], other: &[u8]) -> bool {
 /// What stands for the `_id` of a document, byte for byte: no two `_id`s have the same. `None` if it has none.
 pub(crate) fn id_key(document: &[u8]) -> Option<u128> {
     let id = id_of(document)?;
+    Some(key_of(id.kind, &document[id.value..id.end]))
+}
+
+fn key_of(kind: u8, value: &[u8]) -> u128 {
     let mut hasher = blake3::Hasher::new();
-    hasher.update(&[id.kind]).update(&document[id.value..id.end]);
-    let hash = hasher.finalize();
-    hash.as_bytes().first_chunk().copied().map(u128::from_le_bytes)
+    hasher.update(&[kind]).update(value);
+    let mut key = [0; 16];
+    hasher.finalize_xof().fill(&mut key);
+    u128::from_le_bytes(key)
 }
 
 fn id_of(document: &[u8]) -> Option<Element<'_>> {
@@ -112,6 +135,34 @@ fn enclosed(elements: &[u8]) -> Vec<u8> {
 mod tests {
     use super::*;
     use bson::{doc, rawdoc};
+
+    #[test]
+    fn what_is_known_is_taken_off_a_list() {
+        let documents = [
+            rawdoc! {"_id": 1},
+            rawdoc! {"_id": 1_i64},
+            rawdoc! {"_id": {"a": "x"}},
+            rawdoc! {"_id": ""},
+        ];
+        let ids = IdList::of(documents.iter().map(|document| document.as_bytes()));
+        let known = [&documents[0], &documents[2]].map(|document| id_key(document.as_bytes()).expect("a key"));
+        let others = ids.without(&HashSet::from(known));
+        let expected = IdList::of(
+            [&documents[1], &documents[3]]
+                .into_iter()
+                .map(|document| document.as_bytes()),
+        );
+        assert_eq!((others.len(), others.filter()), (2, expected.filter()));
+        assert!(
+            ids.without(
+                &documents
+                    .iter()
+                    .map(|document| id_key(document.as_bytes()).expect("a key"))
+                    .collect()
+            )
+            .is_empty()
+        );
+    }
 
     #[test]
     fn ids_are_copied_as_they_are() {

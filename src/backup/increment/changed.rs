@@ -82,7 +82,7 @@ impl Since {
                 }
             }
             while taken > budget {
-                taken -= self.give_up_the_largest();
+                taken = taken.saturating_sub(self.give_up_the_largest());
             }
             Ok(())
         });
@@ -123,6 +123,11 @@ impl Changes {
     /// Whether only changes are to be read of a collection.
     pub(super) fn has(&self, collection: &str) -> bool {
         self.ids.contains_key(collection)
+    }
+
+    /// Whether anything changed of a collection of which only that is read.
+    pub(super) fn is_any(&self, collection: &str) -> bool {
+        self.ids.get(collection).is_some_and(|lists| !lists.is_empty())
     }
 
     /// What changed of a collection; `None` if all of it is to be read.

@@ -23,16 +23,26 @@ use crate::mongo::{Batches, IdList, Mongo, MongoError, ReadAt, code, ended, id_a
 const AT_A_TIME: usize = 3;
 /// How much BSON goes into a segment, about.
 const SEGMENT: usize = 2 << 20;
+/// How much of it a lookup holds before it is laid out, but for its last reply: changed documents may be larger than
+/// the average.
+const HELD: usize = 4 << 20;
 
 /// What a lookup gave.
 struct Looked {
-    /// The states at the later time.
-    new: Vec<EncodedSegment>,
-    /// What they were at the earlier.
+    later: Later,
+    /// What the states hash to that were there at the earlier time.
     old: Digest,
-    /// The `_id`s that were there earlier, and are not there now: a document for each.
-    gone: Vec<u8>,
-    removed: u64,
+    /// The `_id`s that were there then: a document for each.
+    were: Vec<u8>,
+}
+
+/// The states at the later time, or as many of them as are held at a time.
+struct Later {
+    segments: Vec<EncodedSegment>,
+    /// Whose they are.
+    present: HashSet<u128>,
+    /// What is still to be looked up.
+    more: Option<IdList>,
 }
 
 /// Writes what changed of a collection. Where the server no longer has the old states, nothing of it counts: what is
@@ -51,12 +61,31 @@ pub(super) async fn write(
     let (mut old, mut new) = (Digest::default(), Digest::default());
     let (mut gone, mut removed) = (Vec::new(), 0);
     let lookup = Lookup::of(collection, times, lane.job, lane.tools);
-    let lookups = stream::iter(change.ids.to_vec()).map(move |ids| lookup.clone().at_both(ids));
+    let looking = lookup.clone();
+    let lookups = stream::iter(change.ids.to_vec()).map(move |ids| looking.clone().at_both(ids));
     let mut lookups = std::pin::pin!(lookups.buffered(AT_A_TIME));
     while let Some(looked) = lookups.next().await {
         lane.tools.may_go_on()?;
-        let looked = match looked {
-            Ok(looked) => looked,
+        let laid_out = match looked {
+            Ok(looked) => {
+                old.merge(&looked.old);
+                let mut laid = Laid {
+                    saved: &mut saved,
+                    new: &mut new,
+                    name: &name,
+                };
+                let present = laid.out(lane, looked.later, &lookup).await?;
+                present.map(|present| {
+                    for document in documents(&looked.were).filter(|document| is_not_in(&present, document)) {
+                        gone.extend_from_slice(document);
+                        removed += 1;
+                    }
+                })
+            }
+            Err(error) => Err(error),
+        };
+        match laid_out {
+            Ok(()) => {}
             Err(error) if is_out_of_history(&error) => {
                 tracing::info!(%error, collection = collection.name, "its old states are gone: it is read whole");
                 if lane.archive.is_open() {
@@ -67,22 +96,6 @@ pub(super) async fn write(
                 return Ok(Err(saved));
             }
             Err(error) => return Err(Failure::from(error).into()),
-        };
-        old.merge(&looked.old);
-        gone.extend_from_slice(&looked.gone);
-        removed += looked.removed;
-        for segment in looked.new {
-            if !lane.archive.is_open() {
-                lane.archive.begin(&name.endings(0).each_ref().map(String::as_str));
-            }
-            if lane.archive.is_full() {
-                return Err(too_many_segments().at(&collection.name).into());
-            }
-            lane.archive.segment(&segment.frame, segment.documents);
-            new.merge(&segment.digest);
-            saved.wrapped += segment.wrapped;
-            lane.tools.progress.add(segment.documents, segment.digest.bytes());
-            lane.send().await?;
         }
     }
     if lane.archive.is_open() {
@@ -110,6 +123,50 @@ pub(super) async fn write(
         removals,
     });
     Ok(Ok(saved))
+}
+
+/// What has been laid out of a collection.
+struct Laid<'a> {
+    saved: &'a mut Saved,
+    new: &'a mut Digest,
+    name: &'a EntryName,
+}
+
+impl Laid<'_> {
+    /// Lays out what a lookup gave, and what it still gives; says which documents are there.
+    async fn out(
+        &mut self,
+        lane: &mut Lane<'_>,
+        mut later: Later,
+        lookup: &Lookup,
+    ) -> Result<Result<HashSet<u128>, MongoError>, Failure> {
+        let mut present = HashSet::new();
+        loop {
+            for segment in later.segments {
+                if !lane.archive.is_open() {
+                    lane.archive.begin(&self.name.endings(0).each_ref().map(String::as_str));
+                }
+                if lane.archive.is_full() {
+                    return Err(too_many_segments().at(&self.saved.name));
+                }
+                lane.archive.segment(&segment.frame, segment.documents);
+                self.new.merge(&segment.digest);
+                self.saved.wrapped += segment.wrapped;
+                lane.tools.progress.add(segment.documents, segment.digest.bytes());
+                lane.send().await?;
+            }
+            present.extend(later.present);
+            let Some(more) = later.more else { return Ok(Ok(present)) };
+            later = match lookup.later(&more).await {
+                Ok(later) => later,
+                Err(error) => return Ok(Err(error)),
+            };
+        }
+    }
+}
+
+fn is_not_in(present: &HashSet<u128>, document: &[u8]) -> bool {
+    id_key(document).is_some_and(|key| !present.contains(&key))
 }
 
 /// Whether the server no longer has the states at that time.
@@ -142,32 +199,34 @@ pub(super) async fn now(
 /// The entry with the `_id`s of what is gone.
 fn removals(lane: &mut Lane<'_>, name: &EntryName, (gone, removed): (&[u8], u64)) -> Result<Entry, Failure> {
     let mut content = Vec::new();
-    let (mut encoder, mut rest) = (Encoder::new(Style::Compact), gone);
+    let mut encoder = Encoder::new(Style::Compact);
     let file = name.removals();
     lane.archive.begin(&[&file]);
-    let mut documents = 0;
-    while let Some((document, behind)) = first(rest) {
+    let (mut in_segment, mut left) = (0, removed);
+    for document in documents(gone) {
         match lane.job.payload {
             Payload::Bson => content.extend_from_slice(document),
             Payload::Jsonl => drop(encoder.encode(document, &mut content)),
         }
-        rest = behind;
-        documents += 1;
-        if content.len() >= SEGMENT || rest.is_empty() {
+        (in_segment, left) = (in_segment + 1, left - 1);
+        if content.len() >= SEGMENT || left == 0 {
             let frame = lane.small.encode(&mut content).map_err(|error| out_of_memory(&error))?;
-            lane.archive.segment(&frame, documents);
+            lane.archive.segment(&frame, in_segment);
             content.clear();
-            documents = 0;
+            in_segment = 0;
         }
     }
-    debug_assert!(rest.is_empty() && removed > 0, "documents of our own");
     Ok(lane.archive.end(&file))
 }
 
-/// The first of concatenated documents, and those behind it.
-fn first(bson: &[u8]) -> Option<(&[u8], &[u8])> {
-    let length = u32::from_le_bytes(*bson.first_chunk()?);
-    bson.split_at_checked(usize::try_from(length).ok()?)
+/// Concatenated documents, one by one.
+fn documents(mut bson: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        let length = u32::from_le_bytes(*bson.first_chunk()?);
+        let (document, behind) = bson.split_at_checked(usize::try_from(length).ok()?)?;
+        bson = behind;
+        Some(document)
+    })
 }
 
 /// Where documents are looked up, and how their states are encoded.
@@ -194,23 +253,9 @@ impl Lookup {
     }
 
     async fn at_both(self, ids: Arc<IdList>) -> Result<Looked, MongoError> {
-        let (new, old) = futures_util::join!(self.later(&ids), self.hashed(&ids, self.times.0));
-        let ((new, present), (old, were)) = (new?, old?);
-        let (mut gone, mut removed) = (Vec::new(), 0);
-        let mut rest = were.as_slice();
-        while let Some((document, behind)) = first(rest) {
-            if id_key(document).is_some_and(|key| !present.contains(&key)) {
-                gone.extend_from_slice(document);
-                removed += 1;
-            }
-            rest = behind;
-        }
-        Ok(Looked {
-            new,
-            old,
-            gone,
-            removed,
-        })
+        let (later, earlier) = futures_util::join!(self.later(&ids), self.hashed(&ids, self.times.0));
+        let (later, (old, were)) = (later?, earlier?);
+        Ok(Looked { later, old, were })
     }
 
     async fn open(&self, ids: &IdList, at: ClusterTime) -> Result<Batches, MongoError> {
@@ -220,11 +265,11 @@ impl Lookup {
             .await
     }
 
-    /// The states at the later time, and which documents are there.
-    async fn later(&self, ids: &IdList) -> Result<(Vec<EncodedSegment>, HashSet<u128>), MongoError> {
+    /// The states at the later time: all, or as many as come to some megabytes.
+    async fn later(&self, ids: &IdList) -> Result<Later, MongoError> {
         patiently!(self.mongo, async {
             let mut batches = self.open(ids, self.times.1).await?;
-            let (mut segments, mut present) = (Vec::new(), HashSet::new());
+            let (mut segments, mut present, mut bytes) = (Vec::new(), HashSet::new(), 0);
             while let Some(batch) = batches.next().await {
                 let batch = batch?;
                 for document in batch.all_documents() {
@@ -236,8 +281,17 @@ impl Lookup {
                     let mut encoding = tokio::task::spawn_blocking(encode);
                     segments.push(ended(&mut encoding, "encoding a segment").await?);
                 }
+                bytes += batch.reply_bytes();
+                if bytes >= HELD {
+                    break;
+                }
             }
-            Ok::<_, MongoError>((segments, present))
+            let more = (bytes >= HELD).then(|| ids.without(&present));
+            Ok::<_, MongoError>(Later {
+                segments,
+                more: more.filter(|more| !more.is_empty()),
+                present,
+            })
         })
     }
 

@@ -6,7 +6,7 @@
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use mongotar::backup::{BackupJob, BackupReport, Tools, backup, span};
+use mongotar::backup::{BackupJob, BackupReport, RunStatus, Tools, backup, span};
 use mongotar::failure::{Failure, FailureKind};
 
 use crate::arguments::Watch;
@@ -37,6 +37,11 @@ pub async fn run_watch(arguments: &Watch, json: bool) -> Result<ExitCode, Failur
     loop {
         let begun = Instant::now();
         match made(&job, &tools, json).await {
+            Ok(report) if cannot_be_continued(&report) => {
+                let why = "the full backup cannot be continued (see what is said of it), and the next turn would make another: mend that, and begin \
+                           again";
+                return Err(Failure::new(FailureKind::NoChain, why));
+            }
             Ok(_) => {}
             Err(failure) if failure.kind == FailureKind::Cancelled || tools.cancel.is_cancelled() => break,
             // It will be the same at the next turn, and the one after that.
@@ -65,6 +70,11 @@ async fn made(job: &BackupJob, tools: &Tools, json: bool) -> Result<BackupReport
     };
     print_raw(&format!("{line}\n"))?;
     Ok(report)
+}
+
+/// Whether increments can go on from what was made.
+fn cannot_be_continued(report: &BackupReport) -> bool {
+    report.status != RunStatus::Complete || report.consistency.cluster_time.is_none()
 }
 
 /// Whether time can mend it.

@@ -220,3 +220,35 @@ async fn every_boundary_comes_back_byte_for_byte() {
         comes_back(&client, &tools, &report.archive, expected).await;
     }
 }
+
+/// More of what changed than a lookup holds: documents of megabytes among thousands of small ones.
+#[tokio::test(flavor = "multi_thread")]
+async fn large_documents_among_small_ones_come_back() {
+    let (tools, client, name) = (
+        tools().await,
+        rig::shared_replica_set().client().await,
+        rig::fresh_database_name("it"),
+    );
+    let destination = folder();
+    insert(&client, &name, "mixed", (0..4_000).map(|id| doc! {"_id": id}).collect()).await;
+    base(&tools, &name, &destination).await;
+    let mixed = client.database(&name).collection::<Document>("mixed");
+    for id in 0..9 {
+        let large = doc! {"_id": id, "text": "x".repeat(2 << 20), "n": id};
+        mixed.replace_one(doc! {"_id": id}, large).await.expect("replaced");
+    }
+    mixed
+        .update_many(doc! {"_id": {"$gte": 3_000}}, doc! {"$set": {"n": 1}})
+        .await
+        .expect("updated");
+    mixed
+        .delete_many(doc! {"_id": {"$gte": 9, "$lt": 40}})
+        .await
+        .expect("deleted");
+    let report = increment(&tools, &name, &destination).await;
+    assert_eq!(
+        (report.collections[0].changed, report.collections[0].removed),
+        (Some(1_009), Some(31))
+    );
+    comes_back(&client, &tools, &report.archive, &content(&client, &tools, &name).await).await;
+}

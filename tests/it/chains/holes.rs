@@ -1,6 +1,7 @@
 //! Where a chain cannot be continued, a full backup begins the next one, and says why.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use bson::doc;
 use mongotar::archive::ArchiveKind;
@@ -9,7 +10,7 @@ use mongotar::failure::FailureKind;
 
 use super::{base, comes_back, content, increment, incremental};
 use crate::rig::{self, Passage, Wire};
-use crate::support::{folder, insert, job, tools, tools_for};
+use crate::support::{eventually, folder, insert, job, tools, tools_for};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_does_not_fit_begins_a_chain_of_its_own() {
@@ -221,4 +222,56 @@ async fn faults_that_pass_are_waited_out() {
         )
         .await;
     }
+}
+
+/// At a cluster time, a collection that was dropped since has no documents: what was inserted would be lost in silence.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_dropped_while_its_changes_are_read_is_no_increment() {
+    let (client, name) = (rig::shared_replica_set().client().await, rig::fresh_database_name("it"));
+    let (destination, direct) = (folder(), tools().await);
+    for collection in ["dropped", "stays"] {
+        insert(&client, &name, collection, vec![doc! {"_id": 1}]).await;
+    }
+    base(&direct, &name, &destination).await;
+    insert(&client, &name, "dropped", vec![doc! {"_id": 2}]).await;
+    let (held, goes_on) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+    let (holds, may) = (Arc::clone(&held), Arc::clone(&goes_on));
+    let wire = Wire::start(rig::shared_replica_set().port(), move |sent| {
+        let by_id = sent
+            .body
+            .get_document("filter")
+            .is_ok_and(|filter| filter.get_document("_id").is_ok_and(|id| id.contains_key("$in")));
+        if sent.name == "find" && sent.target() == "dropped" && by_id {
+            holds.store(true, Ordering::Release);
+            while !may.load(Ordering::Acquire) {
+                std::thread::sleep(std::time::Duration::from_millis(2));
+            }
+        }
+        Passage::Through
+    });
+    let held_up = tools_for(&wire.uri(), mongotar::store::Store::new()).await;
+    let job = incremental(&name, &destination);
+    let backing_up = tokio::spawn(async move { backup(&job, &held_up).await });
+    eventually("the changes are asked for", || held.load(Ordering::Acquire)).await;
+    client
+        .database(&name)
+        .collection::<bson::Document>("dropped")
+        .drop()
+        .await
+        .expect("dropped");
+    goes_on.store(true, Ordering::Release);
+    let failed = backing_up.await.expect("it ends").expect_err("no increment");
+    assert!(
+        failed.message.contains("dropped") && failed.message.contains("The next increment"),
+        "{failed}"
+    );
+    let report = increment(&direct, &name, &destination).await;
+    assert_eq!(report.collections.len(), 1);
+    comes_back(
+        &client,
+        &direct,
+        &report.archive,
+        &content(&client, &direct, &name).await,
+    )
+    .await;
 }

@@ -150,7 +150,7 @@ async fn an_impossible_manifest_is_refused_with_its_reason() {
 #[tokio::test]
 async fn an_unknown_major_version_or_kind_is_refused_as_unsupported() {
     let forge = Forge::small(Compression::Gzip, Payload::Bson);
-    for (key, value) in [("version", "3.0"), ("version", "10.1"), ("kind", "increment")] {
+    for (key, value) in [("version", "3.0"), ("version", "10.1"), ("kind", "mirror")] {
         let failure = refusal(&forge, |manifest| manifest[key] = value.into()).await;
         assert_eq!(failure.kind, FailureKind::ArchiveUnsupported, "{failure}");
         assert!(failure.message.contains(value), "{failure}");
@@ -161,6 +161,58 @@ async fn an_unknown_major_version_or_kind_is_refused_as_unsupported() {
     })
     .await;
     assert_eq!(failure.kind, FailureKind::ArchiveUnsupported, "{failure}");
+}
+
+/// What a full archive says of changes, or an increment of nothing before it, is not believed.
+#[tokio::test]
+async fn what_continues_nothing_has_no_changes_alone() {
+    let forge = Forge::small(Compression::Zstd, Payload::Jsonl);
+    let delta = json!({"documents": 0, "removed": 0});
+    let continues = json!({
+        "base": "backup_20261121_020000", "parent": "backup_20261121_020000", "manifest": "00".repeat(32), "from": {"t": 1, "i": 1},
+    });
+    let damaged = async |change: &dyn Fn(&mut Value), said: &str| {
+        let failure = refusal(&forge, change).await;
+        assert_eq!(failure.kind, FailureKind::ArchiveDamaged, "{failure}");
+        assert!(failure.message.contains(said), "{failure}");
+    };
+    damaged(
+        &|manifest| manifest["kind"] = "increment".into(),
+        "continues another archive",
+    )
+    .await;
+    damaged(
+        &|manifest| manifest["continues"] = continues.clone(),
+        "continues another archive",
+    )
+    .await;
+    damaged(
+        &|manifest| orders(manifest)["delta"] = delta.clone(),
+        "do not add up to its documents",
+    )
+    .await;
+    let all = |manifest: &mut Value| {
+        let documents = orders(manifest)["documents"].clone();
+        orders(manifest)["delta"] = json!({"documents": documents, "removed": 0});
+    };
+    damaged(&all, "but continues nothing").await;
+    let removed = |manifest: &mut Value| {
+        let documents = orders(manifest)["documents"].clone();
+        (manifest["kind"], manifest["continues"]) = ("increment".into(), continues.clone());
+        orders(manifest)["delta"] = json!({"documents": documents, "removed": 7});
+    };
+    damaged(&removed, "do not add up to its removals").await;
+    // What it says that it continues is looked for.
+    let forged = forge.write_tampered(|manifest| {
+        (manifest["kind"], manifest["continues"]) = ("increment".into(), continues.clone());
+    });
+    let scratch = ScratchDir::new("hostile");
+    let location = put(&scratch.path().join("archive"), &forged.bytes);
+    let failure = open(&Store::new(), &location, Memory::default())
+        .await
+        .expect_err("alone");
+    assert_eq!(failure.kind, FailureKind::ArchiveNotFound, "{failure}");
+    assert!(failure.message.contains("backup_20261121_020000"), "{failure}");
 }
 
 #[tokio::test]
