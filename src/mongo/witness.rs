@@ -95,9 +95,10 @@ impl Mongo {
     async fn witnesses(&self, database: &str, time: ClusterTime) -> Result<Vec<Witness>, MongoError> {
         // Roles for one database do not reach the log, and a router has none.
         let log = (("local", "oplog.rs"), in_log(time));
-        let stream = ((database, "$cmd.aggregate"), in_stream(time));
+        let stream = |within| ((database, "$cmd.aggregate"), in_stream(time, within));
         let mut refused = None;
-        for (namespace, search) in [log, stream] {
+        // A stream from before the log begins is refused: the server may be young.
+        for (namespace, search) in [log, stream(WITHIN), stream(WITHIN / 6), stream(WITHIN / 60)] {
             let search = Definition::from_json(&search)
                 .map_err(|error| MongoError::unexpected("looking for insertions", error.to_string()))?;
             match self
@@ -205,12 +206,12 @@ fn in_log(time: ClusterTime) -> String {
         "projection": {{"ts": 1, "ns": 1, "o._id": 1}},
         "maxTimeMS": {FOR_A_SEARCH}
         }}"#,
-        since(time)
+        since(time, WITHIN)
     )
 }
 
 /// The oldest insertions in the change stream of a database.
-fn in_stream(time: ClusterTime) -> String {
+fn in_stream(time: ClusterTime, within: u32) -> String {
     format!(
         r#"{{
         "aggregate": 1,
@@ -222,12 +223,12 @@ fn in_stream(time: ClusterTime) -> String {
         "cursor": {{"batchSize": {WITNESSES}}},
         "maxTimeMS": {FOR_A_SEARCH}
         }}"#,
-        since(time)
+        since(time, within)
     )
 }
 
-fn since(time: ClusterTime) -> String {
-    timestamp(time.t.saturating_sub(WITHIN), 1)
+fn since(time: ClusterTime, within: u32) -> String {
+    timestamp(time.t.saturating_sub(within), 1)
 }
 
 fn timestamp(t: u32, i: u32) -> String {
@@ -289,7 +290,7 @@ mod tests {
         let names = filter.get_document("ns").expect("a condition");
         let pattern = names.get_regex("$not").expect("a pattern").pattern;
         assert_eq!(pattern.as_str(), r"^(admin|config|local)\.|^[^.]*\.system\.");
-        let stream = Definition::from_json(&in_stream(time)).expect("a command");
+        let stream = Definition::from_json(&in_stream(time, WITHIN)).expect("a command");
         let stages = stream.as_raw().get_array("pipeline").expect("stages");
         assert_eq!(stages.into_iter().count(), 3);
     }
