@@ -45,19 +45,24 @@ impl Mongo {
         mut on: impl FnMut(Change<'_>) -> Result<(), MongoError>,
     ) -> Result<(), MongoError> {
         let mut begin = rawdoc! {"startAtOperationTime": bson::Timestamp::from(from)};
-        let mut attempts = self.attempts();
+        let (mut attempts, mut is_dropped) = (self.attempts(), false);
         loop {
             let broken = match self.changes_of(database, &begin).await {
                 Ok(mut stream) => loop {
                     let reply = match stream.next().await {
-                        Ok(reply) => reply,
+                        Ok(Some(reply)) => reply,
+                        // The database was dropped. What is there at the later time was made after that.
+                        Ok(None) if is_dropped => return Ok(()),
+                        Ok(None) => return Err(stream.unexpected("the stream of changes ended")),
                         Err(error) => break error,
                     };
                     attempts.succeeded();
                     let mut events = 0_u32;
                     for event in reply.all_documents() {
+                        let event = event?;
                         events += 1;
-                        hand_on(self, event?, (from, until), &mut on)?;
+                        is_dropped |= is_the_last(event);
+                        hand_on(self, event, (from, until), &mut on)?;
                     }
                     let Some(token) = reply.resume_token() else {
                         return Err(stream.unexpected("the server does not say how far it has looked"));
@@ -127,24 +132,31 @@ struct ChangeReplies {
 }
 
 impl ChangeReplies {
-    /// The next reply, which may be empty.
-    async fn next(&mut self) -> Result<Batch, MongoError> {
-        let ended = || MongoError::unexpected(&self.asked.action, "the stream of changes ended");
-        let mut cursor = self.cursor.take().ok_or_else(ended)?;
+    /// The next reply, which may be empty; none if the server has ended the stream, as it does with its database.
+    async fn next(&mut self) -> Result<Option<Batch>, MongoError> {
+        let Some(mut cursor) = self.cursor.take() else {
+            return Ok(None);
+        };
         let call = async move {
             let reply = cursor.next().await;
             (cursor, reply)
         };
         let (cursor, reply) = self.mongo.answered(None, &self.asked, call).await?;
-        let reply = reply.ok_or_else(ended)?;
+        let Some(reply) = reply else { return Ok(None) };
         let reply = reply.map_err(|error| self.mongo.error(&self.asked.action, &error))?;
         self.cursor = Some(cursor);
-        Batch::new(reply)
+        Batch::new(reply).map(Some)
     }
 
     fn unexpected(&self, reason: &str) -> MongoError {
         MongoError::unexpected(&self.asked.action, reason)
     }
+}
+
+/// Whether the server ends the stream with this event.
+fn is_the_last(event: &[u8]) -> bool {
+    let event = RawDocument::from_bytes(event);
+    event.is_ok_and(|event| matches!(event.get_str("operationType"), Ok("invalidate")))
 }
 
 fn hand_on(

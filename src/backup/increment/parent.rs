@@ -143,6 +143,10 @@ async fn newest(job: &BackupJob, tools: &Tools, folder: &Location) -> Result<Res
             None => Err("its manifest is not beside it".to_owned()),
         };
         match looked {
+            // One that lies apart from its chain cannot be read, nor what continues it.
+            Ok(parent) if parent.manifest.continues.is_some() && *folder == job.destination => {
+                reason = reason.or(Some(format!("{name}: it is an increment, apart from its chain")));
+            }
             Ok(parent) => return Ok(Ok(parent)),
             Err(why) => reason = reason.or(Some(format!("{name}: {why}"))),
         }

@@ -7,6 +7,7 @@ use bson::doc;
 use mongotar::archive::ArchiveKind;
 use mongotar::backup::{BackupJob, backup};
 use mongotar::failure::FailureKind;
+use mongotar::store::Location;
 
 use super::{base, comes_back, content, increment, incremental};
 use crate::rig::{self, Passage, Wire};
@@ -274,4 +275,43 @@ async fn what_is_dropped_while_its_changes_are_read_is_no_increment() {
         &content(&client, &direct, &name).await,
     )
     .await;
+}
+
+/// The stream ends with its database; the increment has what was made after that.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_was_dropped_and_made_again_is_continued() {
+    let (tools, client, name) = (
+        tools().await,
+        rig::shared_replica_set().client().await,
+        rig::fresh_database_name("it"),
+    );
+    let destination = folder();
+    for collection in ["a", "b"] {
+        insert(&client, &name, collection, vec![doc! {"_id": 1}]).await;
+    }
+    base(&tools, &name, &destination).await;
+    insert(&client, &name, "a", vec![doc! {"_id": 2}]).await;
+    client.database(&name).drop().await.expect("dropped");
+    insert(&client, &name, "a", vec![doc! {"_id": 3}]).await;
+    let report = increment(&tools, &name, &destination).await;
+    assert_eq!((report.collections.len(), report.collections[0].changed), (1, None));
+    comes_back(&client, &tools, &report.archive, &content(&client, &tools, &name).await).await;
+    // By itself in another folder, an increment is nothing to continue.
+    let Location::Local(from) = &report.archive else {
+        panic!("a local archive")
+    };
+    let apart = folder();
+    let Location::Local(to) = &apart else {
+        panic!("a local folder")
+    };
+    std::fs::create_dir_all(to).expect("a folder");
+    for file in [report.archive.file_name(), format!("{}.manifest.json", report.name)] {
+        std::fs::copy(from.with_file_name(&file), to.join(&file)).expect("copied");
+    }
+    let full = base(&tools, &name, &apart).await;
+    assert!(
+        full.warnings.join("; ").contains("apart from its chain"),
+        "{:?}",
+        full.warnings
+    );
 }
