@@ -168,15 +168,13 @@ async fn take_on(
     tools: &Tools,
     journal: &Journal,
 ) -> Result<Answer<RestoreReport>, Failure> {
-    let lock = take_lock(&prepared, (job, run), tools, &state, journal).await?;
     let (archive, invocations) = (state.origin.archive.clone(), journal.invocations());
-    tracing::info!(archive, invocation = invocations, "the restore resumes");
     let record = Record::new(journal, tools.deadline, state);
-    let ended = match record.save().await {
-        Ok(()) => Box::pin(work(prepared, (job, run, until), tools, &lock, &record)).await,
-        Err(failure) => Err(Stop::Failed(failure)),
-    };
-    match ended {
+    // The lock outlives this invocation, so what knows whose it is must be there before it.
+    record.save().await?;
+    let lock = take_lock(&prepared, (job, run), tools, &record).await?;
+    tracing::info!(archive, invocation = invocations, "the restore resumes");
+    match Box::pin(work(prepared, (job, run, until), tools, &lock, &record)).await {
         Ok(report) => {
             *record.state().stage = Stage::Finished(Box::new(report.clone()));
             if let Err(failure) = record.save_at_the_end().await {
@@ -352,18 +350,17 @@ async fn take_lock(
     prepared: &Prepared,
     (job, run): (&RestoreJob, &Run),
     tools: &Tools,
-    state: &RestoreState,
-    journal: &Journal,
+    record: &Record<'_>,
 ) -> Result<Lock, Failure> {
-    let changed = match &*state.stage {
-        Stage::Preparing { .. } => {
-            // Where nobody goes on, nobody else is to wait for longer than it takes to see that.
-            let lease = match journal.is_kept() {
-                true => job.run_lease,
-                false => job.lock_lease,
-            };
-            return Box::pin(Lock::take(prepared, (job, run), lease, &tools.mongo)).await;
-        }
+    if record.is_preparing() {
+        // Where nobody goes on, nobody else is to wait for longer than it takes to see that.
+        let lease = match record.journal.is_kept() {
+            true => job.run_lease,
+            false => job.lock_lease,
+        };
+        return Box::pin(Lock::take(prepared, (job, run), lease, &tools.mongo)).await;
+    }
+    let changed = match &*record.state().stage {
         Stage::Committing { snapshot, .. } => match snapshot {
             Some(snapshot) => format!(
                 "the target was being changed already; the way back is {}",

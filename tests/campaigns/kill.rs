@@ -249,6 +249,7 @@ async fn to_the_end(
     let moment = |draw: &mut Draw| within.mul_f64(draw.below(900) as f64 / 1_000.0);
     let mut moments: Vec<Duration> = (0..=draw.below(KILLS)).map(|_| moment(draw)).collect();
     let (planned, mut met) = (moments.len(), 0);
+    let mut waited_for = String::new();
     for attempt in 0..ATTEMPTS {
         let moment = moments.pop();
         match victim.attempt(order, attempt, moment).await {
@@ -260,6 +261,7 @@ async fn to_the_end(
             // A dead one's lease runs out, and then the next one takes over.
             Ended::Answered(answer) if answer["status"] == "running" => {
                 moments.extend(moment);
+                waited_for = answer.to_string();
                 tokio::time::sleep(Duration::from_millis(200)).await;
             }
             Ended::Answered(answer) => {
@@ -268,12 +270,13 @@ async fn to_the_end(
                 return (answer, Kills { planned, met, attempts });
             }
             // What a dead one has left standing at the server or in the store is waited for.
-            Ended::Failed(error, _) if error == "RestoreRunning" => {
+            Ended::Failed(error, said) if error == "RestoreRunning" => {
                 moments.extend(moment);
+                waited_for = said;
                 tokio::time::sleep(Duration::from_millis(200)).await;
             }
             Ended::Failed(error, said) => panic!("{error}: {said}"),
         }
     }
-    panic!("the run does not come to its end")
+    panic!("killed {met} of {planned} times, the run does not come to its end, but waits: {waited_for}")
 }
