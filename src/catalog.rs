@@ -32,7 +32,7 @@ pub use selection::Selection;
 pub(crate) use selection::matches;
 pub use server::Server;
 pub(crate) use system::{BUCKETS, UNKNOWN};
-pub use system::{Belongs, LeftOut, STORED_FUNCTIONS, belongs, is_system, left_out};
+pub use system::{Belongs, INTERNAL_PREFIX, LeftOut, STORED_FUNCTIONS, belongs, is_system, left_out};
 pub(crate) use validation::{CONSTRAINT, is_constraint};
 
 /// One collection, time series or view of a live database.

@@ -1,6 +1,10 @@
-//! Names that begin with `system.`: whose they are. [`belongs`] has every decision.
+//! Names that are not the database's own: our own, and those that begin with `system.`. [`belongs`] decides whose those
+//! are.
 
 use serde::{Deserialize, Serialize};
+
+/// Collections that mongotar makes for itself in a target database (temporary ones, the lock). They are never data.
+pub const INTERNAL_PREFIX: &str = "mongotar.";
 
 /// Functions that are stored in a database. To a server they are a collection like any other, but for one thing: it
 /// refuses to drop it or to rename another over it.

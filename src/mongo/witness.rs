@@ -13,7 +13,7 @@ use futures_util::future::BoxFuture;
 
 use super::{Mongo, MongoError, ReadAt, code};
 use crate::archive::ClusterTime;
-use crate::catalog::Definition;
+use crate::catalog::{Definition, INTERNAL_PREFIX};
 
 /// For how many seconds before the moment witnesses are looked for. Servers keep five minutes of history, unless told
 /// otherwise.
@@ -72,20 +72,19 @@ impl Mongo {
                 continue;
             }
             heard_of.push(namespace);
-            let mut seen = 0;
+            "what was inserted shortly before it is gone".clone_into(&mut why);
             for time in [before(witness.inserted), witness.inserted] {
                 match self.sees(witness, time).await {
                     Ok(true) if time != witness.inserted => return Testimony::Refuted,
                     Ok(true) => return Testimony::Proven,
-                    Ok(false) => seen += 1,
+                    Ok(false) => {}
+                    // The collection was dropped and made anew, or defined otherwise, since.
+                    Err(error) if error.is(code::SNAPSHOT_UNAVAILABLE) => break,
                     Err(error) => {
                         why = error.to_string();
                         break;
                     }
                 }
-            }
-            if seen == 2 {
-                "what was inserted shortly before it is gone".clone_into(&mut why);
             }
         }
         Testimony::Unproven(why)
@@ -183,7 +182,9 @@ impl Witness {
             filter.append(name, equal);
         }
         let inserted = time.ok()?.into();
-        let is_usable = !collection.starts_with("system.") && !filter.is_empty();
+        // What a restore is just loading, or its lock, may be gone in a moment.
+        let comes_and_goes = ["system.", INTERNAL_PREFIX];
+        let is_usable = !comes_and_goes.iter().any(|prefix| collection.starts_with(prefix)) && !filter.is_empty();
         is_usable.then(|| Self {
             database: database.to_owned(),
             collection: collection.to_owned(),
@@ -201,7 +202,7 @@ fn in_log(time: ClusterTime) -> String {
         "find": "oplog.rs", "limit": {WITNESSES}, "singleBatch": true, "sort": {{"$natural": -1}},
         "filter": {{
             "ts": {{"$gte": {}, "$lte": {until}}}, "op": "i", "fromMigrate": {{"$exists": false}},
-            "ns": {{"$not": {{"$regularExpression": {{"pattern": "^(admin|config|local)\\.|^[^.]*\\.system\\.", "options": ""}}}}}}
+            "ns": {{"$not": {{"$regularExpression": {{"pattern": "^(admin|config|local)\\.|^[^.]*\\.(system|mongotar)\\.", "options": ""}}}}}}
         }},
         "projection": {{"ts": 1, "ns": 1, "o._id": 1}},
         "maxTimeMS": {FOR_A_SEARCH}
@@ -268,6 +269,7 @@ mod tests {
         assert_eq!(Witness::of(&in_log), Some(witness));
         for none in [
             rawdoc! {"ts": time, "ns": "shop.system.buckets.heat", "o": {"_id": 1}},
+            rawdoc! {"ts": time, "ns": "shop.mongotar.tmp.6a0", "o": {"_id": 1}},
             rawdoc! {"ts": time, "ns": "shop.orders", "o": {}},
             rawdoc! {"ts": time, "ns": "", "o": {"_id": 1}},
         ] {
@@ -289,7 +291,7 @@ mod tests {
         );
         let names = filter.get_document("ns").expect("a condition");
         let pattern = names.get_regex("$not").expect("a pattern").pattern;
-        assert_eq!(pattern.as_str(), r"^(admin|config|local)\.|^[^.]*\.system\.");
+        assert_eq!(pattern.as_str(), r"^(admin|config|local)\.|^[^.]*\.(system|mongotar)\.");
         let stream = Definition::from_json(&in_stream(time, WITHIN)).expect("a command");
         let stages = stream.as_raw().get_array("pipeline").expect("stages");
         assert_eq!(stages.into_iter().count(), 3);

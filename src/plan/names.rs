@@ -1,10 +1,9 @@
 //! Which names are the server's or our own, and which a server refuses.
 
 use super::conflicts::Conflict;
+pub use crate::catalog::INTERNAL_PREFIX;
 use crate::catalog::is_system;
 
-/// Collections that mongotar makes for itself in a target database (temporary ones, the lock). They are never data.
-pub const INTERNAL_PREFIX: &str = "mongotar.";
 /// The prefix of a collection's name while it is loaded beside the one that it will replace.
 pub const TEMPORARY_PREFIX: &str = "mongotar.tmp.";
 /// Where the lock of a restore is, in the database that it restores into.

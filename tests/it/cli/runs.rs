@@ -1,5 +1,8 @@
 //! `--run NAME`: the same command goes on with what was begun under a name.
 
+use bson::{Document, doc};
+use mongotar::plan::LOCK_COLLECTION;
+
 use super::signals::{Hold, files, until_it_heard};
 use super::{Shell, archive, collections, numbered};
 use crate::restore::Running;
@@ -98,6 +101,26 @@ async fn a_restore_that_was_killed_goes_on_under_its_name_with_the_consent_to_it
     let report = shell.json(0, &command);
     assert_eq!(report["status"], "complete", "{report}");
     assert_eq!(names_of_runs(&shell, "to/pre-restore"), Vec::<String>::new());
+    assert_eq!(collections(&target).await, ["orders", HELD]);
+}
+
+/// The lock stays for fifteen minutes, and only the same run has it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restore_that_was_killed_while_it_took_the_lock_goes_on_under_its_name() {
+    let shell = shell().await;
+    let archive = archive(&shell.json(0, &["backup", "--to", "to"]));
+    let target = rig::fresh_database_name("cli_run");
+    let hold = Hold::on("findAndModify", LOCK_COLLECTION);
+    let shell = shell.set("MONGO_URI", &hold.wire.uri()).set("MONGO_DB", &target);
+    let command = ["restore", &archive, "--run", "bring back", "--yes"];
+    disturbed(&shell, &hold, &command, None).await;
+    let client = shared_replica_set().client().await;
+    let locks = client.database(&target).collection::<Document>(LOCK_COLLECTION);
+    while locks.find_one(doc! {}).await.expect("an answer").is_none() {
+        tokio::task::yield_now().await;
+    }
+    let report = shell.json(0, &command);
+    assert_eq!(report["status"], "complete", "{report}");
     assert_eq!(collections(&target).await, ["orders", HELD]);
 }
 
