@@ -104,6 +104,17 @@ async fn a_restore_that_was_killed_goes_on_under_its_name_with_the_consent_to_it
     assert_eq!(collections(&target).await, ["orders", HELD]);
 }
 
+/// As if fifteen seconds had passed since the only run there was killed.
+fn let_the_lease_run_out(shell: &Shell, folder: &str) {
+    let names = names_of_runs(shell, folder);
+    let run = names.iter().find(|name| name.starts_with("backup_")).expect("a run");
+    let lease = shell.path(folder).join(".in-progress").join(run).join("lease.json");
+    let text = std::fs::read(&lease).expect("a lease");
+    let mut said: serde_json::Value = serde_json::from_slice(&text).expect("JSON");
+    said["until"] = 0.into();
+    std::fs::write(&lease, said.to_string()).expect("written");
+}
+
 /// The lock stays for fifteen minutes, and only the same run has it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restore_that_was_killed_while_it_took_the_lock_goes_on_under_its_name() {
@@ -119,6 +130,7 @@ async fn a_restore_that_was_killed_while_it_took_the_lock_goes_on_under_its_name
     while locks.find_one(doc! {}).await.expect("an answer").is_none() {
         tokio::task::yield_now().await;
     }
+    let_the_lease_run_out(&shell, "to/pre-restore");
     let report = shell.json(0, &command);
     assert_eq!(report["status"], "complete", "{report}");
     assert_eq!(collections(&target).await, ["orders", HELD]);
