@@ -16,7 +16,7 @@ use crate::discard;
 /// The argument by which a child is known.
 pub const CHILD: &str = "--child";
 
-/// A backup whose bytes are thrown away.
+/// A backup whose bytes are thrown away; of several databases, which are separated by commas, one after the other.
 pub fn discarding_backup(uri: &str, database: &str, payload: &str, compression: &str) -> Command {
     command(&["backup", uri, database, payload, compression])
 }
@@ -61,9 +61,9 @@ async fn connect(uri: &str) -> Mongo {
     connected.expect("the rig's mongod answers")
 }
 
-async fn back_up(uri: &str, database: &str, payload: &str, compression: &str) {
-    let job = BackupJob {
-        database: database.to_owned(),
+async fn back_up(uri: &str, databases: &str, payload: &str, compression: &str) {
+    let mut job = BackupJob {
+        database: String::new(),
         destination: "s3://discarded/".parse().expect("a location"),
         selection: Selection::default(),
         payload: payload.parse().expect("a payload"),
@@ -85,8 +85,11 @@ async fn back_up(uri: &str, database: &str, payload: &str, compression: &str) {
         memory: std::env::var("MONGOTAR_MEMORY")
             .map_or_else(|_| Memory::default(), |text| Memory::parse(&text).expect("a budget")),
     };
-    let report = backup(&job, &tools).await.expect("a backup");
-    println!("{}", serde_json::to_string(&report).expect("a report is JSON"));
+    for database in databases.split(',') {
+        database.clone_into(&mut job.database);
+        let report = backup(&job, &tools).await.expect("a backup");
+        println!("{}", serde_json::to_string(&report).expect("a report is JSON"));
+    }
 }
 
 async fn drained(uri: &str, database: &str) {

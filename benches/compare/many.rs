@@ -1,4 +1,5 @@
-//! Many small collections: what each costs beside its documents, near the server and far from it.
+//! Many small collections, and many small databases: what each costs beside its documents, near the server and far
+//! from it.
 
 use std::process::Command;
 use std::time::Duration;
@@ -20,6 +21,13 @@ const DELAY: Duration = Duration::from_millis(20);
 const A_SECOND: f64 = 1_000.0;
 /// How much of one round trip each collection may cost where the server is far.
 const ROUND_TRIPS: f64 = 0.25;
+
+/// How many databases, of how many collections.
+const DATABASES: u64 = 500;
+const OF_EACH: u64 = 4;
+/// How many round trips each database may cost where the server is far: it is asked what is in it before the moment and
+/// after, for the moment, and for its documents.
+const FOR_A_DATABASE: f64 = 8.0;
 
 const NEAR: &str = "backup, discarded";
 const FAR: &str = "backup, discarded, 20 ms away";
@@ -64,10 +72,7 @@ pub fn run(scale: Scale) -> Record {
         (FAR.to_owned(), Box::new(measured(backup(&far)))),
     ];
     let series = measure::interleaved(scale.repetitions(3), bytes, variants);
-    let wall = |name: &str| {
-        let found = series.iter().find(|series| series.name == name);
-        found.map_or(f64::MAX, Series::wall)
-    };
+    let wall = |name: &str| wall_of(&series, name);
     let count = count as f64;
     let a_second = count / wall(CATALOG_NEAR);
     let each = (wall(FAR) - wall(NEAR)) / count;
@@ -85,5 +90,49 @@ pub fn run(scale: Scale) -> Record {
             each * 1e3
         ),
     );
+    databases(scale, &servers, &far, &mut record);
     record
+}
+
+/// Backups of many databases in one go.
+fn databases(scale: Scale, servers: &Servers, far: &str, record: &mut Record) {
+    let names: Vec<String> = (0..scale.amount(DATABASES))
+        .map(|number| format!("tenant_{number:03}"))
+        .collect();
+    eprintln!("filling {} databases", names.len());
+    let planned: Vec<Planned> = (0..OF_EACH)
+        .map(|number| Planned::new(format!("collection_{number}"), Shape::Event, 10))
+        .collect();
+    let filling = names
+        .iter()
+        .map(|name| servers.runtime.block_on(dataset::fill(&servers.mongod, name, &planned)));
+    let bytes = filling.sum();
+    servers.settle();
+    let pid = servers.mongod.pid();
+    let near = servers.mongod.uri();
+    let backup = |uri: &str| {
+        let mut command = child::discarding_backup(uri, &names.join(","), "jsonl", "zstd");
+        move || -> Sample { measure::program(&mut command, pid).0 }
+    };
+    let variants: Vec<Variant<'_>> = vec![
+        (NEAR.to_owned(), Box::new(backup(&near))),
+        (FAR.to_owned(), Box::new(backup(far))),
+    ];
+    let series = measure::interleaved(scale.repetitions(3), bytes, variants);
+    let each = (wall_of(&series, FAR) - wall_of(&series, NEAR)) / names.len() as f64;
+    let round_trips = each / DELAY.as_secs_f64();
+    record.costs(&format!("{} databases of {OF_EACH} collections", names.len()), &series);
+    record.value(json!({"name": "per database", "extra_s": each}));
+    record.target(
+        round_trips <= FOR_A_DATABASE,
+        format!(
+            "20 ms more cost a database {:.1} ms, {round_trips:.1} round trips; {FOR_A_DATABASE} are allowed",
+            each * 1e3
+        ),
+    );
+}
+
+fn wall_of(series: &[Series], name: &str) -> f64 {
+    let found = series.iter().find(|series| series.name == name);
+    found.map_or(f64::MAX, Series::wall)
 }

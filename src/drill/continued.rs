@@ -157,8 +157,10 @@ async fn restore(
     tools: &Tools,
     journal: &Journal,
 ) -> Result<Went<Option<String>, Box<RestoreOutcome>>, Failure> {
-    let scratch = Scratch::claim(run, &tools.mongo, job.scratch.as_deref()).await?;
+    // The database outlives this invocation, so what knows whose it is must be there before it.
+    let scratch = Scratch::of(run, job.scratch.as_deref());
     journal.write(CLAIM, &scratch.name(), &[]).await?;
+    let scratch = scratch.claim(&tools.mongo).await?;
     tools.progress.step(format!("restoring into {}", scratch.name()));
     let restore = job.restore_into(scratch.name())?;
     let run = Run {

@@ -31,12 +31,11 @@ impl Scratch {
     ///
     /// # Errors
     /// [`FailureKind::InvalidRequest`] if there is anything else under that name; what the server answered.
-    pub(super) async fn claim(run: &Run, mongo: &Mongo, name: Option<&str>) -> Result<Self, Failure> {
-        let scratch = Self::of(run, name);
-        match scratch.present(mongo).await?.is_empty() {
-            true => scratch.create(mongo).await,
-            false if scratch.is_ours(mongo).await? => Ok(scratch),
-            false => Err(taken(&scratch.name)),
+    pub(super) async fn claim(self, mongo: &Mongo) -> Result<Self, Failure> {
+        match self.present(mongo).await?.is_empty() {
+            true => self.create(mongo).await,
+            false if self.is_ours(mongo).await? => Ok(self),
+            false => Err(taken(&self.name)),
         }
     }
 

@@ -92,7 +92,7 @@ async fn backup(scene: &Scene, victim: &Victim, order: Order, draw: &mut Draw) -
         ..order.clone()
     };
     let within = time_of(victim, &undisturbed).await;
-    let (report, kills) = to_the_end(victim, &order, within, draw, &After::Backup(scene)).await;
+    let (report, kills) = to_the_end(victim, &order, within, draw, (scene, &After::Backup)).await;
     scene.no_archive_is_half_made();
     scene.nothing_is_left_in_the_folder(kills.met).await;
     let visible = support::visible(&scene.tools.store, &scene.folder).await;
@@ -131,12 +131,11 @@ async fn restore(scene: &Scene, victim: &Victim, order: Order, draw: &mut Draw) 
     let within = time_of(victim, &undisturbed).await;
     let (old, new) = (scene.held(&into).await, scene.held(&scene.source).await);
     let after = After::Restore {
-        scene,
         order: &order,
         held: (&old, &new),
         leaves_lock: !victim.knows_runs(),
     };
-    let (_, kills) = to_the_end(victim, &order, within, draw, &after).await;
+    let (_, kills) = to_the_end(victim, &order, within, draw, (scene, &after)).await;
     scene.is_restored(order.operation, &into, &old, &new).await;
     scene.nothing_is_left_in_the_folder(kills.met).await;
     (kills.to_string(), vec![into, other])
@@ -156,7 +155,7 @@ async fn drill(scene: &Scene, victim: &Victim, order: Order, draw: &mut Draw) ->
     };
     let before = scene.held(&scene.source).await;
     let within = time_of(victim, &undisturbed).await;
-    let (report, kills) = to_the_end(victim, &order, within, draw, &After::Drill).await;
+    let (report, kills) = to_the_end(victim, &order, within, draw, (scene, &After::Drill)).await;
     assert_eq!(report["verdict"], "passed", "{report}");
     let scratch = report["scratch"].as_str().expect("a name").to_owned();
     let databases = scene.client.list_database_names().await.expect("names");
@@ -195,9 +194,8 @@ impl std::fmt::Display for Kills {
 
 /// What is looked at after each kill.
 enum After<'a> {
-    Backup(&'a Scene),
+    Backup,
     Restore {
-        scene: &'a Scene,
         order: &'a Order,
         /// What the target held before, and what is archived.
         held: (&'a Documents, &'a Documents),
@@ -207,11 +205,10 @@ enum After<'a> {
 }
 
 impl After<'_> {
-    async fn a_kill(&self) {
+    async fn a_kill(&self, scene: &Scene) {
         match self {
-            Self::Backup(scene) => scene.no_archive_is_half_made(),
+            Self::Backup => scene.no_archive_is_half_made(),
             Self::Restore {
-                scene,
                 order,
                 held: (old, new),
                 leaves_lock,
@@ -237,13 +234,14 @@ async fn time_of(victim: &Victim, order: &Order) -> Duration {
 }
 
 /// Asks for it until it is at its end, and kills the program in between at moments that are drawn within that time.
-/// After each kill something is looked at.
+/// After each kill something is looked at, and half of the time the next attempt comes when the dead one's lease has
+/// run out.
 async fn to_the_end(
     victim: &Victim,
     order: &Order,
     within: Duration,
     draw: &mut Draw,
-    after: &After<'_>,
+    (scene, after): (&Scene, &After<'_>),
 ) -> (Value, Kills) {
     // What the program has done before, it does a little faster the next time.
     let moment = |draw: &mut Draw| within.mul_f64(draw.below(900) as f64 / 1_000.0);
@@ -255,7 +253,10 @@ async fn to_the_end(
         match victim.attempt(order, attempt, moment).await {
             Ended::Killed => {
                 met += 1;
-                after.a_kill().await;
+                after.a_kill(scene).await;
+                if draw.below(2) == 0 {
+                    scene.let_the_leases_run_out().await;
+                }
             }
             Ended::Answered(answer) if answer["status"] == "continue" => {}
             // A dead one's lease runs out, and then the next one takes over.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use bson::{DateTime, Document, doc};
+use bytes::Bytes;
 use mongotar::inspect::{ListedStatus, list};
 use mongotar::store::Location;
 
@@ -184,6 +185,43 @@ impl Scene {
             .expect("an update");
     }
 
+    /// As if whoever asks next came later than the leases of the dead last.
+    pub async fn let_the_leases_run_out(&self) {
+        for lease in self.of_runs().await {
+            if lease.file_name() != "lease.json" {
+                continue;
+            }
+            let Some((text, _)) = self.tools.store.load(&lease).await.expect("an answer") else {
+                continue;
+            };
+            let mut said: serde_json::Value = serde_json::from_slice(&text).expect("JSON");
+            said["until"] = 0.into();
+            let text = Bytes::from(said.to_string());
+            self.tools.store.save(&lease, text).await.expect("written");
+        }
+    }
+
+    /// What runs keep in the folder, and beside its archives.
+    async fn of_runs(&self) -> Vec<Location> {
+        let mut found = Vec::new();
+        for folder in [self.folder.clone(), self.folder.join("pre-restore")] {
+            match folder.join(".in-progress/") {
+                Location::Local(folder) => {
+                    let mut files = Vec::new();
+                    collect(&folder, &mut files);
+                    // A lock is nobody's, and stays while its folder does.
+                    files.retain(|name| !name.ends_with(".lock"));
+                    found.extend(files.into_iter().map(|name| Location::Local(name.into())));
+                }
+                s3 => {
+                    let left = self.tools.store.list(&s3, "").await.expect("a listing");
+                    found.extend(left.into_iter().map(|object| object.location));
+                }
+            }
+        }
+        found
+    }
+
     /// Whatever is under the name of an archive is one, whole.
     pub fn no_archive_is_half_made(&self) {
         // Its future is not one that may wander between threads.
@@ -197,11 +235,8 @@ impl Scene {
 
     /// No state of a run, no file that a dead one was writing, and no more unfinished uploads than were killed.
     pub async fn nothing_is_left_in_the_folder(&self, killed: usize) {
-        for folder in [self.folder.clone(), self.folder.join("pre-restore")] {
-            let in_progress = folder.join(".in-progress/");
-            let left = self.tools.store.list(&in_progress, "").await.expect("a listing");
-            assert!(left.is_empty(), "{left:?}");
-        }
+        let left = self.of_runs().await;
+        assert!(left.is_empty(), "{left:?}");
         match &self.folder {
             Location::Local(folder) => {
                 let mut files = Vec::new();

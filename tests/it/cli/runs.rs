@@ -125,15 +125,37 @@ async fn a_restore_that_was_killed_while_it_took_the_lock_goes_on_under_its_name
     let shell = shell.set("MONGO_URI", &hold.wire.uri()).set("MONGO_DB", &target);
     let command = ["restore", &archive, "--run", "bring back", "--yes"];
     disturbed(&shell, &hold, &command, None).await;
-    let client = shared_replica_set().client().await;
-    let locks = client.database(&target).collection::<Document>(LOCK_COLLECTION);
-    while locks.find_one(doc! {}).await.expect("an answer").is_none() {
-        tokio::task::yield_now().await;
-    }
+    there_is_a_document_in(&target, LOCK_COLLECTION).await;
     let_the_lease_run_out(&shell, "to/pre-restore");
     let report = shell.json(0, &command);
     assert_eq!(report["status"], "complete", "{report}");
     assert_eq!(collections(&target).await, ["orders", HELD]);
+}
+
+/// A drill takes no database that it did not make itself.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drill_that_was_killed_while_it_took_its_database_goes_on_in_it() {
+    let shell = shell().await;
+    let archive = archive(&shell.json(0, &["backup", "--to", "to"]));
+    let scratch = rig::fresh_database_name("cli_drill");
+    let hold = Hold::on("findAndModify", "mongotar.drill");
+    let shell = shell.set("MONGO_URI", &hold.wire.uri());
+    let command = ["drill", &archive, "--run", "proof", "--scratch", &scratch];
+    disturbed(&shell, &hold, &command, None).await;
+    there_is_a_document_in(&scratch, "mongotar.drill").await;
+    let_the_lease_run_out(&shell, "to/pre-restore");
+    let drill = shell.json(0, &command);
+    assert_eq!(drill["verdict"], "passed", "{drill}");
+    assert_eq!(collections(&scratch).await, Vec::<String>::new());
+}
+
+/// What a dead one has sent, the server does all the same.
+async fn there_is_a_document_in(database: &str, collection: &str) {
+    let client = shared_replica_set().client().await;
+    let collection = client.database(database).collection::<Document>(collection);
+    while collection.find_one(doc! {}).await.expect("an answer").is_none() {
+        tokio::task::yield_now().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
