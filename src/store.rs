@@ -162,6 +162,17 @@ impl Store {
         }
     }
 
+    /// The names of the folders directly below a folder or prefix that begin with `name_prefix`, sorted.
+    ///
+    /// # Errors
+    /// What prevented the listing.
+    pub async fn folders(&self, folder: &Location, name_prefix: &str) -> Result<Vec<String>, StoreError> {
+        match folder {
+            Location::S3 { bucket, key } => Box::pin(s3::folders(self.client().await?, bucket, key, name_prefix)).await,
+            Location::Local(path) => local::folders(path, name_prefix).await,
+        }
+    }
+
     /// Writes a small object at once, unless one is there.
     ///
     /// # Errors

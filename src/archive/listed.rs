@@ -48,6 +48,14 @@ pub(super) fn check_contents(manifest: &Manifest, trailer: u64) -> Result<Listed
     if manifest.continues.is_some() != (manifest.kind == ArchiveKind::Increment) {
         return Err("an increment, and nothing else, continues another archive".to_owned());
     }
+    if let Some(continues) = &manifest.continues
+        && (continues.place == 0 || (continues.place == 1) != (continues.parent == continues.base))
+    {
+        return Err(format!(
+            "it says that it is at place {} of its chain, and continues {}",
+            continues.place, continues.parent
+        ));
+    }
     let mut names = HashSet::new();
     if let Some(twice) = manifest.collections.iter().find(|saved| !names.insert(&saved.name)) {
         return Err(format!("it lists the collection {:?} twice", twice.name));

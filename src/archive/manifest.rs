@@ -127,6 +127,10 @@ pub struct Continues {
     pub manifest: blake3::Hash,
     /// The parent's cluster time: what changed after it is in here.
     pub from: ClusterTime,
+    /// How many archives its chain has before it: the base is at place 0.
+    pub place: u64,
+    /// How many bytes those have together.
+    pub bytes: u64,
 }
 
 /// What an increment holds of a collection that its parent has, too: the documents that changed, in the collection's

@@ -17,6 +17,8 @@ pub const METADATA_ENTRY: &str = "collections_metadata.json";
 /// The last entry: the manifest.
 pub const MANIFEST_ENTRY: &str = "manifest.json";
 
+/// What the name of the manifest's copy ends in.
+const SIDECAR: &str = ".manifest.json";
 /// What the folder of an archive's increments ends in.
 const CHAIN: &str = ".chain";
 
@@ -56,6 +58,11 @@ impl ArchiveName {
             .map(|_| Self(name.to_owned()))
     }
 
+    /// The archive beside which the copy of its manifest has that name.
+    pub fn of_sidecar(file: &str) -> Option<Self> {
+        Self::parse(file.strip_suffix(SIDECAR)?)
+    }
+
     /// The archive whose increments lie in a folder of that name.
     pub fn of_chain(folder: &str) -> Option<Self> {
         Self::parse(folder.strip_suffix(CHAIN)?)
@@ -74,7 +81,7 @@ impl ArchiveName {
 
     /// The name of the manifest's copy beside the archive.
     pub fn sidecar(&self) -> String {
-        format!("{}.manifest.json", self.0)
+        format!("{}{SIDECAR}", self.0)
     }
 
     /// The name itself.

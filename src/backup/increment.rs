@@ -39,9 +39,7 @@ use super::request::BackupJob;
 use super::state::LaneStart;
 use super::tools::Tools;
 use super::write;
-use crate::archive::{
-    ArchiveKind, ArchiveWriter, ConsistencyLevel, Continues, METADATA_ENTRY, Saved, SavedStatus, Status,
-};
+use crate::archive::{ArchiveKind, ArchiveWriter, ConsistencyLevel, METADATA_ENTRY, Saved, SavedStatus, Status};
 use crate::catalog::{Catalog, Kind, Topology};
 use crate::choice::folder_in;
 use crate::failure::{Failure, FailureKind};
@@ -176,12 +174,7 @@ async fn increment(job: &BackupJob, parent: &Parent, tools: &Tools) -> Result<Ba
         let done = std::mem::take(&mut lane.progress);
         let mut manifest = write::manifest(&of_chain, &head, catalog, metadata, done.saved, done.exceptions);
         manifest.kind = ArchiveKind::Increment;
-        manifest.continues = Some(Continues {
-            base: parent.base.clone(),
-            parent: parent.manifest.name.clone(),
-            manifest: parent.text,
-            from: parent.time,
-        });
+        manifest.continues = Some(parent.continued());
         if manifest.consistency.level == ConsistencyLevel::None || manifest.status != Status::Complete {
             return Err(Failure::new(FailureKind::ConsistencyNotReached, "the increment is not whole").into());
         }

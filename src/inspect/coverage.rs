@@ -1,19 +1,17 @@
 //! From when to when a folder's archives reach: its chains, their boundaries, and what lies between them.
 //!
-//! Only the manifests beside the archives are read. Whether an archive is still whole, `list` and `verify` say.
+//! Only the manifests beside the archives are read, and the sizes that listings show: what was removed, exchanged or cut
+//! is found. Whether the bytes of an archive are still what they were, `verify` says.
 
-use futures_util::{StreamExt as _, stream};
 use serde::{Deserialize, Serialize};
-use time::OffsetDateTime;
 
-use crate::archive::{ArchiveName, ClusterTime, ConsistencyLevel, Manifest, Status};
-use crate::choice::folder_in;
+use crate::archive::{ArchiveName, ClusterTime, joined};
+use crate::choice::{InFolder, folder_in, in_folder, members, said};
 use crate::failure::Failure;
-use crate::run::rfc3339;
-use crate::store::{Location, Object, Store};
+use crate::store::{Location, Store};
 
-/// How many manifests are read at a time.
-const AT_A_TIME: usize = 16;
+/// The first moment and the last.
+type Reach = (ClusterTime, ClusterTime);
 
 /// What of the past a folder's archives show.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -59,12 +57,44 @@ pub struct UncoveredStretch {
     pub to: String,
 }
 
-/// A manifest beside its archive.
-struct Beside {
-    manifest: Manifest,
-    text: blake3::Hash,
-    time: ClusterTime,
-    archive: Location,
+impl CoverageReport {
+    /// Whether every archive of every chain is there, and no time lies between chains of a database.
+    pub fn is_whole(&self) -> bool {
+        self.holes.is_empty() && self.apart.is_empty()
+    }
+
+    /// Archives of a folder that belong to no chain.
+    fn are_apart(&mut self, folder: &Location, found: &[InFolder], apart: Vec<(ArchiveName, String)>) {
+        let said = apart.into_iter();
+        self.apart
+            .extend(said.map(|(name, why)| format!("{}: {why}", archive_of(folder, found, &name))));
+    }
+
+    /// A chain, later than the others of its database.
+    fn covers(&mut self, last_of: &mut Vec<(String, ClusterTime)>, chain: CoveredStretch, times: Reach) {
+        let (first, last) = times;
+        match last_of.iter_mut().find(|(database, _)| *database == chain.database) {
+            Some((database, before)) => {
+                if *before < first {
+                    self.holes.push(UncoveredStretch {
+                        database: database.clone(),
+                        from: said(*before),
+                        to: said(first),
+                    });
+                }
+                *before = last.max(*before);
+            }
+            None => last_of.push((chain.database.clone(), last)),
+        }
+        self.chains.push(chain);
+    }
+}
+
+/// Where an archive of a folder is; its manifest, where there is only that.
+fn archive_of(folder: &Location, found: &[InFolder], name: &ArchiveName) -> Location {
+    let found = found.iter().find(|found| found.name == *name);
+    let object = found.and_then(|found| found.objects.first());
+    object.map_or_else(|| folder.join(&name.sidecar()), |(_, object)| object.location.clone())
 }
 
 /// From when to when the archives in a folder reach.
@@ -79,123 +109,72 @@ pub async fn coverage(store: &Store, folder: &Location) -> Result<CoverageReport
         apart: Vec::new(),
     };
     let mut last_of: Vec<(String, ClusterTime)> = Vec::new();
-    for base in manifests(store, folder, &mut report.apart).await? {
-        if base.manifest.continues.is_some() {
-            report
-                .apart
-                .push(format!("{}: an increment, but not in its chain's folder", base.archive));
+    let found = in_folder(store, folder).await?;
+    let bases = members(store, folder, &found).await?;
+    report.are_apart(folder, &found, bases.apart);
+    for base in bases.members {
+        if base.continues.is_some() {
+            let why = "an increment, but not in its chain's folder".to_owned();
+            report.are_apart(folder, &found, vec![(base.name, why)]);
             continue;
         }
-        let chain = folder_in(folder, &base.manifest.name.chain());
-        let increments = manifests(store, &chain, &mut report.apart).await?;
-        let chain = joined(&base, &increments, &mut report.apart);
-        let database = base.manifest.source.database.clone();
-        let (first, last) = (chain[0], chain[chain.len() - 1]);
-        let before = last_of.iter().position(|(name, _)| *name == database);
-        match before {
-            Some(at) => {
-                if last_of[at].1 < first.time {
-                    report.holes.push(UncoveredStretch {
-                        database: database.clone(),
-                        from: said(last_of[at].1),
-                        to: said(first.time),
-                    });
-                }
-                last_of[at].1 = last_of[at].1.max(last.time);
-            }
-            None => last_of.push((database.clone(), last.time)),
+        let chain = folder_in(folder, &base.name.chain());
+        let increments = in_folder(store, &chain).await?;
+        let read = members(store, &chain, &increments).await?;
+        let joined = joined(&base, read.members);
+        let (of_base, of_chain): (Vec<_>, Vec<_>) = joined.apart.into_iter().partition(|(name, _)| *name == base.name);
+        let is_whole = of_base.is_empty();
+        report.are_apart(folder, &found, of_base);
+        report.are_apart(&chain, &increments, read.apart.into_iter().chain(of_chain).collect());
+        if !is_whole {
+            continue;
         }
-        let widest = chain
-            .windows(2)
-            .map(|pair| pair[1].time.t.saturating_sub(pair[0].time.t));
-        report.chains.push(CoveredStretch {
-            base: base.manifest.name.clone(),
-            database,
-            from: said(first.time),
-            to: said(last.time),
-            boundaries: chain.len() as u64,
-            widest: widest.max().unwrap_or(0).into(),
-            last: last.archive.clone(),
-        });
+        let last = match joined.members.last() {
+            Some(last) => archive_of(&chain, &increments, &last.name),
+            None => archive_of(folder, &found, &base.name),
+        };
+        let mut times: Vec<ClusterTime> = joined
+            .members
+            .iter()
+            .chain([&base])
+            .filter_map(|member| member.time)
+            .collect();
+        times.sort_unstable();
+        let (Some(&from), Some(&to)) = (times.first(), times.last()) else {
+            continue;
+        };
+        report.covers(
+            &mut last_of,
+            CoveredStretch {
+                base: base.name.clone(),
+                database: base.database.clone(),
+                from: said(from),
+                to: said(to),
+                boundaries: times.len() as u64,
+                widest: times
+                    .windows(2)
+                    .map(|pair| pair[1].t.saturating_sub(pair[0].t))
+                    .max()
+                    .unwrap_or(0)
+                    .into(),
+                last,
+            },
+            (from, to),
+        );
+    }
+    for name in store.folders(folder, "backup_").await? {
+        let base = ArchiveName::of_chain(&name);
+        let is_there = |base: &ArchiveName| {
+            found
+                .iter()
+                .any(|found| found.name == *base && !found.objects.is_empty())
+        };
+        if let Some(base) = base.filter(|base| !is_there(base)) {
+            let chain = folder_in(folder, &name);
+            report.apart.push(format!(
+                "{chain}: increments without the archive that they continue, {base}: none can be restored"
+            ));
+        }
     }
     Ok(report)
-}
-
-/// The archives that are joined to a base: from the newest that leads back to it.
-fn joined<'a>(base: &'a Beside, increments: &'a [Beside], apart: &mut Vec<String>) -> Vec<&'a Beside> {
-    let mut chain = Vec::new();
-    for end in increments.iter().rev() {
-        chain = vec![end];
-        while let Some(continues) = chain.last().and_then(|last| last.manifest.continues.as_ref()) {
-            let older = increments.iter().chain([base]);
-            let parent = older.into_iter().find(|other| {
-                let is_it = other.manifest.name == continues.parent && other.text == continues.manifest;
-                is_it && other.time == continues.from && chain.iter().all(|one| one.text != other.text)
-            });
-            match parent {
-                Some(parent) => chain.push(parent),
-                None => break,
-            }
-        }
-        if chain.last().is_some_and(|first| first.text == base.text) {
-            break;
-        }
-        apart.push(format!(
-            "{}: what it continues is not there, or another one",
-            end.archive
-        ));
-        chain.clear();
-    }
-    if chain.is_empty() {
-        chain.push(base);
-    }
-    chain.reverse();
-    chain
-}
-
-/// The manifests beside the archives in a folder, oldest first, that show a moment and are whole.
-async fn manifests(store: &Store, folder: &Location, apart: &mut Vec<String>) -> Result<Vec<Beside>, Failure> {
-    let objects = store.list(folder, "backup_").await?;
-    let archives = objects.iter().filter_map(|object| {
-        let (name, _) = ArchiveName::of_object(&object.location.file_name())?;
-        Some((folder.join(&name.sidecar()), object))
-    });
-    let mut read = stream::iter(archives)
-        .map(|(sidecar, object)| beside(store, sidecar, object))
-        .buffered(AT_A_TIME);
-    let mut found = Vec::new();
-    while let Some(beside) = read.next().await {
-        match beside? {
-            Ok(beside) => found.push(beside),
-            Err(why) => apart.push(why),
-        }
-    }
-    Ok(found)
-}
-
-async fn beside(store: &Store, sidecar: Location, object: &Object) -> Result<Result<Beside, String>, Failure> {
-    let archive = object.location.clone();
-    let Some((text, _)) = store.load(&sidecar).await? else {
-        return Ok(Err(format!("{archive}: its manifest is not beside it")));
-    };
-    let manifest = match Manifest::from_sidecar(&text) {
-        Ok(manifest) => manifest,
-        Err(error) => return Ok(Err(format!("{archive}: {error}"))),
-    };
-    let time = manifest.consistency.cluster_time;
-    let time = time.filter(|_| manifest.consistency.level != ConsistencyLevel::None);
-    Ok(match (time, manifest.status) {
-        (None, _) => Err(format!("{archive}: it shows no moment")),
-        (Some(_), Status::Partial) => Err(format!("{archive}: it is partial")),
-        (Some(time), Status::Complete) => Ok(Beside {
-            text: blake3::hash(&text),
-            manifest,
-            time,
-            archive,
-        }),
-    })
-}
-
-fn said(time: ClusterTime) -> String {
-    OffsetDateTime::from_unix_timestamp(time.t.into()).map_or_else(|_| time.t.to_string(), rfc3339)
 }

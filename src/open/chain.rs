@@ -21,7 +21,7 @@ use super::chunk::Chunk;
 use super::file::{ArchiveFile, Chain, Form, Link};
 use super::own::open_own;
 use super::stream::CollectionStream;
-use crate::archive::{Compression, Continues, Entry, Opened, Saved};
+use crate::archive::{Compression, Continues, Entry, Member, Opened, Saved};
 use crate::catalog::Definition;
 use crate::digest::Hashing;
 use crate::failure::{Failure, FailureKind};
@@ -75,12 +75,6 @@ impl Link {
     async fn parent(&self, continues: &Continues) -> Result<Self, Failure> {
         let (own, location) = (&self.opened.manifest, &self.file.object.location);
         let damaged = |why: String| Failure::new(FailureKind::ArchiveDamaged, why).at(location);
-        if continues.parent >= own.name && continues.parent != continues.base {
-            return Err(damaged(format!(
-                "it says that it continues {}, which is not older",
-                continues.parent
-            )));
-        }
         let mut parent = find(&self.file, continues).await?;
         let Form::Native(opened) = &parent.form else {
             return Err(damaged(format!(
@@ -88,22 +82,10 @@ impl Link {
                 continues.parent
             )));
         };
+        let before = Member::of(&opened.manifest, opened.text, parent.object.bytes);
+        let member = Member::of(own, self.opened.text, self.file.object.bytes);
+        member.check_parent(&before).map_err(damaged)?;
         let mut opened = (**opened).clone();
-        let then = &opened.manifest;
-        if opened.text != continues.manifest || then.name != continues.parent {
-            return Err(damaged(format!(
-                "{} is not the archive that it continues, but another one of that name",
-                parent.object.location
-            )));
-        }
-        let is_base = then.continues.as_ref().map_or(&then.name, |before| &before.base) == &continues.base;
-        let fits = then.consistency.cluster_time == Some(continues.from) && then.source.database == own.source.database;
-        if !is_base || !fits {
-            return Err(damaged(format!(
-                "it does not fit the archive that it continues, {}",
-                then.name
-            )));
-        }
         // A chain may be long, and a database have many collections. Of those before its end only what is read is kept.
         opened.manifest.collections.retain(has_documents);
         for saved in &mut opened.manifest.collections {

@@ -111,7 +111,7 @@ fn digest_of(bson: &[u8], hashing: Hashing) -> Digest {
 }
 
 /// Splits concatenated BSON; what does not add up to whole documents is not given out, and is missing from every count.
-pub(super) fn split_documents(bson: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub(crate) fn split_documents(bson: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = bson;
     std::iter::from_fn(move || {
         let length = usize::try_from(i32::from_le_bytes(*rest.first_chunk()?)).ok()?;

@@ -135,6 +135,27 @@ pub(super) async fn list(folder: &Path, name_prefix: &str) -> Result<Vec<Object>
     .await
 }
 
+pub(super) async fn folders(folder: &Path, name_prefix: &str) -> Result<Vec<String>, StoreError> {
+    let (owned, name_prefix) = (folder.to_owned(), name_prefix.to_owned());
+    blocking(folder, "listing", move || {
+        let mut found = Vec::new();
+        let entries = match fs::read_dir(&owned) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(found),
+            entries => entries?,
+        };
+        for entry in entries {
+            let entry = entry?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if name.starts_with(&name_prefix) && entry.metadata()?.is_dir() {
+                found.push(name);
+            }
+        }
+        found.sort_unstable();
+        Ok(found)
+    })
+    .await
+}
+
 pub(super) async fn put(path: &Path, bytes: Bytes) -> Result<(), StoreError> {
     let temporary = Temporary::begin(path, Claim::Nothing).await?;
     let part = Part {

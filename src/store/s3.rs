@@ -18,6 +18,7 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::config::{RequestChecksumCalculation, ResponseChecksumValidation};
 use aws_sdk_s3::error::{ErrorMetadata, ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Output;
 use aws_sdk_s3::primitives::ByteStream;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -186,13 +187,13 @@ pub(super) async fn read(
     }
 }
 
-pub(super) async fn list(
+/// The pages of a listing of what lies directly below a prefix.
+async fn pages(
     client: &Client,
     bucket: &str,
     folder: &str,
     name_prefix: &str,
-) -> Result<Vec<Object>, StoreError> {
-    const ACTION: &str = "ListObjectsV2";
+) -> Result<Vec<ListObjectsV2Output>, StoreError> {
     let slash = if folder.is_empty() || folder.ends_with('/') {
         ""
     } else {
@@ -207,7 +208,34 @@ pub(super) async fn list(
         .send();
     let mut found = Vec::new();
     while let Some(page) = pages.next().await {
-        let page = page.map_err(|error| failed(bucket, folder, ACTION, &error))?;
+        found.push(page.map_err(|error| failed(bucket, folder, "ListObjectsV2", &error))?);
+    }
+    Ok(found)
+}
+
+pub(super) async fn folders(
+    client: &Client,
+    bucket: &str,
+    folder: &str,
+    name_prefix: &str,
+) -> Result<Vec<String>, StoreError> {
+    let mut found = Vec::new();
+    for page in pages(client, bucket, folder, name_prefix).await? {
+        let prefixes = page.common_prefixes().iter().filter_map(|found| found.prefix());
+        found.extend(prefixes.filter_map(|prefix| Some(prefix.trim_end_matches('/').rsplit('/').next()?.to_owned())));
+    }
+    found.sort_unstable();
+    Ok(found)
+}
+
+pub(super) async fn list(
+    client: &Client,
+    bucket: &str,
+    folder: &str,
+    name_prefix: &str,
+) -> Result<Vec<Object>, StoreError> {
+    let mut found = Vec::new();
+    for page in pages(client, bucket, folder, name_prefix).await? {
         found.extend(page.contents().iter().filter_map(|object| {
             // A key that ends in a slash is a console's idea of a folder.
             let key = object.key().filter(|key| !key.ends_with('/'))?;

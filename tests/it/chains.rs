@@ -5,6 +5,7 @@ mod commands;
 mod golden;
 mod holes;
 mod killed;
+mod lacking;
 mod reading;
 mod under_load;
 
@@ -15,7 +16,28 @@ use mongotar::store::Location;
 use serde_json::json;
 
 use crate::rig;
-use crate::support::{definitions, job, raw_database, restore};
+use crate::support::{definitions, folder, job, raw_database, restore, tools};
+
+/// What a test of a chain begins with.
+pub struct Beginning {
+    pub tools: Tools,
+    pub client: mongodb::Client,
+    /// A database of its own, which is not there yet.
+    pub name: String,
+    /// A folder for its archives.
+    pub destination: Location,
+}
+
+impl Beginning {
+    pub async fn new() -> Self {
+        Self {
+            tools: tools().await,
+            client: rig::shared_replica_set().client().await,
+            name: rig::fresh_database_name("it"),
+            destination: folder(),
+        }
+    }
+}
 
 /// An incremental backup with the defaults.
 pub fn incremental(database: &str, destination: &Location) -> BackupJob {

@@ -1,14 +1,15 @@
 //! Which archive an increment continues: the end of the newest chain in the folder.
 //!
 //! Only the manifests beside the archives are read: a role that makes backups need not read archives. Whoever opens the
-//! chain checks them against those inside, by their hash.
+//! chain checks them against those inside, by their hash. A chain that somebody has made a hole in is not continued:
+//! what cannot be restored is no backup.
 
 use time::OffsetDateTime;
 
 use super::super::request::BackupJob;
 use super::super::tools::Tools;
-use crate::archive::{ArchiveName, ClusterTime, ConsistencyLevel, Manifest, Status};
-use crate::choice::folder_in;
+use crate::archive::{ArchiveName, ClusterTime, ConsistencyLevel, Continues, Manifest, Member, Status, joined};
+use crate::choice::{InFolder, NO_MANIFEST, folder_in, in_folder, members};
 use crate::failure::Failure;
 use crate::run::{Run, rfc3339};
 use crate::store::Location;
@@ -17,7 +18,7 @@ use crate::store::Location;
 const LOOKED_AT: usize = 32;
 
 /// The end of a chain.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Parent {
     pub(super) manifest: Manifest,
     /// BLAKE3 of its text.
@@ -26,6 +27,8 @@ pub(super) struct Parent {
     pub(super) time: ClusterTime,
     /// The full archive of its chain.
     pub(super) base: ArchiveName,
+    /// How many bytes its object has.
+    bytes: u64,
 }
 
 /// Why no chain is continued.
@@ -42,22 +45,34 @@ impl Parent {
     /// # Errors
     /// What the store answered.
     pub(super) async fn find(job: &BackupJob, tools: &Tools) -> Result<Result<Self, NoParent>, Failure> {
-        let mut why = format!("there is no archive in {} that can be continued", job.destination);
-        let base = match newest(job, tools, &job.destination).await? {
-            Ok(base) => base,
-            Err(reason) => {
-                if let Some(reason) = reason {
-                    why += &format!(": {reason}");
-                }
-                return Ok(Err(NoParent { reason: why, old: None }));
+        let folder = &job.destination;
+        let nothing = |reason| Ok(Err(NoParent { reason, old: None }));
+        let base = match newest(job, tools, folder, &in_folder(&tools.store, folder).await?).await? {
+            Newest::Found(base) => base,
+            Newest::None(None) => return nothing(format!("there is no archive in {folder} that can be continued")),
+            Newest::None(Some(why)) | Newest::Broken(why) => {
+                return nothing(format!("there is no archive in {folder} that can be continued: {why}"));
             }
         };
         let too_old = base.is_too_old(job);
-        let chain = folder_in(&job.destination, &base.base.chain());
-        let end = match newest(job, tools, &chain).await? {
-            Ok(end) if end.base == base.base => end,
-            _ => base,
+        let chain = folder_in(folder, &base.base.chain());
+        let increments = in_folder(&tools.store, &chain).await?;
+        let ends = |why| format!("the chain of {folder} that begins with {} ends: {why}", base.base);
+        let end = match newest(job, tools, &chain, &increments).await? {
+            Newest::Found(end) if end.base == base.base => end,
+            Newest::Broken(why) => return nothing(ends(why)),
+            _ => {
+                return Ok(too_old.map_or(Ok(base.clone()), |reason| {
+                    Err(NoParent {
+                        reason,
+                        old: Some(base),
+                    })
+                }));
+            }
         };
+        if let Err(why) = unbroken(tools, &chain, &increments, (&base, &end)).await? {
+            return nothing(ends(why));
+        }
         Ok(match too_old {
             None => Ok(end),
             Some(reason) => Err(NoParent { reason, old: Some(end) }),
@@ -80,6 +95,23 @@ impl Parent {
         })
     }
 
+    /// What the increment says that continues it.
+    pub(super) fn continued(&self) -> Continues {
+        let member = self.member();
+        Continues {
+            base: self.base.clone(),
+            parent: self.manifest.name.clone(),
+            manifest: self.text,
+            from: self.time,
+            place: member.place() + 1,
+            bytes: member.bytes_to_here(),
+        }
+    }
+
+    fn member(&self) -> Member {
+        Member::of(&self.manifest, self.text, self.bytes)
+    }
+
     /// The run that continues it, so that it is named by a later second.
     pub(super) fn next(&self) -> Run {
         let later = OffsetDateTime::from_unix_timestamp(self.manifest.name.unix_seconds() + 1);
@@ -89,12 +121,12 @@ impl Parent {
         run
     }
 
-    fn of(text: &[u8], job: &BackupJob, tools: &Tools) -> Result<Self, String> {
-        let manifest = Manifest::from_sidecar(text).map_err(|error| error.to_string())?;
+    fn of(manifest: Manifest, text: blake3::Hash, job: &BackupJob, tools: &Tools) -> Result<Self, String> {
         let time = manifest.consistency.cluster_time;
         let time = time.filter(|_| manifest.consistency.level != ConsistencyLevel::None);
         let parent = Self {
-            text: blake3::hash(text),
+            text,
+            bytes: 0,
             time: time.ok_or("it shows no moment")?,
             base: match &manifest.continues {
                 Some(continues) => continues.base.clone(),
@@ -129,27 +161,94 @@ impl Parent {
     }
 }
 
-/// The newest archive directly in a folder that can be continued, or what is wrong with the newest that cannot.
-async fn newest(job: &BackupJob, tools: &Tools, folder: &Location) -> Result<Result<Parent, Option<String>>, Failure> {
-    let objects = tools.store.list(folder, "backup_").await?;
-    let names = objects.iter().rev().filter_map(|object| {
-        let file = object.location.file_name();
-        ArchiveName::of_object(&file).map(|(name, _)| name)
-    });
+/// What a look for the newest archive of a folder that can be continued gives.
+enum Newest {
+    Found(Parent),
+    /// It could be, but it is not whole.
+    Broken(String),
+    /// There is none; what is wrong with the newest.
+    None(Option<String>),
+}
+
+/// The newest archive directly in a folder that can be continued, by its listing.
+async fn newest(job: &BackupJob, tools: &Tools, folder: &Location, found: &[InFolder]) -> Result<Newest, Failure> {
     let mut reason = None;
-    for name in names.take(LOOKED_AT) {
-        let looked = match tools.store.load(&folder.join(&name.sidecar())).await? {
-            Some((text, _)) => Parent::of(&text, job, tools),
-            None => Err("its manifest is not beside it".to_owned()),
+    for found in found.iter().rev().take(LOOKED_AT) {
+        let name = &found.name;
+        let text = match found.has_manifest {
+            true => tools.store.load(&folder.join(&name.sidecar())).await?,
+            false => None,
         };
+        let looked = text.map_or_else(
+            || Err(NO_MANIFEST.to_owned()),
+            |(text, _)| {
+                let manifest = Manifest::from_sidecar(&text).map_err(|error| error.to_string())?;
+                Parent::of(manifest, blake3::hash(&text), job, tools)
+            },
+        );
         match looked {
             // One that lies apart from its chain cannot be read, nor what continues it.
             Ok(parent) if parent.manifest.continues.is_some() && *folder == job.destination => {
                 reason = reason.or(Some(format!("{name}: it is an increment, apart from its chain")));
             }
-            Ok(parent) => return Ok(Ok(parent)),
+            Ok(parent) => {
+                let object = found.object_of(&parent.manifest).map(|object| object.bytes);
+                let whole = object.and_then(|bytes| {
+                    let parent = Parent { bytes, ..parent };
+                    parent.member().check_size().map(|()| parent)
+                });
+                return Ok(whole.map_or_else(|why| Newest::Broken(format!("{name}: {why}")), Newest::Found));
+            }
             Err(why) => reason = reason.or(Some(format!("{name}: {why}"))),
         }
     }
-    Ok(Err(reason))
+    Ok(Newest::None(reason))
+}
+
+/// Whether everything is there that a chain's end continues. Mostly the listing tells, by number and sizes, with the
+/// oldest increment's manifest, which tells whether the base is the one that it continued. Where it does not, all
+/// manifests are read: somebody else may have continued the same archive.
+async fn unbroken(
+    tools: &Tools,
+    chain: &Location,
+    increments: &[InFolder],
+    (base, end): (&Parent, &Parent),
+) -> Result<Result<(), String>, Failure> {
+    let Some(continues) = &end.manifest.continues else {
+        return Ok(Ok(()));
+    };
+    let (base, end) = (base.member(), end.member());
+    let upto = increments.partition_point(|found| found.name <= end.name);
+    let listed = || increments[..upto].iter().filter(|found| found.has_manifest);
+    let before = || listed().filter(|found| found.name != end.name);
+    let sizes = before()
+        .flat_map(|found| &found.objects)
+        .map(|(_, object)| object.bytes);
+    let are_there = before().all(|found| found.objects.len() == 1)
+        && 1 + before().count() as u64 == continues.place
+        && base.bytes + sizes.sum::<u64>() == continues.bytes;
+    if are_there {
+        let first = members(&tools.store, chain, &increments[..upto.min(1)]).await?;
+        let is_first = |first: &Member| first.name == end.name || first.place() == 1;
+        if first
+            .members
+            .iter()
+            .any(|first| is_first(first) && first.check_parent(&base).is_ok())
+        {
+            return Ok(Ok(()));
+        }
+    }
+    let read = members(&tools.store, chain, &increments[..upto]).await?;
+    let found = joined(&base, read.members);
+    if found.members.iter().any(|member| member.name == end.name) {
+        return Ok(Ok(()));
+    }
+    // The oldest that is wrong is what the others lack.
+    let mut wrong: Vec<_> = read.apart.into_iter().chain(found.apart).collect();
+    wrong.sort_by(|(one, _), (other, _)| one.cmp(other));
+    let first = wrong.into_iter().next();
+    Ok(Err(first.map_or_else(
+        || "what it continues is not there".to_owned(),
+        |(name, why)| format!("{name}: {why}"),
+    )))
 }

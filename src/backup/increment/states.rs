@@ -18,6 +18,7 @@ use crate::digest::{Digest, DocumentHasher, Hashing};
 use crate::extjson::{Encoder, Style};
 use crate::failure::Failure;
 use crate::mongo::{Batches, IdList, Mongo, MongoError, ReadAt, code, ended, id_alone, id_key, patiently};
+use crate::open::split_documents;
 
 /// How many lookups are on their way at a time.
 const AT_A_TIME: usize = 3;
@@ -76,7 +77,7 @@ pub(super) async fn write(
                 };
                 let present = laid.out(lane, looked.later, &lookup).await?;
                 present.map(|present| {
-                    for document in documents(&looked.were).filter(|document| is_not_in(&present, document)) {
+                    for document in split_documents(&looked.were).filter(|document| is_not_in(&present, document)) {
                         gone.extend_from_slice(document);
                         removed += 1;
                     }
@@ -203,7 +204,7 @@ fn removals(lane: &mut Lane<'_>, name: &EntryName, (gone, removed): (&[u8], u64)
     let file = name.removals();
     lane.archive.begin(&[&file]);
     let (mut in_segment, mut left) = (0, removed);
-    for document in documents(gone) {
+    for document in split_documents(gone) {
         match lane.job.payload {
             Payload::Bson => content.extend_from_slice(document),
             Payload::Jsonl => drop(encoder.encode(document, &mut content)),
@@ -217,16 +218,6 @@ fn removals(lane: &mut Lane<'_>, name: &EntryName, (gone, removed): (&[u8], u64)
         }
     }
     Ok(lane.archive.end(&file))
-}
-
-/// Concatenated documents, one by one.
-fn documents(mut bson: &[u8]) -> impl Iterator<Item = &[u8]> {
-    std::iter::from_fn(move || {
-        let length = u32::from_le_bytes(*bson.first_chunk()?);
-        let (document, behind) = bson.split_at_checked(usize::try_from(length).ok()?)?;
-        bson = behind;
-        Some(document)
-    })
 }
 
 /// Where documents are looked up, and how their states are encoded.

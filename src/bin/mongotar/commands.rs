@@ -235,7 +235,10 @@ async fn run_coverage(arguments: FolderArguments, json: bool) -> Result<ExitCode
         nothing_in(&report.folder)?;
     }
     print(json, &report, text::coverage)?;
-    Ok(ExitCode::SUCCESS)
+    Ok(code(match report.is_whole() {
+        true => RunStatus::Complete,
+        false => RunStatus::Partial,
+    }))
 }
 
 /// The folder that is named, or the environment's.

@@ -5,9 +5,8 @@ use mongodb::options::{CreateCollectionOptions, TimeseriesOptions};
 use mongodb::{Client, Collection, Database};
 use mongotar::backup::BackupReport;
 
-use super::{base, comes_back, content, increment};
-use crate::rig;
-use crate::support::{folder, insert, tools};
+use super::{Beginning, base, comes_back, content, increment};
+use crate::support::insert;
 
 /// Random numbers that are the same in each run.
 pub struct Dice(pub u64);
@@ -167,12 +166,13 @@ async fn redefine(round: u64, client: &Client, database: &Database) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_boundary_comes_back_byte_for_byte() {
-    let (tools, client, name) = (
-        tools().await,
-        rig::shared_replica_set().client().await,
-        rig::fresh_database_name("it"),
-    );
-    let (database, destination, mut dice) = (client.database(&name), folder(), Dice(18));
+    let Beginning {
+        tools,
+        client,
+        name,
+        destination,
+    } = Beginning::new().await;
+    let (database, mut dice) = (client.database(&name), Dice(18));
     let series = TimeseriesOptions::builder()
         .time_field("at")
         .meta_field(Some("of".to_owned()))
@@ -224,12 +224,12 @@ async fn every_boundary_comes_back_byte_for_byte() {
 /// More of what changed than a lookup holds: documents of megabytes among thousands of small ones.
 #[tokio::test(flavor = "multi_thread")]
 async fn large_documents_among_small_ones_come_back() {
-    let (tools, client, name) = (
-        tools().await,
-        rig::shared_replica_set().client().await,
-        rig::fresh_database_name("it"),
-    );
-    let destination = folder();
+    let Beginning {
+        tools,
+        client,
+        name,
+        destination,
+    } = Beginning::new().await;
     insert(&client, &name, "mixed", (0..4_000).map(|id| doc! {"_id": id}).collect()).await;
     base(&tools, &name, &destination).await;
     let mixed = client.database(&name).collection::<Document>("mixed");

@@ -87,7 +87,7 @@ async fn a_moment_is_found_among_the_increments() {
     assert_eq!(second["kind"], "full");
     assert!(second["warnings"].to_string().contains("is to be"), "{second}");
     let text = shell.run(&["coverage", "backups"]);
-    assert_eq!(text.code, 0);
+    assert_eq!(text.code, 3);
     assert!(text.out.contains("a hole: nothing of"), "{}", text.out);
     let refused = shell.json(2, &["backup", "--to", "backups", "--full-every", "7d"]);
     assert!(refused["message"].to_string().contains("--incremental"), "{refused}");

@@ -11,9 +11,8 @@ use mongotar::run::Memory;
 use mongotar::store::{Location, Store};
 use mongotar::verify::verify;
 
-use super::incremental;
-use crate::rig;
-use crate::support::{insert, tools};
+use super::{Beginning, incremental};
+use crate::support::insert;
 
 fn golden() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden/v1.1/chain")
@@ -81,11 +80,9 @@ async fn a_golden_chain_is_made() {
     if golden().exists() {
         return;
     }
-    let (tools, client, name) = (
-        tools().await,
-        rig::shared_replica_set().client().await,
-        rig::fresh_database_name("it"),
-    );
+    let Beginning {
+        tools, client, name, ..
+    } = Beginning::new().await;
     let destination = Location::Local(golden());
     let orders = client.database(&name).collection::<bson::Document>("orders");
     insert(

@@ -9,18 +9,18 @@ use mongotar::backup::{BackupJob, backup};
 use mongotar::failure::FailureKind;
 use mongotar::store::Location;
 
-use super::{base, comes_back, content, increment, incremental};
+use super::{Beginning, base, comes_back, content, increment, incremental};
 use crate::rig::{self, Passage, Wire};
 use crate::support::{eventually, folder, insert, job, tools, tools_for};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_does_not_fit_begins_a_chain_of_its_own() {
-    let (tools, client, name) = (
-        tools().await,
-        rig::shared_replica_set().client().await,
-        rig::fresh_database_name("it"),
-    );
-    let destination = folder();
+    let Beginning {
+        tools,
+        client,
+        name,
+        destination,
+    } = Beginning::new().await;
     insert(&client, &name, "a", vec![doc! {"_id": 1}]).await;
     insert(&client, &name, "b", vec![doc! {"_id": 1}]).await;
     let first = base(&tools, &name, &destination).await;
@@ -103,12 +103,12 @@ async fn who_may_not_see_changes_is_told_which_role_may() {
 /// A new full backup leads the chain before on to its own moment, and compares.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_backup_proves_the_chain_before_it() {
-    let (tools, client, name) = (
-        tools().await,
-        rig::shared_replica_set().client().await,
-        rig::fresh_database_name("it"),
-    );
-    let destination = folder();
+    let Beginning {
+        tools,
+        client,
+        name,
+        destination,
+    } = Beginning::new().await;
     let full_again = BackupJob {
         full_every: Some(std::time::Duration::ZERO),
         ..incremental(&name, &destination)
@@ -280,12 +280,12 @@ async fn what_is_dropped_while_its_changes_are_read_is_no_increment() {
 /// The stream ends with its database; the increment has what was made after that.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_database_that_was_dropped_and_made_again_is_continued() {
-    let (tools, client, name) = (
-        tools().await,
-        rig::shared_replica_set().client().await,
-        rig::fresh_database_name("it"),
-    );
-    let destination = folder();
+    let Beginning {
+        tools,
+        client,
+        name,
+        destination,
+    } = Beginning::new().await;
     for collection in ["a", "b"] {
         insert(&client, &name, collection, vec![doc! {"_id": 1}]).await;
     }

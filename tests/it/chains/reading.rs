@@ -11,9 +11,9 @@ use mongotar::store::Location;
 use mongotar::verify::verify;
 use serde_json::json;
 
-use super::{base, content, increment};
+use super::{Beginning, base, content, increment};
 use crate::rig;
-use crate::support::{against, folder, insert, restore, tools};
+use crate::support::{against, folder, insert, restore};
 
 fn path(location: &Location) -> &std::path::Path {
     match location {
@@ -24,12 +24,12 @@ fn path(location: &Location) -> &std::path::Path {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_reads_archives_reads_chains() {
-    let (tools, client, name) = (
-        tools().await,
-        rig::shared_replica_set().client().await,
-        rig::fresh_database_name("it"),
-    );
-    let destination = folder();
+    let Beginning {
+        tools,
+        client,
+        name,
+        destination,
+    } = Beginning::new().await;
     let documents = (0..5_000).map(|id| doc! {"_id": id, "text": "some words"}).collect();
     insert(&client, &name, "orders", documents).await;
     insert(&client, &name, "other", vec![doc! {"_id": "x"}]).await;
