@@ -1,6 +1,6 @@
 //! A function's run in numbers, as CloudWatch reads them from its log: the embedded metric format.
 //!
-//! One JSON line per invocation that ended a run, failed, or continues; no call, no client, no permission. The format
+//! One JSON line per invocation that ended a run, gave it up, failed, or continues; no call, no client, no permission. The format
 //! is that of
 //! <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>.
 //! Every value is given for the whole function, and for each of its databases if known; where a stack is named
@@ -44,8 +44,10 @@ pub enum Metric {
     Continued,
     /// 1 for a drill that did not pass, 0 for one that did.
     DrillFailed,
-    /// 1 for a run that ended with less than a tenth of its time left.
+    /// 1 for a pause with hardly any time left: the next might come too late. 0 for other answers.
     NearDeadline,
+    /// 1 for an invocation that failed. Another one may mend it: what became of the run is `Complete`.
+    Failed,
 }
 
 impl Metric {
@@ -129,8 +131,13 @@ impl Metrics {
         Self::default().and(Metric::Continued, 1.0)
     }
 
-    /// Of a run that failed.
+    /// Of an invocation that failed, which is no outcome yet.
     pub fn failed() -> Self {
+        Self::default().and(Metric::Failed, 1.0)
+    }
+
+    /// Of a run that is given up, or of one database of several that got no backup.
+    pub fn lost() -> Self {
         Self::default().and(Metric::Complete, 0.0)
     }
 
@@ -141,9 +148,10 @@ impl Metrics {
             .and(Metric::Continued, 0.0)
     }
 
-    /// Whether they are of a run that went to its end, whatever that was.
-    pub(crate) fn is_of_an_end(&self) -> bool {
-        self.0.iter().any(|(metric, _)| *metric == Metric::Partial)
+    /// Of an answer, whether it asks to be called again; nothing of a failure.
+    pub(crate) fn is_of_a_pause(&self) -> Option<bool> {
+        let answered = self.0.iter().find(|(metric, _)| *metric == Metric::Continued);
+        answered.map(|(_, continued)| *continued > 0.0)
     }
 
     /// These, and one more.
@@ -309,6 +317,7 @@ mod tests {
             Metric::Continued,
             Metric::DrillFailed,
             Metric::NearDeadline,
+            Metric::Failed,
         ];
         let metrics = all
             .iter()
@@ -357,8 +366,8 @@ mod tests {
             json!([["Function"]])
         );
         assert_eq!(
-            (&record["Complete"], record.get("Database")),
-            (&json!(0.0), None::<&Value>)
+            (&record["Failed"], record.get("Database")),
+            (&json!(1.0), None::<&Value>)
         );
         let record =
             check_against_the_specification(&Metrics::continued().line(of("backup", Some("bü\n")), noon(), &[]));

@@ -4,7 +4,9 @@
 
 mod alarms;
 mod bucket;
+mod cloudwatch;
 mod functions;
+mod lives;
 mod localstack;
 mod machines;
 mod mutations;

@@ -11,6 +11,7 @@ mod real;
 
 mod restore;
 mod undo;
+mod watch;
 
 use serde_json::{Value, json};
 
@@ -26,6 +27,8 @@ pub struct Stage {
     pub restore: Scripted,
     pub topic: Topic,
     pub machines: StateMachines,
+    /// The name of the stack.
+    pub stack: String,
 }
 
 /// A stage. Each function is asked with the event and with how many events of the same action it has had before.
@@ -37,15 +40,15 @@ pub async fn stage(
     let backup = engine.scripted(&rig::unique_name("backup"), counted(backup)).await;
     let restore = engine.scripted(&rig::unique_name("restore"), counted(restore)).await;
     let topic = engine.topic(&rig::unique_name("mongotar")).await;
-    let machines = engine
-        .state_machines(&rig::unique_name("mongotar"), backup.arn(), restore.arn(), &topic)
-        .await;
+    let stack = rig::unique_name("mongotar");
+    let machines = engine.state_machines(&stack, backup.arn(), restore.arn(), &topic).await;
     Stage {
         engine,
         backup,
         restore,
         topic,
         machines,
+        stack,
     }
 }
 

@@ -96,6 +96,44 @@ impl StepFunctions {
         Execution::new(self.api.clone(), &started.await)
     }
 
+    /// Writes a metric of the namespace `mongotar` as of a time, as a function's log would.
+    pub async fn measured(&self, metric: &str, dimensions: &[(&str, &str)], time: &str, value: f64) {
+        let value = value.to_string();
+        let first = "MetricData.member.1";
+        let mut fields = vec![
+            ("Action".to_owned(), "PutMetricData"),
+            ("Namespace".to_owned(), "mongotar"),
+            (format!("{first}.MetricName"), metric),
+            (format!("{first}.Timestamp"), time),
+            (format!("{first}.Value"), &value),
+        ];
+        for (at, (name, value)) in (1..).zip(dimensions) {
+            fields.push((format!("{first}.Dimensions.member.{at}.Name"), name));
+            fields.push((format!("{first}.Dimensions.member.{at}.Value"), value));
+        }
+        let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (name.as_str(), *value)).collect();
+        self.api.query("monitoring", &fields).await;
+    }
+
+    /// The values of a metric of a stack, which has no other dimension, as of a day in the past up to one to come.
+    pub async fn metric(&self, metric: &str, stack: &str) -> Vec<f64> {
+        let fields = [
+            ("Action", "GetMetricStatistics"),
+            ("Namespace", "mongotar"),
+            ("MetricName", metric),
+            ("Dimensions.member.1.Name", "Stack"),
+            ("Dimensions.member.1.Value", stack),
+            ("StartTime", "2020-01-01T00:00:00Z"),
+            ("EndTime", "2100-01-01T00:00:00Z"),
+            ("Period", "1"),
+            ("Statistics.member.1", "Maximum"),
+        ];
+        let answer = self.api.query("monitoring", &fields).await;
+        let values = answer.split("<Maximum>").skip(1);
+        let values = values.filter_map(|rest| rest.split_once('<')?.0.parse().ok());
+        values.collect()
+    }
+
     /// Answers a task that waits for its token.
     pub async fn succeed(&self, token: &str, output: serde_json::Value) {
         let answer = json!({"taskToken": token, "output": output.to_string()});

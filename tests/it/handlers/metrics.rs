@@ -70,9 +70,14 @@ async fn a_backup_and_its_failure_are_measured_for_the_function_and_the_database
         scheduled_event(json!({}))["id"],
         "a record is found by its run"
     );
+    // A failure is no outcome: the next attempt may be a backup.
     assert_eq!(
-        (metric(failed, "Complete"), metric(failed, "Documents")),
-        (Some(0.0), None)
+        (
+            metric(failed, "Failed"),
+            metric(failed, "Complete"),
+            metric(failed, "Documents")
+        ),
+        (Some(1.0), None, None)
     );
     // A connection string in the wrong place is neither a dimension nor anywhere else.
     assert_eq!(
@@ -85,6 +90,32 @@ async fn a_backup_and_its_failure_are_measured_for_the_function_and_the_database
         .expect("later");
     let stamp = ended["_aws"]["Timestamp"].as_u64().expect("milliseconds");
     assert!(now.as_millis().abs_diff(stamp.into()) < 300_000, "{stamp}");
+}
+
+/// What a retry mends rang as a loss.
+#[tokio::test]
+async fn a_loss_is_measured_once_when_the_run_is_given_up() {
+    let shop = shop().await;
+    let function = shop.function(BACKUP, &[]);
+    let run = json!({"id": "nightly", "time": "2026-11-21T02:00:00Z"});
+    let event = |action: &str| json!({"action": action, "run": run, "exclude": ["users"]});
+    answer(&function, event("plan")).await;
+    refusal(
+        &function,
+        json!({"action": "lane", "lane": 7, "run": run, "exclude": ["users"]}),
+    )
+    .await;
+    refusal(
+        &function,
+        json!({"action": "lane", "lane": 8, "run": run, "exclude": ["users"]}),
+    )
+    .await;
+    let aborted = answer(&function, event("abort")).await;
+    assert_eq!(aborted["status"], "aborted");
+    let records = records(&function, 3).await;
+    let complete: Vec<Option<f64>> = records.iter().map(|record| metric(record, "Complete")).collect();
+    assert_eq!(complete, [None, None, Some(0.0)]);
+    assert_eq!(records[2]["Database"], shop.database.as_str());
 }
 
 #[tokio::test]
@@ -108,7 +139,8 @@ async fn a_restore_and_a_drill_are_measured_and_a_plan_is_not() {
     let names = ["Complete", "Partial", "Documents", "FailedCollections", "DrillFailed"];
     assert_eq!(of(restored, &names), [Some(1.0), Some(0.0), Some(5.0), Some(0.0), None]);
     assert_eq!(of(drilled, &names), [Some(1.0), Some(0.0), None, None, Some(0.0)]);
-    assert_eq!(of(failed, &names), [Some(0.0), None, None, None, Some(1.0)]);
+    assert_eq!(of(failed, &names), [None; 5]);
+    assert_eq!(metric(failed, "Failed"), Some(1.0));
     assert_eq!(restored["Function"], "restore");
 }
 

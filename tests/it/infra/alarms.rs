@@ -6,7 +6,7 @@ use super::permissions::statements;
 use super::template::{Template, branches, list, texts};
 
 /// What the functions write, in the namespace `mongotar`.
-const METRICS: [&str; 12] = [
+const METRICS: [&str; 13] = [
     "Documents",
     "Bytes",
     "ArchiveBytes",
@@ -19,19 +19,28 @@ const METRICS: [&str; 12] = [
     "Continued",
     "DrillFailed",
     "NearDeadline",
+    "Failed",
 ];
+/// What the state machines write, of a whole stack.
+const OF_THE_STACK: [&str; 3] = ["AllComplete", "BackupAgeHours", "DrillAgeDays"];
 /// What is used of AWS's own.
-const OF_AWS: [(&str, &[&str]); 2] = [
-    ("AWS/Lambda", &["Errors", "Duration"]),
+const OF_AWS: [(&str, &[&str]); 3] = [
+    ("AWS/Lambda", &["AsyncEventsDropped", "Errors", "Duration"]),
+    ("AWS/Scheduler", &["InvocationDroppedCount"]),
     (
         "AWS/States",
-        &["ExecutionsFailed", "ExecutionsTimedOut", "ExecutionsSucceeded"],
+        &[
+            "ExecutionsAborted",
+            "ExecutionsFailed",
+            "ExecutionsSucceeded",
+            "ExecutionsTimedOut",
+        ],
     ),
 ];
 
 fn is_written(namespace: &str, metric: &str) -> bool {
     match namespace {
-        "mongotar" => METRICS.contains(&metric),
+        "mongotar" => METRICS.contains(&metric) || OF_THE_STACK.contains(&metric),
         _ => OF_AWS
             .iter()
             .any(|(known, metrics)| *known == namespace && metrics.contains(&metric)),
@@ -60,8 +69,12 @@ pub fn findings(template: &Template) -> Vec<String> {
                 .filter_map(|named| named["Name"].as_str())
                 .collect();
             // Functions write no others: see `shell/src/metrics.rs`.
-            let sets: [&[&str]; 2] = [&["Stack", "Function"], &["Stack", "Function", "Database"]];
-            if namespace == "mongotar" && !sets.contains(&&names[..]) {
+            let of_functions: [&[&str]; 2] = [&["Stack", "Function"], &["Stack", "Function", "Database"]];
+            let fits = match OF_THE_STACK.contains(&metric) {
+                true => names == ["Stack"],
+                false => of_functions.contains(&&names[..]),
+            };
+            if namespace == "mongotar" && !fits {
                 findings.push(format!(
                     "{name}: would count what other stacks of the account write: {names:?}"
                 ));
@@ -78,6 +91,9 @@ pub fn findings(template: &Template) -> Vec<String> {
                     ("AWS/Lambda", "FunctionName") => is_reference(template, &value, "AWS::Serverless::Function"),
                     ("AWS/States", "StateMachineArn") => {
                         is_reference(template, &value, "AWS::Serverless::StateMachine")
+                    }
+                    ("AWS/Scheduler", "ScheduleGroup") => {
+                        is_reference(template, &value, "AWS::Scheduler::ScheduleGroup")
                     }
                     _ => false,
                 };
@@ -126,24 +142,45 @@ fn must_exist(template: &Template, findings: &mut Vec<String>) {
             properties["Namespace"] == namespace && properties["MetricName"] == metric && all && fits(properties)
         })
     };
-    let no_backup = |alarm: &Value| {
-        alarm["Statistic"] == "Sum"
-            && alarm["ComparisonOperator"] == "LessThanThreshold"
-            && alarm["Threshold"] == 1
-            && alarm["TreatMissingData"] == "breaching"
-            && alarm["Period"] == 3600
-            && alarm["EvaluationPeriods"]["Ref"] == "HoursWithoutBackup"
-            && alarm["DatapointsToAlarm"]["Ref"] == "HoursWithoutBackup"
+    // Their whole lives are in `lives.rs`.
+    let aged = |limit: &'static str| {
+        move |alarm: &Value| {
+            alarm["Statistic"] == "Maximum"
+                && alarm["ComparisonOperator"] == "GreaterThanOrEqualToThreshold"
+                && alarm["Threshold"]["Ref"] == limit
+                && alarm["TreatMissingData"] == "missing"
+                && alarm["InsufficientDataActions"] == alarm["AlarmActions"]
+        }
     };
-    if !exists("mongotar", "Complete", "backup", &no_backup) {
-        findings.push("no alarm for a backup that is not made".to_owned());
+    for (metric, limit, what, alarm, condition) in [
+        (
+            "BackupAgeHours",
+            "HoursWithoutBackup",
+            "a backup that is not made",
+            "NoBackup",
+            "BackupIsScheduled",
+        ),
+        (
+            "DrillAgeDays",
+            "DaysWithoutDrill",
+            "a drill that is not made",
+            "NoDrill",
+            "DrillIsScheduled",
+        ),
+    ] {
+        if !exists("mongotar", metric, "${AWS::StackName}", &aged(limit)) {
+            findings.push(format!("no alarm for {what}"));
+        }
+        if template.resource(alarm)["Condition"] != condition {
+            findings.push(format!("{alarm}: rings where nothing is scheduled"));
+        }
     }
-    // CloudWatch looks back for seven days at most.
-    if template
-        .range(&serde_json::json!({"Ref": "HoursWithoutBackup"}))
-        .is_none_or(|(least, most)| least < 1 || most > 168)
-    {
-        findings.push("HoursWithoutBackup: CloudWatch looks back for 168 hours at most".to_owned());
+    // The watch looks back that far.
+    for (limit, longest) in [("HoursWithoutBackup", 14 * 24), ("DaysWithoutDrill", 59)] {
+        let range = template.range(&serde_json::json!({"Ref": limit}));
+        if range.is_none_or(|(least, most)| least < 1 || most >= longest) {
+            findings.push(format!("{limit}: the watch looks back for {longest} at most"));
+        }
     }
     let not_complete =
         |alarm: &Value| alarm["Statistic"] == "Minimum" && alarm["ComparisonOperator"] == "LessThanThreshold";
@@ -161,12 +198,22 @@ fn must_exist(template: &Template, findings: &mut Vec<String>) {
         ("mongotar", "NearDeadline", "restore".to_owned()),
     ];
     for (name, _) in template.of_type("AWS::Serverless::Function") {
-        wanted.push(("AWS/Lambda", "Errors", format!("${{{name}}}")));
+        wanted.push(("AWS/Lambda", "AsyncEventsDropped", format!("${{{name}}}")));
     }
     for (name, _) in template.of_type("AWS::Serverless::StateMachine") {
         wanted.push(("AWS/States", "ExecutionsFailed", format!("${{{name}}}")));
         wanted.push(("AWS/States", "ExecutionsTimedOut", format!("${{{name}}}")));
+        wanted.push(("AWS/States", "ExecutionsAborted", format!("${{{name}}}")));
     }
+    for (name, _) in template.of_type("AWS::Scheduler::ScheduleGroup") {
+        wanted.push(("AWS/Scheduler", "InvocationDroppedCount", format!("${{{name}}}")));
+    }
+    // An error that a retry mends is no loss.
+    let errors = |(name, alarm): (&str, &Value)| {
+        let rings = alarm["Properties"]["MetricName"] == "Errors" || alarm["Properties"]["MetricName"] == "Failed";
+        rings.then(|| format!("{name}: rings for an error that a retry mends"))
+    };
+    findings.extend(template.of_type("AWS::CloudWatch::Alarm").filter_map(errors));
     for (namespace, metric, dimension) in wanted {
         if !exists(namespace, metric, &dimension, &any) {
             findings.push(format!("no alarm for {metric} of {dimension}"));
@@ -176,47 +223,59 @@ fn must_exist(template: &Template, findings: &mut Vec<String>) {
 
 fn dashboard(template: &Template, findings: &mut Vec<String>) {
     for (name, dashboard) in template.of_type("AWS::CloudWatch::Dashboard") {
-        let Some(body) = dashboard["Properties"]["DashboardBody"]["Fn::Sub"].as_str() else {
+        let bodies = texts(&dashboard["Properties"]["DashboardBody"]);
+        let mut shown = String::new();
+        for body in &bodies {
+            match serde_json::from_str(body) {
+                Ok(body) => widgets(name, &body, findings),
+                Err(error) => findings.push(format!("{name}: the body is no JSON: {error}")),
+            }
+            shown.push_str(body);
+        }
+        if bodies.is_empty() {
             findings.push(format!("{name}: no body"));
-            continue;
-        };
-        let body: Value = match serde_json::from_str(body) {
-            Ok(body) => body,
-            Err(error) => {
-                findings.push(format!("{name}: the body is no JSON: {error}"));
-                continue;
-            }
-        };
-        let mut asked = 0;
-        for row in list(&body["widgets"])
-            .iter()
-            .flat_map(|widget| list(&widget["properties"]["metrics"]))
-        {
-            asked += 1;
-            let of = row.to_string();
-            let is_of_this_stack = ["\"Stack\",\"${AWS::StackName}\"", "Stack=\\\"${AWS::StackName}\\\""];
-            let is_ours = row[0] == "mongotar" || row[0]["expression"].is_string();
-            if is_ours && !is_of_this_stack.iter().any(|named| of.contains(named)) {
-                findings.push(format!("{name}: shows what other stacks of the account write: {of}"));
-            }
-            let (namespace, metric) = match row[0]["expression"].as_str() {
-                Some(search) => (
-                    "mongotar",
-                    search
-                        .split('"')
-                        .collect::<Vec<_>>()
-                        .windows(2)
-                        .find(|pair| pair[0].ends_with("MetricName="))
-                        .map_or("", |pair| pair[1]),
-                ),
-                None => (row[0].as_str().unwrap_or_default(), row[1].as_str().unwrap_or_default()),
-            };
-            if !is_written(namespace, metric) {
-                findings.push(format!("{name}: nobody writes {namespace} {metric}"));
+        }
+        for (alarm, _) in template.of_type("AWS::CloudWatch::Alarm") {
+            if !shown.contains(&format!("${{{alarm}.Arn}}")) {
+                findings.push(format!("{name}: does not show {alarm}"));
             }
         }
-        if asked < 10 {
-            findings.push(format!("{name}: shows {asked} metrics"));
+        if !shown.contains("Function=\\\"backup\\\" MetricName=\\\"Complete\\\"") {
+            findings.push(format!("{name}: does not tell which database has no complete backup"));
         }
+    }
+}
+
+fn widgets(name: &str, body: &Value, findings: &mut Vec<String>) {
+    let mut asked = 0;
+    for row in list(&body["widgets"])
+        .iter()
+        .flat_map(|widget| list(&widget["properties"]["metrics"]))
+    {
+        asked += 1;
+        let of = row.to_string();
+        let is_of_this_stack = ["\"Stack\",\"${AWS::StackName}\"", "Stack=\\\"${AWS::StackName}\\\""];
+        let is_ours = row[0] == "mongotar" || row[0]["expression"].is_string();
+        if is_ours && !is_of_this_stack.iter().any(|named| of.contains(named)) {
+            findings.push(format!("{name}: shows what other stacks of the account write: {of}"));
+        }
+        let (namespace, metric) = match row[0]["expression"].as_str() {
+            Some(search) => (
+                "mongotar",
+                search
+                    .split('"')
+                    .collect::<Vec<_>>()
+                    .windows(2)
+                    .find(|pair| pair[0].ends_with("MetricName="))
+                    .map_or("", |pair| pair[1]),
+            ),
+            None => (row[0].as_str().unwrap_or_default(), row[1].as_str().unwrap_or_default()),
+        };
+        if !is_written(namespace, metric) {
+            findings.push(format!("{name}: nobody writes {namespace} {metric}"));
+        }
+    }
+    if asked < 10 {
+        findings.push(format!("{name}: shows {asked} metrics"));
     }
 }

@@ -63,7 +63,7 @@ pub fn findings(template: &Template) -> Vec<String> {
         );
     }
     let names: Vec<&str> = template.of_type(MACHINE).map(|(name, _)| name).collect();
-    if names != ["BackupMachine", "DrillMachine", "RestoreMachine"] {
+    if names != ["BackupMachine", "DrillMachine", "RestoreMachine", "WatchMachine"] {
         findings.push(format!("the state machines are {names:?}"));
     }
     findings

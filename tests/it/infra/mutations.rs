@@ -4,7 +4,7 @@ use super::CHECKS;
 use super::template::{Template, text_of};
 
 /// What is replaced in the template, by what, and a part of the finding that must come of it.
-const BROKEN: [(&str, &str, &str); 57] = [
+const BROKEN: [(&str, &str, &str); 69] = [
     // Roles.
     (
         "Action: [s3:PutObject, s3:AbortMultipartUpload,",
@@ -27,7 +27,7 @@ const BROKEN: [(&str, &str, &str); 57] = [
         "RunbookRole/Start: states:StartExecution on every resource",
     ),
     (
-        "Resource: [!Ref BackupMachine, !Ref DrillMachine]",
+        "Resource: [!Ref BackupMachine, !Ref DrillMachine, !Ref WatchMachine]",
         "Resource: 'arn:aws:states:*'",
         "wildcard resource",
     ),
@@ -191,9 +191,69 @@ const BROKEN: [(&str, &str, &str); 57] = [
     // Alarms and dashboard.
     ("AlarmActions: [!Ref Topic]", "AlarmActions: []", "not the topic"),
     (
-        "TreatMissingData: breaching",
+        "TreatMissingData: missing",
         "TreatMissingData: notBreaching",
         "no alarm for a backup that is not made",
+    ),
+    (
+        "      InsufficientDataActions: [!Ref Topic]\n",
+        "",
+        "no alarm for a backup that is not made",
+    ),
+    (
+        "Threshold: !Ref DaysWithoutDrill",
+        "Threshold: !Ref HoursWithoutBackup",
+        "no alarm for a drill that is not made",
+    ),
+    (
+        "    Condition: BackupIsScheduled\n    Properties:\n      AlarmName",
+        "    Properties:\n      AlarmName",
+        "NoBackup: rings where nothing is scheduled",
+    ),
+    (
+        "Dimensions: [{Name: Stack, Value: !Ref AWS::StackName}]",
+        "Dimensions: [{Name: Stack, Value: !Ref AWS::StackName}, {Name: Function, Value: backup}]",
+        "what other stacks of the account write",
+    ),
+    (
+        "MetricName: AsyncEventsDropped",
+        "MetricName: Errors",
+        "rings for an error that a retry mends",
+    ),
+    (
+        "MetricName: ExecutionsAborted",
+        "MetricName: ExecutionsFailed",
+        "no alarm for ExecutionsAborted of ${BackupMachine}",
+    ),
+    (
+        "MetricName: InvocationDroppedCount",
+        "MetricName: InvocationAttemptCount",
+        "no alarm for InvocationDroppedCount",
+    ),
+    (
+        "      GroupName: !Ref Schedules\n",
+        "",
+        "what it drops is told of no stack",
+    ),
+    (
+        "ScheduleExpression: rate(1 hour)",
+        "ScheduleExpression: rate(1 day)",
+        "nobody measures",
+    ),
+    (
+        "StringEquals: {'cloudwatch:namespace': mongotar}",
+        "StringEquals: {'aws:SourceAccount': x}",
+        "writes metrics of others",
+    ),
+    (
+        "\"${BackupMachineAborted.Arn}\"",
+        "\"${BackupMachineFailed.Arn}\"",
+        "does not show BackupMachineAborted",
+    ),
+    (
+        "Function=\\\"backup\\\" MetricName=\\\"Complete\\\"",
+        "Function=\\\"backup\\\" MetricName=\\\"Partial\\\"",
+        "does not tell which database",
     ),
     (
         "MetricName: DrillFailed",

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::template::{Template, list, matches, texts};
 
 /// What AWS grants only for all resources, and why.
-const ONLY_EVERYWHERE: [(&str, &[&str]); 4] = [
+const ONLY_EVERYWHERE: [(&str, &[&str]); 5] = [
     (
         "X-Ray has no resource for traces",
         &[
@@ -38,6 +38,10 @@ const ONLY_EVERYWHERE: [(&str, &[&str]); 4] = [
             "ec2:DescribeSubnets",
             "ec2:UnassignPrivateIpAddresses",
         ],
+    ),
+    (
+        "CloudWatch has no resource for metrics; writing is bound to a namespace",
+        &["cloudwatch:GetMetricStatistics", "cloudwatch:PutMetricData"],
     ),
     ("in a key's own policy the resource is that key", &["kms:"]),
 ];
@@ -186,6 +190,10 @@ fn wildcards(statements: &[Statement], findings: &mut Vec<String>) {
                 continue;
             }
             for action in &statement.actions {
+                let namespace = &statement.raw["Condition"]["StringEquals"]["cloudwatch:namespace"];
+                if action == "cloudwatch:PutMetricData" && namespace != "mongotar" {
+                    findings.push(format!("{name}: writes metrics of others"));
+                }
                 let reason = ONLY_EVERYWHERE.iter().position(|(_, actions)| match *actions {
                     ["kms:"] => statement.owner == "Key" && action.starts_with("kms:"),
                     actions => actions.contains(&action.as_str()),
@@ -281,6 +289,7 @@ fn objects(statements: &[Statement], findings: &mut Vec<String>) {
         "BackupMachineRole",
         "RestoreMachineRole",
         "DrillMachineRole",
+        "WatchMachineRole",
         "SchedulerRole",
         "RunbookRole",
     ] {

@@ -56,6 +56,21 @@ pub fn findings(template: &Template) -> Vec<String> {
             );
         }
     }
+    // Schedules have metrics by their group only.
+    for (name, schedule) in template.of_type("AWS::Scheduler::Schedule") {
+        if schedule["Properties"]["GroupName"]["Ref"] != "Schedules" {
+            findings.push(format!("{name}: what it drops is told of no stack"));
+        }
+    }
+    let watch = template.resource("WatchEvery");
+    let role = watch["Properties"]["Target"]["RoleArn"]["Fn::GetAtt"][0].as_str();
+    let watches = watch["Condition"] == "AnyScheduled"
+        && watch["Properties"]["ScheduleExpression"] == "rate(1 hour)"
+        && texts(&watch["Properties"]["Target"]["Arn"]) == ["${WatchMachine}"]
+        && role.is_some_and(|role| may(&statements, role, "states:StartExecution", "${WatchMachine}"));
+    if !watches {
+        findings.push("WatchEvery: nobody measures how old the last backup is".to_owned());
+    }
     let conditions = template.at("/Conditions/DrillIsScheduled").to_string();
     let drills = template.resource("DrillFunction");
     let connection = texts(&drills["Properties"]["Environment"]["Variables"]["MONGO_URI_SECRET"]);

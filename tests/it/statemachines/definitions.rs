@@ -6,12 +6,17 @@ use serde_json::{Map, Value};
 
 use crate::rig::StateMachines;
 
-const NAMES: [&str; 3] = ["backup", "restore", "drill"];
+const NAMES: [&str; 4] = ["backup", "restore", "drill", "watch"];
 
 /// Errors that another try may not meet again.
-const PASSING: [&str; 16] = [
+const PASSING: [&str; 21] = [
     "Database",
     "Store",
+    "CloudWatch.CloudWatchException",
+    "CloudWatch.InternalServiceException",
+    "CloudWatch.SdkClientException",
+    "Sfn.SdkClientException",
+    "Sfn.SfnException",
     "Lambda.AWSLambdaException",
     "Lambda.ClientExecutionTimeoutException",
     "Lambda.SdkClientException",
@@ -167,7 +172,11 @@ fn whatever_is_left_open_is_known_to_the_template() {
             .skip(1)
             .map(|rest| rest.split_once('}').expect("a substitution has an end").0)
             .collect();
-        for known in ["BackupFunctionArn", "RestoreFunctionArn", "TopicArn"] {
+        let known = ["BackupFunctionArn", "RestoreFunctionArn", "TopicArn", "StackName"];
+        for known in known
+            .into_iter()
+            .chain(["Databases", "Destination", "BackupMachineArn"])
+        {
             open.remove(known);
         }
         assert!(open.is_empty(), "{name}: {open:?}");

@@ -38,14 +38,19 @@ impl Api {
         self.json("sqs", &format!("AmazonSQS.{action}"), request).await
     }
 
-    /// An action of SNS, which answers in XML.
+    /// An action of SNS.
     pub async fn sns(&self, fields: &[(&str, &str)]) -> String {
+        self.query("sns", fields).await
+    }
+
+    /// An action of a service that takes forms, and answers in XML.
+    pub async fn query(&self, service: &str, fields: &[(&str, &str)]) -> String {
         let form: Vec<String> = fields
             .iter()
             .map(|(name, value)| format!("{name}={}", encoded(value)))
             .collect();
         let headers = [("content-type", "application/x-www-form-urlencoded")];
-        let answer = self.succeed("sns", "POST", "/", &headers, form.join("&")).await;
+        let answer = self.succeed(service, "POST", "/", &headers, form.join("&")).await;
         String::from_utf8_lossy(&answer).into_owned()
     }
 

@@ -4,13 +4,14 @@ use super::StepFunctions;
 use super::topic::Topic;
 use std::path::Path;
 
-/// The three state machines around one pair of functions and a topic.
+/// The state machines around one pair of functions and a topic.
 #[derive(Debug)]
 pub struct StateMachines {
     /// Their ARNs.
     pub backup: String,
     pub restore: String,
     pub drill: String,
+    pub watch: String,
 }
 
 impl StateMachines {
@@ -23,25 +24,29 @@ impl StateMachines {
 }
 
 impl StepFunctions {
-    /// Creates the state machines for these functions, as `{prefix}-backup` and so on.
+    /// Creates the state machines for these functions, as `{prefix}-backup` and so on, of a stack of that name that
+    /// backs up the database `shop` into `s3://b/`.
     pub async fn state_machines(&self, prefix: &str, backup: &str, restore: &str, topic: &Topic) -> StateMachines {
         let substitutions = [
             ("BackupFunctionArn", backup),
             ("RestoreFunctionArn", restore),
             ("TopicArn", topic.arn()),
+            ("StackName", prefix),
+            ("Databases", "shop"),
+            ("Destination", "s3://b/"),
         ];
-        let [backup, restore, drill] = ["backup", "restore", "drill"].map(|name| async move {
-            self.state_machine(
-                &format!("{prefix}-{name}"),
-                &StateMachines::definition(name),
-                &substitutions,
-            )
-            .await
-        });
+        let create = async |name: &str, more: &[(&str, &str)]| {
+            let definition = StateMachines::definition(name);
+            let substitutions = [&substitutions[..], more].concat();
+            self.state_machine(&format!("{prefix}-{name}"), &definition, &substitutions)
+                .await
+        };
+        let backup = create("backup", &[]).await;
         StateMachines {
-            backup: backup.await,
-            restore: restore.await,
-            drill: drill.await,
+            restore: create("restore", &[]).await,
+            drill: create("drill", &[]).await,
+            watch: create("watch", &[("BackupMachineArn", &backup)]).await,
+            backup,
         }
     }
 }

@@ -40,7 +40,7 @@ impl StepFunctions {
             ("LAMBDA_EXECUTOR", "local"),
             (
                 "SERVICES",
-                "lambda,states,sns,sqs,events,scheduler,logs,iam,sts,secretsmanager",
+                "lambda,states,sns,sqs,events,scheduler,logs,iam,sts,secretsmanager,monitoring",
             ),
             ("SFN_WAIT_SCALE", scale),
             ("HOME", &folder),
