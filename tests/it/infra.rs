@@ -3,6 +3,7 @@
 //! not get through.
 
 mod alarms;
+mod approval;
 mod bucket;
 mod cloudwatch;
 mod functions;
@@ -21,13 +22,14 @@ use template::Template;
 type Check = fn(&Template) -> Vec<String>;
 
 /// All checks of the template that need no other file.
-const CHECKS: [Check; 6] = [
+const CHECKS: [Check; 7] = [
     permissions::findings,
     functions::findings,
     machines::findings,
     bucket::findings,
     alarms::findings,
     schedules::findings,
+    approval::findings,
 ];
 
 fn assert_none(findings: &[String]) {
@@ -62,6 +64,11 @@ fn the_bucket_is_private_encrypted_and_empties_itself() {
 #[test]
 fn every_alarm_tells_the_topic_of_a_metric_that_exists() {
     assert_none(&alarms::findings(&Template::real()));
+}
+
+#[test]
+fn who_asks_for_a_restore_does_not_approve_it() {
+    assert_none(&approval::findings(&Template::real()));
 }
 
 #[test]

@@ -63,7 +63,15 @@ pub fn findings(template: &Template) -> Vec<String> {
         );
     }
     let names: Vec<&str> = template.of_type(MACHINE).map(|(name, _)| name).collect();
-    if names != ["BackupMachine", "DrillMachine", "RestoreMachine", "WatchMachine"] {
+    if names
+        != [
+            "ApprovedMachine",
+            "BackupMachine",
+            "DrillMachine",
+            "RestoreMachine",
+            "WatchMachine",
+        ]
+    {
         findings.push(format!("the state machines are {names:?}"));
     }
     findings

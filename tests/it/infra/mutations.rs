@@ -4,7 +4,7 @@ use super::CHECKS;
 use super::template::{Template, text_of};
 
 /// What is replaced in the template, by what, and a part of the finding that must come of it.
-const BROKEN: [(&str, &str, &str); 69] = [
+const BROKEN: [(&str, &str, &str); 75] = [
     // Roles.
     (
         "Action: [s3:PutObject, s3:AbortMultipartUpload,",
@@ -22,7 +22,7 @@ const BROKEN: [(&str, &str, &str); 69] = [
         "wildcard action *",
     ),
     (
-        "Resource: !Ref RestoreMachine\n",
+        "Resource: [!Ref RestoreMachine, !Ref ApprovedMachine]\n",
         "Resource: '*'\n",
         "RunbookRole/Start: states:StartExecution on every resource",
     ),
@@ -289,6 +289,37 @@ const BROKEN: [(&str, &str, &str); 69] = [
         "MetricName=\\\"Seconds\\\"",
         "MetricName=\\\"Second\\\"",
         "nobody writes mongotar Second",
+    ),
+    // Approval.
+    (
+        "ConsentInInput: !Ref AllowConsentInInput",
+        "ConsentInInput: 'true'",
+        "an input approves itself",
+    ),
+    (
+        "    Default: 'false'\n    AllowedValues: ['false', 'true']",
+        "    Default: 'true'\n    AllowedValues: ['false', 'true']",
+        "an input approves itself",
+    ),
+    (
+        "Resource: [!Ref BackupMachine, !Ref RestoreMachine, !Ref DrillMachine]\n",
+        "Resource: [!Ref BackupMachine, !Ref RestoreMachine, !Ref ApprovedMachine]\n",
+        "Operator: starts what was approved",
+    ),
+    (
+        "Action: [states:DescribeExecution, states:GetExecutionHistory, states:StopExecution]",
+        "Action: [states:DescribeExecution, states:SendTaskSuccess]",
+        "Operator: approves",
+    ),
+    (
+        "Action: [states:SendTaskSuccess, states:SendTaskFailure]",
+        "Action: [states:SendTaskSuccess, states:StartExecution]",
+        "Approver: starts ${RestoreMachine}",
+    ),
+    (
+        "Resource: !GetAtt RunbookRole.Arn",
+        "Resource: !GetAtt RestoreRole.Arn",
+        "roles that can be passed on",
     ),
     // Schedules.
     (

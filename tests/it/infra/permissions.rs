@@ -47,9 +47,16 @@ const ONLY_EVERYWHERE: [(&str, &[&str]); 5] = [
 ];
 
 /// Patterns that are no wildcard over a service: objects below the prefix, and executions of one state machine.
-const NARROW: [&str; 2] = [
+const NARROW: [&str; 8] = [
     "${Archives.Arn}/${Prefix}",
+    "arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:execution:${AWS::StackName}-backup:",
     "arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:execution:${AWS::StackName}-restore:",
+    "arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:execution:${AWS::StackName}-restore-approved:",
+    "arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:execution:${AWS::StackName}-drill:",
+    "arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:execution:${AWS::StackName}-watch:",
+    // Their ids are random, and say of which runbook they are of nothing.
+    "arn:${AWS::Partition}:ssm:${AWS::Region}:${AWS::AccountId}:automation-execution/*",
+    "arn:${AWS::Partition}:ssm:${AWS::Region}:${AWS::AccountId}:automation-definition/${Runbook}:",
 ];
 
 const ARCHIVES: [&str; 5] = [

@@ -64,9 +64,21 @@ fn findings(runbook: &Value) -> Vec<String> {
             findings.push(format!("the output {output} is none of a step"));
         }
     }
-    for reference in references(&runbook["assumeRole"]) {
-        if !parameters.contains_key(&reference) {
-            findings.push(format!("{reference} is no parameter"));
+    if runbook["assumeRole"] != json!({"Fn::GetAtt": ["RunbookRole", "Arn"]}) {
+        findings.push("whoever starts it chooses its role".to_owned());
+    }
+    for step in steps(runbook) {
+        let (action, inputs) = (step["action"].as_str().unwrap_or_default(), &step["inputs"]);
+        if action == "aws:approve" && inputs["Approvers"] != json!({"Ref": "Approvers"}) {
+            findings.push("whoever starts it chooses who approves".to_owned());
+        }
+        // What was approved is restored by the machine that nobody else may start.
+        let machine = match step["name"] == "Restore" {
+            true => "ApprovedMachine",
+            false => "RestoreMachine",
+        };
+        if action == "aws:executeStateMachine" && inputs["stateMachineArn"]["Ref"] != machine {
+            findings.push(format!("{}: starts another machine than {machine}", step["name"]));
         }
     }
     findings
@@ -169,7 +181,21 @@ fn a_runbook_that_leads_nowhere_is_found() {
             "ReadPlan.Restore is not known by then",
         ),
         ("- Verify.Status", "- Verify.Verdict", "is none of a step"),
-        ("'{{ AutomationAssumeRole }}'", "'{{ Role }}'", "Role is no parameter"),
+        (
+            "assumeRole: {'Fn::GetAtt': [RunbookRole, Arn]}",
+            "assumeRole: '{{ Role }}'",
+            "whoever starts it chooses its role",
+        ),
+        (
+            "Approvers: {Ref: Approvers}",
+            "Approvers: '{{ Include }}'",
+            "whoever starts it chooses who approves",
+        ),
+        (
+            "stateMachineArn: {Ref: RestoreMachine}",
+            "stateMachineArn: {Ref: ApprovedMachine}",
+            "starts another machine than RestoreMachine",
+        ),
         ("'0.3'", "'2.2'", "schema"),
         ("    timeoutSeconds: 86400\n", "", "how long"),
     ] {
@@ -266,19 +292,14 @@ fn the_template_deploys_the_runbook_with_what_it_refers_to() {
         "AWS::Include knows no short forms"
     );
     let runbook = runbook();
-    for name in ["Plan", "Restore"] {
-        let machine = &step(&runbook, name)["inputs"]["stateMachineArn"]["Ref"];
-        assert_eq!(machine, "RestoreMachine");
+    for (name, machine) in [("Plan", "RestoreMachine"), ("Restore", "ApprovedMachine")] {
+        assert_eq!(step(&runbook, name)["inputs"]["stateMachineArn"]["Ref"], machine);
+        assert_eq!(template.resource(machine)["Type"], "AWS::Serverless::StateMachine");
     }
-    assert_eq!(
-        template.resource("RestoreMachine")["Type"],
-        "AWS::Serverless::StateMachine"
-    );
     assert_eq!(
         step(&runbook, "Approve")["inputs"]["NotificationArn"],
         json!({"Ref": "Topic"})
     );
-    let role = &runbook["parameters"]["AutomationAssumeRole"]["default"];
-    assert_eq!(role, &json!({"Fn::GetAtt": ["RunbookRole", "Arn"]}));
+    assert_eq!(template.at("/Parameters/Approvers/Type"), "CommaDelimitedList");
     assert_eq!(template.resource("RunbookRole")["Type"], "AWS::IAM::Role");
 }

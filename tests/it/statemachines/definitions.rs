@@ -175,7 +175,7 @@ fn whatever_is_left_open_is_known_to_the_template() {
         let known = ["BackupFunctionArn", "RestoreFunctionArn", "TopicArn", "StackName"];
         for known in known
             .into_iter()
-            .chain(["Databases", "Destination", "BackupMachineArn"])
+            .chain(["Databases", "Destination", "BackupMachineArn", "ConsentInInput"])
         {
             open.remove(known);
         }

@@ -30,7 +30,7 @@ fn input() -> Value {
 #[tokio::test]
 async fn each_load_is_called_until_it_is_complete_and_then_the_restore_is_finished() {
     let stage = stage_of_restore(with_loads).await;
-    let output = stage.run(&stage.machines.restore, input()).await.succeeded();
+    let output = stage.run(&stage.machines.approved, input()).await.succeeded();
     assert_eq!(output["status"], "complete");
     let events = stage.restore.events();
     assert_eq!(
@@ -60,7 +60,7 @@ async fn a_load_that_fails_is_for_finish_to_find() {
         },
     )
     .await;
-    let execution = stage.engine.execute(&stage.machines.restore, input()).await;
+    let execution = stage.engine.execute(&stage.machines.approved, input()).await;
     let question = stage.topic.next().await;
     assert_eq!(question.subject, "mongotar restore is not complete: shop");
     stage.engine.succeed(&question.token(), json!({"undo": false})).await;
@@ -80,7 +80,7 @@ async fn where_there_is_nothing_to_fan_out_begin_is_all() {
         false => Ok(restored("complete")),
     })
     .await;
-    let output = stage.run(&stage.machines.restore, input()).await.succeeded();
+    let output = stage.run(&stage.machines.approved, input()).await.succeeded();
     assert_eq!(output["status"], "complete");
     assert_eq!(actions(&stage.restore.events()), ["dry run", "begin"]);
 }

@@ -94,7 +94,7 @@ async fn an_approved_plan_is_restored_and_its_undo_event_is_an_input() {
 
     let mut undo = output["undo"].clone();
     undo["approved"] = json!(true);
-    let output = deployed.run(&deployed.machines.restore, undo).await.succeeded();
+    let output = deployed.run(&deployed.machines.approved, undo).await.succeeded();
     assert_eq!(output["status"], "complete");
     assert_eq!(shop.collections().await, ["extra", "orders", "users"]);
     assert_eq!(shop.count(&shop.database, "orders").await, 5);
@@ -176,7 +176,7 @@ async fn a_backup_in_lanes_and_a_restore_by_workers_are_a_backup_and_a_restore()
     let archive = output["databases"][0]["archive"].clone();
     shop.insert("orders", 7..9).await;
     let input = json!({"archive": archive, "replace_existing": true, "workers": 2, "approved": true});
-    let output = deployed.run(&deployed.machines.restore, input).await.succeeded();
+    let output = deployed.run(&deployed.machines.approved, input).await.succeeded();
     assert_eq!(
         (&output["status"], &output["equal"]),
         (&json!("complete"), &json!(true))

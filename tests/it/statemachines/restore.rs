@@ -110,6 +110,7 @@ async fn a_plan_that_nobody_answers_changes_nothing() {
     let substitutions = [
         ("RestoreFunctionArn", stage.restore.arn()),
         ("TopicArn", stage.topic.arn()),
+        ("ConsentInInput", "false"),
     ];
     let machine = stage
         .engine
@@ -124,7 +125,7 @@ async fn a_plan_that_nobody_answers_changes_nothing() {
 }
 
 #[tokio::test]
-async fn consent_in_the_input_is_not_asked_for_again() {
+async fn consent_in_the_input_is_not_asked_for_again_where_the_stack_allows_that() {
     let stage = stage_of_restore(|event, _| match event["dry_run"] == true {
         true => planned(),
         false => Ok(restored("complete")),
@@ -142,12 +143,58 @@ async fn consent_in_the_input_is_not_asked_for_again() {
         (json!({"yes": true}), json!({"yes": true})),
         (json!({"confirm": "token of mine"}), json!({"confirm": "token of mine"})),
     ] {
-        stage.run(&stage.machines.restore, sent(consent)).await.succeeded();
+        stage.run(&stage.machines.approved, sent(consent)).await.succeeded();
         let events = stage.restore.events();
         assert_eq!(events.last(), Some(&sent(expected)));
         assert_eq!(stage.topic.next().await.subject, "mongotar restore complete: shop");
     }
     assert_eq!(stage.restore.events().len(), 6);
+}
+
+/// Whoever may start an execution could approve it, too.
+#[tokio::test]
+async fn consent_in_the_input_approves_nothing_unless_the_stack_allows_that() {
+    let stage = stage_of_restore(plain).await;
+    for consent in ["approved", "yes", "confirm"] {
+        let mut input = json!({"archive": ARCHIVE, "run": run_of_input()});
+        input[consent] = match consent {
+            "confirm" => json!("token of mine"),
+            _ => json!(true),
+        };
+        for input in [input.clone(), crate::handlers::scheduled_event(input)] {
+            let (execution, token) = asked(&stage, input).await;
+            stage.engine.succeed(&token, json!({"approved": false})).await;
+            assert_eq!(execution.ended().await.failed().0, "NotApproved");
+            assert_eq!(stage.topic.next().await.subject, "mongotar restore FAILED: shop");
+        }
+    }
+    let events = stage.restore.events();
+    assert_eq!(actions(&events), ["dry run"; 6]);
+    for event in events {
+        assert!(event.get("yes").is_none() && event.get("confirm").is_none(), "{event}");
+    }
+}
+
+#[tokio::test]
+async fn a_plan_that_drops_nothing_does_not_say_that_it_drops_something() {
+    let stage = stage_of_restore(|event, _| {
+        assert_eq!(event["dry_run"], true);
+        let mut plan = planned()?;
+        plan["plan"]["to_drop"] = json!([]);
+        Ok(plan)
+    })
+    .await;
+    let execution = stage
+        .engine
+        .execute(&stage.machines.restore, json!({"archive": ARCHIVE}))
+        .await;
+    let question = stage.topic.next().await;
+    assert!(!question.message.contains("drops"), "{}", question.message);
+    stage
+        .engine
+        .succeed(&question.token(), json!({"approved": false}))
+        .await;
+    execution.ended().await.failed();
 }
 
 #[tokio::test]
@@ -194,7 +241,7 @@ async fn an_error_is_told_of_under_its_own_name() {
     ] {
         let (error, cause) = stage
             .run(
-                &stage.machines.restore,
+                &stage.machines.approved,
                 json!({"archive": archive, "database": "größe", "approved": true}),
             )
             .await

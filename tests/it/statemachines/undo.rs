@@ -32,7 +32,7 @@ async fn whoever_is_asked_can_go_back_to_what_was_there_before() {
     ] {
         let stage = stage_of_restore(move |event, before| partial(event, before, undone)).await;
         let input = json!({"archive": "s3://b/a", "database": "shop", "approved": true, "run": run_of_input()});
-        let execution = stage.engine.execute(&stage.machines.restore, input).await;
+        let execution = stage.engine.execute(&stage.machines.approved, input).await;
         let question = stage.topic.next().await;
         assert_eq!(question.subject, "mongotar restore is not complete: shop");
         assert!(
@@ -82,7 +82,7 @@ async fn whoever_is_asked_can_go_back_to_what_was_there_before() {
 async fn without_a_yes_the_target_is_left_as_it_is() {
     let stage = stage_of_restore(|event, before| partial(event, before, "complete")).await;
     let input = json!({"archive": "s3://b/a", "database": "shop", "approved": true});
-    let execution = stage.engine.execute(&stage.machines.restore, input.clone()).await;
+    let execution = stage.engine.execute(&stage.machines.approved, input.clone()).await;
     stage
         .engine
         .succeed(&stage.topic.next().await.token(), json!({"undo": false}))
@@ -93,6 +93,7 @@ async fn without_a_yes_the_target_is_left_as_it_is() {
     let substitutions = [
         ("RestoreFunctionArn", stage.restore.arn()),
         ("TopicArn", stage.topic.arn()),
+        ("ConsentInInput", "true"),
     ];
     let machine = stage
         .engine
@@ -126,7 +127,7 @@ async fn without_a_snapshot_there_is_nothing_to_ask() {
     .await;
     let (error, cause) = stage
         .run(
-            &stage.machines.restore,
+            &stage.machines.approved,
             json!({"archive": "s3://b/a", "yes": true, "snapshot": false}),
         )
         .await

@@ -10,6 +10,8 @@ pub struct StateMachines {
     /// Their ARNs.
     pub backup: String,
     pub restore: String,
+    /// The same where consent in the input counts.
+    pub approved: String,
     pub drill: String,
     pub watch: String,
 }
@@ -38,12 +40,18 @@ impl StepFunctions {
         let create = async |name: &str, more: &[(&str, &str)]| {
             let definition = StateMachines::definition(name);
             let substitutions = [&substitutions[..], more].concat();
-            self.state_machine(&format!("{prefix}-{name}"), &definition, &substitutions)
+            let ending = if more.contains(&("ConsentInInput", "true")) {
+                "-approved"
+            } else {
+                ""
+            };
+            self.state_machine(&format!("{prefix}-{name}{ending}"), &definition, &substitutions)
                 .await
         };
         let backup = create("backup", &[]).await;
         StateMachines {
-            restore: create("restore", &[]).await,
+            restore: create("restore", &[("ConsentInInput", "false")]).await,
+            approved: create("restore", &[("ConsentInInput", "true")]).await,
             drill: create("drill", &[]).await,
             watch: create("watch", &[("BackupMachineArn", &backup)]).await,
             backup,
