@@ -4,15 +4,15 @@ use super::CHECKS;
 use super::template::{Template, text_of};
 
 /// What is replaced in the template, by what, and a part of the finding that must come of it.
-const BROKEN: [(&str, &str, &str); 75] = [
+const BROKEN: [(&str, &str, &str); 79] = [
     // Roles.
     (
-        "Action: [s3:PutObject, s3:AbortMultipartUpload,",
+        "Action: [s3:AbortMultipartUpload,",
         "Action: ['s3:*', s3:AbortMultipartUpload,",
         "wildcard action s3:*",
     ),
     (
-        "Action: [s3:GetObject, s3:DeleteObject, s3:PutObjectTagging]",
+        "Action: [s3:GetObject, s3:PutObject, s3:DeleteObject, s3:PutObjectTagging]",
         "Action: ['s3:Get*', s3:DeleteObject]",
         "wildcard action s3:Get*",
     ),
@@ -90,6 +90,26 @@ const BROKEN: [(&str, &str, &str); 75] = [
         "StringLike: {'s3:prefix': !Sub '${Prefix}*'}",
         "StringLike: {'s3:prefix': '*'}",
         "lists more than the prefix",
+    ),
+    (
+        "                Condition:\n                  'Null': {'s3:if-none-match': 'false'}\n",
+        "",
+        "BackupRole/CreateArchives: writes over what is there",
+    ),
+    (
+        "'s3:if-none-match': 'false'",
+        "'s3:if-none-match': 'true'",
+        "BackupRole/CreateArchives: writes over what is there",
+    ),
+    (
+        "Bool: {'s3:ObjectCreationOperation': 'false'}",
+        "Bool: {'s3:ObjectCreationOperation': 'true'}",
+        "BackupRole/UploadParts: writes over what is there",
+    ),
+    (
+        ", 's3:ExistingObjectTag/mongotar-retention': 'true'",
+        "",
+        "BackupRole/TagArchives: gives what is there another class",
     ),
     ("      Role: !GetAtt BackupRole.Arn\n", "", "BackupFunction: no role"),
     (

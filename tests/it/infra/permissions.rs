@@ -104,7 +104,7 @@ impl Statement {
 
     /// Whether it speaks of an action on an object of the bucket, or on a resource by its reference. A condition
     /// narrows, and is not looked at.
-    fn covers(&self, action: &str, resource: &str) -> bool {
+    pub fn covers(&self, action: &str, resource: &str) -> bool {
         let concrete = |pattern: &String| {
             let pattern = pattern
                 .replace("${Archives.Arn}", "arn:aws:s3:::archives")
@@ -152,6 +152,7 @@ pub fn findings(template: &Template) -> Vec<String> {
     wildcards(&statements, &mut findings);
     added_rights(template, &mut findings);
     objects(&statements, &mut findings);
+    overwriting(&statements, &mut findings);
     for role in FUNCTIONS {
         let listing = |statement: &&Statement| {
             statement.owner == role && statement.actions.iter().any(|action| action == "s3:ListBucket")
@@ -231,6 +232,33 @@ fn added_rights(template: &Template, findings: &mut Vec<String>) {
         }
         if serverless && properties.get("Policies").is_some() || properties.get("ManagedPolicyArns").is_some() {
             findings.push(format!("{name}: policies that are not written down here"));
+        }
+    }
+}
+
+/// Who writes archives creates them, and no more: parts of an upload, and what says that nothing is there yet.
+fn overwriting(statements: &[Statement], findings: &mut Vec<String>) {
+    let writes = |statement: &&Statement| {
+        let acts = |action: &String| ["s3:PutObject", "s3:PutObjectTagging"].contains(&action.as_str());
+        FUNCTIONS.contains(&statement.owner.as_str()) && statement.allows && statement.actions.iter().any(acts)
+    };
+    for statement in statements.iter().filter(writes) {
+        let of_a_run =
+            |resource: &String| resource.ends_with("/.in-progress/*") || resource.ends_with("}.in-progress/*");
+        if statement.resources.iter().all(of_a_run) {
+            continue;
+        }
+        let conditions = &statement.raw["Condition"];
+        let puts = statement.actions.iter().any(|action| action == "s3:PutObject");
+        let tags = statement.actions.iter().any(|action| action == "s3:PutObjectTagging");
+        let creates = conditions["Null"]["s3:if-none-match"] == "false"
+            || conditions["Bool"]["s3:ObjectCreationOperation"] == "false";
+        if puts && !creates {
+            findings.push(format!("{}: writes over what is there", statement.name()));
+        }
+        let leaves = conditions["Null"]["s3:ExistingObjectTag/mongotar-retention"] == "true";
+        if tags && !leaves {
+            findings.push(format!("{}: gives what is there another class", statement.name()));
         }
     }
 }
