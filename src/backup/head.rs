@@ -5,7 +5,7 @@ use time::OffsetDateTime;
 
 use super::request::{BackupJob, ConsistencyDemand};
 use super::tools::Tools;
-use crate::archive::{ArchiveName, Consistency, ConsistencyLevel, Entry, Exception, Saved, SavedStatus};
+use crate::archive::{ArchiveName, Consistency, ConsistencyLevel, Entry, Exception, Manifest, Saved, SavedStatus};
 use crate::catalog::{Catalog, Kind};
 use crate::failure::{Failure, FailureKind};
 use crate::mongo::{IdRange, Moment};
@@ -96,8 +96,25 @@ impl TakenMoment {
     /// # Errors
     /// If it is not what is demanded, or there is nothing to back up.
     pub(super) async fn of(job: &BackupJob, tools: &Tools) -> Result<Self, Failure> {
+        let taken = Self::as_it_is(job, None, tools).await?;
+        if taken.moment.catalog.collections.is_empty() {
+            return Err(nothing_there(job, tools).await);
+        }
+        check_selection(job, &taken.moment, &taken.catalog)?;
+        Ok(taken)
+    }
+
+    /// The same, to continue a chain: that nothing is there is a state like others.
+    ///
+    /// # Errors
+    /// If the moment is not what is demanded.
+    pub(super) async fn of_chain(job: &BackupJob, parent: &Manifest, tools: &Tools) -> Result<Self, Failure> {
+        Self::as_it_is(job, Some(parent), tools).await
+    }
+
+    async fn as_it_is(job: &BackupJob, known: Option<&Manifest>, tools: &Tools) -> Result<Self, Failure> {
         let created = rfc3339(OffsetDateTime::now_utc());
-        let moment = tools.mongo.moment(&job.database).await;
+        let moment = tools.mongo.moment_since(&job.database, known).await;
         let moment = moment.map_err(|error| error.granting_read(&job.database))?;
         if let (Some(reason), ConsistencyDemand::Require) = (&moment.reason, job.consistency) {
             return Err(Failure::new(
@@ -108,13 +125,9 @@ impl TakenMoment {
                 ),
             ));
         }
-        if moment.catalog.collections.is_empty() {
-            return Err(nothing_there(job, tools).await);
-        }
-        let catalog = select(job, &moment)?;
         Ok(Self {
+            catalog: chosen(job, &moment),
             moment,
-            catalog,
             created,
         })
     }
@@ -147,7 +160,22 @@ async fn nothing_there(job: &BackupJob, tools: &Tools) -> Failure {
 
 /// The part of the catalog that was asked for.
 pub(super) fn select(job: &BackupJob, moment: &Moment) -> Result<Catalog, Failure> {
+    let catalog = chosen(job, moment);
+    check_selection(job, moment, &catalog).map(|()| catalog)
+}
+
+fn chosen(job: &BackupJob, moment: &Moment) -> Catalog {
     let mut catalog = moment.catalog.clone();
+    // Neither what a dead restore left beside nor the lock of one that lives is data.
+    let is_data = |name: &str| !name.starts_with(crate::plan::INTERNAL_PREFIX);
+    catalog
+        .collections
+        .retain(|collection| job.selection.selects(&collection.name) && is_data(&collection.name));
+    catalog
+}
+
+/// Refuses a selection by which something that was asked for is not there, or nothing is left.
+fn check_selection(job: &BackupJob, moment: &Moment, chosen: &Catalog) -> Result<(), Failure> {
     let names: Vec<&str> = moment
         .catalog
         .collections
@@ -163,17 +191,12 @@ pub(super) fn select(job: &BackupJob, moment: &Moment) -> Result<Catalog, Failur
             names.join(", ")
         )));
     }
-    // Neither what a dead restore left beside nor the lock of one that lives is data.
-    let is_data = |name: &str| !name.starts_with(crate::plan::INTERNAL_PREFIX);
-    catalog
-        .collections
-        .retain(|collection| job.selection.selects(&collection.name) && is_data(&collection.name));
-    if catalog.collections.is_empty() {
+    if chosen.collections.is_empty() {
         return Err(Failure::invalid(format!(
             "nothing of {} is left to back up; there are: {}",
             job.database,
             names.join(", ")
         )));
     }
-    Ok(catalog)
+    Ok(())
 }

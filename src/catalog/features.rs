@@ -167,6 +167,12 @@ impl Features {
         self.dollar_fields &= older.dollar_fields;
     }
 
+    /// Change streams tell of indexes and options, too (`showExpandedEvents`). It came with the same version as images,
+    /// and goes by the same compatibility.
+    pub(crate) fn definition_events(&self) -> bool {
+        self.pre_and_post_images
+    }
+
     /// From the service's table of supported operations (Amazon DocumentDB Developer Guide, "Supported MongoDB APIs,
     /// operations, and data types").
     fn of_amazon(version: Version) -> Self {

@@ -31,6 +31,10 @@ pub(crate) enum Change<'a> {
     Document(&'a str, &'a RawDocument),
     /// A collection of this name was renamed, or something else happened to it that is not of one document.
     Collection(&'a str),
+    /// The indexes or the options of a collection changed.
+    Definition(&'a str),
+    /// A collection was dropped, or the database. What is there afterwards shows by its UUID.
+    Dropped,
 }
 
 impl Mongo {
@@ -97,7 +101,11 @@ impl Mongo {
     async fn changes_of(&self, database: &str, begin: &RawDocument) -> Result<ChangeReplies, MongoError> {
         let action = format!("reading the changes of {database}");
         let mut pipeline = RawArrayBuf::new();
-        pipeline.push(rawdoc! {"$changeStream": begin.to_owned()});
+        let mut begin = begin.to_owned();
+        if self.server().features.definition_events() {
+            begin.append(cstr!("showExpandedEvents"), true);
+        }
+        pipeline.push(rawdoc! {"$changeStream": begin});
         pipeline.push(rawdoc! {"$project": {
             "operationType": 1, "ns.coll": 1, "to.coll": 1, "documentKey._id": 1, "clusterTime": 1,
         }});
@@ -187,8 +195,12 @@ fn hand_on(
                 .map_err(|_| lacking("document's key"))?;
             on(Change::Document(name("ns").map_err(|_| lacking("namespace"))?, key))
         }
-        // What is there afterwards shows by its UUID.
-        "drop" | "dropDatabase" | "invalidate" => Ok(()),
+        "drop" | "dropDatabase" | "invalidate" => on(Change::Dropped),
+        // A new one has a UUID that nobody knows.
+        "create" => Ok(()),
+        "createIndexes" | "dropIndexes" | "modify" => {
+            on(Change::Definition(name("ns").map_err(|_| lacking("namespace"))?))
+        }
         _ => {
             let names = [name("ns"), name("to")].into_iter().flatten();
             names.into_iter().try_for_each(|name| on(Change::Collection(name)))

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::survey::{DescribedCollection, ListedCollection, Listing};
 use super::witness::Testimony;
 use super::{Mongo, MongoError, ReadAt, VANISHED, code, patiently};
-use crate::archive::ClusterTime;
+use crate::archive::{ClusterTime, Manifest};
 use crate::catalog::{Catalog, Engine, Kind, Topology};
 
 /// How often the catalog is listed again when it changed while T was taken.
@@ -75,6 +75,16 @@ impl Mongo {
     /// # Errors
     /// What the server answered, and a catalog that never stands still.
     pub async fn moment(&self, database: &str) -> Result<Moment, MongoError> {
+        self.moment_since(database, None).await
+    }
+
+    /// The same, where an earlier archive is known. Of collections that it has, too, the server is not asked how large
+    /// they are; and where its change stream tells of indexes, they have those that they had then: whoever reads the
+    /// changes since must ask for those that changed.
+    ///
+    /// # Errors
+    /// As [`Self::moment`].
+    pub(crate) async fn moment_since(&self, database: &str, known: Option<&Manifest>) -> Result<Moment, MongoError> {
         if let Some(reason) = self.why_no_snapshots() {
             return self.without_snapshot(database, reason).await;
         }
@@ -93,7 +103,7 @@ impl Mongo {
             };
             let after = primary.list_collections(database).await?;
             if before == after && refusal.is_none() {
-                return self.at_the_moment(database, after, time).await;
+                return self.at_the_moment(database, after, time, known).await;
             }
             before = after;
         }
@@ -107,10 +117,16 @@ impl Mongo {
     }
 
     /// The moment that was found, if the server reads at it: witnesses are heard while the catalog is described.
-    async fn at_the_moment(&self, database: &str, listed: Listing, time: ClusterTime) -> Result<Moment, MongoError> {
+    async fn at_the_moment(
+        &self,
+        database: &str,
+        listed: Listing,
+        time: ClusterTime,
+        known: Option<&Manifest>,
+    ) -> Result<Moment, MongoError> {
         let primary = self.on_primary();
         let testimony: BoxFuture<'_, Testimony> = Box::pin(self.testimony(database, time));
-        let (described, testimony) = future::join(primary.describe(database, listed), testimony).await;
+        let (described, testimony) = future::join(primary.describe(database, listed, known), testimony).await;
         let mut moment = Moment::new(described?, Some(time), None);
         match testimony {
             Testimony::Proven => {}
@@ -169,7 +185,7 @@ impl Mongo {
         let primary = self.on_primary();
         let listed = primary.list_collections(database).await?;
         Ok(Moment::new(
-            primary.describe(database, listed).await?,
+            primary.describe(database, listed, None).await?,
             None,
             Some(reason),
         ))

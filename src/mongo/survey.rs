@@ -8,6 +8,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::asked::limit;
 use super::{Mongo, MongoError, ReadAt, code, patiently};
+use crate::archive::Manifest;
 use crate::catalog::{
     BUCKETS, Catalog, Collection, Definition, Disk, Kind, LeftOut, STORED_FUNCTIONS, Topology, is_system, left_out,
 };
@@ -90,7 +91,7 @@ impl Mongo {
 
     async fn survey_as_seen(&self, database: &str, sizes: Sizes) -> Result<(Catalog, Option<MongoError>), MongoError> {
         let listed = self.list_collections(database).await?;
-        let DescribedCollection { mut catalog, refused } = self.describe_with(database, listed, sizes).await?;
+        let DescribedCollection { mut catalog, refused } = self.describe_with(database, listed, sizes, None).await?;
         let (mut unseen, mut first) = (Vec::new(), None);
         for (name, error) in refused {
             // A right to all collections is none to stored functions. Who has none to them leaves them alone.
@@ -116,12 +117,17 @@ impl Mongo {
         Ok((catalog, unseen))
     }
 
-    /// Adds indexes and sizes to what was listed.
+    /// Adds indexes and sizes to what was listed, as far as they are not known.
     ///
     /// # Errors
     /// If the server could not be asked. What it refuses to say of one collection stops none of the others.
-    pub(super) async fn describe(&self, database: &str, listed: Listing) -> Result<DescribedCollection, MongoError> {
-        self.describe_with(database, listed, Sizes::Estimated).await
+    pub(super) async fn describe(
+        &self,
+        database: &str,
+        listed: Listing,
+        known: Option<&Manifest>,
+    ) -> Result<DescribedCollection, MongoError> {
+        self.describe_with(database, listed, Sizes::Estimated, known).await
     }
 
     async fn describe_with(
@@ -129,12 +135,13 @@ impl Mongo {
         database: &str,
         listed: Listing,
         sizes: Sizes,
+        known: Option<&Manifest>,
     ) -> Result<DescribedCollection, MongoError> {
         let described: Vec<(Collection, Option<MongoError>)> = stream::iter(
             listed
                 .collections
                 .into_iter()
-                .map(|entry| self.describe_one(database, entry, sizes)),
+                .map(|entry| self.describe_one(database, entry, sizes, known)),
         )
         .buffered(AT_ONCE)
         .try_collect()
@@ -269,7 +276,12 @@ impl Mongo {
         database: &str,
         listed: ListedCollection,
         sizes: Sizes,
+        known: Option<&Manifest>,
     ) -> Result<(Collection, Option<MongoError>), MongoError> {
+        let known = known.and_then(|known| known.get(&listed.name)).filter(|known| {
+            let is_it = known.uuid.is_some() && known.uuid == listed.uuid;
+            is_it && (known.kind, listed.kind) == (Kind::Collection, Kind::Collection)
+        });
         let mut collection = Collection {
             name: listed.name,
             kind: listed.kind,
@@ -283,8 +295,16 @@ impl Mongo {
         if collection.kind == Kind::View {
             return Ok((collection, None));
         }
+        if let Some(known) = known {
+            (collection.documents, collection.bytes) = (Some(known.documents), Some(known.bytes));
+            if self.server().features.definition_events() {
+                collection.indexes.clone_from(&known.indexes);
+                return Ok((collection, None));
+            }
+        }
         let estimated = async {
             match sizes {
+                _ if known.is_some() => (collection.documents, collection.bytes),
                 Sizes::Estimated => self.estimates(database, &collection).await,
                 Sizes::LeftOut => (None, None),
             }

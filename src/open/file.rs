@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::pages::Pages;
 use super::turns::Passes;
 use crate::archive::foreign::{Buckets, Packing, Signals, Survey};
-use crate::archive::{ArchiveName, Manifest, Opened, Status};
+use crate::archive::{ArchiveKind, ArchiveName, Manifest, Opened, Status};
 use crate::plan::{ArchiveIdentity, Contents, Coverage};
 use crate::run::Memory;
 use crate::store::{Object, Store};
@@ -114,6 +114,7 @@ impl ArchiveFile {
             .map_or_else(|| self.object.location.file_name(), |(name, _)| name.to_string());
         Contents {
             archive: identity(name, survey.digest.clone()),
+            kind: ArchiveKind::Full,
             status: survey.status(),
             database: survey.database.clone(),
             server: None,
@@ -152,6 +153,7 @@ impl ArchiveFile {
 fn contents_of(manifest: &Manifest, hash: blake3::Hash) -> Contents {
     Contents {
         archive: identity(manifest.name.to_string(), hash.to_hex().to_string()),
+        kind: manifest.kind,
         status: manifest.status,
         database: Some(manifest.source.database.clone()),
         server: Some(manifest.source.server.clone()),

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::archive::foreign::Signals;
-use crate::archive::{Coverage, Saved, Status};
+use crate::archive::{ArchiveKind, Coverage, Saved, Status};
 use crate::catalog::Server;
 
 /// What an archive holds, native or foreign alike.
@@ -11,6 +11,8 @@ use crate::catalog::Server;
 pub struct Contents {
     /// Which archive it is.
     pub archive: ArchiveIdentity,
+    /// Whether it is the state that a chain of increments leads to, or was made at once.
+    pub kind: ArchiveKind,
     /// Whether everything requested is in it.
     pub status: Status,
     /// The database it was made of, if the archive says so.

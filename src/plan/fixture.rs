@@ -4,7 +4,7 @@ use bson::rawdoc;
 
 use super::{ArchiveIdentity, Contents, Coverage};
 use crate::archive::foreign::Signals;
-use crate::archive::{Saved, SavedStatus, Status};
+use crate::archive::{ArchiveKind, Saved, SavedStatus, Status};
 use crate::catalog::{Catalog, Collection, Definition, Engine, Kind, Server, Topology};
 use crate::digest::{Hashing, Sum};
 
@@ -93,6 +93,7 @@ pub(super) fn contents(collections: impl IntoIterator<Item = Saved>) -> Contents
             etag: Some("\"e-1\"".to_owned()),
             manifest: "00".repeat(32),
         },
+        kind: ArchiveKind::Full,
         status: Status::Complete,
         database: Some("shop".to_owned()),
         server: Some(server("6.0.5")),

@@ -6,7 +6,7 @@ use super::conflicts::Conflict;
 use super::names::{check_database, is_reserved, nearest};
 use super::policy::excludes;
 use super::{Contents, Coverage, Extra, Policy, TEMPORARY_PREFIX};
-use crate::archive::{Saved, Status};
+use crate::archive::{ArchiveKind, Saved, Status};
 use crate::catalog::Catalog;
 
 /// What is wrong with the request, apart from single collections.
@@ -100,9 +100,10 @@ fn check_collisions(contents: &Contents, policy: &Policy, conflicts: &mut Vec<Co
 }
 
 /// An archive without a single collection restores nothing, which nobody may take for a success; and it could empty the
-/// target. If that is meant, it is quicker done by hand.
+/// target. If that is meant, it is quicker done by hand. In a chain it is a state like others: the archives before it
+/// have what was there, and its increment what became of that.
 fn check_emptiness(contents: &Contents, target: &Catalog, policy: &Policy, conflicts: &mut Vec<Conflict>) {
-    if !contents.collections.is_empty() {
+    if !contents.collections.is_empty() || contents.kind == ArchiveKind::Increment {
         return;
     }
     let asked_for = match &contents.coverage {

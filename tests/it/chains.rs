@@ -2,10 +2,12 @@
 
 mod boundaries;
 mod commands;
+mod emptied;
 mod golden;
 mod holes;
 mod killed;
 mod lacking;
+mod many;
 mod reading;
 mod under_load;
 

@@ -17,6 +17,12 @@ const IDS_SHARE: u64 = 20;
 const LOOKUP: u64 = 2 << 20;
 /// How many documents are looked up at a time at the most.
 const MOST: u64 = 2_000;
+/// With what share of a collection reading what changed begins to cost more than reading everything: looking up a
+/// changed document, as it is and as it was, takes as long as reading so many bytes of the collection from its beginning
+/// to its end. Measured (`docs/PERFORMANCE.md`).
+const A_LOOKUP: u64 = 12 << 10;
+/// So few are looked up in any case: it is one lookup.
+const FEW: u64 = MOST;
 /// What an `_id` takes besides its own bytes, to know that it came before.
 const KNOWN: usize = 40;
 
@@ -30,6 +36,12 @@ pub(super) struct Since {
 #[derive(Debug)]
 pub(super) struct Changes {
     ids: HashMap<String, Vec<Arc<IdList>>>,
+    /// The collections that are read whole though their changes are known, and why.
+    whole: Vec<(String, &'static str)>,
+    /// Whether a collection was dropped or renamed, or the database dropped.
+    drops: bool,
+    /// The collections whose definitions changed.
+    redefined: HashSet<String>,
 }
 
 /// What changed of a collection.
@@ -49,18 +61,23 @@ struct ChangedIds {
     /// How many are looked up at a time.
     at_a_time: usize,
     bytes: usize,
+    /// How many changes cost less than reading everything.
+    most: u64,
 }
 
 impl Since {
     /// By a catalog, and what the parent has.
     pub(super) fn of(catalog: &Catalog, undefined: &BTreeMap<String, String>, parent: &Parent) -> Self {
-        let same = catalog.collections.iter().filter(|collection| {
-            let before = parent.manifest.get(&collection.name);
-            let known = before.is_some_and(|before| is_the_same(before, collection, parent));
-            known && !undefined.contains_key(&collection.name)
-        });
-        let ids = same.map(|collection| (collection.name.clone(), ChangedIds::of(collection)));
-        Self { ids: ids.collect() }
+        let mut ids = HashMap::new();
+        for collection in &catalog.collections {
+            if let Some(before) = parent.manifest.get(&collection.name)
+                && is_the_same(before, collection, parent)
+                && !undefined.contains_key(&collection.name)
+            {
+                ids.insert(collection.name.clone(), ChangedIds::of(collection, before));
+            }
+        }
+        Self { ids }
     }
 
     /// Reads which of their documents changed.
@@ -69,37 +86,59 @@ impl Since {
     /// What the server answered.
     pub(super) async fn changes(mut self, job: &BackupJob, times: Times, tools: &Tools) -> Result<Changes, MongoError> {
         let budget = usize::try_from(tools.memory.share(IDS_SHARE)).unwrap_or(usize::MAX);
-        let mut taken = 0_usize;
+        let (mut taken, mut whole, mut drops) = (0_usize, Vec::new(), false);
+        let mut redefined = HashSet::new();
         let seen = tools.mongo.changes(&job.database, times, |change| {
             match change {
                 Change::Document(collection, key) => {
                     if let Some(ids) = self.ids.get_mut(collection) {
                         taken += ids.add(key.as_bytes());
+                        if ids.known.len() as u64 > ids.most {
+                            whole.push((
+                                collection.to_owned(),
+                                "so much of it changed that reading all of it costs less",
+                            ));
+                            taken -= self.ids.remove(collection).map_or(0, |ids| ids.bytes);
+                        }
                     }
                 }
                 Change::Collection(collection) => {
+                    drops = true;
+                    redefined.insert(collection.to_owned());
                     taken -= self.ids.remove(collection).map_or(0, |ids| ids.bytes);
                 }
+                Change::Definition(collection) => {
+                    redefined.insert(collection.to_owned());
+                }
+                Change::Dropped => drops = true,
             }
-            while taken > budget {
-                taken = taken.saturating_sub(self.give_up_the_largest());
+            while taken > budget
+                && let Some(collection) = self.largest()
+            {
+                taken -= self.ids.remove(&collection).map_or(0, |ids| ids.bytes);
+                whole.push((collection, "more of it changed than fits into memory"));
             }
             Ok(())
         });
         Box::pin(seen).await?;
         let lists = |ids: ChangedIds| ids.lists.into_iter().map(Arc::new).collect();
         let ids = self.ids.into_iter().map(|(name, ids)| (name, lists(ids)));
-        Ok(Changes { ids: ids.collect() })
+        let ids = ids.collect();
+        for (collection, why) in &whole {
+            tracing::info!(collection, why, "it is read whole");
+        }
+        Ok(Changes {
+            ids,
+            whole,
+            drops,
+            redefined,
+        })
     }
 
-    /// Reads the collection whole of which most changed; says how much memory that frees.
-    fn give_up_the_largest(&mut self) -> usize {
+    /// The collection whose changes take the most memory.
+    fn largest(&self) -> Option<String> {
         let largest = self.ids.iter().max_by_key(|(_, ids)| ids.bytes);
-        let Some(collection) = largest.map(|(name, _)| name.clone()) else {
-            return usize::MAX;
-        };
-        tracing::info!(collection, "more of it changed than fits into memory: it is read whole");
-        self.ids.remove(&collection).map_or(0, |ids| ids.bytes)
+        largest.map(|(name, _)| name.clone())
     }
 }
 
@@ -125,6 +164,25 @@ impl Changes {
         self.ids.contains_key(collection)
     }
 
+    /// Whether something happened by which the parent's collections can be gone.
+    pub(super) fn has_seen_drops(&self, parent: &Parent) -> bool {
+        // Views come and go without a word.
+        self.drops || parent.manifest.collections.iter().all(|saved| saved.kind == Kind::View)
+    }
+
+    /// Whether a collection's indexes may be others than the parent's.
+    pub(super) fn have_redefined(&self, collection: &str) -> bool {
+        self.redefined.contains(collection)
+    }
+
+    /// What is said of the collections that were read whole though their changes are known.
+    pub(super) fn said(&self) -> Vec<String> {
+        let whole = self.whole.iter();
+        whole
+            .map(|(name, why)| format!("{name} is in the increment whole: {why}"))
+            .collect()
+    }
+
     /// Whether anything changed of a collection of which only that is read.
     pub(super) fn is_any(&self, collection: &str) -> bool {
         self.ids.get(collection).is_some_and(|lists| !lists.is_empty())
@@ -140,12 +198,13 @@ impl Changes {
 }
 
 impl ChangedIds {
-    fn of(collection: &Collection) -> Self {
+    fn of(collection: &Collection, before: &Saved) -> Self {
         Self {
             lists: Vec::new(),
             known: HashSet::new(),
             at_a_time: usize::try_from((LOOKUP / collection.average_bytes()).clamp(1, MOST)).unwrap_or(1),
             bytes: 0,
+            most: FEW.max(before.bytes / A_LOOKUP),
         }
     }
 
@@ -180,6 +239,7 @@ mod tests {
             known: HashSet::new(),
             at_a_time: 3,
             bytes: 0,
+            most: FEW,
         };
         let keys: Vec<_> = (0..7).map(|id| rawdoc! {"_id": id}).collect();
         let taken: usize = keys.iter().chain(&keys).map(|key| ids.add(key.as_bytes())).sum();
