@@ -126,7 +126,9 @@ pub struct Backup {
 
 #[derive(Debug, Args)]
 pub struct Watch {
-    /// How often: 30s, 5m, 1h.
+    /// How often: 30s, 5m, 1h. What fails is tried again at the next turn. A failure that does not pass by itself (a
+    /// folder that cannot be written, a role without rights) ends the watch: at once in the first turn, later when it
+    /// comes 5 times in a row.
     #[arg(long, value_name = "TIME", default_value = "1m")]
     pub every: String,
     /// Make one and end: for cron and timers.

@@ -1,13 +1,16 @@
 //! `watch`: an increment every so often, for as long as the process runs.
 //!
-//! What fails is told, and tried again at the next turn: the changes are still there then. A signal ends it; what is
-//! being written is undone, since the next increment has it, too.
+//! What fails is told, and tried again at the next turn: the changes are still there then. That a database or a store
+//! cannot be reached may pass, however long it takes. What does not pass by itself ends the watch: at once in the first
+//! turn, and later when it has failed [`IN_A_ROW`] times in a row, since nobody may read what a program says for weeks.
+//! A signal ends it, too; what is being written is undone, since the next increment has it.
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use mongotar::backup::{BackupJob, BackupReport, RunStatus, Tools, backup, span};
 use mongotar::failure::{Failure, FailureKind};
+use mongotar::store::Location;
 
 use crate::arguments::Watch;
 use crate::plain::one_line;
@@ -15,6 +18,9 @@ use crate::printed::{print_raw, tell};
 use crate::session::{code, environment, tools};
 use crate::signals;
 use crate::text::unsaid;
+
+/// After how many failures in a row, of those that do not pass by themselves, the watch ends.
+const IN_A_ROW: u32 = 5;
 
 /// Increments until a signal comes, or one.
 pub async fn run_watch(arguments: &Watch, json: bool) -> Result<ExitCode, Failure> {
@@ -34,6 +40,7 @@ pub async fn run_watch(arguments: &Watch, json: bool) -> Result<ExitCode, Failur
         let report = made(&job, &tools, json).await?;
         return Ok(code(report.status));
     }
+    let (mut has_made, mut in_a_row) = (false, 0);
     loop {
         let begun = Instant::now();
         match made(&job, &tools, json).await {
@@ -42,11 +49,23 @@ pub async fn run_watch(arguments: &Watch, json: bool) -> Result<ExitCode, Failur
                            again";
                 return Err(Failure::new(FailureKind::NoChain, why));
             }
-            Ok(_) => {}
+            Ok(_) => (has_made, in_a_row) = (true, 0),
             Err(failure) if failure.kind == FailureKind::Cancelled || tools.cancel.is_cancelled() => break,
             // It will be the same at the next turn, and the one after that.
             Err(failure) if !may_change(&failure) => return Err(failure),
-            Err(failure) => tell(&format!("mongotar: {failure}. Tried again in {}\n", said(every))),
+            Err(failure) if may_pass(&failure, &job.destination) => {
+                tell(&format!("mongotar: {failure}. Tried again in {}\n", said(every)));
+            }
+            Err(failure) => {
+                in_a_row += 1;
+                if !has_made || in_a_row == IN_A_ROW {
+                    return Err(failure);
+                }
+                tell(&format!(
+                    "mongotar: {failure}. Tried again in {}: {in_a_row} of {IN_A_ROW} failures in a row that do not pass by themselves\n",
+                    said(every)
+                ));
+            }
         }
         let rest = every.saturating_sub(begun.elapsed());
         tokio::select! {
@@ -83,6 +102,12 @@ fn may_change(failure: &Failure) -> bool {
         failure.kind,
         FailureKind::InvalidRequest | FailureKind::ConfigurationMissing
     )
+}
+
+/// Whether it may pass by itself, as what happens on the way to a server does. A file system does not mend itself.
+fn may_pass(failure: &Failure, destination: &Location) -> bool {
+    let of_this_machine = failure.kind == FailureKind::Store && matches!(destination, Location::Local(_));
+    failure.passes() && !of_this_machine
 }
 
 fn said(every: Duration) -> String {
