@@ -19,7 +19,7 @@ use crate::run::Memory;
 use crate::store::Store;
 
 pub use coverage::{CoverageReport, CoveredStretch, UncoveredStretch, coverage};
-pub use listed::{ListedArchive, ListedStatus, Summary, list};
+pub use listed::{ListedArchive, ListedChanges, ListedStatus, Summary, list};
 
 /// What is in an archive: the manifest of ours, the survey of a foreign one.
 #[derive(Clone, Debug, Serialize)]

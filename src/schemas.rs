@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use crate::backup::{BackupReport, BackupRequest};
 use crate::catalog::Definition;
 use crate::drill::{DrillReport, DrillRequest};
+use crate::inspect::{CoverageReport, ListedArchive};
 use crate::restore::{RestoreReport, RestoreRequest};
 use crate::run::Unfinished;
 use crate::store::Location;
@@ -43,6 +44,12 @@ impl JsonSchema for Definition {
 enum Of {
     Event,
     Result,
+}
+
+/// Of what the command line says, which is as large as it is.
+fn said<T: JsonSchema>() -> Value {
+    let settings = SchemaSettings::draft2020_12().for_serialize();
+    settings.into_generator().into_root_schema_for::<T>().to_value()
 }
 
 fn schema<T: JsonSchema>(of: Of) -> Value {
@@ -112,6 +119,8 @@ fn all() -> Vec<(&'static str, Value)> {
         ("drill-report", schema::<DrillReport>(Of::Result)),
         ("verify-request", verify),
         ("verify-report", schema::<VerifyReport>(Of::Result)),
+        ("list", said::<Vec<ListedArchive>>()),
+        ("coverage-report", said::<CoverageReport>()),
         ("unfinished", schema::<Unfinished>(Of::Result)),
     ]
     .map(|(name, schema)| (name, unwrapped(schema)))

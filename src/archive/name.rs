@@ -29,6 +29,7 @@ const CUT_STEM: usize = 208;
 
 /// `backup_YYYYmmdd_HHMMSS`: the UTC second at which a backup began.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct ArchiveName(String);
 

@@ -3,18 +3,24 @@
 //! Only the manifests beside the archives are read, and the sizes that listings show: what was removed, exchanged or cut
 //! is found. Whether the bytes of an archive are still what they were, `verify` says.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
-use crate::archive::{ArchiveName, ClusterTime, joined};
+use crate::archive::{ArchiveName, ClusterTime, Joined, joined};
 use crate::choice::{InFolder, folder_in, in_folder, members, said};
 use crate::failure::Failure;
 use crate::store::{Location, Store};
+
+/// How long after an archive its manifest comes, at the most: they are written one behind the other.
+const FOLLOWS: Duration = Duration::from_secs(1);
 
 /// The first moment and the last.
 type Reach = (ClusterTime, ClusterTime);
 
 /// What of the past a folder's archives show.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct CoverageReport {
     /// The folder.
     pub folder: Location,
@@ -29,6 +35,7 @@ pub struct CoverageReport {
 
 /// A chain: moments that can be restored.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct CoveredStretch {
     /// The full archive that it begins with.
     pub base: ArchiveName,
@@ -48,6 +55,7 @@ pub struct CoveredStretch {
 
 /// A time of which nothing can be restored.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct UncoveredStretch {
     /// Its database.
     pub database: String,
@@ -55,6 +63,18 @@ pub struct UncoveredStretch {
     pub from: String,
     /// The first moment after it.
     pub to: String,
+}
+
+/// What lies in a folder, and what the manifests say. That of an archive just committed is waited for, once.
+async fn settled(store: &Store, folder: &Location, has_waited: &mut bool) -> Result<(Vec<InFolder>, Joined), Failure> {
+    let mut found = in_folder(store, folder).await?;
+    if !*has_waited && found.iter().any(|found| !found.has_manifest) {
+        *has_waited = true;
+        tokio::time::sleep(FOLLOWS).await;
+        found = in_folder(store, folder).await?;
+    }
+    let read = members(store, folder, &found).await?;
+    Ok((found, read))
 }
 
 impl CoverageReport {
@@ -109,8 +129,8 @@ pub async fn coverage(store: &Store, folder: &Location) -> Result<CoverageReport
         apart: Vec::new(),
     };
     let mut last_of: Vec<(String, ClusterTime)> = Vec::new();
-    let found = in_folder(store, folder).await?;
-    let bases = members(store, folder, &found).await?;
+    let mut has_waited = false;
+    let (found, bases) = settled(store, folder, &mut has_waited).await?;
     report.are_apart(folder, &found, bases.apart);
     for base in bases.members {
         if base.continues.is_some() {
@@ -119,8 +139,7 @@ pub async fn coverage(store: &Store, folder: &Location) -> Result<CoverageReport
             continue;
         }
         let chain = folder_in(folder, &base.name.chain());
-        let increments = in_folder(store, &chain).await?;
-        let read = members(store, &chain, &increments).await?;
+        let (increments, read) = settled(store, &chain, &mut has_waited).await?;
         let joined = joined(&base, read.members);
         let (of_base, of_chain): (Vec<_>, Vec<_>) = joined.apart.into_iter().partition(|(name, _)| *name == base.name);
         let is_whole = of_base.is_empty();

@@ -2,14 +2,17 @@
 //!
 //! The manifest's copy beside an archive dates from when the archive was whole; it does not say whether it still is. So
 //! each archive is checked: its length and its last bytes, which hold the footer and mostly the manifest. That finds
-//! archives that were cut, appended to, or altered there; only `verify` reads every byte.
+//! archives that were cut, appended to, or altered there; only `verify` reads every byte. Of an increment, its chain is
+//! looked at, too: by itself it is nothing.
 
 use futures_util::{StreamExt as _, stream};
 use serde::{Deserialize, Serialize};
 
 use crate::archive::{
-    ArchiveError, ArchiveName, Compression, Extent, FOOTER_SUFFIX, Footer, Manifest, Opened, Saved, Status, is_ours,
+    ArchiveError, ArchiveKind, ArchiveName, Compression, Extent, FOOTER_SUFFIX, Footer, Manifest, Opened, Saved,
+    Status, is_ours, joined,
 };
+use crate::choice::{InFolder, folder_in, in_folder, members};
 use crate::failure::Failure;
 use crate::store::{Location, Object, Store};
 
@@ -22,6 +25,7 @@ const HEAD: u64 = 4 << 10;
 
 /// One archive in a folder.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ListedArchive {
     /// Its name.
     pub name: ArchiveName,
@@ -43,6 +47,7 @@ pub struct ListedArchive {
 
 /// In what state an archive is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum ListedStatus {
@@ -70,6 +75,7 @@ impl std::fmt::Display for ListedStatus {
 /// What a manifest says. Of a large archive it is the copy's beside it, which is not authenticated: the one inside
 /// rules.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Summary {
     /// Whether everything is in it.
     pub status: Status,
@@ -81,9 +87,51 @@ pub struct Summary {
     pub documents: u64,
     /// Their size as BSON.
     pub bytes: u64,
+    /// `full`, or `increment`: of that, what changed since its parent.
+    #[serde(default)]
+    pub kind: ArchiveKind,
+    /// The full archive with which an increment's chain begins.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub base: Option<ArchiveName>,
+    /// The archive that an increment continues.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub parent: Option<ArchiveName>,
+    /// What of them an increment itself holds.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub changes: Option<ListedChanges>,
     /// How many bytes of the archive nobody needs: those read of collections that were then read anew.
     #[serde(skip_serializing_if = "is_none", default)]
     pub abandoned_bytes: u64,
+}
+
+/// What an increment holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct ListedChanges {
+    /// How many documents are new or otherwise than in the parent, in the collections of which it has only those.
+    pub changed: u64,
+    /// How many documents of these collections are gone.
+    pub removed: u64,
+    /// How many collections, time series and views it has whole.
+    pub whole: u64,
+}
+
+impl ListedChanges {
+    /// By an increment's manifest; none of a full archive.
+    pub fn of(manifest: &Manifest) -> Option<Self> {
+        manifest.continues.as_ref()?;
+        let mut changes = Self::default();
+        for saved in &manifest.collections {
+            match &saved.delta {
+                Some(delta) => {
+                    changes.changed += delta.documents;
+                    changes.removed += delta.removed;
+                }
+                None => changes.whole += 1,
+            }
+        }
+        Some(changes)
+    }
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands it over so")]
@@ -91,11 +139,83 @@ fn is_none(bytes: &u64) -> bool {
     *bytes == 0
 }
 
-/// The archives in a folder, oldest first.
+/// The archives in a folder, oldest first, and the increments that continue them.
 ///
 /// # Errors
 /// If the store cannot list the folder. An archive that cannot be read is listed with the reason.
 pub async fn list(store: &Store, folder: &Location) -> Result<Vec<ListedArchive>, Failure> {
+    let mut found = directly_in(store, folder).await?;
+    match of_chain(folder) {
+        Some(base) => found = in_chain(store, (&folder.above(), folder), &base, found).await?,
+        None => {
+            for name in store.folders(folder, "backup_").await? {
+                if let Some(base) = ArchiveName::of_chain(&name) {
+                    let chain = folder_in(folder, &name);
+                    let increments = directly_in(store, &chain).await?;
+                    found.extend(in_chain(store, (folder, &chain), &base, increments).await?);
+                }
+            }
+        }
+    }
+    found.sort_unstable_by(|a, b| (&a.name, a.archive.file_name()).cmp(&(&b.name, b.archive.file_name())));
+    Ok(found)
+}
+
+/// The base of the chain that a folder has.
+fn of_chain(folder: &Location) -> Option<ArchiveName> {
+    let text = folder.to_string();
+    ArchiveName::of_chain(text.trim_end_matches(['/', '\\']).rsplit(['/', '\\']).next()?)
+}
+
+/// Increments, with what their chain says of them: what continues something that is gone cannot be read.
+async fn in_chain(
+    store: &Store,
+    (folder, chain): (&Location, &Location),
+    base: &ArchiveName,
+    mut increments: Vec<ListedArchive>,
+) -> Result<Vec<ListedArchive>, Failure> {
+    let apart = apart(store, (folder, chain), base).await?;
+    for listed in &mut increments {
+        let why = apart.iter().find(|(name, _)| *name == listed.name);
+        if let Some((_, why)) = why.filter(|_| listed.status == ListedStatus::Complete) {
+            listed.status = ListedStatus::Damaged;
+            listed.reason = Some(format!("it cannot be restored: {why}"));
+        }
+    }
+    Ok(increments)
+}
+
+/// The increments of a chain that do not lead back to its base, and why.
+async fn apart(
+    store: &Store,
+    (folder, chain): (&Location, &Location),
+    base: &ArchiveName,
+) -> Result<Vec<(ArchiveName, String)>, Failure> {
+    let mut bases = in_folder(store, folder).await?;
+    bases.retain(|found| found.name == *base);
+    let increments = in_folder(store, chain).await?;
+    let bases = members(store, folder, &bases).await?;
+    let Some(base) = bases.members.first() else {
+        let why = bases
+            .apart
+            .into_iter()
+            .next()
+            .map_or_else(|| "it is missing".to_owned(), |(_, why)| why);
+        let of_base = |found: InFolder| (found.name, format!("{base}, with which its chain begins: {why}"));
+        return Ok(increments.into_iter().map(of_base).collect());
+    };
+    let read = members(store, chain, &increments).await?;
+    let joined = joined(base, read.members);
+    let is_base = |(name, _): &&(ArchiveName, String)| *name == base.name;
+    let mut apart: Vec<_> = read.apart.into_iter().chain(joined.apart.clone()).collect();
+    if let Some((_, why)) = joined.apart.iter().find(is_base) {
+        apart.extend(joined.members.into_iter().map(|member| (member.name, why.clone())));
+    }
+    Ok(apart)
+}
+
+/// The archives directly in a folder.
+async fn directly_in(store: &Store, folder: &Location) -> Result<Vec<ListedArchive>, Failure> {
     let objects = store.list(folder, "backup_").await?;
     let archives = objects.iter().filter_map(|object| {
         let (name, compression) = ArchiveName::of_object(&object.location.file_name())?;
@@ -104,9 +224,7 @@ pub async fn list(store: &Store, folder: &Location) -> Result<Vec<ListedArchive>
             .find(|other| other.location.file_name() == name.sidecar());
         Some(listed(store, object, beside, name, compression))
     });
-    let mut found: Vec<ListedArchive> = stream::iter(archives).buffer_unordered(AT_A_TIME).collect().await;
-    found.sort_unstable_by(|a, b| (&a.name, a.archive.file_name()).cmp(&(&b.name, b.archive.file_name())));
-    Ok(found)
+    Ok(stream::iter(archives).buffer_unordered(AT_A_TIME).collect().await)
 }
 
 /// What a look at an archive's end gave.
@@ -248,6 +366,10 @@ fn summary(manifest: &Manifest) -> Summary {
         collections: manifest.collections.len() as u64,
         documents: manifest.collections.iter().map(|saved| saved.documents).sum(),
         bytes: manifest.collections.iter().map(|saved| saved.bytes).sum(),
+        kind: manifest.kind,
+        base: manifest.continues.as_ref().map(|continues| continues.base.clone()),
+        parent: manifest.continues.as_ref().map(|continues| continues.parent.clone()),
+        changes: ListedChanges::of(manifest),
         abandoned_bytes: manifest.collections.iter().map(Saved::abandoned_bytes).sum(),
     }
 }

@@ -130,3 +130,103 @@ async fn watching_goes_on_until_it_is_told_to_end() {
     let refused = shell.json(2, &["watch", "--every", "soon", "--to", "backups"]);
     assert_eq!(refused["error_type"], "InvalidRequest");
 }
+
+/// `list` shows chains, and which of their increments can be read.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_shows_what_cannot_be_restored() {
+    let (shell, database) = Shell::with_orders(vec![doc! {"_id": 0}]).await;
+    let client = rig::shared_replica_set().client().await;
+    let full = backed_up(&shell);
+    let mut reports = Vec::new();
+    for id in 1..4 {
+        insert(&client, &database, "orders", vec![doc! {"_id": id}]).await;
+        reports.push(backed_up(&shell));
+    }
+    let listed = |folder: &str| {
+        let listed = shell.json(0, &["list", folder]);
+        let listed = listed.as_array().expect("a list").clone();
+        listed
+            .into_iter()
+            .map(|one| (one["summary"]["kind"].clone(), one["status"].clone(), one))
+            .collect::<Vec<_>>()
+    };
+    let all = listed("backups");
+    let kinds: Vec<_> = all
+        .iter()
+        .map(|(kind, status, _)| (kind.as_str(), status.as_str()))
+        .collect();
+    let (full_one, increment) = ((Some("full"), Some("complete")), (Some("increment"), Some("complete")));
+    assert_eq!(kinds, [full_one, increment, increment, increment]);
+    let last = &all[3].2["summary"];
+    assert_eq!((&last["base"], &last["parent"]), (&full["name"], &reports[1]["name"]));
+    assert_eq!(
+        last["changes"],
+        serde_json::json!({"changed": 1, "removed": 0, "whole": 0})
+    );
+    let said = shell.run(&["list", "backups"]);
+    assert!(
+        said.out.contains("1 documents changed and 0 are gone since"),
+        "{}",
+        said.out
+    );
+    let shown = shell.run(&["show", reports[2]["archive"].as_str().expect("a path")]);
+    assert!(
+        shown.out.contains("orders: 1 documents changed, 0 are gone"),
+        "{}",
+        shown.out
+    );
+
+    // Without the one in the middle.
+    let middle = reports[1]["archive"].as_str().expect("a path");
+    let beside = reports[1]["manifest"].as_str().expect("a path");
+    std::fs::remove_file(shell.path(middle)).expect("removed");
+    std::fs::remove_file(shell.path(beside)).expect("removed");
+    let chain = format!("backups/{}.chain", full["name"].as_str().expect("a name"));
+    for folder in ["backups", &chain] {
+        let all = listed(folder);
+        let (_, status, last) = all.last().expect("one");
+        assert_eq!(status, "damaged", "{last}");
+        assert!(last["reason"].to_string().contains("is missing"), "{last}");
+        assert_eq!(all[all.len() - 2].1, "complete");
+    }
+    // Without the full one.
+    std::fs::remove_file(shell.path(full["archive"].as_str().expect("a path"))).expect("removed");
+    let all = listed("backups");
+    assert_eq!(all.len(), 2);
+    assert!(all.iter().all(|(_, status, _)| status == "damaged"), "{all:?}");
+    let coverage = shell.json(3, &["coverage", "backups"]);
+    assert!(
+        coverage["apart"].to_string().contains("increments without the archive"),
+        "{coverage}"
+    );
+}
+
+/// A folder that cannot be written mends itself for nobody.
+#[tokio::test(flavor = "multi_thread")]
+async fn watching_ends_on_what_does_not_pass() {
+    let (shell, _) = Shell::with_orders(vec![doc! {"_id": 0}]).await;
+    std::fs::write(shell.path("file"), "no folder").expect("written");
+    let failed = shell.json(1, &["watch", "--every", "1h", "--to", "file/below"]);
+    assert!(failed["message"].to_string().contains("file"), "{failed}");
+    let help = shell.run(&["watch", "--help"]);
+    assert!(help.out.contains("5 times in a row"), "{}", help.out);
+
+    // Later it is tried some times.
+    let mut watching = shell
+        .command(&["watch", "--every", "1s", "--to", "backups"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    let boundaries = || shell.json(0, &["coverage", "backups"])["chains"][0]["boundaries"].as_u64();
+    std::fs::create_dir_all(shell.path("backups")).expect("a folder");
+    eventually("an increment", || boundaries() >= Some(2)).await;
+    std::fs::rename(shell.path("backups"), shell.path("moved")).expect("moved");
+    std::fs::write(shell.path("backups"), "no folder").expect("written");
+    let status = watching.wait().expect("it ends");
+    assert_eq!(status.code(), Some(1));
+    let mut said = String::new();
+    std::io::Read::read_to_string(&mut watching.stderr.take().expect("piped"), &mut said).expect("text");
+    let told = said.lines().filter(|line| line.contains("failures in a row")).count();
+    assert_eq!(told, 4, "{said}");
+}

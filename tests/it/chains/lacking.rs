@@ -136,7 +136,9 @@ async fn a_hole_that_somebody_made_ends_the_chain() {
             assert!(!covered.is_whole(), "{what}: {covered:?}");
             let boundaries = covered.chains.first().map_or(0, |chain| chain.boundaries);
             // An archive that is only cut a little is known by what continues it.
-            assert_eq!(boundaries, at as u64, "{what}: {covered:?}");
+            // Another full archive of that name is a moment of its own.
+            let exchanged = at == 0 && said.is_empty() && boundaries == 1;
+            assert!(boundaries == at as u64 || exchanged, "{what}: {covered:?}");
         }
     }
     // The last one is known by its manifest alone.

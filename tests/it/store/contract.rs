@@ -279,6 +279,10 @@ async fn a_listing_shows_direct_children_with_the_name_prefix(place: Place) {
         ["inner"],
         "a folder without its slash"
     );
+    let folders = async |prefix| place.store.folders(&place.folder, prefix).await.expect("a listing");
+    assert_eq!(folders("backup_").await, ["backup_c"]);
+    assert_eq!(folders("").await, ["backup_c", "deeper"]);
+    assert_eq!(folders("nothing").await, [""; 0]);
     let listed = place.store.list(&place.folder, "other").await.expect("a listing");
     let found = place
         .store

@@ -2,9 +2,10 @@
 
 use std::fmt::Write as _;
 
-use mongotar::archive::{Saved, SavedStatus};
+use mongotar::archive::{ArchiveKind, Saved, SavedStatus};
 use mongotar::backup::RunStatus;
-use mongotar::inspect::{CoverageReport, ListedArchive, Shown};
+use mongotar::catalog::Kind;
+use mongotar::inspect::{CoverageReport, ListedArchive, ListedChanges, Shown, Summary};
 use mongotar::verify::{AgainstReport, Comparison, VerifyReport};
 
 use super::{in_it, left_out, unsaid, word};
@@ -109,6 +110,7 @@ pub fn list(archives: &[ListedArchive]) -> String {
         &"archive",
         &"size",
         &"database",
+        &"kind",
         &"status",
         &"collections",
         &"documents",
@@ -121,12 +123,18 @@ pub fn list(archives: &[ListedArchive]) -> String {
                 &listed.archive,
                 &size,
                 &summary.database,
+                &kind(summary),
                 &listed.status,
                 &summary.collections,
                 &summary.documents,
             ]),
-            None => row(&[&listed.archive, &size, &"-", &listed.status]),
+            None => row(&[&listed.archive, &size, &"-", &"-", &listed.status]),
         });
+        if let Some(summary) = &listed.summary
+            && let (Some(changes), Some(parent)) = (&summary.changes, &summary.parent)
+        {
+            note!(notes, "{}: {}", listed.archive, since(changes, parent.as_str()));
+        }
         if let Some(reason) = &listed.reason {
             note!(notes, "{}: {reason}", listed.archive);
         }
@@ -136,6 +144,28 @@ pub fn list(archives: &[ListedArchive]) -> String {
         }
     }
     table(&rows) + &notes
+}
+
+fn kind(summary: &Summary) -> &'static str {
+    match summary.kind {
+        ArchiveKind::Increment => "increment",
+        _ => "full",
+    }
+}
+
+/// What an increment holds, for a person.
+fn since(changes: &ListedChanges, parent: &str) -> String {
+    let ListedChanges {
+        changed,
+        removed,
+        whole,
+    } = changes;
+    let whole = match whole {
+        0 => String::new(),
+        1 => "; 1 collection is in it whole".to_owned(),
+        many => format!("; {many} collections are in it whole"),
+    };
+    format!("{changed} documents changed and {removed} are gone since {parent}{whole}")
 }
 
 pub fn coverage(report: &CoverageReport) -> String {
@@ -189,6 +219,19 @@ pub fn cut_short(collection: &str, why: Option<&str>) -> String {
 /// What is said where a folder has no archives.
 pub fn nothing_there(folder: &str) -> String {
     format!("mongotar: there is no archive of mongotar in {}\n", one_line(folder))
+}
+
+/// What became of a collection since an increment's parent; nothing is said where nothing did.
+fn became(saved: &Saved) -> Option<String> {
+    match &saved.delta {
+        None if saved.kind == Kind::View => None,
+        None => Some("all of it is in the increment".to_owned()),
+        Some(delta) if delta.documents + delta.removed == 0 => None,
+        Some(delta) => Some(format!(
+            "{} documents changed, {} are gone",
+            delta.documents, delta.removed
+        )),
+    }
 }
 
 fn measurements(shown: &Shown, collection: &str) -> Option<u64> {
@@ -254,20 +297,14 @@ pub fn show(shown: &Shown) -> String {
     match shown {
         Shown::Native(manifest) => {
             if let Some(continues) = &manifest.continues {
-                let delta = |saved: &Saved| {
-                    saved
-                        .delta
-                        .as_ref()
-                        .map_or((0, 0), |delta| (delta.documents, delta.removed))
-                };
-                let deltas = manifest.collections.iter().map(delta);
-                let (changed, gone) = deltas.fold((0, 0), |sum, delta| (sum.0 + delta.0, sum.1 + delta.1));
-                note!(
-                    out,
-                    "an increment: {changed} documents changed and {gone} are gone since {}, in the chain of {}",
-                    continues.parent,
-                    continues.base
-                );
+                let changes = ListedChanges::of(manifest).unwrap_or_default();
+                let since = since(&changes, continues.parent.as_str());
+                note!(out, "an increment: {since}, in the chain of {}", continues.base);
+                for saved in &manifest.collections {
+                    if let Some(said) = became(saved) {
+                        note!(out, "{}: {said}", row(&[&saved.name]).concat());
+                    }
+                }
             }
             for saved in manifest.collections.iter().filter(|saved| !saved.abandoned.is_empty()) {
                 let (name, bytes) = (row(&[&saved.name]).concat(), megabytes(saved.abandoned_bytes()));
