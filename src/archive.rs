@@ -55,7 +55,7 @@ pub use manifest::{
     ArchiveKind, ClusterTime, Consistency, ConsistencyLevel, Continues, Delta, Exception, FORMAT_VERSION,
     FORMAT_VERSION_WITH_TABLE, Manifest, Saved, SavedFrom, SavedStatus, SavedUsers, Status,
 };
-pub(crate) use member::{Joined, Member, joined};
+pub(crate) use member::{ChainMember, Joined, joined};
 pub use name::{ArchiveName, EntryName, MANIFEST_ENTRY, METADATA_ENTRY};
 pub use part::{AssemblerState, MAX_PART_BYTES, MAX_PARTS, MIN_PART_BYTES, Part, PartAssembler, PartSchedule};
 pub use payload::Payload;

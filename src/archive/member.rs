@@ -7,7 +7,7 @@ use super::{ArchiveName, ClusterTime, Continues, FOOTER_SUFFIX, Manifest};
 
 /// One archive, as a walk through its chain sees it.
 #[derive(Clone, Debug)]
-pub(crate) struct Member {
+pub(crate) struct ChainMember {
     pub(crate) name: ArchiveName,
     pub(crate) database: String,
     pub(crate) time: Option<ClusterTime>,
@@ -24,12 +24,12 @@ pub(crate) struct Member {
 #[derive(Debug, Default)]
 pub(crate) struct Joined {
     /// Those that lead back to the base, the oldest first.
-    pub(crate) members: Vec<Member>,
+    pub(crate) members: Vec<ChainMember>,
     /// Those that do not, and why.
     pub(crate) apart: Vec<(ArchiveName, String)>,
 }
 
-impl Member {
+impl ChainMember {
     /// By its manifest, the hash of that, and the size of the object.
     pub(crate) fn of(manifest: &Manifest, text: blake3::Hash, bytes: u64) -> Self {
         let regions = manifest.entries().map(|entry| &entry.header);
@@ -108,7 +108,7 @@ impl Member {
 }
 
 /// Which of the increments in a chain's folder lead back to its base.
-pub(crate) fn joined(base: &Member, mut increments: Vec<Member>) -> Joined {
+pub(crate) fn joined(base: &ChainMember, mut increments: Vec<ChainMember>) -> Joined {
     increments.sort_by(|one, other| (one.place(), &one.name).cmp(&(other.place(), &other.name)));
     let mut found = Joined::default();
     let mut cut: Vec<ArchiveName> = Vec::new();
@@ -132,7 +132,7 @@ pub(crate) fn joined(base: &Member, mut increments: Vec<Member>) -> Joined {
             None => Err(format!("it is no increment, but lies in the chain of {}", base.name)),
             Some(_) if cut.contains(&member.name) => Err(was_cut(&member)),
             Some(continues) => {
-                let known = |name: &&Member| name.name == continues.parent;
+                let known = |name: &&ChainMember| name.name == continues.parent;
                 let parent = match continues.place {
                     1 => Some(base).filter(known),
                     _ => found.members.iter().rev().find(known),
@@ -155,7 +155,7 @@ pub(crate) fn joined(base: &Member, mut increments: Vec<Member>) -> Joined {
     found
 }
 
-fn was_cut(member: &Member) -> String {
+fn was_cut(member: &ChainMember) -> String {
     format!(
         "{} was cut or altered: it has {} bytes, and had another number when it was continued",
         member.name, member.bytes
@@ -178,8 +178,8 @@ mod tests {
     }
 
     /// A base and three increments.
-    fn chain() -> (Member, Vec<Member>) {
-        let base = Member {
+    fn chain() -> (ChainMember, Vec<ChainMember>) {
+        let base = ChainMember {
             name: name(0),
             database: "shop".to_owned(),
             time: Some(time(0)),
@@ -191,7 +191,7 @@ mod tests {
         let mut members = vec![base.clone()];
         for place in 1..=3 {
             let parent = &members[members.len() - 1];
-            members.push(Member {
+            members.push(ChainMember {
                 name: name(place),
                 time: Some(time(place)),
                 continues: Some(Continues {
@@ -209,7 +209,7 @@ mod tests {
         (members.remove(0), members)
     }
 
-    fn apart(base: &Member, members: Vec<Member>) -> Vec<String> {
+    fn apart(base: &ChainMember, members: Vec<ChainMember>) -> Vec<String> {
         let found = joined(base, members);
         found
             .apart
@@ -228,14 +228,14 @@ mod tests {
         members.push(fork);
         let found = joined(&base, members);
         assert!(found.apart.is_empty(), "{:?}", found.apart);
-        let places: Vec<u64> = found.members.iter().map(Member::place).collect();
+        let places: Vec<u64> = found.members.iter().map(ChainMember::place).collect();
         assert_eq!(places, [1, 2, 3, 3]);
     }
 
     #[test]
     fn what_is_missing_cut_or_exchanged_ends_it() {
         let (base, members) = chain();
-        let without: Vec<Member> = members.iter().filter(|member| member.place() != 2).cloned().collect();
+        let without: Vec<ChainMember> = members.iter().filter(|member| member.place() != 2).cloned().collect();
         let said = apart(&base, without);
         assert!(said.len() == 1 && said[0].contains("is missing"), "{said:?}");
 

@@ -2,7 +2,7 @@
 
 use futures_util::future::{BoxFuture, join_all};
 
-use crate::archive::{ArchiveName, Compression, ConsistencyLevel, Joined, Manifest, Member, Status};
+use crate::archive::{ArchiveName, ChainMember, Compression, ConsistencyLevel, Joined, Manifest, Status};
 use crate::failure::Failure;
 use crate::store::{Location, Object, Store};
 
@@ -93,7 +93,7 @@ async fn member(
     store: &Store,
     folder: &Location,
     found: &InFolder,
-) -> Result<Result<Member, (ArchiveName, String)>, Failure> {
+) -> Result<Result<ChainMember, (ArchiveName, String)>, Failure> {
     let text = match found.has_manifest {
         true => store.load(&folder.join(&found.name.sidecar())).await?,
         false => None,
@@ -102,7 +102,7 @@ async fn member(
     Ok(read.map_err(|why| (found.name.clone(), why)))
 }
 
-fn of_manifest(text: &[u8], found: &InFolder) -> Result<Member, String> {
+fn of_manifest(text: &[u8], found: &InFolder) -> Result<ChainMember, String> {
     let manifest = Manifest::from_sidecar(text).map_err(|error| error.to_string())?;
     let object = found.object_of(&manifest)?;
     if manifest.consistency.level == ConsistencyLevel::None || manifest.consistency.cluster_time.is_none() {
@@ -111,5 +111,5 @@ fn of_manifest(text: &[u8], found: &InFolder) -> Result<Member, String> {
     if manifest.status == Status::Partial {
         return Err("it is partial".to_owned());
     }
-    Ok(Member::of(&manifest, blake3::hash(text), object.bytes))
+    Ok(ChainMember::of(&manifest, blake3::hash(text), object.bytes))
 }

@@ -21,7 +21,7 @@ use super::chunk::Chunk;
 use super::file::{ArchiveFile, Chain, Form, Link};
 use super::own::open_own;
 use super::stream::CollectionStream;
-use crate::archive::{Compression, Continues, Entry, Member, Opened, Saved};
+use crate::archive::{ChainMember, Compression, Continues, Entry, Opened, Saved};
 use crate::catalog::Definition;
 use crate::digest::Hashing;
 use crate::failure::{Failure, FailureKind};
@@ -82,8 +82,8 @@ impl Link {
                 continues.parent
             )));
         };
-        let before = Member::of(&opened.manifest, opened.text, parent.object.bytes);
-        let member = Member::of(own, self.opened.text, self.file.object.bytes);
+        let before = ChainMember::of(&opened.manifest, opened.text, parent.object.bytes);
+        let member = ChainMember::of(own, self.opened.text, self.file.object.bytes);
         member.check_parent(&before).map_err(damaged)?;
         let mut opened = (**opened).clone();
         // A chain may be long, and a database have many collections. Of those before its end only what is read is kept.

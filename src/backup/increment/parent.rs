@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 
 use super::super::request::BackupJob;
 use super::super::tools::Tools;
-use crate::archive::{ArchiveName, ClusterTime, ConsistencyLevel, Continues, Manifest, Member, Status, joined};
+use crate::archive::{ArchiveName, ChainMember, ClusterTime, ConsistencyLevel, Continues, Manifest, Status, joined};
 use crate::choice::{InFolder, NO_MANIFEST, folder_in, in_folder, members};
 use crate::failure::Failure;
 use crate::run::{Run, rfc3339};
@@ -18,7 +18,7 @@ use crate::store::Location;
 const LOOKED_AT: usize = 32;
 
 /// The end of a chain.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Parent {
     pub(super) manifest: Manifest,
     /// BLAKE3 of its text.
@@ -57,22 +57,18 @@ impl Parent {
         let too_old = base.is_too_old(job);
         let chain = folder_in(folder, &base.base.chain());
         let increments = in_folder(&tools.store, &chain).await?;
-        let ends = |why| format!("the chain of {folder} that begins with {} ends: {why}", base.base);
+        let first = base.base.clone();
+        let ends = |why| format!("the chain of {folder} that begins with {first} ends: {why}");
         let end = match newest(job, tools, &chain, &increments).await? {
-            Newest::Found(end) if end.base == base.base => end,
-            Newest::Broken(why) => return nothing(ends(why)),
-            _ => {
-                return Ok(too_old.map_or(Ok(base.clone()), |reason| {
-                    Err(NoParent {
-                        reason,
-                        old: Some(base),
-                    })
-                }));
+            Newest::Found(end) if end.base == first => {
+                if let Err(why) = unbroken(tools, &chain, &increments, (&base, &end)).await? {
+                    return nothing(ends(why));
+                }
+                *end
             }
+            Newest::Broken(why) => return nothing(ends(why)),
+            Newest::Found(_) | Newest::None(_) => *base,
         };
-        if let Err(why) = unbroken(tools, &chain, &increments, (&base, &end)).await? {
-            return nothing(ends(why));
-        }
         Ok(match too_old {
             None => Ok(end),
             Some(reason) => Err(NoParent { reason, old: Some(end) }),
@@ -108,8 +104,8 @@ impl Parent {
         }
     }
 
-    fn member(&self) -> Member {
-        Member::of(&self.manifest, self.text, self.bytes)
+    fn member(&self) -> ChainMember {
+        ChainMember::of(&self.manifest, self.text, self.bytes)
     }
 
     /// The run that continues it, so that it is named by a later second.
@@ -163,7 +159,7 @@ impl Parent {
 
 /// What a look for the newest archive of a folder that can be continued gives.
 enum Newest {
-    Found(Parent),
+    Found(Box<Parent>),
     /// It could be, but it is not whole.
     Broken(String),
     /// There is none; what is wrong with the newest.
@@ -195,7 +191,7 @@ async fn newest(job: &BackupJob, tools: &Tools, folder: &Location, found: &[InFo
                 let object = found.object_of(&parent.manifest).map(|object| object.bytes);
                 let whole = object.and_then(|bytes| {
                     let parent = Parent { bytes, ..parent };
-                    parent.member().check_size().map(|()| parent)
+                    parent.member().check_size().map(|()| Box::new(parent))
                 });
                 return Ok(whole.map_or_else(|why| Newest::Broken(format!("{name}: {why}")), Newest::Found));
             }
@@ -229,7 +225,7 @@ async fn unbroken(
         && base.bytes + sizes.sum::<u64>() == continues.bytes;
     if are_there {
         let first = members(&tools.store, chain, &increments[..upto.min(1)]).await?;
-        let is_first = |first: &Member| first.name == end.name || first.place() == 1;
+        let is_first = |first: &ChainMember| first.name == end.name || first.place() == 1;
         if first
             .members
             .iter()
