@@ -15,6 +15,7 @@ mod command;
 mod concern;
 mod connect;
 mod databases;
+mod describe;
 mod engine;
 mod error;
 mod ids;

@@ -1,7 +1,7 @@
 //! From when to when a folder's archives reach: its chains, their boundaries, and what lies between them.
 //!
-//! Only the manifests beside the archives are read, and the sizes that listings show: what was removed, exchanged or cut
-//! is found. Whether the bytes of an archive are still what they were, `verify` says.
+//! Only the manifests beside the archives are read, and the sizes that listings show: what was removed, exchanged or
+//! cut is found. Whether the bytes of an archive are still what they were, `verify` says.
 
 use std::time::Duration;
 

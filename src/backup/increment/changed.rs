@@ -17,9 +17,8 @@ const IDS_SHARE: u64 = 20;
 const LOOKUP: u64 = 2 << 20;
 /// How many documents are looked up at a time at the most.
 const MOST: u64 = 2_000;
-/// With what share of a collection reading what changed begins to cost more than reading everything: looking up a
-/// changed document, as it is and as it was, takes as long as reading so many bytes of the collection from its beginning
-/// to its end. Measured (`docs/PERFORMANCE.md`).
+/// Looking up a changed document, as it is and as it was, takes as long as reading so many bytes of the collection from
+/// its beginning to its end: from there on, reading everything costs less. Measured (`docs/PERFORMANCE.md`).
 const A_LOOKUP: u64 = 12 << 10;
 /// So few are looked up in any case: it is one lookup.
 const FEW: u64 = MOST;

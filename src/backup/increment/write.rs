@@ -43,8 +43,8 @@ pub(super) async fn increment(job: &BackupJob, parent: &Parent, tools: &Tools) -
     };
     if taken.catalog.collections.is_empty() && !changes.has_seen_drops(parent) {
         let why = format!(
-            "database {:?} is empty now, and nothing that happened since {} shows that its collections were dropped: is this the \
-             server that was backed up?",
+            "database {:?} is empty now, and nothing that happened since {} shows that its collections were dropped: \
+             is this the server that was backed up?",
             job.database, parent.manifest.name
         );
         return Err(Failure::invalid(why).into());

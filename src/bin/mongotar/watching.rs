@@ -62,7 +62,8 @@ pub async fn run_watch(arguments: &Watch, json: bool) -> Result<ExitCode, Failur
                     return Err(failure);
                 }
                 tell(&format!(
-                    "mongotar: {failure}. Tried again in {}: {in_a_row} of {IN_A_ROW} failures in a row that do not pass by themselves\n",
+                    "mongotar: {failure}. Tried again in {}: {in_a_row} of {IN_A_ROW} failures in a row \
+                     that do not pass by themselves\n",
                     said(every)
                 ));
             }
