@@ -140,7 +140,11 @@ impl Function {
     /// As [`backup_run`], and what is wrong with the event.
     pub async fn backup(&self, event: Value, run: Run, deadline: Deadline) -> Result<BackedUp, Failure> {
         let in_s3 = only_in_s3(&event, self.connection.configured());
-        let (action, request) = read_action(event)?;
+        let (action, mut request) = read_action(event)?;
+        let after = match action.as_deref() {
+            Some("databases") => request.as_object_mut().and_then(|fields| fields.remove("after")),
+            _ => None,
+        };
         has_no_dry_run(&request, "a backup changes no database")?;
         let request = BackupRequest::from_event(request)?;
         in_s3?;
@@ -149,7 +153,11 @@ impl Function {
         let tools = self.tools(deadline).await?;
         match action.as_deref() {
             None | Some("backup") => {}
-            Some("databases") => return Ok(BackedUp::Databases(ListedDatabases::of(&jobs(&order, &tools).await?))),
+            Some("databases") => {
+                let after = after.as_ref().and_then(Value::as_str);
+                let listed = ListedDatabases::of(jobs(&order, &tools).await?, after);
+                return Ok(BackedUp::Databases(listed));
+            }
             Some("plan") => {
                 let (job, most) = (order.single()?, how_many("lanes", lanes)?);
                 let answer = plan_lanes(&job, &run, most, &tools).await?;

@@ -7,6 +7,7 @@ mod drill;
 mod lanes;
 mod loads;
 mod local;
+mod many;
 mod real;
 
 mod restore;

@@ -32,10 +32,18 @@ pub enum BackedUp {
     },
 }
 
-/// The databases that a request means.
+/// How long the names of a page may be together, with what stands around them: well within what an answer may have.
+const PAGE: usize = 150_000;
+/// What stands around the names of one.
+const AROUND: usize = 64;
+
+/// The databases that a request means, or a page of them.
 #[derive(Debug, Serialize)]
 pub struct ListedDatabases {
     databases: Vec<ListedDatabase>,
+    /// The last one's name, if there are more: the same event with `after` lists those.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
 }
 
 /// One of them, as a request of its own needs it.
@@ -46,14 +54,34 @@ pub struct ListedDatabase {
 }
 
 impl ListedDatabases {
-    pub(super) fn of(jobs: &[BackupJob]) -> Self {
-        let databases = jobs.iter().map(|job| ListedDatabase {
-            database: job.database.clone(),
-            destination: job.destination.clone(),
-        });
-        Self {
-            databases: databases.collect(),
+    /// Those after a name, in the order of their names; without a name, and where all fit, as they were asked for.
+    pub(super) fn of(jobs: Vec<BackupJob>, after: Option<&str>) -> Self {
+        let length = |job: &BackupJob| job.database.len() + job.destination.to_string().len() + AROUND;
+        let mut jobs = jobs;
+        if after.is_some() || jobs.iter().map(length).sum::<usize>() > PAGE {
+            jobs.sort_unstable_by(|a, b| a.database.cmp(&b.database));
         }
+        let mut page = Self {
+            databases: Vec::new(),
+            next: None,
+        };
+        let mut room = PAGE;
+        for job in jobs {
+            if after.is_some_and(|after| job.database.as_str() <= after) {
+                continue;
+            }
+            let length = length(&job);
+            if length > room && !page.databases.is_empty() {
+                page.next = page.databases.last().map(|last| last.database.clone());
+                break;
+            }
+            room = room.saturating_sub(length);
+            page.databases.push(ListedDatabase {
+                database: job.database,
+                destination: job.destination,
+            });
+        }
+        page
     }
 }
 
@@ -78,5 +106,50 @@ pub(super) fn diagnostic(failure: Failure) -> Diagnostic {
     Diagnostic {
         error_type: failure.kind.to_string(),
         error_message: failure.message,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mongotar::backup::BackupRequest;
+    use mongotar::config::Environment;
+    use serde_json::json;
+
+    /// As many as an answer does not hold: the list was emptied, and no database backed up.
+    #[test]
+    fn five_thousand_databases_are_listed_in_pages_that_an_answer_holds() {
+        let environment = Environment::default();
+        let jobs = || -> Vec<BackupJob> {
+            let name = |at: usize| format!("{:x<57}{at:06}", "");
+            let job = |at: usize| {
+                let request =
+                    json!({"database": name(at), "destination": format!("s3://bucket/{}/", "folder".repeat(20))});
+                let order = BackupRequest::from_event(request).and_then(|request| request.into_order(&environment));
+                order.and_then(|order| order.single()).expect("a job")
+            };
+            (0..5_000).rev().map(job).collect()
+        };
+        let (mut listed, mut after, mut pages) = (Vec::new(), None::<String>, 0);
+        loop {
+            let page = ListedDatabases::of(jobs(), after.as_deref());
+            assert!(serde_json::to_string(&page).expect("JSON").len() < 200_000);
+            listed.extend(page.databases.iter().map(|one| one.database.clone()));
+            pages += 1;
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        let mut expected: Vec<String> = jobs().into_iter().map(|job| job.database).collect();
+        expected.sort_unstable();
+        assert_eq!(listed, expected);
+        assert!(pages > 2, "{pages}");
+        let few: Vec<String> = ListedDatabases::of(jobs().into_iter().take(3).collect(), None)
+            .databases
+            .iter()
+            .map(|one| one.database[57..].to_owned())
+            .collect();
+        assert_eq!(few, ["004999", "004998", "004997"], "as they were asked for");
     }
 }

@@ -4,7 +4,7 @@ use super::CHECKS;
 use super::template::{Template, text_of};
 
 /// What is replaced in the template, by what, and a part of the finding that must come of it.
-const BROKEN: [(&str, &str, &str); 79] = [
+const BROKEN: [(&str, &str, &str); 80] = [
     // Roles.
     (
         "Action: [s3:AbortMultipartUpload,",
@@ -159,6 +159,11 @@ const BROKEN: [(&str, &str, &str); 79] = [
         "        BackupFunctionArn: !GetAtt BackupFunction.Arn\n",
         "",
         "may invoke other functions than it is given",
+    ),
+    (
+        "stateMachine:${AWS::StackName}-backup'",
+        "stateMachine:${AWS::StackName}-*'",
+        "wildcard resource",
     ),
     // Bucket, key, topic.
     (

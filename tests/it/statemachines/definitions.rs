@@ -9,7 +9,7 @@ use crate::rig::StateMachines;
 const NAMES: [&str; 4] = ["backup", "restore", "drill", "watch"];
 
 /// Errors that another try may not meet again.
-const PASSING: [&str; 21] = [
+const PASSING: [&str; 23] = [
     "Database",
     "Store",
     "CloudWatch.CloudWatchException",
@@ -31,6 +31,8 @@ const PASSING: [&str; 21] = [
     "SNS.ThrottledException",
     "Sandbox.Timedout",
     "States.Timeout",
+    "StepFunctions.ExecutionLimitExceededException",
+    "StepFunctions.SdkClientException",
 ];
 
 /// Every machine of a definition: itself, and those of its maps.
@@ -173,10 +175,14 @@ fn whatever_is_left_open_is_known_to_the_template() {
             .map(|rest| rest.split_once('}').expect("a substitution has an end").0)
             .collect();
         let known = ["BackupFunctionArn", "RestoreFunctionArn", "TopicArn", "StackName"];
-        for known in known
-            .into_iter()
-            .chain(["Databases", "Destination", "BackupMachineArn", "ConsentInInput"])
-        {
+        for known in known.into_iter().chain([
+            "Databases",
+            "Destination",
+            "BackupMachineArn",
+            "ConsentInInput",
+            "BackupConcurrency",
+            "RestoreConcurrency",
+        ]) {
             open.remove(known);
         }
         assert!(open.is_empty(), "{name}: {open:?}");

@@ -111,6 +111,7 @@ async fn a_plan_that_nobody_answers_changes_nothing() {
         ("RestoreFunctionArn", stage.restore.arn()),
         ("TopicArn", stage.topic.arn()),
         ("ConsentInInput", "false"),
+        ("RestoreConcurrency", "0"),
     ];
     let machine = stage
         .engine

@@ -94,6 +94,7 @@ async fn without_a_yes_the_target_is_left_as_it_is() {
         ("RestoreFunctionArn", stage.restore.arn()),
         ("TopicArn", stage.topic.arn()),
         ("ConsentInInput", "true"),
+        ("RestoreConcurrency", "0"),
     ];
     let machine = stage
         .engine

@@ -36,6 +36,8 @@ impl StepFunctions {
             ("StackName", prefix),
             ("Databases", "shop"),
             ("Destination", "s3://b/"),
+            ("BackupConcurrency", "0"),
+            ("RestoreConcurrency", "0"),
         ];
         let create = async |name: &str, more: &[(&str, &str)]| {
             let definition = StateMachines::definition(name);
