@@ -1,9 +1,13 @@
 //! AWS settings of the environment (region, profiles, roles, endpoints), read in one place for every client.
 
+mod profile;
+mod settings;
+
 use std::io;
 use std::path::Path;
 use std::pin::Pin;
 
+use aws_config::retry::RetryConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_s3::config::SharedHttpClient;
 use aws_smithy_http_client::Builder;
@@ -12,6 +16,8 @@ use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
 use aws_types::service_config::ServiceConfigKey;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
+
+use settings::Surroundings;
 
 /// Names a file of certificates that are trusted instead of the system's.
 const CA_BUNDLE: &str = "AWS_CA_BUNDLE";
@@ -26,7 +32,23 @@ const REGION: &str = "us-east-1";
 /// # Errors
 /// What of it cannot be used.
 pub(crate) fn from_environment() -> Pin<Box<dyn Future<Output = Result<SdkConfig, String>> + Send>> {
-    let mut environment = aws_config::defaults(BehaviorVersion::latest());
+    let sources = Surroundings {
+        variable: &|name| std::env::var_os(name),
+        file: &|path| std::fs::read(path),
+    };
+    let region = match sources.region() {
+        Ok(region) => region,
+        Err(fault) => return Box::pin(async { Err(fault) }),
+    };
+    // How often is our own matter, and the SDK panics where it does not know a mode.
+    let mut environment = aws_config::defaults(BehaviorVersion::latest()).retry_config(RetryConfig::standard());
+    // The SDK takes an empty name for one.
+    if std::env::var_os("AWS_PROFILE").is_some_and(|name| name.is_empty()) {
+        environment = environment.profile_name("default");
+    }
+    if let Some(region) = region {
+        environment = environment.region(Region::new(region));
+    }
     if let Some(bundle) = std::env::var_os(CA_BUNDLE).filter(|path| !path.is_empty()) {
         match client_that_trusts(Path::new(&bundle)) {
             Ok(client) => environment = environment.http_client(client),

@@ -48,7 +48,8 @@ fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         .with_ansi(false)
         .log_internal_errors(false)
         .with_writer(mongotar_shell::logging::Hiding(|| plain::PlainError));
-    mongotar_shell::logging::start(layer, "warn,aws_config::imds=error,aws_config::meta=error", &[]);
+    // What the SDK warns of, an error says in words for people.
+    mongotar_shell::logging::start(layer, "warn,aws=off", &[]);
     let runtime = mongotar_shell::runtime::runtime()
         .map_err(|error| Failure::new(FailureKind::Store, format!("the runtime cannot start: {error}")))?;
     let ended = runtime.block_on(Box::pin(commands::run(arguments)));

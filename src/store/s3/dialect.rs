@@ -57,18 +57,6 @@ impl Dialect {
         let lacks_tags = one_of("MONGOTAR_S3_TAGS", &["yes", "no"]).as_deref() == Some("no");
         let algorithm = one_of("MONGOTAR_S3_ENCRYPTION", &["AES256", "aws:kms", "aws:kms:dsse"]);
         let bucket_key = one_of("MONGOTAR_S3_BUCKET_KEY", &["true", "false"]);
-        for name in ["AWS_REQUEST_CHECKSUM_CALCULATION", "AWS_RESPONSE_CHECKSUM_VALIDATION"] {
-            let value = set(name).map(|value| value.to_ascii_lowercase());
-            if value.is_some_and(|value| !["when_supported", "when_required"].contains(&value.as_str())) {
-                fault = Some(format!("{name} may be when_supported, when_required"));
-            }
-        }
-        for name in ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"] {
-            let url = set(name).map(|url| url.to_ascii_lowercase());
-            if url.is_some_and(|url| !url.starts_with("http://") && !url.starts_with("https://")) {
-                fault = Some(format!("{name} begins with http:// or https://"));
-            }
-        }
         let (key, with_kms) = (
             set("MONGOTAR_S3_KMS_KEY"),
             algorithm.as_deref().is_some_and(|algorithm| algorithm != "AES256"),
@@ -238,11 +226,6 @@ mod tests {
                 "MONGOTAR_S3_CHECKSUMS may be crc64nvme, none",
             ),
             (vec![("MONGOTAR_S3_CONDITIONAL_WRITES", "off")], "may be yes, no"),
-            (
-                vec![("AWS_REQUEST_CHECKSUM_CALCULATION", "sometimes")],
-                "may be when_supported, when_required",
-            ),
-            (vec![("AWS_ENDPOINT_URL", "127.0.0.1:9000")], "begins with http://"),
             (vec![("MONGOTAR_S3_ENCRYPTION", "kms")], "aws:kms"),
             (vec![("MONGOTAR_S3_TAGS", "none")], "MONGOTAR_S3_TAGS may be yes, no"),
             (vec![("MONGOTAR_S3_PART_SIZE", "4")], "from 5 to 5120"),

@@ -2,7 +2,15 @@
 //! them its structures.
 
 /// What the SDK's words hold, and what that means.
-const MEANINGS: [(&[&str], &str); 9] = [
+const MEANINGS: [(&[&str], &str); 11] = [
+    (
+        &["combined with FIPS", "dual-stack"],
+        "AWS_USE_FIPS_ENDPOINT and AWS_USE_DUALSTACK_ENDPOINT do not go with another endpoint than AWS's (AWS_ENDPOINT_URL): leave one of them out",
+    ),
+    (
+        &["external process"],
+        "the program that credential_process names gave no credentials: run it by hand and see what it says",
+    ),
     (
         &[
             "no credentials found",
@@ -53,7 +61,7 @@ const MEANINGS: [(&[&str], &str); 9] = [
     ),
 ];
 /// What an SDK's text begins with, that says nothing.
-const LAYERS: [&str; 2] = ["dispatch failure: ", "io error: "];
+const LAYERS: [&str; 3] = ["dispatch failure: ", "io error: ", "other: "];
 
 /// Why no answer came, from the SDK's words. What is not known is left as it is, but for structures.
 pub(super) fn meaning(said: &str) -> String {
@@ -75,6 +83,14 @@ mod tests {
     #[test]
     fn what_keeps_a_store_away_is_said_with_what_to_do() {
         for (said, part) in [
+            (
+                "dispatch failure: other: A custom endpoint cannot be combined with FIPS",
+                "AWS_USE_FIPS_ENDPOINT",
+            ),
+            (
+                "other: an error occurred while loading credentials: Error retrieving credentials: external process exited with code exit status: 1. Stderr: hunter2",
+                "credential_process",
+            ),
             (
                 "dispatch failure: other: the credential provider was not enabled: no credentials found in chain. Attempted:\n  Environment: …",
                 "AWS_PROFILE",

@@ -218,6 +218,68 @@ fn what_is_missing_is_named_with_both_places_for_it() {
     );
 }
 
+/// The AWS library panicked, or printed its structures, and the values with them.
+#[tokio::test]
+async fn settings_for_aws_that_cannot_be_used_are_one_error_that_names_them() {
+    let shell = Shell::new();
+    let folder = crate::support::bucket().await.to_string();
+    for (name, value) in [
+        ("AWS_RETRY_MODE", "legacy"),
+        ("AWS_MAX_ATTEMPTS", ""),
+        ("AWS_PROFILE", ""),
+        ("AWS_REGION", ""),
+    ] {
+        let said = shell.copy().set(name, value).run(&["list", &folder]).expect(0);
+        assert!(
+            !said.err.contains("AWS") && !said.err.contains("WARN"),
+            "{name}: {}",
+            said.err
+        );
+    }
+    let config = shell.path("config");
+    let refused = |shell: &Shell, names: &str| {
+        let said = shell.run(&["list", &folder]).expect(2);
+        assert!(
+            said.err.starts_with("mongotar: InvalidRequest: ") && said.err.contains(names),
+            "{names}: {}",
+            said.err
+        );
+        assert_eq!(said.err.lines().count(), 1, "{names}: {}", said.err);
+        assert!(!said.err.contains("hunter2"), "{}", said.err);
+    };
+    for name in [
+        "AWS_RETRY_MODE",
+        "AWS_MAX_ATTEMPTS",
+        "AWS_ENDPOINT_URL_S3",
+        "AWS_USE_FIPS_ENDPOINT",
+        "AWS_USE_DUALSTACK_ENDPOINT",
+        "AWS_REQUEST_CHECKSUM_CALCULATION",
+    ] {
+        refused(&shell.copy().set(name, "hunter2"), &format!("{name} "));
+    }
+    for (text, names) in [
+        ("[default]\nretry_mode = hunter2\n", "config, line 2: retry_mode may be"),
+        ("[default]\nhunter2\n", "config cannot be understood: line 2"),
+    ] {
+        fs::write(&config, text).expect("written");
+        refused(
+            &shell.copy().set("AWS_CONFIG_FILE", config.to_str().expect("UTF-8")),
+            names,
+        );
+    }
+    // The secret of a connection string goes the same way.
+    let by_secret = shell.copy().unset("MONGO_URI").set("MONGO_DB", "shop");
+    let by_secret = by_secret
+        .set("MONGO_URI_SECRET", "name")
+        .set("AWS_MAX_ATTEMPTS", "hunter2");
+    let said = by_secret.run(&["backup", "--to", "to"]).expect(2);
+    assert!(
+        said.err.contains("AWS_MAX_ATTEMPTS") && !said.err.contains("hunter2"),
+        "{}",
+        said.err
+    );
+}
+
 /// The same configuration serves the functions and whoever has to do their work by hand.
 #[tokio::test]
 async fn a_connection_string_comes_out_of_a_secret_unless_one_is_given() {

@@ -1,0 +1,379 @@
+//! Everything that the environment can say to the SDK, looked at before the SDK sees it.
+//!
+//! The SDK panics on some values that it cannot use, ignores others with text for programmers, and shows them. Here each
+//! is one error that names the variable, or the file and the line, and says what to write. None shows a value: a secret
+//! may stand in the wrong place.
+
+use std::ffi::OsString;
+use std::fmt::Write as _;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::profile::{Line, ProfileKind, parsed};
+
+/// A variable, the key of profiles that means the same, what a value must fulfil, and what to write.
+type Rule = (&'static str, &'static str, fn(&str) -> bool, &'static str);
+
+const FLAG: &str = "must be true or false";
+const ADDRESS: &str = "begins with http:// or https://, and then names a host";
+const CHECKSUMS: &str = "may be when_supported, when_required";
+const NAME_OF_REGION: &str = "must be the name of a region, such as eu-central-1 (letters, digits and -)";
+const VISIBLE: &str = "has a character that none has: a space, a line break, or one beyond ASCII";
+
+const RULES: [Rule; 25] = [
+    (
+        "AWS_RETRY_MODE",
+        "retry_mode",
+        is_retry_mode,
+        "may be standard, adaptive or legacy",
+    ),
+    (
+        "AWS_MAX_ATTEMPTS",
+        "max_attempts",
+        is_count,
+        "must be a whole number, 1 or more",
+    ),
+    ("AWS_USE_FIPS_ENDPOINT", "use_fips_endpoint", is_flag, FLAG),
+    ("AWS_USE_DUALSTACK_ENDPOINT", "use_dualstack_endpoint", is_flag, FLAG),
+    (
+        "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
+        "ignore_configured_endpoint_urls",
+        is_flag,
+        FLAG,
+    ),
+    (
+        "AWS_DISABLE_REQUEST_COMPRESSION",
+        "disable_request_compression",
+        is_flag,
+        FLAG,
+    ),
+    (
+        "AWS_DISABLE_CLOCK_SKEW_CORRECTION",
+        "disable_clock_skew_correction",
+        is_flag,
+        FLAG,
+    ),
+    (
+        "AWS_S3_DISABLE_EXPRESS_SESSION_AUTH",
+        "s3_disable_express_session_auth",
+        is_flag,
+        FLAG,
+    ),
+    (
+        "AWS_REQUEST_MIN_COMPRESSION_SIZE_BYTES",
+        "request_min_compression_size_bytes",
+        is_count,
+        "must be a whole number",
+    ),
+    (
+        "AWS_REQUEST_CHECKSUM_CALCULATION",
+        "request_checksum_calculation",
+        is_when,
+        CHECKSUMS,
+    ),
+    (
+        "AWS_RESPONSE_CHECKSUM_VALIDATION",
+        "response_checksum_validation",
+        is_when,
+        CHECKSUMS,
+    ),
+    (
+        "AWS_ACCOUNT_ID_ENDPOINT_MODE",
+        "account_id_endpoint_mode",
+        is_mode,
+        "may be preferred, disabled or required",
+    ),
+    ("AWS_REGION", "", is_region, NAME_OF_REGION),
+    ("AWS_DEFAULT_REGION", "region", is_region, NAME_OF_REGION),
+    ("AWS_ENDPOINT_URL", "endpoint_url", is_address, ADDRESS),
+    ("AWS_ENDPOINT_URL_S3", "s3.endpoint_url", is_address, ADDRESS),
+    (
+        "AWS_ENDPOINT_URL_SECRETS_MANAGER",
+        "secrets_manager.endpoint_url",
+        is_address,
+        ADDRESS,
+    ),
+    ("AWS_ENDPOINT_URL_STS", "sts.endpoint_url", is_address, ADDRESS),
+    (
+        "AWS_EC2_METADATA_SERVICE_ENDPOINT",
+        "ec2_metadata_service_endpoint",
+        is_address,
+        ADDRESS,
+    ),
+    ("AWS_CONTAINER_CREDENTIALS_FULL_URI", "", is_address, ADDRESS),
+    ("AWS_ACCESS_KEY_ID", "aws_access_key_id", is_visible, VISIBLE),
+    ("AWS_SECRET_ACCESS_KEY", "aws_secret_access_key", is_visible, VISIBLE),
+    ("AWS_SESSION_TOKEN", "aws_session_token", is_visible, VISIBLE),
+    ("AWS_SDK_UA_APP_ID", "sdk_ua_app_id", is_visible, VISIBLE),
+    ("AWS_EXECUTION_ENV", "", is_visible, VISIBLE),
+];
+
+/// Settings by which profiles have credentials, that need more of the SDK than a function carries.
+const OF_SSO: [&str; 4] = ["sso_session", "sso_start_url", "sso_account_id", "credential_process"];
+
+fn is_retry_mode(value: &str) -> bool {
+    ["standard", "adaptive", "legacy"]
+        .iter()
+        .any(|known| value.eq_ignore_ascii_case(known))
+}
+
+fn is_count(value: &str) -> bool {
+    value.parse::<u32>().is_ok_and(|count| count > 0)
+}
+
+fn is_flag(value: &str) -> bool {
+    value.eq_ignore_ascii_case("true") || value.eq_ignore_ascii_case("false")
+}
+
+fn is_when(value: &str) -> bool {
+    value.eq_ignore_ascii_case("when_supported") || value.eq_ignore_ascii_case("when_required")
+}
+
+fn is_mode(value: &str) -> bool {
+    ["preferred", "disabled", "required"]
+        .iter()
+        .any(|known| value.eq_ignore_ascii_case(known))
+}
+
+/// A label of a host's name, which it becomes.
+fn is_region(value: &str) -> bool {
+    let is_of_names = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    value.len() < 64 && !value.starts_with('-') && value.bytes().all(is_of_names)
+}
+
+fn is_address(value: &str) -> bool {
+    let scheme = value.split_once("://");
+    scheme.is_some_and(|(scheme, rest)| {
+        let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        let is_http = scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https");
+        let port = host.rsplit_once(':').filter(|(_, port)| !port.ends_with(']'));
+        let has_port = port.is_none_or(|(name, port)| !name.is_empty() && port.parse::<u16>().is_ok());
+        is_http && !host.is_empty() && has_port && value.bytes().all(|byte| byte.is_ascii_graphic())
+    })
+}
+
+/// What a header may carry.
+fn is_visible(value: &str) -> bool {
+    value.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+/// Where settings come from.
+pub(super) struct Surroundings<'a> {
+    pub(super) variable: &'a dyn Fn(&str) -> Option<OsString>,
+    pub(super) file: &'a dyn Fn(&Path) -> io::Result<Vec<u8>>,
+}
+
+/// The lines of one file, and its path.
+struct Profiles {
+    path: PathBuf,
+    lines: Vec<Line>,
+}
+
+impl Surroundings<'_> {
+    /// A variable that is set to something.
+    fn set(&self, name: &str) -> Result<Option<String>, String> {
+        let value = (self.variable)(name).map(OsString::into_string).transpose();
+        let value = value.map_err(|_| format!("{name} is no text (UTF-8)"))?;
+        Ok(value.filter(|value| !value.is_empty()))
+    }
+
+    /// Both files; the second one wins.
+    fn files(&self) -> Result<[Profiles; 2], String> {
+        Ok([
+            self.profiles("AWS_CONFIG_FILE", "config", ProfileKind::Config)?,
+            self.profiles("AWS_SHARED_CREDENTIALS_FILE", "credentials", ProfileKind::Credentials)?,
+        ])
+    }
+
+    fn profiles(&self, name: &str, usual: &str, kind: ProfileKind) -> Result<Profiles, String> {
+        let named = self.set(name)?.unwrap_or_else(|| ["~/.aws/", usual].concat());
+        let path = match (named.strip_prefix("~/"), self.set("HOME")?) {
+            (Some(below), Some(home)) => Path::new(&home).join(below),
+            _ => PathBuf::from(named),
+        };
+        let fault = |what: &str| format!("{} {what}", path.display());
+        let text = match (self.file)(&path) {
+            Ok(bytes) => String::from_utf8(bytes).map_err(|_| fault("is no text (UTF-8): save it as such"))?,
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                String::new()
+            }
+            Err(error) => return Err(fault(&format!("cannot be read: {error}"))),
+        };
+        let lines =
+            parsed(&text, kind).map_err(|(line, what)| fault(&format!("cannot be understood: line {line} {what}")))?;
+        Ok(Profiles { path, lines })
+    }
+
+    /// The region that something names.
+    ///
+    /// # Errors
+    /// The first thing that cannot be used, and what to write instead.
+    pub(super) fn region(&self) -> Result<Option<String>, String> {
+        let files = self.files()?;
+        let profile = self.set("AWS_PROFILE")?.unwrap_or_else(|| "default".to_owned());
+        let section = ["profile ", &profile].concat();
+        let services = setting(&files, &section, "services").map(|(_, line)| ["services ", &line.value].concat());
+        let mut region = None;
+        for (variable, key, holds, says) in RULES {
+            let is_address = says == ADDRESS;
+            if let Some(value) = (self.variable)(variable).filter(|value| !value.is_empty() || is_address) {
+                let value = value.to_str().ok_or_else(|| format!("{variable} is no text (UTF-8)"))?;
+                if value.is_empty() && key.contains('.') {
+                    return Err(format!(
+                        "{variable} is empty: unset it, or write an address that {ADDRESS}"
+                    ));
+                }
+                // The SDK trims these two by itself.
+                let value = match variable {
+                    "AWS_SESSION_TOKEN" | "AWS_EXECUTION_ENV" => value.trim(),
+                    _ => value,
+                };
+                if !value.is_empty() && !holds(value) {
+                    return Err(format!("{variable} {says}"));
+                }
+                if says == NAME_OF_REGION && region.is_none() && !value.is_empty() {
+                    region = Some(value.to_owned());
+                }
+                continue;
+            }
+            // Settings of a service stand in the section that a profile names.
+            let section = match key.contains('.') {
+                true => services.as_ref(),
+                false => Some(&section),
+            };
+            let known = says == NAME_OF_REGION && region.is_some();
+            if let Some((file, line)) = section
+                .filter(|_| !known)
+                .and_then(|section| setting(&files, section, key))
+            {
+                if !holds(&line.value) {
+                    return Err(at(file, line, key, says));
+                }
+                if says == NAME_OF_REGION {
+                    region = Some(line.value.clone());
+                }
+            }
+        }
+        self.credentials(&files, &section)?;
+        Ok(region)
+    }
+
+    /// Whether those that are meant are there: the SDK would look elsewhere for others.
+    fn credentials(&self, files: &[Profiles; 2], section: &str) -> Result<(), String> {
+        let is_set = |name: &str| {
+            self.set(name)
+                .map(|value| value.is_some_and(|value| !value.trim().is_empty()))
+        };
+        match (
+            is_set("AWS_ACCESS_KEY_ID")?,
+            is_set("AWS_SECRET_ACCESS_KEY")? || is_set("SECRET_ACCESS_KEY")?,
+        ) {
+            (true, true) => return Ok(()),
+            (false, false) => {}
+            (true, false) => return Err(half("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")),
+            (false, true) => return Err(half("AWS_SECRET_ACCESS_KEY", "AWS_ACCESS_KEY_ID")),
+        }
+        let is_named = is_set("AWS_PROFILE")?;
+        if is_set("AWS_WEB_IDENTITY_TOKEN_FILE")? && !is_set("AWS_ROLE_ARN")? && !is_named {
+            return Err(half("AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_ROLE_ARN"));
+        }
+        if is_named && !is_there(files, section) {
+            return Err(missing(files, section, "AWS_PROFILE"));
+        }
+        let mut section = section.to_owned();
+        // A profile may take those of another one, and that one of a third.
+        for _ in 0..16 {
+            if !cfg!(feature = "sso") {
+                for key in OF_SSO {
+                    if let Some((file, line)) = setting(files, &section, key) {
+                        return Err(at(
+                            file,
+                            line,
+                            key,
+                            "needs a command line built with `--features sso`; or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+                        ));
+                    }
+                }
+            }
+            let [id, secret] = ["aws_access_key_id", "aws_secret_access_key"].map(|key| setting(files, &section, key));
+            match (id, secret) {
+                (Some((file, line)), None) => {
+                    return Err(at(
+                        file,
+                        line,
+                        "aws_access_key_id",
+                        "has no aws_secret_access_key beside it",
+                    ));
+                }
+                (None, Some((file, line))) => {
+                    return Err(at(
+                        file,
+                        line,
+                        "aws_secret_access_key",
+                        "has no aws_access_key_id beside it",
+                    ));
+                }
+                _ => {}
+            }
+            let Some((file, line)) = setting(files, &section, "source_profile") else {
+                return Ok(());
+            };
+            let next = ["profile ", &line.value].concat();
+            if !is_there(files, &next) {
+                return Err(missing(
+                    files,
+                    &next,
+                    &at(file, line, "source_profile", "").trim_end().to_owned(),
+                ));
+            }
+            if next == section {
+                return Ok(());
+            }
+            section = next;
+        }
+        Ok(())
+    }
+}
+
+fn half(there: &str, missing: &str) -> String {
+    format!("{there} is set, and {missing} is not: set both, or neither")
+}
+
+fn at(file: &Profiles, line: &Line, key: &str, says: &str) -> String {
+    format!("{}, line {}: {key} {says}", file.path.display(), line.number)
+}
+
+/// The setting of that name that counts.
+fn setting<'a>(files: &'a [Profiles; 2], section: &str, key: &str) -> Option<(&'a Profiles, &'a Line)> {
+    for file in files.iter().rev() {
+        let is_it = |line: &&Line| !key.is_empty() && line.key == key && line.section == section;
+        if let Some(line) = file.lines.iter().rev().find(is_it) {
+            return Some((file, line));
+        }
+    }
+    None
+}
+
+fn is_there(files: &[Profiles; 2], section: &str) -> bool {
+    files
+        .iter()
+        .any(|file| file.lines.iter().any(|line| line.section == section))
+}
+
+fn missing(files: &[Profiles; 2], section: &str, by: &str) -> String {
+    let [config, credentials] = files;
+    let (first, second) = (config.path.display(), credentials.path.display());
+    let mut says = format!("{by} names a profile that neither {first} nor {second} has");
+    let name = section.strip_prefix("profile ").unwrap_or(section);
+    if let Some(line) = config.lines.iter().find(|line| line.section == name) {
+        let _ = write!(
+            says,
+            "; line {} of the first begins without `profile`: write [profile …]",
+            line.number
+        );
+    }
+    says
+}
+
+#[cfg(test)]
+mod tests;

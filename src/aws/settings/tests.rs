@@ -1,0 +1,193 @@
+use std::ffi::OsString;
+use std::io;
+use std::path::Path;
+
+use super::Surroundings;
+
+const SECRET: &str = "hunter2";
+
+/// What these variables and files come to: the region, or the fault.
+fn region(variables: &[(&str, &str)], config: &str, credentials: &str) -> Result<Option<String>, String> {
+    let sources = Surroundings {
+        variable: &|name| {
+            let home = (name == "HOME").then(|| OsString::from("/home/me"));
+            let set = variables.iter().find(|(known, _)| *known == name);
+            set.map(|(_, value)| OsString::from(value)).or(home)
+        },
+        file: &|path: &Path| match path.to_str() {
+            Some("/home/me/.aws/config") => Ok(config.as_bytes().to_vec()),
+            Some("/home/me/.aws/credentials") => Ok(credentials.as_bytes().to_vec()),
+            Some("/binary") => Ok(vec![0xff, 0xfe]),
+            Some("/folder") => Err(io::ErrorKind::IsADirectory.into()),
+            _ => Err(io::ErrorKind::NotFound.into()),
+        },
+    };
+    sources.region()
+}
+
+fn fault(variables: &[(&str, &str)], config: &str, credentials: &str) -> String {
+    let error = region(variables, config, credentials).expect_err(&format!("{variables:?} {config} {credentials}"));
+    assert!(!error.contains(SECRET), "{error}");
+    error
+}
+
+#[test]
+fn every_variable_that_cannot_be_used_is_named_and_its_value_is_not_shown() {
+    for (name, values) in [
+        ("AWS_RETRY_MODE", &["foo", " "][..]),
+        ("AWS_MAX_ATTEMPTS", &["0", "many", "-1", " "]),
+        ("AWS_USE_FIPS_ENDPOINT", &["maybe", "1", "true "]),
+        ("AWS_USE_DUALSTACK_ENDPOINT", &["x"]),
+        ("AWS_REQUEST_CHECKSUM_CALCULATION", &["sometimes"]),
+        ("AWS_RESPONSE_CHECKSUM_VALIDATION", &["xx"]),
+        ("AWS_REGION", &[" ", "eu west", "-x", "eu_west"]),
+        ("AWS_DEFAULT_REGION", &["a.b"]),
+        (
+            "AWS_ENDPOINT_URL",
+            &["127.0.0.1:9000", "http://", "ftp://h", "http://h:99999", "http://a b"],
+        ),
+        ("AWS_ENDPOINT_URL_S3", &["localhost", ""]),
+        ("AWS_CONTAINER_CREDENTIALS_FULL_URI", &["foo"]),
+        ("AWS_EXECUTION_ENV", &["a\nb"]),
+        ("AWS_ACCESS_KEY_ID", &["a\nb", "ä"]),
+        ("AWS_SECRET_ACCESS_KEY", &["hunter2\n"]),
+        ("AWS_SESSION_TOKEN", &["a b"]),
+        ("AWS_SDK_UA_APP_ID", &["ü"]),
+    ] {
+        for value in values {
+            let fault = fault(&[(name, value), ("AWS_X", "")], "", "");
+            assert!(
+                fault.starts_with(name) && fault.len() > name.len() + 8,
+                "{name}={value:?}: {fault}"
+            );
+        }
+        if let [first, ..] = values {
+            assert!(region(&[(name, first)], "", "").is_err());
+        }
+    }
+    assert!(
+        fault(&[("AWS_REQUEST_CHECKSUM_CALCULATION", "sometimes")], "", "")
+            .contains("may be when_supported, when_required")
+    );
+    assert!(fault(&[("AWS_ENDPOINT_URL", "127.0.0.1:9000")], "", "").contains("begins with http://"));
+}
+
+#[test]
+fn what_others_accept_is_accepted() {
+    let keys = [("AWS_ACCESS_KEY_ID", "a"), ("AWS_SECRET_ACCESS_KEY", "b/+=")];
+    for more in [
+        ("AWS_RETRY_MODE", "legacy"),
+        ("AWS_RETRY_MODE", "Standard"),
+        ("AWS_RETRY_MODE", ""),
+        ("AWS_MAX_ATTEMPTS", "3"),
+        ("AWS_MAX_ATTEMPTS", ""),
+        ("AWS_ENDPOINT_URL", ""),
+        ("AWS_ENDPOINT_URL", "HTTPS://store.example:9000/x"),
+        ("AWS_ENDPOINT_URL", "http://[::1]:9000"),
+        ("AWS_ENDPOINT_URL", "http://[::1]"),
+        ("AWS_SESSION_TOKEN", "abc\n"),
+        ("AWS_PROFILE", "nowhere"),
+        ("AWS_CONFIG_FILE", "/nowhere"),
+    ] {
+        assert_eq!(region(&[keys[0], keys[1], more], "", ""), Ok(None), "{more:?}");
+    }
+    let regions = [("AWS_REGION", ""), ("AWS_DEFAULT_REGION", "auto"), keys[0], keys[1]];
+    assert_eq!(
+        region(&regions, "[default]\nregion = x\n", ""),
+        Ok(Some("auto".to_owned()))
+    );
+    assert_eq!(region(&keys, "[default]\nregion = x\n", ""), Ok(Some("x".to_owned())));
+    // What a variable says is not asked of the profile.
+    let both = [("AWS_MAX_ATTEMPTS", "2"), keys[0], keys[1]];
+    assert_eq!(region(&both, "[default]\nmax_attempts = 0\n", ""), Ok(None));
+}
+
+#[test]
+fn a_fault_in_a_file_names_file_and_line() {
+    let there = ("AWS_PROFILE", "there");
+    for (variables, config, credentials, says) in [
+        (
+            &[][..],
+            "[default]\nretry_mode = hunter2\n",
+            "",
+            "config, line 2: retry_mode may be",
+        ),
+        (
+            &[there],
+            "[default]\n[profile there]\nmax_attempts = 0\n",
+            "",
+            "config, line 3: max_attempts must be",
+        ),
+        (
+            &[],
+            "[default]\nservices = s\n[services s]\ns3 =\n  endpoint_url = hunter2\n",
+            "",
+            "line 5: s3.endpoint_url begins",
+        ),
+        (
+            &[],
+            "[default]\nhunter2\n",
+            "",
+            "/home/me/.aws/config cannot be understood: line 2 is no setting",
+        ),
+        (
+            &[],
+            "",
+            "hunter2",
+            "/home/me/.aws/credentials cannot be understood: line 1 stands before",
+        ),
+        (&[("AWS_CONFIG_FILE", "/binary")], "", "", "/binary is no text (UTF-8)"),
+        (&[("AWS_CONFIG_FILE", "/folder")], "", "", "/folder cannot be read"),
+        (
+            &[there],
+            "[default]\n",
+            "",
+            "AWS_PROFILE names a profile that neither /home/me/.aws/config nor",
+        ),
+        (
+            &[there],
+            "[there]\n",
+            "",
+            "line 1 of the first begins without `profile`",
+        ),
+        (
+            &[there],
+            "[profile there]\nrole_arn = r\nsource_profile = gone\n",
+            "",
+            "config, line 3: source_profile names a profile that neither",
+        ),
+        (
+            &[],
+            "",
+            "[default]\naws_access_key_id = a\n",
+            "credentials, line 2: aws_access_key_id has no aws_secret_access_key",
+        ),
+        (
+            &[],
+            "",
+            "[default]\naws_secret_access_key = hunter2\n",
+            "credentials, line 2: aws_secret_access_key has no",
+        ),
+        (
+            &[],
+            "",
+            "[default]\naws_access_key_id = a\n b\naws_secret_access_key = hunter2\n",
+            "line 2: aws_access_key_id has a character",
+        ),
+    ] {
+        let fault = fault(variables, config, credentials);
+        assert!(fault.contains(says), "{config}{credentials}: {fault}");
+    }
+    assert!(fault(&[("AWS_ACCESS_KEY_ID", "a")], "", "").contains("AWS_SECRET_ACCESS_KEY is not: set both"));
+    assert!(fault(&[("AWS_WEB_IDENTITY_TOKEN_FILE", "/t")], "", "").contains("AWS_ROLE_ARN is not"));
+    let process = region(&[], "[default]\ncredential_process = hunter2\n", "");
+    assert_eq!(process.is_err(), !cfg!(feature = "sso"), "{process:?}");
+    assert_eq!(
+        region(&[there], "[profile there]\nregion = eu-west-1\n", ""),
+        Ok(Some("eu-west-1".to_owned()))
+    );
+    assert_eq!(
+        region(&[], "[default]\nrole_arn = r\nsource_profile = default\n", ""),
+        Ok(None)
+    );
+}
