@@ -86,12 +86,14 @@ impl Mongo {
             // The driver gives up a connection in the middle of an answer.
             call.abort();
             let seconds = (self.silence * waited).as_secs_f64();
-            return Err(MongoError::silent(
-                &asked.action,
-                format!(
-                    "the server has said nothing for {seconds} s, {why}: the connection was closed, and the command's outcome is unknown"
-                ),
-            ));
+            let mut said = format!(
+                "the server has said nothing for {seconds} s, {why}: the connection was closed, and the command's outcome is unknown"
+            );
+            if let Some(option) = self.limited_by() {
+                said +=
+                    &format!(". {option} of the connection string limits how long it may: allow more, or leave it out");
+            }
+            return Err(MongoError::silent(&asked.action, said));
         }
     }
 

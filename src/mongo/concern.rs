@@ -115,10 +115,17 @@ pub(super) fn failure_in(reply: &Document, action: &str, errors: WriteErrors) ->
         let message = unmet.get_str("errmsg").unwrap_or("no reason was given");
         let name = unmet.get_str("codeName").unwrap_or_default();
         let code = unmet.get_i32("code").ok();
+        let instead = match code {
+            Some(100) => {
+                ". The replica set has fewer members than w of the connection string asks for: write a lower one, or w=majority, or add members"
+            }
+            Some(79) => ". The replica set does not know w of the connection string: write w=majority",
+            _ => "",
+        };
         return Some(MongoError::answered(
             action,
             format!(
-                "the server did it, but less durably than asked, and may undo it: {message} ({} {name})",
+                "the server did it, but less durably than asked, and may undo it: {message} ({} {name}){instead}",
                 code.unwrap_or(0)
             ),
             code,
@@ -192,6 +199,10 @@ mod tests {
         assert!(
             never.is(100) && !never.transient,
             "a set that can never do it is not asked again: {never}"
+        );
+        assert!(
+            never.reason.contains("a lower one") && !failed.reason.contains("a lower one"),
+            "{never}"
         );
         let refused = doc! {"ok": 1, "n": 0, "writeErrors": [{"index": 0, "code": 121, "errmsg": "no"}]};
         assert!(failure_in(&refused, "x", WriteErrors::Returned).is_none());

@@ -31,6 +31,8 @@ const CONNECTIONS: u32 = 64;
 const CONNECTING: u32 = 8;
 /// What is tried, in errors.
 const CONNECTING_TO: &str = "connecting to MongoDB";
+/// For how long members are waited for of which nothing has been heard yet.
+const HEARING: Duration = Duration::from_secs(2);
 /// For how long the end of a connection is waited for.
 const ENDING: Duration = Duration::from_secs(5);
 
@@ -121,7 +123,13 @@ impl Mongo {
                 }
             }
         };
-        let hello = asked(doc! {"hello": 1}).await?;
+        // A wrong name does not become right by waiting. Nothing has been sent yet that would be left half-way.
+        let hello = tokio::select! {
+            answered = asked(doc! {"hello": 1}) => answered?,
+            () = seen.another_set(&addresses) => {
+                return Err(MongoError::unexpected(CONNECTING_TO, uri.redact(&seen.why())));
+            }
+        };
         let build = asked(doc! {"buildInfo": 1}).await?;
         let engine = match engine::told(&addresses, &hello, &build) {
             Some(engine) => engine,
@@ -176,6 +184,26 @@ impl Mongo {
         warnings
             .map(|warning| format!("the connection string: {warning}"))
             .collect()
+    }
+
+    /// Ends early where it is certain that no member is what the read preference asks for: the driver looks for one
+    /// until its limit.
+    pub(super) async fn some_member_fits(&self, database: &str) -> Result<(), MongoError> {
+        let heard = async || tokio::time::timeout(HEARING, self.seen.all_members()).await.is_ok();
+        match self.selection.is_some() && heard().await && self.seen.none_will_fit() {
+            true => Err(MongoError::unexpected(
+                format!("reading {database}"),
+                self.uri.redact(&self.seen.why()),
+            )),
+            false => Ok(()),
+        }
+    }
+
+    /// The option of the connection string that limits how long a server may say nothing, if one does.
+    pub(super) fn limited_by(&self) -> Option<&'static str> {
+        let (_, understood) = self.uri.understood().ok()?;
+        let by = understood.selection_limit.map_or("socketTimeoutMS", |_| "timeoutMS");
+        understood.call_limit.map(|_| by)
     }
 
     /// What answered.

@@ -85,6 +85,7 @@ impl Mongo {
     /// # Errors
     /// As [`Self::moment`].
     pub(crate) async fn moment_since(&self, database: &str, known: Option<&Manifest>) -> Result<Moment, MongoError> {
+        self.some_member_fits(database).await?;
         if let Some(reason) = self.why_no_snapshots() {
             return self.without_snapshot(database, reason).await;
         }

@@ -1,5 +1,8 @@
 //! What the driver sees of the servers while it selects one: if none fits, this says why.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -7,7 +10,8 @@ use bson::Document;
 use mongodb::error::ErrorKind;
 use mongodb::event::EventHandler;
 use mongodb::event::sdam::SdamEvent;
-use mongodb::options::{ConnectionString, ReadPreference};
+use mongodb::options::{ConnectionString, ReadPreference, TagSet};
+use tokio::sync::Notify;
 
 use super::reason;
 
@@ -17,6 +21,10 @@ pub(super) struct SeenServers {
     servers: Mutex<BTreeMap<String, Sight>>,
     /// Why a proxy of this process did not reach a server: the driver sees only that it did not.
     beyond: Mutex<BTreeMap<String, Sight>>,
+    /// All members, as the primary names them.
+    members: Mutex<Vec<String>>,
+    /// Tells of each answer.
+    changed: Notify,
     /// The replica set that is asked for.
     set: Option<String>,
     /// The read preference that is asked for, unless it is the usual one.
@@ -36,22 +44,26 @@ struct Credentials {
 }
 
 /// A read preference for which there may be no server.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 struct Preference {
     name: &'static str,
     /// What to do then.
     advice: &'static str,
-    /// Whether any secondary would do.
-    any_secondary: bool,
-    /// Whether one that does not fit now may do so later: it lags.
-    passes: bool,
+    /// Whether the primary would do.
+    any_role: bool,
+    /// What a member must have of one of these; nothing if it need not have any.
+    tags: Vec<TagSet>,
 }
 
 /// What a server was last seen as.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Sight {
     /// It answers, as a member of this set or of none.
-    Answers { set: Option<String>, role: &'static str },
+    Answers {
+        set: Option<String>,
+        role: &'static str,
+        tags: Document,
+    },
     /// It does not, and why.
     Fails(String),
     /// Its name is not known. It is not shown: of a connection string without a host, the end of a password is taken
@@ -87,11 +99,10 @@ impl SeenServers {
             }
         });
         Self {
-            servers: Mutex::default(),
-            beyond: Mutex::default(),
             set: parsed.replica_set.clone(),
             preference: parsed.read_preference.as_ref().and_then(strict),
             credentials,
+            ..Self::default()
         }
     }
 
@@ -103,7 +114,16 @@ impl SeenServers {
 
     fn take(&self, event: &SdamEvent) {
         let (address, sight) = match event {
-            SdamEvent::ServerHeartbeatSucceeded(event) => (&event.server_address, answered(&event.reply)),
+            SdamEvent::ServerHeartbeatSucceeded(event) => {
+                let sight = answered(&event.reply);
+                if matches!(sight, Sight::Answers { role: PRIMARY, .. }) {
+                    let named = ["hosts", "passives", "arbiters"].map(|list| event.reply.get_array(list));
+                    let named = named.into_iter().flatten().flatten();
+                    let mut members = self.members.lock().unwrap_or_else(PoisonError::into_inner);
+                    *members = named.filter_map(|name| name.as_str().map(str::to_owned)).collect();
+                }
+                (&event.server_address, sight)
+            }
             SdamEvent::ServerHeartbeatFailed(event) => {
                 let beyond = self.beyond.lock().unwrap_or_else(PoisonError::into_inner);
                 let sight = match event.failure.kind.as_ref() {
@@ -120,6 +140,42 @@ impl SeenServers {
         };
         let mut servers = self.servers.lock().unwrap_or_else(PoisonError::into_inner);
         servers.insert(address.to_string(), sight);
+        drop(servers);
+        self.changed.notify_waiters();
+    }
+
+    /// Returns when each of these has been heard of, and `holds` of it.
+    async fn heard_of(&self, addresses: impl Fn() -> Vec<String>, holds: impl Fn(&Sight) -> bool) {
+        loop {
+            let changed = self.changed.notified();
+            let all = addresses().iter().all(|address| {
+                let servers = self.servers.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut seen = servers.iter().filter(|(known, _)| known.eq_ignore_ascii_case(address));
+                seen.any(|(_, sight)| holds(sight))
+            });
+            if all {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    /// Returns when all members have answered, or failed to; at once if any would do.
+    pub(super) async fn all_members(&self) {
+        let members = || match &self.preference {
+            Some(_) => self.members.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            None => Vec::new(),
+        };
+        self.heard_of(members, |_| true).await;
+    }
+
+    /// Returns when it is certain that none of these belongs to the replica set that is asked for.
+    pub(super) async fn another_set(&self, addresses: &[String]) {
+        let is_another = |sight: &Sight| match sight {
+            Sight::Answers { set, role, .. } => self.set.is_some() && *set != self.set && *role != NOT_INITIATED,
+            _ => false,
+        };
+        self.heard_of(|| addresses.to_vec(), is_another).await;
     }
 
     /// Takes down why a server could not be reached by a proxy of this process.
@@ -141,13 +197,13 @@ impl SeenServers {
         };
         // Those of the set that is asked for, if one is.
         let roles = servers.values().filter_map(|sight| match sight {
-            Sight::Answers { set, role } if self.set.is_none() || self.set == *set => Some(*role),
+            Sight::Answers { set, role, .. } if self.set.is_none() || self.set == *set => Some(*role),
             _ => None,
         });
         let roles: Vec<&str> = roles.collect();
         let others = servers.values().any(|sight| matches!(sight, Sight::Answers { .. }));
         let primary = roles.contains(&PRIMARY) || roles.contains(&ROUTER);
-        match self.preference {
+        match &self.preference {
             // Whatever is read from, the primary is asked first what it is.
             _ if !roles.is_empty() && !primary => {
                 format!(
@@ -158,16 +214,23 @@ impl SeenServers {
                 format!("no server fits readPreference={name}: {said}. {advice}")
             }
             _ if others => format!("no server fits the connection string: {said}"),
-            _ => format!(
-                "no server can be reached: {said}. Check the connection string, the network and the credentials"
-            ),
+            _ => {
+                // Whoever gives a millisecond hears of nobody.
+                let limits = match servers.is_empty() {
+                    true => ", and for how long servers are waited for (serverSelectionTimeoutMS, timeoutMS)",
+                    false => "",
+                };
+                format!(
+                    "no server can be reached: {said}. Check the connection string, the network and the credentials{limits}"
+                )
+            }
         }
     }
 
     /// Whether it makes no difference to look again: every server has answered, none of them is on its way to another
-    /// role, and none is what the read preference asks for.
+    /// role, and none is what the read preference asks for. One that only lags may be later.
     pub(super) fn none_will_fit(&self) -> bool {
-        let Some(preference) = self.preference.filter(|preference| !preference.passes) else {
+        let Some(preference) = &self.preference else {
             return false;
         };
         let servers = self.servers.lock().unwrap_or_else(PoisonError::into_inner);
@@ -178,7 +241,8 @@ impl SeenServers {
         let settled = [PRIMARY, ROUTER, ARBITER, SECONDARY];
         let mut roles = servers.values().map(role);
         roles.clone().any(|role| role == PRIMARY)
-            && roles.all(|role| settled.contains(&role) && !(preference.any_secondary && role == SECONDARY))
+            && roles.all(|role| settled.contains(&role))
+            && !servers.values().any(|sight| preference.fits(sight))
     }
 
     fn about(&self, address: &str, sight: &Sight) -> String {
@@ -229,34 +293,49 @@ impl SeenServers {
 const PRIMARY: &str = "the primary";
 const SECONDARY: &str = "a secondary";
 const ARBITER: &str = "an arbiter";
+const NOT_INITIATED: &str = "a server whose replica set is not initiated";
 const ROUTER: &str = "a router of a sharded cluster";
 
 /// How servers say, in small letters, that they do not have a mechanism.
 const NOT_OFFERED: [&str; 5] = ["not enabled", "unknown", "unsupported", "not supported", "unavailable"];
 
+impl Preference {
+    /// Whether a server is what is asked for, however far it lags.
+    fn fits(&self, sight: &Sight) -> bool {
+        let Sight::Answers { role, tags, .. } = sight else {
+            return false;
+        };
+        let has = |set: &TagSet| {
+            set.iter()
+                .all(|(name, value)| tags.get_str(name).is_ok_and(|its| its == value))
+        };
+        let by_role = *role == SECONDARY || *role == ROUTER || self.any_role && *role == PRIMARY;
+        by_role && (self.tags.is_empty() || self.tags.iter().any(has))
+    }
+}
+
 /// A read preference for which there may be no server.
 fn strict(preference: &ReadPreference) -> Option<Preference> {
-    match preference {
-        ReadPreference::Secondary { options: None } => Some(Preference {
-            name: "secondary",
-            advice: "Leave readPreference out, or write readPreference=secondaryPreferred",
-            any_secondary: true,
-            passes: false,
-        }),
-        ReadPreference::Secondary { options: Some(options) } => Some(Preference {
-            name: "secondary",
-            advice: "Check its tags and staleness, or write readPreference=secondaryPreferred",
-            any_secondary: false,
-            passes: options.max_staleness.is_some(),
-        }),
-        ReadPreference::Nearest { options: Some(options) } => Some(Preference {
-            name: "nearest",
-            advice: "Check its tags and staleness, or leave them out",
-            any_secondary: false,
-            passes: options.max_staleness.is_some(),
-        }),
-        _ => None,
-    }
+    let (any_role, options) = match preference {
+        ReadPreference::Secondary { options } => (false, options),
+        ReadPreference::Nearest {
+            options: options @ Some(_),
+        } => (true, options),
+        _ => return None,
+    };
+    Some(Preference {
+        name: if any_role { "nearest" } else { "secondary" },
+        advice: match (any_role, options) {
+            (true, _) => "Check its tags and staleness, or leave them out",
+            (false, Some(_)) => "Check its tags and staleness, or write readPreference=secondaryPreferred",
+            (false, None) => "Leave readPreference out, or write readPreference=secondaryPreferred",
+        },
+        any_role,
+        tags: options
+            .as_ref()
+            .and_then(|options| options.tag_sets.clone())
+            .unwrap_or_default(),
+    })
 }
 
 fn answered(hello: &Document) -> Sight {
@@ -267,10 +346,11 @@ fn answered(hello: &Document) -> Sight {
         _ if is("isWritablePrimary") || is("ismaster") => PRIMARY,
         _ if is("secondary") => SECONDARY,
         _ if is("arbiterOnly") => ARBITER,
-        _ if is("isreplicaset") => "a server whose replica set is not initiated",
+        _ if is("isreplicaset") => NOT_INITIATED,
         _ => "a member that is neither primary nor secondary now",
     };
-    Sight::Answers { set, role }
+    let tags = hello.get_document("tags").cloned().unwrap_or_default();
+    Sight::Answers { set, role, tags }
 }
 
 /// What a failure of the network makes of a server.
@@ -284,113 +364,4 @@ fn failed(error: &std::io::Error) -> Sight {
 /// Whether the resolver did not find a host.
 fn is_nameless(said: &str) -> bool {
     ["lookup address", "resolve"].iter().any(|words| said.contains(words))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use bson::doc;
-
-    #[test]
-    fn where_no_server_fits_it_is_said_why() {
-        let seen = |uri: &str, sights: Vec<(&str, Sight)>| {
-            let seen = SeenServers::of(&ConnectionString::parse(uri).expect("a connection string"));
-            let sights = sights.into_iter().map(|(address, sight)| (address.to_owned(), sight));
-            seen.servers.lock().expect("alone").extend(sights);
-            seen.why()
-        };
-        let member = answered(&doc! {"setName": "rs7", "secondary": true});
-        let said = seen("mongodb://a/?replicaSet=rs0", vec![("a:1", member.clone())]);
-        assert!(said.contains("\"rs7\"") && said.contains("replicaSet=rs7"), "{said}");
-        let said = seen(
-            "mongodb://a/?replicaSet=rs0",
-            vec![("a:1", answered(&doc! {"ismaster": true}))],
-        );
-        assert!(said.contains("leave replicaSet out"), "{said}");
-        let gone = Sight::Fails("nothing listens there (connection refused)".to_owned());
-        let said = seen("mongodb://a,b/?replicaSet=rs7", vec![("a:1", member), ("b:1", gone)]);
-        assert_eq!(
-            said,
-            "no server is the primary: a:1 answers, as a secondary; b:1: nothing listens there (connection refused). Wait until one is elected, and try again; or back up one member as it is, by its address and directConnection=true"
-        );
-        let primary = answered(&doc! {"setName": "rs7", "isWritablePrimary": true});
-        let said = seen("mongodb://a/?readPreference=secondary", vec![("a:1", primary.clone())]);
-        assert_eq!(
-            said,
-            "no server fits readPreference=secondary: a:1 answers, as the primary. Leave readPreference out, or write readPreference=secondaryPreferred"
-        );
-        let said = seen(
-            "mongodb://a/?readPreference=nearest&readPreferenceTags=dc:x",
-            vec![("a:1", primary.clone())],
-        );
-        assert!(
-            said.contains("readPreference=nearest") && said.contains("tags"),
-            "{said}"
-        );
-        let said = seen("mongodb://a/", vec![("a:1", primary)]);
-        assert!(said.starts_with("no server fits the connection string: a:1"), "{said}");
-        let said = seen("mongodb://a/", vec![]);
-        assert!(
-            said.starts_with("no server can be reached: none has answered in time. Check"),
-            "{said}"
-        );
-        let said = seen("mongodb://half/", vec![("half:1", Sight::Nameless)]);
-        assert!(!said.contains("half"), "{said}");
-    }
-
-    #[test]
-    fn where_all_have_answered_and_none_fits_nobody_waits() {
-        let vain = |options: &str, hellos: &[&Document], gone: bool| {
-            let uri = format!("mongodb://a/?{options}");
-            let seen = SeenServers::of(&ConnectionString::parse(uri).expect("a connection string"));
-            let mut servers = seen.servers.lock().expect("alone");
-            let sights = hellos.iter().enumerate();
-            servers.extend(sights.map(|(at, hello)| (format!("h{at}:1"), answered(hello))));
-            if gone {
-                servers.insert("gone:1".to_owned(), Sight::Fails("nothing listens there".to_owned()));
-            }
-            drop(servers);
-            seen.none_will_fit()
-        };
-        let primary = doc! {"setName": "rs", "isWritablePrimary": true};
-        let secondary = doc! {"setName": "rs", "secondary": true};
-        let starting = doc! {"setName": "rs"};
-        let arbiter = doc! {"setName": "rs", "arbiterOnly": true};
-        let wants = "readPreference=secondary";
-        let tagged = "readPreference=nearest&readPreferenceTags=dc:x";
-        assert!(vain(wants, &[&primary], false));
-        assert!(vain(wants, &[&primary, &arbiter], false));
-        assert!(vain(tagged, &[&primary, &secondary], false));
-        // Each of these may pass.
-        assert!(!vain(wants, &[&primary], true));
-        assert!(!vain(wants, &[&primary, &starting], false));
-        assert!(!vain(wants, &[&primary, &secondary], false));
-        assert!(!vain(wants, &[&secondary], false));
-        assert!(!vain(
-            &format!("{tagged}&maxStalenessSeconds=120"),
-            &[&primary, &secondary],
-            false
-        ));
-        assert!(!vain("", &[&primary], false));
-    }
-
-    #[test]
-    fn refused_credentials_are_said_with_their_database_and_mechanism() {
-        let refused = |uri: &str| SeenServers::of(&ConnectionString::parse(uri).expect(uri)).refused("failed");
-        for (uri, words) in [
-            (
-                "mongodb://u:secret@h/",
-                "authSource admin, since the connection string names none",
-            ),
-            ("mongodb://u:secret@h/shop", "authSource shop, since"),
-            ("mongodb://u:secret@h/shop?authSource=users", "authSource users)"),
-            (
-                "mongodb://u:secret@h/?authMechanism=SCRAM-SHA-1",
-                "authMechanism SCRAM-SHA-1, authSource admin",
-            ),
-        ] {
-            let said = refused(uri);
-            assert!(said.contains(words) && !said.contains("secret"), "{said}");
-        }
-    }
 }

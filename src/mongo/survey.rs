@@ -86,6 +86,7 @@ impl Mongo {
     }
 
     async fn survey_as_seen(&self, database: &str, sizes: Sizes) -> Result<(Catalog, Option<MongoError>), MongoError> {
+        self.some_member_fits(database).await?;
         let listed = self.list_collections(database).await?;
         let DescribedCollection { mut catalog, refused } = self.describe_with(database, listed, sizes, None).await?;
         let (mut unseen, mut first) = (Vec::new(), None);

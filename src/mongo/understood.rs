@@ -5,8 +5,8 @@
 //! left out. As specified, unknown ones are ignored with a warning. A *value* that is not understood is refused all the
 //! same: ignoring `tls=ture` would send a password in the clear.
 //!
-//! No text from here holds a value, nor a name that is not in the table: after an unescaped `?`, either may be part of
-//! a password.
+//! No text from here holds a value: after an unescaped `?`, it may be part of a password. So may a name that is not in
+//! the table; it is shown only if it is a plain word, and nothing behind the `?` looks like the rest of a password.
 
 mod demands;
 #[cfg(test)]
@@ -74,9 +74,10 @@ impl Understood {
         let separator = if options.contains('&') { '&' } else { ';' };
         let stated = options.split(separator).filter(|option| !option.is_empty());
         for (at, option) in stated.enumerate() {
-            let (name, value) = option
-                .split_once('=')
-                .ok_or_else(|| format!("its {} option has no value", nth(at)))?;
+            let (name, value) = option.split_once('=').ok_or_else(|| match known(option) {
+                Some((name, _)) => format!("its {} option has no value ({name})", nth(at)),
+                None => format!("its {} option has no value", nth(at)),
+            })?;
             match known(name) {
                 Some((name, does)) => understood.take(&mut given, name, does, value)?,
                 None if OF_TOOLS.iter().any(|tool| name.starts_with(tool)) => {}
@@ -84,10 +85,16 @@ impl Understood {
                 None if option.contains('@') || !name.chars().all(is_of_name) || name.is_empty() => {
                     return Err("it has an option that is not understood".to_owned());
                 }
-                None => understood.warn(match meant(name) {
-                    Some(meant) => format!("its {} option is unknown and ignored: did you mean {meant}?", nth(at)),
-                    None => format!("its {} option is unknown and ignored", nth(at)),
-                }),
+                None => {
+                    let mut says = format!("its {} option is unknown and ignored", nth(at));
+                    if is_plain(name) {
+                        says += &format!(" ({name})");
+                    }
+                    if let Some(meant) = meant(name) {
+                        says += &format!(": did you mean {meant}?");
+                    }
+                    understood.warn(says);
+                }
             }
         }
         contradictions(&given)?;
@@ -339,6 +346,19 @@ fn contradictions(given: &[(&'static str, String)]) -> Result<(), String> {
         )),
         None => Ok(()),
     }
+}
+
+/// Whether a name is a word as options have it, and not like a value: digits and runs of capitals are of keys and
+/// passwords.
+fn is_plain(name: &str) -> bool {
+    let letters = name.as_bytes();
+    let capitals = |pair: &[u8]| pair.iter().all(u8::is_ascii_uppercase);
+    // `MS` and `CA` are in names.
+    (3..=40).contains(&letters.len())
+        && letters.iter().all(u8::is_ascii_alphabetic)
+        && letters[0].is_ascii_lowercase()
+        && letters.windows(3).filter(|three| capitals(three)).count() == 0
+        && letters.iter().any(|letter| b"aeiou".contains(letter))
 }
 
 fn is_of_name(letter: char) -> bool {

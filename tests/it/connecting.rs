@@ -144,6 +144,51 @@ async fn where_no_server_fits_the_error_says_why() {
     assert!(said.contains("leave replicaSet out"), "{said}");
 }
 
+/// Each was waited for, for a whole server selection or for eight of them.
+#[tokio::test]
+async fn what_no_waiting_mends_is_told_at_once() {
+    let begun = std::time::Instant::now();
+    let port = rig::shared_replica_set().port();
+    let uri = format!("mongodb://127.0.0.1:{port}/?replicaSet=wrong&serverSelectionTimeoutMS=60000");
+    let said = Mongo::connect(&MongoUri::new(uri))
+        .await
+        .expect_err("another set")
+        .to_string();
+    assert!(said.contains("write replicaSet=rig"), "{said}");
+    for options in [
+        "secondary",
+        "nearest&readPreferenceTags=dc:x",
+        "nearest&readPreferenceTags=dc:x&maxStalenessSeconds=90",
+    ] {
+        let options = format!("readPreference={options}&serverSelectionTimeoutMS=60000");
+        let mongo = connected(format!("{}&{options}", rig::shared_replica_set().uri())).await;
+        let read = mongo.survey("shop").await.expect_err("no such member").to_string();
+        let backed_up = mongo.moment("shop").await.expect_err("no such member").to_string();
+        for said in [read, backed_up] {
+            assert!(said.contains("no server fits readPreference="), "{said}");
+        }
+        mongo.shut_down().await;
+    }
+    assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
+}
+
+/// It was said that there are not enough members, and not what to do.
+#[tokio::test]
+async fn writes_that_ask_for_more_members_than_there_are_say_what_to_write() {
+    let plain = rig::shared_replica_set().uri();
+    let mongo = connected(format!("{plain}&w=2&wtimeoutMS=2000")).await;
+    let database = rig::fresh_database_name("two");
+    let said = mongo
+        .command(&database, doc! {"create": "c"}, "creating")
+        .await
+        .expect_err("one member");
+    assert!(
+        said.to_string()
+            .contains("write a lower one, or w=majority, or add members"),
+        "{said}"
+    );
+}
+
 #[tokio::test]
 async fn refused_credentials_are_said_with_their_database_and_mechanism() {
     let mongod = shared_authenticated();

@@ -132,6 +132,27 @@ fn the_options_of_the_specification_and_of_others_become_what_they_mean() {
         }
     }
     assert_eq!(understood("nonsense=1&w=1&nonsense=2").warnings.len(), 2, "two of them");
+    // A plain word is shown; what may be a piece of a secret is not.
+    let warned = |options: &str| understood(options).warnings.concat();
+    assert_eq!(warned("nonsense=1"), "its 1st option is unknown and ignored (nonsense)");
+    assert_eq!(
+        warned("w=1&maxPolSize=3"),
+        "its 2nd option is unknown and ignored (maxPolSize): did you mean maxPoolSize?"
+    );
+    for secret in [
+        "hunter2",
+        "zq7XkW",
+        "xkcdpwd",
+        "SECRETKEY",
+        "aBCDEf",
+        "my-token",
+        "Passwort",
+        &"a".repeat(41),
+    ] {
+        assert_eq!(warned(&format!("{secret}=1")), "its 1st option is unknown and ignored");
+    }
+    let rest = Understood::of("word=1&half@host").expect_err("the rest of a password");
+    assert!(!rest.contains("word"), "{rest}");
 }
 
 #[test]

@@ -58,6 +58,11 @@ async fn a_command_that_is_never_answered_ends_the_restore_and_not_its_patience(
         };
         assert!(struck.load(Ordering::Acquire), "no {silent} was sent");
         assert!(said.contains("has said nothing for"), "{silent}: {said}");
+        // Not whose limit it was.
+        assert!(
+            said.contains("socketTimeoutMS of the connection string limits"),
+            "{silent}: {said}"
+        );
         place.tools = support::tools().await;
         let report = place.restore(&archive, json!({"replace_existing": true})).await;
         let status = report.expect("a report").status;
