@@ -47,7 +47,7 @@ pub enum ForeignError {
     Refused(String),
     /// It is a tar, but nothing in it is a collection.
     #[error(
-        "no entry of the archive is a collection: expected {{collection}}.jsonl, .json, .ndjson or .bson (optionally with .gz, .zst, .bz2 or .xz), at its top or in one folder of it; it has {entries} entries{}", example.as_deref().map(|example| format!(", the first is {example}")).unwrap_or_default()
+        "no entry of the archive is a collection: expected {{collection}}.jsonl, .json, .ndjson or .bson (optionally with .gz, .zst, .bz2 or .xz), at its top or in one folder of it; it has {entries} entries{}{}", example.as_deref().map(|example| format!(", the first is {example}")).unwrap_or_default(), if *entries == 0 { ". Name an archive or a dump; --latest FOLDER (latest) takes the newest archive in a folder" } else { "" }
     )]
     NoCollections {
         /// How many entries there are.

@@ -15,7 +15,7 @@ use super::found::{Content, File, Found, Tallying, damaged, is_chosen};
 use super::handed::{CHUNK, Flow, HandedOn, changed};
 use super::member::Written;
 use super::metadata::{self, Described};
-use super::mongodump::{DumpPiece, Namespace, each_piece};
+use super::mongodump::{DAMAGED, DumpPiece, Namespace, each_piece};
 use super::packing::Packing;
 use super::walk::{EntryKind, Header};
 use super::{Choice, ForeignError, Reading, Survey};
@@ -83,6 +83,7 @@ pub(super) fn gather(archive: impl Read, choice: &Choice) -> Result<Found, Forei
         }
         Ok(ControlFlow::Continue(()))
     })?;
+    let is_cut = !cut.as_ref().is_some_and(|cut| cut.contains(DAMAGED));
     if let Some(cut) = cut {
         found.warnings.push(format!(
             "{cut}. Collections that had ended there are whole; for the others, dump again"
@@ -93,10 +94,11 @@ pub(super) fn gather(archive: impl Read, choice: &Choice) -> Result<Found, Forei
         found.incomplete = Some(cut);
     }
     for (namespace, begun) in going {
-        let fault = format!(
-            "{}: the archive ends before the collection does: it is truncated",
-            namespace.path()
-        );
+        let why = match is_cut {
+            true => "the archive ends before the collection does: it is truncated",
+            false => "its end is not found: the archive is damaged before it",
+        };
+        let fault = format!("{}: {why}", namespace.path());
         found.incomplete.get_or_insert_with(|| fault.clone());
         found.end(&namespace, begun, Some(fault));
     }

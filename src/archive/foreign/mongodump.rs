@@ -3,7 +3,8 @@
 //! A magic number, a header, a definition for each collection, a terminator; then blocks: a header that names a
 //! collection, its documents, a terminator. A block that says `EOF` ends its collection and has the CRC-64 of all its
 //! documents. As many collections are interleaved as were dumped at a time, four by default. There is no end mark: an
-//! archive that was cut lacks the ends of collections. Those that have theirs are whole.
+//! archive that was cut lacks the ends of collections. Those that have theirs are whole. So it is where the blocks
+//! cannot be told apart any more: nothing tells where the next one begins.
 
 use std::io::{self, BufRead, BufReader, Read};
 use std::ops::ControlFlow;
@@ -16,6 +17,8 @@ use crate::extjson::Limits;
 
 /// What such a file begins with.
 pub(super) const MAGIC: [u8; 4] = [0x6d, 0xe2, 0x99, 0x81];
+/// What is said of an archive that is not cut, but altered.
+pub(super) const DAMAGED: &str = "damaged";
 const TERMINATOR: [u8; 4] = [0xff; 4];
 /// The only version of the format that was ever written. `mongorestore` does not look at it.
 const VERSION: &str = "0.1";
@@ -56,8 +59,8 @@ pub(super) enum DumpPiece<'a> {
     End(&'a Namespace, u64),
 }
 
-/// Calls `take` with each piece of an archive, and where in the archive it lies. Returns where the archive was cut, if
-/// it ends within its blocks.
+/// Calls `take` with each piece of an archive, and where in the archive it lies. Returns where the archive was cut, or
+/// cannot be understood any more, if that is within its blocks.
 ///
 /// # Errors
 /// [`ForeignError::Read`], [`ForeignError::Damaged`] or [`ForeignError::Refused`], or what `take` fails with.
@@ -74,6 +77,14 @@ pub(super) fn each_piece(
     };
     match each_piece_of(&mut reader, &mut take) {
         Err(_) if reader.cut.is_some() => Ok(reader.cut),
+        // What `take` fails with names an entry.
+        Err(ForeignError::Damaged {
+            entry: None,
+            offset,
+            reason,
+        }) if [A_HEAD, A_BLOCK].contains(&reader.within) => Ok(Some(format!(
+            "the archive is {DAMAGED} at its offset {offset}, and what lies behind that cannot be told apart: {reason}"
+        ))),
         done => done.map(|()| None),
     }
 }
@@ -159,6 +170,7 @@ impl DumpReader<'_> {
         }
         if prefix == MAGIC {
             self.offset = begin;
+            self.within = "a second archive";
             return Err(self.damaged("a second archive begins here: split the two, and read each by itself".to_owned()));
         }
         let length = usize::try_from(i32::from_le_bytes(prefix)).unwrap_or(0);

@@ -299,6 +299,50 @@ async fn of_an_archive_that_is_cut_within_a_block_what_had_ended_comes_back() {
     assert_eq!(place.raw(&place.target, "own").await.len(), 1);
 }
 
+/// All of it was refused, however much was whole before the damage.
+#[tokio::test]
+async fn of_an_archive_that_is_damaged_within_its_blocks_what_had_ended_before_comes_back() {
+    let place = place().await;
+    let (orders, users) = (few("o"), few("u"));
+    let ended = Archive::of(&[("shop", "orders", PLAIN), ("shop", "users", PLAIN)])
+        .block("shop", "users", &users)
+        .end("shop", "users", &users);
+    let first = ended.0.len();
+    let whole = ended.block("shop", "orders", &orders).end("shop", "orders", &orders).0;
+    let head = bson_of(&[doc! {"db": "shop", "collection": "orders", "EOF": false, "CRC": 0_i64}]).len();
+    let database = place.client.database(&place.target);
+    let own = database.collection("own");
+    own.insert_one(doc! {"_id": 1}).await.expect("inserted");
+    // The length of a document, a document, the head of a block, and that of the last one.
+    let last =
+        whole.len() - 4 - bson_of(&[doc! {"db": "shop", "collection": "orders", "EOF": true, "CRC": 0_i64}]).len();
+    for at in [first + head + 3, first + head + 4, first + 3, last + 3] {
+        let mut altered = whole.clone();
+        altered[at] ^= 0x5a;
+        let path = place.file("altered", &altered);
+        let event = json!({"replace_existing": true, "drop_missing": true});
+        let report = place.restore(&path, event).await.expect("a report");
+        assert_eq!(report.status, RunStatus::Partial, "{at}: {:?}", report.plan.warnings);
+        assert_eq!((of(&report, "users").db_count, of(&report, "users").equal), (5, true));
+        assert_eq!(report.plan.to_drop, Vec::<String>::new());
+        assert!(place.raw(&place.target, "orders").await.is_empty(), "{at}");
+        let told = report.plan.to_string();
+        for words in ["is damaged at its offset", "had ended there are whole", "dump again"] {
+            assert!(told.contains(words), "{at}: {words}: {told}");
+        }
+        assert!(!told.contains("truncated"), "{told}");
+        let location: Location = path.parse().expect("a location");
+        let checked = verify(&place.tools.store, &location, Memory::default(), &Progress::default()).await;
+        assert_eq!(checked.expect("a report").status, RunStatus::Failed);
+    }
+    assert_eq!(place.raw(&place.target, "own").await.len(), 1);
+    // Before its blocks, nothing can be relied on.
+    let mut altered = whole.clone();
+    altered[7] ^= 0x5a;
+    let refused = place.restore(&place.file("altered", &altered), json!({})).await;
+    assert_eq!(refused.expect_err("refused").kind, FailureKind::ArchiveDamaged);
+}
+
 #[tokio::test]
 async fn an_archive_of_an_unknown_version_is_refused_with_the_version() {
     let place = place().await;
