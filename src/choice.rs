@@ -13,6 +13,7 @@ use crate::wording::count;
 
 pub(crate) use chain::{InFolder, NO_MANIFEST, in_folder, members};
 pub(crate) use folder::folder_in;
+pub use folder::gone;
 pub(crate) use moment::said;
 use moment::{AskedMoment, find_at};
 
@@ -84,9 +85,14 @@ pub(crate) async fn find_archive(choice: &ArchiveChoice, store: &Store) -> Resul
         }
         ArchiveChoice::Latest { latest, at: None } => latest.parse()?,
     };
-    let (name, full) = newest(store, &folder)
-        .await?
-        .ok_or_else(|| Failure::new(FailureKind::ArchiveNotFound, format!("there is no archive in {folder}")))?;
+    let (name, full) = newest(store, &folder).await?.ok_or_else(|| {
+        let empty = || {
+            format!(
+                "there is no archive in {folder}: name the folder that backups were written to. Other dumps are named themselves, and not by latest (--latest)"
+            )
+        };
+        gone(&folder).unwrap_or_else(|| Failure::new(FailureKind::ArchiveNotFound, empty()))
+    })?;
     // The newest moment is that of the last increment that continues it.
     let increments = newest(store, &folder_in(&folder, &name.chain())).await?;
     Ok(increments.map_or(full, |(_, increment)| increment))

@@ -3,7 +3,7 @@
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::folder::folder_in;
+use super::folder::{folder_in, gone};
 use crate::archive::{ArchiveName, ClusterTime, Manifest};
 use crate::failure::{Failure, FailureKind};
 use crate::run::rfc3339;
@@ -52,7 +52,7 @@ pub(super) async fn find_at(
             ),
             None => format!("there is no archive in {folder} with a manifest beside it that names a moment"),
         };
-        Failure::new(FailureKind::ArchiveNotFound, why)
+        gone(folder).unwrap_or_else(|| Failure::new(FailureKind::ArchiveNotFound, why))
     })?;
     let chain = shown_by(store, &folder_in(folder, &name.chain()), asked).await?;
     Ok(chain.map_or(full, |(_, increment)| increment))

@@ -13,12 +13,22 @@ impl Planned {
     /// Leaves the expiry off of everything that will be made.
     pub(super) fn park(&mut self, archived: &[Definition], target: &Catalog) {
         let (name, mut parked) = (self.name.clone(), Vec::new());
+        let (kind, options) = (self.kind, self.options.clone());
+        let counts = |definition: &Definition| dated_by(definition, kind, &options).is_some();
         for made in self
             .indexes
             .iter_mut()
             .chain([&mut self.options])
             .filter(|made| expires(made))
         {
+            // What a server refuses, or never looks at, could not be switched on.
+            if !counts(made) {
+                self.warnings.push(format!(
+                    "{} is left as it is: no server lets documents expire by it (several fields, `_id`, an index of another kind, or a negative time). If the target refuses it, exclude_index (--exclude-index) leaves it out",
+                    said(made)
+                ));
+                continue;
+            }
             parked.push(Parked::new(made, &name, target));
             *made = without_expiry(made);
         }
@@ -26,7 +36,8 @@ impl Planned {
             // Parked by an earlier restore.
             let there: Vec<Definition> = present.indexes.iter().chain([&present.options]).cloned().collect();
             let (_, _, off) = off_there((archived, &there));
-            parked.extend(off.iter().map(|off| Parked::new(off, &name, target)));
+            let off = off.iter().filter(|off| dated_by(off, kind, &present.options).is_some());
+            parked.extend(off.map(|off| Parked::new(off, &name, target)));
         }
         if !parked.is_empty() {
             let said: Vec<String> = parked.iter().map(ToString::to_string).collect();
@@ -154,6 +165,23 @@ mod tests {
         let plain = plan(&archive(), &catalog([]), &Policy::new("shop")).expect("a plan");
         assert_eq!(plain.get("orders").expect("a row").indexes, [expiring()]);
         assert!(plain.collections.iter().all(|row| row.parked.is_empty()));
+    }
+
+    /// It was made without, and the command that was to switch it on was one that no server takes.
+    #[test]
+    fn what_no_server_expires_by_is_not_parked_and_that_is_said() {
+        let several = rawdoc! {"v": 2, "key": {"at": 1, "of": 1}, "name": "several", "expireAfterSeconds": 3600};
+        let several = Definition::new(several);
+        let mut orders = saved("orders");
+        orders.indexes.push(several.clone());
+        let planned = plan(&contents([orders]), &catalog([]), &parking(Existing::Merge)).expect("a plan");
+        let row = planned.get("orders").expect("a row");
+        assert_eq!((row.indexes.as_slice(), row.parked.len()), (&[several][..], 0));
+        assert!(
+            matches!(&row.warnings[..], [one] if one.starts_with("index several (after 3600 s) is left as it is")),
+            "{:?}",
+            row.warnings
+        );
     }
 
     #[test]

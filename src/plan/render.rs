@@ -22,10 +22,11 @@ impl fmt::Display for RestorePlan {
         let totals = &self.totals;
         writeln!(
             f,
-            "restore   {} collections ({} of them new), {} documents, {} bytes",
+            "restore   {} collections ({} of them new), {} documents{}, {} bytes",
             totals.collections,
             self.to_create.len(),
             totals.documents,
+            self.of_buckets(),
             totals.bytes
         )?;
         let uncounted = match totals.uncounted_collections {
@@ -57,6 +58,15 @@ impl fmt::Display for RestorePlan {
 }
 
 impl RestorePlan {
+    /// How many of the documents are buckets of time series, if any: ` (4 of them buckets of time series)`.
+    pub(crate) fn of_buckets(&self) -> String {
+        let with_buckets = self.collections.iter().filter(|row| row.buckets.is_some());
+        match with_buckets.map(|row| row.documents).sum() {
+            0_u64 => String::new(),
+            buckets => format!(" ({buckets} of them buckets of time series)"),
+        }
+    }
+
     /// What there is to say of single collections, each with its name.
     fn of_rows(&self, said: impl Fn(&Planned) -> Vec<String>) -> Vec<String> {
         let lines = |row| {
@@ -127,10 +137,10 @@ fn row(planned: &Planned) -> [String; 7] {
         Some(source) if *source != planned.name => format!("{} (from {})", shown(&planned.name), shown(source)),
         _ => shown(&planned.name),
     };
-    let documents = if planned.source.is_some() {
-        planned.documents.to_string()
-    } else {
-        "-".to_owned()
+    let documents = match (&planned.source, &planned.buckets) {
+        (None, _) => "-".to_owned(),
+        (_, None) => planned.documents.to_string(),
+        (_, Some(buckets)) => format!("{} in {} buckets", buckets.measurements, planned.documents),
     };
     [
         word(planned.action).to_owned(),

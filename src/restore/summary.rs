@@ -137,10 +137,11 @@ fn planned(report: &RestoreReport) -> String {
         false => format!(", instead of {}", lost.join(" and ")),
     };
     format!(
-        "planned, and nothing changed: a restore of {} would put {}, {} ({}) into {}{replaced}{dropped}",
+        "planned, and nothing changed: a restore of {} would put {}, {}{} ({}) into {}{replaced}{dropped}",
         report.archive,
         count(totals.collections, "collection"),
         count(totals.documents, "document"),
+        report.plan.of_buckets(),
         size(totals.bytes),
         report.database
     )

@@ -256,11 +256,8 @@ fn folder(arguments: FolderArguments) -> Result<Location, Failure> {
 
 /// Whether what is in a folder can be looked at: one that is not there is a mistake, and one with nothing in it is told.
 fn nothing_in(folder: &Location) -> Result<(), Failure> {
-    if let Location::Local(path) = folder
-        && !path.is_dir()
-    {
-        let gone = format!("{folder} is not there: name the folder that backups were written to");
-        return Err(Failure::new(FailureKind::ArchiveNotFound, gone));
+    if let Some(gone) = mongotar::choice::gone(folder) {
+        return Err(gone);
     }
     tell(&text::nothing_there(&folder.to_string()));
     Ok(())

@@ -151,6 +151,17 @@ async fn what_names_no_folder_and_no_object_is_told_with_what_was_meant() {
     let gone = shell.json(1, &["list", "nofolder"]);
     assert_eq!(gone["error_type"], "ArchiveNotFound", "{gone}");
     assert!(text(&gone["message"]).contains("nofolder is not there"), "{gone}");
+    // Said in other words by each command, or as if it were there.
+    let with_database = shell.copy().set("MONGO_DB", "shop");
+    fs::create_dir(with_database.path("empty")).expect("made");
+    for command in ["restore", "plan", "drill"] {
+        let said = with_database.json(1, &[command, "--latest", "nofolder"]);
+        assert!(said.to_string().contains(&text(&gone["message"])), "{command}: {said}");
+        let said = with_database.json(1, &[command, "--latest", "empty"]).to_string();
+        assert!(said.contains("there is no archive in empty: name the folder"), "{said}");
+    }
+    let empty = with_database.json(2, &["restore", "empty", "--yes"]);
+    assert!(text(&empty["message"]).contains("--latest FOLDER"), "{empty}");
     fs::create_dir(shell.path("empty")).expect("made");
     let bucket = support::bucket().await.to_string();
     for empty in ["empty", &bucket] {

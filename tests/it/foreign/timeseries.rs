@@ -307,6 +307,21 @@ async fn show_and_cat_say_that_a_dump_has_buckets() {
     assert!(row.contains(&format!("250 in {} buckets", buckets.len())), "{shown}");
     let shown = shell.json(0, &["show", &dump]);
     assert_eq!(shown["measurements"], json!({"waqi": 250}), "{shown}");
+    // The plan had the number of buckets as that of documents.
+    let plan = shell
+        .copy()
+        .set("MONGO_DB", &place.target)
+        .run(&["plan", &dump])
+        .expect(0)
+        .out;
+    let row = plan.lines().find(|line| line.contains(" waqi ")).expect("a row");
+    assert!(row.contains(&format!(" 250 in {} buckets ", buckets.len())), "{plan}");
+    let sum = format!(
+        "{} documents ({} of them buckets of time series)",
+        buckets.len() + 1,
+        buckets.len()
+    );
+    assert!(plan.contains(&sum), "{plan}");
     let cat = shell.run(&["cat", &dump, "waqi"]).expect(0);
     assert_eq!(cat.out.lines().count(), buckets.len());
     assert!(
