@@ -60,6 +60,8 @@ pub struct Mongo {
     pub(super) progress: Option<Arc<Progress>>,
     /// What the driver has seen of the servers.
     seen: Arc<SeenServers>,
+    /// Whether a read at a time before all history was refused, as it must be.
+    pub(super) refuses_what_is_too_old: Arc<AtomicBool>,
     /// Whether it has been proven that snapshot reads are at the time that they confirm.
     pub(super) proven: Arc<AtomicBool>,
     /// What speaks TLS where host names are not to be checked, for as long as it is asked to.
@@ -161,6 +163,7 @@ impl Mongo {
             patience,
             progress: None,
             seen,
+            refuses_what_is_too_old: Arc::default(),
             proven: Arc::default(),
             _proxy: proxy.map(Arc::new),
         })

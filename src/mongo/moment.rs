@@ -7,6 +7,7 @@
 //! and a collection that was read as empty and has disappeared is reported as failed.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bson::doc;
@@ -221,15 +222,21 @@ impl Mongo {
     }
 
     /// An engine may pass over a read concern and say all the same that it heeded it. One that heeds it has no history
-    /// of a time before all history, and says so.
+    /// of a time before all history, and says so: asked once, it holds for all databases.
     async fn probe_honesty(&self, database: &str, collection: &str) -> Result<Probe, MongoError> {
+        if self.refuses_what_is_too_old.load(Ordering::Acquire) {
+            return Ok(Probe::Readable);
+        }
         let before_all_history = ClusterTime { t: 1, i: 1 };
         match self.try_snapshot(database, collection, before_all_history).await {
             Ok(()) => Ok(Probe::Refused(
                 "the server also claims to read at a time before all history, so what it says of the time of its reads is unproven"
                     .to_owned(),
             )),
-            Err(error) if self.says_too_old(&error) => Ok(Probe::Readable),
+            Err(error) if self.says_too_old(&error) => {
+                self.refuses_what_is_too_old.store(true, Ordering::Release);
+                Ok(Probe::Readable)
+            }
             Err(error) if error.is_refusal() => Ok(Probe::Refused(format!(
                 "a read at a time before all history is refused for another reason than its age, so what the server says of the time of its reads is unproven: {}",
                 error.reason
