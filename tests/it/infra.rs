@@ -77,3 +77,16 @@ fn who_asks_for_a_restore_does_not_approve_it() {
 fn the_schedules_start_the_state_machines_with_a_run_that_stays_the_same() {
     assert_none(&schedules::findings(&Template::real()));
 }
+
+/// In China and in GovCloud, ARNs begin in another way.
+#[test]
+fn no_arn_says_in_which_partition_it_is() {
+    let machines =
+        ["backup", "restore", "drill", "watch", "increment"].map(|name| format!("infra/statemachines/{name}.asl.json"));
+    let others = ["template.yaml", "infra/runbook/restore.yaml"].map(str::to_owned);
+    for file in machines.into_iter().chain(others) {
+        let text = template::text_of(&file);
+        assert!(!text.contains("arn:aws:"), "{file} is for one partition");
+        assert!(!text.contains(".amazonaws.com'"), "{file} is for one partition");
+    }
+}

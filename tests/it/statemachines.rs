@@ -4,6 +4,7 @@
 mod backup;
 mod definitions;
 mod drill;
+mod increment;
 mod lanes;
 mod loads;
 mod local;

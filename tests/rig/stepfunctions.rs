@@ -72,7 +72,7 @@ impl StepFunctions {
     /// Creates a state machine; every `${Name}` in its definition is replaced. Gives its ARN.
     pub async fn state_machine(&self, name: &str, definition: &str, substitutions: &[(&str, &str)]) -> String {
         let mut definition = definition.to_owned();
-        for (name, value) in substitutions {
+        for (name, value) in substitutions.iter().chain(&[("Partition", "aws")]) {
             definition = definition.replace(&format!("${{{name}}}"), value);
         }
         assert!(

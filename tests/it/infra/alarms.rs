@@ -22,7 +22,16 @@ const METRICS: [&str; 13] = [
     "Failed",
 ];
 /// What the state machines write, of a whole stack.
-const OF_THE_STACK: [&str; 3] = ["AllComplete", "BackupAgeHours", "DrillAgeDays"];
+const OF_THE_STACK: [&str; 8] = [
+    "AllComplete",
+    "BackupAgeHours",
+    "DrillAgeDays",
+    "Increment",
+    "IncrementLagSeconds",
+    "IncrementChanged",
+    "IncrementRemoved",
+    "IncrementUnproven",
+];
 /// What is used of AWS's own.
 const OF_AWS: [(&str, &[&str]); 3] = [
     ("AWS/Lambda", &["AsyncEventsDropped", "Errors", "Duration"]),
@@ -174,6 +183,19 @@ fn must_exist(template: &Template, findings: &mut Vec<String>) {
         if template.resource(alarm)["Condition"] != condition {
             findings.push(format!("{alarm}: rings where nothing is scheduled"));
         }
+    }
+    let increments = |alarm: &Value| {
+        alarm["Statistic"] == "Maximum"
+            && alarm["ComparisonOperator"] == "LessThanThreshold"
+            && alarm["Period"] == 60
+            && alarm["EvaluationPeriods"]["Ref"] == "MinutesWithoutIncrement"
+            && alarm["InsufficientDataActions"] == alarm["AlarmActions"]
+    };
+    if !exists("mongotar", "Increment", "${AWS::StackName}", &increments) {
+        findings.push("no alarm for increments that are not made".to_owned());
+    }
+    if template.resource("NoIncrement")["Condition"] != "IncrementIsScheduled" {
+        findings.push("NoIncrement: rings where nothing is scheduled".to_owned());
     }
     // The watch looks back that far.
     for (limit, longest) in [("HoursWithoutBackup", 14 * 24), ("DaysWithoutDrill", 59)] {

@@ -83,6 +83,39 @@ fn no_drill_rings_after_a_week_without_one() {
     assert_eq!(life(&missing, 20 * 7 * 24), [(4 * 7 + 3 + 8) * 24 + 1]);
 }
 
+#[test]
+fn no_increment_rings_after_ten_minutes_of_failures_or_of_silence_and_for_no_single_failure() {
+    let alarm = Alarm::of(&Template::real(), "NoIncrement", "shop");
+    let life = |value: &dyn Fn(u64) -> Option<f64>| -> Vec<(u64, State)> {
+        let mut metrics = Metrics::default();
+        for minute in 0..600 {
+            if let Some(value) = value(minute) {
+                metrics.write(minute * 60 + 5, "Increment", &[("Stack", "shop")], value);
+            }
+        }
+        let told = alarm
+            .life(&metrics, 600 * 60)
+            .into_iter()
+            .map(|(at, state)| (at / 60, state));
+        told.filter(|(_, state)| *state != State::Ok).collect()
+    };
+    // Nothing is written until the first full backup is there.
+    assert_eq!(life(&|minute| (minute > 30).then_some(1.0)), []);
+    assert_eq!(
+        life(&|minute| Some(f64::from(minute % 10 == 0))),
+        [],
+        "nine of ten fail"
+    );
+    assert_eq!(
+        life(&|minute| Some(f64::from(!(200..300).contains(&minute)))),
+        [(210, State::Alarm)]
+    );
+    assert_eq!(
+        life(&|minute| (!(200..300).contains(&minute)).then_some(1.0)),
+        [(212, State::Insufficient)]
+    );
+}
+
 /// Another stack's success kept this one's alarm quiet.
 #[test]
 fn of_two_stacks_each_has_its_own_alarm() {
@@ -110,7 +143,7 @@ fn every_other_alarm_rings_once_for_each_event_and_not_at_its_making() {
     let template = Template::real();
     let mut looked_at = 0;
     for (name, alarm) in template.of_type("AWS::CloudWatch::Alarm") {
-        if ["NoBackup", "NoDrill"].contains(&name) {
+        if ["NoBackup", "NoDrill", "NoIncrement"].contains(&name) {
             continue;
         }
         looked_at += 1;

@@ -68,6 +68,7 @@ pub fn findings(template: &Template) -> Vec<String> {
             "ApprovedMachine",
             "BackupMachine",
             "DrillMachine",
+            "IncrementMachine",
             "RestoreMachine",
             "WatchMachine",
         ]

@@ -4,7 +4,7 @@ use super::CHECKS;
 use super::template::{Template, text_of};
 
 /// What is replaced in the template, by what, and a part of the finding that must come of it.
-const BROKEN: [(&str, &str, &str); 80] = [
+const BROKEN: [(&str, &str, &str); 82] = [
     // Roles.
     (
         "Action: [s3:AbortMultipartUpload,",
@@ -27,8 +27,8 @@ const BROKEN: [(&str, &str, &str); 80] = [
         "RunbookRole/Start: states:StartExecution on every resource",
     ),
     (
-        "Resource: [!Ref BackupMachine, !Ref DrillMachine, !Ref WatchMachine]",
-        "Resource: 'arn:aws:states:*'",
+        "Resource: [!Ref BackupMachine, !Ref DrillMachine, !Ref WatchMachine,",
+        "Resource: ['arn:aws:states:*',",
         "wildcard resource",
     ),
     (
@@ -314,6 +314,17 @@ const BROKEN: [(&str, &str, &str); 80] = [
         "MetricName=\\\"Seconds\\\"",
         "MetricName=\\\"Second\\\"",
         "nobody writes mongotar Second",
+    ),
+    // Increments.
+    (
+        "EvaluationPeriods: !Ref MinutesWithoutIncrement",
+        "EvaluationPeriods: 1",
+        "no alarm for increments that are not made",
+    ),
+    (
+        "    Condition: IncrementIsScheduled\n    Properties:\n      AlarmName: !Sub '${AWS::StackName}: no increment'",
+        "    Properties:\n      AlarmName: !Sub '${AWS::StackName}: no increment'",
+        "NoIncrement: rings where nothing is scheduled",
     ),
     // Approval.
     (

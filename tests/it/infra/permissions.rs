@@ -325,6 +325,7 @@ fn objects(statements: &[Statement], findings: &mut Vec<String>) {
         "RestoreMachineRole",
         "DrillMachineRole",
         "WatchMachineRole",
+        "IncrementMachineRole",
         "SchedulerRole",
         "RunbookRole",
     ] {

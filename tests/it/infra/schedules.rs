@@ -15,6 +15,12 @@ pub fn findings(template: &Template) -> Vec<String> {
             "BackupIsScheduled",
             &["database", "destination", "lanes", "retention", "run"][..],
         ),
+        (
+            "IncrementEvery",
+            "${IncrementMachine}",
+            "IncrementIsScheduled",
+            &["database", "destination", "lanes", "retention", "run"],
+        ),
         ("DrillEvery", "${DrillMachine}", "DrillIsScheduled", &["archive", "run"]),
     ] {
         let schedule = template.resource(name);

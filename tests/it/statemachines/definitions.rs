@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::rig::StateMachines;
 
-const NAMES: [&str; 4] = ["backup", "restore", "drill", "watch"];
+const NAMES: [&str; 5] = ["backup", "restore", "drill", "watch", "increment"];
 
 /// Errors that another try may not meet again.
 const PASSING: [&str; 23] = [
@@ -174,7 +174,13 @@ fn whatever_is_left_open_is_known_to_the_template() {
             .skip(1)
             .map(|rest| rest.split_once('}').expect("a substitution has an end").0)
             .collect();
-        let known = ["BackupFunctionArn", "RestoreFunctionArn", "TopicArn", "StackName"];
+        let known = [
+            "BackupFunctionArn",
+            "RestoreFunctionArn",
+            "TopicArn",
+            "StackName",
+            "Partition",
+        ];
         for known in known.into_iter().chain([
             "Databases",
             "Destination",

@@ -14,6 +14,7 @@ pub struct StateMachines {
     pub approved: String,
     pub drill: String,
     pub watch: String,
+    pub increment: String,
 }
 
 impl StateMachines {
@@ -56,6 +57,7 @@ impl StepFunctions {
             approved: create("restore", &[("ConsentInInput", "true")]).await,
             drill: create("drill", &[]).await,
             watch: create("watch", &[("BackupMachineArn", &backup)]).await,
+            increment: create("increment", &[("BackupMachineArn", &backup)]).await,
             backup,
         }
     }
