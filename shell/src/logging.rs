@@ -113,6 +113,19 @@ mod tests {
             asked.would_enable("mongotar::store::s3", &Level::INFO) && !asked.would_enable("mongotar", &Level::INFO)
         );
         assert_eq!(refused, None);
+        // As the template has it: libraries log errors only, whatever is asked for.
+        for (level, next) in [("error", Level::WARN), ("info", Level::DEBUG), ("debug", Level::TRACE)] {
+            let (asked, refused) = targets(Some(&format!("error,mongotar={level}")), "info");
+            let enabled: Level = level.parse().expect("a level");
+            for of in ["mongotar::store::s3", "mongotar_shell::lambda"] {
+                assert!(
+                    asked.would_enable(of, &enabled) && !asked.would_enable(of, &next),
+                    "{of} {level}"
+                );
+            }
+            assert!(asked.would_enable("hyper", &Level::ERROR) && !asked.would_enable("hyper", &Level::WARN));
+            assert_eq!(refused, None);
+        }
         let (kept, refused) = targets(Some("mongotar=loud"), "info,aws=warn");
         assert_eq!(kept, usual);
         assert!(refused.is_some());

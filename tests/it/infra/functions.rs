@@ -14,6 +14,8 @@ pub fn findings(template: &Template) -> Vec<String> {
                 findings.push(format!("{name}: {what}"));
             }
         };
+        let log = texts(&properties["Environment"]["Variables"]["MONGOTAR_LOG"]);
+        expect(log == ["error,mongotar=${LogLevel}"], "the level is one of libraries");
         expect(
             properties["Runtime"] == "provided.al2023",
             "the runtime is not provided.al2023",

@@ -4,7 +4,7 @@ use super::CHECKS;
 use super::template::{Template, text_of};
 
 /// What is replaced in the template, by what, and a part of the finding that must come of it.
-const BROKEN: [(&str, &str, &str); 82] = [
+const BROKEN: [(&str, &str, &str); 86] = [
     // Roles.
     (
         "Action: [s3:AbortMultipartUpload,",
@@ -314,6 +314,27 @@ const BROKEN: [(&str, &str, &str); 82] = [
         "MetricName=\\\"Seconds\\\"",
         "MetricName=\\\"Second\\\"",
         "nobody writes mongotar Second",
+    ),
+    // Asynchronous invocations, and logs.
+    (
+        "detail: {responsePayload: {status: [continue]}}",
+        "detail: {responsePayload: {status: [complete]}}",
+        "an asynchronous invocation that has to be continued is not",
+    ),
+    (
+        "Action: events:PutEvents",
+        "Action: events:PutRule",
+        "an asynchronous invocation that has to be continued is not",
+    ),
+    (
+        "          RoleArn: !GetAtt UnfinishedRole.Arn",
+        "          RoleArn: !GetAtt RunbookRole.Arn",
+        "an asynchronous invocation that has to be continued is not",
+    ),
+    (
+        "MONGOTAR_LOG: !Sub 'error,mongotar=${LogLevel}'",
+        "MONGOTAR_LOG: !Ref LogLevel",
+        "the level is one of libraries",
     ),
     // Increments.
     (

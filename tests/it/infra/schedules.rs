@@ -77,6 +77,20 @@ pub fn findings(template: &Template) -> Vec<String> {
     if !watches {
         findings.push("WatchEvery: nobody measures how old the last backup is".to_owned());
     }
+    // What nobody reads the answer of goes on all the same.
+    let rule = &template.resource("Unfinished")["Properties"];
+    let config = &template.resource("BackupFunction")["Properties"]["EventInvokeConfig"]["DestinationConfig"];
+    let role = rule["Targets"][0]["RoleArn"]["Fn::GetAtt"][0].as_str();
+    let goes_on = rule["EventPattern"]["detail"]["responsePayload"]["status"] == serde_json::json!(["continue"])
+        && texts(&rule["EventPattern"]["resources"][0]) == ["${BackupFunction.Arn}:$LATEST"]
+        && texts(&rule["Targets"][0]["Arn"]) == ["${BackupMachine}"]
+        && role.is_some_and(|role| may(&statements, role, "states:StartExecution", "${BackupMachine}"))
+        && texts(&config["OnSuccess"]["Destination"])
+            .iter()
+            .any(|bus| may(&statements, "BackupRole", "events:PutEvents", bus));
+    if !goes_on {
+        findings.push("Unfinished: an asynchronous invocation that has to be continued is not".to_owned());
+    }
     let conditions = template.at("/Conditions/DrillIsScheduled").to_string();
     let drills = template.resource("DrillFunction");
     let connection = texts(&drills["Properties"]["Environment"]["Variables"]["MONGO_URI_SECRET"]);

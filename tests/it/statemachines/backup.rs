@@ -103,6 +103,29 @@ async fn a_scheduled_event_is_its_own_run_and_an_input_may_name_one() {
     }
 }
 
+/// Nobody reads the answer of an asynchronous invocation; Lambda tells EventBridge of it.
+#[tokio::test]
+async fn what_was_invoked_asynchronously_goes_on_with_its_run() {
+    let stage = stage(|event, _| plain(event), |_, _| verified("complete")).await;
+    let run = json!({"id": "of the request", "time": "2026-11-21T02:00:00Z"});
+    let asked = json!({"database": "shop", "compression": "gzip"});
+    for request in [asked.clone(), crate::handlers::scheduled_event(asked)] {
+        let told = json!({
+            "id": "of the telling", "time": "2026-11-21T02:15:00Z", "source": "lambda",
+            "detail-type": "Lambda Function Invocation Result - Success",
+            "detail": {"requestPayload": request, "responsePayload": {"status": "continue", "run": run}}
+        });
+        stage.run(&stage.machines.backup, told).await.succeeded();
+        for sent in &stage.backup.events() {
+            assert_eq!(
+                (&sent["run"], &sent["database"], &sent["compression"]),
+                (&run, &json!("shop"), &json!("gzip"))
+            );
+        }
+    }
+    assert_eq!(stage.backup.events().len(), 6);
+}
+
 #[tokio::test]
 async fn a_run_that_has_finished_already_is_only_verified() {
     let stage = stage(
