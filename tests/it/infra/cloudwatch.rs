@@ -35,9 +35,12 @@ pub struct Alarm {
     told: BTreeMap<&'static str, bool>,
 }
 
-/// What was written: by metric and dimensions, seconds and values.
+/// What tells metrics apart: their name, and their dimensions with their values.
+type Key = (String, Vec<(String, String)>);
+
+/// What was written: seconds and values.
 #[derive(Debug, Default)]
-pub struct Metrics(BTreeMap<(String, Vec<(String, String)>), Vec<(u64, f64)>>);
+pub struct Metrics(BTreeMap<Key, Vec<(u64, f64)>>);
 
 impl Metrics {
     pub fn write(&mut self, at: u64, metric: &str, dimensions: &[(&str, &str)], value: f64) {

@@ -21,7 +21,13 @@ pub fn findings(template: &Template) -> Vec<String> {
             "the runtime is not provided.al2023",
         );
         expect(properties["Handler"] == "bootstrap", "the handler is not bootstrap");
-        expect(properties["Architectures"] == serde_json::json!(["arm64"]), "not arm64");
+        let architecture = template.at("/Parameters/Architecture");
+        expect(
+            properties["Architectures"] == serde_json::json!([{"Ref": "Architecture"}])
+                && architecture["Default"] == "arm64"
+                && architecture["AllowedValues"] == serde_json::json!(["arm64", "x86_64"]),
+            "not arm64, unless that was asked for",
+        );
         let timeout = template.range(&properties["Timeout"]);
         expect(
             timeout.is_some_and(|(least, most)| least >= 60 && most <= 900),

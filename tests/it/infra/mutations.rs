@@ -4,7 +4,7 @@ use super::CHECKS;
 use super::template::{Template, text_of};
 
 /// What is replaced in the template, by what, and a part of the finding that must come of it.
-const BROKEN: [(&str, &str, &str); 86] = [
+const BROKEN: [(&str, &str, &str); 88] = [
     // Roles.
     (
         "Action: [s3:AbortMultipartUpload,",
@@ -125,7 +125,17 @@ const BROKEN: [(&str, &str, &str); 86] = [
     // Functions.
     ("Timeout: 900", "Timeout: 901", "timeout is not within"),
     ("Runtime: provided.al2023", "Runtime: provided.al2", "runtime is not"),
-    ("Architectures: [arm64]", "Architectures: [x86_64]", "not arm64"),
+    (
+        "Architectures: [!Ref Architecture]",
+        "Architectures: [x86_64]",
+        "not arm64",
+    ),
+    ("    Default: arm64\n", "    Default: x86_64\n", "not arm64"),
+    (
+        "      PermissionsBoundary: !If [HasBoundary, !Ref PermissionsBoundary, !Ref AWS::NoValue]\n",
+        "",
+        "BackupRole: without the boundary",
+    ),
     (
         "MaxValue: 10240\n    Description: Memory of the backup",
         "MaxValue: 12000\n    Description: Memory of the backup",

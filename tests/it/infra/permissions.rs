@@ -151,6 +151,12 @@ pub fn findings(template: &Template) -> Vec<String> {
     let mut findings = Vec::new();
     wildcards(&statements, &mut findings);
     added_rights(template, &mut findings);
+    for (name, role) in template.of_type("AWS::IAM::Role") {
+        let boundary = &role["Properties"]["PermissionsBoundary"];
+        if texts(boundary) != ["${PermissionsBoundary}"] || boundary["Fn::If"][0] != "HasBoundary" {
+            findings.push(format!("{name}: without the boundary that was asked for"));
+        }
+    }
     objects(&statements, &mut findings);
     overwriting(&statements, &mut findings);
     for role in FUNCTIONS {
