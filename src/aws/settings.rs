@@ -320,11 +320,7 @@ impl Surroundings<'_> {
             };
             let next = ["profile ", &line.value].concat();
             if !is_there(files, &next) {
-                return Err(missing(
-                    files,
-                    &next,
-                    &at(file, line, "source_profile", "").trim_end().to_owned(),
-                ));
+                return Err(missing(files, &next, at(file, line, "source_profile", "").trim_end()));
             }
             if next == section {
                 return Ok(());

@@ -10,6 +10,9 @@ pub(super) fn of(kind: &ErrorKind) -> String {
     match kind {
         ErrorKind::Io(error) => network(error),
         ErrorKind::InvalidTlsConfig { message, .. } => tls_files(message),
+        ErrorKind::DnsResolve { message, .. } if message.contains("query_type: SRV") => {
+            "the name service has no servers for the host of mongodb+srv:// (SRV records of _mongodb._tcp): check the host, or write mongodb:// with hosts and ports".to_owned()
+        }
         ErrorKind::DnsResolve { message, .. } => format!("the name of a host cannot be resolved ({})", plain(message)),
         ErrorKind::ConnectionPoolCleared { .. } => {
             "another call lost its connection, and this call's was dropped with it".to_owned()

@@ -213,6 +213,10 @@ impl SeenServers {
             Some(Preference { name, advice, .. }) if primary => {
                 format!("no server fits readPreference={name}: {said}. {advice}")
             }
+            // It fits, but was found too late.
+            None if primary && self.set.is_none() => format!(
+                "no server fits the connection string: {said}. It was given too little time for that: allow more (serverSelectionTimeoutMS)"
+            ),
             _ if others => format!("no server fits the connection string: {said}"),
             _ => {
                 // Whoever gives a millisecond hears of nobody.

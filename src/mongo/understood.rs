@@ -160,6 +160,10 @@ impl Understood {
             Does::Nothing => return Ok(()),
             Does::Hand(ValueForm::Flag) => (name, flag(value).ok_or_else(wrong)?.to_string()),
             Does::Hand(ValueForm::Number) => (name, number(name, value)?.to_string()),
+            // The server refuses a longer one, and the driver looks for another server then.
+            Does::Hand(_) if name == "appName" && percent_decoded(value).len() > 128 => {
+                return Err(self::wrong(name, "it must be at most 128 bytes long"));
+            }
             Does::Hand(ValueForm::Text | ValueForm::List) => (name, value.to_owned()),
             Does::Own(own) => match self.own(own, name, value)? {
                 Some(pair) => pair,

@@ -79,7 +79,16 @@ impl MongoUri {
     fn what_is_wrong(&self, options: Result<&Understood, String>) -> String {
         let refused = |text: String| ConnectionString::parse(text).is_err();
         let Some((scheme, rest)) = self.0.split_once("://").filter(|(scheme, _)| is_scheme(scheme)) else {
-            return "it does not begin with mongodb:// or mongodb+srv://".to_owned();
+            let inner = self
+                .0
+                .trim_matches(|edge: char| edge.is_whitespace() || edge == '"' || edge == '\'');
+            let around =
+                inner.len() < self.0.len() && inner.split_once("://").is_some_and(|(scheme, _)| is_scheme(scheme));
+            return match around {
+                true => "there are quotes or spaces around it: remove them",
+                false => "it does not begin with mongodb:// or mongodb+srv://",
+            }
+            .to_owned();
         };
         let (userinfo, after) = match self.userinfo() {
             Some(userinfo) => (userinfo, &rest[userinfo.len() + 1..]),

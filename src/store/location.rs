@@ -127,7 +127,21 @@ impl FromStr for Location {
                 key: key.to_owned(),
             });
         }
-        if text.is_empty() || text.contains("://") && !text.starts_with("file://") {
+        // A shell that does not see it, as in `.env`, leaves the ~ there: it became a folder of that name.
+        if text == "~" || text.starts_with("~/") {
+            return Err(LocationError {
+                meant: ". ~ is left as it is here: write the whole path (a folder of that name is ./~)".to_owned(),
+                ..error()
+            });
+        }
+        let arn = text.strip_prefix("arn:").and_then(|arn| arn.split_once(":s3:::"));
+        if let Some((_, rest)) = arn.filter(|(partition, _)| !partition.contains('/')) {
+            return Err(LocationError {
+                meant: format!(". Did you mean s3://{rest}?"),
+                ..error()
+            });
+        }
+        if text.trim().is_empty() || text.contains("://") && !text.starts_with("file://") {
             return Err(error());
         }
         Ok(Self::Local(PathBuf::from(text.strip_prefix("file://").unwrap_or(text))))
@@ -224,7 +238,17 @@ mod tests {
             let error = at(secret).expect_err(secret).to_string();
             assert!(!error.contains("secret") && !error.contains("mean"), "{error}");
         }
-        for folder in ["./s3:/b", "s3", "s3backups", "s3/b"] {
+        // Each was taken for a folder, too.
+        for (wrong, says) in [
+            ("~/backups", "write the whole path"),
+            ("~", "write the whole path"),
+            ("arn:aws:s3:::b/x.tar", "Did you mean s3://b/x.tar?"),
+            (" ", "is not a location"),
+        ] {
+            let error = at(wrong).expect_err(wrong).to_string();
+            assert!(error.contains(says), "{error}");
+        }
+        for folder in ["./s3:/b", "s3", "s3backups", "s3/b", "./~", "~x", "arn"] {
             assert!(matches!(at(folder), Ok(Location::Local(_))), "{folder}");
         }
     }

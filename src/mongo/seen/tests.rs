@@ -39,6 +39,7 @@ fn where_no_server_fits_it_is_said_why() {
     );
     let said = seen("mongodb://a/", vec![("a:1", primary)]);
     assert!(said.starts_with("no server fits the connection string: a:1"), "{said}");
+    assert!(said.contains("allow more (serverSelectionTimeoutMS)"), "{said}");
     let said = seen("mongodb://a/", vec![]);
     assert!(
         said.starts_with("no server can be reached: none has answered in time. Check")

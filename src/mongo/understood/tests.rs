@@ -206,6 +206,10 @@ fn what_contradicts_or_cannot_be_followed_is_refused_without_a_value() {
         ),
         ("w", "1st option has no value"),
         (
+            &format!("appName={}", "a".repeat(129)),
+            "option appName has an invalid value: it must be at most 128",
+        ),
+        (
             "authMechanism=GSSAPI",
             "authMechanism GSSAPI is not supported; these are: MONGODB-AWS",
         ),

@@ -119,6 +119,13 @@ async fn a_secret_that_cannot_be_used_is_named_and_not_shown() {
             "InvalidRequest",
             "MONGO_URI and MONGO_URI_SECRET",
         ),
+        // The function panicked, with the value in its log.
+        (
+            &plain.name,
+            ("AWS_MAX_ATTEMPTS", "hunter2"),
+            "InvalidRequest",
+            "AWS_MAX_ATTEMPTS must be a whole number",
+        ),
         (
             &plain.name,
             ("AWS_ENDPOINT_URL_SECRETS_MANAGER", "http://127.0.0.1:1"),
