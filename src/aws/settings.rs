@@ -62,7 +62,7 @@ const RULES: [Rule; 25] = [
     (
         "AWS_REQUEST_MIN_COMPRESSION_SIZE_BYTES",
         "request_min_compression_size_bytes",
-        is_count,
+        is_number,
         "must be a whole number",
     ),
     (
@@ -108,6 +108,8 @@ const RULES: [Rule; 25] = [
     ("AWS_EXECUTION_ENV", "", is_visible, VISIBLE),
 ];
 
+const TOKEN_FILE: &str = "AWS_WEB_IDENTITY_TOKEN_FILE";
+
 /// Settings by which profiles have credentials, that need more of the SDK than a function carries.
 const OF_SSO: [&str; 4] = ["sso_session", "sso_start_url", "sso_account_id", "credential_process"];
 
@@ -119,6 +121,10 @@ fn is_retry_mode(value: &str) -> bool {
 
 fn is_count(value: &str) -> bool {
     value.parse::<u32>().is_ok_and(|count| count > 0)
+}
+
+fn is_number(value: &str) -> bool {
+    value.parse::<u32>().is_ok()
 }
 
 fn is_flag(value: &str) -> bool {
@@ -274,8 +280,12 @@ impl Surroundings<'_> {
             (false, true) => return Err(half("AWS_SECRET_ACCESS_KEY", "AWS_ACCESS_KEY_ID")),
         }
         let is_named = is_set("AWS_PROFILE")?;
-        if is_set("AWS_WEB_IDENTITY_TOKEN_FILE")? && !is_set("AWS_ROLE_ARN")? && !is_named {
-            return Err(half("AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_ROLE_ARN"));
+        if let Some(token) = self.set(TOKEN_FILE)?.filter(|_| !is_named) {
+            if !is_set("AWS_ROLE_ARN")? {
+                return Err(half(TOKEN_FILE, "AWS_ROLE_ARN"));
+            }
+            let unread = |error: io::Error| format!("{TOKEN_FILE} names a file that cannot be read: {error}");
+            (self.file)(Path::new(&token)).map_err(unread)?;
         }
         if is_named && !is_there(files, section) {
             return Err(missing(files, section, "AWS_PROFILE"));
@@ -283,17 +293,23 @@ impl Surroundings<'_> {
         let mut section = section.to_owned();
         // A profile may take those of another one, and that one of a third.
         for _ in 0..16 {
-            if !cfg!(feature = "sso") {
-                for key in OF_SSO {
-                    if let Some((file, line)) = setting(files, &section, key) {
-                        return Err(at(
-                            file,
-                            line,
-                            key,
-                            "needs a command line built with `--features sso`; or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
-                        ));
-                    }
+            let here = |key| setting(files, &section, key);
+            let lacking = OF_SSO.iter().filter(|_| !cfg!(feature = "sso"));
+            for key in lacking.chain([&"login_session"]) {
+                if let Some((file, line)) = here(key) {
+                    let says = match *key {
+                        "login_session" => "is not known here: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+                        _ => {
+                            "needs a command line built with `--features sso`; or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+                        }
+                    };
+                    return Err(at(file, line, key, says));
                 }
+            }
+            let sources = ["source_profile", "credential_source", "web_identity_token_file"];
+            if let Some((file, line)) = here("role_arn").filter(|_| sources.iter().all(|key| here(key).is_none())) {
+                let says = "has neither source_profile nor credential_source beside it";
+                return Err(at(file, line, "role_arn", says));
             }
             let [id, secret] = ["aws_access_key_id", "aws_secret_access_key"].map(|key| setting(files, &section, key));
             match (id, secret) {

@@ -80,6 +80,7 @@ fn what_others_accept_is_accepted() {
         ("AWS_RETRY_MODE", "Standard"),
         ("AWS_RETRY_MODE", ""),
         ("AWS_MAX_ATTEMPTS", "3"),
+        ("AWS_REQUEST_MIN_COMPRESSION_SIZE_BYTES", "0"),
         ("AWS_MAX_ATTEMPTS", ""),
         ("AWS_ENDPOINT_URL", ""),
         ("AWS_ENDPOINT_URL", "HTTPS://store.example:9000/x"),
@@ -180,6 +181,11 @@ fn a_fault_in_a_file_names_file_and_line() {
     }
     assert!(fault(&[("AWS_ACCESS_KEY_ID", "a")], "", "").contains("AWS_SECRET_ACCESS_KEY is not: set both"));
     assert!(fault(&[("AWS_WEB_IDENTITY_TOKEN_FILE", "/t")], "", "").contains("AWS_ROLE_ARN is not"));
+    let role = "[default]\nrole_arn = r\n";
+    assert!(fault(&[], role, "").contains("line 2: role_arn has neither source_profile nor"));
+    assert!(fault(&[], "[default]\nlogin_session = hunter2\n", "").contains("line 2: login_session is not known"));
+    let token = [("AWS_WEB_IDENTITY_TOKEN_FILE", "/nowhere"), ("AWS_ROLE_ARN", "r")];
+    assert!(fault(&token, "", "").contains("names a file that cannot be read"));
     let process = region(&[], "[default]\ncredential_process = hunter2\n", "");
     assert_eq!(process.is_err(), !cfg!(feature = "sso"), "{process:?}");
     assert_eq!(

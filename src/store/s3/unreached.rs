@@ -2,7 +2,7 @@
 //! them its structures.
 
 /// What the SDK's words hold, and what that means.
-const MEANINGS: [(&[&str], &str); 11] = [
+const MEANINGS: [(&[&str], &str); 12] = [
     (
         &["combined with FIPS", "dual-stack"],
         "AWS_USE_FIPS_ENDPOINT and AWS_USE_DUALSTACK_ENDPOINT do not go with another endpoint than AWS's (AWS_ENDPOINT_URL): leave one of them out",
@@ -59,6 +59,10 @@ const MEANINGS: [(&[&str], &str); 11] = [
         ],
         "the connection was closed before a whole answer came: check AWS_ENDPOINT_URL (http or https, and the port) and proxies on the way, or try again later",
     ),
+    (
+        &["loading credentials", "credentials provider"],
+        "the credentials could not be loaded: check AWS_PROFILE and its profile, or what AWS_CONTAINER_CREDENTIALS_FULL_URI or AWS_WEB_IDENTITY_TOKEN_FILE names; MONGOTAR_LOG=warn shows what the AWS library says",
+    ),
 ];
 /// What an SDK's text begins with, that says nothing.
 const LAYERS: [&str; 3] = ["dispatch failure: ", "io error: ", "other: "];
@@ -83,6 +87,10 @@ mod tests {
     #[test]
     fn what_keeps_a_store_away_is_said_with_what_to_do() {
         for (said, part) in [
+            (
+                "other: the credentials provider was not properly configured: invalid full URI for ECS provider (failed to perform DNS lookup while validating URI): http://h/x",
+                "MONGOTAR_LOG=warn",
+            ),
             (
                 "dispatch failure: other: A custom endpoint cannot be combined with FIPS",
                 "AWS_USE_FIPS_ENDPOINT",
