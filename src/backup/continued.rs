@@ -12,7 +12,7 @@ use super::report::{BackupAnswer, BackupReport, Totals, UnfinishedBackup};
 use super::request::BackupJob;
 use super::state::{LaneStart, LaneState};
 use super::tools::Tools;
-use super::write;
+use super::write::{self, MomentTaken};
 use crate::archive::{ArchiveWriter, Entry, METADATA_ENTRY, Manifest};
 use crate::failure::Failure;
 use crate::run::{Journal, Run, Running, Went, let_go, take_up_kept};
@@ -128,11 +128,22 @@ async fn write_all(mut lane: Lane<'_>, head: &BackupHead, metadata: Entry) -> Re
     lane.save().await?;
     let catalog = select(lane.job, &head.moment)?;
     let tasks = lane.progress.tasks(&catalog, &head.moment.undefined);
-    match Box::pin(write::read(&mut lane, &head.moment, &catalog, tasks)).await? {
+    let taken = match lane.journal.is_resumed() {
+        true => MomentTaken::Before,
+        false => MomentTaken::Now,
+    };
+    match Box::pin(write::read(&mut lane, &head.moment, &catalog, tasks, taken)).await? {
         Went::Paused(()) => Ok(Went::Paused(lane.progress.totals())),
         Went::Done(()) => {
             let done = std::mem::take(&mut lane.progress);
-            let mut manifest = write::manifest(lane.job, head, catalog, metadata, done.saved, done.exceptions);
+            let mut manifest = write::manifest(
+                lane.job,
+                head,
+                catalog,
+                metadata,
+                done.saved,
+                (done.exceptions, done.unproven),
+            );
             Box::pin(write::finish(lane, &mut manifest)).await?;
             Ok(Went::Done(manifest))
         }

@@ -53,8 +53,14 @@ impl BackupHead {
             .inspect_err(|_| journal.refuse())
     }
 
-    /// What can be claimed of its moment, by what was read of it and with these exceptions.
-    pub(super) fn consistency(&self, saved: &[Saved], exceptions: Vec<Exception>) -> Consistency {
+    /// What can be claimed of its moment, by what was read of it and with these exceptions; and why a later invocation
+    /// could not prove it.
+    pub(super) fn consistency(
+        &self,
+        saved: &[Saved],
+        exceptions: Vec<Exception>,
+        unproven: Option<String>,
+    ) -> Consistency {
         let is_read = |saved: &&Saved| saved.kind != Kind::View;
         let read = || saved.iter().filter(is_read);
         if read().count() > 0 && read().all(|saved| saved.status == SavedStatus::Failed) {
@@ -75,7 +81,12 @@ impl BackupHead {
             level,
             cluster_time: self.moment.time,
             reason: self.moment.reason.clone(),
-            unproven: self.moment.unproven.clone(),
+            unproven: self
+                .moment
+                .unproven
+                .clone()
+                .or(unproven)
+                .filter(|_| self.moment.time.is_some()),
             exceptions,
         }
     }

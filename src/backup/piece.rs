@@ -119,6 +119,8 @@ pub(super) struct ReadSettings {
     pub(super) at: ReadAt,
     pub(super) fallback: ReadAt,
     pub(super) demand: ConsistencyDemand,
+    /// Why reads at the snapshot's time are not believed any more, where they are not.
+    pub(super) doubt: Option<String>,
     /// Whether another invocation may have to go on.
     pub(super) resumable: bool,
     pub(super) encoders: Arc<EncoderPool>,

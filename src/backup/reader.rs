@@ -167,21 +167,25 @@ impl Reader {
     /// Opens the cursor and takes its first reply, at a snapshot or, where that cannot be had, without one: then to the
     /// collection's end, since without a snapshot there are no boundaries.
     async fn open(&mut self) -> Result<Option<(Batches, Batch)>, MongoError> {
-        let (at, reason) = match self.reading.at {
-            ReadAt::Snapshot(_) if self.task.collection.is_capped() => (
-                self.reading.fallback,
+        let fallback = self.reading.fallback;
+        let since = match self.task.from {
+            Some(_) => "; what had been read by then is as of the snapshot, the rest as of later",
+            None => "",
+        };
+        let (at, reason) = match (self.reading.at, &self.reading.doubt) {
+            (ReadAt::Snapshot(_), _) if self.task.collection.is_capped() => (
+                fallback,
                 Some("a capped collection cannot be read at a snapshot".to_owned()),
             ),
-            at => (at, None),
+            (ReadAt::Snapshot(_), Some(doubt)) => {
+                self.until = None;
+                (fallback, Some([doubt, since].concat()))
+            }
+            (at, _) => (at, None),
         };
         let opened = self.first(at).await;
-        let fallback = self.reading.fallback;
         let (opened, reason) = match opened {
             Err(error) if matches!(at, ReadAt::Snapshot(_)) && is_out_of_window(&error) => {
-                let since = match self.task.from {
-                    Some(_) => "; what had been read by then is as of the snapshot, the rest as of later",
-                    None => "",
-                };
                 let reason = format!("the snapshot could no longer be read: {}{since}", error.reason);
                 match self.reading.demand {
                     ConsistencyDemand::Require => return Err(error),

@@ -39,6 +39,9 @@ pub(super) struct LaneDone {
     pub(super) rows: Chapters<Segment>,
     pub(super) saved: Vec<Saved>,
     pub(super) exceptions: Vec<Exception>,
+    /// Why it could not be proven that they were read at the archive's moment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) unproven: Option<String>,
 }
 
 /// What a run that is divided has left, and what was decided of it.

@@ -27,6 +27,9 @@ pub(super) struct LaneProgress {
     pub(super) open: Option<OpenCollection>,
     /// Those that were read at another moment than the archive's.
     pub(super) exceptions: Vec<Exception>,
+    /// Why an invocation could not prove that the server reads at the archive's moment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) unproven: Option<String>,
 }
 
 /// A collection that is half written.

@@ -7,7 +7,7 @@ use super::lane::Lane;
 use super::metadata::{manifest_text, out_of_memory};
 use super::piece::{CurrentMember, ReadSettings, Task};
 use super::pipeline::Pipeline;
-use super::request::BackupJob;
+use super::request::{BackupJob, ConsistencyDemand};
 use super::segment::EncoderPool;
 use super::tools::Tools;
 use crate::archive::{
@@ -16,24 +16,46 @@ use crate::archive::{
 };
 use crate::catalog::{Catalog, Kind};
 use crate::extjson::Style;
-use crate::failure::Failure;
-use crate::mongo::{Moment, ReadAt, VANISHED};
+use crate::failure::{Failure, FailureKind};
+use crate::mongo::{Moment, REFUTED, ReadAt, Testimony, VANISHED};
 use crate::run::{Memory, Went, rfc3339};
 use crate::store::{Location, Store};
 
 /// From which memory budget on the parts of an archive are of the usual size.
 const ROOMY: u64 = 128_000_000;
 
+/// When the moment was taken that is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum MomentTaken {
+    /// By this invocation, which has heard witnesses of it.
+    Now,
+    /// By another one.
+    Before,
+}
+
 /// Reads and writes what is left of a lane's collections, or as much as there is time for; then the state is saved.
+/// Where another invocation has taken the moment, the server is asked again whether it reads at it.
 pub(super) async fn read(
     lane: &mut Lane<'_>,
     moment: &Moment,
     catalog: &Catalog,
     tasks: Vec<Task>,
+    taken: MomentTaken,
 ) -> Result<Went, Failure> {
     let resumable = lane.journal.is_kept();
+    let mut reading = reading(lane.job, lane.tools, moment, resumable).await?;
+    if taken == MomentTaken::Before && moment.time.is_some() && !tasks.is_empty() {
+        match lane.tools.mongo.still_testifies(&lane.job.database).await? {
+            Testimony::Proven => {}
+            Testimony::Unproven(reason) => lane.progress.unproven = Some(reason),
+            Testimony::Refuted if lane.job.consistency == ConsistencyDemand::Require => {
+                return Err(Failure::new(FailureKind::ConsistencyNotReached, REFUTED));
+            }
+            Testimony::Refuted => reading.doubt = Some(REFUTED.to_owned()),
+        }
+    }
     let mut pipeline = Pipeline::start(
-        reading(lane.job, lane.tools, moment, resumable).await?,
+        reading,
         tasks,
         (lane.tools.memory, lane.archive.rows().len() as u64),
         &lane.tools.cancel,
@@ -54,7 +76,7 @@ pub(super) fn manifest(
     catalog: Catalog,
     metadata: Entry,
     collections: Vec<Saved>,
-    exceptions: Vec<Exception>,
+    (exceptions, unproven): (Vec<Exception>, Option<String>),
 ) -> Manifest {
     let failed = collections.iter().any(|saved| saved.status != SavedStatus::Complete);
     Manifest {
@@ -77,7 +99,7 @@ pub(super) fn manifest(
         payload: job.payload,
         pretty: job.pretty,
         compression: job.compression,
-        consistency: head.consistency(&collections, exceptions),
+        consistency: head.consistency(&collections, exceptions, unproven),
         metadata,
         collections,
         left_out: catalog.left_out,
@@ -144,6 +166,7 @@ pub(super) async fn reading(
         at: moment.time.map_or(moment.fallback(), ReadAt::Snapshot),
         fallback: moment.fallback(),
         demand: job.consistency,
+        doubt: None,
         resumable,
         encoders: EncoderPool::new(job.payload, job.compression, style),
     })

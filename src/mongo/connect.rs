@@ -1,7 +1,6 @@
 //! One client for a deployment, made once per process.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use bson::{Document, doc};
@@ -13,6 +12,7 @@ use tokio_util::task::TaskTracker;
 
 use super::asked::SILENCE;
 use super::concern::Concern;
+use super::found_out::FoundOut;
 use super::seen::SeenServers;
 use super::{MongoError, MongoUri, ReadAt, engine, tls_files};
 use crate::catalog::{Engine, Server, Topology};
@@ -60,10 +60,8 @@ pub struct Mongo {
     pub(super) progress: Option<Arc<Progress>>,
     /// What the driver has seen of the servers.
     seen: Arc<SeenServers>,
-    /// Whether a read at a time before all history was refused, as it must be.
-    pub(super) refuses_what_is_too_old: Arc<AtomicBool>,
-    /// Whether it has been proven that snapshot reads are at the time that they confirm.
-    pub(super) proven: Arc<AtomicBool>,
+    /// What was found out of its snapshot reads.
+    pub(super) found_out: Arc<FoundOut>,
     /// What speaks TLS where host names are not to be checked, for as long as it is asked to.
     _proxy: Option<Arc<DropGuard>>,
 }
@@ -163,8 +161,7 @@ impl Mongo {
             patience,
             progress: None,
             seen,
-            refuses_what_is_too_old: Arc::default(),
-            proven: Arc::default(),
+            found_out: Arc::default(),
             _proxy: proxy.map(Arc::new),
         })
     }

@@ -7,7 +7,6 @@
 //! and a collection that was read as empty and has disappeared is reported as failed.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bson::doc;
@@ -15,7 +14,7 @@ use futures_util::future::{self, BoxFuture};
 use serde::{Deserialize, Serialize};
 
 use super::survey::{DescribedCollection, ListedCollection, Listing};
-use super::witness::Testimony;
+use super::witness::{REFUTED, Testimony};
 use super::{Mongo, MongoError, ReadAt, VANISHED, code, patiently};
 use crate::archive::{ClusterTime, Manifest};
 use crate::catalog::{Catalog, Engine, Kind, Topology};
@@ -135,10 +134,7 @@ impl Mongo {
             Testimony::Unproven(reason) => moment.unproven = Some(reason),
             Testimony::Refuted => {
                 moment.time = None;
-                moment.reason = Some(
-                    "the server confirms the time of each read, but shows a document at a time before it was inserted"
-                        .to_owned(),
-                );
+                moment.reason = Some(REFUTED.to_owned());
             }
         }
         Ok(moment)
@@ -176,7 +172,7 @@ impl Mongo {
 
     /// A time that is not before anything the server has told so far. A snapshot read at it waits until the majority
     /// has arrived there.
-    async fn operation_time(&self, database: &str) -> Result<Option<ClusterTime>, MongoError> {
+    pub(super) async fn operation_time(&self, database: &str) -> Result<Option<ClusterTime>, MongoError> {
         let reply = self
             .command(database, doc! {"ping": 1}, "asking for the cluster time")
             .await?;
@@ -224,7 +220,7 @@ impl Mongo {
     /// An engine may pass over a read concern and say all the same that it heeded it. One that heeds it has no history
     /// of a time before all history, and says so: asked once, it holds for all databases.
     async fn probe_honesty(&self, database: &str, collection: &str) -> Result<Probe, MongoError> {
-        if self.refuses_what_is_too_old.load(Ordering::Acquire) {
+        if self.found_out.refuses_what_is_too_old() {
             return Ok(Probe::Readable);
         }
         let before_all_history = ClusterTime { t: 1, i: 1 };
@@ -234,7 +230,7 @@ impl Mongo {
                     .to_owned(),
             )),
             Err(error) if self.says_too_old(&error) => {
-                self.refuses_what_is_too_old.store(true, Ordering::Release);
+                self.found_out.put_refuses_what_is_too_old();
                 Ok(Probe::Readable)
             }
             Err(error) if error.is_refusal() => Ok(Probe::Refused(format!(

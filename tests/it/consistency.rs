@@ -16,6 +16,7 @@ mod moment;
 mod secrets;
 mod server_gone;
 mod too_old;
+mod witnesses;
 
 use std::collections::BTreeMap;
 use std::io::Read as _;

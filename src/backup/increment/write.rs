@@ -73,7 +73,14 @@ pub(super) async fn increment(job: &BackupJob, parent: &Parent, tools: &Tools) -
         let head = taken.head(&of_chain, None, name, Writers::One(metadata.clone()));
         Box::pin(collections(&mut lane, &head.moment, &catalog, (parent, &changes))).await?;
         let done = std::mem::take(&mut lane.progress);
-        let mut manifest = write::manifest(&of_chain, &head, catalog, metadata, done.saved, done.exceptions);
+        let mut manifest = write::manifest(
+            &of_chain,
+            &head,
+            catalog,
+            metadata,
+            done.saved,
+            (done.exceptions, done.unproven),
+        );
         manifest.kind = ArchiveKind::Increment;
         manifest.continues = Some(parent.continued());
         if manifest.consistency.level == ConsistencyLevel::None || manifest.status != Status::Complete {

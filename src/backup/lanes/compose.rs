@@ -249,7 +249,8 @@ fn layout(
             exceptions.push(exception.clone());
         }
     }
-    let mut manifest = write::manifest(job, head, catalog, metadata, collections, exceptions);
+    let unproven = lanes.iter().find_map(|lane| lane.unproven.clone());
+    let mut manifest = write::manifest(job, head, catalog, metadata, collections, (exceptions, unproven));
     manifest.finished = finished;
     manifest.lanes = u32::try_from(lanes.len()).ok();
     if composer.segments() > MOST_SEGMENTS {

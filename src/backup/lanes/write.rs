@@ -10,7 +10,7 @@ use super::super::request::BackupJob;
 use super::super::shares::{DATA, DONE, LaneDone, SENT, lane_folder, planned};
 use super::super::state::{LaneStart, LaneState};
 use super::super::tools::Tools;
-use super::super::write;
+use super::super::write::{self, MomentTaken};
 use super::answer::LaneReport;
 use crate::archive::ArchiveWriter;
 use crate::failure::{Failure, FailureKind};
@@ -98,7 +98,15 @@ async fn write_lane(
         range: share.range.clone(),
         ..task
     });
-    if let Went::Paused(()) = Box::pin(write::read(&mut lane, &head.moment, &catalog, tasks.collect())).await? {
+    if let Went::Paused(()) = Box::pin(write::read(
+        &mut lane,
+        &head.moment,
+        &catalog,
+        tasks.collect(),
+        MomentTaken::Before,
+    ))
+    .await?
+    {
         return Ok(Went::Paused(lane.progress.totals()));
     }
     let (parts, mut content) = lane.archive.finish_lane();
@@ -112,6 +120,7 @@ async fn write_lane(
         rows: lane.rows,
         saved: lane.progress.saved,
         exceptions: lane.progress.exceptions,
+        unproven: lane.progress.unproven,
     };
     Ok(Went::Done(commit(tools, journal, sent, done).await?))
 }

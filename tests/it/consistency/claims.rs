@@ -102,7 +102,7 @@ fn without_read_concern_that_it_claims(command: &WireCommand) -> Passage {
 }
 
 /// The same, but refuses times of which it has no history: only what it shows of newer times tells.
-fn without_newer_read_concern_that_it_claims(command: &WireCommand) -> Passage {
+pub(super) fn without_newer_read_concern_that_it_claims(command: &WireCommand) -> Passage {
     match asked_for(command) {
         Some(1) => Passage::Through,
         _ => without_read_concern_that_it_claims(command),

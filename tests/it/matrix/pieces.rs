@@ -107,12 +107,23 @@ pub async fn divided(place: &Place, knows: Knows) {
 
 /// A backup by several workers, each of whose invocations does as little as it can.
 pub async fn divided_backup(job: &BackupJob, tools: &Tools, hurried: &Tools) -> BackupReport {
+    divided_backup_before(job, tools, hurried, || {}).await
+}
+
+/// The same, with something that happens between the plan and the lanes.
+pub async fn divided_backup_before(
+    job: &BackupJob,
+    tools: &Tools,
+    hurried: &Tools,
+    planned: impl FnOnce(),
+) -> BackupReport {
     let this = run();
     let lanes = match plan_lanes(job, &this, 4, tools).await.expect("a plan") {
         PlanAnswer::Planned(report) => report.lanes,
         PlanAnswer::Answer(answer) => panic!("{answer:?}"),
     };
     assert!(lanes.len() > 1, "{lanes:?}");
+    planned();
     let written = lanes.iter().map(|&number| {
         let this = &this;
         invoked(async move || lane(job, this, number, hurried).await.expect("an answer").status == RunStatus::Complete)
