@@ -18,8 +18,10 @@
 
 use std::time::Duration;
 
-use bson::doc;
+use bson::{Document, RawDocumentBuf, rawdoc};
+use futures_util::future::BoxFuture;
 use mongodb::options::SelectionCriteria;
+use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument as _;
 
 use super::asked::Asked;
@@ -43,12 +45,45 @@ enum Doing {
 }
 
 impl Mongo {
+    /// What the driver answers to a command on a server that is selected, or else on the primary. It is sent once.
+    ///
+    /// # Errors
+    /// If nobody is at it.
+    pub(super) async fn reply(
+        &self,
+        selection: Option<SelectionCriteria>,
+        database: &str,
+        command: RawDocumentBuf,
+        action: &str,
+    ) -> Result<mongodb::error::Result<Document>, MongoError> {
+        let asked = Asked::of(database, &command, action);
+        let call = self.call(selection.clone(), database, command);
+        self.answered(selection.as_ref(), &asked, call).await
+    }
+
+    /// The driver's call, which has no limit: whoever makes it sets one.
+    fn call(
+        &self,
+        selection: Option<SelectionCriteria>,
+        database: &str,
+        command: RawDocumentBuf,
+    ) -> BoxFuture<'static, mongodb::error::Result<Document>> {
+        let database = self.database(database);
+        Box::pin(async move {
+            let mut sent = database.run_raw_command(command);
+            if let Some(selection) = selection {
+                sent = sent.selection_criteria(selection);
+            }
+            sent.await
+        })
+    }
+
     /// Waits for what the driver answers to a call, as long as somebody is at it.
     pub(super) async fn answered<T: Send + 'static>(
         &self,
         selection: Option<&SelectionCriteria>,
         asked: &Asked,
-        call: impl Future<Output = T> + Send + 'static,
+        call: BoxFuture<'static, T>,
     ) -> Result<T, MongoError> {
         let mut call = self.calls.spawn(call.in_current_span());
         let (mut waited, mut missed) = (0, 0);
@@ -106,19 +141,10 @@ impl Mongo {
     }
 
     async fn doing(&self, selection: Option<&SelectionCriteria>, asked: &Asked) -> Doing {
-        let (admin, selection) = (self.database("admin"), selection.cloned());
-        let mut question = self.calls.spawn(
-            async move {
-                let mut command = admin.run_command(doc! {"currentOp": 1, "$ownOps": true, "active": true});
-                if let Some(selection) = selection {
-                    command = command.selection_criteria(selection);
-                }
-                command.await
-            }
-            .in_current_span(),
-        );
-        let Ok(answered) = tokio::time::timeout(QUESTION.min(self.silence), &mut question).await else {
-            question.abort();
+        let command = rawdoc! {"currentOp": 1, "$ownOps": true, "active": true};
+        let question = self.call(selection.cloned(), "admin", command);
+        let question = AbortOnDropHandle::new(self.calls.spawn(question.in_current_span()));
+        let Ok(answered) = tokio::time::timeout(QUESTION.min(self.silence), question).await else {
             return Doing::Silent;
         };
         match answered {

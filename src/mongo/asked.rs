@@ -71,7 +71,9 @@ impl Asked {
                 .starts_with(&format!("{}:", self.name))
         };
         let is_command = command.keys().next() == Some(&self.name) || command.get_str("$truncated").is_ok_and(begins);
-        of_namespace && is_command
+        // By that, every client's driver watches the server, all the time.
+        let is_watching = command.contains_key("maxAwaitTimeMS");
+        of_namespace && is_command && !is_watching
     }
 }
 
@@ -102,6 +104,9 @@ mod tests {
         )));
         assert!(!insert.is(&doing("shop.orders", doc! {"find": "orders"})));
         assert!(!insert.is(&doing("other.users", doc! {"insert": "users"})));
+        let hello = Asked::of("admin", &rawdoc! {"hello": 1}, "greeting");
+        assert!(hello.is(&doing("admin.$cmd", doc! {"hello": 1})));
+        assert!(!hello.is(&doing("admin.$cmd", doc! {"hello": 1, "maxAwaitTimeMS": 10_000_i64})));
         let more = Asked::of("shop", &rawdoc! {"find": "orders"}, "reading").more();
         assert!(more.is(&doing("shop.orders", doc! {"getMore": 5_i64, "collection": "orders"})));
         let rename = Asked::of(

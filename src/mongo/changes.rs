@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use bson::{RawArrayBuf, RawDocument, RawDocumentBuf, cstr, rawdoc};
 use futures_util::StreamExt as _;
+use futures_util::future::BoxFuture;
 use mongodb::options::CursorType;
 use mongodb::raw_batch_cursor::RawBatchCursor;
 
@@ -114,12 +115,12 @@ impl Mongo {
         command.append(cstr!("cursor"), rawdoc! {"batchSize": i64::from(EVENTS)});
         let asked = Asked::of(database, &command, &action);
         let db = self.database(database);
-        let call = async move {
+        let call: BoxFuture<'static, _> = Box::pin(async move {
             let opened = db
                 .run_raw_cursor_command(command)
                 .cursor_type(CursorType::TailableAwait);
             opened.batch_size(EVENTS).max_time(WAIT).batch().await
-        };
+        });
         let opened = self.answered(None, &asked, call).await?;
         let cursor = opened.map_err(|error| self.error(action, &error))?;
         self.patience.answered();
@@ -145,10 +146,10 @@ impl ChangeReplies {
         let Some(mut cursor) = self.cursor.take() else {
             return Ok(None);
         };
-        let call = async move {
+        let call: BoxFuture<'static, _> = Box::pin(async move {
             let reply = cursor.next().await;
             (cursor, reply)
-        };
+        });
         let (cursor, reply) = self.mongo.answered(None, &self.asked, call).await?;
         let Some(reply) = reply else { return Ok(None) };
         let reply = reply.map_err(|error| self.mongo.error(&self.asked.action, &error))?;

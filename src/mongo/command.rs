@@ -2,7 +2,7 @@
 
 use bson::{Document, RawDocumentBuf};
 
-use super::asked::{self, Asked};
+use super::asked;
 use super::concern::{WriteErrors, failure_in};
 use super::{Mongo, MongoError};
 
@@ -50,10 +50,7 @@ impl Mongo {
     ) -> Result<Document, MongoError> {
         self.concern().add_to(&mut command);
         asked::limit(&mut command, self.silence);
-        let asked = Asked::of(database, &command, action);
-        let database = self.database(database);
-        let call = async move { database.run_raw_command(command).await };
-        let answered = self.answered(None, &asked, call).await?;
+        let answered = self.reply(None, database, command, action).await?;
         let reply = answered.or_else(|error| self.readable(action, &error))?;
         self.patience.answered();
         match failure_in(&reply, action, errors) {

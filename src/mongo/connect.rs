@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bson::{Document, doc};
+use bson::{Document, RawDocumentBuf, doc};
+use futures_util::future::BoxFuture;
 use mongodb::options::{ClientOptions, SelectionCriteria};
 use mongodb::{Client, Database};
 
@@ -110,26 +111,34 @@ impl Mongo {
         };
         let addresses: Vec<String> = options.hosts.iter().map(ToString::to_string).collect();
         let client = Client::with_options(options).map_err(failed)?;
-        let admin = client.database("admin");
-        let patience = Patience::by(selecting);
-        let asked = async |command: Document| {
-            let mut attempts = patience.attempts();
-            loop {
-                match admin.run_command(command.clone()).await {
-                    // Where none can be found, that has been waited for.
-                    Err(error)
-                        if !is_none_there(&error) && failed(error.clone()).may_pass() && attempts.again().await => {}
-                    answered => return answered.map_err(failed),
-                }
-            }
+        let silence = understood.call_limit.unwrap_or(SILENCE);
+        let mut mongo = Self {
+            client,
+            uri: uri.clone(),
+            // Not known yet.
+            server: Server::new(Engine::Mongodb, String::new(), Topology::Standalone),
+            selection,
+            direct,
+            member: None,
+            concern,
+            calls: TaskTracker::new(),
+            // The first one is asked when it is found.
+            silence: silence + selecting,
+            patience: Patience::by(selecting),
+            progress: None,
+            seen: Arc::clone(&seen),
+            found_out: Arc::default(),
+            _proxy: proxy.map(Arc::new),
         };
         // A wrong name does not become right by waiting. Nothing has been sent yet that would be left half-way.
         let hello = tokio::select! {
-            answered = asked(doc! {"hello": 1}) => answered?,
+            answered = mongo.asked_first(doc! {"hello": 1}) => answered?,
             () = seen.another_set(&addresses) => {
                 return Err(MongoError::unexpected(CONNECTING_TO, uri.redact(&seen.why())));
             }
         };
+        mongo.silence = silence;
+        let asked = |command| mongo.asked_first(command);
         let build = asked(doc! {"buildInfo": 1}).await?;
         let engine = match engine::told(&addresses, &hello, &build) {
             Some(engine) => engine,
@@ -148,21 +157,28 @@ impl Mongo {
             server.keep_to(compatibility);
         }
         server.hosts = members(&hello).unwrap_or_else(|| sorted(addresses));
-        Ok(Self {
-            client,
-            uri: uri.clone(),
-            server,
-            selection,
-            direct,
-            member: None,
-            concern,
-            calls: TaskTracker::new(),
-            silence: understood.call_limit.unwrap_or(SILENCE),
-            patience,
-            progress: None,
-            seen,
-            found_out: Arc::default(),
-            _proxy: proxy.map(Arc::new),
+        mongo.server = server;
+        Ok(mongo)
+    }
+
+    /// Asks something before it is known who answers.
+    fn asked_first(&self, command: Document) -> BoxFuture<'_, Result<Document, MongoError>> {
+        Box::pin(async move {
+            let command = RawDocumentBuf::try_from(&command)
+                .map_err(|error| MongoError::unexpected(CONNECTING_TO, error.to_string()))?;
+            let mut attempts = self.attempts();
+            loop {
+                let failed = match self.reply(None, "admin", command.clone(), CONNECTING_TO).await {
+                    Ok(Ok(reply)) => return Ok(reply),
+                    // Where none can be found, that has been waited for.
+                    Ok(Err(error)) if is_none_there(&error) => return Err(self.error(CONNECTING_TO, &error)),
+                    Ok(Err(error)) => self.error(CONNECTING_TO, &error),
+                    Err(silent) => silent,
+                };
+                if !attempts.again_after(&failed).await {
+                    return Err(failed);
+                }
+            }
         })
     }
 

@@ -11,7 +11,7 @@
 
 use std::sync::Arc;
 
-use bson::{Document, doc};
+use bson::{Document, rawdoc};
 use mongodb::options::{SelectionCriteria, ServerAddress};
 
 use super::{Mongo, MongoError, code, patiently};
@@ -88,13 +88,9 @@ impl Mongo {
 
     /// What a server says of itself.
     async fn hello(&self, selection: Option<SelectionCriteria>) -> Result<Document, MongoError> {
-        let admin = self.database("admin");
-        let mut hello = admin.run_command(doc! {"hello": 1});
-        if let Some(selection) = selection {
-            hello = hello.selection_criteria(selection);
-        }
-        let answered = hello.await;
-        answered.map_err(|error| self.error("choosing a member to read from", &error))
+        let action = "choosing a member to read from";
+        let answered = self.reply(selection, "admin", rawdoc! {"hello": 1}, action).await?;
+        answered.map_err(|error| self.error(action, &error))
     }
 }
 
@@ -112,6 +108,7 @@ fn member(hello: &Document) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bson::doc;
 
     #[test]
     fn a_member_is_its_address_and_its_process() {

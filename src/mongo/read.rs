@@ -293,10 +293,10 @@ impl Batches {
     /// What the server answered, or that the connection broke.
     pub async fn next(&mut self) -> Option<Result<Batch, MongoError>> {
         let mut cursor = self.cursor.take()?;
-        let call = async move {
+        let call: BoxFuture<'static, _> = Box::pin(async move {
             let reply = cursor.next().await;
             (cursor, reply)
-        };
+        });
         let answered = self.mongo.answered(self.selection.as_ref(), &self.asked, call).await;
         let (cursor, reply) = match answered {
             Ok(answered) => answered,

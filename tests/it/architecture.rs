@@ -200,6 +200,27 @@ fn public_enums_can_grow_or_are_listed() {
     }
 }
 
+/// A server may never answer, so every command is waited for with a limit: what is sent elsewhere has none.
+#[test]
+fn no_command_is_sent_around_the_limit() {
+    for (call, files) in [
+        (".run_command(", &[][..]),
+        (".run_raw_command(", &["src/mongo/answer.rs"]),
+        (
+            ".run_raw_cursor_command(",
+            &["src/mongo/changes.rs", "src/mongo/read.rs"],
+        ),
+    ] {
+        let sends = |file: &&PathBuf| code(file).contains(call);
+        let roots = ["src/lib", "shell/src/lib"].map(files_of).concat();
+        let mut found: Vec<String> = (roots.iter().filter(sends))
+            .map(|file| file.strip_prefix(top()).expect("below the top").display().to_string())
+            .collect();
+        found.sort_unstable();
+        assert_eq!(found, files, "{call}");
+    }
+}
+
 /// One word, one meaning. Types within functions, and those of tests, are seen by nobody else.
 #[test]
 fn no_two_types_have_one_name() {

@@ -5,12 +5,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use bson::doc;
 use mongotar::backup::RunStatus;
+use mongotar::mongo::{Mongo, MongoUri};
 use mongotar::store::Store;
 use serde_json::json;
 
 use super::failpoints::Failing;
 use super::{Place, numbered, place};
-use crate::rig::{Passage, Wire, shared_replica_set, shared_s3};
+use crate::rig::{Passage, Wire, WireCommand, shared_replica_set, shared_s3};
 use crate::support;
 
 async fn archived() -> (Place, String) {
@@ -110,4 +111,49 @@ async fn a_server_that_is_at_work_is_waited_for() {
     let report = support::restore(&tools, event).await.expect("a report");
     assert_eq!(report.status, RunStatus::Complete, "{}", report.summary);
     assert!(failing.disarm().await > 0, "nothing was slow");
+}
+
+/// It was waited for without end, and without a word.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_greets_and_says_nothing_more_is_given_up() {
+    for silent in ["", "buildInfo"] {
+        let wire = Wire::start(shared_replica_set().port(), move |command| {
+            let greets = ["hello", "isMaster"].contains(&&*command.name);
+            match !greets && command.name.starts_with(silent) {
+                true => Passage::Swallowed,
+                false => Passage::Through,
+            }
+        });
+        let uri = format!("{}&socketTimeoutMS=200&serverSelectionTimeoutMS=500", wire.uri());
+        let refused = Mongo::connect(&MongoUri::new(&uri)).await.expect_err("silence");
+        let said = refused.to_string();
+        assert!(
+            said.contains("connecting to MongoDB: the server has said nothing for"),
+            "{said}"
+        );
+        assert!(
+            said.contains("socketTimeoutMS of the connection string limits"),
+            "{said}"
+        );
+    }
+}
+
+/// The member that reads go to is asked who it is before each of them that goes by its numbers.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_that_does_not_say_who_it_is_is_given_up() {
+    let connected = Arc::new(AtomicBool::new(false));
+    let silent = Arc::clone(&connected);
+    let (_wire, uri) = shared_replica_set().through_relay(move |command: &WireCommand| {
+        // The driver's own have no session.
+        let is_ours = command.name == "hello" && command.body.contains_key("lsid");
+        match is_ours && silent.load(Ordering::Acquire) {
+            true => Passage::Swallowed,
+            false => Passage::Through,
+        }
+    });
+    let uri = format!("{uri}&socketTimeoutMS=200&serverSelectionTimeoutMS=500");
+    let mongo = Mongo::connect(&MongoUri::new(&uri)).await.expect("connected");
+    connected.store(true, Ordering::Release);
+    let said = mongo.member_to_read().await.expect_err("silence").to_string();
+    assert!(said.contains("the server has said nothing for"), "{said}");
 }
