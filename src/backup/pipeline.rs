@@ -16,6 +16,7 @@
 //! of 2 MiB are a fifth faster than those of 8; 1 MiB is slower again (`docs/PERFORMANCE.md`).
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -31,6 +32,8 @@ use crate::run::{Deadline, Memory};
 const LOOKAHEAD: usize = 32;
 /// How many segments of one collection may wait. Memory limits them long before.
 const WAITING: usize = 256;
+/// For how long calls are waited for that a server is at, where the process is about to end.
+const ENDING: Duration = Duration::from_secs(1);
 
 /// The collections of a backup, read one after the other, with a few ahead.
 #[derive(Debug)]
@@ -43,6 +46,8 @@ pub(super) struct Pipeline {
     allowance: Allowance,
     /// Ends the waiting for what passes.
     stopped: CancellationToken,
+    /// Whoever is told to end waits for no server.
+    cancelled: CancellationToken,
 }
 
 impl Pipeline {
@@ -68,6 +73,7 @@ impl Pipeline {
             turn: watch::Sender::new(0),
             allowance: Allowance::of(memory, form, segments),
             stopped,
+            cancelled: cancel.clone(),
         }
     }
 
@@ -96,12 +102,19 @@ impl Pipeline {
         Some(pieces)
     }
 
-    /// Lets every reader come to an end. No driver call is cut short.
+    /// Lets every reader come to an end. No driver call is cut short, unless the process is about to end.
     pub(super) async fn stop(mut self) {
         self.streams.clear();
         self.stopped.cancel();
         self.turn.send_replace(usize::MAX);
         self.readers.close();
-        self.readers.wait().await;
+        let told_to_end = async {
+            self.cancelled.cancelled().await;
+            tokio::time::sleep(ENDING).await;
+        };
+        tokio::select! {
+            () = self.readers.wait() => {}
+            () = told_to_end => {}
+        }
     }
 }

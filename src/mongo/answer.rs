@@ -5,7 +5,8 @@
 //! ([`SILENCE`](super::asked::SILENCE), or the connection string's `socketTimeoutMS`), it is asked over another
 //! connection what it is doing (`currentOp`):
 //!
-//! * it is working on the command: an index build takes as long as it takes. We wait, and log and progress say so;
+//! * it is working on the command: an index build takes as long as it takes. We wait, and log and progress say so; but
+//!   for the reply of a cursor only [`PATIENCE`] times as long;
 //! * it is not, and its answer does not come within another such time; or it does not answer this either: the
 //!   connection is closed, and the caller learns that the command's outcome is unknown ([`MongoError::transient`]);
 //! * it does not say (another vendor's engine, a missing privilege): we wait [`PATIENCE`] times as long.
@@ -29,7 +30,7 @@ use super::{Mongo, MongoError};
 
 /// How long that question may take.
 const QUESTION: Duration = Duration::from_secs(15);
-/// How many times a server that does not say what it is doing is waited for.
+/// How many times a server is waited for that does not say what it is doing, or is at a reply.
 const PATIENCE: u32 = 15;
 /// What a server says that it is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,7 +101,7 @@ impl Mongo {
             }
             let doing = self.doing(selection, asked).await;
             let why = match doing {
-                Doing::This => {
+                Doing::This if waited < PATIENCE || !asked.is_reply() => {
                     missed = 0;
                     self.tell(asked, waited);
                     continue;
@@ -114,6 +115,7 @@ impl Mongo {
                     self.tell(asked, waited);
                     continue;
                 }
+                Doing::This => "though it is at it: it may itself be waiting, as for a majority",
                 Doing::Other => "and is not working on it",
                 Doing::NotSaid => "nor what it is doing",
                 Doing::Silent => "and does not answer other questions either",

@@ -55,6 +55,11 @@ impl Asked {
         }
     }
 
+    /// Whether it is a reply of a cursor, which no server works on for minutes: it waits for something itself.
+    pub(super) fn is_reply(&self) -> bool {
+        ["find", "getMore"].contains(&self.name.as_str())
+    }
+
     /// Whether an entry of `currentOp` is this.
     pub(super) fn is(&self, doing: &Document) -> bool {
         let of_namespace = doing.get_str("ns").is_ok_and(|namespace| {

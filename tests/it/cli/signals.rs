@@ -106,6 +106,23 @@ async fn both_signals_undo_a_backup_that_was_begun() {
     }
 }
 
+/// It waited for the server's answer, for as long as the server was at it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_does_not_answer_keeps_no_backup_from_its_end() {
+    let (shell, _) = Shell::with_orders(numbered(0..30)).await;
+    let hold = Hold::on("find", "orders");
+    let shell = shell.set("MONGO_URI", &hold.wire.uri());
+    let mut running = Running::start(shell.command(&["backup", "--to", "to"]));
+    hold.holds().await;
+    running.signal("TERM");
+    let said = until_it_heard(&mut running);
+    let code = running.0.wait().expect("a child").code();
+    drop(said);
+    assert_eq!(code, Some(1));
+    assert_eq!(files(shell.path("to")), Vec::<String>::new());
+    hold.let_go();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn both_signals_undo_a_restore_that_was_begun() {
     for signal in ["INT", "TERM"] {

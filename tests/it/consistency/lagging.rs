@@ -109,3 +109,32 @@ async fn without_a_primary_the_error_says_how_one_member_is_backed_up() {
         _ => assert!(said.contains("does not reach the cluster time"), "{said}"),
     }
 }
+
+/// A collection that no majority has yet is waited for by the primary itself, without end: the backup waited with it.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_no_majority_has_costs_that_collection_and_not_the_backup() {
+    let set = Members::start(&Mongod::builder());
+    let primary = set.primary().port();
+    let client = set.client().await;
+    let insert = async |collection: &str, w: i32| {
+        let command = doc! {"insert": collection, "documents": [{"_id": 0}], "writeConcern": {"w": w}};
+        client.database("shop").run_command(command).await.expect("inserted");
+    };
+    insert("orders", 3).await;
+    for member in set.each().filter(|member| member.port() != primary) {
+        hold(member, true).await;
+    }
+    insert("new", 1).await;
+    let options = "readPreference=primary&serverSelectionTimeoutMS=250&socketTimeoutMS=200";
+    let uri = format!("{}&{options}", set.uri());
+    let tools = support::tools_for(&uri, Store::new()).await;
+    let folder = ScratchDir::new("standing");
+    let to = Location::Local(folder.path().to_owned());
+    let report = backup(&support::job("shop", &to), &tools).await.expect("an archive");
+    for member in set.each().filter(|member| member.port() != primary) {
+        hold(member, false).await;
+    }
+    assert_eq!((report.status, report.totals.documents), (RunStatus::Partial, 1));
+    let failed = serde_json::to_string(&report.failed).expect("JSON");
+    assert!(failed.contains("\"new\"") && failed.contains("waiting"), "{failed}");
+}
