@@ -170,6 +170,7 @@ async fn what_continues_nothing_has_no_changes_alone() {
     let delta = json!({"documents": 0, "removed": 0});
     let continues = json!({
         "base": "backup_20261121_020000", "parent": "backup_20261121_020000", "manifest": "00".repeat(32), "from": {"t": 1, "i": 1},
+        "place": 1, "bytes": 5000,
     });
     let damaged = async |change: &dyn Fn(&mut Value), said: &str| {
         let failure = refusal(&forge, change).await;
