@@ -2,6 +2,7 @@
 
 mod profile;
 mod settings;
+mod unreached;
 
 use std::io;
 use std::path::Path;
@@ -18,6 +19,7 @@ use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
 
 use settings::Surroundings;
+pub(crate) use unreached::{chain, why_unreached};
 
 /// Names a file of certificates that are trusted instead of the system's.
 const CA_BUNDLE: &str = "AWS_CA_BUNDLE";

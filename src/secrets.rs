@@ -11,7 +11,9 @@ use std::time::Duration;
 use aws_config::Region;
 use aws_config::timeout::TimeoutConfig;
 use aws_sdk_secretsmanager::Client;
-use aws_sdk_secretsmanager::error::{DisplayErrorContext, ProvideErrorMetadata as _};
+use aws_sdk_secretsmanager::error::{ProvideErrorMetadata as _, SdkError};
+use aws_sdk_secretsmanager::operation::RequestId as _;
+use aws_sdk_secretsmanager::operation::get_secret_value::GetSecretValueError;
 use serde_json::{Map, Value};
 use thiserror::Error;
 use tokio::sync::OnceCell;
@@ -93,7 +95,7 @@ impl Secrets {
                 }
                 _ => SecretError::Failed {
                     id,
-                    reason: DisplayErrorContext(&error).to_string(),
+                    reason: why(&error),
                 },
             }
         })?;
@@ -109,6 +111,27 @@ impl Secrets {
         uri.check().map_err(unusable)?;
         Ok(uri)
     }
+}
+
+/// Why there is no answer that is understood. Nothing of what was answered is shown, since that may be the secret, but
+/// what an error says of itself.
+fn why(error: &SdkError<GetSecretValueError>) -> String {
+    let Some(answer) = error.raw_response() else {
+        return aws::why_unreached(error);
+    };
+    let status = answer.status().as_u16();
+    let service = error.as_service_error().filter(|_| !answer.status().is_success());
+    let Some((service, code)) = service.and_then(|service| Some((service, service.code()?))) else {
+        return format!(
+            "what it answered (status {status}) is no answer of Secrets Manager: check AWS_ENDPOINT_URL and proxies on the way"
+        );
+    };
+    let message = service.message().unwrap_or("no reason was given");
+    let request = service
+        .request_id()
+        .map(|id| format!(", request {id}"))
+        .unwrap_or_default();
+    format!("{code}: {message} (status {status}{request})")
 }
 
 async fn client_for(id: &str) -> Result<Client, SecretError> {

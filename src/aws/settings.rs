@@ -15,7 +15,7 @@ use super::profile::{Line, ProfileKind, parsed};
 type Rule = (&'static str, &'static str, fn(&str) -> bool, &'static str);
 
 const FLAG: &str = "must be true or false";
-const ADDRESS: &str = "begins with http:// or https://, and then names a host";
+const ADDRESS: &str = "begins with http:// or https://, and then names a host, without a user, ? and #";
 const CHECKSUMS: &str = "may be when_supported, when_required";
 const NAME_OF_REGION: &str = "must be the name of a region, such as eu-central-1 (letters, digits and -)";
 const VISIBLE: &str = "has a character that none has: a space, a line break, or one beyond ASCII";
@@ -150,11 +150,12 @@ fn is_region(value: &str) -> bool {
 fn is_address(value: &str) -> bool {
     let scheme = value.split_once("://");
     scheme.is_some_and(|(scheme, rest)| {
-        let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        let host = rest.split('/').next().unwrap_or_default();
         let is_http = scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https");
         let port = host.rsplit_once(':').filter(|(_, port)| !port.ends_with(']'));
         let has_port = port.is_none_or(|(name, port)| !name.is_empty() && port.parse::<u16>().is_ok());
-        is_http && !host.is_empty() && has_port && value.bytes().all(|byte| byte.is_ascii_graphic())
+        let is_plain = |byte: u8| byte.is_ascii_graphic() && !b"?#".contains(&byte);
+        is_http && !host.is_empty() && !host.contains('@') && has_port && value.bytes().all(is_plain)
     })
 }
 
@@ -224,7 +225,8 @@ impl Surroundings<'_> {
             let is_address = says == ADDRESS;
             if let Some(value) = (self.variable)(variable).filter(|value| !value.is_empty() || is_address) {
                 let value = value.to_str().ok_or_else(|| format!("{variable} is no text (UTF-8)"))?;
-                if value.is_empty() && key.contains('.') {
+                // The SDK takes an empty one for one that is set.
+                if value.is_empty() && variable.starts_with("AWS_ENDPOINT_URL") {
                     return Err(format!(
                         "{variable} is empty: unset it, or write an address that {ADDRESS}"
                     ));

@@ -11,7 +11,6 @@ mod multipart;
 mod permission;
 mod refusal;
 pub(super) mod state;
-mod unreached;
 
 use aws_config::retry::RetryConfig;
 use aws_sdk_s3::Client;
@@ -175,7 +174,7 @@ pub(super) async fn read(
                     extent.offset
                 )
             }
-            Err(error) => chain(&error),
+            Err(error) => aws::chain(&error),
         };
         if tries == ATTEMPTS {
             return Err(StoreError::Failed {
@@ -329,7 +328,7 @@ where
         None => StoreError::Failed {
             location,
             action,
-            reason: unreached::meaning(&chain(error)),
+            reason: aws::why_unreached(error),
         },
     }
 }
@@ -389,19 +388,4 @@ fn refused(location: Location, action: &'static str, refusal: &Refusal<'_>) -> S
             reason: refusal.told(action),
         },
     }
-}
-
-/// An error with its causes, each once, and without the request that it belongs to.
-fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text.push_str(": ");
-            text.push_str(&cause_text);
-        }
-        source = cause.source();
-    }
-    text
 }

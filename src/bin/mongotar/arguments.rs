@@ -150,7 +150,7 @@ pub struct Restore {
     pub latest: Option<String>,
     /// With --latest: as of this moment, or the nearest before it that an archive there shows. A second,
     /// 2026-11-25T14:03:27Z, up to its end, or a cluster time, 1795633407.31.
-    #[arg(long, value_name = "MOMENT", requires = "latest")]
+    #[arg(long, value_name = "MOMENT", requires = "latest", conflicts_with = "archive")]
     pub at: Option<String>,
     #[command(flatten)]
     pub source: SourceDatabase,
@@ -279,7 +279,7 @@ pub struct Drill {
     pub latest: Option<String>,
     /// With --latest: as of this moment, or the nearest before it that an archive there shows. A second,
     /// 2026-11-25T14:03:27Z, up to its end, or a cluster time, 1795633407.31.
-    #[arg(long, value_name = "MOMENT", requires = "latest")]
+    #[arg(long, value_name = "MOMENT", requires = "latest", conflicts_with = "archive")]
     pub at: Option<String>,
     #[command(flatten)]
     pub source: SourceDatabase,

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use super::conditions::{Conditions, ignored};
 use super::dialect::Dialect;
 use super::{ATTEMPTS, Said, StoreError, base64_of, crc64, etag_of, failed};
+use crate::aws;
 
 /// The tag of objects that are only there while a run goes on; `template.yaml` has the lifecycle rule.
 const IN_PROGRESS: &str = "mongotar-in-progress=true";
@@ -44,7 +45,7 @@ pub(in super::super) async fn load(
                 return Err(StoreError::Failed {
                     location: super::location(bucket, key),
                     action: GET,
-                    reason: super::chain(&error),
+                    reason: aws::chain(&error),
                 });
             }
             Err(_) => {}

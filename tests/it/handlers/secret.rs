@@ -1,6 +1,7 @@
 //! The connection string out of Secrets Manager.
 
 use bson::doc;
+use hyper::StatusCode;
 use serde_json::{Value, json};
 
 use super::{BACKUP, RESTORE, Shop, answer, refusal, shop};
@@ -142,4 +143,40 @@ async fn a_secret_that_cannot_be_used_is_named_and_not_shown() {
         assert!(!said.contains("hunter2"), "{said}");
     }
     let _: Value = answer(&shop.function(BACKUP, &[]), json!({})).await;
+}
+
+/// The library's own words had the whole answer, and with it the password.
+#[tokio::test]
+async fn of_an_answer_that_is_not_understood_nothing_is_shown() {
+    let shop = shop().await;
+    let content = r#"{\"username\":\"u\",\"password\":\"hunter2\",\"host\":\"h\"}"#;
+    let whole = format!(r#"{{"Name":"x","SecretString":"{content}","CreatedDate":"2026-11-28T00:00:00Z"}}"#);
+    let (page, cut) = ("<html>hunter2</html>".to_owned(), whole[..whole.len() - 20].to_owned());
+    let invalid = r#"{"__type":"UnrecognizedClientException","message":"The security token is invalid"}"#.to_owned();
+    for (status, body, word) in [
+        (200, whole, "status 200"),
+        (200, cut, "status 200"),
+        (503, page.clone(), "status 503"),
+        (404, page, "status 404"),
+        (
+            400,
+            invalid,
+            "UnrecognizedClientException: The security token is invalid (status 400",
+        ),
+    ] {
+        let server = rig::HttpServer::start(move |_| {
+            let body = body.clone();
+            async move {
+                let status = StatusCode::from_u16(status).expect("a status");
+                Ok(rig::answer(status, "application/x-amz-json-1.1", body))
+            }
+        });
+        let address = format!("http://{}", server.address());
+        let function = function(&shop, BACKUP, "x", &[("AWS_ENDPOINT_URL_SECRETS_MANAGER", &address)]);
+        let error = refusal(&function, json!({})).await;
+        assert_eq!(error.error_type, "Database", "{error}");
+        assert!(error.error_message.contains(word), "{error}");
+        let said = format!("{} {}", error.raw, function.logs().join("\n"));
+        assert!(!said.contains("hunter2") && !said.contains("SdkBody"), "{said}");
+    }
 }

@@ -1,4 +1,4 @@
-//! What it means that a store was not reached, in words for people. The SDK's own are a chain of its layers, and some of
+//! What it means that a store, or another service, was not reached, in words for people. The SDK's own are a chain of its layers, and some of
 //! them its structures.
 
 /// What the SDK's words hold, and what that means.
@@ -67,8 +67,28 @@ const MEANINGS: [(&[&str], &str); 12] = [
 /// What an SDK's text begins with, that says nothing.
 const LAYERS: [&str; 3] = ["dispatch failure: ", "io error: ", "other: "];
 
+/// Why no answer came.
+pub(crate) fn why_unreached(error: &(dyn std::error::Error + 'static)) -> String {
+    meaning(&chain(error))
+}
+
+/// An error with its causes, each once, and without the request that it belongs to.
+pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    text
+}
+
 /// Why no answer came, from the SDK's words. What is not known is left as it is, but for structures.
-pub(super) fn meaning(said: &str) -> String {
+fn meaning(said: &str) -> String {
     let holds = |words: &&str| said.contains(*words);
     if let Some((_, meaning)) = MEANINGS.iter().find(|(words, _)| words.iter().any(holds)) {
         return (*meaning).to_owned();
