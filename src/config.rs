@@ -173,6 +173,11 @@ impl Environment {
                 "no database: set MONGO_DB (in the environment or in .env), name one in MONGO_URI, or give \"database\" (--mongo-db)",
             )
         })?;
+        if name.split_once(':').is_some_and(|(_, rest)| rest.contains('@')) {
+            return Err(Failure::invalid(
+                "what is given as the database (MONGO_DB, \"database\", --mongo-db) has a user and a password, as connection strings do: give those as MONGO_URI (--mongo-uri), from mongodb:// on",
+            ));
+        }
         if name.is_empty() || name.len() > 63 || name.contains(['/', '\\', '.', ' ', '"', '$', '\0']) {
             return Err(Failure::invalid(format!(
                 "{name:?} (MONGO_DB, \"database\", --mongo-db) is not a valid database name: it must not be empty, contain / \\ . \" $ or a space, or be longer than 63 bytes"

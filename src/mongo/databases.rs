@@ -1,8 +1,12 @@
 //! Which databases there are.
 
 use bson::doc;
+use futures_util::{StreamExt as _, future, stream};
 
 use super::{Mongo, MongoError, code};
+
+/// Of how many databases it is asked at a time whether they hold anything.
+const AT_A_TIME: usize = 8;
 
 /// Of which databases the server is to speak.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,19 +23,32 @@ impl Mongo {
         self.databases(Listed::Allowed).await.ok()
     }
 
-    /// All databases but the server's own, where it knows the difference; on other engines, those that this user may
-    /// list.
+    /// All databases that hold something, but the server's own, where it knows the difference; on other engines, those
+    /// that this user may list.
     ///
     /// # Errors
     /// If this user may not list them all: those that the server keeps to itself would be missing without a word.
     pub async fn all_database_names(&self) -> Result<Vec<String>, MongoError> {
-        match self.databases(Listed::All).await {
+        let listed = match self.databases(Listed::All).await {
             // An engine that does not know the option.
             Err(error) if error.code.is_some_and(|code| code != code::UNAUTHORIZED) => {
                 self.databases(Listed::Allowed).await
             }
             listed => listed,
-        }
+        };
+        let looked_at = listed?.into_iter().map(|name| async move {
+            let is_nothing = self.holds_nothing(&name).await;
+            (name, is_nothing)
+        });
+        let looked_at = stream::iter(looked_at).buffered(AT_A_TIME);
+        let kept = looked_at.filter_map(|(name, is_nothing)| future::ready((!is_nothing).then_some(name)));
+        Ok(kept.collect().await)
+    }
+
+    /// Whether a database has nothing but what the server keeps for itself: a view that was dropped leaves that.
+    async fn holds_nothing(&self, database: &str) -> bool {
+        let listed = self.on_primary().list_collections(database).await;
+        listed.is_ok_and(|listed| listed.collections.is_empty())
     }
 
     async fn databases(&self, listed: Listed) -> Result<Vec<String>, MongoError> {

@@ -348,13 +348,16 @@ fn answered(
         .and_then(|said| said.message())
         .filter(|message| !message.is_empty());
     let request = answer.headers().get("x-amz-request-id");
+    let code = code.or(in_body.code.as_deref());
+    // A store says of a list what is not there.
+    let is_mute = code.is_none() && status == 404 && action == "ListObjectsV2";
     let refusal = Refusal {
         status,
-        code: code.or(in_body.code.as_deref()),
+        code,
         message: message.or(in_body.message.as_deref()),
         request: request.or(in_body.request.as_deref()),
         region: answer.headers().get("x-amz-bucket-region"),
-        is_page: !body.is_empty() && answer::is_of_no_store(answer),
+        is_page: is_mute || !body.is_empty() && answer::is_of_no_store(answer),
     };
     refused(location, action, &refusal)
 }

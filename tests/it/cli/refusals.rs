@@ -54,6 +54,18 @@ const REFUSED: &[(&[&str], i32, &str, &[&str])] = &[
     ),
     (&["restore"], 2, "InvalidRequest", &["<ARCHIVE>"]),
     (
+        &["restore", "x.tar", "--at", "2026-01-01T00:00:00Z"],
+        2,
+        "InvalidRequest",
+        &["--at"],
+    ),
+    (
+        &["backup", "--to", "to", "--mongo-db", "clerk:secret@host"],
+        2,
+        "InvalidRequest",
+        &["--mongo-uri"],
+    ),
+    (
         &["restore", "x.tar", "--latest", "to"],
         2,
         "InvalidRequest",

@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use bson::{Document, doc};
 use mongodb::Client;
 use mongotar::archive::{Compression, ConsistencyLevel};
-use mongotar::backup::{ConsistencyDemand, RunStatus, backup};
+use mongotar::backup::{BackupRequest, ConsistencyDemand, RunStatus, backup, backup_several};
+use mongotar::config::Environment;
 use mongotar::failure::FailureKind;
 use mongotar::store::{Location, Store};
 
@@ -184,4 +185,26 @@ async fn a_database_that_is_not_there_is_refused_and_those_that_are_are_named() 
     job.selection.exclude.clear();
     let report = backup(&job, &tools).await.expect("a backup");
     assert_eq!((report.status, report.totals.collections), (RunStatus::Complete, 1));
+}
+
+/// It was asked for by its name, and told as not backed up, every night.
+#[tokio::test(flavor = "multi_thread")]
+async fn of_all_databases_one_that_lost_its_only_view_is_none() {
+    let server = Mongod::replica_set();
+    let client = server.client().await;
+    insert(&client, "shop", "orders", vec![doc! {"_id": 1}]).await;
+    let view = doc! {"create": "view", "viewOn": "orders", "pipeline": []};
+    let lost = client.database("lost");
+    lost.run_command(view).await.expect("created");
+    lost.run_command(doc! {"drop": "view"}).await.expect("dropped");
+    let names = client.list_database_names().await.expect("names");
+    assert!(names.contains(&"lost".to_owned()), "{names:?}");
+    let folder = ScratchDir::new("all");
+    let event = serde_json::json!({"database": "*", "destination": folder.path()});
+    let order = BackupRequest::from_event(event).expect("a request");
+    let order = order.into_order(&Environment::default()).expect("an order");
+    let tools = tools_for(&server.uri(), Store::new()).await;
+    let report = backup_several(&order, None, &tools).await.expect("a backup");
+    assert_eq!(report.status, RunStatus::Complete, "{}", report.summary);
+    assert_eq!(report.databases.len(), 1, "{}", report.summary);
 }
