@@ -125,7 +125,7 @@ async fn what_no_majority_has_costs_that_collection_and_not_the_backup() {
         hold(member, true).await;
     }
     insert("new", 1).await;
-    let options = "readPreference=primary&serverSelectionTimeoutMS=250&socketTimeoutMS=200";
+    let options = "readPreference=primary&serverSelectionTimeoutMS=2000&socketTimeoutMS=500";
     let uri = format!("{}&{options}", set.uri());
     let tools = support::tools_for(&uri, Store::new()).await;
     let folder = ScratchDir::new("standing");

@@ -14,7 +14,7 @@ use mongotar::store::{Location, Store};
 
 use super::claims::without_newer_read_concern_that_it_claims as lie;
 use crate::matrix::pieces;
-use crate::rig::{Mongod, Passage, ScratchDir, Wire, WireCommand, fresh_database_name, shared_replica_set, shared_s3};
+use crate::rig::{Mongod, Passage, ScratchDir, Wire, WireCommand, fresh_database_name, shared_s3};
 use crate::{continued, support};
 
 /// What is said of a database that is read at its server, or through a relay that lies.
@@ -33,7 +33,8 @@ async fn said_of(server: &Mongod, database: &str, lies: bool) -> Consistency {
 /// one.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_begins_to_lie_between_two_invocations_is_found_out() {
-    let server = shared_replica_set();
+    // What others insert into the shared one may be gone again.
+    let server = Mongod::replica_set();
     let client = server.client().await;
     let database = fresh_database_name("witnesses");
     support::insert_mebibytes(&client, &database, "large", 34).await;
