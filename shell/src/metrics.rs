@@ -1,7 +1,7 @@
 //! A function's run in numbers, as CloudWatch reads them from its log: the embedded metric format.
 //!
-//! One JSON line per invocation that ended a run, gave it up, failed, or continues; no call, no client, no permission. The format
-//! is that of
+//! One JSON line per invocation that ended a run, gave it up, failed, or continues; no call, no client, no permission.
+//! The format is that of
 //! <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>.
 //! Every value is given for the whole function, and for each of its databases if known; where a stack is named
 //! (`MONGOTAR_STACK`), for that stack alone, so that another stack of the account hides nothing.

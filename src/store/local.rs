@@ -113,6 +113,23 @@ pub(super) async fn read(path: &Path, etag: &str, extent: Extent) -> Result<Byte
 }
 
 pub(super) async fn list(folder: &Path, name_prefix: &str) -> Result<Vec<Object>, StoreError> {
+    let is_whole = |name: &str, metadata: &fs::Metadata| metadata.is_file() && !unfinished::is_one(name);
+    let found = named(folder, name_prefix, is_whole).await?.into_iter();
+    Ok(found.map(|(path, metadata)| object(path, &metadata)).collect())
+}
+
+pub(super) async fn folders(folder: &Path, name_prefix: &str) -> Result<Vec<String>, StoreError> {
+    let found = named(folder, name_prefix, |_, metadata| metadata.is_dir()).await?;
+    let name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned());
+    Ok(found.iter().filter_map(|(path, _)| name(path)).collect())
+}
+
+/// What lies directly in a folder under names that begin so, by name. A folder that is not there has nothing.
+async fn named(
+    folder: &Path,
+    name_prefix: &str,
+    is_meant: fn(&str, &fs::Metadata) -> bool,
+) -> Result<Vec<(PathBuf, fs::Metadata)>, StoreError> {
     let (owned, name_prefix) = (folder.to_owned(), name_prefix.to_owned());
     blocking(folder, "listing", move || {
         let mut found = Vec::new();
@@ -125,32 +142,11 @@ pub(super) async fn list(folder: &Path, name_prefix: &str) -> Result<Vec<Object>
             let metadata = entry.metadata()?;
             let name = entry.file_name();
             let name = name.to_string_lossy();
-            if metadata.is_file() && name.starts_with(&name_prefix) && !unfinished::is_one(&name) {
-                found.push(object(entry.path(), &metadata));
+            if name.starts_with(&name_prefix) && is_meant(&name, &metadata) {
+                found.push((entry.path(), metadata));
             }
         }
-        found.sort_unstable_by_key(|object| object.location.file_name());
-        Ok(found)
-    })
-    .await
-}
-
-pub(super) async fn folders(folder: &Path, name_prefix: &str) -> Result<Vec<String>, StoreError> {
-    let (owned, name_prefix) = (folder.to_owned(), name_prefix.to_owned());
-    blocking(folder, "listing", move || {
-        let mut found = Vec::new();
-        let entries = match fs::read_dir(&owned) {
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(found),
-            entries => entries?,
-        };
-        for entry in entries {
-            let entry = entry?;
-            let name = entry.file_name().to_string_lossy().into_owned();
-            if name.starts_with(&name_prefix) && entry.metadata()?.is_dir() {
-                found.push(name);
-            }
-        }
-        found.sort_unstable();
+        found.sort_unstable_by(|(one, _), (other, _)| one.file_name().cmp(&other.file_name()));
         Ok(found)
     })
     .await
