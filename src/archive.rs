@@ -19,6 +19,7 @@
 #[doc = include_str!("archive/FORMAT.md")]
 pub mod format {}
 
+mod cluster_time;
 mod compose;
 mod coverage;
 mod crc;
@@ -27,7 +28,9 @@ mod error;
 mod footer;
 pub mod foreign;
 mod frame;
+mod increment;
 mod join;
+mod journal;
 mod listed;
 mod manifest;
 mod member;
@@ -44,16 +47,19 @@ mod users;
 mod writer;
 
 pub(crate) use crate::digest::hex_sum;
+pub use cluster_time::{ClusterTime, NotAClusterTime};
 pub use compose::{Composer, LaneContent, LaneEntry, Piece};
 pub use coverage::Coverage;
 pub use entry::{Entry, Extent, Region, Rows, Segment};
 pub use error::ArchiveError;
 pub use footer::{FOOTER_SUFFIX, Footer, Major};
 pub use frame::{Compression, FrameEncoder, MAX_SEGMENT_BYTES, StoredFrame};
+pub use increment::{Continues, Delta, SavedJournal};
 pub use join::{JoinedPart, join};
+pub(crate) use journal::{JournalLine, JournalMoment, gone_line};
 pub use manifest::{
-    ArchiveKind, ClusterTime, Consistency, ConsistencyLevel, Continues, Delta, Exception, FORMAT_VERSION,
-    FORMAT_VERSION_WITH_TABLE, Manifest, Saved, SavedFrom, SavedStatus, SavedUsers, Status,
+    ArchiveKind, Consistency, ConsistencyLevel, Exception, FORMAT_VERSION, FORMAT_VERSION_WITH_TABLE, Manifest, Saved,
+    SavedFrom, SavedStatus, SavedUsers, Status,
 };
 pub(crate) use member::{ChainMember, Joined, joined};
 pub use name::{ArchiveName, EntryName, MANIFEST_ENTRY, METADATA_ENTRY};

@@ -18,7 +18,7 @@ use crate::plan::Contents;
 use crate::run::Memory;
 use crate::store::Store;
 
-pub use coverage::{CoverageReport, CoveredStretch, UncoveredStretch, coverage};
+pub use coverage::{CoverageReport, CoveredStretch, TimeSpan, UncoveredStretch, coverage};
 pub use listed::{ListedArchive, ListedChanges, ListedStatus, Summary, list};
 
 /// What is in an archive: the manifest of ours, the survey of a foreign one.

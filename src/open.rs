@@ -6,6 +6,7 @@
 //!
 //! If one of ours has lost its footer, it is refused and never read as a foreign one: its first bytes tell.
 
+mod between;
 mod budget;
 mod chain;
 mod chunk;
@@ -13,6 +14,7 @@ mod collection;
 mod file;
 mod foreign;
 mod kept;
+mod layer;
 mod native;
 mod own;
 mod pages;
@@ -29,7 +31,7 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 
 use crate::archive::foreign::Choice;
-use crate::archive::{ArchiveError, Extent, FOOTER_SUFFIX, Footer, Manifest, is_ours};
+use crate::archive::{ArchiveError, ArchiveName, Extent, FOOTER_SUFFIX, Footer, Manifest, is_ours};
 use crate::digest::Hashing;
 use crate::failure::{Failure, FailureKind};
 use crate::run::Memory;
@@ -82,6 +84,18 @@ pub async fn open(store: &Store, source: impl Into<Source<'_>>, memory: Memory) 
         };
         return Err(Failure::new(FailureKind::ArchiveUnsupported, folder).at(location));
     }
+    let named = location.file_name();
+    let (at, beside);
+    let location = match ArchiveName::of_moment(&named) {
+        Some((object, moment)) => {
+            (at, beside) = (Some(moment), location.parent().join(object));
+            &beside
+        }
+        None => {
+            at = None;
+            location
+        }
+    };
     let object = store.find_archive(location).await?;
     let suffix = read_end(store, &object, SUFFIX).await?;
     let form = match Footer::find(last(&suffix, FOOTER_SUFFIX), object.bytes) {
@@ -90,9 +104,17 @@ pub async fn open(store: &Store, source: impl Into<Source<'_>>, memory: Memory) 
             check_database(&opened.manifest, database).map_err(|failure| failure.at(location))?;
             if opened.manifest.continues.is_some() {
                 let end = file(store, object, Form::Native(Arc::clone(&opened)), memory);
-                let chain = Box::pin(Chain::of(&end, opened)).await?;
+                let chain = Box::pin(Chain::of(&end, opened, at)).await?;
+                let mut object = end.object.clone();
+                if at.is_some() {
+                    object.location = object.location.parent().join(&named);
+                }
                 let form = Form::Chain(Arc::new(chain));
-                return Ok(ArchiveFile { form, ..end });
+                return Ok(ArchiveFile { form, object, ..end });
+            }
+            if at.is_some() {
+                let why = "it is no increment: leave out what stands behind the @, which is a moment within one";
+                return Err(Failure::invalid(why).at(location));
             }
             Form::Native(opened)
         }

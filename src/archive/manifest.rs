@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-use super::entry::{Entry, hex_hash};
-use super::{ArchiveName, Compression, Payload};
+use super::entry::Entry;
+use super::{ArchiveName, ClusterTime, Compression, Continues, Delta, Payload};
 use crate::catalog::{Definition, Kind, LeftOut, Selection, Server};
 use crate::digest::{Digest, Hashing, Sum};
 
@@ -89,7 +89,7 @@ impl Manifest {
                 .iter()
                 .chain(&saved.abandoned)
                 .chain(&saved.entry)
-                .chain(saved.removals())
+                .chain(saved.delta.iter().flat_map(Delta::entries))
         });
         std::iter::once(&self.metadata).chain(of_collections).chain(&self.table)
     }
@@ -98,8 +98,8 @@ impl Manifest {
     pub(super) fn entries_mut(&mut self) -> impl Iterator<Item = &mut Entry> {
         let of_collections = self.collections.iter_mut().flat_map(|saved| {
             let documents = saved.abandoned.iter_mut().chain(&mut saved.entry);
-            let removals = saved.delta.as_mut().and_then(|delta| delta.removals.as_mut());
-            saved.definition.iter_mut().chain(documents).chain(removals)
+            let changes = saved.delta.iter_mut().flat_map(Delta::entries_mut);
+            saved.definition.iter_mut().chain(documents).chain(changes)
         });
         std::iter::once(&mut self.metadata).chain(of_collections)
     }
@@ -116,37 +116,6 @@ pub enum ArchiveKind {
     Full,
     /// What changed since its parent.
     Increment,
-}
-
-/// What an increment continues. Its own cluster time is where it ends.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Continues {
-    /// The full archive that its chain begins with.
-    pub base: ArchiveName,
-    /// The archive right before it in the chain: the base, or an increment.
-    pub parent: ArchiveName,
-    /// BLAKE3 of the parent's manifest, as it stands in the parent and beside it.
-    #[serde(with = "hex_hash")]
-    pub manifest: blake3::Hash,
-    /// The parent's cluster time: what changed after it is in here.
-    pub from: ClusterTime,
-    /// How many archives its chain has before it: the base is at place 0.
-    pub place: u64,
-    /// How many bytes those have together.
-    pub bytes: u64,
-}
-
-/// What an increment holds of a collection that its parent has, too: the documents that changed, in the collection's
-/// entry, and which are gone.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Delta {
-    /// How many documents the entry has: those that are new, or otherwise than in the parent.
-    pub documents: u64,
-    /// How many documents are gone.
-    pub removed: u64,
-    /// Their `_id`s, each in a document of its own; absent if there are none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub removals: Option<Entry>,
 }
 
 /// The users and roles of the database: how many, and where. Only the entries have their names and credentials.
@@ -243,34 +212,6 @@ impl fmt::Display for ConsistencyLevel {
             Self::Mixed => "mixed",
             Self::None => "none",
         })
-    }
-}
-
-/// A MongoDB cluster time: seconds, and an ordinal within the second.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct ClusterTime {
-    /// Unix seconds.
-    pub t: u32,
-    /// The ordinal.
-    pub i: u32,
-}
-
-impl From<ClusterTime> for bson::Timestamp {
-    fn from(time: ClusterTime) -> Self {
-        Self {
-            time: time.t,
-            increment: time.i,
-        }
-    }
-}
-
-impl From<bson::Timestamp> for ClusterTime {
-    fn from(time: bson::Timestamp) -> Self {
-        Self {
-            t: time.time,
-            i: time.increment,
-        }
     }
 }
 

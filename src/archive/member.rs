@@ -201,6 +201,7 @@ mod tests {
                     from: parent.time.expect("a time"),
                     place,
                     bytes: parent.bytes_to_here(),
+                    journal: true,
                 }),
                 text: blake3::hash(place.to_string().as_bytes()),
                 ..base.clone()

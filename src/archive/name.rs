@@ -10,7 +10,7 @@ use sha1::{Digest as _, Sha1};
 use time::macros::format_description;
 use time::{OffsetDateTime, PrimitiveDateTime, UtcOffset};
 
-use super::{Compression, Payload};
+use super::{ClusterTime, Compression, Payload};
 
 /// The first entry: the definitions of all collections.
 pub const METADATA_ENTRY: &str = "collections_metadata.json";
@@ -57,6 +57,13 @@ impl ArchiveName {
         PrimitiveDateTime::parse(name, format)
             .ok()
             .map(|_| Self(name.to_owned()))
+    }
+
+    /// The object, and the moment within it, that such a name means: `backup_20261121_020000.tar.zst@1795226400.31`.
+    pub(crate) fn of_moment(file: &str) -> Option<(&str, ClusterTime)> {
+        let (object, at) = file.rsplit_once('@')?;
+        Self::of_object(object)?;
+        Some((object, at.parse().ok()?))
     }
 
     /// The archive beside which the copy of its manifest has that name.
@@ -154,6 +161,11 @@ impl EntryName {
         format!("{}.removed", self.whole())
     }
 
+    /// The entry with what changed when, in an increment, and the one with what documents were in between.
+    pub fn journal(&self) -> [String; 2] {
+        [format!("{}.journal", self.whole()), format!("{}.between", self.whole())]
+    }
+
     /// The entry for what was read from a member that then disappeared, the first, second, … of the collection. Nobody
     /// needs it.
     pub fn abandoned(&self, before: usize) -> String {
@@ -248,6 +260,19 @@ mod tests {
         );
         assert_eq!(ArchiveName::of_object("a/backup_20261321_020001.tar"), None);
         assert_eq!(ArchiveName::of_object("notes.tar"), None);
+        let within = ArchiveName::of_moment("backup_20261121_020001.tar.zst@1795226400.31");
+        let at = ClusterTime {
+            t: 1_795_226_400,
+            i: 31,
+        };
+        assert_eq!(within, Some(("backup_20261121_020001.tar.zst", at)));
+        for other in [
+            "backup_20261121_020001.tar.zst",
+            "notes.tar@1.2",
+            "backup_20261121_020001.tar@noon",
+        ] {
+            assert_eq!(ArchiveName::of_moment(other), None, "{other}");
+        }
     }
 
     #[test]

@@ -23,6 +23,9 @@
 
 mod changed;
 mod ending;
+mod entries;
+mod journal;
+mod lookup;
 mod parent;
 mod proof;
 mod states;

@@ -1,10 +1,11 @@
-//! The search for a moment: the archive that shows it, or the nearest before it.
+//! The search for a moment: the archive that shows it, the increment that tells of it, or the nearest before it.
 
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use super::chain::{InFolder, in_folder};
 use super::folder::{folder_in, gone};
-use crate::archive::{ArchiveName, ClusterTime, Manifest};
+use crate::archive::{ClusterTime, Manifest};
 use crate::failure::{Failure, FailureKind};
 use crate::run::rfc3339;
 use crate::store::{Location, Store};
@@ -12,6 +13,9 @@ use crate::store::{Location, Store};
 /// By how many seconds an archive's name may be later than the moment that it shows: two that begin in one second are
 /// named by different ones.
 const NAMED_LATER: i64 = 10;
+/// How many increments are looked at for the one that continues another: where several programs make them, others lie
+/// between.
+const LOOKED_AT: usize = 8;
 
 /// A moment that is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,11 +25,8 @@ impl std::str::FromStr for AskedMoment {
     type Err = Failure;
 
     fn from_str(text: &str) -> Result<Self, Failure> {
-        let cluster = text
-            .split_once('.')
-            .and_then(|(t, i)| Some((t.parse().ok()?, i.parse().ok()?)));
-        if let Some((t, i)) = cluster {
-            return Ok(Self(ClusterTime { t, i }));
+        if let Ok(time) = text.parse() {
+            return Ok(Self(time));
         }
         let second = OffsetDateTime::parse(text, &Rfc3339).ok();
         let second = second.and_then(|time| u32::try_from(time.unix_timestamp()).ok());
@@ -34,17 +35,19 @@ impl std::str::FromStr for AskedMoment {
                 "\"at\" (--at): {text:?} is no moment; write 2026-11-25T14:03:27Z, or a cluster time as 1795633407.31"
             ))
         })?;
-        Ok(Self(ClusterTime { t: second, i: u32::MAX }))
+        Ok(Self(ClusterTime::end_of(second)))
     }
 }
 
-/// The newest archive in a folder, increments among them, that shows no later moment.
+/// The newest archive in a folder, increments among them, that shows no later moment; or the moment itself, within the
+/// increment that tells of it.
 pub(super) async fn find_at(
     store: &Store,
     folder: &Location,
     AskedMoment(asked): AskedMoment,
 ) -> Result<Location, Failure> {
-    let (name, full) = shown_by(store, folder, asked).await?.map_err(|earliest| {
+    let found = in_folder(store, folder).await?;
+    let full = shown_by(store, folder, &found, asked).await?.map_err(|earliest| {
         let why = match earliest {
             Some(time) => format!(
                 "the earliest moment that an archive in {folder} shows is {}",
@@ -54,37 +57,81 @@ pub(super) async fn find_at(
         };
         gone(folder).unwrap_or_else(|| Failure::new(FailureKind::ArchiveNotFound, why))
     })?;
-    let chain = shown_by(store, &folder_in(folder, &name.chain()), asked).await?;
-    Ok(chain.map_or(full, |(_, increment)| increment))
+    let chain = folder_in(folder, &full.manifest.name.chain());
+    let increments = in_folder(store, &chain).await?;
+    let shown = shown_by(store, &chain, &increments, asked).await?.unwrap_or(full);
+    let within = told_by(store, &chain, &increments, (&shown, asked)).await?;
+    Ok(within.unwrap_or(shown.location))
+}
+
+/// An archive that shows a moment.
+struct ShownMoment {
+    manifest: Manifest,
+    time: ClusterTime,
+    location: Location,
 }
 
 /// The newest archive directly in a folder that shows no later moment, or the earliest moment that one shows.
 async fn shown_by(
     store: &Store,
     folder: &Location,
+    found: &[InFolder],
     asked: ClusterTime,
-) -> Result<Result<(ArchiveName, Location), Option<ClusterTime>>, Failure> {
-    let objects = store.list(folder, "backup_").await?.into_iter();
-    let archives =
-        objects.filter_map(|object| Some((ArchiveName::of_object(&object.location.file_name())?.0, object.location)));
-    let mut archives: Vec<_> = archives.collect();
-    archives.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+) -> Result<Result<ShownMoment, Option<ClusterTime>>, Failure> {
     // Names follow the moments, so that few manifests have to be read.
     let latest = i64::from(asked.t) + NAMED_LATER;
-    let upto = archives.partition_point(|(name, _)| name.unix_seconds() <= latest);
+    let upto = found.partition_point(|found| found.name.unix_seconds() <= latest);
     let mut earliest = None;
-    for (name, location) in archives[..upto].iter().rev().chain(archives[upto..].first()) {
-        let Some((text, _)) = store.load(&folder.join(&name.sidecar())).await? else {
-            continue;
-        };
-        let manifest = Manifest::from_sidecar(&text).ok();
-        match manifest.and_then(|manifest| manifest.consistency.cluster_time) {
-            Some(time) if time <= asked => return Ok(Ok((name.clone(), location.clone()))),
-            Some(time) => earliest = Some(earliest.map_or(time, |other: ClusterTime| other.min(time))),
+    for found in found[..upto].iter().rev().chain(found[upto..].first()) {
+        match shown(store, folder, found).await? {
+            Some(shown) if shown.time <= asked => return Ok(Ok(shown)),
+            Some(shown) => earliest = Some(earliest.map_or(shown.time, |other: ClusterTime| other.min(shown.time))),
             None => {}
         }
     }
     Ok(Err(earliest))
+}
+
+async fn shown(store: &Store, folder: &Location, found: &InFolder) -> Result<Option<ShownMoment>, Failure> {
+    let Some((_, object)) = found.objects.first() else {
+        return Ok(None);
+    };
+    let Some((text, _)) = store.load(&folder.join(&found.name.sidecar())).await? else {
+        return Ok(None);
+    };
+    let manifest = Manifest::from_sidecar(&text).ok();
+    Ok(manifest.and_then(|manifest| {
+        Some(ShownMoment {
+            time: manifest.consistency.cluster_time?,
+            manifest,
+            location: object.location.clone(),
+        })
+    }))
+}
+
+/// The moment within the increment that continues an archive and tells of what came between.
+async fn told_by(
+    store: &Store,
+    chain: &Location,
+    increments: &[InFolder],
+    (before, asked): (&ShownMoment, ClusterTime),
+) -> Result<Option<Location>, Failure> {
+    if before.time == asked {
+        return Ok(None);
+    }
+    let later = increments.partition_point(|found| found.name <= before.manifest.name);
+    for found in increments[later..].iter().take(LOOKED_AT) {
+        let Some(shown) = shown(store, chain, found).await? else {
+            continue;
+        };
+        let continues = shown.manifest.continues.as_ref();
+        let is_next = continues.is_some_and(|continues| continues.journal && continues.parent == before.manifest.name);
+        if is_next && shown.time > asked {
+            let file = format!("{}@{asked}", shown.location.file_name());
+            return Ok(Some(chain.join(&file)));
+        }
+    }
+    Ok(None)
 }
 
 /// A cluster time as text: its second.

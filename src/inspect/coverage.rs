@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::archive::{ArchiveName, ClusterTime, Joined, joined};
+use crate::archive::{ArchiveName, ChainMember, ClusterTime, Joined, joined};
 use crate::choice::{InFolder, folder_in, in_folder, members, said};
 use crate::failure::Failure;
 use crate::store::{Location, Store};
@@ -49,8 +49,21 @@ pub struct CoveredStretch {
     pub boundaries: u64,
     /// The longest time between two of them, in seconds.
     pub widest: u64,
+    /// From when to when every second can be restored, and not only those: where increments say when what changed.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub every_second: Vec<TimeSpan>,
     /// The archive that shows the last of them.
     pub last: Location,
+}
+
+/// From one time to another.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct TimeSpan {
+    /// RFC 3339, UTC.
+    pub from: String,
+    /// RFC 3339, UTC.
+    pub to: String,
 }
 
 /// A time of which nothing can be restored.
@@ -108,6 +121,29 @@ impl CoverageReport {
         }
         self.chains.push(chain);
     }
+}
+
+/// The times within a chain of which every second can be restored.
+fn every_second(members: &[ChainMember]) -> Vec<TimeSpan> {
+    let journals = members.iter().filter_map(|member| {
+        let continues = member.continues.as_ref().filter(|continues| continues.journal)?;
+        Some((continues.from, member.time?))
+    });
+    let mut spans: Vec<Reach> = Vec::new();
+    let mut journals: Vec<Reach> = journals.collect();
+    journals.sort_unstable();
+    for (from, to) in journals {
+        match spans.last_mut().filter(|(_, end)| from <= *end) {
+            Some((_, end)) => *end = to.max(*end),
+            None => spans.push((from, to)),
+        }
+    }
+    let spans = spans.into_iter();
+    let spans = spans.map(|(from, to)| TimeSpan {
+        from: said(from),
+        to: said(to),
+    });
+    spans.collect()
 }
 
 /// Where an archive of a folder is; its manifest, where there is only that.
@@ -176,6 +212,7 @@ pub async fn coverage(store: &Store, folder: &Location) -> Result<CoverageReport
                     .max()
                     .unwrap_or(0)
                     .into(),
+                every_second: every_second(&joined.members),
                 last,
             },
             (from, to),

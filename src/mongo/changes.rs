@@ -28,8 +28,9 @@ const WAIT: Duration = Duration::from_millis(50);
 /// A change, as far as it matters.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Change<'a> {
-    /// This document of a collection was inserted, changed or deleted: `{"_id": …}`, perhaps with more fields.
-    Document(&'a str, &'a RawDocument),
+    /// This document of a collection was inserted, changed or deleted at that time: `{"_id": …}`, perhaps with more
+    /// fields.
+    Document(&'a str, &'a RawDocument, ClusterTime),
     /// A collection of this name was renamed, or something else happened to it that is not of one document.
     Collection(&'a str),
     /// The indexes or the options of a collection changed.
@@ -194,7 +195,11 @@ fn hand_on(
             let key = event
                 .get_document("documentKey")
                 .map_err(|_| lacking("document's key"))?;
-            on(Change::Document(name("ns").map_err(|_| lacking("namespace"))?, key))
+            on(Change::Document(
+                name("ns").map_err(|_| lacking("namespace"))?,
+                key,
+                time,
+            ))
         }
         "drop" | "dropDatabase" | "invalidate" => on(Change::Dropped),
         // A new one has a UUID that nobody knows.

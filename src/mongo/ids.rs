@@ -3,8 +3,6 @@
 //! They are copied as bytes and never decoded: a server holds `_id`s that a decoder refuses (invalid UTF-8, at any
 //! depth), and if a lookup leaves an `_id` out, its document seems to be missing.
 
-use std::collections::HashSet;
-
 use bson::RawDocumentBuf;
 
 use crate::elements::{Element, Elements};
@@ -47,15 +45,28 @@ impl IdList {
     }
 
     /// Those without the ones that are known by their [key](id_key).
-    pub(crate) fn without(&self, known: &HashSet<u128>) -> Self {
+    pub(crate) fn without(&self, is_known: impl Fn(u128) -> bool) -> Self {
         let mut others = Self::default();
-        for id in Elements::of(&enclosed(&self.elements)).map_while(Result::ok) {
-            let value = &self.elements[id.value - 4..id.end - 4];
-            if !known.contains(&key_of(id.kind, value)) {
-                others.add(id.kind, value);
+        for (kind, value) in self.each(&enclosed(&self.elements)) {
+            if !is_known(key_of(kind, value)) {
+                others.add(kind, value);
             }
         }
         others
+    }
+
+    /// A document for each, with the `_id` alone, one behind the other.
+    pub(crate) fn documents(&self) -> Vec<u8> {
+        let mut documents = Vec::new();
+        for (kind, value) in self.each(&enclosed(&self.elements)) {
+            documents.extend_from_slice(&one_field(kind, "_id", value));
+        }
+        documents
+    }
+
+    fn each<'a>(&'a self, array: &'a [u8]) -> impl Iterator<Item = (u8, &'a [u8])> {
+        let elements = Elements::of(array).map_while(Result::ok);
+        elements.map(|id| (id.kind, &array[id.value..id.end]))
     }
 
     /// Whether another `_id` should go into another lookup.
@@ -135,6 +146,7 @@ fn enclosed(elements: &[u8]) -> Vec<u8> {
 mod tests {
     use super::*;
     use bson::{doc, rawdoc};
+    use std::collections::HashSet;
 
     #[test]
     fn what_is_known_is_taken_off_a_list() {
@@ -146,22 +158,20 @@ mod tests {
         ];
         let ids = IdList::of(documents.iter().map(|document| document.as_bytes()));
         let known = [&documents[0], &documents[2]].map(|document| id_key(document.as_bytes()).expect("a key"));
-        let others = ids.without(&HashSet::from(known));
+        let others = ids.without(|key| known.contains(&key));
         let expected = IdList::of(
             [&documents[1], &documents[3]]
                 .into_iter()
                 .map(|document| document.as_bytes()),
         );
         assert_eq!((others.len(), others.filter()), (2, expected.filter()));
-        assert!(
-            ids.without(
-                &documents
-                    .iter()
-                    .map(|document| id_key(document.as_bytes()).expect("a key"))
-                    .collect()
-            )
-            .is_empty()
-        );
+        let keys: HashSet<u128> = documents
+            .iter()
+            .filter_map(|document| id_key(document.as_bytes()))
+            .collect();
+        assert!(ids.without(|key| keys.contains(&key)).is_empty());
+        let all: Vec<u8> = documents.into_iter().flat_map(RawDocumentBuf::into_bytes).collect();
+        assert_eq!(ids.documents(), all);
     }
 
     #[test]

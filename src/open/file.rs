@@ -5,10 +5,13 @@ use std::sync::Arc;
 use super::pages::Pages;
 use super::turns::Passes;
 use crate::archive::foreign::{Buckets, Packing, Signals, Survey};
-use crate::archive::{ArchiveKind, ArchiveName, Manifest, Opened, Status};
+use crate::archive::{ArchiveKind, ArchiveName, ClusterTime, Exception, Manifest, Opened, Status};
 use crate::plan::{ArchiveIdentity, Contents, Coverage};
 use crate::run::Memory;
 use crate::store::{Object, Store};
+
+/// How many collections of another moment are named.
+const MOST_NAMED: usize = 50;
 
 /// An archive that can be read.
 #[derive(Clone, Debug)]
@@ -38,9 +41,22 @@ pub enum Form {
     Foreign(Arc<Survey>, Packing),
 }
 
-/// The archives of a chain, the newest first: the last is the full one.
+/// The archives of a chain, as they are read together.
 #[derive(Clone, Debug)]
-pub struct Chain(pub(super) Vec<Link>);
+pub struct Chain {
+    /// The newest first: the last is the full one.
+    pub(super) links: Vec<Link>,
+    /// Where it is not the newest one's end that is shown.
+    pub(super) moment: Option<Within>,
+}
+
+/// A moment within the newest archive of a chain.
+#[derive(Clone, Debug)]
+pub(super) struct Within {
+    pub(super) at: ClusterTime,
+    /// The archive, with a manifest that lists every collection as it was then.
+    pub(super) opened: Arc<Opened>,
+}
 
 /// One archive of a chain.
 #[derive(Clone, Debug)]
@@ -52,17 +68,19 @@ pub(super) struct Link {
 impl Chain {
     /// The manifest of its end, where every collection is listed as it is there.
     pub(crate) fn end(&self) -> &Arc<Opened> {
-        &self.0[0].opened
+        self.moment
+            .as_ref()
+            .map_or(&self.links[0].opened, |within| &within.opened)
     }
 
     /// How many bytes its archives have.
     pub(crate) fn bytes(&self) -> u64 {
-        self.0.iter().map(|link| link.file.object.bytes).sum()
+        self.links.iter().map(|link| link.file.object.bytes).sum()
     }
 
     /// Its archives, the newest first.
     pub fn names(&self) -> impl Iterator<Item = &ArchiveName> {
-        self.0.iter().map(|link| &link.opened.manifest.name)
+        self.links.iter().map(|link| &link.opened.manifest.name)
     }
 }
 
@@ -141,12 +159,23 @@ impl ArchiveFile {
         }
     }
 
-    /// What is noteworthy about a foreign archive.
+    /// What is noteworthy: of ours, which collections it shows as of another moment; of a foreign one, what the survey
+    /// found.
     pub fn warnings(&self) -> Vec<String> {
-        match &self.form {
-            Form::Native(_) | Form::Chain(_) => Vec::new(),
-            Form::Foreign(survey, _) => survey.warnings.clone(),
-        }
+        let Some(manifest) = self.manifest() else {
+            let Form::Foreign(survey, _) = &self.form else {
+                return Vec::new();
+            };
+            return survey.warnings.clone();
+        };
+        let exceptions = &manifest.consistency.exceptions;
+        let said = exceptions.iter().take(MOST_NAMED).map(|exception| {
+            let Exception { collection, reason } = exception;
+            format!("{collection:?} is not as of the moment of the others: {reason}")
+        });
+        let more = exceptions.len().saturating_sub(MOST_NAMED);
+        let more = (more > 0).then(|| format!("so are {more} more collections"));
+        said.chain(more).collect()
     }
 }
 

@@ -13,6 +13,7 @@ mod commands;
 mod draw;
 mod failover;
 mod kill;
+mod moments;
 mod requests;
 pub mod rollback;
 mod shop;
@@ -43,6 +44,7 @@ pub const CAMPAIGNS: &[Campaign] = &[
     commands::CAMPAIGN,
     failover::CAMPAIGN,
     kill::CAMPAIGN,
+    moments::CAMPAIGN,
     requests::CAMPAIGN,
     rollback::CAMPAIGN,
 ];

@@ -1,5 +1,6 @@
 //! Chains of increments: each boundary is restored, and must be what was there, byte for byte.
 
+mod between;
 mod boundaries;
 mod commands;
 mod emptied;

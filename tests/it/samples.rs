@@ -42,6 +42,11 @@ async fn kill() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn moments() {
+    sample("moments").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn requests() {
     sample("requests").await;
 }

@@ -1,4 +1,4 @@
-//! Which documents of which collections changed since the parent, and what else has to be read.
+//! Which documents of which collections changed since the parent and when, and what else has to be read.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use super::super::request::BackupJob;
 use super::super::tools::Tools;
 use super::ending::Times;
 use super::parent::Parent;
-use crate::archive::{Saved, SavedStatus};
+use crate::archive::{ClusterTime, Saved, SavedStatus};
 use crate::catalog::{Catalog, Collection, Kind, is_system};
 use crate::mongo::{Change, IdList, MongoError, id_key};
 
@@ -22,8 +22,10 @@ const MOST: u64 = 2_000;
 const A_LOOKUP: u64 = 12 << 10;
 /// So few are looked up in any case: it is one lookup.
 const FEW: u64 = MOST;
-/// What an `_id` takes besides its own bytes, to know that it came before.
-const KNOWN: usize = 40;
+/// What an `_id` takes besides its own bytes: to know that it came before, and what its document hashes to at both times.
+const KNOWN: usize = 110;
+/// What each change takes, to know when it was, and what its document hashes to then.
+const EVENT: usize = 60;
 
 /// The collections of which only changes are to be read, as far as their definitions tell.
 #[derive(Debug)]
@@ -34,7 +36,7 @@ pub(super) struct Since {
 /// What changed.
 #[derive(Debug)]
 pub(super) struct Changes {
-    ids: HashMap<String, Vec<Arc<IdList>>>,
+    ids: HashMap<String, ChangedIds>,
     /// The collections that are read whole though their changes are known, and why.
     whole: Vec<(String, &'static str)>,
     /// Whether a collection was dropped or renamed, or the database dropped.
@@ -49,16 +51,23 @@ pub(super) struct ChangeOf<'a> {
     /// As it was in the parent.
     pub(super) before: &'a Saved,
     /// The documents that changed.
-    pub(super) ids: &'a [Arc<IdList>],
+    pub(super) ids: &'a ChangedIds,
 }
+
+/// That a document changed at a time: its number among those that did.
+pub(super) type Event = (ClusterTime, u32);
 
 /// The `_id`s of the documents of a collection that changed, each once.
 #[derive(Debug)]
-struct ChangedIds {
-    lists: Vec<IdList>,
-    known: HashSet<u128>,
+pub(super) struct ChangedIds {
+    pub(super) lists: Vec<Arc<IdList>>,
+    /// The number of each, by its key.
+    pub(super) known: HashMap<u128, u32>,
+    /// When they changed, in the order in which that was told; `None` if that is more than fits into memory.
+    pub(super) events: Option<Vec<Event>>,
     /// How many are looked up at a time.
-    at_a_time: usize,
+    pub(super) at_a_time: usize,
+    /// What all that takes.
     bytes: usize,
     /// How many changes cost less than reading everything.
     most: u64,
@@ -89,9 +98,9 @@ impl Since {
         let mut redefined = HashSet::new();
         let seen = tools.mongo.changes(&job.database, times, |change| {
             match change {
-                Change::Document(collection, key) => {
+                Change::Document(collection, key, time) => {
                     if let Some(ids) = self.ids.get_mut(collection) {
-                        taken += ids.add(key.as_bytes());
+                        taken += ids.add(key.as_bytes(), time);
                         if ids.known.len() as u64 > ids.most {
                             whole.push((
                                 collection.to_owned(),
@@ -114,20 +123,23 @@ impl Since {
             while taken > budget
                 && let Some(collection) = self.largest()
             {
-                taken -= self.ids.remove(&collection).map_or(0, |ids| ids.bytes);
-                whole.push((collection, "more of it changed than fits into memory"));
+                // When its documents changed is given up before which they are.
+                match self.ids.get_mut(&collection).map_or(0, ChangedIds::forget_times) {
+                    0 => {
+                        taken -= self.ids.remove(&collection).map_or(0, |ids| ids.bytes);
+                        whole.push((collection, "more of it changed than fits into memory"));
+                    }
+                    given_up => taken -= given_up,
+                }
             }
             Ok(())
         });
         Box::pin(seen).await?;
-        let lists = |ids: ChangedIds| ids.lists.into_iter().map(Arc::new).collect();
-        let ids = self.ids.into_iter().map(|(name, ids)| (name, lists(ids)));
-        let ids = ids.collect();
         for (collection, why) in &whole {
             tracing::info!(collection, why, "it is read whole");
         }
         Ok(Changes {
-            ids,
+            ids: self.ids,
             whole,
             drops,
             redefined,
@@ -184,7 +196,7 @@ impl Changes {
 
     /// Whether anything changed of a collection of which only that is read.
     pub(super) fn is_any(&self, collection: &str) -> bool {
-        self.ids.get(collection).is_some_and(|lists| !lists.is_empty())
+        self.ids.get(collection).is_some_and(|ids| !ids.lists.is_empty())
     }
 
     /// What changed of a collection; `None` if all of it is to be read.
@@ -198,31 +210,53 @@ impl Changes {
 
 impl ChangedIds {
     fn of(collection: &Collection, before: &Saved) -> Self {
+        let at_a_time = usize::try_from((LOOKUP / collection.average_bytes()).clamp(1, MOST)).unwrap_or(1);
+        Self::new(at_a_time, FEW.max(before.bytes / A_LOOKUP))
+    }
+
+    fn new(at_a_time: usize, most: u64) -> Self {
         Self {
             lists: Vec::new(),
-            known: HashSet::new(),
-            at_a_time: usize::try_from((LOOKUP / collection.average_bytes()).clamp(1, MOST)).unwrap_or(1),
+            known: HashMap::new(),
+            events: Some(Vec::new()),
+            at_a_time,
             bytes: 0,
-            most: FEW.max(before.bytes / A_LOOKUP),
+            most,
         }
     }
 
-    /// Adds the `_id` of a document, unless it came before; says how much memory that takes.
-    fn add(&mut self, document: &[u8]) -> usize {
-        let is_new = id_key(document).is_some_and(|key| self.known.insert(key));
-        if !is_new {
-            return 0;
+    /// Adds a change of a document, and its `_id`, unless that came before; says how much memory that takes.
+    fn add(&mut self, document: &[u8], time: ClusterTime) -> usize {
+        let Some(key) = id_key(document) else { return 0 };
+        let next = u32::try_from(self.known.len()).unwrap_or(u32::MAX);
+        let number = *self.known.entry(key).or_insert(next);
+        let mut taken = 0;
+        if number == next {
+            let is_full = |list: &Arc<IdList>| list.len() >= self.at_a_time || list.is_full();
+            if self.lists.last().is_none_or(is_full) {
+                self.lists.push(Arc::default());
+            }
+            if let Some(list) = self.lists.last_mut() {
+                Arc::make_mut(list).push(document);
+            }
+            taken += document.len() + KNOWN;
         }
-        let is_full = |list: &IdList| list.len() >= self.at_a_time || list.is_full();
-        if self.lists.last().is_none_or(is_full) {
-            self.lists.push(IdList::default());
+        // Several changes in one transaction are one.
+        if let Some(events) = &mut self.events
+            && events.last() != Some(&(time, number))
+        {
+            events.push((time, number));
+            taken += EVENT;
         }
-        if let Some(list) = self.lists.last_mut() {
-            list.push(document);
-        }
-        let taken = document.len() + KNOWN;
         self.bytes += taken;
         taken
+    }
+
+    /// Gives up when they changed; says how much memory that gives back.
+    fn forget_times(&mut self) -> usize {
+        let given_up = self.events.take().map_or(0, |events| events.len() * EVENT);
+        self.bytes -= given_up;
+        given_up
     }
 }
 
@@ -233,19 +267,21 @@ mod tests {
 
     #[test]
     fn an_id_counts_once_and_lookups_are_short() {
-        let mut ids = ChangedIds {
-            lists: Vec::new(),
-            known: HashSet::new(),
-            at_a_time: 3,
-            bytes: 0,
-            most: FEW,
-        };
+        let mut ids = ChangedIds::new(3, FEW);
+        let at = |i: u32| ClusterTime { t: 1, i };
         let keys: Vec<_> = (0..7).map(|id| rawdoc! {"_id": id}).collect();
-        let taken: usize = keys.iter().chain(&keys).map(|key| ids.add(key.as_bytes())).sum();
-        assert_eq!(ids.lists.iter().map(IdList::len).collect::<Vec<_>>(), [3, 3, 1]);
+        let twice = keys.iter().chain(&keys).zip(0..);
+        let taken: usize = twice.map(|(key, time)| ids.add(key.as_bytes(), at(time))).sum();
+        assert_eq!(ids.lists.iter().map(|list| list.len()).collect::<Vec<_>>(), [3, 3, 1]);
         assert_eq!(taken, ids.bytes);
-        assert!(taken >= 7 * KNOWN);
+        assert!(taken >= 7 * KNOWN + 14 * EVENT);
+        let expected: Vec<Event> = (0..14).map(|time| (at(time), time % 7)).collect();
+        assert_eq!(ids.events.as_ref(), Some(&expected));
+        // Twice in one transaction.
+        assert_eq!(ids.add(keys[6].as_bytes(), at(13)), 0);
+        assert_eq!(ids.forget_times(), 14 * EVENT);
+        assert_eq!((ids.forget_times(), ids.bytes), (0, taken - 14 * EVENT));
         // What is equal to the server, but not the same.
-        assert!(ids.add(rawdoc! {"_id": 1_i64}.as_bytes()) > 0);
+        assert!(ids.add(rawdoc! {"_id": 1_i64}.as_bytes(), at(20)) > 0);
     }
 }

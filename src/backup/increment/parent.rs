@@ -101,6 +101,7 @@ impl Parent {
             from: self.time,
             place: member.place() + 1,
             bytes: member.bytes_to_here(),
+            journal: true,
         }
     }
 

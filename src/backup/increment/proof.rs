@@ -105,5 +105,5 @@ fn collection(saved: &Saved) -> Collection {
 
 /// Whether the server no longer has the states that would have to be compared.
 fn is_gone(error: &MongoError) -> bool {
-    super::states::is_out_of_history(error)
+    super::lookup::is_out_of_history(error)
 }

@@ -1,51 +1,27 @@
 //! What became of the documents of a collection that changed: their states at both times.
 
-use std::collections::HashSet;
-use std::sync::Arc;
+use std::ops::Range;
 
 use futures_util::{StreamExt as _, stream};
 
 use super::super::lane::{Lane, blank};
-use super::super::metadata::{out_of_memory, too_many_segments};
+use super::super::metadata::too_many_segments;
 use super::super::request::BackupJob;
-use super::super::segment::{EncodedSegment, EncoderPool};
 use super::super::tools::Tools;
-use super::changed::ChangeOf;
+use super::changed::{ChangeOf, ChangedIds};
 use super::ending::{NoIncrement, Times};
-use crate::archive::{ClusterTime, Delta, Entry, EntryName, Payload, Saved};
+use super::entries::SmallEntry;
+use super::journal::{self, NotTold};
+use super::lookup::{Fingerprints, Later, Lookup, Present, out_of_history};
+use crate::archive::{Delta, Entry, EntryName, Saved};
 use crate::catalog::Collection;
-use crate::digest::{Digest, DocumentHasher, Hashing};
-use crate::extjson::{Encoder, Style};
+use crate::digest::Digest;
 use crate::failure::Failure;
-use crate::mongo::{Batches, IdList, Mongo, MongoError, ReadAt, code, ended, id_alone, id_key, patiently};
+use crate::mongo::{MongoError, id_key};
 use crate::open::split_documents;
 
 /// How many lookups are on their way at a time.
 const AT_A_TIME: usize = 3;
-/// How much BSON goes into a segment, about.
-const SEGMENT: usize = 2 << 20;
-/// How much of it a lookup holds before it is laid out, but for its last reply: changed documents may be larger than
-/// the average.
-const HELD: usize = 4 << 20;
-
-/// What a lookup gave.
-struct Looked {
-    later: Later,
-    /// What the states hash to that were there at the earlier time.
-    old: Digest,
-    /// The `_id`s that were there then: a document for each.
-    were: Vec<u8>,
-}
-
-/// The states at the later time, or as many of them as are held at a time.
-struct Later {
-    segments: Vec<EncodedSegment>,
-    /// Whose they are.
-    present: HashSet<u128>,
-    /// What is still to be looked up.
-    more: Option<IdList>,
-}
-
 /// Writes what changed of a collection. Where the server no longer has the old states, nothing of it counts: what is
 /// given back then is to be read whole.
 pub(super) async fn write(
@@ -59,77 +35,129 @@ pub(super) async fn write(
         .step(format!("reading what changed of {}", collection.name));
     let name = EntryName::new(&collection.name, lane.job.payload);
     let mut saved = blank(collection);
-    let (mut old, mut new) = (Digest::default(), Digest::default());
-    let (mut gone, mut removed) = (Vec::new(), 0);
+    let mut became = Became::of(change.ids);
     let lookup = Lookup::of(collection, times, lane.job, lane.tools);
     let looking = lookup.clone();
-    let lookups = stream::iter(change.ids.to_vec()).map(move |ids| looking.clone().at_both(ids));
+    let lookups = stream::iter(change.ids.lists.to_vec()).map(move |ids| looking.clone().at_both(ids));
     let mut lookups = std::pin::pin!(lookups.buffered(AT_A_TIME));
-    while let Some(looked) = lookups.next().await {
+    let mut first = 0;
+    for list in &change.ids.lists {
+        let Some(looked) = lookups.next().await else { break };
         lane.tools.may_go_on()?;
-        let laid_out = match looked {
+        let numbers = first..first + list.len();
+        let why = match looked {
             Ok(looked) => {
-                old.merge(&looked.old);
                 let mut laid = Laid {
                     saved: &mut saved,
-                    new: &mut new,
                     name: &name,
                 };
-                let present = laid.out(lane, looked.later, &lookup).await?;
-                present.map(|present| {
-                    for document in split_documents(&looked.were).filter(|document| is_not_in(&present, document)) {
-                        gone.extend_from_slice(document);
-                        removed += 1;
-                    }
-                })
-            }
-            Err(error) => Err(error),
-        };
-        match laid_out {
-            Ok(()) => {}
-            Err(error) if is_out_of_history(&error) => {
-                tracing::info!(%error, collection = collection.name, "its old states are gone: it is read whole");
-                if lane.archive.is_open() {
-                    saved.abandoned.push(lane.archive.end(&name.abandoned(0)));
-                    lane.send().await?;
+                match laid.out(lane, looked.later, &lookup).await? {
+                    Ok(present) => became.add(&looked.old, &present, numbers).err(),
+                    Err(error) => Some(out_of_history(error)?),
                 }
-                saved.forget_documents();
-                return Ok(Err(saved));
             }
-            Err(error) => return Err(Failure::from(error).into()),
+            Err(error) => Some(out_of_history(error)?),
+        };
+        if let Some(why) = why {
+            tracing::info!(collection = collection.name, "it is read whole: {why}");
+            if lane.archive.is_open() {
+                saved.abandoned.push(lane.archive.end(&name.abandoned(0)));
+                lane.send().await?;
+            }
+            saved.forget_documents();
+            return Ok(Err(saved));
         }
+        first += list.len();
     }
     if lane.archive.is_open() {
         saved.entry = Some(lane.archive.end(&name.whole()));
     }
-    let removals = match removed {
-        0 => None,
-        _ => Some(removals(lane, &name, (&gone, removed))?),
-    };
+    let removals = removals(lane, &name, &became.gone).await?;
     lane.send().await?;
     let before = change.before.expected_digest();
-    if old.documents() > before.documents() || old.bytes() > before.bytes() {
+    if became.old.documents() > before.documents() || became.old.bytes() > before.bytes() {
         let reason = format!(
             "{}: what it was at the parent's time is not what the parent has",
             collection.name
         );
         return Err(NoIncrement::Hole(reason));
     }
-    let mut now = before.without(&old);
-    now.merge(&new);
+    let mut now = before.without(&became.old);
+    now.merge(&became.new);
     (saved.documents, saved.bytes, saved.digest) = (now.documents(), now.bytes(), now.sum());
-    saved.delta = Some(Delta {
-        documents: new.documents(),
-        removed,
+    let mut delta = Delta {
+        documents: became.new.documents(),
+        removed: became.removed,
         removals,
-    });
+        ..Delta::default()
+    };
+    let told = journal::write(lane, (&name, &lookup), change.ids, (&became.states, before)).await?;
+    match told {
+        Ok(journal) => delta.journal = journal,
+        Err(NotTold { why, abandoned }) => {
+            tracing::info!(collection = collection.name, "moments in between are not kept: {why}");
+            saved.abandoned.extend(abandoned);
+            delta.no_journal = Some(why);
+        }
+    }
+    saved.delta = Some(delta);
     Ok(Ok(saved))
+}
+
+/// What became of the documents that changed.
+struct Became<'a> {
+    ids: &'a ChangedIds,
+    /// What each hashes to, at the earlier time and at the later; what is not there hashes to nothing.
+    states: Vec<(Digest, Digest)>,
+    old: Digest,
+    new: Digest,
+    /// The `_id`s of those that are no longer there.
+    gone: Vec<u8>,
+    removed: u64,
+}
+
+impl<'a> Became<'a> {
+    fn of(ids: &'a ChangedIds) -> Self {
+        Self {
+            ids,
+            states: vec![<(Digest, Digest)>::default(); ids.known.len()],
+            old: Digest::default(),
+            new: Digest::default(),
+            gone: Vec::new(),
+            removed: 0,
+        }
+    }
+
+    /// Adds what a lookup of those numbers gave.
+    ///
+    /// # Errors
+    /// A lookup may give a document whose `_id` is equal to one that was asked for, but not the same (1 and 1.0). If that
+    /// is one of another lookup, it would count twice.
+    fn add(&mut self, old: &Fingerprints, present: &Present, numbers: Range<usize>) -> Result<(), String> {
+        let of_others = || "several of its `_id`s are equal for the server, and not the same".to_owned();
+        let number = |key: &u128| {
+            let number = self.ids.known.get(key).and_then(|&number| usize::try_from(number).ok());
+            number.filter(|number| numbers.contains(number)).ok_or_else(of_others)
+        };
+        for (key, digest) in &old.each {
+            self.states[number(key)?].0 = *digest;
+            self.old.merge(digest);
+        }
+        for (key, digest) in present {
+            self.states[number(key)?].1 = *digest;
+            self.new.merge(digest);
+        }
+        for document in split_documents(&old.ids).filter(|document| is_not_in(present, document)) {
+            self.gone.extend_from_slice(document);
+            self.removed += 1;
+        }
+        Ok(())
+    }
 }
 
 /// What has been laid out of a collection.
 struct Laid<'a> {
     saved: &'a mut Saved,
-    new: &'a mut Digest,
     name: &'a EntryName,
 }
 
@@ -140,8 +168,8 @@ impl Laid<'_> {
         lane: &mut Lane<'_>,
         mut later: Later,
         lookup: &Lookup,
-    ) -> Result<Result<HashSet<u128>, MongoError>, Failure> {
-        let mut present = HashSet::new();
+    ) -> Result<Result<Present, MongoError>, Failure> {
+        let mut present = Present::new();
         loop {
             for segment in later.segments {
                 if !lane.archive.is_open() {
@@ -151,7 +179,6 @@ impl Laid<'_> {
                     return Err(too_many_segments().at(&self.saved.name));
                 }
                 lane.archive.segment(&segment.frame, segment.documents);
-                self.new.merge(&segment.digest);
                 self.saved.wrapped += segment.wrapped;
                 lane.tools.progress.add(segment.documents, segment.digest.bytes());
                 lane.send().await?;
@@ -166,13 +193,8 @@ impl Laid<'_> {
     }
 }
 
-fn is_not_in(present: &HashSet<u128>, document: &[u8]) -> bool {
-    id_key(document).is_some_and(|key| !present.contains(&key))
-}
-
-/// Whether the server no longer has the states at that time.
-pub(super) fn is_out_of_history(error: &MongoError) -> bool {
-    error.is(code::SNAPSHOT_TOO_OLD) || error.is(code::SNAPSHOT_UNAVAILABLE)
+fn is_not_in(present: &Present, document: &[u8]) -> bool {
+    id_key(document).is_some_and(|key| !present.contains_key(&key))
 }
 
 /// What a collection comes to by its changes; `None` if they do not fit what it was.
@@ -185,12 +207,12 @@ pub(super) async fn now(
 ) -> Result<Option<Digest>, MongoError> {
     let lookup = Lookup::of(collection, times, job, tools);
     let mut now = change.before.expected_digest();
-    for ids in change.ids {
-        let (old, _) = lookup.hashed(ids, times.0).await?;
+    for ids in &change.ids.lists {
+        let old = lookup.hashed(ids, times.0).await?.all;
         if old.documents() > now.documents() || old.bytes() > now.bytes() {
             return Ok(None);
         }
-        let (new, _) = lookup.hashed(ids, times.1).await?;
+        let new = lookup.hashed(ids, times.1).await?.all;
         now = now.without(&old);
         now.merge(&new);
     }
@@ -198,109 +220,13 @@ pub(super) async fn now(
 }
 
 /// The entry with the `_id`s of what is gone.
-fn removals(lane: &mut Lane<'_>, name: &EntryName, (gone, removed): (&[u8], u64)) -> Result<Entry, Failure> {
-    let mut content = Vec::new();
-    let mut encoder = Encoder::new(Style::Compact);
-    let file = name.removals();
-    lane.archive.begin(&[&file]);
-    let (mut in_segment, mut left) = (0, removed);
+async fn removals(lane: &mut Lane<'_>, name: &EntryName, gone: &[u8]) -> Result<Option<Entry>, Failure> {
+    if gone.is_empty() {
+        return Ok(None);
+    }
+    let mut entry = SmallEntry::begin(lane, name.removals());
     for document in split_documents(gone) {
-        match lane.job.payload {
-            Payload::Bson => content.extend_from_slice(document),
-            Payload::Jsonl => drop(encoder.encode(document, &mut content)),
-        }
-        (in_segment, left) = (in_segment + 1, left - 1);
-        if content.len() >= SEGMENT || left == 0 {
-            let frame = lane.small.encode(&mut content).map_err(|error| out_of_memory(&error))?;
-            lane.archive.segment(&frame, in_segment);
-            content.clear();
-            in_segment = 0;
-        }
+        entry.push(lane, document).await?;
     }
-    Ok(lane.archive.end(&file))
-}
-
-/// Where documents are looked up, and how their states are encoded.
-#[derive(Clone)]
-struct Lookup {
-    mongo: Mongo,
-    /// Database and collection.
-    name: Arc<(String, String)>,
-    average: u64,
-    times: Times,
-    encoders: Arc<EncoderPool>,
-}
-
-impl Lookup {
-    fn of(collection: &Collection, times: Times, job: &BackupJob, tools: &Tools) -> Self {
-        let style = if job.pretty { Style::Pretty } else { Style::Compact };
-        Self {
-            mongo: tools.mongo.clone(),
-            name: Arc::new((job.database.clone(), collection.name.clone())),
-            average: collection.average_bytes(),
-            times,
-            encoders: EncoderPool::new(job.payload, job.compression, style),
-        }
-    }
-
-    async fn at_both(self, ids: Arc<IdList>) -> Result<Looked, MongoError> {
-        let (later, earlier) = futures_util::join!(self.later(&ids), self.hashed(&ids, self.times.0));
-        let (later, (old, were)) = (later?, earlier?);
-        Ok(Looked { later, old, were })
-    }
-
-    async fn open(&self, ids: &IdList, at: ClusterTime) -> Result<Batches, MongoError> {
-        let name = (self.name.0.as_str(), self.name.1.as_str());
-        self.mongo
-            .read_ids_at(name, ids, ReadAt::Snapshot(at), self.average)
-            .await
-    }
-
-    /// The states at the later time: all, or as many as come to some megabytes.
-    async fn later(&self, ids: &IdList) -> Result<Later, MongoError> {
-        patiently!(self.mongo, async {
-            let mut batches = self.open(ids, self.times.1).await?;
-            let (mut segments, mut present, mut bytes) = (Vec::new(), HashSet::new(), 0);
-            while let Some(batch) = batches.next().await {
-                let batch = batch?;
-                for document in batch.all_documents() {
-                    present.extend(id_key(document?));
-                }
-                for slice in batch.slices(SEGMENT)? {
-                    let (batch, encoders) = (batch.clone(), Arc::clone(&self.encoders));
-                    let encode = move || encoders.encode(&batch, &slice, Hashing::Raw);
-                    let mut encoding = tokio::task::spawn_blocking(encode);
-                    segments.push(ended(&mut encoding, "encoding a segment").await?);
-                }
-                bytes += batch.reply_bytes();
-                if bytes >= HELD {
-                    break;
-                }
-            }
-            let more = (bytes >= HELD).then(|| ids.without(&present));
-            Ok::<_, MongoError>(Later {
-                segments,
-                more: more.filter(|more| !more.is_empty()),
-                present,
-            })
-        })
-    }
-
-    /// What the states at a time hash to, and the `_id`s of what was there.
-    async fn hashed(&self, ids: &IdList, at: ClusterTime) -> Result<(Digest, Vec<u8>), MongoError> {
-        patiently!(self.mongo, async {
-            let mut batches = self.open(ids, at).await?;
-            let (mut hasher, mut were) = (DocumentHasher::new(Hashing::Raw), Vec::new());
-            while let Some(batch) = batches.next().await {
-                for document in batch?.all_documents() {
-                    let document = document?;
-                    hasher.add_document(document);
-                    if let Some(id) = id_alone(document, "_id") {
-                        were.extend_from_slice(id.as_bytes());
-                    }
-                }
-            }
-            Ok::<_, MongoError>((hasher.digest(), were))
-        })
-    }
+    entry.end(lane).await.map(Some)
 }

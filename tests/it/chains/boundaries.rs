@@ -21,7 +21,7 @@ impl Dice {
     }
 
     /// One of some `_id`s of all kinds, some of which a server takes for the same.
-    fn id(&mut self) -> Bson {
+    pub fn id(&mut self) -> Bson {
         let number = i32::try_from(self.roll(60)).expect("small");
         match self.roll(8) {
             0 => Bson::Int32(number),

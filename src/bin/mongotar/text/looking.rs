@@ -182,6 +182,19 @@ pub fn coverage(report: &CoverageReport) -> String {
         ]));
     }
     let mut out = table(&rows);
+    for (chain, span) in report
+        .chains
+        .iter()
+        .flat_map(|chain| chain.every_second.iter().map(move |span| (chain, span)))
+    {
+        note!(
+            out,
+            "every second of {} from {} to {} can be restored",
+            chain.database,
+            span.from,
+            span.to
+        );
+    }
     for hole in &report.holes {
         note!(
             out,
