@@ -20,7 +20,7 @@ use crate::archive::{ArchiveKind, ArchiveWriter, ConsistencyLevel, METADATA_ENTR
 use crate::catalog::{Catalog, Kind};
 use crate::choice::folder_in;
 use crate::failure::{Failure, FailureKind};
-use crate::mongo::{Moment, VANISHED};
+use crate::mongo::{Moment, VANISHED, code};
 use crate::run::{Journal, Went};
 use crate::store::Upload;
 
@@ -51,8 +51,11 @@ pub(super) async fn increment(job: &BackupJob, parent: &Parent, tools: &Tools) -
     }
     for collection in &mut taken.catalog.collections {
         if changes.have_redefined(&collection.name) {
-            let indexes = tools.mongo.indexes(&job.database, &collection.name).await;
-            collection.indexes = indexes.map_err(|error| Failure::from(error.granting_read(&job.database)))?;
+            collection.indexes = match tools.mongo.indexes(&job.database, &collection.name).await {
+                Ok(indexes) => indexes,
+                Err(error) if error.is(code::NAMESPACE_NOT_FOUND) => return Err(has_vanished(&collection.name).into()),
+                Err(error) => return Err(Failure::from(error.granting_read(&job.database)).into()),
+            };
         }
     }
     // It lies beside its base, and is kept as long.
@@ -83,6 +86,7 @@ pub(super) async fn increment(job: &BackupJob, parent: &Parent, tools: &Tools) -
         );
         manifest.kind = ArchiveKind::Increment;
         manifest.continues = Some(parent.continued());
+        manifest.collections.iter().try_for_each(whole_or_nothing)?;
         if manifest.consistency.level == ConsistencyLevel::None || manifest.status != Status::Complete {
             return Err(Failure::new(FailureKind::ConsistencyNotReached, "the increment is not whole").into());
         }
@@ -192,7 +196,8 @@ fn whole_or_nothing(saved: &Saved) -> Result<(), Failure> {
         (_, error) => {
             let why = error.as_deref().unwrap_or("it could not be read");
             let nothing = format!("{why}. An increment is whole or not written; the next one has these changes, too");
-            Err(Failure::new(FailureKind::Database, nothing).at(&saved.name))
+            let failure = Failure::new(FailureKind::Database, nothing).passing(why.contains(VANISHED));
+            Err(failure.at(&saved.name))
         }
     }
 }
@@ -207,9 +212,11 @@ async fn still_there(tools: &Tools, catalog: &Catalog, changes: &Changes) -> Res
     let vanished = tools.mongo.vanished(catalog).await.map_err(Failure::from)?;
     match looked_up.find(|name| changes.is_any(name) && vanished.contains(*name)) {
         None => Ok(()),
-        Some(name) => {
-            let why = format!("{VANISHED}. The next increment has what is there then");
-            Err(Failure::new(FailureKind::Database, why).passing(true).at(name).into())
-        }
+        Some(name) => Err(has_vanished(name).into()),
     }
+}
+
+fn has_vanished(collection: &str) -> Failure {
+    let why = format!("{VANISHED}. The next increment has what is there then");
+    Failure::new(FailureKind::Database, why).passing(true).at(collection)
 }
