@@ -11,8 +11,8 @@
 //! half changed.
 //!
 //! **Some collections are read whole**, as in a full backup: new ones and those that were made anew or renamed, which
-//! show by their UUIDs; capped ones, time series, and those of the server's names, which have no change events that
-//! serve; those whose old states the server no longer has; and those of which so much changed that it would cost more
+//! show by their UUIDs; capped ones and time series in which anything changed, and those of the server's names, which
+//! have no change events that serve; those whose old states the server no longer has; and those of which so much changed that it would cost more
 //! to look it up than to read everything, or more than fits into memory.
 //!
 //! **A full backup proves the chain before it** ([`proof`]): at its cluster time, what the chain leads to must be what was

@@ -106,6 +106,7 @@ impl Mongo {
         let mut begin = begin.to_owned();
         if self.server().features.definition_events() {
             begin.append(cstr!("showExpandedEvents"), true);
+            begin.append(cstr!("showSystemEvents"), true);
         }
         pipeline.push(rawdoc! {"$changeStream": begin});
         pipeline.push(rawdoc! {"$project": {

@@ -11,6 +11,7 @@ mod lacking;
 mod many;
 mod reading;
 mod under_load;
+mod unread;
 
 use mongotar::archive::ArchiveKind;
 use mongotar::backup::{BackupJob, BackupReport, RunStatus, Tools, backup};

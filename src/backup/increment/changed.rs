@@ -20,6 +20,8 @@ const MOST: u64 = 2_000;
 /// Looking up a changed document, as it is and as it was, takes as long as reading so many bytes of the collection from
 /// its beginning to its end: from there on, reading everything costs less. Measured (`docs/PERFORMANCE.md`).
 const A_LOOKUP: u64 = 12 << 10;
+/// What the server's names of the collections begin with in which it keeps time series.
+const BUCKETS: &str = "system.buckets.";
 /// So few are looked up in any case: it is one lookup.
 const FEW: u64 = MOST;
 /// What an `_id` takes besides its own bytes: to know that it came before, and what its document hashes to at both times.
@@ -77,12 +79,21 @@ impl Since {
     /// By a catalog, and what the parent has.
     pub(super) fn of(catalog: &Catalog, undefined: &BTreeMap<String, String>, parent: &Parent) -> Self {
         let mut ids = HashMap::new();
+        // Whether buckets change, the server says only where it is asked for events of its own collections.
+        let sees_buckets = catalog.server.features.definition_events();
         for collection in &catalog.collections {
             if let Some(before) = parent.manifest.get(&collection.name)
-                && is_the_same(before, collection, parent)
+                && is_the_same(before, collection)
                 && !undefined.contains_key(&collection.name)
             {
-                ids.insert(collection.name.clone(), ChangedIds::of(collection, before));
+                let is_whole_when_changed = collection.kind == Kind::Timeseries || collection.is_capped();
+                let changed = match is_whole_when_changed {
+                    true if collection.kind == Kind::Timeseries && !sees_buckets => continue,
+                    true => ChangedIds::new(1, 0),
+                    false if is_exception(collection, parent) => continue,
+                    false => ChangedIds::of(collection, before),
+                };
+                ids.insert(collection.name.clone(), changed);
             }
         }
         Self { ids }
@@ -99,18 +110,20 @@ impl Since {
         let seen = tools.mongo.changes(&job.database, times, |change| {
             match change {
                 Change::Document(collection, key, time) => {
+                    let collection = collection.strip_prefix(BUCKETS).unwrap_or(collection);
                     if let Some(ids) = self.ids.get_mut(collection) {
                         taken += ids.add(key.as_bytes(), time);
                         if ids.known.len() as u64 > ids.most {
-                            whole.push((
-                                collection.to_owned(),
-                                "so much of it changed that reading all of it costs less",
-                            ));
+                            if ids.most > 0 {
+                                let why = "so much of it changed that reading all of it costs less";
+                                whole.push((collection.to_owned(), why));
+                            }
                             taken -= self.ids.remove(collection).map_or(0, |ids| ids.bytes);
                         }
                     }
                 }
                 Change::Collection(collection) => {
+                    let collection = collection.strip_prefix(BUCKETS).unwrap_or(collection);
                     drops = true;
                     redefined.insert(collection.to_owned());
                     taken -= self.ids.remove(collection).map_or(0, |ids| ids.bytes);
@@ -153,20 +166,22 @@ impl Since {
     }
 }
 
-/// Whether a collection is the one that the parent has, and its changes can be had.
-fn is_the_same(before: &Saved, collection: &Collection, parent: &Parent) -> bool {
-    let exceptions = &parent.manifest.consistency.exceptions;
-    let is_of_the_moment = !exceptions
-        .iter()
-        .any(|exception| exception.collection == collection.name);
-    let has_changes = collection.kind == Kind::Collection && !collection.is_capped() && !is_system(&collection.name);
+/// Whether a collection is the one that the parent has, and the server says whether it changed.
+fn is_the_same(before: &Saved, collection: &Collection) -> bool {
+    let has_changes = collection.kind != Kind::View && !is_system(&collection.name);
     has_changes
-        && is_of_the_moment
-        && collection.has_unique_ids()
+        && (collection.kind == Kind::Timeseries || collection.has_unique_ids())
         && before.kind == collection.kind
         && before.uuid.is_some()
         && before.uuid == collection.uuid
         && before.status == SavedStatus::Complete
+}
+
+/// Whether the parent has it as of another moment than its own. That of a collection that is read whole may be later:
+/// what came in between is then among the changes, too.
+fn is_exception(collection: &Collection, parent: &Parent) -> bool {
+    let mut exceptions = parent.manifest.consistency.exceptions.iter();
+    exceptions.any(|exception| exception.collection == collection.name)
 }
 
 impl Changes {
