@@ -3,6 +3,7 @@
 use std::process::{Command, ExitCode};
 use std::sync::Arc;
 
+use bson::{Timestamp, doc};
 use mongotar::backup::{BackupJob, ConsistencyDemand, Tools, backup};
 use mongotar::catalog::Selection;
 use mongotar::mongo::{Mongo, MongoUri, ReadAt};
@@ -31,6 +32,12 @@ pub fn catalog(uri: &str, database: &str) -> Command {
     command(&["catalog", uri, database])
 }
 
+/// So many events of a database's change stream since a time, and nothing done with them.
+pub fn changes(uri: &str, database: &str, since: Timestamp, events: i64) -> Command {
+    let (second, ordinal) = (since.time.to_string(), since.increment.to_string());
+    command(&["changes", uri, database, &second, &ordinal, &events.to_string()])
+}
+
 fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(std::env::current_exe().expect("this program has a path"));
     // As `mongotar` has it.
@@ -46,6 +53,13 @@ pub fn run(arguments: &[String]) -> ExitCode {
         match arguments[..] {
             ["backup", uri, database, payload, compression] => back_up(uri, database, payload, compression).await,
             ["drain", uri, database] => drained(uri, database).await,
+            ["changes", uri, database, second, ordinal, events] => {
+                let since = Timestamp {
+                    time: second.parse().expect("a second"),
+                    increment: ordinal.parse().expect("an ordinal"),
+                };
+                streamed(uri, database, since, events.parse().expect("a number")).await;
+            }
             ["catalog", uri, database] => {
                 let mongo = connect(uri).await;
                 std::hint::black_box(mongo.survey(database).await.expect("a catalog"));
@@ -112,5 +126,19 @@ async fn drained(uri: &str, database: &str) {
         });
     }
     reading.join_all().await;
+    println!("{{}}");
+}
+
+async fn streamed(uri: &str, database: &str, since: Timestamp, events: u64) {
+    let client = mongodb::Client::with_uri_str(uri).await.expect("a client");
+    let since = doc! {"startAtOperationTime": since};
+    let command = doc! {"aggregate": 1, "pipeline": [{"$changeStream": since}], "cursor": {"batchSize": 10_000}};
+    let database = client.database(database);
+    let opened = database.run_cursor_command(command).batch_size(10_000).await;
+    let mut cursor = opened.expect("a stream");
+    for _ in 0..events {
+        assert!(cursor.advance().await.expect("an event"), "a stream has no end");
+        std::hint::black_box(cursor.current());
+    }
     println!("{{}}");
 }

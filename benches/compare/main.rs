@@ -1,4 +1,4 @@
-//! Comparisons on real servers: `cargo bench --bench compare -- [backup] [folder] [restore] [memory] [many] [codec]
+//! Comparisons on real servers: `cargo bench --bench compare -- [backup] [folder] [restore] [memory] [many] [chains] [codec]
 //! [start] [--quick]`.
 //!
 //! Each mode sets up what it needs, prints its tables, and writes a record into `benches/runs/`; without a mode all of
@@ -6,6 +6,7 @@
 //! record. What the numbers mean is in `benches/README.md`.
 
 mod backup;
+mod chains;
 mod child;
 mod codec;
 mod dataset;
@@ -31,13 +32,14 @@ use record::Record;
 
 type Mode = fn(Scale) -> Record;
 
-const MODES: [(&str, Mode); 7] = [
+const MODES: [(&str, Mode); 8] = [
     ("codec", codec::run),
     ("backup", backup::run),
     ("folder", folder::run),
     ("restore", restore::run),
     ("memory", memory::run),
     ("many", many::run),
+    ("chains", chains::run),
     ("start", start::run),
 ];
 
@@ -83,7 +85,7 @@ fn main() -> ExitCode {
             mode if MODES.iter().any(|(name, _)| *name == mode) => chosen.push(mode.to_owned()),
             other => {
                 eprintln!(
-                    "unknown argument {other:?}: use backup, folder, restore, memory, many, codec, start, serve, --quick"
+                    "unknown argument {other:?}: use backup, folder, restore, memory, many, chains, codec, start, serve, --quick"
                 );
                 return ExitCode::from(2);
             }

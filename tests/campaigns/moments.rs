@@ -170,8 +170,13 @@ async fn documents(database: &Database, collection: &str, at: Option<Timestamp>)
         .and_then(|cursor| cursor.get_array("firstBatch"));
     let documents = batch.expect("a batch").iter();
     let bytes = |document: &Bson| {
-        let document = document.as_document().expect("a document");
-        bson::serialize_to_vec(document).expect("BSON")
+        let mut fields: Vec<_> = document.as_document().expect("a document").iter().collect();
+        // A server may reorder those of measurements.
+        if collection == "readings" {
+            fields.sort_unstable_by_key(|(name, _)| name.as_str());
+        }
+        let fields = fields.into_iter().map(|(name, value)| (name.clone(), value.clone()));
+        bson::serialize_to_vec(&Document::from_iter(fields)).expect("BSON")
     };
     let mut documents: Vec<Vec<u8>> = documents.map(bytes).collect();
     documents.sort_unstable();
