@@ -54,7 +54,7 @@ pub use entry::{Entry, Extent, Region, Rows, Segment};
 pub use error::ArchiveError;
 pub use footer::{FOOTER_SUFFIX, Footer, Major};
 pub use frame::{Compression, FrameEncoder, MAX_SEGMENT_BYTES, StoredFrame};
-pub use increment::{Continues, Delta, SavedJournal};
+pub use increment::{Continues, Delta, MadeOf, SavedJournal};
 pub use join::{JoinedPart, join};
 pub(crate) use journal::{JournalLine, JournalMoment, gone_line};
 pub use manifest::{

@@ -15,6 +15,7 @@ mod abreast;
 mod allowance;
 mod collection;
 mod commit;
+mod compact;
 mod continued;
 mod cut;
 mod growth;
@@ -38,6 +39,7 @@ mod state;
 mod tools;
 mod write;
 
+pub use compact::{CompactJob, CompactTools, compact};
 pub(crate) use continued::{full, full_run};
 pub use lanes::{LaneReport, LanesReport, PlanAnswer, abort as abort_run, compose, lane, plan as plan_lanes};
 pub use operation::{backup, backup_run};

@@ -85,25 +85,28 @@ pub(crate) async fn find_archive(choice: &ArchiveChoice, store: &Store) -> Resul
         }
         ArchiveChoice::Latest { latest, at: None } => latest.parse()?,
     };
-    let (name, full) = newest(store, &folder).await?.ok_or_else(|| {
-        let empty = || {
-            format!(
-                "there is no archive in {folder}: name the folder that backups were written to. Other dumps are named themselves, and not by latest (--latest)"
-            )
-        };
-        gone(&folder).unwrap_or_else(|| Failure::new(FailureKind::ArchiveNotFound, empty()))
-    })?;
-    // The newest moment is that of the last increment that continues it.
-    let increments = newest(store, &folder_in(&folder, &name.chain())).await?;
-    Ok(increments.map_or(full, |(_, increment)| increment))
-}
-
-/// The newest archive directly in a folder.
-async fn newest(store: &Store, folder: &Location) -> Result<Option<(ArchiveName, Location)>, Failure> {
-    let objects = store.list(folder, "backup_").await?.into_iter();
-    let archives =
-        objects.filter_map(|object| Some((ArchiveName::of_object(&object.location.file_name())?.0, object.location)));
-    Ok(archives.max_by(|(a, _), (b, _)| a.cmp(b)))
+    let mut fulls = in_folder(store, &folder).await?;
+    fulls.retain(|found| !found.objects.is_empty());
+    // Increments may still have continued the chain before, while the newest full archive was being made.
+    let last = fulls.len().saturating_sub(2);
+    let mut newest: Option<(ArchiveName, Location)> = None;
+    for full in fulls.drain(..).skip(last) {
+        let increments = in_folder(store, &folder_in(&folder, &full.name.chain())).await?;
+        for found in increments.into_iter().chain([full]) {
+            if let Some((_, object)) = found.objects.into_iter().next()
+                && newest.as_ref().is_none_or(|(name, _)| *name <= found.name)
+            {
+                newest = Some((found.name, object.location));
+            }
+        }
+    }
+    let empty = || {
+        format!(
+            "there is no archive in {folder}: name the folder that backups were written to. Other dumps are named themselves, and not by latest (--latest)"
+        )
+    };
+    let nothing = || gone(&folder).unwrap_or_else(|| Failure::new(FailureKind::ArchiveNotFound, empty()));
+    newest.map(|(_, location)| location).ok_or_else(nothing)
 }
 
 /// Where a restore writes by default: `pre-restore/` beside the archive, or, of an increment, beside the full archive

@@ -27,6 +27,18 @@ pub struct Continues {
     pub journal: bool,
 }
 
+/// What a full archive was made of, where that was not a database, but a chain.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct MadeOf {
+    /// The full archive that the chain begins with.
+    pub base: ArchiveName,
+    /// The increment whose moment this archive shows.
+    pub last: ArchiveName,
+    /// How many archives were read.
+    pub archives: u64,
+}
+
 /// What an increment holds of a collection that its parent has, too: the documents that changed, in the collection's
 /// entry, and which are gone.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 
 use super::entry::Entry;
-use super::{ArchiveName, ClusterTime, Compression, Continues, Delta, Payload};
+use super::{ArchiveName, ClusterTime, Compression, Continues, Delta, MadeOf, Payload};
 use crate::catalog::{Definition, Kind, LeftOut, Selection, Server};
 use crate::digest::{Digest, Hashing, Sum};
 
@@ -27,6 +27,9 @@ pub struct Manifest {
     /// What an increment continues; a full archive continues nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub continues: Option<Continues>,
+    /// The chain that a full archive was made of; absent if it was made of the database.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub made_of: Option<MadeOf>,
     /// The archive's name.
     pub name: ArchiveName,
     /// When the backup began, RFC 3339, UTC.

@@ -8,6 +8,28 @@ use crate::catalog::{Catalog, Collection, Definition, Kind};
 use crate::failure::{Failure, FailureKind};
 use crate::ordered::map;
 
+/// The catalog that a manifest lists.
+pub(super) fn catalog_of(manifest: &Manifest) -> Catalog {
+    let collections = manifest.collections.iter().map(|saved| Collection {
+        name: saved.name.clone(),
+        kind: saved.kind,
+        options: saved.options.clone(),
+        uuid: saved.uuid.clone(),
+        renamable: false,
+        indexes: saved.indexes.clone(),
+        documents: Some(saved.documents),
+        bytes: Some(saved.bytes),
+    });
+    Catalog {
+        database: manifest.source.database.clone(),
+        server: manifest.source.server.clone(),
+        collections: collections.collect(),
+        left_out: manifest.left_out.clone(),
+        disk: None,
+        namesake: None,
+    }
+}
+
 /// `collections_metadata.json` (FORMAT 4).
 ///
 /// # Errors

@@ -12,6 +12,7 @@ use crate::archive::{Compression, FrameEncoder, Payload, StoredFrame};
 use crate::digest::{Digest, DocumentHasher, Hashing};
 use crate::extjson::{Carried, Encoder, Style};
 use crate::mongo::{Batch, MongoError, Slice};
+use crate::open::Chunk;
 
 /// Documents larger than this are not spread over lines (FORMAT 4): indentation could make them many times as large.
 const MAX_PRETTY: usize = 1 << 20;
@@ -38,10 +39,14 @@ struct SegmentEncoder {
 }
 
 impl SegmentEncoder {
-    fn encode(&mut self, batch: &Batch, slice: &Slice, hashing: Hashing) -> Result<EncodedSegment, MongoError> {
+    fn encode<'a>(
+        &mut self,
+        of: impl Iterator<Item = Result<&'a [u8], MongoError>>,
+        hashing: Hashing,
+    ) -> Result<EncodedSegment, MongoError> {
         let mut hasher = DocumentHasher::new(hashing);
         let (mut documents, mut wrapped) = (0, 0);
-        for document in batch.documents(slice) {
+        for document in of {
             let document = document?;
             documents += 1;
             hasher.add_document(document);
@@ -106,6 +111,18 @@ impl EncoderPool {
 
     /// Encodes a segment on the calling thread.
     pub(super) fn encode(&self, batch: &Batch, slice: &Slice, hashing: Hashing) -> Result<EncodedSegment, MongoError> {
+        self.with_idle(|encoder| encoder.encode(batch.documents(slice), hashing))
+    }
+
+    /// The same of documents out of an archive.
+    pub(super) fn encode_chunk(&self, chunk: &Chunk, hashing: Hashing) -> Result<EncodedSegment, MongoError> {
+        self.with_idle(|encoder| encoder.encode(chunk.documents().map(Ok), hashing))
+    }
+
+    fn with_idle(
+        &self,
+        encode: impl FnOnce(&mut SegmentEncoder) -> Result<EncodedSegment, MongoError>,
+    ) -> Result<EncodedSegment, MongoError> {
         let idle = self.idle.lock().ok().and_then(|mut idle| idle.pop());
         let mut encoder = match idle {
             Some(encoder) => encoder,
@@ -117,7 +134,7 @@ impl EncoderPool {
                 text: Vec::new(),
             },
         };
-        let encoded = encoder.encode(batch, slice, hashing);
+        let encoded = encode(&mut encoder);
         // After an error its frame is half-written: such an encoder is not used again.
         if encoded.is_ok()
             && let Ok(mut idle) = self.idle.lock()

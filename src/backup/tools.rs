@@ -11,7 +11,7 @@ use crate::run::{Deadline, Memory};
 use crate::store::{Location, Store, StoreError, Upload, UploadState};
 
 /// How many parts are on their way at a time: enough to hide S3's latency.
-const PARTS_IN_FLIGHT: usize = 5;
+pub(super) const PARTS_IN_FLIGHT: usize = 5;
 /// How much of the memory budget they may take, in hundredths.
 const PARTS_SHARE: u64 = 26;
 

@@ -11,15 +11,15 @@ use super::request::{BackupJob, ConsistencyDemand};
 use super::segment::EncoderPool;
 use super::tools::Tools;
 use crate::archive::{
-    ArchiveKind, Entry, EntryName, Exception, FORMAT_VERSION, Manifest, PartSchedule, Saved, SavedFrom, SavedStatus,
-    Status,
+    ArchiveKind, ArchiveWriter, Entry, EntryName, Exception, FORMAT_VERSION, FrameEncoder, Manifest, PartSchedule,
+    Saved, SavedFrom, SavedStatus, Status, TakenUsers,
 };
 use crate::catalog::{Catalog, Kind};
 use crate::extjson::Style;
 use crate::failure::{Failure, FailureKind};
 use crate::mongo::{Moment, REFUTED, ReadAt, Testimony, VANISHED};
 use crate::run::{Memory, Went, rfc3339};
-use crate::store::{Location, Store};
+use crate::store::{Location, Store, Upload};
 
 /// From which memory budget on the parts of an archive are of the usual size.
 const ROOMY: u64 = 128_000_000;
@@ -84,6 +84,7 @@ pub(super) fn manifest(
         version: FORMAT_VERSION.to_owned(),
         kind: ArchiveKind::Full,
         continues: None,
+        made_of: None,
         name: head.name.clone(),
         created: head.created.clone(),
         finished: rfc3339(OffsetDateTime::now_utc()),
@@ -118,17 +119,26 @@ pub(super) async fn finish(mut lane: Lane<'_>, manifest: &mut Manifest) -> Resul
         lane.archive.end_table(manifest);
         lane.send().await?;
     }
-    let mut small = lane.small;
-    if let Some(taken) = &lane.job.users {
-        let saved = lane.archive.users(taken, &mut small);
+    let users = lane.job.users.as_ref();
+    close(lane.archive, lane.small, lane.upload, users, manifest).await
+}
+
+/// Appends users, roles and the manifest, and sends the last parts.
+pub(super) async fn close(
+    mut archive: ArchiveWriter,
+    mut small: FrameEncoder,
+    upload: &mut Upload,
+    users: Option<&TakenUsers>,
+    manifest: &mut Manifest,
+) -> Result<(), Failure> {
+    if let Some(taken) = users {
+        let saved = archive.users(taken, &mut small);
         manifest.users = Some(saved.map_err(|error| out_of_memory(&error))?);
     }
-    let (parts, _) = lane
-        .archive
-        .finish(manifest_text(manifest)?, &mut small)
-        .map_err(|error| out_of_memory(&error))?;
+    let ended = archive.finish(manifest_text(manifest)?, &mut small);
+    let (parts, _) = ended.map_err(|error| out_of_memory(&error))?;
     for part in parts {
-        lane.upload.send(part).await?;
+        upload.send(part).await?;
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 mod between;
 mod boundaries;
 mod commands;
+mod compacted;
 mod emptied;
 mod golden;
 mod holes;

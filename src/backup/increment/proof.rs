@@ -3,14 +3,14 @@
 //! The old chain is led on to the full backup's cluster time, as an increment would, and the digests are compared:
 //! those that it adds up to, and those of what was read whole. Nothing is written for that.
 
+use super::super::metadata::catalog_of;
 use super::super::report::{BackupReport, ChainProof};
 use super::super::request::BackupJob;
 use super::super::tools::Tools;
 use super::changed::Since;
 use super::parent::Parent;
 use super::states::now;
-use crate::archive::{ClusterTime, Manifest, Saved};
-use crate::catalog::{Catalog, Collection};
+use crate::archive::{ClusterTime, Manifest};
 use crate::failure::{Failure, FailureKind};
 use crate::mongo::MongoError;
 use crate::ordered::map;
@@ -48,14 +48,7 @@ async fn compare(
 ) -> Result<(), Failure> {
     tools.progress.step("comparing with the chain before");
     let (full, to) = manifest_of(report, tools).await?;
-    let catalog = Catalog {
-        database: job.database.clone(),
-        server: full.source.server.clone(),
-        collections: full.collections.iter().map(collection).collect(),
-        left_out: Vec::new(),
-        disk: None,
-        namesake: None,
-    };
+    let catalog = catalog_of(&full);
     let since = Since::of(&catalog, &map([]), old);
     let times = (old.time, to);
     let changes = since.changes(job, times, tools).await?;
@@ -88,19 +81,6 @@ async fn manifest_of(report: &BackupReport, tools: &Tools) -> Result<(Manifest, 
     let time = manifest.consistency.cluster_time;
     let time = time.ok_or_else(|| lacking("shows no moment"))?;
     Ok((manifest, time))
-}
-
-fn collection(saved: &Saved) -> Collection {
-    Collection {
-        name: saved.name.clone(),
-        kind: saved.kind,
-        options: saved.options.clone(),
-        uuid: saved.uuid.clone(),
-        renamable: false,
-        indexes: saved.indexes.clone(),
-        documents: Some(saved.documents),
-        bytes: Some(saved.bytes),
-    }
 }
 
 /// Whether the server no longer has the states that would have to be compared.

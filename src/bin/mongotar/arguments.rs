@@ -1,11 +1,15 @@
 //! The command line's words: those of the events, with dashes.
 
+mod folders;
+
 use clap::{Args, Parser, Subcommand};
 use mongotar::archive::{Compression, Payload};
 use mongotar::backup::{BackupRequest, ConsistencyDemand, Databases, Retention};
 use mongotar::choice::ArchiveChoice;
 use mongotar::drill::DrillRequest;
 use mongotar::restore::RestoreRequest;
+
+pub use folders::{Cat, Compact, FolderArguments, OneArchive, SourceDatabase};
 
 /// MongoDB backups as one standard tar, in S3 or a folder, that come back proven equal.
 #[derive(Debug, Parser)]
@@ -46,6 +50,11 @@ pub enum Command {
     List(FolderArguments),
     /// Show from when to when the archives in a folder reach, and how close their moments are.
     Coverage(FolderArguments),
+    /// Make a full archive of the newest chain in a folder, without its database.
+    ///
+    /// It shows the moment of the chain's newest increment, and later increments continue from it. Nothing is committed
+    /// unless every collection has the digest that the increment states. The chain stays where it is.
+    Compact(Compact),
     /// Make increments for as long as it runs: one every so often, a full backup now and then.
     Watch(Watch),
     /// Show what is in an archive.
@@ -134,6 +143,9 @@ pub struct Watch {
     /// Make one and end: for cron and timers.
     #[arg(long)]
     pub once: bool,
+    /// Make a full archive of the chain, without reading the database, where its full archive is older than this (1d).
+    #[arg(long, value_name = "TIME", conflicts_with = "once")]
+    pub compact_every: Option<String>,
     #[command(flatten)]
     pub backup: Backup,
 }
@@ -148,7 +160,7 @@ pub struct Restore {
     /// The newest archive in this folder, increments included.
     #[arg(long, value_name = "FOLDER")]
     pub latest: Option<String>,
-    /// With --latest: as of this moment, or the nearest before it that an archive there shows. A second,
+    /// With --latest: as of this moment, where increments tell of it, or else the nearest before it. A second,
     /// 2026-11-25T14:03:27Z, up to its end, or a cluster time, 1795633407.31.
     #[arg(long, value_name = "MOMENT", requires = "latest", conflicts_with = "archive")]
     pub at: Option<String>,
@@ -277,7 +289,7 @@ pub struct Drill {
     /// The newest archive in this folder, increments included.
     #[arg(long, value_name = "FOLDER")]
     pub latest: Option<String>,
-    /// With --latest: as of this moment, or the nearest before it that an archive there shows. A second,
+    /// With --latest: as of this moment, where increments tell of it, or else the nearest before it. A second,
     /// 2026-11-25T14:03:27Z, up to its end, or a cluster time, 1795633407.31.
     #[arg(long, value_name = "MOMENT", requires = "latest", conflicts_with = "archive")]
     pub at: Option<String>,
@@ -300,37 +312,6 @@ pub struct Drill {
     pub verify_sample_size: u32,
     #[command(flatten)]
     pub name: RunName,
-}
-
-#[derive(Debug, Args)]
-pub struct OneArchive {
-    /// The archive: s3://bucket/prefix/backup_….tar.zst or a path.
-    pub archive: String,
-    #[command(flatten)]
-    pub source: SourceDatabase,
-}
-
-#[derive(Debug, Args)]
-pub struct SourceDatabase {
-    /// Which database (or folder) of the archive, if another tool's dump holds several.
-    #[arg(long, value_name = "NAME")]
-    pub source_database: Option<String>,
-}
-
-#[derive(Debug, Args)]
-pub struct FolderArguments {
-    /// The folder: s3://bucket/prefix/ or a path; else MONGOTAR_TO.
-    pub folder: Option<String>,
-}
-
-#[derive(Debug, Args)]
-pub struct Cat {
-    /// The archive.
-    pub archive: String,
-    /// The collection.
-    pub collection: String,
-    #[command(flatten)]
-    pub source: SourceDatabase,
 }
 
 impl Backup {

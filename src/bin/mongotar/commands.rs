@@ -9,7 +9,7 @@ use mongotar::catalog::Selection;
 use mongotar::choice::ArchiveChoice;
 use mongotar::config::Environment;
 use mongotar::drill::{drill, drill_run};
-use mongotar::failure::{Failure, FailureKind};
+use mongotar::failure::Failure;
 use mongotar::mongo::MongoUri;
 use mongotar::open::{Source, open};
 use mongotar::plan::Ttl;
@@ -25,11 +25,12 @@ use tokio_util::sync::CancellationToken;
 use crate::arguments::{
     Arguments, Backup, Cat, Command, ConnectionArguments, Drill, FolderArguments, OneArchive, SourceDatabase, Verify,
 };
+use crate::compacting::run_compact;
 use crate::counts_to::{Output, counted};
 use crate::printed::{print, tell};
 use crate::restoring::{run_plan, run_restore};
 use crate::runs::as_named;
-use crate::session::{close, code, environment, memory, tools};
+use crate::session::{close, code, environment, folder, memory, tools};
 use crate::show_progress::ShownProgress;
 use crate::signals::First;
 use crate::text::{Along, HowMany};
@@ -54,6 +55,7 @@ async fn chosen(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Verify(arguments) => run_against(&arguments, json).await,
         Command::List(arguments) => run_list(arguments, json).await,
         Command::Coverage(arguments) => run_coverage(arguments, json).await,
+        Command::Compact(arguments) => run_compact(arguments, json).await,
         Command::Watch(arguments) => run_watch(&arguments, json).await,
         Command::Show(arguments) => run_show(&arguments, json).await,
         Command::Cat(arguments) => run_cat(&arguments, json).await,
@@ -239,19 +241,6 @@ async fn run_coverage(arguments: FolderArguments, json: bool) -> Result<ExitCode
         true => RunStatus::Complete,
         false => RunStatus::Partial,
     }))
-}
-
-/// The folder that is named, or the environment's.
-fn folder(arguments: FolderArguments) -> Result<Location, Failure> {
-    let environment = Environment::read();
-    environment.check()?;
-    let folder = arguments.folder.or(environment.destination).ok_or_else(|| {
-        Failure::new(
-            FailureKind::ConfigurationMissing,
-            "no folder: name one, or set MONGOTAR_TO to s3://bucket/prefix/ or a path",
-        )
-    })?;
-    Ok(folder.parse()?)
 }
 
 /// Whether what is in a folder can be looked at: one that is not there is a mistake, and one with nothing in it is told.

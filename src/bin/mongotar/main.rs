@@ -6,6 +6,7 @@
 mod arguments;
 mod ask;
 mod commands;
+mod compacting;
 mod counts_to;
 mod dotenv;
 mod failed;

@@ -5,15 +5,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mongotar::backup::{RunStatus, Tools};
 use mongotar::config::Environment;
-use mongotar::failure::Failure;
+use mongotar::failure::{Failure, FailureKind};
 use mongotar::mongo::{Mongo, MongoUri};
 use mongotar::progress::Progress;
 use mongotar::run::{Deadline, Memory};
 use mongotar::secrets::Secrets;
-use mongotar::store::Store;
+use mongotar::store::{Location, Store};
 use tokio_util::sync::CancellationToken;
 
-use crate::arguments::ConnectionArguments;
+use crate::arguments::{ConnectionArguments, FolderArguments};
 use crate::signals::{self, First};
 
 /// The connections that were made.
@@ -36,6 +36,19 @@ pub fn memory(given: Option<&String>) -> Result<Memory, Failure> {
     let mut environment = Environment::read();
     environment.memory = given.cloned().or(environment.memory);
     environment.memory()
+}
+
+/// The folder that is named, or the environment's.
+pub fn folder(arguments: FolderArguments) -> Result<Location, Failure> {
+    let environment = Environment::read();
+    environment.check()?;
+    let folder = arguments.folder.or(environment.destination).ok_or_else(|| {
+        Failure::new(
+            FailureKind::ConfigurationMissing,
+            "no folder: name one, or set MONGOTAR_TO to s3://bucket/prefix/ or a path",
+        )
+    })?;
+    Ok(folder.parse()?)
 }
 
 /// The environment, overridden by what was given.

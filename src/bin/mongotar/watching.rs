@@ -13,6 +13,7 @@ use mongotar::failure::{Failure, FailureKind};
 use mongotar::store::Location;
 
 use crate::arguments::Watch;
+use crate::compacting::compacted;
 use crate::plain::one_line;
 use crate::printed::{print_raw, tell};
 use crate::session::{code, environment, tools};
@@ -25,6 +26,7 @@ const IN_A_ROW: u32 = 5;
 /// Increments until a signal comes, or one.
 pub async fn run_watch(arguments: &Watch, json: bool) -> Result<ExitCode, Failure> {
     let every = span(&arguments.every)?;
+    let compact_every = arguments.compact_every.as_deref().map(span).transpose()?;
     let given = &arguments.backup;
     if given.users || given.name.run.is_some() || given.output.counts.is_some() {
         return Err(Failure::invalid(
@@ -49,7 +51,18 @@ pub async fn run_watch(arguments: &Watch, json: bool) -> Result<ExitCode, Failur
                            again";
                 return Err(Failure::new(FailureKind::NoChain, why));
             }
-            Ok(_) => (has_made, in_a_row) = (true, 0),
+            Ok(report) => {
+                (has_made, in_a_row) = (true, 0);
+                if let Some(age) = compact_every {
+                    match compacted(&job, &report, age, &tools).await {
+                        Ok(None) => {}
+                        Ok(Some(report)) => told(&report, json)?,
+                        Err(_) if tools.cancel.is_cancelled() => break,
+                        // Increments go on without it.
+                        Err(failure) => tell(&format!("mongotar: {failure}. Tried again in {}\n", said(every))),
+                    }
+                }
+            }
             Err(failure) if failure.kind == FailureKind::Cancelled || tools.cancel.is_cancelled() => break,
             // It will be the same at the next turn, and the one after that.
             Err(failure) if !may_change(&failure) => return Err(failure),
@@ -80,16 +93,20 @@ pub async fn run_watch(arguments: &Watch, json: bool) -> Result<ExitCode, Failur
 
 async fn made(job: &BackupJob, tools: &Tools, json: bool) -> Result<BackupReport, Failure> {
     let report = Box::pin(backup(job, tools)).await?;
+    told(&report, json)?;
+    Ok(report)
+}
+
+fn told(report: &BackupReport, json: bool) -> Result<(), Failure> {
     let line = match json {
-        true => serde_json::to_string(&report).map_err(|error| Failure::invalid(error.to_string()))?,
+        true => serde_json::to_string(report).map_err(|error| Failure::invalid(error.to_string()))?,
         false => {
             let said = report.warnings.iter().filter(unsaid);
             let said: Vec<&str> = said.map(String::as_str).chain([report.summary.as_str()]).collect();
             one_line(&said.join("; ")).into_owned()
         }
     };
-    print_raw(&format!("{line}\n"))?;
-    Ok(report)
+    print_raw(&format!("{line}\n"))
 }
 
 /// Whether increments can go on from what was made.

@@ -131,6 +131,42 @@ async fn watching_goes_on_until_it_is_told_to_end() {
     assert_eq!(refused["error_type"], "InvalidRequest");
 }
 
+/// A watch makes full archives of its chains, and goes on from them; so does the command by itself.
+#[tokio::test(flavor = "multi_thread")]
+async fn chains_are_compacted_by_hand_and_within_a_watch() {
+    let (shell, database) = Shell::with_orders(vec![doc! {"_id": 0}]).await;
+    let client = rig::shared_replica_set().client().await;
+    backed_up(&shell);
+    let alone = shell.json(1, &["compact", "backups"]);
+    assert_eq!(alone["error_type"], "NoChain");
+    insert(&client, &database, "orders", vec![doc! {"_id": 1}]).await;
+    let last = backed_up(&shell);
+    let made = shell.json(0, &["compact", "backups"]);
+    assert_eq!((&made["kind"], &made["name"]), (&"full".into(), &last["name"]));
+    assert_eq!(made["totals"]["documents"], 2);
+    let arguments = ["watch", "--every", "1s", "--compact-every", "2s", "--to", "backups"];
+    let mut watching = shell
+        .command(&arguments)
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("it starts");
+    let fulls = || {
+        let chains = shell.json(0, &["coverage", "backups"])["chains"]
+            .as_array()
+            .map_or(0, Vec::len);
+        chains
+    };
+    eventually("two more full archives", || fulls() >= 4).await;
+    let ended = std::process::Command::new("kill")
+        .arg(watching.id().to_string())
+        .status();
+    assert!(ended.expect("kill runs").success());
+    assert_eq!(watching.wait().expect("it ends").code(), Some(0));
+    let target = rig::fresh_database_name("cli");
+    let arguments = ["restore", "--latest", "backups", "--mongo-db", &target, "--yes"];
+    assert_eq!(shell.json(0, &arguments)["status"], "complete");
+}
+
 /// `list` shows chains, and which of their increments can be read.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_list_shows_what_cannot_be_restored() {

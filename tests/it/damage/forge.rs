@@ -157,6 +157,7 @@ impl Forge {
             format: "mongotar".to_owned(),
             version: FORMAT_VERSION.to_owned(),
             kind: ArchiveKind::Full,
+            made_of: None,
             continues: None,
             name,
             created: "2026-11-21T02:00:00Z".to_owned(),
