@@ -105,12 +105,8 @@ pub async fn open(store: &Store, source: impl Into<Source<'_>>, memory: Memory) 
             if opened.manifest.continues.is_some() {
                 let end = file(store, object, Form::Native(Arc::clone(&opened)), memory);
                 let chain = Box::pin(Chain::of(&end, opened, at)).await?;
-                let mut object = end.object.clone();
-                if at.is_some() {
-                    object.location = object.location.parent().join(&named);
-                }
                 let form = Form::Chain(Arc::new(chain));
-                return Ok(ArchiveFile { form, object, ..end });
+                return Ok(ArchiveFile { form, ..end });
             }
             if at.is_some() {
                 let why = "it is no increment: leave out what stands behind the @, which is a moment within one";

@@ -8,7 +8,7 @@ use crate::archive::foreign::{Buckets, Packing, Signals, Survey};
 use crate::archive::{ArchiveKind, ArchiveName, ClusterTime, Exception, Manifest, Opened, Status};
 use crate::plan::{ArchiveIdentity, Contents, Coverage};
 use crate::run::Memory;
-use crate::store::{Object, Store};
+use crate::store::{Location, Object, Store};
 
 /// How many collections of another moment are named.
 const MOST_NAMED: usize = 50;
@@ -94,6 +94,20 @@ impl ArchiveFile {
         }
     }
 
+    /// How it is asked for: by its object, and the moment within it, where that is shown.
+    pub fn named(&self) -> Location {
+        let location = &self.object.location;
+        match &self.form {
+            Form::Chain(chain) => match &chain.moment {
+                Some(within) => location
+                    .parent()
+                    .join(&format!("{}@{}", location.file_name(), within.at)),
+                None => location.clone(),
+            },
+            Form::Native(_) | Form::Foreign(..) => location.clone(),
+        }
+    }
+
     /// Whether each collection is one entry, whose segments can be read in any order.
     pub(crate) fn has_segments(&self) -> bool {
         matches!(self.form, Form::Native(_))
@@ -118,7 +132,7 @@ impl ArchiveFile {
         let etag = Some(self.object.etag.clone()).filter(|etag| !etag.is_empty());
         Contents {
             archive: ArchiveIdentity {
-                location: self.object.location.to_string(),
+                location: self.named().to_string(),
                 etag,
                 ..contents.archive
             },

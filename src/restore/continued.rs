@@ -281,7 +281,7 @@ async fn begin(
     check_consent(&prepared.plan, &job.consent)?;
     Box::pin(privileges::check(&prepared.plan, job, &tools.mongo)).await?;
     let origin = Origin {
-        archive: prepared.archive.object.location.to_string(),
+        archive: prepared.archive.named().to_string(),
         started,
         temporary: fresh_temporary(),
     };

@@ -91,7 +91,7 @@ impl Lock {
         mongo: &Mongo,
     ) -> Result<Self, Failure> {
         let held = LockClaim::of(job, run, lease, mongo);
-        let archive = prepared.archive.object.location.to_string();
+        let archive = prepared.archive.named().to_string();
         let holder = held.take(&who(), &archive).await?;
         if holder.get_str("owner").ok() != Some(held.owner.as_str()) {
             return Err(running(&held.database, &holder));

@@ -39,7 +39,7 @@ impl RestoreReport {
         let mut report = Self {
             status,
             summary: String::new(),
-            archive: prepared.archive.object.location.to_string(),
+            archive: prepared.archive.named().to_string(),
             database: prepared.plan.database.clone(),
             confirm: prepared.plan.confirm.to_string(),
             plan: prepared.plan,

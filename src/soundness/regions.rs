@@ -48,7 +48,7 @@ impl Checked {
             report: VerifyReport {
                 status: RunStatus::Complete,
                 summary: String::new(),
-                archive: file.object.location.to_string(),
+                archive: file.named().to_string(),
                 archive_bytes: file.bytes(),
                 segments: 0,
                 collections: Vec::new(),

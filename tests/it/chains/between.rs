@@ -182,7 +182,9 @@ async fn what_is_only_there_at_boundaries_is_named() {
     };
     let progress = Progress::default();
     let verified = verify(&tools.store, &within(&text(time)), Memory::default(), &progress).await;
-    let rows = verified.expect("whole").collections;
+    let verified = verified.expect("read");
+    assert_eq!(verified.status, RunStatus::Complete, "{:?}", verified.damaged);
+    let rows = verified.collections;
     assert_eq!(rows.iter().map(|row| row.documents_read).sum::<u64>(), 4);
     let early = verify(&tools.store, &within("1.1"), Memory::default(), &progress).await;
     assert!(early.expect_err("before").message.contains("is before that"));

@@ -11,7 +11,7 @@ use mongotar::run::Memory;
 use mongotar::store::{Location, Store};
 use mongotar::verify::verify;
 
-use super::{Beginning, incremental};
+use super::{Beginning, base, incremental};
 use crate::support::insert;
 
 fn golden() -> PathBuf {
@@ -117,4 +117,108 @@ async fn a_golden_chain_is_made() {
         };
         backup(&job, &tools).await.expect("a backup");
     }
+}
+
+fn golden_journal() -> PathBuf {
+    golden().with_file_name("journal")
+}
+
+/// What `cat` gives of the collection, in order.
+async fn orders_of(archive: &Location) -> String {
+    let mut text = Vec::new();
+    let read = cat(&Store::new(), archive, Memory::default(), "orders", &mut text).await;
+    read.expect("written");
+    let text = String::from_utf8(text).expect("text");
+    let mut lines: Vec<&str> = text.lines().collect();
+    lines.sort_unstable();
+    lines.join("\n")
+}
+
+#[tokio::test]
+async fn the_moments_of_a_golden_chain_are_what_they_always_were() {
+    let moments = std::fs::read_to_string(golden_journal().join("moments.json")).expect("a file");
+    let moments: Vec<(String, String)> = serde_json::from_str(&moments).expect("JSON");
+    assert_eq!(moments.len(), 8);
+    for (at, expected) in moments {
+        let archive = Location::Local(golden_journal().join(&at));
+        assert_eq!(orders_of(&archive).await, expected, "{at}");
+        let report = verify(&Store::new(), &archive, Memory::default(), &Progress::default()).await;
+        let report = report.expect("verified");
+        assert_eq!(report.status, RunStatus::Complete, "{at}: {:?}", report.damaged);
+    }
+}
+
+/// Makes it, in two forms: `cargo test --test it -- --ignored a_golden_journal_is_made`.
+#[tokio::test]
+#[ignore = "writes into the source folder"]
+async fn a_golden_journal_is_made() {
+    if golden_journal().exists() {
+        return;
+    }
+    let Beginning {
+        tools, client, name, ..
+    } = Beginning::new().await;
+    let destination = Location::Local(golden_journal());
+    let orders = client.database(&name).collection::<bson::Document>("orders");
+    insert(
+        &client,
+        &name,
+        "orders",
+        vec![doc! {"_id": 1, "n": 1}, doc! {"_id": 2, "n": 2}],
+    )
+    .await;
+    base(&tools, &name, &destination).await;
+    let mut moments: Vec<(String, String)> = Vec::new();
+    for (payload, compression) in [(Payload::Jsonl, Compression::Zstd), (Payload::Bson, Compression::Gzip)] {
+        let mut seen = Vec::new();
+        for step in 0..4 {
+            match step {
+                0 => drop(
+                    orders
+                        .update_one(doc! {"_id": 1}, doc! {"$inc": {"n": 1}})
+                        .await
+                        .expect("updated"),
+                ),
+                1 => drop(orders.delete_one(doc! {"_id": 2}).await.expect("deleted")),
+                2 => drop(
+                    orders
+                        .update_one(doc! {"_id": 1}, doc! {"$inc": {"n": 10}})
+                        .await
+                        .expect("updated"),
+                ),
+                _ => insert(&client, &name, "orders", vec![doc! {"_id": 2, "n": 3}]).await,
+            }
+            let hello = client
+                .database("admin")
+                .run_command(doc! {"hello": 1})
+                .await
+                .expect("an answer");
+            let at = hello.get_timestamp("operationTime").expect("a time");
+            let documents = crate::support::raw_database(&client, &tools, &name).await;
+            let mut lines: Vec<String> = Vec::new();
+            for document in &documents["orders"] {
+                let document: bson::Document = bson::deserialize_from_slice(document).expect("BSON");
+                let number = |name: &str| document.get_i32(name).expect("a number");
+                let (id, n) = (number("_id"), number("n"));
+                lines.push(format!(
+                    "{{\"_id\":{{\"$numberInt\":\"{id}\"}},\"n\":{{\"$numberInt\":\"{n}\"}}}}"
+                ));
+            }
+            lines.sort_unstable();
+            seen.push((format!("{}.{}", at.time, at.increment), lines.join("\n")));
+        }
+        let job = BackupJob {
+            payload,
+            compression,
+            ..incremental(&name, &destination)
+        };
+        let report = backup(&job, &tools).await.expect("a backup");
+        let (file, chain) = (report.archive.file_name(), report.archive.parent().file_name());
+        moments.extend(
+            seen.into_iter()
+                .map(|(at, lines)| (format!("{chain}/{file}@{at}"), lines)),
+        );
+    }
+    let text = serde_json::to_string_pretty(&moments).expect("JSON") + "\n";
+    std::fs::write(golden_journal().join("moments.json"), text).expect("written");
 }
