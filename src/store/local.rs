@@ -223,12 +223,16 @@ impl Temporary {
         .await
     }
 
-    /// One that was begun by another process.
+    /// One that was begun by another process. It may have its name already, where that process was killed right after.
     pub(super) async fn resume(goal: &Path, temporary: PathBuf) -> Result<Self, StoreError> {
         let goal = goal.to_owned();
         blocking(&goal.clone(), "resuming the unfinished", move || {
+            let file = match unfinished::resume(&temporary) {
+                Err(error) if error.kind() == ErrorKind::NotFound => File::open(&goal)?,
+                resumed => resumed?,
+            };
             Ok(Self {
-                file: Arc::new(unfinished::resume(&temporary)?),
+                file: Arc::new(file),
                 writeback: Arc::default(),
                 temporary,
                 location: Location::Local(goal.clone()),
@@ -284,7 +288,11 @@ impl Temporary {
                     metadata.len()
                 )));
             }
-            publish(&this.temporary, &this.goal)?;
+            if !unfinished::is_at(&this.file, &this.goal) {
+                publish(&this.temporary, &this.goal)?;
+            }
+            // It is there under its name; a second name that stays behind is no failure.
+            let _ = fs::remove_file(&this.temporary);
             let folder = folder_of(&this.goal);
             File::open(&folder)?.sync_all()?;
             // A process that was still dying when this archive began is gone by now.
@@ -311,11 +319,7 @@ impl Temporary {
 /// Gives the file its name, unless the name is taken. A hard link is the portable way to do that atomically.
 fn publish(temporary: &Path, goal: &Path) -> io::Result<()> {
     match fs::hard_link(temporary, goal) {
-        Ok(()) => {
-            // The file is there under its name; a second name that stays behind is no failure.
-            let _ = fs::remove_file(temporary);
-            Ok(())
-        }
+        Ok(()) => Ok(()),
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Err(error),
         Err(_) => {
             // A file system without hard links: take the name with an empty file first, which fails where it is taken.

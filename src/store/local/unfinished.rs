@@ -116,7 +116,7 @@ fn is_ours(name: &str) -> bool {
 }
 
 /// Whether what is open is still what has the name.
-fn is_at(file: &File, path: &Path) -> bool {
+pub(super) fn is_at(file: &File, path: &Path) -> bool {
     let (Ok(open), Ok(named)) = (file.metadata(), fs::symlink_metadata(path)) else {
         return false;
     };

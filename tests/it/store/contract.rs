@@ -106,6 +106,7 @@ macro_rules! contract {
 contract! {
     parts_sent_in_any_order_become_one_object_at_the_commit
     a_commit_does_not_overwrite_what_appeared_meanwhile
+    a_commit_that_another_process_has_made_is_found_done
     an_upload_to_a_name_that_is_taken_does_not_begin
     of_two_uploads_to_one_name_the_second_does_not_begin
     an_aborted_upload_leaves_nothing
@@ -151,6 +152,25 @@ async fn a_commit_does_not_overwrite_what_appeared_meanwhile(place: Place) {
     );
     upload.abort().await.expect("aborted");
     assert_eq!(place.content("a").await, "another's");
+    assert_eq!(unfinished(&place.folder).await, [""; 0]);
+}
+
+async fn a_commit_that_another_process_has_made_is_found_done(place: Place) {
+    let goal = place.folder.join("a.tar");
+    let mut upload = place.store.upload(&goal, 2).await.expect("begun");
+    let (parts, whole) = three_parts();
+    for part in parts {
+        upload.send(part).await.expect("sent");
+    }
+    upload.settle().await.expect("all sent");
+    let state = upload.state().await.expect("a state");
+    let first = upload.commit().await.expect("committed");
+    // That process was killed before it could say so.
+    drop(upload);
+    let mut again = place.store.resume_upload(state, 2).await.expect("gone on with");
+    let object = again.commit().await.expect("it is found done");
+    assert_eq!(object, first);
+    assert!(place.content("a.tar").await == whole);
     assert_eq!(unfinished(&place.folder).await, [""; 0]);
 }
 
@@ -349,6 +369,23 @@ async fn what_a_dying_process_still_held_at_the_beginning_is_gone_at_the_end() {
     assert_eq!(unfinished(&place.folder).await.len(), 2, "nobody takes what is held");
     drop(dying);
     upload.commit().await.expect("committed");
+    assert_eq!(unfinished(&place.folder).await, [""; 0]);
+}
+
+/// A process may be killed when its file has its name, and the temporary one, too.
+#[tokio::test]
+async fn a_file_that_has_two_names_is_committed() {
+    let place = Place::local().await;
+    let goal = place.folder.join("a.tar");
+    let mut upload = place.store.upload(&goal, 2).await.expect("begun");
+    upload.send(three_parts().0[0].clone()).await.expect("sent");
+    let names = unfinished(&place.folder).await;
+    let (Location::Local(temporary), Location::Local(named)) = (place.folder.join(&names[0]), &goal) else {
+        unreachable!("a local place");
+    };
+    std::fs::hard_link(temporary, named).expect("linked");
+    upload.commit().await.expect("committed");
+    assert_eq!(visible(&place.store, &place.folder).await, ["a.tar"]);
     assert_eq!(unfinished(&place.folder).await, [""; 0]);
 }
 
