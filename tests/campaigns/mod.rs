@@ -9,6 +9,7 @@
 
 #![allow(dead_code, reason = "the tests use the samples, the program does not")]
 
+mod chains;
 mod commands;
 mod draw;
 mod failover;
@@ -41,6 +42,7 @@ pub struct Campaign {
 }
 
 pub const CAMPAIGNS: &[Campaign] = &[
+    chains::CAMPAIGN,
     commands::CAMPAIGN,
     failover::CAMPAIGN,
     kill::CAMPAIGN,

@@ -194,7 +194,7 @@ fn id(draw: &mut Draw) -> Bson {
 }
 
 /// One change. Where writers are in each other's way, it is none.
-async fn write(draw: &mut Draw, client: &Client, database: &Database) {
+pub(super) async fn write(draw: &mut Draw, client: &Client, database: &Database) {
     let name = draw.one_of(&["orders", "people"]);
     let collection = database.collection::<Document>(name);
     let (one, value) = (doc! {"_id": id(draw)}, i32::try_from(draw.below(1_000)).expect("small"));

@@ -27,6 +27,11 @@ fn every_campaign_has_a_sample() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn chains() {
+    sample("chains").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn commands() {
     sample("commands").await;
 }
