@@ -60,6 +60,12 @@ fn schema<T: JsonSchema>(of: Of) -> Value {
     };
     let mut schema = settings.into_generator().into_root_schema_for::<T>().to_value();
     let properties = &mut schema["properties"];
+    if let Of::Event = of {
+        properties["memory"] = json!({
+            "const": "half",
+            "description": "This invocation has half the memory budget: for a run whose last one was killed.",
+        });
+    }
     if let Of::Result = of {
         properties["report"] = json!({
             "type": ["string", "null"],

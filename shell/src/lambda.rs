@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::logging;
 use crate::runtime::runtime;
 use connection::Connection;
-use event::{has_no_dry_run, only_in_s3};
+use event::{has_no_dry_run, is_thrifty, only_in_s3};
 use invocation::Invocation;
 use mongotar::backup::{
     BackupAnswer, BackupRequest, DatabaseChoice, PlanAnswer, Tools, abort_run, backup_run, backup_several, compose,
@@ -27,7 +27,7 @@ use mongotar::failure::Failure;
 use mongotar::progress::Progress;
 use mongotar::restore::{Begun, RestoreJob, RestoreReport, RestoreRequest, begin, finish, load, prepare, restore_run};
 use mongotar::run::Answer;
-use mongotar::run::{Deadline, Run};
+use mongotar::run::{Deadline, Memory, Run};
 use mongotar::store::Store;
 use mongotar::verify::{VerifyReport, VerifyRequest, verify_run};
 
@@ -75,6 +75,15 @@ where
     })
 }
 
+/// What an invocation may take.
+#[derive(Clone, Copy, Debug)]
+pub struct InvocationLimits {
+    /// When it has to have come to an end.
+    pub deadline: Deadline,
+    /// How much memory it has.
+    pub memory: Memory,
+}
+
 /// One function's execution environment.
 #[derive(Debug, Default)]
 pub struct Function {
@@ -109,8 +118,9 @@ impl Function {
     /// As [`Self::backup`].
     pub async fn answer_backup(&self, event: LambdaEvent<Value>) -> Result<Value, Failure> {
         let invocation = Invocation::of("backup", &event, self.connection.configured());
-        let (run, deadline) = (invocation.run().clone(), self.deadline(&invocation));
-        let work = async { self.backup(event.payload, run, deadline?).await };
+        let mut event = event.payload;
+        let (run, limits) = (invocation.run().clone(), self.limits(&invocation, &mut event));
+        let work = async { self.backup(event, run, limits?).await };
         let answered = Box::pin(invocation.answer(work, &self.store)).await;
         self.connection.after(&answered).await;
         answered
@@ -122,23 +132,28 @@ impl Function {
     /// As [`Self::restore`].
     pub async fn answer_restore(&self, event: LambdaEvent<Value>) -> Result<Value, Failure> {
         let invocation = Invocation::of("restore", &event, self.connection.configured());
-        let (run, deadline) = (invocation.run().clone(), self.deadline(&invocation));
-        let work = async { self.restore(event.payload, run, deadline?).await };
+        let mut event = event.payload;
+        let (run, limits) = (invocation.run().clone(), self.limits(&invocation, &mut event));
+        let work = async { self.restore(event, run, limits?).await };
         let answered = Box::pin(invocation.answer(work, &self.store)).await;
         self.connection.after(&answered).await;
         answered
     }
 
-    fn deadline(&self, invocation: &Invocation) -> Result<Deadline, Failure> {
-        let margin = self.connection.configured().margin()?;
-        Ok(invocation.deadline(margin))
+    fn limits(&self, invocation: &Invocation, event: &mut Value) -> Result<InvocationLimits, Failure> {
+        let environment = self.connection.configured();
+        let memory = environment.memory()?;
+        Ok(InvocationLimits {
+            deadline: invocation.deadline(environment.margin()?),
+            memory: if is_thrifty(event)? { memory.halved() } else { memory },
+        })
     }
 
     /// Answers an event of the backup function, as the `run` that it belongs to.
     ///
     /// # Errors
     /// As [`backup_run`], and what is wrong with the event.
-    pub async fn backup(&self, event: Value, run: Run, deadline: Deadline) -> Result<BackedUp, Failure> {
+    pub async fn backup(&self, event: Value, run: Run, limits: InvocationLimits) -> Result<BackedUp, Failure> {
         let in_s3 = only_in_s3(&event, self.connection.configured());
         let (action, mut request) = read_action(event)?;
         let after = match action.as_deref() {
@@ -150,7 +165,7 @@ impl Function {
         in_s3?;
         let (lanes, lane_number) = (request.lanes, request.lane);
         let order = request.into_order(&Box::pin(self.connection.environment()).await?)?;
-        let tools = self.tools(deadline).await?;
+        let tools = self.tools(limits).await?;
         match action.as_deref() {
             None | Some("backup") => {}
             Some("databases") => {
@@ -204,21 +219,18 @@ impl Function {
     ///
     /// # Errors
     /// As [`prepare`], [`restore_run`], [`drill_run`] and [`verify_run`], and what is wrong with the event.
-    pub async fn restore(&self, event: Value, run: Run, deadline: Deadline) -> Result<Restored, Failure> {
+    pub async fn restore(&self, event: Value, run: Run, limits: InvocationLimits) -> Result<Restored, Failure> {
         let in_s3 = only_in_s3(&event, self.connection.configured());
         let event = RestoreEvent::read(event)?;
         in_s3?;
         match event {
-            RestoreEvent::Verify(request) => self.verify(request, &run, deadline).await.map(Restored::Verified),
-            RestoreEvent::Plan(request) => self.plan(request, deadline).await.map(Restored::Archive),
-            RestoreEvent::Restore(request) => self
-                .restore_archive(request, &run, deadline)
-                .await
-                .map(Restored::Archive),
-            RestoreEvent::Drill(request) => self.drill(request, &run, deadline).await.map(Restored::Drill),
+            RestoreEvent::Verify(request) => self.verify(request, &run, limits).await.map(Restored::Verified),
+            RestoreEvent::Plan(request) => self.plan(request, limits).await.map(Restored::Archive),
+            RestoreEvent::Restore(request) => self.restore_archive(request, &run, limits).await.map(Restored::Archive),
+            RestoreEvent::Drill(request) => self.drill(request, &run, limits).await.map(Restored::Drill),
             RestoreEvent::Begin(request) => {
                 let workers = how_many("workers", request.workers)?;
-                let (job, tools) = self.restoring(request, deadline).await?;
+                let (job, tools) = self.restoring(request, limits).await?;
                 match begin(&job, &run, workers, &tools).await? {
                     Begun::Loads(report) => Ok(Restored::Loads(report)),
                     Begun::Answer(answer) => Ok(Restored::Archive(answer)),
@@ -228,13 +240,13 @@ impl Function {
                 let number = request
                     .load
                     .ok_or_else(|| Failure::invalid("\"load\": its number is missing"))?;
-                let (job, tools) = self.restoring(request, deadline).await?;
+                let (job, tools) = self.restoring(request, limits).await?;
                 let report = load(&job, &run, number, &tools).await?;
                 tracing::info!(load = number, status = ?report.status, documents = report.documents, "load ends");
                 Ok(Restored::Load(report))
             }
             RestoreEvent::Finish(request) => {
-                let (job, tools) = self.restoring(request, deadline).await?;
+                let (job, tools) = self.restoring(request, limits).await?;
                 let answer = finish(&job, &run, &tools).await?;
                 tracing::info!(status = ?answer.status(), "the restore of several workers ends");
                 Ok(Restored::Archive(answer))
@@ -242,14 +254,18 @@ impl Function {
         }
     }
 
-    async fn restoring(&self, request: RestoreRequest, deadline: Deadline) -> Result<(RestoreJob, Tools), Failure> {
+    async fn restoring(
+        &self,
+        request: RestoreRequest,
+        limits: InvocationLimits,
+    ) -> Result<(RestoreJob, Tools), Failure> {
         let job = request.into_job(&Box::pin(self.connection.environment()).await?)?;
-        Ok((job, self.tools(deadline).await?))
+        Ok((job, self.tools(limits).await?))
     }
 
     /// Looks and plans. No run is begun, so that nothing has to be kept of it.
-    async fn plan(&self, request: RestoreRequest, deadline: Deadline) -> Result<Answer<RestoreReport>, Failure> {
-        let (job, tools) = self.restoring(request, deadline).await?;
+    async fn plan(&self, request: RestoreRequest, limits: InvocationLimits) -> Result<Answer<RestoreReport>, Failure> {
+        let (job, tools) = self.restoring(request, limits).await?;
         let prepared = prepare(&job, &tools).await?;
         tracing::info!(archive = %prepared.archive.object.location, database = job.policy.database, confirm = %prepared.plan.confirm, "planned");
         Ok(Answer::Finished(Box::new(RestoreReport::planned(prepared))))
@@ -259,10 +275,10 @@ impl Function {
         &self,
         request: DrillRequest,
         run: &Run,
-        deadline: Deadline,
+        limits: InvocationLimits,
     ) -> Result<Answer<DrillReport>, Failure> {
         let job = request.into_job(&Box::pin(self.connection.environment()).await?)?;
-        let tools = self.tools(deadline).await?;
+        let tools = self.tools(limits).await?;
         let drilled = drill_run(&job, run, &tools).await?;
         match &drilled {
             Answer::Finished(report) => {
@@ -277,9 +293,9 @@ impl Function {
         &self,
         request: RestoreRequest,
         run: &Run,
-        deadline: Deadline,
+        limits: InvocationLimits,
     ) -> Result<Answer<RestoreReport>, Failure> {
-        let (job, tools) = self.restoring(request, deadline).await?;
+        let (job, tools) = self.restoring(request, limits).await?;
         let restored = restore_run(&job, run, &tools).await?;
         match &restored {
             Answer::Finished(report) => tracing::info!(status = ?report.status, "restore ends"),
@@ -293,27 +309,27 @@ impl Function {
         &self,
         request: VerifyRequest,
         run: &Run,
-        deadline: Deadline,
+        limits: InvocationLimits,
     ) -> Result<Answer<VerifyReport>, Failure> {
         let environment = self.connection.configured();
         let job = request.into_job(environment)?;
-        let with = (&self.store, environment.memory()?, &Progress::default());
-        let verified = verify_run(&job, run, with, deadline).await?;
+        let with = (&self.store, limits.memory, &Progress::default());
+        let verified = verify_run(&job, run, with, limits.deadline).await?;
         tracing::info!(status = ?verified.status(), "verification ends");
         Ok(verified)
     }
 
-    async fn tools(&self, deadline: Deadline) -> Result<Tools, Failure> {
+    async fn tools(&self, limits: InvocationLimits) -> Result<Tools, Failure> {
         let progress = Arc::new(Progress::default());
         let cancel = CancellationToken::new();
         let mongo = Box::pin(self.connection.mongo()).await?.telling(&progress);
         Ok(Tools {
-            mongo: mongo.until(deadline, &cancel),
+            mongo: mongo.until(limits.deadline, &cancel),
             store: self.store.clone(),
             progress,
             cancel,
-            deadline,
-            memory: self.connection.configured().memory()?,
+            deadline: limits.deadline,
+            memory: limits.memory,
         })
     }
 }

@@ -60,6 +60,12 @@ impl Memory {
         Self(Self::default().0.min(most))
     }
 
+    /// Half of it, but not less than the least: for a run whose last invocation was killed.
+    #[must_use]
+    pub fn halved(self) -> Self {
+        Self((self.0 / 2).max(Self::LEAST))
+    }
+
     /// The whole of it, in bytes.
     pub fn bytes(self) -> u64 {
         self.0
@@ -103,5 +109,11 @@ mod tests {
         assert_eq!(Memory::of_function(128).bytes(), 89_000_000 / MB * MB + 600_000);
         assert_eq!(Memory::of_function(10_240), Memory::default());
         assert_eq!(Memory::of_function(0).bytes(), Memory::LEAST);
+        let whole = Memory::of(300 * MB).expect("enough");
+        assert_eq!(whole.halved().bytes(), 150 * MB);
+        assert_eq!(
+            Memory::of(Memory::LEAST).map(Memory::halved).ok(),
+            Some(Memory(Memory::LEAST))
+        );
     }
 }

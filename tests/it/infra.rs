@@ -6,6 +6,9 @@ mod alarms;
 mod approval;
 mod bucket;
 mod cloudwatch;
+mod copies;
+mod endpoints;
+mod existing;
 mod functions;
 mod iam;
 mod lives;
@@ -14,9 +17,11 @@ mod machines;
 mod mutations;
 mod permissions;
 mod requests;
+mod rules;
 mod runbook;
 mod schedules;
 mod template;
+mod versions;
 
 use template::Template;
 
@@ -24,7 +29,7 @@ use template::Template;
 type Check = fn(&Template) -> Vec<String>;
 
 /// All checks of the template that need no other file.
-const CHECKS: [Check; 7] = [
+const CHECKS: [Check; 12] = [
     permissions::findings,
     functions::findings,
     machines::findings,
@@ -32,6 +37,11 @@ const CHECKS: [Check; 7] = [
     alarms::findings,
     schedules::findings,
     approval::findings,
+    rules::findings,
+    existing::findings,
+    versions::findings,
+    endpoints::findings,
+    copies::findings,
 ];
 
 fn assert_none(findings: &[String]) {
@@ -78,11 +88,36 @@ fn the_schedules_start_the_state_machines_with_a_run_that_stays_the_same() {
     assert_none(&schedules::findings(&Template::real()));
 }
 
+#[test]
+fn parameters_that_contradict_one_another_are_refused() {
+    assert_none(&rules::findings(&Template::real()));
+}
+
+#[test]
+fn a_bucket_a_key_and_a_topic_that_are_there_can_be_used_and_all_that_is_made_has_a_tag() {
+    assert_none(&existing::findings(&Template::real()));
+}
+
+#[test]
+fn a_release_is_a_version_that_takes_over_as_was_asked_for() {
+    assert_none(&versions::findings(&Template::real()));
+}
+
+#[test]
+fn archives_are_copied_by_their_class_and_copies_are_only_read() {
+    assert_none(&copies::findings(&Template::real()));
+}
+
+#[test]
+fn endpoints_lead_the_functions_and_nobody_else() {
+    assert_none(&endpoints::findings(&Template::real()));
+}
+
 /// In China and in GovCloud, ARNs begin in another way.
 #[test]
 fn no_arn_says_in_which_partition_it_is() {
-    let machines =
-        ["backup", "restore", "drill", "watch", "increment"].map(|name| format!("infra/statemachines/{name}.asl.json"));
+    let machines = ["backup", "restore", "drill", "watch", "increment", "unfinished"]
+        .map(|name| format!("infra/statemachines/{name}.asl.json"));
     let others = ["template.yaml", "infra/runbook/restore.yaml"].map(str::to_owned);
     for file in machines.into_iter().chain(others) {
         let text = template::text_of(&file);

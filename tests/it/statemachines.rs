@@ -12,7 +12,9 @@ mod many;
 mod real;
 
 mod restore;
+mod thrift;
 mod undo;
+mod unfinished;
 mod watch;
 
 use serde_json::{Value, json};

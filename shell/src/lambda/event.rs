@@ -87,6 +87,26 @@ pub(super) fn has_no_dry_run(request: &Value, why: &str) -> Result<(), Failure> 
         ))),
     }
 }
+
+/// Whether this invocation is to get along with half the memory, since an earlier one was killed (`"memory": "half"`).
+/// Takes the word out of the event: it is of this invocation, and not of the request that a run remembers.
+///
+/// # Errors
+/// [`InvalidRequest`](mongotar::failure::FailureKind::InvalidRequest) for any other word.
+pub(super) fn is_thrifty(event: &mut Value) -> Result<bool, Failure> {
+    let request = match event.get("detail") {
+        Some(_) => &mut event["detail"],
+        None => event,
+    };
+    match request.as_object_mut().and_then(|fields| fields.remove("memory")) {
+        None => Ok(false),
+        Some(word) if word == "half" => Ok(true),
+        Some(_) => Err(Failure::invalid(
+            "\"memory\": leave it out, or write \"half\". How much the whole is, MONGOTAR_MEMORY says",
+        )),
+    }
+}
+
 /// A function's disk goes with it: a backup into a local folder would be `complete`, and nowhere.
 ///
 /// # Errors
@@ -115,4 +135,33 @@ pub(super) fn only_in_s3(event: &Value, environment: &Environment) -> Result<(),
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn half_the_memory_is_of_an_invocation_and_not_of_its_request() {
+        for (mut event, thrifty, left) in [
+            (json!({"database": "shop"}), false, json!({"database": "shop"})),
+            (
+                json!({"database": "shop", "memory": "half"}),
+                true,
+                json!({"database": "shop"}),
+            ),
+            (
+                json!({"detail": {"memory": "half"}, "id": "x"}),
+                true,
+                json!({"detail": {}, "id": "x"}),
+            ),
+            (Value::Null, false, Value::Null),
+        ] {
+            assert_eq!(is_thrifty(&mut event).ok(), Some(thrifty), "{event}");
+            assert_eq!(event, left);
+        }
+        let refused = is_thrifty(&mut json!({"memory": 64})).expect_err("a number");
+        assert!(refused.message.contains("MONGOTAR_MEMORY"), "{}", refused.message);
+    }
 }

@@ -33,7 +33,8 @@ const OF_THE_STACK: [&str; 8] = [
     "IncrementUnproven",
 ];
 /// What is used of AWS's own.
-const OF_AWS: [(&str, &[&str]); 3] = [
+const OF_AWS: [(&str, &[&str]); 4] = [
+    ("AWS/S3", &["OperationsFailedReplication"]),
     ("AWS/Lambda", &["AsyncEventsDropped", "Errors", "Duration"]),
     ("AWS/Scheduler", &["InvocationDroppedCount"]),
     (
@@ -62,7 +63,7 @@ pub fn findings(template: &Template) -> Vec<String> {
         let properties = &alarm["Properties"];
         for kind in ["AlarmActions", "OKActions", "InsufficientDataActions"] {
             let told: Vec<String> = list(&properties[kind]).into_iter().flat_map(texts).collect();
-            let fits = told == ["${Topic}"] || told.is_empty() && kind != "AlarmActions";
+            let fits = told == ["${TheTopic.Value}"] || told.is_empty() && kind != "AlarmActions";
             if !fits {
                 findings.push(format!("{name}: {kind} is {told:?}, not the topic"));
             }
@@ -101,6 +102,11 @@ pub fn findings(template: &Template) -> Vec<String> {
                     ("AWS/States", "StateMachineArn") => {
                         is_reference(template, &value, "AWS::Serverless::StateMachine")
                     }
+                    ("AWS/S3", "SourceBucket") => value == ["${Archives}"],
+                    ("AWS/S3", "DestinationBucket") => value == ["${ReplicaBucket}"],
+                    ("AWS/S3", "RuleId") => ["daily", "weekly", "monthly", "yearly"]
+                        .iter()
+                        .any(|class| value == [*class]),
                     ("AWS/Scheduler", "ScheduleGroup") => {
                         is_reference(template, &value, "AWS::Scheduler::ScheduleGroup")
                     }

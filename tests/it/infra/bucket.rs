@@ -34,7 +34,7 @@ pub fn findings(template: &Template) -> Vec<String> {
         let by_default = &encryption["ServerSideEncryptionByDefault"];
         expect(by_default["SSEAlgorithm"] == "aws:kms", "not encrypted by KMS");
         expect(
-            texts(&by_default["KMSMasterKeyID"]) == ["${Key.Arn}"],
+            texts(&by_default["KMSMasterKeyID"]) == ["${TheKey.Value}"],
             "not encrypted with the stack's key",
         );
         expect(
@@ -75,7 +75,7 @@ pub fn findings(template: &Template) -> Vec<String> {
         }
     }
     for (name, topic) in template.of_type("AWS::SNS::Topic") {
-        if topic["Properties"]["KmsMasterKeyId"]["Ref"] != "Key" {
+        if texts(&topic["Properties"]["KmsMasterKeyId"]) != ["${TheKey.Value}"] {
             findings.push(format!("{name}: notifications are not encrypted"));
         }
     }

@@ -91,7 +91,12 @@ impl Alarm {
             threshold: number("Threshold", 1),
             missing: properties["TreatMissingData"].as_str().unwrap_or("missing").to_owned(),
             told: actions
-                .map(|action| (action, properties[action] == json!([{"Ref": "Topic"}])))
+                .map(|action| {
+                    (
+                        action,
+                        properties[action] == json!([{"Fn::GetAtt": ["TheTopic", "Value"]}]),
+                    )
+                })
                 .into(),
         }
     }

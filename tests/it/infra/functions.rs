@@ -97,11 +97,11 @@ pub fn findings(template: &Template) -> Vec<String> {
             "how often an asynchronous event is repeated is not said",
         );
         expect(
-            texts(&invoked["DestinationConfig"]["OnFailure"]["Destination"]) == ["${Topic}"],
+            texts(&invoked["DestinationConfig"]["OnFailure"]["Destination"]) == ["${TheTopic.Value}"],
             "its failures are not told",
         );
         expect(
-            may(&statements, role, "sns:Publish", "${Topic}"),
+            may(&statements, role, "sns:Publish", "${TheTopic.Value}"),
             "its role may not tell of failures",
         );
 

@@ -70,6 +70,7 @@ pub fn findings(template: &Template) -> Vec<String> {
             "DrillMachine",
             "IncrementMachine",
             "RestoreMachine",
+            "UnfinishedMachine",
             "WatchMachine",
         ]
     {

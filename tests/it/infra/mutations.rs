@@ -1,5 +1,7 @@
 //! Checks that cannot fail prove nothing: each of these changes breaks a promise, and has to be found.
 
+mod parameters;
+
 use super::CHECKS;
 use super::template::{Template, text_of};
 
@@ -32,58 +34,58 @@ const BROKEN: [(&str, &str, &str); 88] = [
         "wildcard resource",
     ),
     (
-        "Resource: [!GetAtt RestoreFunction.Arn]",
+        "Resource: [!If [HasVersions, !Ref RestoreFunction.Alias, !GetAtt RestoreFunction.Arn]]",
         "Resource: '*'",
         "lambda:InvokeFunction on every resource",
     ),
     (
-        "Resource: [!GetAtt RestoreFunction.Arn]",
+        "Resource: [!If [HasVersions, !Ref RestoreFunction.Alias, !GetAtt RestoreFunction.Arn]]",
         "Resource: [!GetAtt RestoreFunction.Arn, !GetAtt BackupFunction.Arn]",
         "may invoke other functions",
     ),
     (
-        "- !Sub '${Archives.Arn}/${Prefix}*.manifest.json'",
-        "- !Sub '${Archives.Arn}/${Prefix}*'",
+        "- !Sub 'arn:${AWS::Partition}:s3:::${TheBucket.Value}/${Prefix}*.manifest.json'",
+        "- !Sub 'arn:${AWS::Partition}:s3:::${TheBucket.Value}/${Prefix}*'",
         "BackupRole can s3:GetObject mongodb/backup_",
     ),
     (
-        "- !Sub '${Archives.Arn}/${Prefix}*.report.json'",
-        "- !Sub '${Archives.Arn}/${Prefix}*pre-restore/*'",
+        "- !Sub 'arn:${AWS::Partition}:s3:::${TheBucket.Value}/${Prefix}*.report.json'",
+        "- !Sub 'arn:${AWS::Partition}:s3:::${TheBucket.Value}/${Prefix}*pre-restore/*'",
         "BackupRole can s3:GetObject mongodb/pre-restore/",
     ),
     (
-        "- !Sub '${Archives.Arn}/${Prefix}*/.in-progress/*'",
-        "- !Sub '${Archives.Arn}/${Prefix}*.in-progress/*'",
+        "- !Sub 'arn:${AWS::Partition}:s3:::${TheBucket.Value}/${Prefix}*/.in-progress/*'",
+        "- !Sub 'arn:${AWS::Partition}:s3:::${TheBucket.Value}/${Prefix}*.in-progress/*'",
         "BackupRole can s3:GetObject mongodb/shop/a.in-progress/",
     ),
     (
-        "- !Sub '${Archives.Arn}/${Prefix}*/.in-progress/*'",
-        "- !Sub '${Archives.Arn}/${Prefix}x/*'",
+        "- !Sub 'arn:${AWS::Partition}:s3:::${TheBucket.Value}/${Prefix}*/.in-progress/*'",
+        "- !Sub 'arn:${AWS::Partition}:s3:::${TheBucket.Value}/${Prefix}x/*'",
         "BackupRole cannot s3:GetObject mongodb/shop/.in-progress/",
     ),
     (
-        "- !Sub '${Archives.Arn}/${Prefix}*/pre-restore/*'",
-        "- !Sub '${Archives.Arn}/${Prefix}*'",
+        "- !Sub 'arn:${AWS::Partition}:s3:::${TheBucket.Value}/${Prefix}*/pre-restore/*'",
+        "- !Sub 'arn:${AWS::Partition}:s3:::${TheBucket.Value}/${Prefix}*'",
         "RestoreRole can s3:PutObject mongodb/backup_",
     ),
     (
-        "Action: s3:PutObjectTagging\n                Resource: !Sub '${Archives.Arn}/${Prefix}*'",
-        "Action: s3:PutObjectTagging\n                Resource: !GetAtt Archives.Arn",
+        "Action: s3:PutObjectTagging\n                Resource: !Sub 'arn:${AWS::Partition}:s3:::${TheBucket.Value}/${Prefix}*'",
+        "Action: s3:PutObjectTagging\n                Resource: !Sub 'arn:${AWS::Partition}:s3:::${TheBucket.Value}'",
         "BackupRole cannot s3:PutObjectTagging",
     ),
     (
-        "Action: s3:GetObject\n                Resource: !Sub '${Archives.Arn}/${Prefix}*'",
-        "Action: [s3:GetObject, s3:DeleteObject]\n                Resource: !Sub '${Archives.Arn}/${Prefix}*'",
+        "Action: s3:GetObject\n                Resource: !Sub 'arn:${AWS::Partition}:s3:::${TheBucket.Value}/${Prefix}*'",
+        "Action: [s3:GetObject, s3:DeleteObject]\n                Resource: !Sub 'arn:${AWS::Partition}:s3:::${TheBucket.Value}/${Prefix}*'",
         "RestoreRole can s3:DeleteObject mongodb/backup_",
     ),
     (
-        "Action: s3:GetObject\n                Resource: !Sub '${Archives.Arn}/${Prefix}*'",
-        "Action: s3:GetObject\n                Resource: !Sub '${Archives.Arn}/*'",
-        "wildcard resource ${Archives.Arn}/*",
+        "Action: s3:GetObject\n                Resource: !Sub 'arn:${AWS::Partition}:s3:::${TheBucket.Value}/${Prefix}*'",
+        "Action: s3:GetObject\n                Resource: !Sub 'arn:${AWS::Partition}:s3:::${TheBucket.Value}/*'",
+        "wildcard resource arn:${AWS::Partition}:s3:::${TheBucket.Value}/*",
     ),
     (
-        "Action: s3:GetObject\n                Resource: !Sub '${Archives.Arn}/${Prefix}*'",
-        "NotAction: s3:PutObject\n                Resource: !Sub '${Archives.Arn}/${Prefix}*'",
+        "Action: s3:GetObject\n                Resource: !Sub 'arn:${AWS::Partition}:s3:::${TheBucket.Value}/${Prefix}*'",
+        "NotAction: s3:PutObject\n                Resource: !Sub 'arn:${AWS::Partition}:s3:::${TheBucket.Value}/${Prefix}*'",
         "NotAction allows all",
     ),
     (
@@ -134,7 +136,7 @@ const BROKEN: [(&str, &str, &str); 88] = [
     (
         "      PermissionsBoundary: !If [HasBoundary, !Ref PermissionsBoundary, !Ref AWS::NoValue]\n",
         "",
-        "BackupRole: without the boundary",
+        "ReplicationRole: without the boundary",
     ),
     (
         "MaxValue: 10240\n    Description: Memory of the backup",
@@ -158,7 +160,7 @@ const BROKEN: [(&str, &str, &str); 88] = [
         "in the environment",
     ),
     (
-        "OnFailure: {Type: SNS, Destination: !Ref Topic}",
+        "OnFailure: {Type: SNS, Destination: !GetAtt TheTopic.Value}",
         "OnFailure: {Type: SNS, Destination: !Ref Other}",
         "failures are not told",
     ),
@@ -166,7 +168,7 @@ const BROKEN: [(&str, &str, &str); 88] = [
     ("Level: ERROR", "Level: 'OFF'", "BackupMachine: no logs"),
     ("Type: STANDARD", "Type: EXPRESS", "not STANDARD"),
     (
-        "        BackupFunctionArn: !GetAtt BackupFunction.Arn\n",
+        "        BackupFunctionArn: !If [HasVersions, !Ref BackupFunction.Alias, !GetAtt BackupFunction.Arn]\n",
         "",
         "may invoke other functions than it is given",
     ),
@@ -219,19 +221,23 @@ const BROKEN: [(&str, &str, &str); 88] = [
     ),
     ("EnableKeyRotation: true", "EnableKeyRotation: false", "not rotated"),
     (
-        "      KmsMasterKeyId: !Ref Key\n",
+        "      KmsMasterKeyId: !GetAtt TheKey.Value\n",
         "",
         "notifications are not encrypted",
     ),
     // Alarms and dashboard.
-    ("AlarmActions: [!Ref Topic]", "AlarmActions: []", "not the topic"),
+    (
+        "AlarmActions: [!GetAtt TheTopic.Value]",
+        "AlarmActions: []",
+        "not the topic",
+    ),
     (
         "TreatMissingData: missing",
         "TreatMissingData: notBreaching",
         "no alarm for a backup that is not made",
     ),
     (
-        "      InsufficientDataActions: [!Ref Topic]\n",
+        "      InsufficientDataActions: [!GetAtt TheTopic.Value]\n",
         "",
         "no alarm for a backup that is not made",
     ),
@@ -241,7 +247,7 @@ const BROKEN: [(&str, &str, &str); 88] = [
         "no alarm for a drill that is not made",
     ),
     (
-        "    Condition: BackupIsScheduled\n    Properties:\n      AlarmName",
+        "    Condition: BackupIsScheduled\n    Properties:\n      Tags: [{Key: Project, Value: !Ref Project}]\n      AlarmName",
         "    Properties:\n      AlarmName",
         "NoBackup: rings where nothing is scheduled",
     ),
@@ -353,7 +359,7 @@ const BROKEN: [(&str, &str, &str); 88] = [
         "no alarm for increments that are not made",
     ),
     (
-        "    Condition: IncrementIsScheduled\n    Properties:\n      AlarmName: !Sub '${AWS::StackName}: no increment'",
+        "    Condition: IncrementIsScheduled\n    Properties:\n      Tags: [{Key: Project, Value: !Ref Project}]\n      AlarmName: !Sub '${AWS::StackName}: no increment'",
         "    Properties:\n      AlarmName: !Sub '${AWS::StackName}: no increment'",
         "NoIncrement: rings where nothing is scheduled",
     ),
@@ -400,8 +406,8 @@ const BROKEN: [(&str, &str, &str); 88] = [
         "loads a cluster that nobody named for drills",
     ),
     (
-        "- !Sub '${Archives.Arn}/${Prefix}pre-restore/drill_*.report.json'",
-        "- !Sub '${Archives.Arn}/${Prefix}*.tar*'",
+        "- !Sub 'arn:${AWS::Partition}:s3:::${TheBucket.Value}/${Prefix}pre-restore/drill_*.report.json'",
+        "- !Sub 'arn:${AWS::Partition}:s3:::${TheBucket.Value}/${Prefix}*.tar*'",
         "DrillRole can s3:PutObject mongodb/backup_",
     ),
     (
@@ -419,7 +425,7 @@ const BROKEN: [(&str, &str, &str); 88] = [
 #[test]
 fn every_broken_copy_of_the_template_is_found() {
     let text = text_of("template.yaml");
-    for (from, to, finding) in BROKEN {
+    for (from, to, finding) in BROKEN.into_iter().chain(parameters::BROKEN) {
         let at = text
             .find(from)
             .unwrap_or_else(|| panic!("the template has no {from:?}: correct this test"));

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::template::{Template, list, matches, texts};
 
 /// What AWS grants only for all resources, and why.
-const ONLY_EVERYWHERE: [(&str, &[&str]); 5] = [
+const ONLY_EVERYWHERE: [(&str, &[&str]); 6] = [
     (
         "X-Ray has no resource for traces",
         &[
@@ -43,17 +43,22 @@ const ONLY_EVERYWHERE: [(&str, &[&str]); 5] = [
         "CloudWatch has no resource for metrics; writing is bound to a namespace",
         &["cloudwatch:GetMetricStatistics", "cloudwatch:PutMetricData"],
     ),
+    ("alarms are described by lists of names", &["cloudwatch:DescribeAlarms"]),
     ("in a key's own policy the resource is that key", &["kms:"]),
 ];
 
 /// Patterns that are no wildcard over a service: objects below the prefix, and executions of one state machine.
-const NARROW: [&str; 8] = [
-    "${Archives.Arn}/${Prefix}",
+const NARROW: [&str; 11] = [
+    "arn:${AWS::Partition}:s3:::${TheBucket.Value}/${Prefix}",
     "arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:execution:${AWS::StackName}-backup:",
     "arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:execution:${AWS::StackName}-restore:",
     "arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:execution:${AWS::StackName}-restore-approved:",
     "arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:execution:${AWS::StackName}-drill:",
     "arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:execution:${AWS::StackName}-watch:",
+    // Copies of archives, below the same prefix.
+    "${Archives.Arn}/${Prefix}",
+    "arn:${AWS::Partition}:s3:::${ReplicaBucket}/${Prefix}",
+    "${SecondBucketArn}/${Prefix}",
     // Their ids are random, and say of which runbook they are of nothing.
     "arn:${AWS::Partition}:ssm:${AWS::Region}:${AWS::AccountId}:automation-execution/*",
     "arn:${AWS::Partition}:ssm:${AWS::Region}:${AWS::AccountId}:automation-definition/${Runbook}:",
@@ -108,6 +113,7 @@ impl Statement {
         let concrete = |pattern: &String| {
             let pattern = pattern
                 .replace("${Archives.Arn}", "arn:aws:s3:::archives")
+                .replace("arn:${AWS::Partition}:s3:::${TheBucket.Value}", "arn:aws:s3:::archives")
                 .replace("${Prefix}", "mongodb/");
             matches(&pattern, resource)
         };
@@ -332,6 +338,8 @@ fn objects(statements: &[Statement], findings: &mut Vec<String>) {
         "DrillMachineRole",
         "WatchMachineRole",
         "IncrementMachineRole",
+        "UnfinishedMachineRole",
+        "DeploymentRole",
         "SchedulerRole",
         "RunbookRole",
     ] {

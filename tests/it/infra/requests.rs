@@ -122,6 +122,31 @@ async fn a_backup_needs_what_its_role_allows_and_its_role_writes_over_nothing() 
     );
 }
 
+/// From a bucket with copies, which a restore may only read; its state and its way back lie in that of the stack.
+#[tokio::test]
+async fn a_restore_from_a_second_bucket_writes_nothing_there() {
+    let (shop, copies, statements) = (shop().await, shop().await, statements(&Template::real()));
+    let archive = copies.archive().await;
+    shop.insert("orders", 7..9).await;
+    let proxy = Proxy::start(rig::shared_s3().endpoint());
+    let endpoint = proxy.endpoint();
+    let function = shop.function(
+        RESTORE,
+        &[("AWS_ENDPOINT_URL", &endpoint), ("MONGOTAR_RETENTION", "daily")],
+    );
+    let snapshots = format!("{}pre-restore/", shop.folder);
+    let event = json!({"archive": archive, "yes": true, "replace_existing": true, "snapshot_to": snapshots});
+    assert_eq!(text(&answer(&function, event).await["status"]), "complete");
+    let in_copies = needed(&proxy, &copies);
+    assert!(!in_copies.is_empty(), "the archive was read there");
+    for need in &in_copies {
+        assert_eq!(need.action, "s3:GetObject", "{need:?}");
+    }
+    let own = needed(&proxy, &shop);
+    assert_eq!(refused(&statements, "RestoreRole", &own), Vec::<String>::new());
+    assert!(own.iter().any(|need| need.action == "s3:PutObject"), "the way back");
+}
+
 #[tokio::test]
 async fn a_restore_and_a_drill_need_what_their_roles_allow() {
     let (shop, statements) = (shop().await, statements(&Template::real()));

@@ -298,7 +298,7 @@ fn the_template_deploys_the_runbook_with_what_it_refers_to() {
     }
     assert_eq!(
         step(&runbook, "Approve")["inputs"]["NotificationArn"],
-        json!({"Ref": "Topic"})
+        json!({"Fn::GetAtt": ["TheTopic", "Value"]})
     );
     assert_eq!(template.at("/Parameters/Approvers/Type"), "CommaDelimitedList");
     assert_eq!(template.resource("RunbookRole")["Type"], "AWS::IAM::Role");

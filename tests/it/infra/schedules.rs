@@ -82,7 +82,7 @@ pub fn findings(template: &Template) -> Vec<String> {
     let config = &template.resource("BackupFunction")["Properties"]["EventInvokeConfig"]["DestinationConfig"];
     let role = rule["Targets"][0]["RoleArn"]["Fn::GetAtt"][0].as_str();
     let goes_on = rule["EventPattern"]["detail"]["responsePayload"]["status"] == serde_json::json!(["continue"])
-        && texts(&rule["EventPattern"]["resources"][0]) == ["${BackupFunction.Arn}:$LATEST"]
+        && texts(&rule["EventPattern"]["resources"][0]["prefix"]) == ["${BackupFunction.Arn}:"]
         && texts(&rule["Targets"][0]["Arn"]) == ["${BackupMachine}"]
         && role.is_some_and(|role| may(&statements, role, "states:StartExecution", "${BackupMachine}"))
         && texts(&config["OnSuccess"]["Destination"])
@@ -91,6 +91,7 @@ pub fn findings(template: &Template) -> Vec<String> {
     if !goes_on {
         findings.push("Unfinished: an asynchronous invocation that has to be continued is not".to_owned());
     }
+    findings.extend(continued_restores(template));
     let conditions = template.at("/Conditions/DrillIsScheduled").to_string();
     let drills = template.resource("DrillFunction");
     let connection = texts(&drills["Properties"]["Environment"]["Variables"]["MONGO_URI_SECRET"]);
@@ -104,6 +105,50 @@ pub fn findings(template: &Template) -> Vec<String> {
         .collect();
     if !(databases.iter().any(Value::is_string) && databases.iter().any(Value::is_array)) {
         findings.push("BackupEvery: one database is a text, several are a list".to_owned());
+    }
+    findings
+}
+
+/// Restores go on with the consent that they were invoked with: only their functions may say so, and only the rule
+/// starts what goes on.
+fn continued_restores(template: &Template) -> Vec<String> {
+    let mut findings = Vec::new();
+    let statements = statements(template);
+    let rule = &template.resource("UnfinishedRestores")["Properties"];
+    let of_the_bus = |name: &str| {
+        let config = &template.resource(name)["Properties"];
+        let config = config.get("EventInvokeConfig").unwrap_or(config);
+        let said = texts(&config["DestinationConfig"]["OnSuccess"]["Destination"]);
+        said.iter()
+            .all(|bus| bus.ends_with(":event-bus/${AWS::StackName}-unfinished"))
+            && said.len() == 1
+    };
+    let goes_on = rule["EventPattern"]["detail"]["responsePayload"]["status"] == serde_json::json!(["continue"])
+        && texts(&rule["EventBusName"]) == ["${UnfinishedBus}"]
+        && texts(&rule["Targets"][0]["Arn"]) == ["${UnfinishedMachine}"]
+        && ["RestoreFunction", "RestoreLatest", "DrillFunction", "DrillLatest"]
+            .into_iter()
+            .all(of_the_bus);
+    if !goes_on {
+        findings.push("UnfinishedRestores: a restore or drill that has to be continued is not".to_owned());
+    }
+    let policy = &template.resource("UnfinishedBusPolicy")["Properties"]["Statement"];
+    let written_by: Vec<String> = super::template::list(&policy["Condition"]["ArnNotEquals"]["aws:PrincipalArn"])
+        .into_iter()
+        .flat_map(texts)
+        .collect();
+    let closed = policy["Effect"] == "Deny"
+        && policy["Principal"] == "*"
+        && policy["Action"] == "events:PutEvents"
+        && written_by == ["${RestoreRole.Arn}", "${DrillRole.Arn}"];
+    if !closed {
+        findings.push("UnfinishedBus: others could continue a restore that nobody approved".to_owned());
+    }
+    for owner in statements.iter().map(|statement| statement.owner.as_str()) {
+        let starts = may(&statements, owner, "states:StartExecution", "${UnfinishedMachine}");
+        if starts != (owner == "UnfinishedRole") {
+            findings.push(format!("{owner}: continues restores, or cannot: {starts}"));
+        }
     }
     findings
 }

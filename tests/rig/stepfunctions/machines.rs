@@ -15,6 +15,7 @@ pub struct StateMachines {
     pub drill: String,
     pub watch: String,
     pub increment: String,
+    pub unfinished: String,
 }
 
 impl StateMachines {
@@ -33,6 +34,7 @@ impl StepFunctions {
         let substitutions = [
             ("BackupFunctionArn", backup),
             ("RestoreFunctionArn", restore),
+            ("DrillFunctionArn", backup),
             ("TopicArn", topic.arn()),
             ("StackName", prefix),
             ("Databases", "shop"),
@@ -58,6 +60,7 @@ impl StepFunctions {
             drill: create("drill", &[]).await,
             watch: create("watch", &[("BackupMachineArn", &backup)]).await,
             increment: create("increment", &[("BackupMachineArn", &backup)]).await,
+            unfinished: create("unfinished", &[]).await,
             backup,
         }
     }
