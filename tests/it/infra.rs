@@ -4,6 +4,7 @@
 
 mod alarms;
 mod approval;
+mod bindings;
 mod bucket;
 mod cloudwatch;
 mod copies;
@@ -16,6 +17,7 @@ mod localstack;
 mod machines;
 mod mutations;
 mod permissions;
+mod release;
 mod requests;
 mod rules;
 mod runbook;
