@@ -29,7 +29,7 @@ pub use features::{Features, Version};
 pub use kind::Kind;
 pub(crate) use legacy::{is_on, modern_indexes, whole_seconds};
 pub use selection::Selection;
-pub(crate) use selection::matches;
+pub(crate) use selection::{hint, matches};
 pub use server::Server;
 pub(crate) use system::{BUCKETS, UNKNOWN};
 pub use system::{Belongs, INTERNAL_PREFIX, LeftOut, STORED_FUNCTIONS, belongs, is_system, left_out};

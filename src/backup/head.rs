@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 use super::request::{BackupJob, ConsistencyDemand};
 use super::tools::Tools;
 use crate::archive::{ArchiveName, Consistency, ConsistencyLevel, Entry, Exception, Manifest, Saved, SavedStatus};
-use crate::catalog::{Catalog, Kind};
+use crate::catalog::{Catalog, Kind, hint};
 use crate::failure::{Failure, FailureKind};
 use crate::mongo::{IdRange, Moment};
 use crate::run::{Journal, Run, rfc3339};
@@ -196,9 +196,10 @@ fn check_selection(job: &BackupJob, moment: &Moment, chosen: &Catalog) -> Result
     let idle = job.selection.idle_includes(&names);
     if !idle.is_empty() {
         return Err(Failure::invalid(format!(
-            "nothing in {} matches include {:?}; there are: {}",
+            "nothing in {} matches include {:?}{}; there are: {}",
             job.database,
             idle.join(", "),
+            hint(idle.iter().copied()),
             names.join(", ")
         )));
     }

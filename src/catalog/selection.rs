@@ -40,6 +40,14 @@ impl Selection {
     }
 }
 
+/// What is said behind some globs that match nothing, where other tools would have understood them otherwise.
+pub(crate) fn hint<'a>(globs: impl IntoIterator<Item = &'a str>) -> &'static str {
+    match globs.into_iter().any(|glob| glob.contains(['[', '{', ','])) {
+        true => " (* and ? are all that stands for something else; give each glob by itself)",
+        false => "",
+    }
+}
+
 /// Whether a name matches a glob.
 pub(crate) fn matches(glob: &str, name: &str) -> bool {
     WildMatch::new(glob).matches(name)
@@ -82,5 +90,7 @@ mod tests {
         assert_eq!(some.idle_includes(&["orders", "users"]), Vec::<&str>::new());
         assert_eq!(some.idle_includes(&["order", "users"]), ["orders"]);
         assert_eq!(some.idle_excludes(&["orders"]), ["tmp*"]);
+        assert_eq!(hint(["orders", "tmp*"]), "");
+        assert!(hint(["orders", "tmp[0-9]"]).contains("* and ?"));
     }
 }

@@ -7,7 +7,7 @@ use super::names::{check_database, is_reserved, nearest};
 use super::policy::excludes;
 use super::{Contents, Coverage, Extra, Policy, TEMPORARY_PREFIX};
 use crate::archive::{ArchiveKind, Saved, Status};
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, hint};
 
 /// What is wrong with the request, apart from single collections.
 pub(super) fn check(contents: &Contents, target: &Catalog, policy: &Policy) -> Vec<Conflict> {
@@ -58,7 +58,7 @@ fn check_renames(contents: &Contents, policy: &Policy, conflicts: &mut Vec<Confl
 fn check_selection(contents: &Contents, policy: &Policy, conflicts: &mut Vec<Conflict>) {
     let names = names(contents);
     for glob in policy.selection.idle_includes(&names) {
-        let problem = format!("nothing in the archive matches {glob:?}");
+        let problem = format!("nothing in the archive matches {glob:?}{}", hint([glob]));
         conflicts.push(Conflict::general(
             problem,
             format!("correct what is included; {}", available(glob, contents)),
@@ -208,7 +208,10 @@ pub(super) fn warnings(contents: &Contents, target: &Catalog, policy: &Policy, d
     warnings.extend(on_coverage(contents, policy, drops));
     warnings.extend(on_dollars(contents, target));
     for glob in policy.selection.idle_excludes(&names(contents)) {
-        warnings.push(format!("nothing in the archive matches the excluded {glob:?}"));
+        warnings.push(format!(
+            "nothing in the archive matches the excluded {glob:?}{}",
+            hint([glob])
+        ));
     }
     let leftovers = target
         .collections

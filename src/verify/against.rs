@@ -21,7 +21,7 @@ pub use job::AgainstJob;
 pub use report::{AgainstReport, ComparedCollection, Comparison, Side};
 
 use crate::backup::{Tools, cancelled};
-use crate::catalog::{Catalog, Collection, Kind, is_system};
+use crate::catalog::{Catalog, Collection, Kind, hint, is_system};
 use crate::digest::{Digest, Hashing};
 use crate::failure::{Failure, FailureKind};
 use crate::mongo::read_back;
@@ -83,8 +83,9 @@ fn check_selection(job: &AgainstJob, contents: &Contents, live: &Catalog) -> Res
     let idle = job.selection.idle_includes(&names);
     if !idle.is_empty() {
         return Err(Failure::invalid(format!(
-            "neither the archive nor the database has anything that matches include {:?}; there are: {}",
+            "neither the archive nor the database has anything that matches include {:?}{}; there are: {}",
             idle.join(", "),
+            hint(idle.iter().copied()),
             names.join(", ")
         )));
     }
@@ -121,7 +122,7 @@ fn warnings(job: &AgainstJob, file: &ArchiveFile, contents: &Contents, live: &Ca
         ));
     }
     for glob in job.selection.idle_excludes(&names(contents, live)) {
-        warnings.push(format!("nothing matches the excluded {glob:?}"));
+        warnings.push(format!("nothing matches the excluded {glob:?}{}", hint([glob])));
     }
     warnings
 }

@@ -266,7 +266,7 @@ fn notes_on(verified: &VerifiedCollection, out: &mut String) {
     if verified.rejected > 0 {
         note!(out, "{name}: {} documents were refused, among them:", verified.rejected);
     }
-    for rejected in verified.rejections.iter().take(5) {
+    for rejected in verified.rejections.iter().take(10) {
         note!(out, "  {}: {}", rejected.id, rejected.message);
     }
     for index in &verified.failed_indexes {
