@@ -1,4 +1,4 @@
-"""Writes what Terraform and CDK know of the stack's parameters: infra/terraform/variables.tf and infra/cdk/parameters.ts.
+"""Writes what Terraform and CDK know of the stack's parameters: infra/terraform/variables.tf, infra/cdk/parameters.ts.
 
 Both deploy the template of a release as it is, so all that can differ is what they ask for: that is made from
 template.yaml here, and compared with it by tests/it/infra/bindings.rs. `bindings.py` writes, `bindings.py check` says
@@ -33,15 +33,24 @@ def parameters():
             name, found[match[1]] = match[1], {}
         elif match := re.fullmatch(r"    (\w+): ?(.*)", line):
             field = match[1]
-            found[name][field] = match[2] if field in ("Description", "ConstraintDescription") else value(match[2]) if match[2] else []
+            found[name][field] = (
+                match[2] if field in ("Description", "ConstraintDescription") else value(match[2]) if match[2] else []
+            )
         elif match := re.fullmatch(r"      - (.*)", line):
             found[name][field].append(value(match[1]))
         else:
             sys.exit(f"template.yaml: {line!r} is no line of a parameter that is understood")
     # A release asks for the place of its files, too.
     place = {
-        "CodeBucket": {"Type": "String", "Description": "Name of the bucket, in this region, into which the files of the release were copied."},
-        "CodePrefix": {"Type": "String", "Description": "Folder of the files of the release in that bucket, with / at its end.", "AllowedPattern": "^([A-Za-z0-9._=-]+/)*$"},
+        "CodeBucket": {
+            "Type": "String",
+            "Description": "Name of the bucket, in this region, into which the files of the release were copied.",
+        },
+        "CodePrefix": {
+            "Type": "String",
+            "Description": "Folder of the files of the release in that bucket, with / at its end.",
+            "AllowedPattern": "^([A-Za-z0-9._=-]+/)*$",
+        },
     }
     return {**place, **found}
 
@@ -59,7 +68,11 @@ def terraform(found):
     for name, of in found.items():
         variable = snake(name)
         kind = {"Number": "number", "CommaDelimitedList": "list(string)"}.get(of["Type"], "string")
-        lines += [f'variable "{variable}" {{', f"  type        = {kind}", f"  description = {quoted(of['Description'])}"]
+        lines += [
+            f'variable "{variable}" {{',
+            f"  type        = {kind}",
+            f"  description = {quoted(of['Description'])}",
+        ]
         if "Default" in of:
             default = of["Default"]
             if kind == "list(string)":
@@ -68,38 +81,73 @@ def terraform(found):
             lines.append(f"  default     = {shown}")
         checks = []
         if "AllowedPattern" in of:
-            checks.append((f"can(regex({quoted(of['AllowedPattern'])}, var.{variable}))", f"It has to match {of['AllowedPattern']}"))
+            checks.append(
+                (
+                    f"can(regex({quoted(of['AllowedPattern'])}, var.{variable}))",
+                    f"It has to match {of['AllowedPattern']}",
+                )
+            )
         if "AllowedValues" in of:
             values = of["AllowedValues"] if kind == "number" else [str(one) for one in of["AllowedValues"]]
-            checks.append((f"contains({json.dumps(values)}, var.{variable})", "It has to be one of " + ", ".join(map(str, values))))
+            checks.append(
+                (
+                    f"contains({json.dumps(values)}, var.{variable})",
+                    "It has to be one of " + ", ".join(map(str, values)),
+                )
+            )
         if "MinValue" in of:
             checks.append((f"var.{variable} >= {of['MinValue']}", f"It has to be {of['MinValue']} at least"))
         if "MaxValue" in of:
             checks.append((f"var.{variable} <= {of['MaxValue']}", f"It has to be {of['MaxValue']} at most"))
         for condition, message in checks:
-            lines += ["", "  validation {", f"    condition     = {condition}", f"    error_message = {quoted(message + '.')}", "  }"]
+            lines += [
+                "",
+                "  validation {",
+                f"    condition     = {condition}",
+                f"    error_message = {quoted(message + '.')}",
+                "  }",
+            ]
         lines += ["}", ""]
     lines += ["locals {", "  # What the template is given: the names are its own.", "  parameters = {"]
     width = max(map(len, found))
     for name, of in found.items():
-        given = f'join(",", var.{snake(name)})' if of["Type"] == "CommaDelimitedList" else f"tostring(var.{snake(name)})"
+        given = (
+            f'join(",", var.{snake(name)})' if of["Type"] == "CommaDelimitedList" else f"tostring(var.{snake(name)})"
+        )
         lines.append(f"    {name:<{width}} = {given}")
     lines += ["  }", "}", ""]
     return "\n".join(lines)
 
 
 def cdk(found):
-    lines = [f"// {HEAD}", "", "/** What the stack is asked for, by the names of its template. */", "export interface MongotarParameters {"]
+    lines = [
+        f"// {HEAD}",
+        "",
+        "/** What the stack is asked for, by the names of its template. */",
+        "export interface MongotarParameters {",
+    ]
     for name, of in found.items():
         kind = {"Number": "number", "CommaDelimitedList": "string[]"}.get(of["Type"], "string")
         if "AllowedValues" in of:
             kind = " | ".join(json.dumps(one) if of["Type"] == "Number" else f'"{one}"' for one in of["AllowedValues"])
         optional = "?" if "Default" in of else ""
         default = f" Default: {json.dumps(of['Default'])}." if of.get("Default") not in (None, "") else ""
-        lines += [f"  /** {of['Description'].replace('*/', '* /')}{default} */", f"  readonly {name}{optional}: {kind};"]
-    lines += ["}", "", "/** What each has to be like; the template says the same to CloudFormation. */", "export const CONSTRAINTS: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {"]
+        lines += [
+            f"  /** {of['Description'].replace('*/', '* /')}{default} */",
+            f"  readonly {name}{optional}: {kind};",
+        ]
+    lines += [
+        "}",
+        "",
+        "/** What each has to be like; the template says the same to CloudFormation. */",
+        "export const CONSTRAINTS: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {",
+    ]
     for name, of in found.items():
-        kept = {field: of[field] for field in ("Default", "AllowedPattern", "AllowedValues", "MinValue", "MaxValue") if field in of}
+        kept = {
+            field: of[field]
+            for field in ("Default", "AllowedPattern", "AllowedValues", "MinValue", "MaxValue")
+            if field in of
+        }
         lines.append(f"  {name}: {json.dumps(kept, ensure_ascii=False)},")
     lines += ["};", ""]
     return "\n".join(lines)

@@ -1,5 +1,5 @@
-"""Packs what a release consists of: see infra/release. Nothing here depends on the time, the machine, or an order that is
-not written down; SOURCE_DATE_EPOCH is the time of everything.
+"""Packs what a release consists of: see infra/release. Nothing here depends on the time, the machine, or an order that
+is not written down; SOURCE_DATE_EPOCH is the time of everything.
 
     pack.py zip OUT FILE NAME          a zip with one program
     pack.py tar OUT PROGRAM FILE...    a tar.gz with a program and what belongs to it
@@ -117,7 +117,12 @@ def sbom(out, version):
             "component": {"type": "application", "bom-ref": "mongotar", "name": "mongotar", "version": version},
         },
         "components": components,
-        "dependencies": [{"ref": "mongotar", "dependsOn": sorted(one for one in packages if one.split("/")[1].split("@")[0] == PROGRAMS)}]
+        "dependencies": [
+            {
+                "ref": "mongotar",
+                "dependsOn": sorted(one for one in packages if one.split("/")[1].split("@")[0] == PROGRAMS),
+            }
+        ]
         + [{"ref": reference, "dependsOn": sorted(uses[reference])} for reference in sorted(packages)],
     }
     # The same contents have the same number.
@@ -151,9 +156,15 @@ def notices(out):
             lines += [f"--- {path.name}", "", f"The same as {first}." if same else content, ""]
         if not texts:
             without.append(f"{package['name']} {package['version']}")
-            lines += ["The package brings no text of its licence along: that of the same name, of another package here, is meant.", ""]
+            lines += [
+                "The package brings no text of its licence along: that of another one here, of the same name, counts.",
+                "",
+            ]
     pathlib.Path(out).write_text("\n".join(lines) + "\n")
-    print(f"Notices: {len(packages) - len(OWN & {one['name'] for one in packages.values()})} packages, {len(without)} without a text of their own.")
+    print(
+        f"Notices: {sum(one['name'] not in OWN for one in packages.values())} packages, "
+        f"{len(without)} without a text of their own."
+    )
 
 
 def indented(text, by):
@@ -173,7 +184,8 @@ def template(out, version):
     binaries = iter(re.findall(r"^      BuildProperties: \{Binary: (\w+)\}$", text, re.M))
 
     def place(_):
-        return f"      CodeUri: {{Bucket: !Ref CodeBucket, Key: !Sub '${{CodePrefix}}{next(binaries)}-${{Architecture}}.zip'}}\n"
+        file = f"${{CodePrefix}}{next(binaries)}-${{Architecture}}.zip"
+        return f"      CodeUri: {{Bucket: !Ref CodeBucket, Key: !Sub '{file}'}}\n"
 
     functions = text.count("    Type: AWS::Serverless::Function\n")
     replace(r"^      CodeUri: \.\n", place, functions)
@@ -186,7 +198,10 @@ def template(out, version):
     machines = text.count("    Type: AWS::Serverless::StateMachine\n")
     replace(r"^      DefinitionUri: (\S+)\n", definition, machines)
     runbook = indented((ROOT / "infra/runbook/restore.yaml").read_text(), 8)
-    included = r"^      Content:\n        Fn::Transform:\n          Name: AWS::Include\n          Parameters: \{Location: infra/runbook/restore.yaml\}\n"
+    included = (
+        r"^      Content:\n        Fn::Transform:\n          Name: AWS::Include\n"
+        r"          Parameters: \{Location: infra/runbook/restore.yaml\}\n"
+    )
     replace(included, lambda _: f"      Content:\n{runbook}", 1)
     parameters = f"""Parameters:
   CodeBucket:

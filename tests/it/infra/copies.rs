@@ -217,7 +217,11 @@ fn the_bucket_of_copies_is_as_the_one_of_archives_and_nobody_deletes_there_from_
             "may more than bring",
         ),
         (
-            "Resource: !Sub '${Copies.Arn}/${Prefix}*'\n            Condition:\n              ArnLike: {'aws:PrincipalArn': !Sub 'arn:${AWS::Partition}:iam::${SourceAccount}:role/${SourceStackName}-ReplicationRole-*'}",
+            concat!(
+                "Resource: !Sub '${Copies.Arn}/${Prefix}*'\n            Condition:\n              ArnLike: ",
+                "{'aws:PrincipalArn': !Sub 'arn:${AWS::Partition}:iam::${SourceAccount}:role/",
+                "${SourceStackName}-ReplicationRole-*'}"
+            ),
             "Resource: !Sub '${Copies.Arn}/${Prefix}*'",
             "any role",
         ),

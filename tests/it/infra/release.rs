@@ -58,10 +58,16 @@ fn a_program_is_packed_to_the_same_bytes_whenever_and_wherever_and_can_be_run() 
         assert!(packed[0].1 != packed[2].1, "{kind}: another program is packed alike");
         let script = match kind {
             "zip" => {
-                "import sys, zipfile; z = zipfile.ZipFile(sys.argv[1]); print([(i.filename, oct(i.external_attr >> 16), i.date_time[0]) for i in z.infolist()])"
+                concat!(
+                    "import sys, zipfile; z = zipfile.ZipFile(sys.argv[1]); ",
+                    "print([(i.filename, oct(i.external_attr >> 16), i.date_time[0]) for i in z.infolist()])"
+                )
             }
             _ => {
-                "import sys, tarfile; t = tarfile.open(sys.argv[1]); print([(i.name, oct(i.mode), i.uid, i.mtime) for i in t])"
+                concat!(
+                    "import sys, tarfile; t = tarfile.open(sys.argv[1]); ",
+                    "print([(i.name, oct(i.mode), i.uid, i.mtime) for i in t])"
+                )
             }
         };
         let listed = Command::new("python3")

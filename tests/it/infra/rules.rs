@@ -8,7 +8,9 @@ use serde_json::Value;
 use super::template::{Template, list};
 
 /// Parameters, and a part of what refuses them; nothing if they are taken.
-const CASES: [(&[(&str, &str)], Option<&str>); 23] = [
+type Given = (&'static [(&'static str, &'static str)], Option<&'static str>);
+
+const CASES: [Given; 23] = [
     (&[], None),
     (
         &[("SubnetIds", "subnet-1,subnet-2"), ("SecurityGroupIds", "sg-1")],

@@ -87,11 +87,14 @@ pub fn findings(template: &Template) -> Vec<String> {
     }
     let gradual = template.at("/Mappings/Deployments");
     let allowed = list(template.at("/Parameters/Deployment/AllowedValues"));
-    let by_code_deploy = |kind: &str| kind.starts_with("Canary") || kind.starts_with("Linear");
+    let by_code_deploy = |kind: &str| match kind.starts_with("Canary") || kind.starts_with("Linear") {
+        true => "true",
+        false => "false",
+    };
     let known = allowed.iter().filter_map(|kind| kind.as_str());
     let fits = known
         .clone()
-        .all(|kind| gradual[kind]["Gradual"] == by_code_deploy(kind).to_string())
+        .all(|kind| gradual[kind]["Gradual"] == by_code_deploy(kind))
         && template.at("/Parameters/Deployment/Default") == "NoVersions"
         && known.count() == gradual.as_object().map_or(0, serde_json::Map::len);
     if !fits {
