@@ -98,7 +98,7 @@ fn shortened(text: &str) -> String {
 }
 
 /// A collection can be called anything; a notification has one line for it.
-fn on_one_line(text: &str) -> String {
+pub(crate) fn on_one_line(text: &str) -> String {
     text.chars()
         .map(|c| match c.is_control() {
             true => c.escape_default().to_string(),

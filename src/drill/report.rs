@@ -232,9 +232,11 @@ fn markdown(report: &DrillReport) -> String {
     } else {
         "STILL THERE"
     };
-    let _ = writeln!(out, "- Scratch database: `{}`, {left}", report.scratch);
+    let _ = writeln!(out, "- Scratch database: `{}`, {left}", on_one_line(&report.scratch));
     if !report.other_scratch_databases.is_empty() {
-        let others = report.other_scratch_databases.join("`, `");
+        let others = report.other_scratch_databases.iter();
+        let others: Vec<String> = others.map(|name| on_one_line(name)).collect();
+        let others = others.join("`, `");
         let _ = writeln!(
             out,
             "- Other scratch databases, of drills that run or were killed: `{others}`"

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::wording::on_one_line;
+
 /// Everything that stands in a plan's way, all at once: nobody wants to find the second obstacle after removing the
 /// first.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,7 +45,9 @@ impl fmt::Display for Conflict {
         if let Some(collection) = &self.collection {
             write!(f, "{collection:?}: ")?;
         }
-        write!(f, "{}. Way out: {}", self.problem, self.way_out)
+        // Other people's names are in it, and it is one item of a list.
+        let (problem, way_out) = (on_one_line(&self.problem), on_one_line(&self.way_out));
+        write!(f, "{problem}. Way out: {way_out}")
     }
 }
 

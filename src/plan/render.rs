@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::{Action, Inferred, Method, Planned, RestorePlan, Signal};
-use crate::wording::shown;
+use crate::wording::{on_one_line, shown};
 
 impl fmt::Display for RestorePlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -83,7 +83,8 @@ fn section(f: &mut fmt::Formatter<'_>, title: &str, lines: Vec<String>) -> fmt::
         return Ok(());
     }
     writeln!(f, "\n{title}")?;
-    lines.iter().try_for_each(|line| writeln!(f, "- {line}"))
+    // Names, messages and `_id`s in it may hold line breaks.
+    lines.iter().try_for_each(|line| writeln!(f, "- {}", on_one_line(line)))
 }
 
 fn differences(row: &Planned) -> Vec<String> {
@@ -151,7 +152,7 @@ fn row(planned: &Planned) -> [String; 7] {
             .documents_present
             .map_or_else(|| "-".to_owned(), |count| count.to_string()),
         method(planned.method).to_owned(),
-        planned.reason.clone(),
+        on_one_line(&planned.reason),
     ]
 }
 

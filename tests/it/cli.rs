@@ -5,6 +5,7 @@ mod backup;
 mod closed_pipe;
 mod counts;
 mod environment;
+mod forged;
 mod hidden;
 mod looking;
 mod no_archive;

@@ -4,7 +4,7 @@ use std::io::{IsTerminal as _, Write as _, stderr, stdin};
 
 use mongotar::plan::RestorePlan;
 
-use crate::plain::plain;
+use crate::plain::{one_line, plain};
 use crate::text;
 
 /// Shows the plan, and what becomes of users, and asks. If something is destroyed, the answer must be the database's
@@ -15,7 +15,10 @@ pub fn consents(plan: &RestorePlan, users: &str) -> bool {
     }
     let destroys = plan.collections.iter().any(|planned| planned.lost.is_some());
     let question = match destroys {
-        true => format!("Type the database's name ({}) to carry this out: ", plan.database),
+        true => format!(
+            "Type the database's name ({}) to carry this out: ",
+            one_line(&plan.database)
+        ),
         false => "Carry this out? [y/N] ".to_owned(),
     };
     // Nobody consents to what was not shown.

@@ -6,18 +6,28 @@ use mongotar::failure::{Failure, FailureKind};
 use mongotar::hidden::{HIDDEN, hidden, holds_one};
 use serde_json::json;
 
-use crate::plain::{plain, plain_json};
+use crate::plain::{items, one_line, plain, plain_json};
 use crate::printed::tell;
 
 /// For people on standard error; with `--json` for machines on standard output as well, where they look for the result.
 pub fn failure(failure: &Failure, json: bool) -> ExitCode {
-    tell(&format!("mongotar: {}\n", plain(&hidden(&failure.to_string()))));
+    tell(&format!("mongotar: {}\n", told(failure)));
     if json {
         print_json(failure.kind, &hidden(&failure.message));
     }
     match failure.kind {
         FailureKind::ConfigurationMissing | FailureKind::InvalidRequest => ExitCode::from(2),
         _ => ExitCode::FAILURE,
+    }
+}
+
+/// A failure on one line, apart from the conflicts of a plan: they are a list.
+pub fn told(failure: &Failure) -> String {
+    let said = failure.to_string();
+    let said = hidden(&said);
+    match failure.kind {
+        FailureKind::PlanConflicts => items(&said),
+        _ => one_line(&said).into_owned(),
     }
 }
 

@@ -1,11 +1,14 @@
 //! Protects the terminal from foreign names.
 //!
 //! Collection names, server messages and `_id`s are other people's. An escape sequence in one could overwrite our
-//! output, and marks of writing direction could make it read differently. So only letters, spaces and our own line
-//! breaks go to a terminal.
+//! output, marks of writing direction could make it read differently, and a line break could add a line that looks like
+//! ours. So only letters, spaces and our own line breaks go to a terminal.
 
 use std::borrow::Cow;
 use std::io::{self, Write};
+
+/// What an item of a list begins with.
+const ITEM: &str = "\n- ";
 
 /// The text with everything that a terminal acts on written out, such as `\u{1b}`. Line breaks stay.
 pub fn plain(text: &str) -> Cow<'_, str> {
@@ -19,6 +22,12 @@ pub fn plain(text: &str) -> Cow<'_, str> {
 /// As [`plain`], for what must stay on its line.
 pub fn one_line(text: &str) -> Cow<'_, str> {
     written_out(text, acts, |letter| letter.escape_default().to_string())
+}
+
+/// As [`one_line`], for a message that may be a list of our own: each item stays on its line.
+pub fn items(text: &str) -> String {
+    let items: Vec<Cow<'_, str>> = text.split(ITEM).map(one_line).collect();
+    items.join(ITEM)
 }
 
 /// A word of a command line that can be pasted into a shell.
@@ -62,7 +71,9 @@ pub struct PlainError;
 
 impl Write for PlainError {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        io::stderr().write_all(plain(&String::from_utf8_lossy(line)).as_bytes())?;
+        let text = String::from_utf8_lossy(line);
+        let shown = one_line(text.trim_end_matches('\n'));
+        io::stderr().write_all(format!("{shown}\n").as_bytes())?;
         Ok(line.len())
     }
 
@@ -80,6 +91,7 @@ mod tests {
         let name = "a\u{1b}[2J\u{9b}b\u{202e}c\rd\ne\u{2066}";
         assert_eq!(plain(name), "a\\u{1b}[2J\\u{9b}b\\u{202e}c\\u{d}d\ne\\u{2066}");
         assert_eq!(one_line(name), "a\\u{1b}[2J\\u{9b}b\\u{202e}c\\rd\\ne\\u{2066}");
+        assert_eq!(items("two:\n- a\nb\n- c\r"), "two:\n- a\\nb\n- c\\r");
         for usual in ["orders", "Grüße, 注文 \u{1f4e6} é", "x y"] {
             assert!(matches!(plain(usual), Cow::Borrowed(_)) && matches!(one_line(usual), Cow::Borrowed(_)));
         }

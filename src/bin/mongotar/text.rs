@@ -21,6 +21,13 @@ macro_rules! note {
     }};
 }
 
+/// Adds a line of ours, which stays one whatever it names.
+macro_rules! line {
+    ($out:expr, $($text:tt)*) => {{
+        let _ = writeln!($out, "{}", one_line(&format!($($text)*)));
+    }};
+}
+
 mod looking;
 
 /// Whether a report's warning is still to be said. What is left out of the connection string was said when it was
@@ -55,22 +62,21 @@ fn word(status: RunStatus) -> &'static str {
 pub fn backups(report: &SeveralReport) -> String {
     let mut text = String::new();
     for database in &report.databases {
-        text.push_str(&match database {
-            DatabaseReport::Answer(BackupAnswer::Finished(report)) => backup(report),
-            DatabaseReport::Answer(BackupAnswer::Unfinished(unfinished)) => format!("{}\n", unfinished.summary),
-            DatabaseReport::Failed(failed) => {
-                format!(
-                    "{}  {}  {}: {}\n",
-                    word(failed.status),
-                    failed.database,
-                    failed.error_type,
-                    failed.error
-                )
-            }
-        });
+        match database {
+            DatabaseReport::Answer(BackupAnswer::Finished(report)) => text.push_str(&backup(report)),
+            DatabaseReport::Answer(BackupAnswer::Unfinished(unfinished)) => line!(text, "{}", unfinished.summary),
+            DatabaseReport::Failed(failed) => line!(
+                text,
+                "{}  {}  {}: {}",
+                word(failed.status),
+                failed.database,
+                failed.error_type,
+                failed.error
+            ),
+        }
         text.push('\n');
     }
-    text.push_str(&format!("{}  {}\n", word(report.status), report.summary));
+    line!(text, "{}  {}", word(report.status), report.summary);
     text
 }
 
@@ -111,18 +117,18 @@ pub fn backup(report: &BackupReport) -> String {
     for warning in report.warnings.iter().filter(unsaid) {
         note!(out, "{warning}");
     }
-    let _ = writeln!(
+    line!(
         out,
-        "{}: {} documents, {} of BSON in {} of archive, {:.1} s ({:.0} MB/s), consistency: {}\n{}",
+        "{}: {} documents, {} of BSON in {} of archive, {:.1} s ({:.0} MB/s), consistency: {}",
         word(report.status),
         report.totals.documents,
         megabytes(report.totals.bytes),
         megabytes(report.archive_bytes),
         report.seconds,
         report.totals.bytes as f64 / 1e6 / report.seconds.max(0.001),
-        report.consistency,
-        report.archive
+        report.consistency
     );
+    line!(out, "{}", report.archive);
     out
 }
 
@@ -210,14 +216,14 @@ pub fn restore(report: &RestoreReport) -> String {
     }
     let mut out = table(&rows) + &merges(report) + &notes;
     if let Some(snapshot) = &report.snapshot {
-        let _ = writeln!(
+        line!(
             out,
             "the way back: mongotar restore {} --mongo-db {} --replace-existing",
             word_of(&snapshot.archive.to_string()),
             word_of(&report.database)
         );
     }
-    let _ = writeln!(
+    line!(
         out,
         "{}: {} into {}, {:.1} s",
         word(report.status),

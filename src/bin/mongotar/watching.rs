@@ -14,6 +14,7 @@ use mongotar::store::Location;
 
 use crate::arguments::Watch;
 use crate::compacting::compacted;
+use crate::failed::told;
 use crate::plain::one_line;
 use crate::printed::{print_raw, tell};
 use crate::session::{code, environment, tools};
@@ -56,7 +57,7 @@ pub async fn run_watch(arguments: &Watch, json: bool) -> Result<ExitCode, Failur
                 if let Some(age) = compact_every {
                     match compacted(&job, &report, age, &tools).await {
                         Ok(None) => {}
-                        Ok(Some(report)) => told(&report, json)?,
+                        Ok(Some(report)) => print_line(&report, json)?,
                         Err(_) if tools.cancel.is_cancelled() => break,
                         // Increments go on without it.
                         Err(failure) => tell(&format!("mongotar: {failure}. Tried again in {}\n", said(every))),
@@ -67,7 +68,11 @@ pub async fn run_watch(arguments: &Watch, json: bool) -> Result<ExitCode, Failur
             // It will be the same at the next turn, and the one after that.
             Err(failure) if !may_change(&failure) => return Err(failure),
             Err(failure) if may_pass(&failure, &job.destination) => {
-                tell(&format!("mongotar: {failure}. Tried again in {}\n", said(every)));
+                tell(&format!(
+                    "mongotar: {}. Tried again in {}\n",
+                    told(&failure),
+                    said(every)
+                ));
             }
             Err(failure) => {
                 in_a_row += 1;
@@ -75,8 +80,9 @@ pub async fn run_watch(arguments: &Watch, json: bool) -> Result<ExitCode, Failur
                     return Err(failure);
                 }
                 tell(&format!(
-                    "mongotar: {failure}. Tried again in {}: {in_a_row} of {IN_A_ROW} failures in a row \
+                    "mongotar: {}. Tried again in {}: {in_a_row} of {IN_A_ROW} failures in a row \
                      that do not pass by themselves\n",
+                    told(&failure),
                     said(every)
                 ));
             }
@@ -93,11 +99,11 @@ pub async fn run_watch(arguments: &Watch, json: bool) -> Result<ExitCode, Failur
 
 async fn made(job: &BackupJob, tools: &Tools, json: bool) -> Result<BackupReport, Failure> {
     let report = Box::pin(backup(job, tools)).await?;
-    told(&report, json)?;
+    print_line(&report, json)?;
     Ok(report)
 }
 
-fn told(report: &BackupReport, json: bool) -> Result<(), Failure> {
+fn print_line(report: &BackupReport, json: bool) -> Result<(), Failure> {
     let line = match json {
         true => serde_json::to_string(report).map_err(|error| Failure::invalid(error.to_string()))?,
         false => {

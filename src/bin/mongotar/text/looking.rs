@@ -31,7 +31,7 @@ pub fn verify(report: &VerifyReport) -> String {
     if report.status == RunStatus::Partial {
         note!(out, "{}", report.summary);
     }
-    let _ = writeln!(
+    line!(
         out,
         "{}: {} segments, {} in {}",
         word(report.status),
@@ -88,7 +88,7 @@ pub fn against(report: &AgainstReport) -> String {
         0 => String::new(),
         parked => format!(" {parked} but for their expiry,"),
     };
-    let _ = writeln!(
+    line!(
         out,
         "{}: {} of {} collections are equal,{parked} {} drifted, {} missing, {} extra, {} not compared: {} against {}, {:.1} s",
         word(report.status),
@@ -255,10 +255,10 @@ fn measurements(shown: &Shown, collection: &str) -> Option<u64> {
 }
 
 pub fn show(shown: &Shown) -> String {
-    let (mut out, collections) = match shown {
+    let (head, collections) = match shown {
         Shown::Native(manifest) => (
             format!(
-                "{}: {}, database {}, {} to {}, payload {}, compression {}, consistency {}\n",
+                "{}: {}, database {}, {} to {}, payload {}, compression {}, consistency {}",
                 manifest.name,
                 manifest.status,
                 manifest.source.database,
@@ -271,10 +271,11 @@ pub fn show(shown: &Shown) -> String {
             &manifest.collections,
         ),
         Shown::Foreign(foreign) => (
-            format!("{}: a foreign archive, {}\n", foreign.archive, foreign.status),
+            format!("{}: a foreign archive, {}", foreign.archive, foreign.status),
             &foreign.collections,
         ),
     };
+    let mut out = format!("{}\n", one_line(&head));
     let mut rows = vec![row(&[
         &"collection",
         &"kind",
