@@ -154,7 +154,7 @@ impl Environment {
                 "no connection string: set MONGO_URI or MONGO_URI_SECRET (in the environment or in .env), or give --mongo-uri",
             )
         })?;
-        uri.check().map_err(|reason| {
+        uri.check().and_then(|()| uri.check_files()).map_err(|reason| {
             Failure::invalid(format!(
                 "the connection string (MONGO_URI, --mongo-uri) is wrong: {reason}. It looks like mongodb://user:password@host:27017/?replicaSet=name"
             ))

@@ -26,6 +26,7 @@ mod commit;
 mod continued;
 mod counted;
 mod create;
+mod durable;
 mod expired;
 mod fan_out;
 mod flow;
@@ -52,6 +53,7 @@ mod summary;
 mod verification;
 mod violations;
 mod way_back;
+mod who;
 mod work;
 
 pub(crate) use continued::{Until, go_on};

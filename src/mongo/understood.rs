@@ -37,6 +37,10 @@ const MECHANISMS: [&str; 6] = [
     "SCRAM-SHA-1",
     "SCRAM-SHA-256",
 ];
+/// What a read can be asked to be.
+const LEVELS: [&str; 5] = ["available", "linearizable", "local", "majority", "snapshot"];
+/// No replica set has as many members: 50 are the most.
+const MOST_MEMBERS: i64 = 51;
 /// Pairs that the URI options specification has refused, since one of them is not what was meant.
 const CONTRADICT: [(&str, &str); 7] = [
     ("tlsInsecure", "tlsAllowInvalidCertificates"),
@@ -98,6 +102,11 @@ impl Understood {
             }
         }
         contradictions(&given)?;
+        // With nothing but empty sets of tags, any member will do.
+        let has_tags = given
+            .iter()
+            .any(|(name, value)| *name == "readPreferenceTags" && !value.is_empty());
+        given.retain(|(name, _)| has_tags || *name != "readPreferenceTags");
         understood.tls(&mut given);
         understood.beside_any_host(&given)?;
         understood.limit(&given);
@@ -164,6 +173,7 @@ impl Understood {
             Does::Hand(_) if name == "appName" && percent_decoded(value).len() > 128 => {
                 return Err(self::wrong(name, "it must be at most 128 bytes long"));
             }
+            Does::Hand(_) if name == "readConcernLevel" && !LEVELS.contains(&value) => return Err(wrong()),
             Does::Hand(ValueForm::Text | ValueForm::List) => (name, value.to_owned()),
             Does::Own(own) => match self.own(own, name, value)? {
                 Some(pair) => pair,
@@ -201,7 +211,8 @@ impl Understood {
                 size => (name, size.to_string()),
             },
             Own::Acknowledgment => match percent_decoded(value).parse::<i64>() {
-                Ok(..0) => return Err(wrong()),
+                Ok(..0 | MOST_MEMBERS..) => return Err(wrong()),
+                Err(_) if is_no_tag(&percent_decoded(value)) => return Err(wrong()),
                 Ok(0) => {
                     self.warn("its option w is 0, and w=majority is used: unacknowledged writes cannot be proven");
                     (name, "majority".to_owned())
@@ -376,6 +387,13 @@ fn flag(value: &str) -> Option<bool> {
         "false" | "no" | "n" | "f" | "0" => Some(false),
         _ => None,
     }
+}
+
+/// Whether a write concern that is no whole number is no name either.
+fn is_no_tag(value: &str) -> bool {
+    let is_like_a_number = value.starts_with(|first: char| first.is_ascii_digit() || "+-.".contains(first));
+    is_like_a_number && value.parse::<f64>().is_ok()
+        || ["true", "false"].iter().any(|flag| value.eq_ignore_ascii_case(flag))
 }
 
 fn opposite(value: &str) -> Option<&'static str> {

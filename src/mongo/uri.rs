@@ -7,6 +7,7 @@ use std::fmt;
 
 use mongodb::options::ConnectionString;
 
+use super::tls_files;
 use super::understood::{Beginning, Understood, form, wrong};
 use crate::hidden::{HIDDEN, hidden, percent_decoded};
 
@@ -40,6 +41,15 @@ impl MongoUri {
     /// What is wrong, without credentials.
     pub fn check(&self) -> Result<(), String> {
         self.understood().map(drop)
+    }
+
+    /// Checks that the files that it names for TLS have what they are named for.
+    ///
+    /// # Errors
+    /// Which option, which file, and what it lacks.
+    pub fn check_files(&self) -> Result<(), String> {
+        let (parsed, _) = self.understood()?;
+        tls_files::check(parsed.tls.as_ref())
     }
 
     /// What of the string is ignored, or not done as it asks: for people, without any value.

@@ -24,8 +24,10 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::Instrument as _;
 
 use super::create::drop_collection;
+use super::durable;
 use super::prepare::Prepared;
 use super::request::RestoreJob;
+use super::who::who;
 use crate::failure::{Failure, FailureKind};
 use crate::mongo::{Mongo, MongoError, code};
 use crate::plan::LOCK_COLLECTION;
@@ -96,7 +98,13 @@ impl Lock {
         if holder.get_str("owner").ok() != Some(held.owner.as_str()) {
             return Err(running(&held.database, &holder));
         }
-        Ok(Self::held(held))
+        let lock = Self::held(held);
+        let ours = doc! {"_id": ID, "owner": &lock.held.owner};
+        if let Err(refused) = durable::check(mongo, &lock.held.database, ours).await {
+            lock.release().await;
+            return Err(refused);
+        }
+        Ok(lock)
     }
 
     /// Goes on with the lock that an earlier invocation of the run has taken, under which it has begun to load. It may
@@ -382,22 +390,6 @@ fn lost(database: &str) -> Failure {
 fn owner_of(run: &Run) -> String {
     let hash = blake3::hash(format!("{}\n{}", run.time, run.id).as_bytes()).to_hex();
     hash.as_str()[..32].to_owned()
-}
-
-/// Who restores, for the person who is kept waiting.
-fn who() -> String {
-    let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
-    if let Some(function) = variable("AWS_LAMBDA_FUNCTION_NAME") {
-        let log = variable("AWS_LAMBDA_LOG_STREAM_NAME").unwrap_or_default();
-        return format!("the function {function} (log stream {log})");
-    }
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
-    let host = host.map(|name| name.trim().to_owned()).or_else(|| variable("HOSTNAME"));
-    format!(
-        "process {} on {}",
-        std::process::id(),
-        host.as_deref().unwrap_or("an unnamed host")
-    )
 }
 
 #[cfg(test)]

@@ -83,6 +83,13 @@ fn told(mut failure: Failure, taken: &[Setting]) -> Failure {
 /// # Errors
 /// If there is a file that cannot be read at all.
 pub fn load() -> Result<(), Failure> {
+    // To open a pipe is to wait for whoever writes to it.
+    if std::fs::metadata(FILE).is_ok_and(|found| !found.is_file() && !found.is_dir()) {
+        tell(&format!(
+            "mongotar: {FILE} is a pipe or a device, not a file, and is ignored\n"
+        ));
+        return Ok(());
+    }
     let bytes = match std::fs::read(Path::new(FILE)) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),

@@ -81,7 +81,12 @@ impl<'a> Stated<'a> {
     }
 
     fn unmet_by_credentials(self, beginning: Beginning) -> Option<String> {
-        let mechanism = self.value("authMechanism")?;
+        let Some(mechanism) = self.value("authMechanism") else {
+            return (beginning.has_user && !beginning.has_password).then(|| {
+                "it names a user without a password: write user:password@ before the hosts, or an authMechanism that needs none, such as MONGODB-X509"
+                    .to_owned()
+            });
+        };
         let its = format!("its authMechanism {mechanism}");
         let external = self
             .value("authSource")
@@ -145,6 +150,7 @@ impl<'a> Stated<'a> {
 pub(in crate::mongo) fn form(name: &str) -> &'static str {
     match name {
         "authMechanismProperties" => "it must be a list such as NAME:value,OTHER:value, without those of programs",
+        "readConcernLevel" => "it must be local, majority, available, linearizable or snapshot",
         "readPreference" => "it must be primary, primaryPreferred, secondary, secondaryPreferred or nearest",
         "readPreferenceTags" => "it must be a list such as dc:ny,rack:1",
         "serverMonitoringMode" => "it must be auto, stream or poll",

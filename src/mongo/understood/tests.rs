@@ -11,6 +11,8 @@ fn sample(name: &str, does: Does) -> &'static str {
     match (name, does) {
         (_, Does::Alias(target)) => sample(target, known(target).expect("a target").1),
         (_, Does::Opposite(_)) => "false",
+        ("readConcernLevel", _) => "local",
+        ("w", _) => "2",
         ("readPreference", _) => "secondary",
         ("readPreferenceTags", _) => "dc:ny&readPreference=secondary",
         ("maxStalenessSeconds", _) => "90&readPreference=secondary",
@@ -90,6 +92,14 @@ fn the_options_of_the_specification_and_of_others_become_what_they_mean() {
             "readPreference=nearest&readPreferenceTags=a:b&readPreferenceTags=",
             "",
         ),
+        ("readPreferenceTags=", "", ""),
+        (
+            "readPreference=nearest&readPreferenceTags=",
+            "readPreference=nearest",
+            "",
+        ),
+        ("w=50&readConcernLevel=majority", "w=50&readConcernLevel=majority", ""),
+        ("w=far.2", "w=far.2", ""),
         ("maxIdleTimeMS=&journal=", "", "is empty"),
         ("ssl=true&tls=true", "tls=true", ""),
         ("ssl_match_hostname=true&ssl=1", "tls=true", ""),
@@ -220,5 +230,36 @@ fn what_contradicts_or_cannot_be_followed_is_refused_without_a_value() {
         let reason = Understood::of(options).expect_err(options);
         assert!(reason.contains(words), "{options}: {reason}");
         assert!(!reason.contains("ture") && !reason.contains("SECRET"), "{reason}");
+    }
+}
+
+/// They were told when the server refused a write, in the middle of a restore, or never.
+#[test]
+fn values_that_no_server_takes_are_refused_before_connecting() {
+    for (options, part) in [
+        ("readConcernLevel=foo", "it must be local, majority"),
+        ("readConcernLevel=Majority", "it must be local, majority"),
+        ("w=1.5", "it must be a number of members"),
+        ("w=true", "it must be a number of members"),
+        ("w=False", "it must be a number of members"),
+        ("w=51", "it must be a number of members"),
+        ("w=1e3", "it must be a number of members"),
+    ] {
+        let reason = Understood::of(options).expect_err(options);
+        assert!(reason.contains(part), "{options}: {reason}");
+    }
+    for (uri, is_right) in [
+        ("mongodb://clerk@h/", false),
+        ("mongodb://clerk@h/?w=1", false),
+        ("mongodb://clerk@h/?authMechanism=MONGODB-X509", true),
+        ("mongodb://clerk:p@h/", true),
+        ("mongodb://h/", true),
+    ] {
+        let checked = MongoUri::new(uri).check();
+        assert_eq!(checked.is_ok(), is_right, "{uri}: {checked:?}");
+        assert!(
+            checked.err().is_none_or(|reason| reason.contains("without a password")),
+            "{uri}"
+        );
     }
 }

@@ -352,3 +352,51 @@ async fn a_dotenv_in_utf16_is_refused_with_what_to_do() {
         assert!(failed.err.contains(word), "{}", failed.err);
     }
 }
+
+/// It was waited for whoever writes to it, for ever.
+#[test]
+fn a_dotenv_that_is_a_pipe_is_ignored_and_named() {
+    let shell = Shell::new();
+    let made = std::process::Command::new("mkfifo").arg(shell.path(".env")).status();
+    assert!(made.expect("mkfifo").success());
+    fs::create_dir(shell.path("folder")).expect("made");
+    let said = shell.run(&["list", "folder"]).expect(0);
+    assert!(said.err.contains(".env is a pipe or a device"), "{}", said.err);
+}
+
+/// The file was looked for when connecting, and the exit code was that of a database that is away.
+#[test]
+fn a_file_for_tls_that_is_not_there_is_a_wrong_setting() {
+    for option in ["tlsCAFile", "tlsCertificateKeyFile"] {
+        let shell = Shell::new().set(
+            "MONGO_URI",
+            &format!("mongodb://127.0.0.1:1/shop?tls=true&{option}=/nowhere.pem"),
+        );
+        let said = shell.run(&["backup", "--to", "to"]).expect(2);
+        assert!(said.err.contains(&format!("{option} is /nowhere.pem")), "{}", said.err);
+    }
+}
+
+/// The documents were exchanged before the first write was found to be less durable than asked.
+#[tokio::test]
+async fn more_members_than_there_are_end_a_restore_before_its_first_change() {
+    let (shell, database) = Shell::with_orders(numbered(0..3)).await;
+    let archive = shell.path(&super::archive(&shell.backed_up(&[])));
+    let archive = archive.to_str().expect("UTF-8").to_owned();
+    let client = rig::shared_replica_set().client().await;
+    support::insert(&client, &database, "orders", numbered(3..5)).await;
+    for w in ["w=2", "w=far"] {
+        let uri = format!("{}&{w}&wtimeoutMS=2000", rig::shared_replica_set().uri());
+        let shell = shell.copy().set("MONGO_URI", &uri);
+        let said = shell
+            .run(&["restore", &archive, "--replace-existing", "--yes"])
+            .expect(1);
+        assert!(
+            said.err.contains("Nothing was changed") && said.err.contains("w=majority"),
+            "{}",
+            said.err
+        );
+        assert_eq!(super::ids(&database, "orders").await, [0, 1, 2, 3, 4]);
+        assert_eq!(super::collections(&database).await, ["orders"], "nothing is left");
+    }
+}
