@@ -4,6 +4,8 @@
 //! is one error that names the variable, or the file and the line, and says what to write. None shows a value: a secret
 //! may stand in the wrong place.
 
+mod credentials;
+
 use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::io;
@@ -20,7 +22,7 @@ const CHECKSUMS: &str = "may be when_supported, when_required";
 const NAME_OF_REGION: &str = "must be the name of a region, such as eu-central-1 (letters, digits and -)";
 const VISIBLE: &str = "has a character that none has: a space, a line break, or one beyond ASCII";
 
-const RULES: [Rule; 25] = [
+const RULES: [Rule; 28] = [
     (
         "AWS_RETRY_MODE",
         "retry_mode",
@@ -100,18 +102,21 @@ const RULES: [Rule; 25] = [
         is_address,
         ADDRESS,
     ),
+    (
+        "AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE",
+        "ec2_metadata_service_endpoint_mode",
+        is_family,
+        "may be IPv4 or IPv6",
+    ),
+    ("AWS_EC2_METADATA_DISABLED", "", is_flag, FLAG),
     ("AWS_CONTAINER_CREDENTIALS_FULL_URI", "", is_address, ADDRESS),
+    ("AWS_CONTAINER_AUTHORIZATION_TOKEN", "", is_of_header, VISIBLE),
     ("AWS_ACCESS_KEY_ID", "aws_access_key_id", is_visible, VISIBLE),
     ("AWS_SECRET_ACCESS_KEY", "aws_secret_access_key", is_visible, VISIBLE),
     ("AWS_SESSION_TOKEN", "aws_session_token", is_visible, VISIBLE),
     ("AWS_SDK_UA_APP_ID", "sdk_ua_app_id", is_visible, VISIBLE),
     ("AWS_EXECUTION_ENV", "", is_visible, VISIBLE),
 ];
-
-const TOKEN_FILE: &str = "AWS_WEB_IDENTITY_TOKEN_FILE";
-
-/// Settings by which profiles have credentials, that need more of the SDK than a function carries.
-const OF_SSO: [&str; 4] = ["sso_session", "sso_start_url", "sso_account_id", "credential_process"];
 
 fn is_retry_mode(value: &str) -> bool {
     ["standard", "adaptive", "legacy"]
@@ -157,6 +162,15 @@ fn is_address(value: &str) -> bool {
         let is_plain = |byte: u8| byte.is_ascii_graphic() && !b"?#".contains(&byte);
         is_http && !host.is_empty() && !host.contains('@') && has_port && value.bytes().all(is_plain)
     })
+}
+
+fn is_family(value: &str) -> bool {
+    value.eq_ignore_ascii_case("ipv4") || value.eq_ignore_ascii_case("ipv6")
+}
+
+/// As [`is_visible`], and a scheme may stand before it: `Bearer abc`.
+fn is_of_header(value: &str) -> bool {
+    value.split(' ').all(|word| !word.is_empty() && is_visible(word))
 }
 
 /// What a header may carry.
@@ -219,7 +233,20 @@ impl Surroundings<'_> {
         let files = self.files()?;
         let profile = self.set("AWS_PROFILE")?.unwrap_or_else(|| "default".to_owned());
         let section = ["profile ", &profile].concat();
-        let services = setting(&files, &section, "services").map(|(_, line)| ["services ", &line.value].concat());
+        let services = setting(&files, &section, "services").map(|(file, line)| {
+            let services = ["services ", &line.value].concat();
+            match is_there(&files, &services) {
+                true => Ok(services),
+                // The SDK would go to AWS then.
+                false => Err(at(
+                    file,
+                    line,
+                    "services",
+                    "names a section [services …] that is not there",
+                )),
+            }
+        });
+        let services = services.transpose()?;
         let mut region = None;
         for (variable, key, holds, says) in RULES {
             let is_address = says == ADDRESS;
@@ -265,92 +292,6 @@ impl Surroundings<'_> {
         self.credentials(&files, &section)?;
         Ok(region)
     }
-
-    /// Whether those that are meant are there: the SDK would look elsewhere for others.
-    fn credentials(&self, files: &[Profiles; 2], section: &str) -> Result<(), String> {
-        let is_set = |name: &str| {
-            self.set(name)
-                .map(|value| value.is_some_and(|value| !value.trim().is_empty()))
-        };
-        match (
-            is_set("AWS_ACCESS_KEY_ID")?,
-            is_set("AWS_SECRET_ACCESS_KEY")? || is_set("SECRET_ACCESS_KEY")?,
-        ) {
-            (true, true) => return Ok(()),
-            (false, false) => {}
-            (true, false) => return Err(half("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")),
-            (false, true) => return Err(half("AWS_SECRET_ACCESS_KEY", "AWS_ACCESS_KEY_ID")),
-        }
-        let is_named = is_set("AWS_PROFILE")?;
-        if let Some(token) = self.set(TOKEN_FILE)?.filter(|_| !is_named) {
-            if !is_set("AWS_ROLE_ARN")? {
-                return Err(half(TOKEN_FILE, "AWS_ROLE_ARN"));
-            }
-            let unread = |error: io::Error| format!("{TOKEN_FILE} names a file that cannot be read: {error}");
-            (self.file)(Path::new(&token)).map_err(unread)?;
-        }
-        if is_named && !is_there(files, section) {
-            return Err(missing(files, section, "AWS_PROFILE"));
-        }
-        let mut section = section.to_owned();
-        // A profile may take those of another one, and that one of a third.
-        for _ in 0..16 {
-            let here = |key| setting(files, &section, key);
-            let lacking = OF_SSO.iter().filter(|_| !cfg!(feature = "sso"));
-            for key in lacking.chain([&"login_session"]) {
-                if let Some((file, line)) = here(key) {
-                    let says = match *key {
-                        "login_session" => "is not known here: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
-                        _ => {
-                            "needs a command line built with `--features sso`; or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
-                        }
-                    };
-                    return Err(at(file, line, key, says));
-                }
-            }
-            let sources = ["source_profile", "credential_source", "web_identity_token_file"];
-            if let Some((file, line)) = here("role_arn").filter(|_| sources.iter().all(|key| here(key).is_none())) {
-                let says = "has neither source_profile nor credential_source beside it";
-                return Err(at(file, line, "role_arn", says));
-            }
-            let [id, secret] = ["aws_access_key_id", "aws_secret_access_key"].map(|key| setting(files, &section, key));
-            match (id, secret) {
-                (Some((file, line)), None) => {
-                    return Err(at(
-                        file,
-                        line,
-                        "aws_access_key_id",
-                        "has no aws_secret_access_key beside it",
-                    ));
-                }
-                (None, Some((file, line))) => {
-                    return Err(at(
-                        file,
-                        line,
-                        "aws_secret_access_key",
-                        "has no aws_access_key_id beside it",
-                    ));
-                }
-                _ => {}
-            }
-            let Some((file, line)) = setting(files, &section, "source_profile") else {
-                return Ok(());
-            };
-            let next = ["profile ", &line.value].concat();
-            if !is_there(files, &next) {
-                return Err(missing(files, &next, at(file, line, "source_profile", "").trim_end()));
-            }
-            if next == section {
-                return Ok(());
-            }
-            section = next;
-        }
-        Ok(())
-    }
-}
-
-fn half(there: &str, missing: &str) -> String {
-    format!("{there} is set, and {missing} is not: set both, or neither")
 }
 
 fn at(file: &Profiles, line: &Line, key: &str, says: &str) -> String {

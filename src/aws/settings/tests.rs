@@ -161,7 +161,7 @@ fn a_fault_in_a_file_names_file_and_line() {
         ),
         (
             &[there],
-            "[profile there]\nrole_arn = r\nsource_profile = gone\n",
+            "[profile there]\nrole_arn = arn:r\nsource_profile = gone\n",
             "",
             "config, line 3: source_profile names a profile that neither",
         ),
@@ -201,7 +201,91 @@ fn a_fault_in_a_file_names_file_and_line() {
         Ok(Some("eu-west-1".to_owned()))
     );
     assert_eq!(
-        region(&[], "[default]\nrole_arn = r\nsource_profile = default\n", ""),
+        region(&[], "[default]\nrole_arn = arn:r\nsource_profile = default\n", ""),
         Ok(None)
     );
+}
+
+/// They went to AWS, asked the wrong service, or were told in the words of the AWS library.
+#[test]
+fn what_a_profile_cannot_mean_is_told_by_its_line() {
+    for (config, says) in [
+        (
+            "[default]\nrole_arn = arn:a\ncredential_source = hunter2\n",
+            "line 3: credential_source may be Environment",
+        ),
+        (
+            "[default]\nrole_arn = hunter2\ncredential_source = Environment\n",
+            "line 2: role_arn must be the ARN",
+        ),
+        (
+            "[default]\nrole_arn = arn:a\nmfa_serial = hunter2\nsource_profile = default\n",
+            "line 3: mfa_serial asks for a code",
+        ),
+        (
+            "[default]\nrole_arn = arn:a\nsource_profile = b\n[profile b]\nrole_arn = arn:b\nsource_profile = default\n",
+            "line 6: source_profile leads back",
+        ),
+        (
+            "[default]\nrole_arn = arn:a\nweb_identity_token_file = /hunter2\n",
+            "line 3: web_identity_token_file names a file",
+        ),
+        ("[default]\nservices = hunter2\n", "line 2: services names a section"),
+        (
+            "[default]\naws_access_key_id = a\naws_secret_access_key = \"hunter2\"\n",
+            "line 3: aws_secret_access_key stands in quotes",
+        ),
+    ] {
+        let said = fault(&[], config, "");
+        assert!(said.contains(says), "{config}: {said}");
+    }
+    for config in [
+        "[default]\nrole_arn = arn:a\nsource_profile = default\n",
+        "[default]\nrole_arn = arn:a\ncredential_source = EcsContainer\n",
+        "[default]\nservices = x\n[services x]\ns3 =\n  endpoint_url = http://h\n",
+    ] {
+        assert_eq!(region(&[], config, ""), Ok(None), "{config}");
+    }
+}
+
+#[test]
+fn a_container_that_cannot_give_credentials_is_told_by_its_variable() {
+    const RELATIVE: &str = "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI";
+    const FULL: &str = "AWS_CONTAINER_CREDENTIALS_FULL_URI";
+    const FILE: &str = "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE";
+    for (variables, says) in [
+        (&[(RELATIVE, SECRET)][..], RELATIVE),
+        (&[(FULL, "http://10.0.0.1/hunter2")], FULL),
+        (&[(FULL, "http://[2001:db8::1]:80/hunter2")], FULL),
+        (&[(FULL, "http://127.0.0.1/x"), (FILE, "/hunter2")], FILE),
+        (
+            &[("AWS_CONTAINER_AUTHORIZATION_TOKEN", "hunter2\n")],
+            "AWS_CONTAINER_AUTHORIZATION_TOKEN ",
+        ),
+        (
+            &[("AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE", "both")],
+            "may be IPv4 or IPv6",
+        ),
+    ] {
+        let said = fault(variables, "", "");
+        assert!(said.contains(says), "{variables:?}: {said}");
+    }
+    for variables in [
+        &[(RELATIVE, "/v2/x")][..],
+        &[(FULL, "http://localhost:80/x")],
+        &[(FULL, "http://[::1]:80/x")],
+        &[(FULL, "http://169.254.170.23/v1/credentials")],
+        &[
+            (FULL, "https://h/x"),
+            ("AWS_CONTAINER_AUTHORIZATION_TOKEN", "Basic abc"),
+        ],
+        // Keys that are set win, and nobody is asked.
+        &[
+            (RELATIVE, "x"),
+            ("AWS_ACCESS_KEY_ID", "a"),
+            ("AWS_SECRET_ACCESS_KEY", "b"),
+        ],
+    ] {
+        assert_eq!(region(variables, "", ""), Ok(None), "{variables:?}");
+    }
 }
