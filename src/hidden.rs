@@ -8,9 +8,13 @@
 //!
 //! Nothing is starred out *within* a string: a hole shows a password's length, and a short one by its missing letters.
 
+mod signed;
+
 use std::borrow::Cow;
 
 use serde_json::Value;
+
+use signed::{signed, unsigned};
 
 /// What stands in the place of a connection string.
 pub const HIDDEN: &str = "(a connection string, not shown)";
@@ -40,8 +44,16 @@ pub fn holds_one(text: &str) -> bool {
     false
 }
 
-/// The text with each connection string hidden.
+/// The text with each connection string hidden, and what is signed of each address.
 pub fn hidden(text: &str) -> Cow<'_, str> {
+    match unsigned(text) {
+        Cow::Borrowed(text) => without_strings(text),
+        Cow::Owned(text) => Cow::Owned(without_strings(&text).into_owned()),
+    }
+}
+
+/// As [`hidden`], of connection strings alone.
+fn without_strings(text: &str) -> Cow<'_, str> {
     if !holds_one(text) {
         return Cow::Borrowed(text);
     }
@@ -71,7 +83,7 @@ pub fn hidden(text: &str) -> Cow<'_, str> {
 
 /// As [`hidden`], for a line that may be a JSON document, and then stays one.
 pub fn hidden_line(line: &str) -> Cow<'_, str> {
-    if !holds_one(line) {
+    if !holds_one(line) && signed(line).is_none() {
         return Cow::Borrowed(line);
     }
     let end = if line.ends_with('\n') { "\n" } else { "" };
@@ -321,6 +333,36 @@ mod tests {
             assert!(!said.contains("zq7X") && said.ends_with('\n'), "{said}");
             assert_eq!(parsed["fields"]["to"], "a@b");
         }
+    }
+
+    #[test]
+    fn what_is_signed_of_an_address_is_hidden() {
+        for signed in [
+            "https://b.s3.amazonaws.com/k.tar?X-Amz-Algorithm=A&X-Amz-Credential=zq7X&X-Amz-Signature=zq7X",
+            "https://a.blob.core.windows.net/c/k.tar?sv=2024-01-01&sig=zq7X%3D",
+            "https://storage.googleapis.com/b/k?x-goog-signature=zq7X",
+            "b/k.tar?AWSAccessKeyId=zq7X&Signature=zq7X&Expires=1",
+        ] {
+            for text in [
+                format!("{signed:?} is no location"),
+                format!("reading {signed}: denied"),
+            ] {
+                let said = hidden(&text);
+                assert!(
+                    !said.contains("zq7X") && said.contains("?(a signature, not shown)"),
+                    "{said}"
+                );
+                assert_eq!(hidden(&said), said, "once is enough");
+            }
+            let line = json!({"fields": {"message": signed}}).to_string();
+            let said = hidden_line(&line).into_owned();
+            assert!(
+                !said.contains("zq7X") && serde_json::from_str::<Value>(&said).is_ok(),
+                "{said}"
+            );
+        }
+        let plain = "is this right? see http://h/k?versionId=3&x=1";
+        assert!(matches!(hidden(plain), Cow::Borrowed(_)));
     }
 
     #[test]

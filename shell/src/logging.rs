@@ -12,7 +12,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry::Registry;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-use mongotar::hidden::{hidden, hidden_line, holds_one};
+use mongotar::hidden::{hidden, hidden_line};
 
 /// The variable that says which lines are wanted.
 pub const VARIABLE: &str = "MONGOTAR_LOG";
@@ -73,11 +73,11 @@ pub fn hide_in_panics() {
     let usual = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         let text = panic.to_string();
-        match holds_one(&text) {
-            true => {
-                let _ = writeln!(io::stderr(), "{}", hidden(&text));
+        match hidden(&text) {
+            std::borrow::Cow::Owned(text) => {
+                let _ = writeln!(io::stderr(), "{text}");
             }
-            false => usual(panic),
+            std::borrow::Cow::Borrowed(_) => usual(panic),
         }
     }));
 }
