@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::Choice;
-use super::aside::Bearing;
+use super::aside::{Aside, Bearing};
 use super::found::{Found, SetAside};
+use super::{Choice, ForeignError};
 use crate::wording::{USERS_RESTORED, first_few};
 
 /// How many members that are not read are named for each reason.
@@ -67,7 +67,21 @@ pub(super) fn is_of_server(folder: &str) -> bool {
 
 /// The member that is most likely what was meant to be restored.
 pub(super) fn example(found: &Found) -> Option<String> {
-    let may_be = |set_aside: &&SetAside| set_aside.aside.bearing() == Bearing::MayBeData;
-    let first = found.aside.iter().find(may_be).or(found.aside.first())?;
+    let first = found.aside.iter().find(may_be_data).or(found.aside.first())?;
     Some(format!("{:?} ({})", first.path, first.aside.why()))
+}
+
+/// Why there are no collections, where what may have some is encrypted, or packed once more.
+pub(super) fn packed(found: &Found) -> Option<ForeignError> {
+    let first = found.aside.iter().find(may_be_data)?;
+    match &first.aside {
+        Aside::Packed { what, way_out } => {
+            Some(ForeignError::Refused(format!("{:?} is {what}: {way_out}", first.path)))
+        }
+        _ => None,
+    }
+}
+
+fn may_be_data(set_aside: &&SetAside) -> bool {
+    set_aside.aside.bearing() == Bearing::MayBeData
 }

@@ -45,6 +45,21 @@ const BEGINNINGS: [(&[u8], &str, &str); 15] = [
     (b"SQLite format 3\0", "an SQLite database", "choose another archive"),
 ];
 
+/// What a file's name ends with, what it then is, and what to do.
+const ENDINGS: [(&[&str], &str, &str); 3] = [
+    (
+        &["gpg", "pgp", "asc", "age", "enc", "aes"],
+        "encrypted, as its name says",
+        DECRYPT,
+    ),
+    (&["zip", "7z", "rar"], "an archive of another kind", UNPACK),
+    (
+        &["lz", "lzma", "br", "z"],
+        "compressed in a way that is not read",
+        DECOMPRESS,
+    ),
+];
+
 impl Other {
     /// By the first bytes of a file, decompressed where that is known.
     pub(super) fn of_file(head: &[u8]) -> Option<Self> {
@@ -62,6 +77,15 @@ impl Other {
         }
         let found = BEGINNINGS.iter().find(|(beginning, ..)| head.starts_with(beginning))?;
         other(found.1, found.2)
+    }
+
+    /// By the end of a file's name, where its first bytes do not tell.
+    pub(super) fn of_ending(path: &str) -> Option<Self> {
+        let (_, ending) = path.rsplit_once('.')?;
+        let (_, what, way_out) = *ENDINGS
+            .iter()
+            .find(|(endings, ..)| endings.iter().any(|known| known.eq_ignore_ascii_case(ending)))?;
+        Some(Self { what, way_out })
     }
 
     /// As the reason why a member is left out.
@@ -117,7 +141,7 @@ pub(super) fn no_tar(head: &[u8]) -> Result<(), ForeignError> {
                 entry: None,
                 offset: 0,
                 reason:
-                    "it does not begin as a tar does, nor as anything else that is known: it is damaged, encrypted, or \
+                    "it is no tar archive: it does not begin as a tar does, nor as anything else that is known: it is damaged, encrypted, or \
                          something else. Restore another copy of it, or choose another archive"
                         .to_owned(),
             });

@@ -9,7 +9,7 @@ use super::covered::coverage;
 use super::found::{Content, DumpFolder, File, Found, is_chosen};
 use super::member::{Written, unescaped};
 use super::metadata::Described;
-use super::omissions::{example, is_of_server, note_set_aside};
+use super::omissions::{example, is_of_server, note_set_aside, packed};
 use super::parts::Parts;
 use super::{Choice, Container, ForeignError, Layout, Signals, Survey};
 use crate::archive::{Coverage, EntryName, Payload, SavedStatus, Status};
@@ -194,6 +194,9 @@ fn choose(found: &mut Found, choice: &Choice) -> Result<(String, DumpFolder), Fo
         .map(|(path, _)| path)
         .collect();
     if candidates.is_empty() {
+        if let Some(refusal) = packed(found) {
+            return Err(refusal);
+        }
         return Err(ForeignError::NoCollections {
             entries: found.entries,
             example: example(found),

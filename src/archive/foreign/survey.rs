@@ -65,8 +65,10 @@ impl Found {
         let member = Member::of_path(path);
         if let Role::Aside(aside) = &member.role {
             let (head, _) = peek(Box::new(content), refuse::HEAD);
-            let told = Other::of_file(&head).filter(|_| *aside == Aside::Unknown && member.packing == Packing::Plain);
-            self.set_aside(&member.folder, path, told.map_or(aside.clone(), Other::aside));
+            let is_unknown = *aside == Aside::Unknown && member.packing == Packing::Plain;
+            let told = Other::of_file(&head).or_else(|| Other::of_ending(path));
+            let told = told.filter(|_| is_unknown).map(Other::aside);
+            self.set_aside(&member.folder, path, told.unwrap_or_else(|| aside.clone()));
             return Ok(());
         }
         let (head, mut content) = peek(unpacked(member.packing, content), refuse::HEAD);

@@ -48,7 +48,7 @@ impl FolderAsTar {
         // `.` and `dump/..` have names, too.
         let name = path.canonicalize()?;
         let name = name.file_name().map_or_else(Vec::new, |name| name.as_bytes().to_vec());
-        folder.add(path, &name, 0)?;
+        folder.add(path, &name, &mut Vec::new())?;
         folder.members.sort_unstable_by(|a, b| a.name.cmp(&b.name));
         let mut offset = 0;
         for member in &mut folder.members {
@@ -58,22 +58,26 @@ impl FolderAsTar {
         Ok(folder)
     }
 
-    fn add(&mut self, folder: &Path, name: &[u8], depth: usize) -> io::Result<()> {
-        if depth > DEEPEST {
+    /// Adds the files of a folder that lies in those `above`.
+    fn add(&mut self, folder: &Path, name: &[u8], above: &mut Vec<PathBuf>) -> io::Result<()> {
+        if above.len() > DEEPEST {
             return Err(io::Error::other(format!(
                 "folders are nested deeper than {DEEPEST}: it is no dump"
             )));
         }
-        for entry in fs::read_dir(folder).map_err(|error| at_path(folder, &error))? {
+        let at = |error| at_path(folder, &error);
+        above.push(folder.canonicalize().map_err(at)?);
+        for entry in fs::read_dir(folder).map_err(at)? {
             let entry = entry?;
             let path = entry.path();
             let name = [name, b"/", entry.file_name().as_bytes()].concat();
             let kind = entry.file_type()?;
-            if kind.is_dir() {
-                self.add(&path, &name, depth + 1)?;
+            // Through links, as `mongorestore` goes; one that leads round in a circle is a member that is not read.
+            let leads_round = || path.canonicalize().is_ok_and(|target| above.contains(&target));
+            if kind.is_dir() || kind.is_symlink() && path.is_dir() && !leads_round() {
+                self.add(&path, &name, above)?;
                 continue;
             }
-            // Through a link to a file; a link to a folder may lead round in a circle, and is no file.
             let metadata = match fs::metadata(&path) {
                 // A folder that may be listed and not entered; only a link may lead to what is not part of the dump.
                 Err(error) if !kind.is_symlink() => return Err(at_path(&path, &error)),
@@ -93,6 +97,7 @@ impl FolderAsTar {
                 offset: 0,
             });
         }
+        above.pop();
         Ok(())
     }
 
@@ -204,6 +209,11 @@ mod tests {
         }
         std::os::unix::fs::symlink("a.bson", dump.join("shop/link.bson")).expect("linked");
         std::os::unix::fs::symlink("..", dump.join("shop/circle")).expect("linked");
+        let elsewhere = scratch.path().join("elsewhere");
+        fs::create_dir(&elsewhere).expect("made");
+        fs::write(elsewhere.join("b.bson"), [3; 9]).expect("written");
+        std::os::unix::fs::symlink("../circle", elsewhere.join("to nothing")).expect("linked");
+        std::os::unix::fs::symlink("../elsewhere", dump.join("users")).expect("linked");
         let folder = FolderAsTar::look(&dump).expect("a look");
         let whole = folder
             .read(Extent {
@@ -239,6 +249,8 @@ mod tests {
                 ("dump/shop/empty.bson".to_owned(), 0),
                 ("dump/shop/link.bson".to_owned(), 700),
                 (format!("dump/shop/{long}"), 512),
+                ("dump/users/b.bson".to_owned(), 9),
+                ("dump/users/to nothing".to_owned(), 0),
             ]
         );
         let before = folder.etag();

@@ -374,3 +374,31 @@ fn more_members_than_there_is_memory_for_are_refused_with_what_to_do() {
         assert!(error.contains("MONGOTAR_MEMORY") && error.contains("offset"), "{error}");
     }
 }
+
+/// They were said to be no collection, and nothing of what they are.
+#[test]
+fn what_is_packed_or_encrypted_is_refused_by_what_it_is() {
+    for (name, content, what) in [
+        ("dump/shop.zip", &b"PK\x03\x04\x14\0"[..], "a zip archive: unpack it"),
+        ("dump/all.7Z", b"7z\xbc\xaf\x27\x1c", "a 7z archive: unpack it"),
+        (
+            "shop/orders.bson.enc",
+            &[0xa7; 600],
+            "encrypted, as its name says: decrypt it",
+        ),
+        (
+            "shop/orders.bson.gpg",
+            &[0x85, 2, 12, 3, 1],
+            "encrypted with gpg: decrypt it",
+        ),
+        (
+            "shop/orders.bson.age",
+            b"age-encryption.org/v1\n",
+            "encrypted with age: decrypt it",
+        ),
+    ] {
+        let error = Tar::new().file(name, content.to_vec()).error();
+        assert!(error.contains(name) && error.contains(what), "{error}");
+        assert!(!error.contains("no entry of the archive"), "{error}");
+    }
+}
