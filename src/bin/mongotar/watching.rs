@@ -60,7 +60,11 @@ pub async fn run_watch(arguments: &Watch, json: bool) -> Result<ExitCode, Failur
                         Ok(Some(report)) => print_line(&report, json)?,
                         Err(_) if tools.cancel.is_cancelled() => break,
                         // Increments go on without it.
-                        Err(failure) => tell(&format!("mongotar: {failure}. Tried again in {}\n", said(every))),
+                        Err(failure) => tell(&format!(
+                            "mongotar: {}. Tried again in {}\n",
+                            told(&failure),
+                            said(every)
+                        )),
                     }
                 }
             }
