@@ -9,6 +9,7 @@ use crate::archive::{ArchiveName, Consistency, ConsistencyLevel, Entry, Exceptio
 use crate::catalog::{Catalog, Kind, hint};
 use crate::failure::{Failure, FailureKind};
 use crate::mongo::{IdRange, Moment};
+use crate::plan::check_database;
 use crate::run::{Journal, Run, rfc3339};
 
 /// What is decided when a backup begins, and holds in every invocation.
@@ -163,10 +164,19 @@ async fn nothing_there(job: &BackupJob, tools: &Tools) -> Failure {
         Some(names) if !names.is_empty() => format!("; there are: {}", names.join(", ")),
         _ => String::new(),
     };
-    Failure::invalid(format!(
-        "database {:?} does not exist or is empty: correct the name{there}",
-        job.database
-    ))
+    Failure::invalid(nothing_in(&job.database, &there))
+}
+
+/// The server's own databases have something, though nothing of what is in them is backed up.
+fn nothing_in(database: &str, there: &str) -> String {
+    match check_database(database) {
+        Some(conflict) => format!(
+            "{}, such as users, roles and replication, which are not backed up: name a database of yours{there}. \
+             --users takes a database's users and roles along",
+            conflict.problem
+        ),
+        None => format!("database {database:?} does not exist or is empty: correct the name{there}"),
+    }
 }
 
 /// The part of the catalog that was asked for.
@@ -211,4 +221,23 @@ fn check_selection(job: &BackupJob, moment: &Moment, chosen: &Catalog) -> Result
         )));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::nothing_in;
+
+    /// It was said that it is empty, and that its name is wrong.
+    #[test]
+    fn a_server_s_own_database_is_told_as_that() {
+        for name in ["admin", "local", "config"] {
+            let said = nothing_in(name, "");
+            let begins = format!("{name:?} holds the server's own data, such as users");
+            assert!(
+                said.starts_with(&begins) && said.contains("a database of yours"),
+                "{said}"
+            );
+        }
+        assert!(nothing_in("shop", "").contains("does not exist or is empty"));
+    }
 }

@@ -397,7 +397,7 @@ fn what_is_packed_or_encrypted_is_refused_by_what_it_is() {
             "encrypted with age: decrypt it",
         ),
     ] {
-        let error = Tar::new().file(name, content.to_vec()).error();
+        let error = Tar::new().file(name, content).error();
         assert!(error.contains(name) && error.contains(what), "{error}");
         assert!(!error.contains("no entry of the archive"), "{error}");
     }
