@@ -11,7 +11,7 @@
 
 use std::collections::BTreeMap;
 
-use bson::{RawDocumentBuf, doc};
+use bson::RawDocumentBuf;
 use futures_util::{StreamExt as _, stream};
 
 use super::create::{create, drop_collection, hold_to_constraint, start_expiry};
@@ -24,8 +24,6 @@ use crate::failure::{Failure, FailureKind};
 use crate::mongo::{MongoError, code};
 use crate::plan::{Action, Conflict, Planned, TEMPORARY_PREFIX, view_reading_from};
 
-/// Where a server keeps the definitions of views.
-const VIEWS: &str = "system.views";
 /// How many collections are rehearsed at a time.
 const AT_ONCE: usize = 8;
 
@@ -78,9 +76,6 @@ pub(super) async fn rehearse(prepared: &Prepared, job: &RestoreJob, tools: &Tool
             Ok(conflicts) => refused.extend(conflicts),
             Err(failure) => broken = Some(failure),
         }
-    }
-    if broken.is_some() || !refused.is_empty() {
-        stage.forget_views(prepared).await;
     }
     match (broken, refused.as_slice()) {
         (Some(failure), _) => Err(failure),
@@ -270,25 +265,6 @@ impl RehearsalStage<'_> {
             }
         }
         broken.map_or(Ok(conflicts), Err)
-    }
-
-    /// The server makes `system.views` for a database's first view or time series, and keeps it without any. It is
-    /// dropped if nothing is in it; whoever may not is left with it.
-    async fn forget_views(&self, prepared: &Prepared) {
-        let target = &prepared.target.collections;
-        if target.iter().any(|there| there.kind != Kind::Collection) {
-            return;
-        }
-        let primary = self.tools.mongo.on_primary();
-        let look = doc! {"find": VIEWS, "limit": 1, "singleBatch": true};
-        let found = primary.command(self.database, look, "looking at system.views").await;
-        let is_empty = found.is_ok_and(|reply| {
-            let cursor = reply.get_document("cursor");
-            cursor.is_ok_and(|cursor| cursor.get_array("firstBatch").is_ok_and(Vec::is_empty))
-        });
-        if is_empty && let Err(error) = drop_collection(&primary, self.database, VIEWS).await {
-            tracing::debug!(%error, "system.views stays, empty");
-        }
     }
 
     async fn try_view(
