@@ -1,5 +1,5 @@
-//! What it means that a store, or another service, was not reached, in words for people. The SDK's own are a chain of its layers, and some of
-//! them its structures.
+//! What it means that a store, or another service, was not reached, in words for people. The SDK's own are a chain of its
+//! layers, and some of them its structures.
 
 /// What the SDK's words hold, and what that means.
 const MEANINGS: [(&[&str], &str); 12] = [
@@ -20,6 +20,10 @@ const MEANINGS: [(&[&str], &str); 12] = [
             "IMDS",
         ],
         "no credentials were found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE to a profile that is there and has them",
+    ),
+    (
+        &["loading credentials", "credentials provider"],
+        "the credentials could not be loaded: check AWS_PROFILE and its profile, or what AWS_CONTAINER_CREDENTIALS_FULL_URI or AWS_WEB_IDENTITY_TOKEN_FILE names; MONGOTAR_LOG=warn shows what the AWS library says",
     ),
     (
         &["Connection refused"],
@@ -58,10 +62,6 @@ const MEANINGS: [(&[&str], &str); 12] = [
             "end of file",
         ],
         "the connection was closed before a whole answer came: check AWS_ENDPOINT_URL (http or https, and the port) and proxies on the way, or try again later",
-    ),
-    (
-        &["loading credentials", "credentials provider"],
-        "the credentials could not be loaded: check AWS_PROFILE and its profile, or what AWS_CONTAINER_CREDENTIALS_FULL_URI or AWS_WEB_IDENTITY_TOKEN_FILE names; MONGOTAR_LOG=warn shows what the AWS library says",
     ),
 ];
 /// What an SDK's text begins with, that says nothing.
@@ -130,6 +130,10 @@ mod tests {
             (
                 "dispatch failure: io error: client error (Connect): tcp connect error: Connection refused (os error 111)",
                 "AWS_ENDPOINT_URL",
+            ),
+            (
+                "dispatch failure: other: an error occurred while loading credentials: dispatch failure: io error: client error (Connect): Connection refused",
+                "AWS_CONTAINER_CREDENTIALS_FULL_URI",
             ),
             (
                 "dispatch failure: io error: client error (Connect): dns error",
