@@ -7,6 +7,7 @@ use serde_json::Value;
 use mongotar::config::{Environment, read_action};
 use mongotar::drill::DrillRequest;
 use mongotar::failure::Failure;
+use mongotar::hidden::misplaced;
 use mongotar::restore::RestoreRequest;
 use mongotar::store::Location;
 use mongotar::verify::VerifyRequest;
@@ -98,9 +99,17 @@ pub(super) fn is_thrifty(event: &mut Value) -> Result<bool, Failure> {
         Some(_) => &mut event["detail"],
         None => event,
     };
-    match request.as_object_mut().and_then(|fields| fields.remove("memory")) {
+    let Some(fields) = request.as_object_mut() else {
+        return Ok(false);
+    };
+    match fields.get("memory") {
         None => Ok(false),
-        Some(word) if word == "half" => Ok(true),
+        Some(word) if word == "half" => {
+            fields.remove("memory");
+            Ok(true)
+        }
+        // It is refused as what it is, where all of the event is read.
+        Some(word) if misplaced(word).is_some() => Ok(false),
         Some(_) => Err(Failure::invalid(
             "\"memory\": leave it out, or write \"half\". How much the whole is, MONGOTAR_MEMORY says",
         )),

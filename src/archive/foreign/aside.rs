@@ -22,6 +22,9 @@ pub(super) const INDEXES: &str = "system.indexes";
 /// How `mongodump --dumpDbUsersAndRoles` names what is of the database, and not in it.
 pub(super) const OF_DATABASE: &str = "$admin.system.";
 
+/// What an archive of mongotar is called among the members of a dump.
+pub(super) const OURS: &str = "an archive of mongotar";
+
 /// A member that is not read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Aside {

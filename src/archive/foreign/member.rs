@@ -3,7 +3,7 @@
 
 use std::io::Read as _;
 
-use super::aside::Aside;
+use super::aside::{Aside, OURS};
 use super::packing::{Packing, without_ending};
 use crate::archive::name::unescape;
 use crate::archive::{ArchiveName, MANIFEST_ENTRY, METADATA_ENTRY, Payload};
@@ -86,7 +86,7 @@ fn own(folders: &[&str], file: &str) -> Option<Aside> {
         () if folders.contains(&IN_PROGRESS) || is_manifest => Some(Aside::Own),
         () if saved_first && (is_archive || file.ends_with(".report.json")) => Some(Aside::Own),
         () if is_archive => Some(Aside::Packed {
-            what: "an archive of mongotar",
+            what: OURS,
             way_out: "name that archive itself, or its folder with --latest",
         }),
         () => None,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::aside::{Aside, Bearing};
+use super::aside::{Aside, Bearing, OURS};
 use super::found::{Found, SetAside};
 use super::{Choice, ForeignError};
 use crate::wording::{USERS_RESTORED, first_few};
@@ -75,6 +75,8 @@ pub(super) fn example(found: &Found) -> Option<String> {
 pub(super) fn packed(found: &Found) -> Option<ForeignError> {
     let first = found.aside.iter().find(may_be_data)?;
     match &first.aside {
+        // That is told in its own way.
+        Aside::Packed { what, .. } if *what == OURS => None,
         Aside::Packed { what, way_out } => {
             Some(ForeignError::Refused(format!("{:?} is {what}: {way_out}", first.path)))
         }
