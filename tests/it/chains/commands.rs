@@ -151,10 +151,8 @@ async fn chains_are_compacted_by_hand_and_within_a_watch() {
         .spawn()
         .expect("it starts");
     let fulls = || {
-        let chains = shell.json(0, &["coverage", "backups"])["chains"]
-            .as_array()
-            .map_or(0, Vec::len);
-        chains
+        let report = shell.json(0, &["coverage", "backups"]);
+        report["chains"].as_array().map_or(0, Vec::len)
     };
     eventually("two more full archives", || fulls() >= 4).await;
     let ended = std::process::Command::new("kill")

@@ -15,6 +15,9 @@ fn forged(name: &str) -> String {
     format!("{name}\r\n{FORGED}\n- {FORGED}\rmongotar: {FORGED}")
 }
 
+/// What an archive has: paths, and their content.
+type Members = Vec<(String, Vec<u8>)>;
+
 fn tar(path: &Path, entries: &[(String, Vec<u8>)]) {
     let mut tar = tar::Builder::new(std::fs::File::create(path).expect("a file"));
     for (name, content) in entries {
@@ -55,7 +58,7 @@ async fn no_line_of_output_is_somebody_else_s() {
     );
     let view = view.expect("JSON");
     let named = |name: &str| format!("dump/shop/{name}");
-    let archives: [(&str, Vec<(String, Vec<u8>)>); 5] = [
+    let archives: [(&str, Members); 5] = [
         (
             "plain.tar",
             vec![(named(&format!("{}.bson", forged("orders"))), again.clone())],
