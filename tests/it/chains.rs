@@ -42,6 +42,11 @@ impl Beginning {
             destination: folder(),
         }
     }
+
+    /// All of it, to work with.
+    pub fn parts(&self) -> (&Tools, &mongodb::Client, &str, &Location) {
+        (&self.tools, &self.client, &self.name, &self.destination)
+    }
 }
 
 /// An incremental backup with the defaults.

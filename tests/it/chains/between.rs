@@ -54,12 +54,7 @@ impl Beginning {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_moment_between_two_archives_comes_back_byte_for_byte() {
     let begun = Beginning::new().await;
-    let Beginning {
-        tools,
-        client,
-        name,
-        destination,
-    } = &begun;
+    let (tools, client, name, destination) = begun.parts();
     let (database, mut dice) = (client.database(name), Dice(1_118));
     for collection in ["orders", "people", "quiet"] {
         let documents = (0..50).map(|n| doc! {"n": n}).collect();
@@ -104,12 +99,7 @@ async fn every_moment_between_two_archives_comes_back_byte_for_byte() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_document_that_changes_all_the_time_is_kept_by_seconds() {
     let begun = Beginning::new().await;
-    let Beginning {
-        tools,
-        client,
-        name,
-        destination,
-    } = &begun;
+    let (tools, client, name, destination) = begun.parts();
     insert(client, name, "orders", vec![doc! {"_id": "hot", "n": 0}]).await;
     base(tools, name, destination).await;
     begun.hot(10_000).await;
@@ -135,12 +125,7 @@ async fn a_document_that_changes_all_the_time_is_kept_by_seconds() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_only_there_at_boundaries_is_named() {
     let begun = Beginning::new().await;
-    let Beginning {
-        tools,
-        client,
-        name,
-        destination,
-    } = &begun;
+    let (tools, client, name, destination) = begun.parts();
     let database = client.database(name);
     for collection in ["kept", "dropped", "again"] {
         insert(client, name, collection, vec![doc! {"_id": 1}]).await;

@@ -40,12 +40,7 @@ async fn a_chain_becomes_a_full_archive_that_increments_continue() {
     for (payload, destination) in [(Payload::Jsonl, None), (Payload::Bson, Some(bucket().await))] {
         let mut begun = Beginning::new().await;
         begun.destination = destination.unwrap_or(begun.destination);
-        let Beginning {
-            tools,
-            client,
-            name,
-            destination,
-        } = &begun;
+        let (tools, client, name, destination) = begun.parts();
         let (database, mut dice) = (client.database(name), Dice(7));
         insert(
             client,
@@ -92,12 +87,7 @@ async fn a_chain_becomes_a_full_archive_that_increments_continue() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_chain_that_is_not_what_it_says_becomes_nothing() {
     let begun = Beginning::new().await;
-    let Beginning {
-        tools,
-        client,
-        name,
-        destination,
-    } = &begun;
+    let (tools, client, name, destination) = begun.parts();
     insert(
         client,
         name,
