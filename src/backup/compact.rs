@@ -17,10 +17,11 @@ use super::metadata::{catalog_of, manifest_text, metadata_text, mongodump_metada
 use super::report::BackupReport;
 use super::retention::Retention;
 use super::segment::EncoderPool;
-use super::tools::{PARTS_IN_FLIGHT, cancelled};
+use super::tools::{PARTS_IN_FLIGHT, PARTS_SHARE, cancelled};
 use super::write::{close, schedule};
 use crate::archive::{
-    ArchiveKind, ArchiveWriter, Entry, EntryName, FrameEncoder, METADATA_ENTRY, MadeOf, Manifest, Payload, Saved,
+    ArchiveKind, ArchiveWriter, Entry, EntryName, FORMAT_VERSION, FrameEncoder, METADATA_ENTRY, MadeOf, Manifest,
+    Payload, Saved,
 };
 use crate::catalog::Kind;
 use crate::choice::{ArchiveChoice, find_archive};
@@ -38,8 +39,6 @@ const AT_A_TIME: usize = 3;
 const SEGMENT: usize = 1 << 20;
 /// How much of the memory budget reading may take, in hundredths; the rest is for what is written.
 const READING: u64 = 60;
-/// How much of it parts may take that are on their way, in hundredths.
-const PARTS_SHARE: u64 = 26;
 
 /// Which chain is made an archive of its own.
 #[derive(Clone, Debug)]
@@ -129,6 +128,8 @@ fn manifest_of(chain: &ArchiveFile, folder: &Location) -> Result<Manifest, Failu
     let Some(continues) = manifest.continues.take() else {
         return refused("it continues nothing".to_owned());
     };
+    // That of the increment may have had a table; whether this one needs it shows at its end.
+    manifest.version = FORMAT_VERSION.to_owned();
     manifest.kind = ArchiveKind::Full;
     manifest.made_of = Some(MadeOf {
         base: continues.base,
@@ -203,21 +204,19 @@ fn may_go_on(tools: &CompactTools) -> Result<(), Failure> {
 
 /// What comes next of a collection: a chunk, or several small ones as one, since each increment gives its own.
 async fn joined(stream: &mut CollectionStream, hashing: Hashing) -> Option<Result<Chunk, Failure>> {
-    let mut first = match stream.chunks.recv().await? {
-        Ok(chunk) => chunk,
-        failed => return Some(failed),
+    let first = match stream.chunks.recv().await? {
+        Ok(chunk) if chunk.bson.len() < SEGMENT => chunk,
+        large_or_failed => return Some(large_or_failed),
     };
-    while first.bson.len() < SEGMENT {
+    let mut documents = first.bson.to_vec();
+    while documents.len() < SEGMENT {
         match stream.chunks.recv().await {
-            Some(Ok(next)) => {
-                let both = [&first.bson[..], &next.bson[..]].concat();
-                first = first.rewritten(both, hashing);
-            }
+            Some(Ok(next)) => documents.extend_from_slice(&next.bson),
             Some(failed) => return Some(failed),
             None => break,
         }
     }
-    Some(Ok(first))
+    Some(Ok(first.rewritten(documents, hashing)))
 }
 
 /// An archive that is being written.

@@ -13,7 +13,7 @@ use crate::store::{Location, Store, StoreError, Upload, UploadState};
 /// How many parts are on their way at a time: enough to hide S3's latency.
 pub(super) const PARTS_IN_FLIGHT: usize = 5;
 /// How much of the memory budget they may take, in hundredths.
-const PARTS_SHARE: u64 = 26;
+pub(super) const PARTS_SHARE: u64 = 26;
 
 /// What every operation works with.
 #[derive(Clone, Debug)]
