@@ -237,7 +237,7 @@ impl Writing<'_> {
         let (mut digest, encoders) = (Digest::default(), Arc::clone(&self.encoders));
         saved.wrapped = 0;
         self.archive.begin(&[&file]);
-        let chunks = stream::unfold(stream, async |mut stream| {
+        let chunks = stream::unfold(stream, move |mut stream| async move {
             let chunk = joined(&mut stream, hashing).await?;
             Some((chunk, stream))
         });
