@@ -12,8 +12,11 @@ use crate::choice::{InFolder, folder_in, in_folder, members, said};
 use crate::failure::Failure;
 use crate::store::{Location, Store};
 
-/// How long after an archive its manifest comes, at the most: they are written one behind the other.
-const FOLLOWS: Duration = Duration::from_secs(1);
+/// How long after an archive its manifest may come: they are written one behind the other. A report waits that long in
+/// all, where the newest archive of a folder has none.
+const FOLLOWS: Duration = Duration::from_secs(5);
+/// How often it is looked for.
+const LOOKED_FOR: Duration = Duration::from_millis(200);
 
 /// The first moment and the last.
 type Reach = (ClusterTime, ClusterTime);
@@ -78,12 +81,12 @@ pub struct UncoveredStretch {
     pub to: String,
 }
 
-/// What lies in a folder, and what the manifests say. That of an archive just committed is waited for, once.
-async fn settled(store: &Store, folder: &Location, has_waited: &mut bool) -> Result<(Vec<InFolder>, Joined), Failure> {
+/// What lies in a folder, and what the manifests say. That of an archive just committed is waited for.
+async fn settled(store: &Store, folder: &Location, patience: &mut Duration) -> Result<(Vec<InFolder>, Joined), Failure> {
     let mut found = in_folder(store, folder).await?;
-    if !*has_waited && found.iter().any(|found| !found.has_manifest) {
-        *has_waited = true;
-        tokio::time::sleep(FOLLOWS).await;
+    while found.last().is_some_and(|newest| !newest.has_manifest) && !patience.is_zero() {
+        tokio::time::sleep(LOOKED_FOR).await;
+        *patience = patience.saturating_sub(LOOKED_FOR);
         found = in_folder(store, folder).await?;
     }
     let read = members(store, folder, &found).await?;
@@ -165,8 +168,8 @@ pub async fn coverage(store: &Store, folder: &Location) -> Result<CoverageReport
         apart: Vec::new(),
     };
     let mut last_of: Vec<(String, ClusterTime)> = Vec::new();
-    let mut has_waited = false;
-    let (found, bases) = settled(store, folder, &mut has_waited).await?;
+    let mut patience = FOLLOWS;
+    let (found, bases) = settled(store, folder, &mut patience).await?;
     report.are_apart(folder, &found, bases.apart);
     for base in bases.members {
         if base.continues.is_some() {
@@ -175,7 +178,7 @@ pub async fn coverage(store: &Store, folder: &Location) -> Result<CoverageReport
             continue;
         }
         let chain = folder_in(folder, &base.name.chain());
-        let (increments, read) = settled(store, &chain, &mut has_waited).await?;
+        let (increments, read) = settled(store, &chain, &mut patience).await?;
         let joined = joined(&base, read.members);
         let (of_base, of_chain): (Vec<_>, Vec<_>) = joined.apart.into_iter().partition(|(name, _)| *name == base.name);
         let is_whole = of_base.is_empty();
