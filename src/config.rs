@@ -35,6 +35,8 @@ pub struct Environment {
     pub deadline_margin: Option<String>,
     /// `MONGOTAR_STACK`: the stack that a function belongs to, by which its metrics are told from those of others.
     pub stack: Option<String>,
+    /// `MONGOTAR_NOTIFY_SECRET`: the name or ARN of the secret that has the addresses of those who are told of runs.
+    pub notify_secret: Option<String>,
     /// `MONGOTAR_MOUNT`: where a file system is mounted that outlives a function. Below it, local paths are taken.
     pub mount: Option<String>,
     /// `MONGOTAR_MEMORY`: how much memory a run may take, MB.
@@ -71,6 +73,7 @@ impl Environment {
             retention: set("MONGOTAR_RETENTION"),
             deadline_margin: set("MONGOTAR_DEADLINE_MARGIN"),
             stack: set("MONGOTAR_STACK"),
+            notify_secret: set("MONGOTAR_NOTIFY_SECRET"),
             mount: set("MONGOTAR_MOUNT"),
             memory: set("MONGOTAR_MEMORY"),
             function_memory: set("AWS_LAMBDA_FUNCTION_MEMORY_SIZE"),

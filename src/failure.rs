@@ -58,6 +58,8 @@ pub enum FailureKind {
     RunUnusable,
     /// No increment can be made, since there is nothing that it could continue: make a full backup.
     NoChain,
+    /// Somebody could not be told of what a topic had: the message is handed on again.
+    NotifyFailed,
     /// The run was cancelled; what it began was undone.
     Cancelled,
 }

@@ -24,36 +24,44 @@ use crate::mongo::MongoUri;
 
 /// Where a Lambda layer puts the certificates of DocumentDB and RDS, which no system trusts by itself.
 const CA_BUNDLE: &str = "/opt/global-bundle.pem";
+/// The setting that names the secret with the connection string.
+const URI_SECRET: &str = "MONGO_URI_SECRET";
 /// Options of a connection that such a secret may name.
 const OPTIONS: [&str; 3] = ["authSource", "replicaSet", "readPreference"];
 
-/// Why there is no connection string.
+/// Why a secret is of no use.
 #[derive(Clone, Debug, Error)]
 #[non_exhaustive]
 pub enum SecretError {
     /// There is no such secret, or it may not be read.
-    #[error("the secret {id} (MONGO_URI_SECRET) cannot be read: {reason}")]
+    #[error("the secret {id} ({setting}) cannot be read: {reason}")]
     Refused {
         /// Its name or ARN.
         id: String,
+        /// The setting that names it.
+        setting: &'static str,
         /// What the service answered.
         reason: String,
     },
-    /// It is there, and no connection string.
-    #[error("the secret {id} (MONGO_URI_SECRET) holds no connection string: {reason}")]
+    /// It is there, and is not what it is meant to be.
+    #[error("the secret {id} ({setting}) cannot be used: {reason}")]
     Unusable {
         /// Its name or ARN.
         id: String,
+        /// The setting that names it.
+        setting: &'static str,
         /// What is wrong, without a word of what it holds.
         reason: String,
     },
     /// The service was not reached, or failed.
     #[error(
-        "Secrets Manager does not answer for {id} (MONGO_URI_SECRET): {reason}. A function in a VPC needs an endpoint for it, or a route out"
+        "Secrets Manager does not answer for {id} ({setting}): {reason}. A function in a VPC needs an endpoint for it, or a route out"
     )]
     Failed {
         /// Its name or ARN.
         id: String,
+        /// The setting that names it.
+        setting: &'static str,
         /// What happened.
         reason: String,
     },
@@ -78,38 +86,56 @@ pub struct Secrets {
 }
 
 impl Secrets {
-    /// Reads the connection string in a secret.
+    /// Reads the connection string in a secret, which `MONGO_URI_SECRET` names.
     ///
     /// # Errors
     /// If it cannot be read, or is not one.
     pub async fn connection_string(&self, id: &str) -> Result<MongoUri, SecretError> {
-        let client = self.client.get_or_try_init(|| Box::pin(client_for(id))).await?;
+        let text = self.text(id, URI_SECRET).await?;
+        let unusable = |reason: String| SecretError::Unusable {
+            id: id.to_owned(),
+            setting: URI_SECRET,
+            reason,
+        };
+        let bundle = Some(CA_BUNDLE).filter(|path| Path::new(path).is_file());
+        let uri = MongoUri::new(in_secret(&text, bundle).map_err(unusable)?);
+        uri.check().map_err(unusable)?;
+        Ok(uri)
+    }
+
+    /// Reads a secret's text. `setting` is what names it, for errors.
+    ///
+    /// # Errors
+    /// If it cannot be read, or is binary.
+    pub async fn text(&self, id: &str, setting: &'static str) -> Result<String, SecretError> {
+        let client = self
+            .client
+            .get_or_try_init(|| Box::pin(client_for(id, setting)))
+            .await?;
         let answered = Box::pin(client.get_secret_value().secret_id(id).send()).await;
+        let id = id.to_owned();
         let value = answered.map_err(|error| {
-            let id = id.to_owned();
+            let id = id.clone();
             match error.as_service_error().and_then(|service| service.code()) {
                 Some(code @ ("ResourceNotFoundException" | "AccessDeniedException" | "DecryptionFailure")) => {
                     let message = error.as_service_error().and_then(|service| service.message());
                     let reason = format!("{code}: {}", message.unwrap_or("no reason was given"));
-                    SecretError::Refused { id, reason }
+                    SecretError::Refused { id, setting, reason }
                 }
                 _ => SecretError::Failed {
                     id,
+                    setting,
                     reason: why(&error),
                 },
             }
         })?;
-        let unusable = |reason: String| SecretError::Unusable {
-            id: id.to_owned(),
-            reason,
-        };
-        let text = value
-            .secret_string()
-            .ok_or_else(|| unusable("it is binary".to_owned()))?;
-        let bundle = Some(CA_BUNDLE).filter(|path| Path::new(path).is_file());
-        let uri = MongoUri::new(in_secret(text, bundle).map_err(unusable)?);
-        uri.check().map_err(unusable)?;
-        Ok(uri)
+        let reason = || "it is binary".to_owned();
+        let text = value.secret_string().map(str::to_owned);
+        text.ok_or_else(|| SecretError::Unusable {
+            id,
+            setting,
+            reason: reason(),
+        })
     }
 }
 
@@ -134,13 +160,14 @@ fn why(error: &SdkError<GetSecretValueError>) -> String {
     format!("{code}: {message} (status {status}{request})")
 }
 
-async fn client_for(id: &str) -> Result<Client, SecretError> {
+async fn client_for(id: &str, setting: &'static str) -> Result<Client, SecretError> {
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(Duration::from_secs(5))
         .operation_attempt_timeout(Duration::from_secs(10))
         .build();
     let environment = aws::from_environment().await.map_err(|reason| SecretError::Unusable {
         id: id.to_owned(),
+        setting,
         reason,
     })?;
     // An ARN says where its secret is, which need not be where the function is.

@@ -74,6 +74,8 @@ export interface MongotarParameters {
   readonly ExistingKeyArn?: string;
   /** Address that is told of alarms, results and approvals (it has to confirm a mail first). Empty subscribes nobody. */
   readonly NotificationEmail?: string;
+  /** ARN of a Secrets Manager secret whose text is the addresses of Slack, Teams, webhooks and watchdogs that are told, with white space between them (docs/DEPLOY.md). Empty tells nobody but the topic. */
+  readonly NotifySecretArn?: string;
   /** ARN of a topic that is there already, in place of one that is made. Its policy has to let CloudWatch publish. */
   readonly ExistingTopicArn?: string;
   /** ARN of the KMS key of that topic, if it has one that is not ExistingKeyArn. */
@@ -162,6 +164,7 @@ export const CONSTRAINTS: Readonly<Record<string, Readonly<Record<string, unknow
   ExistingBucket: {"Default": "", "AllowedPattern": "^([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])?$"},
   ExistingKeyArn: {"Default": "", "AllowedPattern": "^(arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/.+)?$"},
   NotificationEmail: {"Default": ""},
+  NotifySecretArn: {"Default": "", "AllowedPattern": "^(arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:.+)?$"},
   ExistingTopicArn: {"Default": "", "AllowedPattern": "^(arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:.+)?$"},
   ExistingTopicKeyArn: {"Default": "", "AllowedPattern": "^(arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/.+)?$"},
   HoursWithoutBackup: {"Default": 26, "MinValue": 1, "MaxValue": 168},

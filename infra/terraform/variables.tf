@@ -357,6 +357,17 @@ variable "notification_email" {
   default     = ""
 }
 
+variable "notify_secret_arn" {
+  type        = string
+  description = "ARN of a Secrets Manager secret whose text is the addresses of Slack, Teams, webhooks and watchdogs that are told, with white space between them (docs/DEPLOY.md). Empty tells nobody but the topic."
+  default     = ""
+
+  validation {
+    condition     = can(regex("^(arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:.+)?$", var.notify_secret_arn))
+    error_message = "It has to match ^(arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:.+)?$."
+  }
+}
+
 variable "existing_topic_arn" {
   type        = string
   description = "ARN of a topic that is there already, in place of one that is made. Its policy has to let CloudWatch publish."
@@ -665,6 +676,7 @@ locals {
     ExistingBucket             = tostring(var.existing_bucket)
     ExistingKeyArn             = tostring(var.existing_key_arn)
     NotificationEmail          = tostring(var.notification_email)
+    NotifySecretArn            = tostring(var.notify_secret_arn)
     ExistingTopicArn           = tostring(var.existing_topic_arn)
     ExistingTopicKeyArn        = tostring(var.existing_topic_key_arn)
     HoursWithoutBackup         = tostring(var.hours_without_backup)

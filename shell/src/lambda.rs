@@ -5,6 +5,7 @@ mod carrier;
 mod connection;
 mod event;
 mod invocation;
+mod told;
 
 use std::sync::Arc;
 
@@ -30,6 +31,7 @@ use mongotar::run::Answer;
 use mongotar::run::{Deadline, Memory, Run};
 use mongotar::store::Store;
 use mongotar::verify::{VerifyReport, VerifyRequest, verify_run};
+use told::{Listeners, of_topic};
 
 use answers::diagnostic;
 pub use answers::{BackedUp, ListedDatabase, ListedDatabases, Restored};
@@ -89,6 +91,7 @@ pub struct InvocationLimits {
 pub struct Function {
     connection: Connection,
     store: Store,
+    listeners: Listeners,
 }
 
 impl Function {
@@ -105,23 +108,30 @@ impl Function {
         logging::start(layer, "info,aws=warn,hyper=warn", &["lambda_runtime::layers::panic"]);
         let store = Store::new();
         store.warm_up().await;
+        let environment = Environment::read();
         Self {
-            connection: Connection::new(Environment::read()),
+            listeners: Listeners::new(&environment),
+            connection: Connection::new(environment),
             store,
         }
     }
 
     /// Answers an invocation of the backup function: [`Self::backup`] with its log, its metrics, and an answer that its
-    /// carrier can hold.
+    /// carrier can hold. If a topic calls, what it has is handed on to those who are told.
     ///
     /// # Errors
     /// As [`Self::backup`].
     pub async fn answer_backup(&self, event: LambdaEvent<Value>) -> Result<Value, Failure> {
+        if let Some(messages) = of_topic(&event.payload) {
+            return self.listeners.hand_on(&messages).await.inspect_err(|failure| {
+                tracing::error!(error_type = %failure.kind, reason = failure.message, "failed");
+            });
+        }
         let invocation = Invocation::of("backup", &event, self.connection.configured());
         let mut event = event.payload;
         let (run, limits) = (invocation.run().clone(), self.limits(&invocation, &mut event));
         let work = async { self.backup(event, run, limits?).await };
-        let answered = Box::pin(invocation.answer(work, &self.store)).await;
+        let answered = Box::pin(invocation.answer(work, &self.store, &self.listeners)).await;
         self.connection.after(&answered).await;
         answered
     }
@@ -135,7 +145,7 @@ impl Function {
         let mut event = event.payload;
         let (run, limits) = (invocation.run().clone(), self.limits(&invocation, &mut event));
         let work = async { self.restore(event, run, limits?).await };
-        let answered = Box::pin(invocation.answer(work, &self.store)).await;
+        let answered = Box::pin(invocation.answer(work, &self.store, &self.listeners)).await;
         self.connection.after(&answered).await;
         answered
     }

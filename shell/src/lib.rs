@@ -1,5 +1,5 @@
-//! What the programs share, and the library's users do not need: threads, logs, counts as CSV, and the Lambda functions
-//! with their metrics.
+//! What the programs share, and the library's users do not need: threads, logs, counts as CSV, who is told of a
+//! run, and the Lambda functions with their metrics.
 //!
 //! A separate package, so that the library's users build no Lambda runtime. Not part of the programs' package, since
 //! code that awaits a future is compiled like its package: here for size, like the library, and there for speed.
@@ -10,5 +10,7 @@
 pub mod counts;
 pub mod lambda;
 pub mod logging;
-mod metrics;
+pub mod metrics;
+pub mod notify;
+pub mod prometheus;
 pub mod runtime;

@@ -1,4 +1,4 @@
-//! A function's run in numbers, as CloudWatch reads them from its log: the embedded metric format.
+//! A run in numbers, as CloudWatch reads them from a function's log: the embedded metric format.
 //!
 //! One JSON line per invocation that ended a run, gave it up, failed, or continues; no call, no client, no permission.
 //! The format is that of
@@ -9,10 +9,10 @@
 use serde_json::{Map, Value, json};
 use time::OffsetDateTime;
 
-use mongotar::backup::{BackupReport, RunStatus};
+use mongotar::backup::{BackupReport, RunStatus, SeveralReport};
 use mongotar::drill::{DrillReport, DrillVerdict};
 use mongotar::restore::RestoreReport;
-use mongotar::verify::VerifyReport;
+use mongotar::verify::{AgainstReport, VerifyReport};
 
 /// Where CloudWatch shows them.
 const NAMESPACE: &str = "mongotar";
@@ -97,6 +97,13 @@ impl Metrics {
         metrics
     }
 
+    /// Of backups of several databases, as one.
+    pub fn of_backups(report: &SeveralReport) -> Self {
+        Self::ended(report.status)
+            .and(Metric::Documents, report.totals.documents as f64)
+            .and(Metric::Bytes, report.totals.bytes as f64)
+    }
+
     /// Of a restore; none for a plan, which is not a run.
     pub fn of_restore(report: &RestoreReport) -> Option<Self> {
         let verified = &report.verification.as_ref()?.collections;
@@ -126,6 +133,19 @@ impl Metrics {
             .and(Metric::FailedCollections, unequal as f64)
     }
 
+    /// Of a comparison with a live database.
+    pub fn of_comparison(report: &AgainstReport) -> Self {
+        let unequal = [
+            &report.drifted,
+            &report.missing,
+            &report.extra,
+            &report.not_compared,
+            &report.damaged,
+        ];
+        let unequal: usize = unequal.iter().map(|names| names.len()).sum();
+        Self::ended(report.status).and(Metric::FailedCollections, unequal as f64)
+    }
+
     /// Of an answer that asks to be called again.
     pub fn continued() -> Self {
         Self::default().and(Metric::Continued, 1.0)
@@ -150,8 +170,13 @@ impl Metrics {
 
     /// Of an answer, whether it asks to be called again; nothing of a failure.
     pub(crate) fn is_of_a_pause(&self) -> Option<bool> {
-        let answered = self.0.iter().find(|(metric, _)| *metric == Metric::Continued);
-        answered.map(|(_, continued)| *continued > 0.0)
+        self.get(Metric::Continued).map(|continued| continued > 0.0)
+    }
+
+    /// One of them, if it is among these.
+    pub fn get(&self, metric: Metric) -> Option<f64> {
+        let found = self.0.iter().find(|(given, _)| *given == metric);
+        found.map(|(_, value)| *value)
     }
 
     /// These, and one more.

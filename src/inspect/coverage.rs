@@ -82,7 +82,11 @@ pub struct UncoveredStretch {
 }
 
 /// What lies in a folder, and what the manifests say. That of an archive just committed is waited for.
-async fn settled(store: &Store, folder: &Location, patience: &mut Duration) -> Result<(Vec<InFolder>, Joined), Failure> {
+async fn settled(
+    store: &Store,
+    folder: &Location,
+    patience: &mut Duration,
+) -> Result<(Vec<InFolder>, Joined), Failure> {
     let mut found = in_folder(store, folder).await?;
     while found.last().is_some_and(|newest| !newest.has_manifest) && !patience.is_zero() {
         tokio::time::sleep(LOOKED_FOR).await;

@@ -15,6 +15,7 @@ mod refusals;
 mod restore;
 mod runs;
 mod signals;
+mod telling;
 mod terminal;
 
 use std::ffi::OsString;

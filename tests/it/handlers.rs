@@ -13,6 +13,7 @@ mod restore;
 mod schemas;
 mod seconds;
 mod secret;
+mod told;
 mod warm;
 
 use std::time::Duration;

@@ -9,6 +9,7 @@
 //! | [`Proxy`] | a reverse proxy before an S3 endpoint that counts requests and bytes, and injects faults |
 //! | [`LambdaFunction`] | a bootstrap binary behind the Lambda Runtime API |
 //! | [`StepFunctions`] | MiniStack: state machines that call bootstrap binaries, SNS and SQS |
+//! | [`Listener`] | somebody who is told of runs: a webhook |
 //! | [`Secret`] | a secret in MiniStack's Secrets Manager |
 //! | [`Python`] | a virtual environment with PyMongo, zstandard and libarchive: the independent oracles |
 //! | [`libarchive_list`], [`libarchive_extract`] | what bsdtar makes of an archive |
@@ -39,6 +40,7 @@ mod engine;
 mod http_server;
 mod lambda;
 mod libarchive;
+mod listener;
 mod mongod;
 mod names;
 mod ports;
@@ -62,6 +64,7 @@ pub use engine::{EngineDouble, Snapshots};
 pub use http_server::{HttpServer, answer};
 pub use lambda::{FunctionError, LambdaBuilder, LambdaFunction};
 pub use libarchive::{libarchive_extract, libarchive_list};
+pub use listener::{Heard, Listener};
 pub use mongod::{CutOff, Members, Mongod, MongodBuilder, shared_replica_set};
 pub use names::{fresh_database_name, lasting_database_name, unique_name};
 pub use programs::{PROGRAMS, program};

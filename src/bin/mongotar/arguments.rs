@@ -1,6 +1,7 @@
 //! The command line's words: those of the events, with dashes.
 
 mod folders;
+mod outputs;
 
 use clap::{Args, Parser, Subcommand};
 use mongotar::archive::{Compression, Payload};
@@ -10,6 +11,7 @@ use mongotar::drill::DrillRequest;
 use mongotar::restore::RestoreRequest;
 
 pub use folders::{Cat, Compact, FolderArguments, OneArchive, SourceDatabase};
+pub use outputs::{CountsTo, MetricsTo};
 
 /// MongoDB backups as one standard tar, in S3 or a folder, that come back proven equal.
 #[derive(Debug, Parser)]
@@ -131,6 +133,8 @@ pub struct Backup {
     pub name: RunName,
     #[command(flatten)]
     pub output: CountsTo,
+    #[command(flatten)]
+    pub metrics: MetricsTo,
 }
 
 #[derive(Debug, Args)]
@@ -226,6 +230,8 @@ pub struct Restore {
     pub name: RunName,
     #[command(flatten)]
     pub output: CountsTo,
+    #[command(flatten)]
+    pub metrics: MetricsTo,
 }
 
 #[derive(Debug, Args)]
@@ -255,6 +261,8 @@ pub struct Verify {
     pub run: Option<String>,
     #[command(flatten)]
     pub output: CountsTo,
+    #[command(flatten)]
+    pub metrics: MetricsTo,
 }
 
 #[derive(Debug, Args)]
@@ -263,15 +271,6 @@ pub struct RunName {
     /// below the archives' folder, in .in-progress/, and is removed at the end; the same name then begins anew.
     #[arg(long, value_name = "NAME")]
     pub run: Option<String>,
-}
-
-#[derive(Debug, Args)]
-pub struct CountsTo {
-    /// Write a row for each collection to this CSV file (RFC 4180; replaces an existing file), or with - to standard
-    /// output; the text then goes to standard error. Names are written as they are: a spreadsheet may take one for a
-    /// formula.
-    #[arg(long, value_name = "FILE.csv")]
-    pub counts: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -312,6 +311,8 @@ pub struct Drill {
     pub verify_sample_size: u32,
     #[command(flatten)]
     pub name: RunName,
+    #[command(flatten)]
+    pub metrics: MetricsTo,
 }
 
 impl Backup {

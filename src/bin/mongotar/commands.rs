@@ -20,6 +20,8 @@ use mongotar::users::take;
 use mongotar::verify::{AgainstJob, VerifyJob, verify_run};
 use mongotar::{inspect, verify};
 use mongotar_shell::counts::Counts;
+use mongotar_shell::metrics::Metrics;
+use mongotar_shell::notify::Notice;
 use tokio_util::sync::CancellationToken;
 
 use crate::arguments::{
@@ -33,36 +35,43 @@ use crate::runs::as_named;
 use crate::session::{close, code, environment, folder, memory, tools};
 use crate::show_progress::ShownProgress;
 use crate::signals::First;
+use crate::telling::{CommandEnd, Telling, Told};
 use crate::text::{Along, HowMany};
 use crate::watching::run_watch;
 use crate::{signals, text};
 
 /// Runs the command; the exit code says how it ended.
 pub async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
-    let ended = chosen(arguments).await;
+    let telling = Telling::of(&arguments.command)?;
+    let ended = chosen(arguments, telling.as_ref()).await;
     close().await;
-    ended
+    if let Some(telling) = telling {
+        telling.of_end(&ended).await;
+    }
+    ended.map(|ended| ended.code)
 }
 
-async fn chosen(arguments: Arguments) -> Result<ExitCode, Failure> {
+async fn chosen(arguments: Arguments, telling: Option<&Telling>) -> Result<CommandEnd, Failure> {
     let json = arguments.json;
     match arguments.command {
         Command::Backup(arguments) => run_backup(&arguments, json).await,
         Command::Restore(arguments) if !arguments.dry_run => run_restore(&arguments, json).await,
-        Command::Restore(arguments) | Command::Plan(arguments) => run_plan(&arguments, json).await,
+        Command::Restore(arguments) | Command::Plan(arguments) => {
+            run_plan(&arguments, json).await.map(CommandEnd::from)
+        }
         Command::Drill(arguments) => run_drill(&arguments, json).await,
         Command::Verify(arguments) if arguments.against.is_none() => run_verify(&arguments, json).await,
         Command::Verify(arguments) => run_against(&arguments, json).await,
-        Command::List(arguments) => run_list(arguments, json).await,
-        Command::Coverage(arguments) => run_coverage(arguments, json).await,
+        Command::List(arguments) => run_list(arguments, json).await.map(CommandEnd::from),
+        Command::Coverage(arguments) => run_coverage(arguments, json).await.map(CommandEnd::from),
         Command::Compact(arguments) => run_compact(arguments, json).await,
-        Command::Watch(arguments) => run_watch(&arguments, json).await,
-        Command::Show(arguments) => run_show(&arguments, json).await,
-        Command::Cat(arguments) => run_cat(&arguments, json).await,
+        Command::Watch(arguments) => run_watch(&arguments, json, telling).await,
+        Command::Show(arguments) => run_show(&arguments, json).await.map(CommandEnd::from),
+        Command::Cat(arguments) => run_cat(&arguments, json).await.map(CommandEnd::from),
     }
 }
 
-async fn run_backup(arguments: &Backup, json: bool) -> Result<ExitCode, Failure> {
+async fn run_backup(arguments: &Backup, json: bool) -> Result<CommandEnd, Failure> {
     let environment = environment(&arguments.connection).await?;
     let order = arguments.request().into_order(&environment)?;
     if !matches!(order.databases, DatabaseChoice::One(_)) {
@@ -92,7 +101,10 @@ async fn run_backup(arguments: &Backup, json: bool) -> Result<ExitCode, Failure>
         })
     })
     .await?;
-    Ok(code(made.report.status))
+    Ok(CommandEnd {
+        code: code(made.report.status),
+        told: Some(Told::of_backup("backup", &made.report)),
+    })
 }
 
 /// Several databases, one archive each.
@@ -101,7 +113,7 @@ async fn run_backups(
     order: &BackupOrder,
     environment: &Environment,
     json: bool,
-) -> Result<ExitCode, Failure> {
+) -> Result<CommandEnd, Failure> {
     if arguments.output.counts.is_some() {
         return Err(Failure::invalid(
             "--counts is for one database: name one, or leave --counts out",
@@ -123,10 +135,16 @@ async fn run_backups(
     shown.stop();
     let report = report?;
     print(json, &report, text::backups)?;
-    Ok(code(report.status))
+    Ok(CommandEnd {
+        code: code(report.status),
+        told: Some(Told {
+            notice: Notice::of_backups(&report),
+            metrics: Metrics::of_backups(&report),
+        }),
+    })
 }
 
-async fn run_drill(arguments: &Drill, json: bool) -> Result<ExitCode, Failure> {
+async fn run_drill(arguments: &Drill, json: bool) -> Result<CommandEnd, Failure> {
     let environment = environment(&ConnectionArguments {
         mongo_uri: arguments.mongo_uri.clone(),
         mongo_db: None,
@@ -147,10 +165,16 @@ async fn run_drill(arguments: &Drill, json: bool) -> Result<ExitCode, Failure> {
     shown.stop();
     let report = report?;
     print(json, &report, |report| report.markdown.clone())?;
-    Ok(code(report.status))
+    Ok(CommandEnd {
+        code: code(report.status),
+        told: Some(Told {
+            notice: Notice::of_drill(&report),
+            metrics: Metrics::of_drill(&report),
+        }),
+    })
 }
 
-async fn run_verify(arguments: &Verify, json: bool) -> Result<ExitCode, Failure> {
+async fn run_verify(arguments: &Verify, json: bool) -> Result<CommandEnd, Failure> {
     let memory = memory(arguments.memory.as_ref())?;
     let location: Location = arguments.archive.archive.parse()?;
     let output = Output::begin(json, &arguments.output)?;
@@ -179,10 +203,16 @@ async fn run_verify(arguments: &Verify, json: bool) -> Result<ExitCode, Failure>
         report
     })
     .await?;
-    Ok(code(report.status))
+    Ok(CommandEnd {
+        code: code(report.status),
+        told: Some(Told {
+            notice: Notice::of_verification(&report),
+            metrics: Metrics::of_verification(&report),
+        }),
+    })
 }
 
-async fn run_against(arguments: &Verify, json: bool) -> Result<ExitCode, Failure> {
+async fn run_against(arguments: &Verify, json: bool) -> Result<CommandEnd, Failure> {
     let (mut environment, database) = live(arguments.against.as_deref().unwrap_or_default()).await?;
     environment.memory = arguments.memory.clone().or(environment.memory);
     let job = AgainstJob {
@@ -207,7 +237,13 @@ async fn run_against(arguments: &Verify, json: bool) -> Result<ExitCode, Failure
         report
     })
     .await?;
-    Ok(code(report.status))
+    Ok(CommandEnd {
+        code: code(report.status),
+        told: Some(Told {
+            notice: Notice::of_comparison(&report),
+            metrics: Metrics::of_comparison(&report),
+        }),
+    })
 }
 
 /// The database named by a connection string, or by its name alone if the environment has the connection string.

@@ -1,6 +1,5 @@
 //! `compact`: a full archive of a chain, by itself or within a watch.
 
-use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,10 +16,11 @@ use crate::printed::print;
 use crate::session::{code, folder, memory};
 use crate::show_progress::ShownProgress;
 use crate::signals::{self, First};
+use crate::telling::{CommandEnd, Told};
 use crate::text;
 
 /// Makes a full archive of the newest chain in a folder.
-pub async fn run_compact(arguments: Compact, json: bool) -> Result<ExitCode, Failure> {
+pub async fn run_compact(arguments: Compact, json: bool) -> Result<CommandEnd, Failure> {
     let retention = match arguments.retention {
         None => Retention::of_environment(&Environment::read())?,
         given => given,
@@ -39,7 +39,10 @@ pub async fn run_compact(arguments: Compact, json: bool) -> Result<ExitCode, Fai
     shown.stop();
     let report = made?;
     print(json, &report, text::backup)?;
-    Ok(code(report.status))
+    Ok(CommandEnd {
+        code: code(report.status),
+        told: Some(Told::of_backup("compact", &report)),
+    })
 }
 
 /// The same within a watch, where the full archive of the chain is older than it should be.

@@ -19,6 +19,7 @@ mod session;
 mod show_progress;
 mod signals;
 mod table;
+mod telling;
 mod text;
 mod watching;
 

@@ -17,6 +17,7 @@ use crate::printed::print;
 use crate::runs::as_named;
 use crate::session::{code, environment, tools};
 use crate::show_progress::ShownProgress;
+use crate::telling::{CommandEnd, Told};
 use crate::text::Along;
 use crate::{ask, signals, text};
 
@@ -53,7 +54,7 @@ pub async fn run_plan(arguments: &Restore, json: bool) -> Result<ExitCode, Failu
 }
 
 /// Carries it out.
-pub async fn run_restore(arguments: &Restore, json: bool) -> Result<ExitCode, Failure> {
+pub async fn run_restore(arguments: &Restore, json: bool) -> Result<CommandEnd, Failure> {
     let environment = environment(&arguments.connection).await?;
     let mut job = arguments.request().into_job(&environment)?;
     let output = Output::begin(json, &arguments.output)?;
@@ -77,7 +78,10 @@ pub async fn run_restore(arguments: &Restore, json: bool) -> Result<ExitCode, Fa
         restored
     })
     .await?;
-    Ok(code(restored.report.status))
+    Ok(CommandEnd {
+        code: code(restored.report.status),
+        told: Some(Told::of_restore(&restored.report)),
+    })
 }
 
 type RestoredAlong = Along<RestoreReport, RestoredUsers>;

@@ -19,13 +19,14 @@ use crate::plain::one_line;
 use crate::printed::{print_raw, tell};
 use crate::session::{code, environment, tools};
 use crate::signals;
+use crate::telling::{CommandEnd, Telling, Told};
 use crate::text::unsaid;
 
 /// After how many failures in a row, of those that do not pass by themselves, the watch ends.
 const IN_A_ROW: u32 = 5;
 
 /// Increments until a signal comes, or one.
-pub async fn run_watch(arguments: &Watch, json: bool) -> Result<ExitCode, Failure> {
+pub async fn run_watch(arguments: &Watch, json: bool, telling: Option<&Telling>) -> Result<CommandEnd, Failure> {
     let every = span(&arguments.every)?;
     let compact_every = arguments.compact_every.as_deref().map(span).transpose()?;
     let given = &arguments.backup;
@@ -41,8 +42,12 @@ pub async fn run_watch(arguments: &Watch, json: bool) -> Result<ExitCode, Failur
     let tools = tools(&environment, None).await?;
     if arguments.once {
         let report = made(&job, &tools, json).await?;
-        return Ok(code(report.status));
+        return Ok(CommandEnd {
+            code: code(report.status),
+            told: Some(Told::of_backup("backup", &report)),
+        });
     }
+    let mut heard = Heard { telling, fails: false };
     let (mut has_made, mut in_a_row) = (false, 0);
     loop {
         let begun = Instant::now();
@@ -54,10 +59,14 @@ pub async fn run_watch(arguments: &Watch, json: bool) -> Result<ExitCode, Failur
             }
             Ok(report) => {
                 (has_made, in_a_row) = (true, 0);
+                heard.of_made(&report).await;
                 if let Some(age) = compact_every {
                     match compacted(&job, &report, age, &tools).await {
                         Ok(None) => {}
-                        Ok(Some(report)) => print_line(&report, json)?,
+                        Ok(Some(report)) => {
+                            print_line(&report, json)?;
+                            heard.of_compacted(&report).await;
+                        }
                         Err(_) if tools.cancel.is_cancelled() => break,
                         // Increments go on without it.
                         Err(failure) => tell(&format!(
@@ -72,6 +81,7 @@ pub async fn run_watch(arguments: &Watch, json: bool) -> Result<ExitCode, Failur
             // It will be the same at the next turn, and the one after that.
             Err(failure) if !may_change(&failure) => return Err(failure),
             Err(failure) if may_pass(&failure, &job.destination) => {
+                heard.of_failure(&failure).await;
                 tell(&format!(
                     "mongotar: {}. Tried again in {}\n",
                     told(&failure),
@@ -83,6 +93,7 @@ pub async fn run_watch(arguments: &Watch, json: bool) -> Result<ExitCode, Failur
                 if !has_made || in_a_row == IN_A_ROW {
                     return Err(failure);
                 }
+                heard.of_failure(&failure).await;
                 tell(&format!(
                     "mongotar: {}. Tried again in {}: {in_a_row} of {IN_A_ROW} failures in a row \
                      that do not pass by themselves\n",
@@ -98,7 +109,41 @@ pub async fn run_watch(arguments: &Watch, json: bool) -> Result<ExitCode, Failur
         }
     }
     tell("mongotar: watching ends\n");
-    Ok(ExitCode::SUCCESS)
+    Ok(ExitCode::SUCCESS.into())
+}
+
+/// What others hear of a watch: of failures the first in a row, and that it goes on.
+struct Heard<'a> {
+    telling: Option<&'a Telling>,
+    fails: bool,
+}
+
+impl Heard<'_> {
+    async fn of_made(&mut self, report: &BackupReport) {
+        let mut told = Told::of_backup("backup", report);
+        if std::mem::take(&mut self.fails) {
+            told.notice = told.notice.after_failures();
+        }
+        self.tell(&told).await;
+    }
+
+    async fn of_compacted(&self, report: &BackupReport) {
+        self.tell(&Told::of_backup("compact", report)).await;
+    }
+
+    async fn of_failure(&mut self, failure: &Failure) {
+        if !std::mem::replace(&mut self.fails, true)
+            && let Some(telling) = self.telling
+        {
+            telling.of_failure(failure).await;
+        }
+    }
+
+    async fn tell(&self, told: &Told) {
+        if let Some(telling) = self.telling {
+            telling.of_run(told).await;
+        }
+    }
 }
 
 async fn made(job: &BackupJob, tools: &Tools, json: bool) -> Result<BackupReport, Failure> {

@@ -113,7 +113,7 @@ async fn a_secret_that_cannot_be_used_is_named_and_not_shown() {
         ("not/there", ("A", ""), "ConfigurationMissing", "not/there"),
         (&plain.name, ("A", ""), "InvalidRequest", "neither a connection string"),
         (&json.name, ("A", ""), "InvalidRequest", "no username"),
-        (&broken.name, ("A", ""), "InvalidRequest", "holds no connection string"),
+        (&broken.name, ("A", ""), "InvalidRequest", "cannot be used"),
         (
             &plain.name,
             ("MONGO_URI", uri.as_str()),

@@ -59,7 +59,7 @@ pub fn findings(template: &Template) -> Vec<String> {
         archives["VpcEndpointType"] == "Gateway" && archives["RouteTableIds"]["Ref"] == "EndpointRouteTableIds",
         "ArchivesEndpoint: is no route of the subnets",
     );
-    for (name, function) in template.of_type("AWS::Serverless::Function") {
+    for (name, function) in template.workers() {
         let address = &function["Properties"]["Environment"]["Variables"]["AWS_ENDPOINT_URL_SECRETS_MANAGER"];
         let led = address["Fn::If"][0] == "MakesEndpoints"
             && address.to_string().contains("[\"SecretsEndpoint\",\"DnsEntries\"]");

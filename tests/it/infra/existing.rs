@@ -43,12 +43,13 @@ const TAGGED_BY_A_MAP: [&str; 3] = [
     "AWS::Serverless::StateMachine",
     "AWS::SSM::Parameter",
 ];
-const UNTAGGED: [&str; 10] = [
+const UNTAGGED: [&str; 11] = [
     "AWS::KMS::Alias",
     "AWS::S3::BucketPolicy",
     "AWS::SNS::TopicPolicy",
     "AWS::SNS::Subscription",
     "AWS::Lambda::EventInvokeConfig",
+    "AWS::Lambda::Permission",
     "AWS::Events::EventBusPolicy",
     "AWS::Scheduler::Schedule",
     "AWS::CloudWatch::Dashboard",
@@ -98,7 +99,7 @@ pub fn findings(template: &Template) -> Vec<String> {
                 findings.push(format!("{name}: speaks of {made}, which may not be made"));
             }
         }
-        if name.ends_with("Function") && resource["Type"] == "AWS::Serverless::Function" {
+        if template.workers().any(|(worker, _)| worker == name) {
             let to = &resource["Properties"]["Environment"]["Variables"]["MONGOTAR_TO"];
             let to: Vec<String> = branches(to).into_iter().flat_map(texts).collect();
             if to != ["s3://${Archives}/${Prefix}", "s3://${ExistingBucket}/${Prefix}"] {

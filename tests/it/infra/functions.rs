@@ -53,6 +53,8 @@ pub fn findings(template: &Template) -> Vec<String> {
         binaries.push(binary);
 
         let variables = &properties["Environment"]["Variables"];
+        // That of those who are told knows no database, and must not lead its own failures back to itself.
+        let only_tells = name == "NotifyFunction";
         expect(
             variables["MONGOTAR_STACK"]["Ref"] == "AWS::StackName",
             "its metrics are not told from those of other stacks",
@@ -61,7 +63,12 @@ pub fn findings(template: &Template) -> Vec<String> {
             variables.get("MONGO_URI").is_none(),
             "a connection string is in the environment",
         );
-        let secrets = texts(&variables["MONGO_URI_SECRET"]);
+        let secret = if only_tells {
+            "MONGOTAR_NOTIFY_SECRET"
+        } else {
+            "MONGO_URI_SECRET"
+        };
+        let secrets = texts(&variables[secret]);
         expect(
             !secrets.is_empty() && secrets.iter().all(|secret| secret.ends_with("SecretArn}")),
             "no secret",
@@ -96,6 +103,14 @@ pub fn findings(template: &Template) -> Vec<String> {
                 .is_some_and(|retries| retries <= 2),
             "how often an asynchronous event is repeated is not said",
         );
+        if only_tells {
+            expect(
+                invoked["DestinationConfig"].is_null() && !may(&statements, role, "sns:Publish", "${TheTopic.Value}"),
+                "what it cannot tell would come back to it",
+            );
+            expect(variables.get("MONGO_URI_SECRET").is_none(), "it knows a database");
+            continue;
+        }
         expect(
             texts(&invoked["DestinationConfig"]["OnFailure"]["Destination"]) == ["${TheTopic.Value}"],
             "its failures are not told",
@@ -125,9 +140,12 @@ pub fn findings(template: &Template) -> Vec<String> {
         findings.push("cargo-lambda builds functions that abort when they panic, and say nothing".to_owned());
     }
     binaries.sort_unstable();
-    // Drills have a restore function of their own, with a connection of their own.
-    if binaries != ["backup", "restore", "restore"] {
-        findings.push(format!("the functions are {binaries:?}, not backup, and restore twice"));
+    // Drills have a restore function of their own, with a connection of their own; that of those who are told is the
+    // backup function's program.
+    if binaries != ["backup", "backup", "restore", "restore"] {
+        findings.push(format!(
+            "the functions are {binaries:?}, not backup twice, and restore twice"
+        ));
     }
     for (name, log) in template.of_type("AWS::Logs::LogGroup") {
         if log["Properties"]["RetentionInDays"].is_null() || log["Properties"]["KmsKeyId"].is_null() {

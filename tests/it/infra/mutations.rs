@@ -6,7 +6,23 @@ use super::CHECKS;
 use super::template::{Template, text_of};
 
 /// What is replaced in the template, by what, and a part of the finding that must come of it.
-const BROKEN: [(&str, &str, &str); 88] = [
+const BROKEN: [(&str, &str, &str); 91] = [
+    // Those who are told.
+    (
+        "          MONGOTAR_NOTIFY_SECRET: !Ref NotifySecretArn\n",
+        "          MONGOTAR_NOTIFY_SECRET: !Ref NotifySecretArn\n          MONGO_URI_SECRET: !Ref ConnectionSecretArn\n",
+        "NotifyFunction: it knows a database",
+    ),
+    (
+        "                Action: secretsmanager:GetSecretValue\n                Resource: !Ref NotifySecretArn\n",
+        "                Action: secretsmanager:GetSecretValue\n                Resource: !Ref ConnectionSecretArn\n",
+        "NotifyFunction: its role may not read its secret",
+    ),
+    (
+        "        MaximumRetryAttempts: 2\n        MaximumEventAgeInSeconds: 21600\n\n  NotifySubscription:",
+        "        MaximumRetryAttempts: 2\n        DestinationConfig: {OnFailure: {Type: SNS, Destination: !GetAtt TheTopic.Value}}\n\n  NotifySubscription:",
+        "NotifyFunction: what it cannot tell would come back to it",
+    ),
     // Roles.
     (
         "Action: [s3:AbortMultipartUpload,",

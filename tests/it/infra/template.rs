@@ -45,6 +45,12 @@ impl Template {
         self.resources().filter(move |(_, resource)| resource["Type"] == kind)
     }
 
+    /// The functions that back up, restore and drill: all but the one that tells others.
+    pub fn workers(&self) -> impl Iterator<Item = (&str, &Value)> {
+        let functions = self.of_type("AWS::Serverless::Function");
+        functions.filter(|(name, _)| *name != "NotifyFunction")
+    }
+
     pub fn resources(&self) -> impl Iterator<Item = (&str, &Value)> {
         let resources = self.root["Resources"].as_object().expect("a template has resources");
         resources.iter().map(|(name, resource)| (name.as_str(), resource))

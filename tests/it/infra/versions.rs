@@ -7,7 +7,7 @@ use super::template::{Template, list, texts};
 
 pub fn findings(template: &Template) -> Vec<String> {
     let mut findings = Vec::new();
-    for (name, function) in template.of_type("AWS::Serverless::Function") {
+    for (name, function) in template.workers() {
         let properties = &function["Properties"];
         let mut expect = |holds: bool, what: &str| {
             if !holds {

@@ -3,6 +3,8 @@
 use clap::Args;
 use mongotar::backup::Retention;
 
+use super::outputs::MetricsTo;
+
 #[derive(Debug, Args)]
 pub struct OneArchive {
     /// The archive: s3://bucket/prefix/backup_….tar.zst or a path.
@@ -45,4 +47,6 @@ pub struct Compact {
     /// Memory budget of the run in MB; else MONGOTAR_MEMORY, else enough to keep this machine's cores busy.
     #[arg(long, value_name = "MB")]
     pub memory: Option<String>,
+    #[command(flatten)]
+    pub metrics: MetricsTo,
 }
