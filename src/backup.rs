@@ -18,6 +18,7 @@ mod commit;
 mod compact;
 mod continued;
 mod cut;
+mod estimate;
 mod growth;
 mod head;
 mod increment;
@@ -41,6 +42,10 @@ mod write;
 
 pub use compact::{CompactJob, CompactTools, compact};
 pub(crate) use continued::{full, full_run};
+pub use estimate::{
+    CostOfBackup, CostOfMonth, EstimateJob, EstimateReport, EstimatedCollection, FunctionSize, KeptArchives, Prices,
+    estimate,
+};
 pub use lanes::{LaneReport, LanesReport, PlanAnswer, abort as abort_run, compose, lane, plan as plan_lanes};
 pub use operation::{backup, backup_run};
 pub use report::{

@@ -10,7 +10,7 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Value, json};
 
-use crate::backup::{BackupReport, BackupRequest};
+use crate::backup::{BackupReport, BackupRequest, EstimateReport};
 use crate::catalog::Definition;
 use crate::drill::{DrillReport, DrillRequest};
 use crate::inspect::{CoverageReport, ListedArchive};
@@ -127,6 +127,7 @@ fn all() -> Vec<(&'static str, Value)> {
         ("verify-report", schema::<VerifyReport>(Of::Result)),
         ("list", said::<Vec<ListedArchive>>()),
         ("coverage-report", said::<CoverageReport>()),
+        ("estimate-report", said::<EstimateReport>()),
         ("unfinished", schema::<Unfinished>(Of::Result)),
     ]
     .map(|(name, schema)| (name, unwrapped(schema)))

@@ -5,6 +5,7 @@ mod backup;
 mod closed_pipe;
 mod counts;
 mod environment;
+mod estimate;
 mod forged;
 mod hidden;
 mod looking;

@@ -1,5 +1,7 @@
 //! The command line's words: those of the events, with dashes.
 
+mod connection;
+mod estimate;
 mod folders;
 mod outputs;
 
@@ -10,6 +12,8 @@ use mongotar::choice::ArchiveChoice;
 use mongotar::drill::DrillRequest;
 use mongotar::restore::RestoreRequest;
 
+pub use connection::{Choice, ConnectionArguments};
+pub use estimate::Estimate;
 pub use folders::{Cat, Compact, FolderArguments, OneArchive, SourceDatabase};
 pub use outputs::{CountsTo, MetricsTo};
 
@@ -59,35 +63,15 @@ pub enum Command {
     Compact(Compact),
     /// Make increments for as long as it runs: one every so often, a full backup now and then.
     Watch(Watch),
+    /// Estimate what backups of a database take and cost, by reading some of it.
+    ///
+    /// Each collection is read for its share of the time, encoded and compressed as a backup does it, and thrown away.
+    /// Nothing is written anywhere. Prices are published ones of a day and a region, which --prices replaces.
+    Estimate(Estimate),
     /// Show what is in an archive.
     Show(OneArchive),
     /// Write the documents of one collection as Extended JSON lines.
     Cat(Cat),
-}
-
-#[derive(Debug, Args)]
-pub struct ConnectionArguments {
-    /// The connection string; MONGO_URI in the environment or in .env is the safer place for it.
-    #[arg(long, value_name = "URI")]
-    pub mongo_uri: Option<String>,
-    /// The database; else MONGO_DB, else the one in the connection string. A backup takes several, separated by commas,
-    /// or '*' for all, into a folder each.
-    #[arg(long, value_name = "NAME")]
-    pub mongo_db: Option<String>,
-    /// Memory budget of the run in MB; else MONGOTAR_MEMORY, else enough to keep this machine's cores busy (190 for
-    /// two). At least 64. A document of several MB, or a part of an archive of more than 56 GB, may exceed it.
-    #[arg(long, value_name = "MB")]
-    pub memory: Option<String>,
-}
-
-#[derive(Debug, Args)]
-pub struct Choice {
-    /// Only collections that match this glob; can be repeated.
-    #[arg(long, value_name = "GLOB")]
-    pub include: Vec<String>,
-    /// Skip collections that match this glob; can be repeated.
-    #[arg(long, value_name = "GLOB")]
-    pub exclude: Vec<String>,
 }
 
 #[derive(Debug, Args)]

@@ -4,7 +4,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use mongotar::archive::SavedStatus;
-use mongotar::backup::{BackupOrder, BackupReport, DatabaseChoice, RunStatus, backup, backup_run, backup_several};
+use mongotar::backup::{
+    BackupOrder, BackupReport, DatabaseChoice, RunStatus, backup, backup_run, backup_several, estimate,
+};
 use mongotar::catalog::Selection;
 use mongotar::choice::ArchiveChoice;
 use mongotar::config::Environment;
@@ -25,7 +27,8 @@ use mongotar_shell::notify::Notice;
 use tokio_util::sync::CancellationToken;
 
 use crate::arguments::{
-    Arguments, Backup, Cat, Command, ConnectionArguments, Drill, FolderArguments, OneArchive, SourceDatabase, Verify,
+    Arguments, Backup, Cat, Command, ConnectionArguments, Drill, Estimate, FolderArguments, OneArchive, SourceDatabase,
+    Verify,
 };
 use crate::compacting::run_compact;
 use crate::counts_to::{Output, counted};
@@ -66,6 +69,7 @@ async fn chosen(arguments: Arguments, telling: Option<&Telling>) -> Result<Comma
         Command::Coverage(arguments) => run_coverage(arguments, json).await.map(CommandEnd::from),
         Command::Compact(arguments) => run_compact(arguments, json).await,
         Command::Watch(arguments) => run_watch(&arguments, json, telling).await,
+        Command::Estimate(arguments) => run_estimate(&arguments, json).await.map(CommandEnd::from),
         Command::Show(arguments) => run_show(&arguments, json).await.map(CommandEnd::from),
         Command::Cat(arguments) => run_cat(&arguments, json).await.map(CommandEnd::from),
     }
@@ -142,6 +146,17 @@ async fn run_backups(
             metrics: Metrics::of_backups(&report),
         }),
     })
+}
+
+async fn run_estimate(arguments: &Estimate, json: bool) -> Result<ExitCode, Failure> {
+    let environment = environment(&arguments.connection).await?;
+    let job = arguments.job(&environment)?;
+    let tools = tools(&environment, None).await?;
+    let shown = ShownProgress::start(&tools.progress);
+    let report = Box::pin(estimate(&job, &tools)).await;
+    shown.stop();
+    print(json, &report?, text::estimate)?;
+    Ok(ExitCode::SUCCESS)
 }
 
 async fn run_drill(arguments: &Drill, json: bool) -> Result<CommandEnd, Failure> {

@@ -88,7 +88,9 @@ impl Telling {
                     Some(_) => Err(Failure::invalid("a plan is no run: leave --metrics out")),
                 };
             }
-            Command::List(_) | Command::Coverage(_) | Command::Show(_) | Command::Cat(_) => return Ok(None),
+            Command::List(_) | Command::Coverage(_) | Command::Show(_) | Command::Cat(_) | Command::Estimate(_) => {
+                return Ok(None);
+            }
         };
         let file = metrics.metrics.clone();
         if let Some(path) = &file {

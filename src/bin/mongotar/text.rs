@@ -28,6 +28,7 @@ macro_rules! line {
     }};
 }
 
+mod estimated;
 mod looking;
 
 /// Whether a report's warning is still to be said. What is left out of the connection string was said when it was
@@ -43,6 +44,7 @@ pub fn plan(plan: &RestorePlan) -> String {
     plan.to_string()
 }
 
+pub use estimated::estimate;
 pub use looking::{against, buckets_follow, coverage, cut_short, list, nothing_there, show, verify};
 
 fn word(status: RunStatus) -> &'static str {
