@@ -63,7 +63,9 @@ pub use manifest::{
 };
 pub(crate) use member::{ChainMember, Joined, joined};
 pub use name::{ArchiveName, EntryName, MANIFEST_ENTRY, METADATA_ENTRY};
-pub use part::{AssemblerState, MAX_PART_BYTES, MAX_PARTS, MIN_PART_BYTES, Part, PartAssembler, PartSchedule};
+pub use part::{
+    AssemblerState, CopiedPart, MAX_PART_BYTES, MAX_PARTS, MIN_PART_BYTES, Part, PartAssembler, PartSchedule,
+};
 pub use payload::Payload;
 pub use reader::{Located, Opened};
 pub use recognise::{is_ours, sniff};

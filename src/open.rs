@@ -39,6 +39,7 @@ use crate::store::{Location, Object, Store};
 
 pub(crate) use budget::{room, room_for};
 pub use chunk::Chunk;
+pub(crate) use chunk::SegmentOrigin;
 pub(crate) use chunk::split_documents;
 pub use collection::RawDocuments;
 pub use file::{ArchiveFile, Chain, Form};

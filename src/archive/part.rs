@@ -3,99 +3,18 @@
 //! S3 takes the parts of a multipart upload in any order. So bytes that are not known yet (a tar header, which states a
 //! size) leave a **hole**; the part with the hole waits, and later ones go out as they fill. One hole at a time; it
 //! never straddles two parts: the part grows around it. If all parts must have one size, two parts wait as one.
+//!
+//! Bytes that lie in an object already can be **copied** by the store. A run of them that is as long as a part becomes
+//! one, however long it gets; a shorter one is sent like all others.
+
+mod schedule;
 
 use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
-/// S3's smallest part, but for the last (Amazon S3 user guide, "multipart upload limits").
-pub const MIN_PART_BYTES: u64 = 5 << 20;
-/// S3's largest number of parts.
-pub const MAX_PARTS: u32 = 10_000;
-/// S3's largest part.
-pub const MAX_PART_BYTES: u64 = 5 << 30;
-/// The first parts' size where nothing is known of the archive's.
-const DEFAULT_BASE: u64 = 8 << 20;
-/// The first parts' size where an archive goes into a file.
-const FILE_BASE: u64 = 1 << 20;
-/// Parts double after each run of so many.
-const RUN: u32 = 1_000;
-
-/// How large each part is: the base size for the first 1,000, then twice as large every 1,000, up to S3's 5 GiB.
-///
-/// With the default base of 8 MiB, 56 GB of archive go in parts of at most 32 MiB, and 10,000 parts hold 7.8 TiB. For
-/// larger archives [`PartSchedule::for_estimate`] starts higher; the limit of that is 10,000 parts of 5 GiB each, which
-/// is S3's largest object.
-///
-/// Some stores demand that all parts but the last have one size: [`PartSchedule::equal`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PartSchedule {
-    base: u64,
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    equal: bool,
-}
-
-impl Default for PartSchedule {
-    fn default() -> Self {
-        Self::from(DEFAULT_BASE)
-    }
-}
-
-impl PartSchedule {
-    const fn from(base: u64) -> Self {
-        Self { base, equal: false }
-    }
-
-    /// The schedule with the smallest parts that holds `bytes`, with as much room again in case the estimate is low.
-    pub fn for_estimate(bytes: u64) -> Self {
-        Self::default().at_least(bytes)
-    }
-
-    /// As [`Self::for_estimate`], from S3's smallest parts up: less memory, more requests.
-    pub fn small_for_estimate(bytes: u64) -> Self {
-        Self::from(MIN_PART_BYTES).at_least(bytes)
-    }
-
-    /// As [`Self::for_estimate`], for a file, which takes parts of any size: so small that they are written while the
-    /// processor still has them at hand.
-    pub fn of_file_for_estimate(bytes: u64) -> Self {
-        Self::from(FILE_BASE).at_least(bytes)
-    }
-
-    /// The smallest parts of one size, none smaller than that, of which 10,000 hold `bytes` twice.
-    pub fn equal(least: u64, bytes: u64) -> Self {
-        let schedule = Self {
-            base: least.clamp(MIN_PART_BYTES, MAX_PART_BYTES),
-            equal: true,
-        };
-        schedule.at_least(bytes)
-    }
-
-    fn at_least(self, bytes: u64) -> Self {
-        let mut schedule = self;
-        while schedule.capacity() / 2 < bytes && schedule.base < MAX_PART_BYTES {
-            schedule.base = (schedule.base * 2).min(MAX_PART_BYTES);
-        }
-        schedule
-    }
-
-    /// The size of part `number`, which counts from 1.
-    pub fn size(self, number: u32) -> u64 {
-        if self.equal {
-            return self.base;
-        }
-        let doublings = number.saturating_sub(1) / RUN;
-        self.base
-            .checked_shl(doublings)
-            .filter(|size| size >> doublings == self.base)
-            .map_or(MAX_PART_BYTES, |size| size.min(MAX_PART_BYTES))
-    }
-
-    /// How many bytes all 10,000 parts hold together.
-    pub fn capacity(self) -> u64 {
-        (1..=MAX_PARTS).map(|number| self.size(number)).sum()
-    }
-}
+use super::Extent;
+pub use schedule::{MAX_PART_BYTES, MAX_PARTS, MIN_PART_BYTES, PartSchedule};
 
 /// A finished part.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -106,6 +25,28 @@ pub struct Part {
     pub offset: u64,
     /// Its bytes.
     pub bytes: Vec<u8>,
+}
+
+/// A part that the store makes of another object's bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CopiedPart {
+    /// Its number in the upload.
+    pub number: u32,
+    /// Where in the new object it begins.
+    pub offset: u64,
+    /// Which object.
+    pub source: u32,
+    /// What of it.
+    pub extent: Extent,
+}
+
+/// A run of another object's bytes, at the end of what there is so far.
+#[derive(Debug)]
+struct CopiedRun {
+    source: u32,
+    extent: Extent,
+    /// The bytes, as long as they are too few for a part.
+    bytes: Vec<u8>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -168,6 +109,9 @@ pub struct PartAssembler {
     held: Option<Part>,
     hole: Option<Hole>,
     ready: VecDeque<Part>,
+    /// Where there is one, the current part is empty.
+    run: Option<CopiedRun>,
+    copied: VecDeque<CopiedPart>,
 }
 
 impl PartAssembler {
@@ -183,16 +127,80 @@ impl PartAssembler {
             held: None,
             hole: None,
             ready: VecDeque::new(),
+            run: None,
+            copied: VecDeque::new(),
         }
     }
 
     /// How many bytes there are so far, holes included.
     pub fn offset(&self) -> u64 {
-        self.current.offset + self.current.bytes.len() as u64
+        let run = self.run.as_ref().map_or(0, |run| run.extent.length);
+        self.current.offset + self.current.bytes.len() as u64 + run
     }
 
     /// Adds bytes.
-    pub fn append(&mut self, mut bytes: &[u8]) {
+    pub fn append(&mut self, bytes: &[u8]) {
+        self.end_run();
+        self.add(bytes);
+    }
+
+    /// Adds bytes that are an extent of another object. They are copied where a part can be made of such.
+    pub fn copy(&mut self, source: u32, extent: Extent, bytes: &[u8]) {
+        if self.schedule.equal || bytes.len() as u64 != extent.length {
+            return self.append(bytes);
+        }
+        let follows = |run: &CopiedRun| {
+            let end = run.extent.offset + run.extent.length;
+            run.source == source && end == extent.offset && run.extent.length + extent.length <= MAX_PART_BYTES
+        };
+        if !self.run.as_ref().is_some_and(follows) {
+            self.end_run();
+        }
+        // A run begins where a part does.
+        let room = match self.current.bytes.len() {
+            0 => 0,
+            filled => self.goal().saturating_sub(filled).min(bytes.len()),
+        };
+        let (now, rest) = bytes.split_at(room);
+        self.add(now);
+        if rest.is_empty() {
+            return;
+        }
+        let size = self.schedule.size(self.current.number);
+        let run = self.run.get_or_insert(CopiedRun {
+            source,
+            extent: Extent {
+                offset: extent.offset + now.len() as u64,
+                length: 0,
+            },
+            bytes: Vec::new(),
+        });
+        run.extent.length += rest.len() as u64;
+        match run.extent.length >= size {
+            true => run.bytes = Vec::new(),
+            false => run.bytes.extend_from_slice(rest),
+        }
+    }
+
+    /// Ends a run of copied bytes.
+    pub fn end_run(&mut self) {
+        let Some(CopiedRun { source, extent, bytes }) = self.run.take() else {
+            return;
+        };
+        if extent.length < self.schedule.size(self.current.number) {
+            return self.add(&bytes);
+        }
+        self.copied.push_back(CopiedPart {
+            number: self.current.number,
+            offset: self.current.offset,
+            source,
+            extent,
+        });
+        self.current.number += 1;
+        self.current.offset += extent.length;
+    }
+
+    fn add(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             let room = self.goal().saturating_sub(self.current.bytes.len());
             let (now, later) = bytes.split_at(room.min(bytes.len()));
@@ -210,6 +218,7 @@ impl PartAssembler {
     /// Leaves a hole of `length` bytes. There must be no other.
     pub fn leave_hole(&mut self, length: usize) {
         debug_assert!(self.hole.is_none(), "one hole at a time");
+        self.end_run();
         let at = self.current.bytes.len();
         self.current.bytes.resize(at + length, 0);
         self.hole = Some(Hole {
@@ -240,6 +249,7 @@ impl PartAssembler {
     /// Where it is. Every part that was ready must have been taken.
     pub fn state(&self) -> AssemblerState {
         debug_assert!(self.ready.is_empty(), "a part that was not sent would be lost");
+        debug_assert!(self.run.is_none(), "what is copied is not gone on with");
         AssemblerState {
             schedule: self.schedule,
             current: PartState::of(&self.current),
@@ -279,6 +289,8 @@ impl PartAssembler {
             held,
             hole: state.hole,
             ready: VecDeque::new(),
+            run: None,
+            copied: VecDeque::new(),
         })
     }
 
@@ -287,9 +299,18 @@ impl PartAssembler {
         self.ready.pop_front()
     }
 
-    /// The parts that are left. There must be no hole.
+    /// The next part that can be copied.
+    pub fn next_copied(&mut self) -> Option<CopiedPart> {
+        self.copied.pop_front()
+    }
+
+    /// The parts that are left. There must be no hole, and nothing left to be copied.
     pub fn finish(mut self) -> VecDeque<Part> {
         debug_assert!(self.hole.is_none(), "a hole was never filled");
+        debug_assert!(
+            self.run.is_none() && self.copied.is_empty(),
+            "what is to be copied would be lost"
+        );
         if !self.current.bytes.is_empty() {
             self.ready.push_back(self.current);
         }
@@ -348,97 +369,4 @@ impl PartAssembler {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    const MIB: u64 = 1 << 20;
-    const TIB: u64 = 1 << 40;
-
-    #[test]
-    fn ten_thousand_parts_reach_s3s_largest_object() {
-        let schedule = PartSchedule::default();
-        assert_eq!(schedule.size(1), 8 * MIB);
-        assert_eq!(schedule.size(1_000), 8 * MIB);
-        assert_eq!(schedule.size(1_001), 16 * MIB);
-        assert!(schedule.capacity() > 7 * TIB);
-        assert!((1..=MAX_PARTS).all(|number| (MIN_PART_BYTES..=MAX_PART_BYTES).contains(&schedule.size(number))));
-
-        // Amazon S3's limit of 2026: 48.8 TiB, which is 10,000 parts of 5 GiB.
-        let largest = u64::from(MAX_PARTS) * MAX_PART_BYTES;
-        assert_eq!(PartSchedule::for_estimate(largest).capacity(), largest);
-        assert_eq!(PartSchedule::for_estimate(1 << 30), schedule);
-        for estimate in [TIB, 6 * TIB, 20 * TIB] {
-            assert!(PartSchedule::for_estimate(estimate).capacity() >= 2 * estimate);
-        }
-    }
-
-    #[test]
-    fn parts_of_one_size_hold_what_is_estimated_twice() {
-        for (least, estimate, size) in [
-            (0, 0, 5 * MIB),
-            (8 * MIB, 1 << 30, 8 * MIB),
-            (8 * MIB, TIB, 256 * MIB),
-            (MAX_PART_BYTES * 2, 0, MAX_PART_BYTES),
-        ] {
-            let schedule = PartSchedule::equal(least, estimate);
-            assert!((1..=MAX_PARTS).all(|number| schedule.size(number) == size));
-            assert!(schedule.capacity() >= 2 * estimate);
-        }
-        // What an earlier version wrote down says nothing of it.
-        let before: PartSchedule = serde_json::from_str(r#"{"base":8388608}"#).expect("a schedule");
-        assert_eq!(before, PartSchedule::default());
-    }
-
-    proptest! {
-        /// Whatever is written in whatever pieces, stopped and taken up again wherever, the parts joined by number are
-        /// the bytes, and only the part with the hole waits.
-        #[test]
-        fn parts_join_to_the_stream(
-            steps in prop::collection::vec((0_usize..9000, 1_usize..700, any::<bool>(), any::<bool>()), 1..40),
-            equal in any::<bool>(),
-        ) {
-            let schedule = PartSchedule { base: 2048, equal };
-            let mut assembler = PartAssembler::new(schedule);
-            let mut expected = Vec::new();
-            let mut parts = Vec::new();
-            for (index, (length, hole, filled_late, stopped)) in steps.into_iter().enumerate() {
-                let filler = vec![b'A' + (index % 26) as u8; hole];
-                assembler.leave_hole(hole);
-                expected.extend_from_slice(&filler);
-                if !filled_late {
-                    assembler.fill_hole(&filler);
-                }
-                let data: Vec<u8> = (0..length).map(|at| (at % 251) as u8).collect();
-                assembler.append(&data);
-                expected.extend_from_slice(&data);
-                parts.extend(std::iter::from_fn(|| assembler.next_ready()));
-                if stopped {
-                    let state = serde_json::to_string(&assembler.state()).expect("JSON");
-                    let state = serde_json::from_str(&state).expect("a state");
-                    let held = assembler.held_bytes().map(<[u8]>::to_vec);
-                    let current = assembler.current_bytes().to_vec();
-                    assembler = PartAssembler::resume(state, current, held).expect("its own bytes");
-                }
-                if filled_late {
-                    let waiting = usize::from(assembler.held.is_some());
-                    prop_assert!(assembler.offset() as usize <= parts.iter().map(|part| part.bytes.len()).sum::<usize>()
-                        + (2 * waiting + 2) * (2048 + 700));
-                    assembler.fill_hole(&filler);
-                }
-            }
-            parts.extend(assembler.finish());
-            parts.sort_by_key(|part| part.number);
-            let mut joined = Vec::new();
-            for (index, part) in parts.iter().enumerate() {
-                prop_assert_eq!(part.number as usize, index + 1);
-                prop_assert_eq!(part.offset as usize, joined.len());
-                prop_assert!(index + 1 == parts.len() || part.bytes.len() >= 2048);
-                prop_assert!(!equal || index + 1 == parts.len() || part.bytes.len() == 2048);
-                prop_assert!(!equal || part.bytes.len() <= 2048);
-                joined.extend_from_slice(&part.bytes);
-            }
-            prop_assert_eq!(joined, expected);
-        }
-    }
-}
+mod tests;

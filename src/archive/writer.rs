@@ -12,8 +12,8 @@ use super::tail::Tail;
 use super::tar_header::{HeaderPlan, padding};
 use super::trailing::{TakenUsers, TrailerPlace, Trailing};
 use super::{
-    ArchiveName, Compression, Entry, Extent, FrameEncoder, MANIFEST_ENTRY, Manifest, Part, PartSchedule, Region, Rows,
-    SavedUsers, Segment, StoredFrame,
+    ArchiveName, Compression, CopiedPart, Entry, Extent, FrameEncoder, MANIFEST_ENTRY, Manifest, Part, PartSchedule,
+    Region, Rows, SavedUsers, Segment, StoredFrame,
 };
 
 /// Writes one archive's bytes as parts, in the order of events: [`begin`](Self::begin), [`segment`](Self::segment)…,
@@ -209,6 +209,32 @@ impl ArchiveWriter {
             open.crc32 = open.crc32.then(Crc32::of_run(frame.crc32, frame.decoded_bytes));
         }
         self.parts.append(&frame.stored);
+    }
+
+    /// Adds a segment that lies in another object already, with the bytes that it has there; not in the form of gzip,
+    /// whose end needs what is in them. The store may copy it: [`Self::next_copied`].
+    pub fn copied(&mut self, source: u32, segment: &Segment, stored: &[u8]) {
+        let Some(open) = &mut self.open else {
+            debug_assert!(false, "a segment belongs to an entry");
+            return;
+        };
+        debug_assert!(self.compression != Compression::Gzip, "it has no CRC");
+        let mut here = *segment;
+        here.extent.offset = self.parts.offset();
+        open.rows.add(&here);
+        self.rows.push(here);
+        open.bytes += segment.decoded_bytes;
+        self.parts.copy(source, segment.extent, stored);
+    }
+
+    /// A part that the store is to copy. After [`Self::end_copies`] all of them can be taken.
+    pub fn next_copied(&mut self) -> Option<CopiedPart> {
+        self.parts.next_copied()
+    }
+
+    /// Nothing that could be copied follows.
+    pub fn end_copies(&mut self) {
+        self.parts.end_run();
     }
 
     /// Ends the open entry under the name `file`, one of those it began with.

@@ -4,63 +4,39 @@
 //! moment. So the database is read whole once, and later increments continue from here. What is written must give the
 //! digests that the increment's manifest states, collection by collection; else nothing is committed.
 //!
+//! What did not change is not sent again: a segment that is in an older archive as it would be written here is copied
+//! within S3, several in a row as one. It is read all the same, since only so the digests are proven.
+//!
 //! The archive has the name of that increment, in the folder of the full ones: archives are named by their moments. The
 //! chain stays where it is.
 
-use std::sync::Arc;
+mod job;
+mod writing;
 
-use futures_util::{StreamExt as _, stream};
 use time::OffsetDateTime;
-use tokio_util::sync::CancellationToken;
 
-use super::metadata::{catalog_of, manifest_text, metadata_text, mongodump_metadata, out_of_memory, too_many_segments};
+use super::metadata::{catalog_of, manifest_text, metadata_text, mongodump_metadata, out_of_memory};
 use super::report::BackupReport;
 use super::retention::Retention;
 use super::segment::EncoderPool;
-use super::tools::{PARTS_IN_FLIGHT, PARTS_SHARE, cancelled};
+use super::tools::{PARTS_IN_FLIGHT, PARTS_SHARE};
 use super::write::{close, schedule};
 use crate::archive::{
-    ArchiveKind, ArchiveWriter, Entry, EntryName, FORMAT_VERSION, FrameEncoder, METADATA_ENTRY, MadeOf, Manifest,
-    Payload, Saved,
+    ArchiveKind, ArchiveWriter, Compression, EntryName, FORMAT_VERSION, FrameEncoder, METADATA_ENTRY, MadeOf, Manifest,
+    Payload,
 };
 use crate::catalog::Kind;
 use crate::choice::{ArchiveChoice, find_archive};
-use crate::digest::{Digest, Hashing};
 use crate::extjson::Style;
 use crate::failure::{Failure, FailureKind};
-use crate::open::{ArchiveFile, Chunk, CollectionStream, Form, not_what_was_promised, open};
-use crate::progress::Progress;
+use crate::open::{ArchiveFile, Form, open};
 use crate::run::{Memory, between, rfc3339};
 use crate::store::{Location, Said, Store, StoreError, Upload};
+pub use job::{CompactJob, CompactTools};
+use writing::Writing;
 
-/// How many chunks of documents are encoded at a time, or wait for that.
-const AT_A_TIME: usize = 3;
-/// How much BSON a segment has at least, but for a collection's last one.
-const SEGMENT: usize = 1 << 20;
 /// How much of the memory budget reading may take, in hundredths; the rest is for what is written.
 const READING: u64 = 60;
-
-/// Which chain is made an archive of its own.
-#[derive(Clone, Debug)]
-pub struct CompactJob {
-    /// The folder with the full archive that the newest chain begins with.
-    pub folder: Location,
-    /// How long the archive is to be kept.
-    pub retention: Option<Retention>,
-}
-
-/// What it is made with: there is no database among it.
-#[derive(Clone, Debug)]
-pub struct CompactTools {
-    /// S3 and the file system.
-    pub store: Store,
-    /// Where the operation says how far it is.
-    pub progress: Arc<Progress>,
-    /// Checked between segments; a cancelled run undoes what it began.
-    pub cancel: CancellationToken,
-    /// How much may be held at a time.
-    pub memory: Memory,
-}
 
 /// Makes a full archive of the newest chain in a folder.
 ///
@@ -72,7 +48,7 @@ pub async fn compact(job: &CompactJob, tools: &CompactTools) -> Result<BackupRep
     let newest = find_archive(&ArchiveChoice::latest(job.folder.to_string()), &tools.store).await?;
     tools.progress.step(format!("opening {newest}"));
     let reading = Memory::of((tools.memory.bytes() / 100 * READING).max(Memory::LEAST))?;
-    let chain = open(&tools.store, &newest, reading).await?;
+    let chain = open(&tools.store, &newest, reading).await?.with_origins();
     let mut manifest = manifest_of(&chain, &job.folder)?;
     let location = job.folder.join(&manifest.name.object(manifest.compression));
     let listed = tools.store.list(&job.folder, manifest.name.as_str()).await?;
@@ -88,11 +64,15 @@ pub async fn compact(job: &CompactJob, tools: &CompactTools) -> Result<BackupRep
     let mut upload = upload.within(tools.memory.share(PARTS_SHARE));
     let written = write(&chain, &mut manifest, &mut upload, tools).await;
     let committed = match written {
-        Ok(()) => upload.commit().await.map_err(Failure::from),
+        Ok(copied) => upload
+            .commit()
+            .await
+            .map(|archive| (archive, copied))
+            .map_err(Failure::from),
         Err(failure) => Err(failure),
     };
-    let archive = match committed {
-        Ok(archive) => archive,
+    let (archive, copied_bytes) = match committed {
+        Ok(committed) => committed,
         Err(failure) => {
             if let Err(error) = upload.abort().await {
                 tracing::warn!(%error, "the unfinished upload could not be removed; the bucket's lifecycle rule will");
@@ -107,7 +87,9 @@ pub async fn compact(job: &CompactJob, tools: &CompactTools) -> Result<BackupRep
         .map(|()| beside)
         .map_err(|error| format!("the manifest's copy beside the archive could not be written: {error}"));
     let took = between(&began, &manifest.finished);
-    Ok(BackupReport::new(&manifest, &archive, sidecar, took).kept(retention))
+    let mut report = BackupReport::new(&manifest, &archive, sidecar, took).kept(retention);
+    report.copied_bytes = Some(copied_bytes).filter(|_| may_copy(&location));
+    Ok(report)
 }
 
 /// What the new archive says of itself, but for where its entries are.
@@ -141,16 +123,27 @@ fn manifest_of(chain: &ArchiveFile, folder: &Location) -> Result<Manifest, Failu
     Ok(manifest)
 }
 
+/// Whether the store can copy: of a file nothing is gained, since it is read all the same.
+fn may_copy(location: &Location) -> bool {
+    matches!(location, Location::S3 { .. }) && Store::equal_parts(location).is_none()
+}
+
+/// Writes all of it, and says how many bytes of it are copied.
 async fn write(
     chain: &ArchiveFile,
     manifest: &mut Manifest,
     upload: &mut Upload,
     tools: &CompactTools,
-) -> Result<(), Failure> {
+) -> Result<u64, Failure> {
     let catalog = catalog_of(manifest);
     let schedule = schedule(&catalog, upload.location(), tools.memory);
     let small = FrameEncoder::new(manifest.compression).map_err(|error| out_of_memory(&error))?;
+    // The form of gzip ends with what is in all of it.
+    let copies = may_copy(upload.location()) && manifest.compression != Compression::Gzip;
     let mut writing = Writing {
+        copied: copies.then(|| (manifest.payload, manifest.compression, manifest.pretty)),
+        sources: Vec::new(),
+        copied_bytes: 0,
         archive: ArchiveWriter::new(manifest.name.clone(), manifest.compression, schedule),
         small,
         upload,
@@ -188,100 +181,11 @@ async fn write(
             writing.send().await?;
         }
         writing.archive.end_table(manifest);
-        writing.send().await?;
     }
+    writing.archive.end_copies();
+    writing.send().await?;
+    let copied_bytes = writing.copied_bytes;
     close(writing.archive, writing.small, writing.upload, None, manifest).await?;
     upload.settle().await?;
-    may_go_on(tools)
-}
-
-fn may_go_on(tools: &CompactTools) -> Result<(), Failure> {
-    match tools.cancel.is_cancelled() {
-        true => Err(cancelled()),
-        false => Ok(()),
-    }
-}
-
-/// What comes next of a collection: a chunk, or several small ones as one, since each increment gives its own.
-async fn joined(stream: &mut CollectionStream, hashing: Hashing) -> Option<Result<Chunk, Failure>> {
-    let first = match stream.chunks.recv().await? {
-        Ok(chunk) if chunk.bson.len() < SEGMENT => chunk,
-        large_or_failed => return Some(large_or_failed),
-    };
-    let mut documents = first.bson.to_vec();
-    while documents.len() < SEGMENT {
-        match stream.chunks.recv().await {
-            Some(Ok(next)) => documents.extend_from_slice(&next.bson),
-            Some(failed) => return Some(failed),
-            None => break,
-        }
-    }
-    Some(Ok(first.rewritten(documents, hashing)))
-}
-
-/// An archive that is being written.
-struct Writing<'a> {
-    archive: ArchiveWriter,
-    small: FrameEncoder,
-    upload: &'a mut Upload,
-    tools: &'a CompactTools,
-    payload: Payload,
-    encoders: Arc<EncoderPool>,
-}
-
-impl Writing<'_> {
-    /// All documents of a collection, which must be those that its manifest says.
-    async fn collection(&mut self, stream: CollectionStream, saved: &mut Saved) -> Result<(), Failure> {
-        self.tools.progress.step(format!("writing {}", saved.name));
-        let (file, hashing) = (EntryName::new(&saved.name, self.payload).whole(), saved.hashing);
-        let (mut digest, encoders) = (Digest::default(), Arc::clone(&self.encoders));
-        saved.wrapped = 0;
-        self.archive.begin(&[&file]);
-        let chunks = stream::unfold(stream, move |mut stream| async move {
-            let chunk = joined(&mut stream, hashing).await?;
-            Some((chunk, stream))
-        });
-        let encoding = chunks.map(|chunk| {
-            let encoders = Arc::clone(&encoders);
-            async move {
-                let chunk = chunk?;
-                let encoded = tokio::task::spawn_blocking(move || encoders.encode_chunk(&chunk, hashing)).await;
-                let encoded = encoded.map_err(|error| Failure::new(FailureKind::ArchiveDamaged, error.to_string()))?;
-                encoded.map_err(Failure::from)
-            }
-        });
-        let mut encoding = std::pin::pin!(encoding.buffered(AT_A_TIME));
-        while let Some(segment) = encoding.next().await {
-            may_go_on(self.tools)?;
-            let segment = segment?;
-            if self.archive.is_full() {
-                return Err(too_many_segments().at(&saved.name));
-            }
-            self.archive.segment(&segment.frame, segment.documents);
-            digest.merge(&segment.digest);
-            saved.wrapped += segment.wrapped;
-            self.tools.progress.add(segment.documents, segment.digest.bytes());
-            self.send().await?;
-        }
-        saved.entry = Some(self.archive.end(&file));
-        self.send().await?;
-        match digest == saved.expected_digest() {
-            true => Ok(()),
-            false => Err(not_what_was_promised(&digest, &saved.expected_digest()).at(&saved.name)),
-        }
-    }
-
-    async fn small_entry(&mut self, file: &str, content: &[u8]) -> Result<Entry, Failure> {
-        let entry = self.archive.entry(file, content, &mut self.small);
-        let entry = entry.map_err(|error| out_of_memory(&error))?;
-        self.send().await?;
-        Ok(entry)
-    }
-
-    async fn send(&mut self) -> Result<(), Failure> {
-        while let Some(part) = self.archive.next_part() {
-            self.upload.send(part).await?;
-        }
-        Ok(())
-    }
+    tools.may_go_on().map(|()| copied_bytes)
 }

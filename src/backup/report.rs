@@ -162,6 +162,9 @@ pub struct BackupReport {
     pub finished: String,
     /// How long it took, in seconds.
     pub seconds: f64,
+    /// Of a full archive made of a chain in S3: how many of its bytes S3 copied, so that they were not sent.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub copied_bytes: Option<u64>,
     /// The class that its objects are tagged with; absent where they have no tag.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub retention: Option<Retention>,
@@ -318,6 +321,7 @@ impl BackupReport {
             started: manifest.created.clone(),
             finished: manifest.finished.clone(),
             seconds: took.as_secs_f64(),
+            copied_bytes: None,
             retention: None,
             lanes: manifest.lanes.unwrap_or(1),
             proof: None,

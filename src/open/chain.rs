@@ -48,7 +48,7 @@ impl Chain {
     }
 
     /// What has the documents of a collection, the newest first: up to the first that has all of them.
-    fn layers(&self, collection: &str) -> Result<Vec<Layer>, Failure> {
+    fn layers(&self, collection: &str, origins: bool) -> Result<Vec<Layer>, Failure> {
         let mut layers = Vec::new();
         for (number, Link { file, opened }) in self.links.iter().enumerate() {
             // What did not change is not kept of those before the end.
@@ -63,8 +63,13 @@ impl Chain {
                     None => continue,
                 },
             };
+            // How many of a segment's documents are wrapped, nobody knows.
+            let origins = origins && saved.wrapped == 0;
             let layer = Layer {
-                file: file.clone(),
+                file: ArchiveFile {
+                    origins,
+                    ..file.clone()
+                },
                 opened: Arc::clone(opened),
                 entry: saved.entry.clone().map(Arc::new),
                 removals: saved.removals().cloned().map(Arc::new),
@@ -162,7 +167,7 @@ impl ArchiveFile {
             };
             let needed = u32::try_from(room_for(saved.bytes, most)).unwrap_or(1);
             let permit = Arc::clone(&room).acquire_many_owned(needed).await.ok().map(Arc::new);
-            let layers = chain.layers(&name);
+            let layers = chain.layers(&name, self.origins);
             let known = layers
                 .as_ref()
                 .map_or(0, |layers| layers.iter().map(|layer| layer.ids).sum());

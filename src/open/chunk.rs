@@ -5,7 +5,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::sync::OwnedSemaphorePermit;
 
+use crate::archive::{Compression, Payload, Segment};
 use crate::digest::{Digest, DocumentHasher, Hashing};
+use crate::store::Object;
 
 /// A run of whole documents.
 #[derive(Clone, Debug)]
@@ -14,8 +16,23 @@ pub struct Chunk {
     pub bson: Bytes,
     /// Their digest.
     pub digest: Digest,
+    /// The segment that they are, where that was asked for and nothing of it was left out.
+    pub(crate) origin: Option<Arc<SegmentOrigin>>,
     /// The memory that they take, until the last piece of them is dropped.
     memory: Option<Arc<OwnedSemaphorePermit>>,
+}
+
+/// A segment of an archive, as it is stored.
+#[derive(Debug)]
+pub(crate) struct SegmentOrigin {
+    /// In which object.
+    pub(crate) object: Object,
+    /// Where in it, and what it holds.
+    pub(crate) segment: Segment,
+    /// Its bytes there.
+    pub(crate) stored: Bytes,
+    /// How its documents are written.
+    pub(crate) form: (Payload, Compression, bool),
 }
 
 impl Chunk {
@@ -53,7 +70,16 @@ impl Chunk {
         Self {
             digest: digest_of(&bson, hashing),
             bson,
+            origin: None,
             memory: None,
+        }
+    }
+
+    /// One that is a whole segment.
+    pub(super) fn of_segment(self, origin: SegmentOrigin) -> Self {
+        Self {
+            origin: Some(Arc::new(origin)),
+            ..self
         }
     }
 
@@ -98,6 +124,7 @@ impl Pieces {
         self.rest = Some(Chunk {
             digest: rest.digest.without(&piece.digest),
             bson: rest.bson.slice(bytes..),
+            origin: None,
             memory: rest.memory,
         });
         Some(piece)

@@ -27,6 +27,8 @@ pub struct ArchiveFile {
     pub(super) pages: Arc<Pages>,
     /// Who reads it through at a time, where it is foreign.
     pub(super) passes: Passes,
+    /// Whether documents come with the segments that they are.
+    pub(super) origins: bool,
 }
 
 /// Who wrote an archive.
@@ -85,6 +87,12 @@ impl Chain {
 }
 
 impl ArchiveFile {
+    /// The same, whose documents come with the segments that they are, as long as nothing of one is left out and all of
+    /// it is in the form that its archive says. Of a chain only.
+    pub(crate) fn with_origins(self) -> Self {
+        Self { origins: true, ..self }
+    }
+
     /// Its manifest, if it has one.
     pub fn manifest(&self) -> Option<&Manifest> {
         match &self.form {

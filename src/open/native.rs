@@ -8,6 +8,7 @@ use futures_util::{Stream, StreamExt as _, stream};
 use tokio::sync::{Semaphore, mpsc};
 
 use super::budget::{self, LARGE, LONGEST_DOCUMENT, room, room_for};
+use super::chunk::SegmentOrigin;
 use super::threads::on_blocking_thread;
 use super::{ArchiveFile, Chunk, CollectionStream, Form};
 use crate::archive::{
@@ -154,6 +155,13 @@ impl ArchiveFile {
         let mut memory = pool.take(needed(&opened, &segment)).await;
         let stored = self.store.read(&self.object, segment.extent).await?;
         let location = self.object.location.clone();
+        let manifest = &opened.manifest;
+        let origin = self.origins.then(|| SegmentOrigin {
+            object: self.object.clone(),
+            segment,
+            stored: stored.clone(),
+            form: (manifest.payload, manifest.compression, manifest.pretty),
+        });
         let decoding = move || {
             let entry = &*entry;
             decode(&opened, Located { entry, index, segment }, stored, hashing)
@@ -161,8 +169,13 @@ impl ArchiveFile {
         let chunk = on_blocking_thread(decoding)
             .await?
             .map_err(|error| Failure::from(error).at(location))?;
-        give_back(&mut memory, chunk.bson.len());
-        Ok(chunk.holding(memory))
+        let kept = origin.as_ref().map_or(0, |origin| origin.stored.len());
+        give_back(&mut memory, chunk.bson.len() + kept);
+        let chunk = chunk.holding(memory);
+        Ok(match origin {
+            Some(origin) => chunk.of_segment(origin),
+            None => chunk,
+        })
     }
 
     /// Reads bytes of the object.

@@ -46,6 +46,7 @@ pub(super) fn file(store: &Store, object: Object, form: Form, memory: Memory) ->
         memory,
         pages: Arc::default(),
         passes: Passes::default(),
+        origins: false,
     }
 }
 

@@ -131,3 +131,46 @@ async fn a_chain_that_is_not_what_it_says_becomes_nothing() {
     let taken = begun.compacted().await.expect_err("it is there");
     assert_eq!(taken.kind, FailureKind::NoChain, "{taken}");
 }
+
+/// Two archives made of chains, one behind the other: what did not change is copied within S3 each time.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_did_not_change_is_copied_within_the_store() {
+    let mut begun = Beginning::new().await;
+    begun.destination = bucket().await;
+    let (tools, client, name, destination) = begun.parts();
+    // Text that no compressor makes much shorter, in documents of 100 KB.
+    let mut noise = blake3::Hasher::new().update(b"noise").finalize_xof();
+    let documents = (0..320).map(|id| {
+        let mut bytes = vec![0; 100_000];
+        noise.fill(&mut bytes);
+        let bytes = bson::Binary {
+            subtype: bson::spec::BinarySubtype::Generic,
+            bytes,
+        };
+        doc! {"_id": id, "noise": bytes, "n": 0}
+    });
+    insert(client, name, "orders", documents.collect()).await;
+    insert(client, name, "small", vec![doc! {"_id": 1}]).await;
+    base(tools, name, destination).await;
+    let orders = client.database(name).collection::<Document>("orders");
+    for round in 0..2 {
+        let last = doc! {"_id": {"$gte": 300 + 10 * round}};
+        orders
+            .update_many(last, doc! {"$inc": {"n": 1}})
+            .await
+            .expect("updated");
+        orders.delete_one(doc! {"_id": 310 + round}).await.expect("deleted");
+        increment(tools, name, destination).await;
+        let now = content(client, tools, name).await;
+        let report = begun.compacted().await.expect("a full archive");
+        let copied = report.copied_bytes.expect("in S3");
+        assert!(
+            copied * 10 > report.archive_bytes * 7,
+            "{copied} of {}",
+            report.archive_bytes
+        );
+        let verified = verify(&tools.store, &report.archive, Memory::default(), &Progress::default()).await;
+        assert_eq!(verified.expect("verified").status, RunStatus::Complete);
+        comes_back(client, tools, &report.archive, &now).await;
+    }
+}
