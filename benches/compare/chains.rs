@@ -1,5 +1,5 @@
 //! What an increment costs beside a full backup of the same database, and beside the change stream that it rests on; and
-//! what a restore of a long chain costs beside one of a full archive.
+//! what a restore of a long chain costs beside one of a full archive; and how much of a full archive of a chain is copied.
 
 use bson::{Timestamp, doc};
 use serde_json::json;
@@ -18,6 +18,8 @@ const ROUNDS: usize = 5;
 const CHANGED: [(f64, f64); 3] = [(0.001, 0.06), (0.01, 0.25), (0.1, 0.0)];
 /// How many times the bare change stream's time an increment of one percent may take.
 const OVER_STREAM: f64 = 2.5;
+/// What share of a full archive of such a chain S3 is to copy.
+const COPIED: f64 = 0.9;
 const INCREMENTS: usize = 100;
 /// What a restore of a chain may take over that of a full archive.
 const OVER_FULL: f64 = 1.15;
@@ -46,6 +48,7 @@ pub fn run(scale: Scale) -> Record {
         "the same events, whole, read by the driver in replies of 10,000 and thrown away",
     );
     costs(&servers, scale, bytes, &mut record);
+    compactions(&servers, scale, bytes, &mut record);
     restores(&servers, scale, bytes, &mut record);
     record
 }
@@ -91,6 +94,56 @@ fn costs(servers: &Servers, scale: Scale, bytes: u64, record: &mut Record) {
         over <= OVER_STREAM,
         format!("1 % changed: {over:.2} of the time of the change stream alone; {OVER_STREAM} are allowed"),
     );
+}
+
+/// A full archive of a chain whose last increment has 1 % of the documents, those at the ends of the collections.
+fn compactions(servers: &Servers, scale: Scale, bytes: u64, record: &mut Record) {
+    let mut series = [
+        Series::new("a full backup of the database", bytes),
+        Series::new(
+            "the same of a chain, 1 % changed at the end, without the database",
+            bytes,
+        ),
+    ];
+    let (mut copied, mut length) = (0, 0);
+    for _ in 0..scale.repetitions(ROUNDS) {
+        series[0].add(servers.run(&["backup"], DATABASE).0);
+        servers.runtime.block_on(change_at_the_end(servers));
+        servers.settle();
+        servers.run(&["backup", "--incremental", "--no-full"], DATABASE);
+        let (sample, report) = servers.run(&["compact"], DATABASE);
+        series[1].add(sample);
+        copied = report["copied_bytes"].as_u64().expect("a number");
+        length = report["archive_bytes"].as_u64().expect("a number");
+    }
+    record.costs("Full archives", &series);
+    let share = copied as f64 / length as f64;
+    record.value(json!({"name": "copied", "share": share, "target": COPIED}));
+    record.target(
+        share >= COPIED,
+        format!(
+            "of a full archive of a chain, S3 copies {share:.2} of {:.0} MB; {COPIED} are asked for",
+            length as f64 / 1e6
+        ),
+    );
+}
+
+async fn change_at_the_end(servers: &Servers) {
+    let client = servers.mongod.client().await;
+    let database = client.database(DATABASE);
+    for name in ["events", "orders"] {
+        let collection = database.collection::<bson::Document>(name);
+        let all = collection.estimated_document_count().await.expect("a number");
+        let found = collection
+            .find_one(doc! {})
+            .sort(doc! {"_id": -1})
+            .skip(all / 100)
+            .await;
+        let first = found.expect("an answer").expect("a document").get("_id").cloned();
+        let last = doc! {"_id": {"$gte": first}};
+        let updated = collection.update_many(last, doc! {"$inc": {"changed": 1}}).await;
+        updated.expect("updated");
+    }
 }
 
 /// Changes a share of the documents; says since when, and how many.
