@@ -1,5 +1,5 @@
-//! Comparisons on real servers: `cargo bench --bench compare -- [backup] [folder] [restore] [memory] [many] [chains] [codec]
-//! [start] [--quick]`.
+//! Comparisons on real servers: `cargo bench --bench compare -- [backup] [folder] [restore] [memory] [many] [chains] [rpo]
+//! [codec] [start] [--quick]`.
 //!
 //! Each mode sets up what it needs, prints its tables, and writes a record into `benches/runs/`; without a mode all of
 //! them run. The program fails when a target is missed. `--quick` works on a tenth of the data, once, and keeps no
@@ -20,6 +20,7 @@ mod memory;
 mod programs;
 mod record;
 mod restore;
+mod rpo;
 mod servers;
 mod start;
 
@@ -32,7 +33,7 @@ use record::Record;
 
 type Mode = fn(Scale) -> Record;
 
-const MODES: [(&str, Mode); 8] = [
+const MODES: [(&str, Mode); 9] = [
     ("codec", codec::run),
     ("backup", backup::run),
     ("folder", folder::run),
@@ -40,6 +41,7 @@ const MODES: [(&str, Mode); 8] = [
     ("memory", memory::run),
     ("many", many::run),
     ("chains", chains::run),
+    ("rpo", rpo::run),
     ("start", start::run),
 ];
 
@@ -85,7 +87,7 @@ fn main() -> ExitCode {
             mode if MODES.iter().any(|(name, _)| *name == mode) => chosen.push(mode.to_owned()),
             other => {
                 eprintln!(
-                    "unknown argument {other:?}: use backup, folder, restore, memory, many, chains, codec, start, serve, --quick"
+                    "unknown argument {other:?}: use backup, folder, restore, memory, many, chains, rpo, codec, start, serve, --quick"
                 );
                 return ExitCode::from(2);
             }
