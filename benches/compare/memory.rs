@@ -1,5 +1,7 @@
 //! Peak memory: the same whatever the data.
 
+use bson::doc;
+
 use crate::Scale;
 use crate::dataset::{self, Planned, Shape};
 use crate::measure::Series;
@@ -91,11 +93,13 @@ pub fn run(scale: Scale) -> Record {
         blobs.push(Series::take(&name, bytes, 1, || servers.run(&arguments, "blobs").0));
     }
 
+    let changes = changes(&servers, scale);
+
     let worst = two
         .iter()
         .chain(&sizes)
         .chain(&blobs)
-        .chain([&restore])
+        .chain([&restore, &changes[0]])
         .max_by_key(|series| series.peak())
         .expect("some runs");
     record.target(
@@ -119,7 +123,11 @@ pub fn run(scale: Scale) -> Record {
             ),
         );
     }
-    let worst = scarce.iter().max_by_key(|series| series.peak()).expect("some runs");
+    let worst = scarce
+        .iter()
+        .chain(&changes[1..])
+        .max_by_key(|series| series.peak())
+        .expect("some runs");
     record.target(
         worst.peak() <= SCARCE,
         format!(
@@ -132,6 +140,47 @@ pub fn run(scale: Scale) -> Record {
     record.costs("Backups of one collection of 2 GB to S3", &two);
     record.costs("Other sizes", &sizes);
     record.costs("Restore", &[restore]);
+    record.costs(
+        "Increments, each after ten million documents of ten million were changed or removed",
+        &changes,
+    );
     record.costs("The largest documents there are", &blobs);
     record
+}
+
+/// Increments of a collection of ten million documents, half of which are changed and the others removed.
+fn changes(servers: &Servers, scale: Scale) -> [Series; 2] {
+    const DATABASE: &str = "changes";
+    let documents = i32::try_from(scale.amount(10_000_000)).expect("a number");
+    [("by default", vec![]), ("within 64 MB", vec!["--memory", "64"])].map(|(name, memory)| {
+        eprintln!("{documents} small documents");
+        let small = async {
+            let client = servers.mongod.client().await;
+            let collection = client.database(DATABASE).collection("small");
+            for from in (0..documents).step_by(100_000) {
+                let some = (from..from + 100_000).map(|id| doc! {"_id": id, "n": 0});
+                collection.insert_many(some).ordered(false).await.expect("inserted");
+            }
+        };
+        servers.runtime.block_on(small);
+        let (_, full) = servers.run(&["backup"], DATABASE);
+        let half = async {
+            let client = servers.mongod.client().await;
+            let collection = client.database(DATABASE).collection::<bson::Document>("small");
+            let even = |rest: i32| doc! {"_id": {"$mod": [2, rest]}};
+            let changed = collection.update_many(even(0), doc! {"$inc": {"n": 1}}).await;
+            changed.expect("changed");
+            collection.delete_many(even(1)).await.expect("removed");
+        };
+        servers.runtime.block_on(half);
+        servers.settle();
+        let arguments = [&["backup", "--incremental", "--no-full"], memory.as_slice()].concat();
+        let (sample, report) = servers.run(&arguments, DATABASE);
+        assert_eq!(report["kind"], "increment");
+        servers.drop_database(DATABASE);
+        let bytes = full["totals"]["bytes"].as_u64().expect("a size");
+        let mut series = Series::new(format!("an increment {name}"), bytes);
+        series.add(sample);
+        series
+    })
 }
