@@ -17,11 +17,15 @@ use crate::support::{bucket, insert};
 
 impl Beginning {
     async fn compacted(&self) -> Result<BackupReport, Failure> {
+        self.compacted_within(Memory::default()).await
+    }
+
+    async fn compacted_within(&self, memory: Memory) -> Result<BackupReport, Failure> {
         let tools = CompactTools {
             store: self.tools.store.clone(),
             progress: std::sync::Arc::new(Progress::default()),
             cancel: CancellationToken::new(),
-            memory: Memory::default(),
+            memory,
         };
         let folder = self.destination.clone();
         compact(
@@ -140,7 +144,7 @@ async fn what_did_not_change_is_copied_within_the_store() {
     let (tools, client, name, destination) = begun.parts();
     // Text that no compressor makes much shorter, in documents of 100 KB.
     let mut noise = blake3::Hasher::new().update(b"noise").finalize_xof();
-    let documents = (0..320).map(|id| {
+    let documents = (0..200).map(|id| {
         let mut bytes = vec![0; 100_000];
         noise.fill(&mut bytes);
         let bytes = bson::Binary {
@@ -154,12 +158,12 @@ async fn what_did_not_change_is_copied_within_the_store() {
     base(tools, name, destination).await;
     let orders = client.database(name).collection::<Document>("orders");
     for round in 0..2 {
-        let last = doc! {"_id": {"$gte": 300 + 10 * round}};
+        let last = doc! {"_id": {"$gte": 185 + 5 * round}};
         orders
             .update_many(last, doc! {"$inc": {"n": 1}})
             .await
             .expect("updated");
-        orders.delete_one(doc! {"_id": 310 + round}).await.expect("deleted");
+        orders.delete_one(doc! {"_id": 195 + round}).await.expect("deleted");
         increment(tools, name, destination).await;
         let now = content(client, tools, name).await;
         let report = begun.compacted().await.expect("a full archive");
