@@ -40,7 +40,7 @@ mod state;
 mod tools;
 mod write;
 
-pub use compact::{CompactJob, CompactTools, compact};
+pub use compact::{CompactJob, CompactTools, CompactedReport, UncompactedChain, compact, compact_below};
 pub(crate) use continued::{full, full_run};
 pub use estimate::{
     CostOfBackup, CostOfMonth, EstimateJob, EstimateReport, EstimatedCollection, FunctionSize, KeptArchives, Prices,

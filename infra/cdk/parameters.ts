@@ -22,6 +22,8 @@ export interface MongotarParameters {
   readonly BackupSchedule?: string;
   /** When increments are made between backups, such as rate(1 minute). Empty makes none. They need a replica set or a sharded cluster of MongoDB 5.0 or later, and a user that may read changes. */
   readonly IncrementSchedule?: string;
+  /** When the increments since the last full archive are made a full archive, without reading the database, such as cron(0 4 * * ? *). Empty never does. */
+  readonly CompactSchedule?: string;
   /** When the newest archive is restored into a scratch database, compared and dropped, if DrillConnectionSecretArn says where. Empty makes no schedule. Default: "cron(0 5 ? * SUN *)". */
   readonly DrillSchedule?: string;
   /** With several databases, the one whose newest archive the drill takes; without it no drill is scheduled then. Empty for one database. */
@@ -138,6 +140,7 @@ export const CONSTRAINTS: Readonly<Record<string, Readonly<Record<string, unknow
   CaBundleLayerArn: {"Default": "", "AllowedPattern": "^(arn:aws[a-z-]*:lambda:.+:layer:.+:[0-9]+)?$"},
   BackupSchedule: {"Default": "cron(0 2 * * ? *)"},
   IncrementSchedule: {"Default": ""},
+  CompactSchedule: {"Default": ""},
   DrillSchedule: {"Default": "cron(0 5 ? * SUN *)"},
   DrillDatabase: {"Default": "", "AllowedPattern": "^[^,\"\\\\/. $*]*$"},
   TimeZone: {"Default": "UTC"},

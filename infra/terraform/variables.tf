@@ -91,6 +91,12 @@ variable "increment_schedule" {
   default     = ""
 }
 
+variable "compact_schedule" {
+  type        = string
+  description = "When the increments since the last full archive are made a full archive, without reading the database, such as cron(0 4 * * ? *). Empty never does."
+  default     = ""
+}
+
 variable "drill_schedule" {
   type        = string
   description = "When the newest archive is restored into a scratch database, compared and dropped, if DrillConnectionSecretArn says where. Empty makes no schedule."
@@ -650,6 +656,7 @@ locals {
     CaBundleLayerArn           = tostring(var.ca_bundle_layer_arn)
     BackupSchedule             = tostring(var.backup_schedule)
     IncrementSchedule          = tostring(var.increment_schedule)
+    CompactSchedule            = tostring(var.compact_schedule)
     DrillSchedule              = tostring(var.drill_schedule)
     DrillDatabase              = tostring(var.drill_database)
     TimeZone                   = tostring(var.time_zone)

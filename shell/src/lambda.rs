@@ -19,8 +19,8 @@ use connection::Connection;
 use event::{has_no_dry_run, is_thrifty, only_in_s3};
 use invocation::Invocation;
 use mongotar::backup::{
-    BackupAnswer, BackupRequest, DatabaseChoice, PlanAnswer, Tools, abort_run, backup_run, backup_several, compose,
-    jobs, lane, plan_lanes,
+    BackupAnswer, BackupRequest, CompactJob, CompactTools, CompactedReport, DatabaseChoice, PlanAnswer, Tools,
+    abort_run, backup_run, backup_several, compact_below, compose, jobs, lane, plan_lanes,
 };
 use mongotar::config::{Environment, read_action};
 use mongotar::drill::{DrillReport, DrillRequest, drill_run};
@@ -173,6 +173,9 @@ impl Function {
         has_no_dry_run(&request, "a backup changes no database")?;
         let request = BackupRequest::from_event(request)?;
         in_s3?;
+        if action.as_deref() == Some("compact") {
+            return self.compact(request, limits).await.map(BackedUp::Compacted);
+        }
         let (lanes, lane_number) = (request.lanes, request.lane);
         let order = request.into_order(&Box::pin(self.connection.environment()).await?)?;
         let tools = self.tools(limits).await?;
@@ -209,7 +212,7 @@ impl Function {
             }
             Some(other) => {
                 return Err(Failure::invalid(format!(
-                    "unknown action {other:?}: use \"backup\" (or leave it out), \"databases\", \"plan\", \"lane\", \"compose\" or \"abort\""
+                    "unknown action {other:?}: use \"backup\" (or leave it out), \"databases\", \"plan\", \"lane\", \"compose\", \"abort\" or \"compact\""
                 )));
             }
         }
@@ -223,6 +226,25 @@ impl Function {
         let answer = backup_run(&job, &run, &tools).await?;
         tell(&answer);
         Ok(BackedUp::One(answer))
+    }
+
+    /// Makes full archives of chains. It needs no database.
+    async fn compact(&self, request: BackupRequest, limits: InvocationLimits) -> Result<CompactedReport, Failure> {
+        let environment = self.connection.configured();
+        let job = CompactJob::of(request, environment)?;
+        let tools = CompactTools {
+            store: self.store.clone(),
+            progress: Arc::new(Progress::default()),
+            cancel: CancellationToken::new(),
+            memory: limits.memory,
+        };
+        let report = Box::pin(compact_below(&job, &tools, limits.deadline)).await?;
+        tracing::info!(status = ?report.status, made = report.made.len(), failed = report.failed.len(), "chains are put together");
+        // Nobody reads the answer of a function that a schedule calls; a failure is told.
+        match report.failed.first() {
+            None => Ok(report),
+            Some(first) => Err(Failure::new(first.error_type, report.summary)),
+        }
     }
 
     /// Answers an event of the restore function, as the `run` that it belongs to.

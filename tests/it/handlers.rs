@@ -1,6 +1,7 @@
 //! Both Lambda functions: the real binaries behind the real Runtime API protocol, a real database and a real S3.
 
 mod backup;
+mod compact;
 mod continued;
 mod dry_run;
 mod hidden;

@@ -3,7 +3,7 @@
 use lambda_runtime::Diagnostic;
 use serde::Serialize;
 
-use mongotar::backup::{BackupAnswer, BackupJob, LaneReport, LanesReport, RunStatus, SeveralReport};
+use mongotar::backup::{BackupAnswer, BackupJob, CompactedReport, LaneReport, LanesReport, RunStatus, SeveralReport};
 use mongotar::drill::DrillReport;
 use mongotar::failure::Failure;
 use mongotar::restore::{LoadReport, LoadsReport, RestoreReport};
@@ -25,6 +25,8 @@ pub enum BackedUp {
     Planned(LanesReport),
     /// To one lane.
     Lane(LaneReport),
+    /// To `compact`.
+    Compacted(CompactedReport),
     /// To an abort.
     Aborted {
         /// `aborted`, or `running` if somebody is at it.

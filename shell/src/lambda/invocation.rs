@@ -58,7 +58,9 @@ impl Measured for BackedUp {
             Self::Aborted {
                 status: RunStatus::Aborted,
             } => vec![(None, Metrics::lost())],
-            Self::Databases(_) | Self::Planned(_) | Self::Lane(_) | Self::Aborted { .. } => Vec::new(),
+            Self::Databases(_) | Self::Planned(_) | Self::Lane(_) | Self::Compacted(_) | Self::Aborted { .. } => {
+                Vec::new()
+            }
         }
     }
 

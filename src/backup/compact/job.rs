@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
+use crate::backup::request::BackupRequest;
 use crate::backup::retention::Retention;
 use crate::backup::tools::cancelled;
-use crate::failure::Failure;
+use crate::config::Environment;
+use crate::failure::{Failure, FailureKind};
 use crate::progress::Progress;
 use crate::run::Memory;
 use crate::store::{Location, Store};
@@ -31,6 +33,40 @@ pub struct CompactTools {
     pub cancel: CancellationToken,
     /// How much may be held at a time.
     pub memory: Memory,
+}
+
+impl CompactJob {
+    /// What a request means: its destination, or the environment's, and its class of retention. It has nothing else.
+    ///
+    /// # Errors
+    /// [`FailureKind::ConfigurationMissing`] if there is no destination, [`FailureKind::InvalidRequest`] for what
+    /// means nothing here.
+    pub fn of(request: BackupRequest, environment: &Environment) -> Result<Self, Failure> {
+        environment.check()?;
+        let (destination, retention) = (request.destination.clone(), request.retention);
+        let rest = BackupRequest {
+            destination: None,
+            retention: None,
+            run: None,
+            ..request
+        };
+        if rest != BackupRequest::default() {
+            return Err(Failure::invalid(
+                "compact takes \"destination\" and \"retention\" only: it puts together the chains there, and reads no database",
+            ));
+        }
+        let destination = destination.or_else(|| environment.destination.clone()).ok_or_else(|| {
+            let missing = "no folder: set MONGOTAR_TO, or give \"destination\"";
+            Failure::new(FailureKind::ConfigurationMissing, missing)
+        })?;
+        Ok(Self {
+            folder: destination.parse()?,
+            retention: match retention {
+                None => Retention::of_environment(environment)?,
+                given => given,
+            },
+        })
+    }
 }
 
 impl CompactTools {

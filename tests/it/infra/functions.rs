@@ -1,7 +1,7 @@
 //! The functions, within the limits of Lambda that linters do not know.
 
 use super::permissions::{may, statements};
-use super::template::{Template, file, list, text_of, texts};
+use super::template::{Template, WITHOUT_DATABASE, file, list, text_of, texts};
 
 pub fn findings(template: &Template) -> Vec<String> {
     let mut findings = Vec::new();
@@ -69,12 +69,18 @@ pub fn findings(template: &Template) -> Vec<String> {
             "MONGO_URI_SECRET"
         };
         let secrets = texts(&variables[secret]);
+        let has_no_database = WITHOUT_DATABASE.contains(&name);
         expect(
-            !secrets.is_empty() && secrets.iter().all(|secret| secret.ends_with("SecretArn}")),
+            has_no_database == variables.get("MONGO_URI_SECRET").is_none(),
+            "it knows a database that it does not need, or none",
+        );
+        expect(
+            has_no_database && !only_tells
+                || !secrets.is_empty() && secrets.iter().all(|secret| secret.ends_with("SecretArn}")),
             "no secret",
         );
         let role = properties["Role"]["Fn::GetAtt"][0].as_str().unwrap_or_default();
-        for secret in &secrets {
+        for secret in secrets.iter().filter(|_| !has_no_database || only_tells) {
             expect(
                 may(&statements, role, "secretsmanager:GetSecretValue", secret),
                 "its role may not read its secret",
@@ -108,7 +114,6 @@ pub fn findings(template: &Template) -> Vec<String> {
                 invoked["DestinationConfig"].is_null() && !may(&statements, role, "sns:Publish", "${TheTopic.Value}"),
                 "what it cannot tell would come back to it",
             );
-            expect(variables.get("MONGO_URI_SECRET").is_none(), "it knows a database");
             continue;
         }
         expect(
@@ -120,6 +125,9 @@ pub fn findings(template: &Template) -> Vec<String> {
             "its role may not tell of failures",
         );
 
+        if has_no_database {
+            continue;
+        }
         let vpc = &properties["VpcConfig"]["Fn::If"];
         expect(
             vpc[0] == "InVpc" && vpc[1]["SubnetIds"]["Ref"] == "SubnetIds",
@@ -140,11 +148,11 @@ pub fn findings(template: &Template) -> Vec<String> {
         findings.push("cargo-lambda builds functions that abort when they panic, and say nothing".to_owned());
     }
     binaries.sort_unstable();
-    // Drills have a restore function of their own, with a connection of their own; that of those who are told is the
-    // backup function's program.
-    if binaries != ["backup", "backup", "restore", "restore"] {
+    // Drills have a restore function of their own, with a connection of their own; those without a
+    // database are the backup function's program.
+    if binaries != ["backup", "backup", "backup", "restore", "restore"] {
         findings.push(format!(
-            "the functions are {binaries:?}, not backup twice, and restore twice"
+            "the functions are {binaries:?}, not backup three times, and restore twice"
         ));
     }
     for (name, log) in template.of_type("AWS::Logs::LogGroup") {

@@ -57,12 +57,13 @@ fn functions_are_in_the_network_in_which_they_look_for_the_others() {
 /// What `deploy` puts in the place of sources, and the parameters that it gives.
 #[test]
 fn the_template_has_what_deploy_replaces_and_sets() {
-    assert_eq!(TEMPLATE.lines().filter(|line| *line == "      CodeUri: .").count(), 4);
+    assert_eq!(TEMPLATE.lines().filter(|line| *line == "      CodeUri: .").count(), 5);
     let backup = TEMPLATE.find("  BackupFunction:").expect("the first function");
     assert!(backup < TEMPLATE.find("  RestoreFunction:").expect("the second"));
     let drill = TEMPLATE.find("  DrillFunction:").expect("the third");
     assert!(backup < drill);
-    assert!(drill < TEMPLATE.find("  NotifyFunction:").expect("the fourth"));
+    assert!(drill < TEMPLATE.find("  CompactFunction:").expect("the fourth"));
+    assert!(drill < TEMPLATE.find("  NotifyFunction:").expect("the fifth"));
     for parameter in ["Database", "ConnectionSecretArn", "EndpointUrl"] {
         assert!(DEPLOY.contains(&format!("\"{parameter}=$")), "{parameter}");
         assert!(TEMPLATE.contains(&format!("\n  {parameter}:\n")), "{parameter}");

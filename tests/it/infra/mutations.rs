@@ -6,12 +6,12 @@ use super::CHECKS;
 use super::template::{Template, text_of};
 
 /// What is replaced in the template, by what, and a part of the finding that must come of it.
-const BROKEN: [(&str, &str, &str); 91] = [
+const BROKEN: [(&str, &str, &str); 93] = [
     // Those who are told.
     (
         "          MONGOTAR_NOTIFY_SECRET: !Ref NotifySecretArn\n",
         "          MONGOTAR_NOTIFY_SECRET: !Ref NotifySecretArn\n          MONGO_URI_SECRET: !Ref ConnectionSecretArn\n",
-        "NotifyFunction: it knows a database",
+        "NotifyFunction: it knows a database that it does not need",
     ),
     (
         "                Action: secretsmanager:GetSecretValue\n                Resource: !Ref NotifySecretArn\n",
@@ -22,6 +22,17 @@ const BROKEN: [(&str, &str, &str); 91] = [
         "        MaximumRetryAttempts: 2\n        MaximumEventAgeInSeconds: 21600\n\n  NotifySubscription:",
         "        MaximumRetryAttempts: 2\n        DestinationConfig: {OnFailure: {Type: SNS, Destination: !GetAtt TheTopic.Value}}\n\n  NotifySubscription:",
         "NotifyFunction: what it cannot tell would come back to it",
+    ),
+    // Full archives of chains.
+    (
+        "          MONGOTAR_RETENTION: !Ref Retention\n          # Libraries log more than anybody reads, and not by this level.\n          MONGOTAR_LOG: !Sub 'error,mongotar=${LogLevel}'\n          MONGOTAR_STACK: !Ref AWS::StackName\n          MALLOC",
+        "          MONGO_URI_SECRET: !Ref ConnectionSecretArn\n          MONGOTAR_LOG: !Sub 'error,mongotar=${LogLevel}'\n          MONGOTAR_STACK: !Ref AWS::StackName\n          MALLOC",
+        "CompactFunction: it knows a database that it does not need",
+    ),
+    (
+        "              # To read, and to copy within S3.\n              - Sid: ReadArchives\n                Effect: Allow\n                Action: s3:GetObject\n",
+        "              - Sid: ReadArchives\n                Effect: Allow\n                Action: [s3:GetObject, s3:DeleteObject]\n",
+        "CompactRole can s3:DeleteObject",
     ),
     // Roles.
     (

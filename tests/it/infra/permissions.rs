@@ -90,7 +90,7 @@ const DRILLS: [&str; 2] = [
     "mongodb/shop/pre-restore/drill_20261121_020000-0123456789ab.report.json",
 ];
 /// The roles of functions.
-const FUNCTIONS: [&str; 3] = ["BackupRole", "RestoreRole", "DrillRole"];
+const FUNCTIONS: [&str; 4] = ["BackupRole", "RestoreRole", "DrillRole", "CompactRole"];
 const ELSEWHERE: [&str; 2] = ["other/backup_20261121_020000.tar.zst", "backup_20261121_020000.tar.zst"];
 
 pub struct Statement {
@@ -320,6 +320,12 @@ fn objects(statements: &[Statement], findings: &mut Vec<String>) {
     expect("DrillRole", false, &uploading, &ARCHIVES);
     expect("DrillRole", false, &uploading, &SNAPSHOTS);
     expect("DrillRole", false, &["s3:DeleteObject"], &DRILLS);
+
+    expect("CompactRole", true, &["s3:GetObject"], &ARCHIVES);
+    expect("CompactRole", true, &uploading, &ARCHIVES);
+    expect("CompactRole", true, &["s3:PutObject"], &RESULTS);
+    expect("CompactRole", false, &["s3:DeleteObject"], &ARCHIVES);
+    expect("CompactRole", false, &["s3:DeleteObject"], &SNAPSHOTS);
 
     let anything = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"];
     let final_steps = [

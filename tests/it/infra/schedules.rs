@@ -62,6 +62,20 @@ pub fn findings(template: &Template) -> Vec<String> {
             );
         }
     }
+    let compacts = template.resource("CompactEvery");
+    let target = &compacts["Properties"]["Target"];
+    let role = target["RoleArn"]["Fn::GetAtt"][0].as_str().unwrap_or_default();
+    let input = texts(&target["Input"]);
+    let asks = input
+        .iter()
+        .filter_map(|input| serde_json::from_str::<Value>(input).ok());
+    let compacts = compacts["Condition"] == "Compacts"
+        && texts(&target["Arn"]) == ["${CompactFunction.Arn}"]
+        && may(&statements, role, "lambda:InvokeFunction", "${CompactFunction.Arn}")
+        && asks.map(|input| input["action"].clone()).eq(["compact"]);
+    if !compacts {
+        findings.push("CompactEvery: makes no full archives of chains".to_owned());
+    }
     // Schedules have metrics by their group only.
     for (name, schedule) in template.of_type("AWS::Scheduler::Schedule") {
         if schedule["Properties"]["GroupName"]["Ref"] != "Schedules" {

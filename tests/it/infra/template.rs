@@ -21,6 +21,9 @@ pub fn text_of(name: &str) -> String {
     fs::read_to_string(file(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
+/// The functions without a connection string: one tells others, one makes full archives of chains.
+pub const WITHOUT_DATABASE: [&str; 2] = ["NotifyFunction", "CompactFunction"];
+
 impl Template {
     /// The template that is deployed.
     pub fn real() -> Self {
@@ -45,10 +48,10 @@ impl Template {
         self.resources().filter(move |(_, resource)| resource["Type"] == kind)
     }
 
-    /// The functions that back up, restore and drill: all but the one that tells others.
+    /// The functions that back up, restore and drill: all but those that know no database.
     pub fn workers(&self) -> impl Iterator<Item = (&str, &Value)> {
         let functions = self.of_type("AWS::Serverless::Function");
-        functions.filter(|(name, _)| *name != "NotifyFunction")
+        functions.filter(|(name, _)| !WITHOUT_DATABASE.contains(name))
     }
 
     pub fn resources(&self) -> impl Iterator<Item = (&str, &Value)> {
