@@ -1,5 +1,6 @@
 //! AWS settings of the environment (region, profiles, roles, endpoints), read in one place for every client.
 
+mod giver;
 mod profile;
 mod settings;
 mod unreached;
@@ -19,7 +20,7 @@ use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
 
 use settings::Surroundings;
-pub(crate) use unreached::{chain, why_unreached};
+pub(crate) use unreached::{Service, chain, why_unreached};
 
 /// Names a file of certificates that are trusted instead of the system's.
 const CA_BUNDLE: &str = "AWS_CA_BUNDLE";

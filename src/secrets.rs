@@ -143,7 +143,7 @@ impl Secrets {
 /// what an error says of itself.
 fn why(error: &SdkError<GetSecretValueError>) -> String {
     let Some(answer) = error.raw_response() else {
-        return aws::why_unreached(error);
+        return aws::why_unreached(error, aws::Service::SecretsManager);
     };
     let status = answer.status().as_u16();
     let service = error.as_service_error().filter(|_| !answer.status().is_success());

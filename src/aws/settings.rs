@@ -20,9 +20,11 @@ const FLAG: &str = "must be true or false";
 const ADDRESS: &str = "begins with http:// or https://, and then names a host, without a user, ? and #";
 const CHECKSUMS: &str = "may be when_supported, when_required";
 const NAME_OF_REGION: &str = "must be the name of a region, such as eu-central-1 (letters, digits and -)";
+const SCHEMES: &str = "must be names with commas between them, and one of them sigv4: mongotar signs in no other way";
+const REGION_SET: &str = "must be names of regions with commas between them, or *";
 const VISIBLE: &str = "has a character that none has: a space, a line break, or one beyond ASCII";
 
-const RULES: [Rule; 28] = [
+const RULES: [Rule; 30] = [
     (
         "AWS_RETRY_MODE",
         "retry_mode",
@@ -85,6 +87,18 @@ const RULES: [Rule; 28] = [
         is_mode,
         "may be preferred, disabled or required",
     ),
+    (
+        "AWS_AUTH_SCHEME_PREFERENCE",
+        "auth_scheme_preference",
+        has_signatures,
+        SCHEMES,
+    ),
+    (
+        "AWS_SIGV4A_SIGNING_REGION_SET",
+        "sigv4a_signing_region_set",
+        is_region_set,
+        REGION_SET,
+    ),
     ("AWS_REGION", "", is_region, NAME_OF_REGION),
     ("AWS_DEFAULT_REGION", "region", is_region, NAME_OF_REGION),
     ("AWS_ENDPOINT_URL", "endpoint_url", is_address, ADDRESS),
@@ -146,6 +160,22 @@ fn is_mode(value: &str) -> bool {
         .any(|known| value.eq_ignore_ascii_case(known))
 }
 
+/// Whether what we sign with is among the schemes. The SDK passes over those that it lacks.
+fn has_signatures(value: &str) -> bool {
+    let names = || value.split(',').map(|name| name.replace([' ', '\t'], ""));
+    // A namespace may stand before a name: `aws.auth#sigv4`.
+    let is_it = |name: String| name.rsplit('#').next() == Some("sigv4");
+    names().all(|name| !name.is_empty()) && names().any(is_it)
+}
+
+/// For what SigV4A signs, of which there is nothing here.
+fn is_region_set(value: &str) -> bool {
+    value.split(',').map(str::trim).all(|region| {
+        let begins = region.strip_suffix('*').unwrap_or(region);
+        region == "*" || !region.is_empty() && is_region(begins)
+    })
+}
+
 /// A label of a host's name, which it becomes.
 fn is_region(value: &str) -> bool {
     let is_of_names = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
@@ -185,21 +215,21 @@ pub(super) struct Surroundings<'a> {
 }
 
 /// The lines of one file, and its path.
-struct Profiles {
+pub(super) struct Profiles {
     path: PathBuf,
     lines: Vec<Line>,
 }
 
 impl Surroundings<'_> {
     /// A variable that is set to something.
-    fn set(&self, name: &str) -> Result<Option<String>, String> {
+    pub(super) fn set(&self, name: &str) -> Result<Option<String>, String> {
         let value = (self.variable)(name).map(OsString::into_string).transpose();
         let value = value.map_err(|_| format!("{name} is no text (UTF-8)"))?;
         Ok(value.filter(|value| !value.is_empty()))
     }
 
     /// Both files; the second one wins.
-    fn files(&self) -> Result<[Profiles; 2], String> {
+    pub(super) fn files(&self) -> Result<[Profiles; 2], String> {
         Ok([
             self.profiles("AWS_CONFIG_FILE", "config", ProfileKind::Config)?,
             self.profiles("AWS_SHARED_CREDENTIALS_FILE", "credentials", ProfileKind::Credentials)?,
@@ -299,7 +329,7 @@ fn at(file: &Profiles, line: &Line, key: &str, says: &str) -> String {
 }
 
 /// The setting of that name that counts.
-fn setting<'a>(files: &'a [Profiles; 2], section: &str, key: &str) -> Option<(&'a Profiles, &'a Line)> {
+pub(super) fn setting<'a>(files: &'a [Profiles; 2], section: &str, key: &str) -> Option<(&'a Profiles, &'a Line)> {
     for file in files.iter().rev() {
         let is_it = |line: &&Line| !key.is_empty() && line.key == key && line.section == section;
         if let Some(line) = file.lines.iter().rev().find(is_it) {

@@ -328,7 +328,7 @@ where
         None => StoreError::Failed {
             location,
             action,
-            reason: aws::why_unreached(error),
+            reason: aws::why_unreached(error, aws::Service::S3),
         },
     }
 }

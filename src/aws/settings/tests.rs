@@ -62,6 +62,11 @@ fn every_variable_that_cannot_be_used_is_named_and_its_value_is_not_shown() {
         ("AWS_SECRET_ACCESS_KEY", &["hunter2\n"]),
         ("AWS_SESSION_TOKEN", &["a b"]),
         ("AWS_SDK_UA_APP_ID", &["ü"]),
+        (
+            "AWS_AUTH_SCHEME_PREFERENCE",
+            &["sigv4a", "noAuth,httpBearerAuth", "sigv4,,sigv4a", " "],
+        ),
+        ("AWS_SIGV4A_SIGNING_REGION_SET", &["eu west", "eu-west-1,", "a.b"]),
     ] {
         for value in values {
             let fault = fault(&[(name, value), ("AWS_X", "")], "", "");
@@ -97,6 +102,9 @@ fn what_others_accept_is_accepted() {
         ("AWS_SESSION_TOKEN", "abc\n"),
         ("AWS_PROFILE", "nowhere"),
         ("AWS_CONFIG_FILE", "/nowhere"),
+        ("AWS_AUTH_SCHEME_PREFERENCE", "sigv4a, aws.auth#sigv4"),
+        ("AWS_SIGV4A_SIGNING_REGION_SET", "us-*, eu-west-1"),
+        ("AWS_SIGV4A_SIGNING_REGION_SET", "*"),
     ] {
         assert_eq!(region(&[keys[0], keys[1], more], "", ""), Ok(None), "{more:?}");
     }
@@ -117,6 +125,18 @@ fn a_fault_in_a_file_names_file_and_line() {
     for (variables, config, credentials, says) in [
         (
             &[][..],
+            "[default]\nauth_scheme_preference = sigv4a\n",
+            "",
+            "line 2: auth_scheme_preference must be names",
+        ),
+        (
+            &[],
+            "[default]\nsigv4a_signing_region_set = hunter 2\n",
+            "",
+            "line 2: sigv4a_signing_region_set must be names of regions",
+        ),
+        (
+            &[],
             "[default]\nretry_mode = hunter2\n",
             "",
             "config, line 2: retry_mode may be",

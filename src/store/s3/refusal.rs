@@ -134,6 +134,9 @@ impl Refusal<'_> {
             _ if self.is_busy() => {
                 "The store asks for fewer requests: try again later, or run fewer backups and restores at once"
             }
+            None if self.status == 407 => {
+                "A proxy on the way asks for a user and a password, which mongotar gives to no proxy: lead the way to the store past it"
+            }
             None if matches!(self.status, 500 | 502..=504) => {
                 "The store, or a proxy before it, is down or overloaded: try again later"
             }
