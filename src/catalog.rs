@@ -32,7 +32,9 @@ pub use selection::Selection;
 pub(crate) use selection::{hint, matches};
 pub use server::Server;
 pub(crate) use system::{BUCKETS, UNKNOWN};
-pub use system::{Belongs, INTERNAL_PREFIX, LeftOut, STORED_FUNCTIONS, belongs, is_system, left_out};
+pub use system::{
+    Belongs, INTERNAL_PREFIX, LeftOut, SERVER_DATABASES, STORED_FUNCTIONS, belongs, belongs_in, is_system, left_out,
+};
 pub(crate) use validation::{CONSTRAINT, is_constraint};
 
 /// One collection, time series or view of a live database.

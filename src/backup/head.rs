@@ -171,8 +171,8 @@ async fn nothing_there(job: &BackupJob, tools: &Tools) -> Failure {
 fn nothing_in(database: &str, there: &str) -> String {
     match check_database(database) {
         Some(conflict) => format!(
-            "{}, such as users, roles and replication, which are not backed up: name a database of yours{there}. \
-             --users takes a database's users and roles along",
+            "{}, such as users, roles and replication, which are not backed up, and no collections of yours: name a \
+             database of yours{there}. --users takes a database's users and roles along",
             conflict.problem
         ),
         None => format!("database {database:?} does not exist or is empty: correct the name{there}"),

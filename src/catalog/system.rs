@@ -65,15 +65,34 @@ pub fn belongs(name: &str) -> Belongs {
     }
 }
 
+/// Databases that a server keeps for itself.
+pub const SERVER_DATABASES: [&str; 3] = ["admin", "config", "local"];
+
+/// Whose the collection of that name is in that database: a server also keeps collections of plain names in its own.
+pub fn belongs_in(database: &str, name: &str) -> Belongs {
+    let is_of_replication = || {
+        let named = ["startup_log", "me", "slaves", "sources", "clustermanager", "temp_oplog"];
+        named.contains(&name)
+            || ["oplog.", "replset.", "replication."]
+                .iter()
+                .any(|of| name.starts_with(of))
+    };
+    match (belongs(name), database) {
+        (Belongs::Data, "config") => Belongs::Server("the server keeps sessions, transactions and shards in it"),
+        (Belongs::Data, "local") if is_of_replication() => Belongs::Server("the server's replication keeps it"),
+        (whose, _) => whose,
+    }
+}
+
 /// Whether a name is outside of every backup and restore: the server's own, or what shows through something else.
 pub fn is_system(name: &str) -> bool {
     belongs(name) != Belongs::Data
 }
 
-/// Those of `names` that an archive leaves out, with the reasons, sorted.
-pub fn left_out<'a>(names: impl IntoIterator<Item = &'a str>) -> Vec<LeftOut> {
+/// Those of a database's `names` that an archive leaves out, with the reasons, sorted.
+pub fn left_out<'a>(database: &str, names: impl IntoIterator<Item = &'a str>) -> Vec<LeftOut> {
     let servers = names.into_iter().filter_map(|name| {
-        let reason = match belongs(name) {
+        let reason = match belongs_in(database, name) {
             Belongs::Server(reason) => reason,
             Belongs::Unknown => UNKNOWN,
             Belongs::Data | Belongs::Through(_) => return None,
@@ -119,8 +138,32 @@ mod tests {
             "system.js",
             "system.profile",
         ];
-        let left_out = left_out(names);
+        let left_out = left_out("shop", names);
         let names: Vec<&str> = left_out.iter().map(|left| left.name.as_str()).collect();
         assert_eq!(names, ["system.profile", "system.tomorrow"]);
+    }
+
+    /// The oplog of a server came as data of a database, and a backup of it as complete.
+    #[test]
+    fn what_a_server_keeps_in_its_own_databases_is_no_data() {
+        for (database, name, is_data) in [
+            ("local", "oplog.rs", false),
+            ("local", "startup_log", false),
+            ("local", "replset.minvalid", false),
+            ("local", "system.replset", false),
+            ("local", "cache_of_mine", true),
+            ("config", "transactions", false),
+            ("config", "anything", false),
+            ("admin", "system.users", false),
+            ("admin", "notes", true),
+            ("shop", "oplog.rs", true),
+            ("shop", "transactions", true),
+        ] {
+            assert_eq!(
+                belongs_in(database, name) == Belongs::Data,
+                is_data,
+                "{database}.{name}"
+            );
+        }
     }
 }

@@ -4,6 +4,7 @@ use bson::doc;
 use futures_util::{StreamExt as _, future, stream};
 
 use super::{Mongo, MongoError, code};
+use crate::catalog::SERVER_DATABASES;
 
 /// Of how many databases it is asked at a time whether they hold anything.
 const AT_A_TIME: usize = 8;
@@ -63,7 +64,7 @@ impl Mongo {
         let names = databases.iter();
         let names = names.filter_map(|database| database.as_document()?.get_str("name").ok());
         Ok(names
-            .filter(|name| !["admin", "config", "local"].contains(name))
+            .filter(|name| !SERVER_DATABASES.contains(name))
             .map(str::to_owned)
             .collect())
     }

@@ -8,7 +8,8 @@ use futures_util::future::BoxFuture;
 use super::asked::limit;
 use super::{Mongo, MongoError, ReadAt, code, patiently};
 use crate::catalog::{
-    BUCKETS, Catalog, Collection, Definition, Disk, Kind, LeftOut, STORED_FUNCTIONS, Topology, is_system, left_out,
+    BUCKETS, Belongs, Catalog, Collection, Definition, Disk, Kind, LeftOut, STORED_FUNCTIONS, Topology, belongs_in,
+    left_out,
 };
 use crate::wording::first_few;
 
@@ -130,7 +131,7 @@ impl Mongo {
                 listed(&entry).ok_or_else(|| MongoError::unexpected(&action, "an entry has no name or type"))?;
             if let Some(of) = listed.name.strip_prefix(BUCKETS) {
                 buckets.insert(of.to_owned(), listed.uuid);
-            } else if !is_system(&listed.name) {
+            } else if belongs_in(database, &listed.name) == Belongs::Data {
                 found.push(listed);
             } else {
                 names.push(listed.name);
@@ -145,7 +146,7 @@ impl Mongo {
         found.sort_unstable_by(|a, b| a.name.cmp(&b.name));
         Ok(Listing {
             collections: found,
-            left_out: left_out(names.iter().map(String::as_str)),
+            left_out: left_out(database, names.iter().map(String::as_str)),
         })
     }
 

@@ -2,7 +2,7 @@
 
 use super::conflicts::Conflict;
 pub use crate::catalog::INTERNAL_PREFIX;
-use crate::catalog::is_system;
+use crate::catalog::{SERVER_DATABASES, is_system};
 
 /// The prefix of a collection's name while it is loaded beside the one that it will replace.
 pub const TEMPORARY_PREFIX: &str = "mongotar.tmp.";
@@ -37,8 +37,12 @@ pub(crate) fn check_database(name: &str) -> Option<Conflict> {
         )));
     }
     // Their collections are users, replication and sharding themselves.
-    if ["admin", "local", "config"].contains(&name) {
-        return Some(conflict(format!("{name:?} holds the server's own data")));
+    if SERVER_DATABASES.contains(&name) {
+        return Some(Conflict::general(
+            format!("{name:?} holds the server's own data"),
+            "name the database that the archive is to go into (--mongo-db, \"database\"): no restore changes the server's own. \
+             Users and roles come back with --users",
+        ));
     }
     None
 }
@@ -121,6 +125,13 @@ mod tests {
             &"x".repeat(64),
         ] {
             assert!(check_database(bad).is_some(), "{bad:?}");
+        }
+        for name in SERVER_DATABASES {
+            let conflict = check_database(name).expect(name).to_string();
+            assert!(
+                conflict.contains("no restore changes the server's own") && conflict.contains("--mongo-db"),
+                "{conflict}"
+            );
         }
     }
 

@@ -5,13 +5,11 @@ use std::collections::BTreeMap;
 use super::aside::{Aside, Bearing, OURS};
 use super::found::{Found, SetAside};
 use super::{Choice, ForeignError};
+use crate::catalog::SERVER_DATABASES;
 use crate::wording::{USERS_RESTORED, first_few};
 
 /// How many members that are not read are named for each reason.
 pub(super) const MAX_NAMED: usize = 20;
-
-/// Databases that every dump of a whole server has, and nobody restores by accident.
-const SERVER_DATABASES: [&str; 3] = ["admin", "config", "local"];
 
 /// Names what is not read, and says what may be missing. The answer is why there may be more collections, where no data
 /// is missing.
@@ -60,7 +58,8 @@ pub(super) fn note_set_aside(found: &mut Found, chosen: &str, choice: &Choice) -
     more
 }
 
-/// Whether a folder is that of a server's own database.
+/// Whether a folder is that of a server's own database, which every dump of a whole server has, and nobody restores by
+/// accident.
 pub(super) fn is_of_server(folder: &str) -> bool {
     SERVER_DATABASES.contains(&folder.rsplit('/').next().unwrap_or_default())
 }

@@ -104,6 +104,27 @@ const REFUSED: &[(&[&str], i32, &str, &[&str])] = &[
         "InvalidRequest",
         &["not_there", "correct the name"],
     ),
+    // Their backup was complete, of the oplog and the sessions of a server.
+    (
+        &["backup", "--to", "to", "--mongo-db", "local"],
+        2,
+        "InvalidRequest",
+        &[
+            "\"local\" holds the server's own data",
+            "not backed up",
+            "name a database of yours",
+        ],
+    ),
+    (
+        &["backup", "--to", "to", "--mongo-db", "config"],
+        2,
+        "InvalidRequest",
+        &[
+            "\"config\" holds the server's own data",
+            "not backed up",
+            "name a database of yours",
+        ],
+    ),
     (
         &["backup", "--to", "to", "--mongo-uri", "localhost:27017"],
         2,
