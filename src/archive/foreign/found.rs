@@ -230,6 +230,16 @@ impl DumpFolder {
             && self.all_definitions.is_none()
     }
 
+    /// Whether there are documents in it, or may be.
+    pub(super) fn holds_something(&self) -> bool {
+        let mut files = self.files.iter().chain(&self.buckets);
+        self.unreadable
+            || files.any(|file| match &file.content {
+                Content::Read { tally, fault } => fault.is_some() || tally.outline.documents() > 0,
+                Content::Unusable(_) | Content::Unread => true,
+            })
+    }
+
     pub(super) fn define_once(&mut self, stem: &str, path: &str, header: &Header) -> Result<(), ForeignError> {
         match self.definition_paths.insert(stem.to_owned(), path.to_owned()) {
             None => Ok(()),

@@ -6,6 +6,7 @@ use super::aside::Aside;
 use super::encoding::not_utf8;
 use crate::archive::tar_header::BLOCK;
 use crate::extjson::Limits;
+use crate::wording::count;
 
 /// How many bytes tell.
 pub(super) const HEAD: usize = 512;
@@ -133,6 +134,10 @@ pub(super) fn no_tar(head: &[u8]) -> Result<(), ForeignError> {
         () if is_document(head) => ("a bare BSON file, not an archive", AS_FOLDER),
         () if starts(b"{") || starts(b"[") => ("a bare JSON file, not an archive", AS_FOLDER),
         () if starts(b"%PDF") => ("a PDF", CHOOSE),
+        () if starts(b"<") => (
+            "a page or XML, not an archive, perhaps what a server answered instead of one",
+            "look into it, and fetch the archive again",
+        ),
         () if is_text() => ("a text file, not an archive", CHOOSE),
         // The bytes behind may be missing for another reason, which the walk through them finds.
         () if head.len() < BLOCK => return Ok(()),
@@ -148,6 +153,38 @@ pub(super) fn no_tar(head: &[u8]) -> Result<(), ForeignError> {
         }
     };
     Err(Other { what, way_out }.refusal())
+}
+
+/// Why what was shorter than a header could not be read as a tar, with all of it in `head`.
+pub(super) fn too_short(head: &[u8], error: ForeignError) -> ForeignError {
+    let is_damage = matches!(error, ForeignError::Damaged { entry: None, .. });
+    if !is_damage || head.len() >= BLOCK {
+        return error;
+    }
+    let bytes = count(head.len() as u64, "byte");
+    let what = match () {
+        () if head.iter().all(|byte| *byte == 0) => "zeros and nothing else: its content is lost",
+        () if begins_a_header(head) => "the beginning of a tar's first header: it is truncated",
+        () => "no archive, or the beginning of one that is damaged",
+    };
+    ForeignError::Damaged {
+        entry: None,
+        offset: 0,
+        reason: format!(
+            "it has {bytes}, and a tar begins with a header of {BLOCK}: this is {what}. Restore another copy of it, \
+             or choose another archive"
+        ),
+    }
+}
+
+/// Whether there is a name, zeros up to its end, and then a mode in octal digits.
+fn begins_a_header(head: &[u8]) -> bool {
+    let (Some(name), Some(mode)) = (head.get(..100), head.get(100..107)) else {
+        return false;
+    };
+    let end = name.iter().position(|byte| *byte == 0).unwrap_or(name.len());
+    let is_octal = |byte: &u8| matches!(byte, b'0'..=b'7' | b' ' | 0);
+    end > 0 && name[end..].iter().all(|byte| *byte == 0) && mode.iter().all(is_octal)
 }
 
 /// What to do differs: PowerShell also writes what is no text as text, and that is lost.
@@ -305,6 +342,10 @@ mod tests {
             (b"\xfe\xff\0[\0{", "a bare JSON file, not an archive; it is in UTF-16BE"),
             (b"\xff\xfem\0\x93\x25\x40\x20", "mongodump --archive=FILE"),
             (b"%PDF-1.7\n\xe2\xe3", "a PDF"),
+            (
+                b"<?xml version=\"1.0\"?><Error><Code>NoSuchKey</Code></Error>",
+                "a page or XML",
+            ),
             (b"id,name\n1,a\n", "a text file"),
             ("name\n".repeat(200).replace('m', "\u{e9}").as_bytes(), "a text file"),
             (b"\x41\xd8\x01\0\x01\0\0\0", "data file of a server"),

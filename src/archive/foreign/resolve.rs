@@ -221,19 +221,24 @@ fn choose(found: &mut Found, choice: &Choice) -> Result<(String, DumpFolder), Fo
                 candidates = vec![name];
             }
         }
-        None if candidates.len() > 1 => {
-            candidates.retain(|path| !is_of_server(path));
+        None => {
+            // What holds nothing is no database that is meant, and the server's own is one only where it is the last.
+            let holds = |path: &&String| found.folders.get(*path).is_some_and(DumpFolder::holds_something);
+            candidates = narrowed(candidates, holds);
+            candidates = narrowed(candidates, |path| !is_of_server(path));
         }
-        None => {}
     }
     let [path] = candidates[..] else { return Err(ambiguous) };
     let path = path.clone();
     let folder = found.folders.remove(&path).unwrap_or_default();
-    let left: Vec<&str> = found
+    let left: Vec<String> = found
         .folders
         .iter()
         .filter(|(_, folder)| !folder.is_empty())
-        .map(|(path, _)| path.as_str())
+        .map(|(path, folder)| match folder.holds_something() {
+            true => path.clone(),
+            false => format!("{path} (it holds no documents)"),
+        })
         .collect();
     if !left.is_empty() {
         found.warnings.push(format!(
@@ -242,6 +247,14 @@ fn choose(found: &mut Found, choice: &Choice) -> Result<(String, DumpFolder), Fo
         ));
     }
     Ok((path, folder))
+}
+
+/// Those of several that are so, if any is.
+fn narrowed<'a>(mut candidates: Vec<&'a String>, are_so: impl Fn(&&String) -> bool) -> Vec<&'a String> {
+    if candidates.len() > 1 && candidates.iter().any(&are_so) {
+        candidates.retain(|path| are_so(path));
+    }
+    candidates
 }
 
 fn layout(path: &str, folder: &DumpFolder) -> Layout {

@@ -39,7 +39,8 @@ pub fn survey(mut tar: impl Read, choice: &Choice) -> Result<Survey, ForeignErro
     let ending = walk(tar, |header, content| {
         found.add(header, content, choice)?;
         Ok(ControlFlow::Continue(()))
-    })?;
+    })
+    .map_err(|error| refuse::too_short(&head, error))?;
     found.note_ending(&ending);
     if choice.oplog_beside {
         found.set_aside("", "../oplog.bson", Aside::Oplog);

@@ -4,6 +4,7 @@ mod buckets;
 mod damage;
 mod encodings;
 mod layouts;
+mod several;
 mod slashes;
 
 use std::io::Write as _;

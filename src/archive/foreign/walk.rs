@@ -83,7 +83,7 @@ pub(super) fn walk<R: Read>(
                 Ok(Ending::Unmarked)
             };
         };
-        let mut entry = entry.map_err(|error| gauge.error(None, error))?;
+        let mut entry = entry.map_err(|error| gauge.error(None, cut_off(error)))?;
         gauge.allowance.set(u64::MAX);
         let header = header_of(&mut entry, &gauge)?;
         let mut content = OpenMember {
@@ -103,6 +103,17 @@ pub(super) fn walk<R: Read>(
             return Ok(Ending::Stopped);
         };
     }
+}
+
+/// Says that a tar was cut, where the `tar` crate says what it was about to do.
+fn cut_off(error: io::Error) -> io::Error {
+    let said = error.to_string();
+    let within = match () {
+        () if said.contains("entire block") => "a header",
+        () if said.contains("EOF during skip") => "the padding behind an entry",
+        () => return error,
+    };
+    io::Error::other(format!("the tar ends within {within}: it is truncated"))
 }
 
 fn header_of<R: Read>(entry: &mut tar::Entry<'_, R>, gauge: &Gauge) -> Result<Header, ForeignError> {

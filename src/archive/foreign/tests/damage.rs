@@ -52,6 +52,44 @@ fn a_truncated_content_names_entry_and_offset() {
     );
 }
 
+/// All of them were told as "failed to read entire block".
+#[test]
+fn a_file_that_is_shorter_than_a_header_is_told_by_what_it_is() {
+    let whole = sample();
+    for (content, says) in [
+        (
+            &b"x"[..],
+            "it has 1 byte, and a tar begins with a header of 512: this is no archive",
+        ),
+        (b"Not Found", "no archive"),
+        (&[0xa7; 511], "it has 511 bytes"),
+        (&[0; 100], "zeros and nothing else"),
+        (&whole[..300], "the beginning of a tar's first header: it is truncated"),
+        (b"<html>", "a page or XML"),
+    ] {
+        let error = survey(content, &Choice::default()).expect_err(says).to_string();
+        assert!(error.contains(says) && !error.contains("entire block"), "{error}");
+    }
+    // A header that comes later, and what is behind an entry.
+    for (length, says) in [
+        (600, "the tar ends within a header"),
+        (1600, "the tar ends within the padding"),
+    ] {
+        let tar = Tar::new().file("b/orders.jsonl", ORDERS).bytes();
+        let bytes = match length {
+            600 => [&tar[..512 * (1 + ORDERS.len().div_ceil(512))], &[b'x'; 88][..]].concat(),
+            _ => tar[..512 + ORDERS.len() + 1].to_vec(),
+        };
+        let error = survey(&bytes[..], &Choice::default()).expect_err(says).to_string();
+        assert!(error.contains(says) && error.contains("it is truncated"), "{error}");
+    }
+    // What breaks off before is told as that.
+    let packed = gzip(&whole);
+    let mut broken = Packing::Gzip.unpack(&packed[..40]);
+    let error = survey(&mut broken, &Choice::default()).expect_err("cut").to_string();
+    assert!(error.contains("reading failed"), "{error}");
+}
+
 /// An archive of ours that was unpacked, changed and packed again was restored "complete", though its manifest says what
 /// it must hold.
 #[test]
