@@ -5,15 +5,33 @@ use super::indexes::{self, Which};
 use super::load::{Load, Loader, is_repeatable};
 use super::outcome::Outcome;
 use super::record::Going;
+use super::sample::Sample;
 use super::violations::violations;
 use super::work::{Restoring, hashing};
 use crate::failure::{Failure, FailureKind};
 use crate::mongo::MongoError;
 use crate::open::CollectionStream;
 use crate::plan::{Action, Method, Planned};
+use crate::wording::first_few;
 
 /// A collection of so many bytes is worth a state of its own.
 const LARGE: u64 = 64 << 20;
+
+/// The failure of a run that does not wait for indexes any more, with what becomes of the collection.
+fn not_waited_for(row: &Planned, failure: Failure) -> Failure {
+    if failure.kind != FailureKind::Cancelled {
+        return failure;
+    }
+    let indexes = first_few(indexes::names(&row.indexes, Which::Lasting));
+    let state = match row.method {
+        Method::InPlace => {
+            "its documents are in, and were not compared, and the server may go on building; the same restore goes on from there"
+        }
+        _ => "it was loaded beside, and what it was to replace is as it was",
+    };
+    let why = format!("the run was cancelled while the server was building {indexes}: {state}");
+    Failure::new(failure.kind, why)
+}
 
 impl<'a> Restoring<'a> {
     /// What came of a collection; nothing if the time was up before.
@@ -80,7 +98,6 @@ impl<'a> Restoring<'a> {
         name: &str,
         stream: Option<CollectionStream>,
     ) -> Result<Option<Outcome>, Failure> {
-        let (mongo, database) = (self.mongo(), self.database());
         let going = self.record.going(place);
         let mut going = match going.filter(|_| !self.begins_anew(place, row)) {
             Some(mut going) => {
@@ -105,17 +122,39 @@ impl<'a> Restoring<'a> {
         if self.must_pause() {
             return Ok(None);
         }
+        match Box::pin(self.finish_one((place, row, name), &loader, &mut going, sample)).await {
+            // What was counted is told all the same, and which documents were refused.
+            Err(failure) => Ok(Some(Outcome {
+                loaded: going.loaded,
+                failed_indexes: going.failed_indexes.unwrap_or_default(),
+                error: Some(failure.at(&row.name)),
+                ..Outcome::default()
+            })),
+            finished => finished,
+        }
+    }
+
+    /// Everything behind the last document.
+    async fn finish_one(
+        &self,
+        (place, row, name): (usize, &'a Planned, &str),
+        loader: &Loader<'_>,
+        going: &mut Going,
+        sample: Sample,
+    ) -> Result<Option<Outcome>, Failure> {
+        let (mongo, database) = (self.mongo(), self.database());
         let failed_indexes = match &going.failed_indexes {
             Some(failed) => failed.clone(),
             None => {
                 let which = Which::Lasting;
                 let options = self.options_in_force(row);
                 let built = indexes::build(mongo, (database, name), options, &row.indexes, which);
-                let Some(failed) = self.unless_it_must_end(built).await? else {
+                let built = self.unless_it_must_end(built).await;
+                let Some(failed) = built.map_err(|failure| not_waited_for(row, failure))? else {
                     return Ok(None);
                 };
                 going.failed_indexes = Some(failed.clone());
-                self.keep(place, row, &going).await?;
+                self.keep(place, row, going).await?;
                 if self.must_pause() {
                     return Ok(None);
                 }
@@ -133,11 +172,11 @@ impl<'a> Restoring<'a> {
             // Of what is loaded beside they are asked for all at once.
             _ => None,
         };
-        let Some(read) = loader.read_back(place, &going).await? else {
+        let Some(read) = loader.read_back(place, going).await? else {
             return Ok(None);
         };
-        self.count_measurements(row, name).await?;
-        let loaded = going.loaded;
+        let loaded = going.loaded.clone();
+        self.count_measurements(row, name, loaded.rejected).await?;
         let (validator_violations, violating) = violations(mongo, database, name, self.options_in_force(row))
             .await?
             .unzip();
@@ -169,19 +208,25 @@ impl<'a> Restoring<'a> {
     }
 
     /// Buckets are equal as they are; what a server makes of them must be as many measurements as they hold.
-    async fn count_measurements(&self, row: &Planned, name: &str) -> Result<(), Failure> {
+    async fn count_measurements(&self, row: &Planned, name: &str, refused: u64) -> Result<(), Failure> {
         let Some(buckets) = &row.buckets else { return Ok(()) };
         let there = self.mongo().exact_count(self.database(), name).await?;
-        match there == buckets.measurements {
-            true => Ok(()),
-            false => Err(Failure::new(
-                FailureKind::Database,
-                format!(
-                    "its buckets are in, but the server finds {there} measurements in them instead of {}",
-                    buckets.measurements
-                ),
-            )),
+        if there == buckets.measurements {
+            return Ok(());
         }
+        let (all, wanted) = (row.documents, buckets.measurements);
+        Err(Failure::new(
+            FailureKind::Database,
+            match refused {
+                0 => {
+                    format!("its buckets are in, but the server finds {there} measurements in them instead of {wanted}")
+                }
+                _ => format!(
+                    "the server refused {refused} of its {all} buckets, and finds {there} measurements in the others; the archive \
+                     has {wanted}"
+                ),
+            },
+        ))
     }
 
     /// Loads a collection. One into which nothing can be sent twice is begun anew where it is not known what has

@@ -5,9 +5,8 @@ use std::collections::BTreeMap;
 use futures_util::{StreamExt as _, stream};
 
 use super::collections::AfterFailure;
-use super::create::{InTheWay, create, drop_collection, redefine_view, rename, start_expiry};
-use super::expired::past_expiry;
-use super::indexes::{self, Which};
+use super::create::{InTheWay, create, drop_collection, redefine_view, rename};
+use super::expired::let_expire;
 use super::outcome::{Committed, Outcome, Outcomes};
 use super::proof::prove;
 use super::work::{Restoring, Stop};
@@ -78,7 +77,7 @@ pub(super) async fn commit(run: &Restoring<'_>, outcomes: &mut Outcomes) -> Resu
     good = good && (!has(run, Method::AsideAfterDrop) || prove(run, outcomes).await);
     views(run, outcomes, now.as_ref(), good).await;
     drops(run, outcomes, now.as_ref(), good).await;
-    expiry(run, outcomes).await;
+    let_expire(run, outcomes).await?;
     run.keep_what_passes(outcomes)?;
     run.is_ours()?;
     remove_temporaries(run, outcomes).await;
@@ -355,37 +354,6 @@ async fn drops(run: &Restoring<'_>, outcomes: &mut Outcomes, now: Option<&Catalo
         };
         good &= outcome.error.is_none();
         outcomes.insert(place, outcome);
-    }
-}
-
-/// Lets documents expire again, now that they have been counted.
-async fn expiry(run: &Restoring<'_>, outcomes: &mut Outcomes) {
-    let (mongo, database) = (run.mongo(), run.database());
-    for (place, planned) in run.rows().filter(|(_, planned)| planned.action.restores()) {
-        let Some(outcome) = outcomes.get_mut(&place).filter(|outcome| outcome.error.is_none()) else {
-            continue;
-        };
-        outcome.past_expiry = past_expiry(run, planned).await;
-        let built = indexes::build(
-            mongo,
-            (database, &planned.name),
-            run.options_in_force(planned),
-            &planned.indexes,
-            Which::Expiring,
-        )
-        .await;
-        match built {
-            Ok(failed) => outcome.failed_indexes.extend(failed),
-            Err(error) => {
-                outcome.error = Some(error.into());
-                continue;
-            }
-        }
-        if planned.action != Action::Merge
-            && let Err(error) = start_expiry(mongo, database, &planned.name, planned.kind, &planned.options).await
-        {
-            outcome.error = Some(error.into());
-        }
     }
 }
 

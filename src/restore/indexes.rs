@@ -26,9 +26,7 @@ pub(super) async fn build(
     indexes: &[Definition],
     which: Which,
 ) -> Result<Vec<(String, MongoError)>, MongoError> {
-    let wanted: Vec<Definition> = indexes
-        .iter()
-        .filter(|index| !comes_with_the_collection(index) && says_expiry(index) == (which == Which::Expiring))
+    let wanted: Vec<Definition> = chosen(indexes, which)
         .map(|index| with_its_collation(index, options))
         .collect();
     if wanted.is_empty() {
@@ -52,6 +50,19 @@ pub(super) async fn build(
         }
     }
     Ok(failed)
+}
+
+/// What those that are to be built are called.
+pub(super) fn names(indexes: &[Definition], which: Which) -> Vec<String> {
+    let names = chosen(indexes, which).filter_map(|index| index.get_str("name"));
+    names.map(str::to_owned).collect()
+}
+
+fn chosen(indexes: &[Definition], which: Which) -> impl Iterator<Item = &Definition> {
+    let expires = which == Which::Expiring;
+    indexes
+        .iter()
+        .filter(move |index| !comes_with_the_collection(index) && says_expiry(index) == expires)
 }
 
 fn comes_with_the_collection(index: &Definition) -> bool {

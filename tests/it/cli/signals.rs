@@ -6,8 +6,9 @@ use std::process::ChildStderr;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use bson::doc;
+use serde_json::Value;
 
-use super::{Shell, archive, collections, numbered};
+use super::{Shell, archive, collections, numbered, text};
 use crate::restore::Running;
 use crate::rig::{Fault, Passage, Proxy, Rule, Wire, WireCommand, shared_replica_set, shared_s3};
 use crate::support;
@@ -195,6 +196,63 @@ async fn an_index_build_that_does_not_end_keeps_no_restore_from_its_end() {
         assert_eq!(collections(&database).await, ["orders"], "{rehearsed}");
         // Only now: a server makes the collection that it is to build an index of.
         hold.let_go();
+    }
+}
+
+/// The last one, by which documents expire, was waited for until the server answered; of one that a merge lacks it was
+/// said that the run was cancelled, and nothing else.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_index_of_a_collection_that_is_in_place_keeps_no_restore_from_its_end() {
+    let (shell, database) = Shell::with_orders(numbered(0..30)).await;
+    let target = shared_replica_set().client().await.database(&database);
+    let archive_with = async |to: &str, index: bson::Document| {
+        target
+            .run_command(doc! {"createIndexes": "orders", "indexes": [index]})
+            .await
+            .expect("built");
+        archive(&shell.json(0, &["backup", "--to", to]))
+    };
+    let expiring = doc! {"key": {"n": 1}, "name": "by_n", "expireAfterSeconds": 9000};
+    let expiring = archive_with("expiring", expiring).await;
+    let unindexed = doc! {"dropIndexes": "orders", "index": "*"};
+    target.run_command(unindexed.clone()).await.expect("dropped");
+    let lasting = archive_with("lasting", doc! {"key": {"text": 1}, "name": "by_text"}).await;
+    target.run_command(unindexed).await.expect("dropped");
+    for (archive, replaces, changed, says) in [
+        (&expiring, true, "yes", "equal, and do not expire before that is built"),
+        (
+            &lasting,
+            false,
+            "unknown",
+            "its documents are in, and were not compared",
+        ),
+    ] {
+        let hold = Hold::where_it(|sent| sent.name == "createIndexes" && sent.target() == "orders");
+        let more: &[&str] = if replaces { &["--replace-existing"] } else { &[] };
+        let mut restore = shell.command(&[&["restore", archive, "--yes", "--no-snapshot", "--json"], more].concat());
+        restore.env("MONGO_URI", hold.wire.uri());
+        let mut running = Running::start(restore);
+        hold.holds().await;
+        running.signal("TERM");
+        let said = until_it_heard(&mut running);
+        // It comes before the command is let go; then connections end the sooner.
+        let stdout = running.0.stdout.as_mut().expect("piped");
+        let report = serde_json::Deserializer::from_reader(stdout)
+            .into_iter::<Value>()
+            .next();
+        let report = report.expect("a report").expect("JSON");
+        hold.let_go();
+        let code = running.0.wait().expect("a child").code();
+        drop(said);
+        assert_eq!(code, Some(3), "{says}: {report}");
+        let orders = &report["verification"]["collections"][0];
+        let error = text(&orders["error"]);
+        assert!(error.contains(says), "{error}");
+        assert_eq!(
+            (&orders["file_count"], &orders["changed"]),
+            (&30.into(), &changed.into()),
+            "{orders}"
+        );
     }
 }
 

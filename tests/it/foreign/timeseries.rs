@@ -286,6 +286,36 @@ async fn buckets_that_the_target_cannot_take_leave_the_restore_partial_and_nothi
     assert_eq!(place.raw(&place.target, "waqi").await.len(), 1);
 }
 
+/// Which buckets the server refused stood on standard error alone.
+#[tokio::test]
+async fn buckets_that_the_server_refuses_are_in_the_report_by_their_ids() {
+    let place = series().await;
+    let mut buckets = place.documents("system.buckets.waqi").await;
+    let refused = buckets[0].clone();
+    let control = buckets[0].get_document_mut("control").expect("a bucket");
+    control.insert("min", "no document");
+    let definition = br#"{"options":{"timeseries":{"timeField":"ts","metaField":"meta"}},"indexes":[],"type":"timeseries","collectionName":"waqi"}"#;
+    let dump = place.tar(
+        "dump.tar",
+        &[
+            ("shop/waqi.metadata.json", definition),
+            ("shop/system.buckets.waqi.bson", &bson_of(&buckets)),
+        ],
+    );
+    let shell = Shell::new().set("MONGO_DB", &place.target);
+    let id = refused.get_object_id("_id").expect("an id").to_hex();
+    let restore = ["restore", &dump, "--yes", "--no-snapshot"];
+    let report = shell.json(3, &restore);
+    let waqi = &report["verification"]["collections"][0];
+    assert_eq!(waqi["rejected"], json!(1), "{waqi}");
+    assert!(waqi["rejections"][0]["id"].to_string().contains(&id), "{waqi}");
+    let of_all = format!("refused 1 of its {} buckets", buckets.len());
+    assert!(waqi["error"].to_string().contains(&of_all), "{waqi}");
+    place.drop_target().await;
+    let said = shell.run(&restore).expect(3).out;
+    assert!(said.contains(&of_all) && said.contains(&id), "{said}");
+}
+
 /// `show` listed the number of buckets as that of documents, and `cat` wrote them without a word.
 #[tokio::test]
 async fn show_and_cat_say_that_a_dump_has_buckets() {
