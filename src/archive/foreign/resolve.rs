@@ -250,7 +250,7 @@ fn choose(found: &mut Found, choice: &Choice) -> Result<(String, DumpFolder), Fo
 }
 
 /// Those of several that are so, if any is.
-fn narrowed<'a>(mut candidates: Vec<&'a String>, are_so: impl Fn(&&String) -> bool) -> Vec<&'a String> {
+fn narrowed(mut candidates: Vec<&String>, are_so: impl Fn(&&String) -> bool) -> Vec<&String> {
     if candidates.len() > 1 && candidates.iter().any(&are_so) {
         candidates.retain(|path| are_so(path));
     }

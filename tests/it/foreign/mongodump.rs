@@ -359,3 +359,20 @@ async fn an_archive_of_an_unknown_version_is_refused_with_the_version() {
         assert!(refused.message.contains(words), "{refused}");
     }
 }
+
+/// An empty database beside it counted, and one had to be chosen.
+#[tokio::test]
+async fn a_database_without_documents_is_not_the_one_that_is_meant() {
+    let place = place().await;
+    let (definition, documents) = (r#"{"options":{},"indexes":[]}"#, [doc! {"_id": 1}]);
+    let archive = Archive::of(&[("test", "things", definition), ("shop", "orders", definition)])
+        .end("test", "things", &[])
+        .block("shop", "orders", &documents)
+        .end("shop", "orders", &documents);
+    let archive = place.file("two.archive", &archive.0);
+    let report = place.restore(&archive, json!({})).await.expect("a report");
+    assert_eq!(report.status, RunStatus::Complete, "{:?}", report.verification);
+    assert_eq!(report.plan.to_restore, ["orders"]);
+    let plan = report.plan.to_string();
+    assert!(plan.contains("left out: test (it holds no documents)"), "{plan}");
+}
