@@ -139,7 +139,7 @@ async fn write(
     // The form of gzip ends with what is in all of it.
     let copies = may_copy(upload.location()) && manifest.compression != Compression::Gzip;
     let mut writing = Writing {
-        copied: copies.then(|| (manifest.payload, manifest.compression, manifest.pretty)),
+        copied: copies.then_some((manifest.payload, manifest.compression, manifest.pretty)),
         sources: Vec::new(),
         copied_bytes: 0,
         archive: ArchiveWriter::new(manifest.name.clone(), manifest.compression, schedule),
