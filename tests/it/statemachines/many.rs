@@ -39,6 +39,21 @@ fn paged(event: &Value, many: usize, bad: &str) -> Answered {
     }
 }
 
+/// A machine of backups on a stage, with so much concurrency.
+async fn machine(stage: &Stage, definition: &str, concurrency: &str) -> String {
+    let substitutions = [
+        ("BackupFunctionArn", stage.backup.arn()),
+        ("RestoreFunctionArn", stage.restore.arn()),
+        ("TopicArn", stage.topic.arn()),
+        ("StackName", &stage.stack),
+        ("Databases", "*"),
+        ("Destination", "s3://b/"),
+        ("BackupConcurrency", concurrency),
+    ];
+    let name = rig::unique_name("many");
+    stage.engine.state_machine(&name, definition, &substitutions).await
+}
+
 async fn of_many(many: usize, bad: &'static str) -> Stage {
     stage(
         move |event, _| paged(event, many, bad),
@@ -90,46 +105,124 @@ async fn many_databases_are_backed_up_group_by_group_and_one_that_fails_is_named
 
 /// Step Functions ends an execution at 25,000 events, and hands on 256 KB.
 #[test]
-fn five_thousand_databases_are_within_the_limits_of_step_functions() {
+fn five_thousand_databases_of_twenty_lanes_are_within_the_limits_of_step_functions() {
     const EVENTS: usize = 25_000;
     const BYTES: usize = 256 * 1024;
+    const DATABASES: usize = 5_000;
+    const LANES: usize = 20;
+    const CHARACTER: usize = 4;
+    const MOST: usize = 200;
     let definition: Value = serde_json::from_str(&StateMachines::definition("backup")).expect("JSON");
     let states = &definition["States"];
     let text = |state: &str, field: &str| states[state][field].to_string();
     let number = |text: &str, before: &str| -> usize {
-        let rest = text.split_once(before).expect("it is there").1;
+        let rest = text
+            .split_once(before)
+            .unwrap_or_else(|| panic!("{before:?} is in {text}"))
+            .1;
         let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
         digits.parse().expect("a number")
     };
-    let group = number(&text("Each group", "Items"), "$ceil($count($databases) / ");
+    let group = number(&text("Each group", "Items"), "$group ? 1 : ");
     assert_eq!(number(&text("Many?", "Choices"), "$count($databases) > "), group);
+    let alone = json!("{% $group and $count($databases) > 1 %}");
+    assert_eq!(
+        states["A group?"]["Choices"][0],
+        json!({"Condition": alone, "Next": "Each group"})
+    );
 
     // A task is entered, scheduled, started, succeeds and is left; another state is entered and left; an iteration begins
-    // and ends. Each try more fails, is scheduled and started.
+    // and ends. Each try more fails, is scheduled and started. A call of an execution is submitted, too.
     let (task, other, iteration, retry) = (5, 2, 2, 3);
-    // The most of one database: 20 lanes, each continued four times and throttled ten times, and as much around them.
-    let lane = iteration + 5 * (task + other) + other + 10 * retry;
-    let around = iteration + 4 * other + 4 * (5 * (task + other) + 10 * retry);
+    let call = iteration + task + 1 + other;
+    // A database of a group has an execution of its own. Each of its lanes is continued and throttled so often.
+    let of_a_database = |continued: usize, throttled: usize| {
+        let lane = iteration + (1 + continued) * (task + other) + other + throttled * retry;
+        let around = 12 * other + iteration + 5 * (5 * (task + other) + 90 * retry);
+        LANES * lane + around
+    };
+    // An invocation works for 14 minutes at least: 38 hours without a wait, 11 hours of which each lane waits for half,
+    // tried again every minute; and lanes that need all of their tries three times.
+    let invocations = |hours: usize| hours * 60 / 14;
+    let half = invocations(11) / 2;
+    for (continued, throttled) in [(invocations(38), 0), (half, half * 14), (10, 90 * 3)] {
+        let events = of_a_database(continued, throttled);
+        assert!(
+            events < EVENTS,
+            "{continued} times continued, {throttled} throttled: {events}"
+        );
+    }
+    // A group asks for each of its databases; the first execution for each group of each page of the function's.
+    assert!(group * call + 12 * other < EVENTS);
+    assert!(include_str!("../../../shell/src/lambda/answers.rs").contains(&format!("MOST: usize = {MOST};")));
+    let (pages, groups) = (DATABASES.div_ceil(MOST), MOST.div_ceil(group));
     assert!(
-        group * (20 * lane + around) < 2 * EVENTS,
-        "{}",
-        group * (20 * lane + around)
+        pages * (groups * call + 5 * (task + other) + 90 * retry) < EVENTS,
+        "{pages} pages of {groups} groups"
     );
-    // The usual: four lanes, each continued once, and nothing throttled.
-    let usual = iteration + 6 * other + 4 * 2 * (task + other) + 4 * (iteration + 2 * (task + other));
-    assert!(group * usual * 5 < EVENTS, "{}", group * usual);
-    // Who asks: by group an iteration, a call that is submitted, too, and what follows it.
-    let groups = 5_000_usize.div_ceil(group) + 50;
-    assert!(groups * (iteration + task + 1 + other) < EVENTS, "{groups}");
 
-    // A page of the function's (`shell/src/lambda/answers.rs`), what each group says of itself, and all of them.
-    let said = number(&text("Group done", "Output"), "'\\\\n'), 0, ");
-    let page_of_groups = 150_000_usize.div_ceil(64).div_ceil(group);
-    let shortest_page = 150_000 / 200;
-    assert!(said * usize::div_ceil(shortest_page, group) < BYTES, "{said}");
-    assert!(page_of_groups < 1_000, "iterations of one map");
-    let kept = number(&text("Each group", "Assign"), "'\\\\n'), 0, ");
-    assert!(kept + 1_000 < BYTES, "{kept}");
+    // A character has four bytes at most. What a database and a group say of themselves, as many as there are at once, and
+    // all of them.
+    let said = text("Group done", "Output");
+    let said =
+        ["$tally.all > 0 ? ", " : "].map(|before| number(said.rsplit_once("'\\\\n'), 0, ").expect("an end").1, before));
+    assert!((said[0] * CHARACTER + 100) * groups < BYTES, "{said:?}");
+    assert!((said[1] * CHARACTER + 100) * group < BYTES, "{said:?}");
+    let kept = number(&text("Each group", "Assign"), "'\\\\n'), 0, ") * CHARACTER;
+    let told = number(&text("Sum up", "Assign"), "'\\\\n'), 0, ") * CHARACTER;
+    assert!(kept + told < BYTES, "{kept} {told}");
+}
+
+/// A large cluster that is down: each of its databases has something to say.
+#[tokio::test]
+async fn whole_pages_of_databases_that_fail_lose_none() {
+    const MANY: usize = 500;
+    const MOST: usize = 200;
+    let stage = stage(
+        |event, _| match event["action"].as_str() {
+            Some("databases") => {
+                let after = event["after"]
+                    .as_str()
+                    .map_or(0, |name| name[1..].parse::<usize>().expect("a number") + 1);
+                let listed: Vec<Value> = (after..MANY.min(after + MOST))
+                    .map(|at| json!({"database": format!("n{at:04}"), "destination": "s3://b/"}))
+                    .collect();
+                let last = listed.last().map(|last| last["database"].clone());
+                Ok(match after + MOST < MANY {
+                    true => json!({"databases": listed, "next": last}),
+                    false => json!({"databases": listed}),
+                })
+            }
+            _ => panic!("a group was asked for by {event}"),
+        },
+        |event, _| panic!("{event}"),
+    )
+    .await;
+    // The groups' executions are one that answers for them.
+    let group = json!({
+        "QueryLanguage": "JSONata",
+        "StartAt": "Group",
+        "States": {"Group": {
+            "Type": "Pass",
+            "End": true,
+            "Output": concat!(
+                "{% {'good': 0, 'all': $count($states.input.group), 'kept': 0, ",
+                "'lines': $join($map([1..200], function($at) { '\u{e9}' }))} %}"
+            ),
+        }}
+    });
+    let group = stage
+        .engine
+        .state_machine(&rig::unique_name("group"), &group.to_string(), &[])
+        .await;
+    let definition = StateMachines::definition("backup").replace("{% $states.context.StateMachine.Id %}", &group);
+    let machine = machine(&stage, &definition, "0").await;
+    let ended = stage.run(&machine, json!({"database": "*"})).await;
+    let turns = ended.states.iter().filter(|name| *name == "Each group").count();
+    assert_eq!(turns, 3, "{ended:?}");
+    assert_eq!(ended.failed().0, "BackupFailed");
+    let told = stage.topic.next().await;
+    assert_eq!(told.subject, format!("mongotar backup FAILED: 0 of {MANY} databases"));
 }
 
 #[tokio::test]
@@ -147,23 +240,7 @@ async fn with_one_invocation_all_is_done_one_after_the_other() {
         |_, _| Ok(json!({"status": "complete"})),
     )
     .await;
-    let substitutions = [
-        ("BackupFunctionArn", stage.backup.arn()),
-        ("RestoreFunctionArn", stage.restore.arn()),
-        ("TopicArn", stage.topic.arn()),
-        ("StackName", &stage.stack),
-        ("Databases", "*"),
-        ("Destination", "s3://b/"),
-        ("BackupConcurrency", "1"),
-    ];
-    let machine = stage
-        .engine
-        .state_machine(
-            &rig::unique_name("one"),
-            &StateMachines::definition("backup"),
-            &substitutions,
-        )
-        .await;
+    let machine = machine(&stage, &StateMachines::definition("backup"), "1").await;
     let output = stage.run(&machine, json!({"database": "*"})).await.succeeded();
     assert_eq!(output["status"], "complete");
     let events = stage.backup.events();
@@ -178,4 +255,38 @@ async fn with_one_invocation_all_is_done_one_after_the_other() {
         .collect();
     let expected: Vec<(&str, u64)> = expected.iter().map(|(name, lane)| (name.as_str(), *lane)).collect();
     assert_eq!(work, expected, "no two at once");
+}
+
+/// Those of a group have executions that know nothing of each other.
+#[tokio::test]
+async fn two_invocations_are_shared_by_the_databases_of_a_group() {
+    let stage = stage(
+        |event, before| match (event["action"].as_str(), database(event)) {
+            (Some("databases"), _) => paged(event, 21, ""),
+            (Some("plan"), "n000") => Ok(json!({"status": "planned", "lanes": [0, 1, 2]})),
+            (Some("plan"), _) => Ok(json!({"status": "planned", "lanes": [0]})),
+            (Some("lane"), _) if before == 0 => Ok(json!({"status": "continue"})),
+            (Some("lane"), _) => Ok(json!({"status": "complete"})),
+            _ => Ok(backup_report(event, "complete")),
+        },
+        |_, _| Ok(json!({"status": "complete"})),
+    )
+    .await;
+    let machine = machine(&stage, &StateMachines::definition("backup"), "2").await;
+    let output = stage.run(&machine, json!({"database": "*"})).await.succeeded();
+    assert_eq!(output["summary"], "Every database has its backup.");
+    let (mut begun, mut at_once, mut lanes) = (Vec::new(), 0, Vec::new());
+    for event in &stage.backup.events() {
+        let name = database(event).to_owned();
+        match event["action"].as_str() {
+            Some("plan") => begun.push(name),
+            Some("lane") => lanes.push(event["lane"].as_u64().expect("a lane")),
+            Some("backup" | "compose") => begun.retain(|one| *one != name),
+            _ => {}
+        }
+        at_once = at_once.max(begun.len());
+        assert!(event.get("beside").is_none(), "{event}");
+    }
+    assert!(at_once <= 2, "{at_once} databases at once");
+    assert_eq!(lanes, [0, 0, 1, 1, 2, 2], "one lane at once, beside another database");
 }
