@@ -38,6 +38,7 @@ use crate::archive::Extent;
 #[derive(Clone, Debug, Default)]
 pub struct Store {
     s3: Arc<OnceCell<aws_sdk_s3::Client>>,
+    regions: s3::Regions,
     conditions: s3::Conditions,
     cancel: CancellationToken,
     tags: Tags,
@@ -93,13 +94,39 @@ impl Store {
             .await
     }
 
+    /// The client for a bucket: that of its region, once it is known to be in another than ours.
+    async fn client_of(&self, bucket: &str) -> Result<aws_sdk_s3::Client, StoreError> {
+        Ok(self.regions.client_of(bucket, self.client().await?))
+    }
+
+    /// The client to ask once more with, where a bucket was found to be in another region.
+    async fn client_elsewhere<T>(
+        &self,
+        bucket: &str,
+        said: &Result<T, StoreError>,
+    ) -> Result<Option<aws_sdk_s3::Client>, StoreError> {
+        Ok(match said {
+            Err(StoreError::Denied {
+                elsewhere: Some(region),
+                ..
+            }) => self.regions.learn(bucket, region, self.client().await?),
+            _ => None,
+        })
+    }
+
     /// Finds an object.
     ///
     /// # Errors
     /// [`StoreError::NotFound`], or what prevented the look.
     pub async fn find(&self, location: &Location) -> Result<Object, StoreError> {
         match location {
-            Location::S3 { bucket, key } => Box::pin(s3::find(self.client().await?, bucket, key)).await,
+            Location::S3 { bucket, key } => {
+                let found = Box::pin(s3::find(&self.client_of(bucket).await?, bucket, key)).await;
+                match self.client_elsewhere(bucket, &found).await? {
+                    Some(client) => Box::pin(s3::find(&client, bucket, key)).await,
+                    None => found,
+                }
+            }
             Location::Local(path) => local::find(path).await,
         }
     }
@@ -145,7 +172,14 @@ impl Store {
         }
         match &object.location {
             Location::S3 { bucket, key } => {
-                Box::pin(s3::read(self.client().await?, bucket, key, &object.etag, extent)).await
+                Box::pin(s3::read(
+                    &self.client_of(bucket).await?,
+                    bucket,
+                    key,
+                    &object.etag,
+                    extent,
+                ))
+                .await
             }
             Location::Local(path) => local::read(path, &object.etag, extent).await,
         }
@@ -157,7 +191,13 @@ impl Store {
     /// What prevented the listing. A folder that is not there is empty.
     pub async fn list(&self, folder: &Location, name_prefix: &str) -> Result<Vec<Object>, StoreError> {
         match folder {
-            Location::S3 { bucket, key } => Box::pin(s3::list(self.client().await?, bucket, key, name_prefix)).await,
+            Location::S3 { bucket, key } => {
+                let found = Box::pin(s3::list(&self.client_of(bucket).await?, bucket, key, name_prefix)).await;
+                match self.client_elsewhere(bucket, &found).await? {
+                    Some(client) => Box::pin(s3::list(&client, bucket, key, name_prefix)).await,
+                    None => found,
+                }
+            }
             Location::Local(path) => local::list(path, name_prefix).await,
         }
     }
@@ -168,7 +208,13 @@ impl Store {
     /// What prevented the listing.
     pub async fn folders(&self, folder: &Location, name_prefix: &str) -> Result<Vec<String>, StoreError> {
         match folder {
-            Location::S3 { bucket, key } => Box::pin(s3::folders(self.client().await?, bucket, key, name_prefix)).await,
+            Location::S3 { bucket, key } => {
+                let found = Box::pin(s3::folders(&self.client_of(bucket).await?, bucket, key, name_prefix)).await;
+                match self.client_elsewhere(bucket, &found).await? {
+                    Some(client) => Box::pin(s3::folders(&client, bucket, key, name_prefix)).await,
+                    None => found,
+                }
+            }
             Location::Local(path) => local::folders(path, name_prefix).await,
         }
     }
@@ -181,7 +227,7 @@ impl Store {
         match location {
             Location::S3 { bucket, key } => {
                 Box::pin(s3::put(
-                    self.client().await?,
+                    &self.client_of(bucket).await?,
                     bucket,
                     key,
                     bytes,
@@ -203,7 +249,7 @@ impl Store {
         self.refuse_existing(location).await?;
         let sink = match location {
             Location::S3 { bucket, key } => {
-                let client = self.client().await?;
+                let client = &self.client_of(bucket).await?;
                 upload::Sink::S3(
                     Box::pin(s3::Multipart::begin(client, bucket, key, &self.tags, &self.conditions)).await?,
                 )
@@ -226,7 +272,7 @@ impl Store {
     pub async fn resume_upload(&self, state: UploadState, in_flight: usize) -> Result<Upload, StoreError> {
         let sink = match &state.location {
             Location::S3 { bucket, key } => {
-                let client = self.client().await?;
+                let client = &self.client_of(bucket).await?;
                 upload::Sink::S3(s3::Multipart::resume(client, bucket, key, state.id, &self.conditions))
             }
             Location::Local(path) => upload::Sink::Local(local::Temporary::resume(path, state.id.into()).await?),
@@ -240,7 +286,13 @@ impl Store {
     /// What prevented it; that it is not there is none.
     pub async fn load(&self, location: &Location) -> Result<Option<(Bytes, String)>, StoreError> {
         match location {
-            Location::S3 { bucket, key } => Box::pin(s3::state::load(self.client().await?, bucket, key)).await,
+            Location::S3 { bucket, key } => {
+                let loaded = Box::pin(s3::state::load(&self.client_of(bucket).await?, bucket, key)).await;
+                match self.client_elsewhere(bucket, &loaded).await? {
+                    Some(client) => Box::pin(s3::state::load(&client, bucket, key)).await,
+                    None => loaded,
+                }
+            }
             Location::Local(path) => local::state::load(path).await,
         }
     }
@@ -251,7 +303,9 @@ impl Store {
     /// What prevented it.
     pub async fn save(&self, location: &Location, bytes: Bytes) -> Result<(), StoreError> {
         match location {
-            Location::S3 { bucket, key } => Box::pin(s3::state::save(self.client().await?, bucket, key, bytes)).await,
+            Location::S3 { bucket, key } => {
+                Box::pin(s3::state::save(&self.client_of(bucket).await?, bucket, key, bytes)).await
+            }
             Location::Local(path) => local::state::save(path, bytes).await,
         }
     }
@@ -264,7 +318,7 @@ impl Store {
     pub async fn swap(&self, location: &Location, bytes: Bytes, expected: Option<&str>) -> Result<String, StoreError> {
         match location {
             Location::S3 { bucket, key } => {
-                let client = self.client().await?;
+                let client = &self.client_of(bucket).await?;
                 Box::pin(s3::state::swap(client, bucket, key, bytes, expected, &self.conditions)).await
             }
             Location::Local(path) => local::state::swap(path, bytes, expected).await,
@@ -277,7 +331,9 @@ impl Store {
     /// What prevented it; that it is not there is none.
     pub async fn remove(&self, location: &Location) -> Result<(), StoreError> {
         match location {
-            Location::S3 { bucket, key } => Box::pin(s3::state::remove(self.client().await?, bucket, key)).await,
+            Location::S3 { bucket, key } => {
+                Box::pin(s3::state::remove(&self.client_of(bucket).await?, bucket, key)).await
+            }
             Location::Local(path) => local::state::remove(path).await,
         }
     }

@@ -38,6 +38,8 @@ pub enum StoreError {
         action: &'static str,
         /// What the service or the system answered, and what can be done.
         reason: String,
+        /// The region in which the bucket is, if it was asked for in another.
+        elsewhere: Option<String>,
     },
     /// The object lies in a tier that cannot be read at once.
     #[error("{0} is in an archive tier (Glacier): have S3 restore it first, then read it{1}")]

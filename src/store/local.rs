@@ -369,6 +369,7 @@ fn failed(path: &Path, action: &'static str, error: io::Error) -> StoreError {
             location,
             action,
             reason: format!("{error}; allow this user to do it, or choose another folder"),
+            elsewhere: None,
         },
         ErrorKind::NotADirectory if action == "listing" => {
             StoreError::NoFile(location, "no folder: name the folder in which the archives are")

@@ -10,6 +10,7 @@ mod limits;
 mod multipart;
 mod permission;
 mod refusal;
+mod regions;
 pub(super) mod state;
 
 use aws_config::retry::RetryConfig;
@@ -35,6 +36,7 @@ use dialect::Dialect;
 use limits::AnswerLimits;
 pub(super) use multipart::Multipart;
 use refusal::Refusal;
+pub(super) use regions::Regions;
 
 /// How often a request is tried: a nightly backup should outlive a minute of throttling.
 const ATTEMPTS: u32 = 6;
@@ -384,6 +386,7 @@ fn refused(location: Location, action: &'static str, refusal: &Refusal<'_>) -> S
             location,
             action,
             reason: refusal.told(action),
+            elsewhere: refusal.other_region().map(str::to_owned),
         },
         _ => StoreError::Failed {
             location,

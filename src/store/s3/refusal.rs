@@ -228,7 +228,7 @@ impl Refusal<'_> {
     }
 
     /// Where the bucket is, if it was asked for somewhere else.
-    fn other_region(&self) -> Option<&str> {
+    pub(super) fn other_region(&self) -> Option<&str> {
         let is_elsewhere = matches!(self.code, Some("AuthorizationHeaderMalformed" | "PermanentRedirect"))
             || matches!(self.code, Some("IllegalLocationConstraintException"))
             || self.code.is_none() && matches!(self.status, 301 | 400);

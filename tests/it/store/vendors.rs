@@ -374,3 +374,46 @@ async fn a_bundle_is_trusted_and_nothing_else() {
     drop(relay.stdin.take());
     relay.wait().expect("it ends");
 }
+
+/// Copies are often in another region than the function that restores them.
+#[tokio::test]
+async fn a_bucket_in_another_region_is_asked_there_from_then_on() {
+    let proxy = Proxy::start(rig::shared_s3().endpoint());
+    let location = bucket().await.join("a");
+    store_through(&proxy)
+        .put(&location, "a".into(), "text/plain")
+        .await
+        .expect("put");
+    let folder = location.parent();
+    for first in ["find", "list", "folders", "load"] {
+        let store = store_through(&proxy);
+        let refused = Refused {
+            status: 301,
+            code: "PermanentRedirect",
+            message: "the bucket is elsewhere",
+            region: Some("eu-west-1"),
+        };
+        proxy.reset();
+        // A HEAD tells no reason: a GET is asked for it.
+        let times = if first == "find" { 2 } else { 1 };
+        proxy.inject(Rule::on("*", "/").times(times).then(Fault::Refused(refused)));
+        let asked = match first {
+            "find" => store.find(&location).await.map(drop),
+            "list" => store.list(&folder, "").await.map(drop),
+            "folders" => store.folders(&folder, "").await.map(drop),
+            _ => store.load(&location).await.map(drop),
+        };
+        asked.unwrap_or_else(|error| panic!("{first}: {error}"));
+        store
+            .put(&folder.join(first), "b".into(), "text/plain")
+            .await
+            .expect("put");
+        let there = |seen: &&Exchange| {
+            let signed = seen.headers.iter().find(|(name, _)| name == "authorization");
+            signed.is_some_and(|(_, signed)| signed.contains("/eu-west-1/s3/"))
+        };
+        let seen = proxy.exchanges();
+        assert!(!seen.iter().take(times).any(|seen| there(&seen)), "{first}: {seen:?}");
+        assert!(seen.iter().skip(times).all(|seen| there(&seen)), "{first}: {seen:?}");
+    }
+}
