@@ -28,7 +28,7 @@ export interface MongotarParameters {
   readonly DrillSchedule?: string;
   /** With several databases, the one whose newest archive the drill takes; without it no drill is scheduled then. Empty for one database. */
   readonly DrillDatabase?: string;
-  /** The time zone of both schedules. Retention classes go by UTC. Default: "UTC". */
+  /** The time zone of the schedules. Retention classes go by UTC. Default: "UTC". */
   readonly TimeZone?: string;
   /** How many invocations share the backup of one large database at most. Default: 4. */
   readonly Lanes?: number;
@@ -70,6 +70,8 @@ export interface MongotarParameters {
   readonly SecondBucketArn?: string;
   /** ARN of the KMS key of that bucket. */
   readonly SecondKeyArn?: string;
+  /** When the newest copy in that bucket is drilled, as DrillSchedule does with the archives. Its state and report are written beside the archives. Empty makes no schedule. */
+  readonly CopyDrillSchedule?: string;
   /** Name of a bucket that is there already, in place of one that is made. Its versions, lifecycle, Object Lock and policy stay as they are. */
   readonly ExistingBucket?: string;
   /** ARN of a KMS key that is there already, in place of one that is made. Its policy has to allow what docs/DEPLOY.md says. */
@@ -164,6 +166,7 @@ export const CONSTRAINTS: Readonly<Record<string, Readonly<Record<string, unknow
   ReplicaClass: {"Default": "STANDARD", "AllowedValues": ["STANDARD", "STANDARD_IA", "ONEZONE_IA", "GLACIER_IR", "GLACIER", "DEEP_ARCHIVE"]},
   SecondBucketArn: {"Default": "", "AllowedPattern": "^(arn:aws[a-z-]*:s3:::[a-z0-9.-]+)?$"},
   SecondKeyArn: {"Default": "", "AllowedPattern": "^(arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/.+)?$"},
+  CopyDrillSchedule: {"Default": ""},
   ExistingBucket: {"Default": "", "AllowedPattern": "^([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])?$"},
   ExistingKeyArn: {"Default": "", "AllowedPattern": "^(arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/.+)?$"},
   NotificationEmail: {"Default": ""},

@@ -116,7 +116,7 @@ variable "drill_database" {
 
 variable "time_zone" {
   type        = string
-  description = "The time zone of both schedules. Retention classes go by UTC."
+  description = "The time zone of the schedules. Retention classes go by UTC."
   default     = "UTC"
 }
 
@@ -333,6 +333,12 @@ variable "second_key_arn" {
     condition     = can(regex("^(arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/.+)?$", var.second_key_arn))
     error_message = "It has to match ^(arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/.+)?$."
   }
+}
+
+variable "copy_drill_schedule" {
+  type        = string
+  description = "When the newest copy in that bucket is drilled, as DrillSchedule does with the archives. Its state and report are written beside the archives. Empty makes no schedule."
+  default     = ""
 }
 
 variable "existing_bucket" {
@@ -680,6 +686,7 @@ locals {
     ReplicaClass               = tostring(var.replica_class)
     SecondBucketArn            = tostring(var.second_bucket_arn)
     SecondKeyArn               = tostring(var.second_key_arn)
+    CopyDrillSchedule          = tostring(var.copy_drill_schedule)
     ExistingBucket             = tostring(var.existing_bucket)
     ExistingKeyArn             = tostring(var.existing_key_arn)
     NotificationEmail          = tostring(var.notification_email)

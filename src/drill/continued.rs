@@ -243,6 +243,9 @@ impl DrillJob {
     /// # Errors
     /// If no archive is named, or that is no place.
     pub fn folder(&self) -> Result<Location, Failure> {
+        if let Some(folder) = &self.state_to {
+            return Ok(folder.clone());
+        }
         let choice = self
             .archive()
             .ok_or_else(|| Failure::invalid("no archive to drill with"))?;

@@ -8,6 +8,7 @@ use crate::failure::{Failure, FailureKind};
 use crate::plan::check_database;
 use crate::restore::{RestoreJob, RestoreRequest};
 use crate::run::Run;
+use crate::store::Location;
 
 /// The event of a drill: `{"action": "drill", …}` for the restore handler. Unknown fields are refused by name.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -33,6 +34,10 @@ pub struct DrillRequest {
     /// Indexes to leave out, as `collection.index` by their names in the archive, or globs of that.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub exclude_indexes: Vec<String>,
+    /// The folder for the run's state and its report, where nothing may be written beside the archive: copies in another
+    /// account. Beside the archive where it is left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state_to: Option<String>,
     /// Documents do not expire in the scratch database, however long the drill takes.
     pub park_ttl: bool,
     /// How many documents the sample hash covers (default 100).
@@ -51,6 +56,8 @@ pub struct DrillJob {
     request: RestoreRequest,
     /// The scratch database's name, if the caller gave one.
     pub scratch: Option<String>,
+    /// Where state and report go, if not beside the archive.
+    pub state_to: Option<Location>,
 }
 
 impl DrillRequest {
@@ -98,6 +105,7 @@ impl DrillRequest {
                 ..RestoreRequest::default()
             },
             scratch,
+            state_to: self.state_to.map(|to| to.parse()).transpose()?,
         };
         // What is wrong with the request is found before a database is made for it.
         job.restore_into("scratch")?;

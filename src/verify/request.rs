@@ -6,6 +6,7 @@ use crate::choice::ArchiveChoice;
 use crate::config::{Environment, check_request, read_request};
 use crate::failure::{Failure, FailureKind};
 use crate::run::Run;
+use crate::store::Location;
 
 /// The event of a verification: `{"action": "verify", …}` for the restore handler. Unknown fields are refused by name.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -18,6 +19,10 @@ pub struct VerifyRequest {
     /// Which database (or folder) of the archive, where a dump of others holds several.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source_database: Option<String>,
+    /// The folder for the run's state, where nothing may be written beside the archive: copies in another account. Beside
+    /// the archive where it is left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state_to: Option<String>,
     /// Which run this event belongs to. The same run again goes on where the last invocation stopped.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub run: Option<Run>,
@@ -30,6 +35,9 @@ pub struct VerifyJob {
     pub archive: ArchiveChoice,
     /// Which of its databases, if it holds several.
     pub source_database: Option<String>,
+    /// Where its state goes, if not beside the archive: no part of what is asked.
+    #[serde(skip)]
+    pub state_to: Option<Location>,
 }
 
 impl VerifyRequest {
@@ -58,6 +66,7 @@ impl VerifyRequest {
         Ok(VerifyJob {
             archive,
             source_database: self.source_database,
+            state_to: self.state_to.map(|to| to.parse()).transpose()?,
         })
     }
 }

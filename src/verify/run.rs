@@ -22,7 +22,10 @@ impl VerifyJob {
     /// # Errors
     /// If that is no place.
     pub fn folder(&self) -> Result<Location, Failure> {
-        folder_for_choice(&self.archive)
+        match &self.state_to {
+            Some(folder) => Ok(folder.clone()),
+            None => folder_for_choice(&self.archive),
+        }
     }
 }
 

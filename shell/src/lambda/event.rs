@@ -130,6 +130,7 @@ pub(super) fn only_in_s3(event: &Value, environment: &Environment) -> Result<(),
         ("latest", latest),
         ("destination", destination),
         ("snapshot_to", text("snapshot_to")),
+        ("state_to", text("state_to")),
     ] {
         let Some(Ok(Location::Local(path))) = place.map(str::parse) else {
             continue;

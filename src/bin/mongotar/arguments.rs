@@ -243,6 +243,9 @@ pub struct Verify {
     /// Keep progress under this name: after an interrupt, a kill or a reboot, the same command resumes.
     #[arg(long, value_name = "NAME", conflicts_with = "against")]
     pub run: Option<String>,
+    /// The folder for the state of a --run; by default pre-restore/ beside the archive.
+    #[arg(long, value_name = "FOLDER", requires = "run")]
+    pub state_to: Option<String>,
     #[command(flatten)]
     pub output: CountsTo,
     #[command(flatten)]
@@ -290,6 +293,9 @@ pub struct Drill {
     /// The scratch database, which must not exist; by default a fresh name.
     #[arg(long, value_name = "NAME")]
     pub scratch: Option<String>,
+    /// The folder for the state of a --run and its report; by default pre-restore/ beside the archive.
+    #[arg(long, value_name = "FOLDER", requires = "run")]
+    pub state_to: Option<String>,
     /// How many documents the sample hash covers.
     #[arg(long, value_name = "N", default_value_t = 100)]
     pub verify_sample_size: u32,
@@ -340,6 +346,7 @@ impl Drill {
             include: self.choice.include.clone(),
             exclude: self.choice.exclude.clone(),
             exclude_indexes: self.exclude_index.clone(),
+            state_to: self.state_to.clone(),
             park_ttl: self.park_ttl,
             verify_sample_size: Some(self.verify_sample_size),
             run: None,

@@ -205,6 +205,7 @@ async fn run_verify(arguments: &Verify, json: bool) -> Result<CommandEnd, Failur
                 let job = VerifyJob {
                     archive: ArchiveChoice::At(location.to_string()),
                     source_database: arguments.archive.source.source_database.clone(),
+                    state_to: arguments.state_to.as_deref().map(str::parse).transpose()?,
                 };
                 let with = (&store, memory, &*progress);
                 let place = (&store, &job.folder()?);

@@ -106,6 +106,29 @@ pub fn findings(template: &Template) -> Vec<String> {
             );
         }
     }
+    // Drills of copies read there, and write here what the drill's role may.
+    let schedule = &template.resource("CopyDrillEvery")["Properties"]["Target"]["Input"]["Fn::Sub"];
+    let input: Value = serde_json::from_str(schedule[0].as_str().unwrap_or_default()).unwrap_or_default();
+    let read = schedule[1]["Copies"]
+        == json!({"Fn::Select": [5, {"Fn::Split": [":", {"Fn::Sub": "${SecondBucketArn}:::::"}]}]})
+        && input["archive"]["latest"] == "s3://${Copies}/${Prefix}${Folder}";
+    expect(read, "are drilled by other archives than the copies");
+    let kept = input["state_to"].as_str().unwrap_or_default();
+    for (action, object) in [
+        ("s3:PutObject", "drill_20261121_020000-abc.report.json"),
+        ("s3:PutObject", ".in-progress/backup_20261121_020000-abc/head"),
+        ("s3:DeleteObject", ".in-progress/backup_20261121_020000-abc/head"),
+    ] {
+        let allowed = ["", "shop/"].iter().all(|folder| {
+            let kept = kept.replace("${Folder}", folder).replace("${Prefix}", "mongodb/");
+            let kept = kept.replace("s3://${TheBucket.Value}/", "arn:aws:s3:::archives/");
+            may(&statements, "DrillRole", action, &format!("{kept}{object}"))
+        });
+        expect(
+            allowed,
+            &format!("{action} of {object} is nothing that a drill of copies may"),
+        );
+    }
     expect(
         !may(
             &statements,

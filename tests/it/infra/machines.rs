@@ -37,6 +37,15 @@ pub fn findings(template: &Template) -> Vec<String> {
             "not STANDARD: it would end after five minutes",
         );
 
+        // Not every cloud makes a text of a number there.
+        for (substitution, value) in properties["DefinitionSubstitutions"].as_object().into_iter().flatten() {
+            let parameter = value["Ref"].as_str().unwrap_or_default();
+            expect(
+                !value.is_number() && template.at(&format!("/Parameters/{parameter}/Type")) != "Number",
+                &format!("{substitution} is a number, and no text"),
+            );
+        }
+
         // It may call just what it is given, and tell just the topic.
         let role = properties["Role"]["Fn::GetAtt"][0].as_str().unwrap_or_default();
         let resources_of = |action: &str| -> BTreeSet<String> {

@@ -6,7 +6,7 @@ use super::CHECKS;
 use super::template::{Template, text_of};
 
 /// What is replaced in the template, by what, and a part of the finding that must come of it.
-const BROKEN: [(&str, &str, &str); 93] = [
+const BROKEN: [(&str, &str, &str); 94] = [
     // Those who are told.
     (
         "          MONGOTAR_NOTIFY_SECRET: !Ref NotifySecretArn\n",
@@ -33,6 +33,11 @@ const BROKEN: [(&str, &str, &str); 93] = [
         "              # To read, and to copy within S3.\n              - Sid: ReadArchives\n                Effect: Allow\n                Action: s3:GetObject\n",
         "              - Sid: ReadArchives\n                Effect: Allow\n                Action: [s3:GetObject, s3:DeleteObject]\n",
         "CompactRole can s3:DeleteObject",
+    ),
+    (
+        "BackupConcurrency: !Sub '${BackupConcurrency}'",
+        "BackupConcurrency: !Ref BackupConcurrency",
+        "BackupMachine: BackupConcurrency is a number",
     ),
     // Roles.
     (

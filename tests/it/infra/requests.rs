@@ -147,6 +147,36 @@ async fn a_restore_from_a_second_bucket_writes_nothing_there() {
     assert!(own.iter().any(|need| need.action == "s3:PutObject"), "the way back");
 }
 
+/// The same of a drill and a verification, which write what they keep where they are told.
+#[tokio::test]
+async fn a_drill_and_a_verification_of_copies_write_nothing_there() {
+    let (copies, shop, statements) = (shop().await, shop().await, statements(&Template::real()));
+    let archive = copies.archive().await;
+    let state_to = format!("{}pre-restore/", shop.folder);
+    for (role, action, report) in [("DrillRole", "drill", true), ("RestoreRole", "verify", false)] {
+        let proxy = Proxy::start(rig::shared_s3().endpoint());
+        let endpoint = proxy.endpoint();
+        let function = shop.function(RESTORE, &[("AWS_ENDPOINT_URL", &endpoint)]);
+        let event = json!({"action": action, "archive": {"latest": copies.folder.to_string()}, "state_to": state_to,
+            "run": {"id": action, "time": "2026-11-21T02:00:00Z"}});
+        let said = answer(&function, event).await;
+        assert_eq!(text(&said["status"]), "complete");
+        assert_eq!(text(&said["archive"]), archive);
+        let in_copies = needed(&proxy, &copies);
+        assert!(!in_copies.is_empty(), "the archive was read there");
+        for need in &in_copies {
+            assert_eq!(need.action, "s3:GetObject", "{need:?}");
+        }
+        let own = needed(&proxy, &shop);
+        assert_eq!(refused(&statements, role, &own), Vec::<String>::new());
+        let kept = own
+            .iter()
+            .any(|need| need.key.contains("pre-restore/drill_") && need.action == "s3:PutObject");
+        assert_eq!(kept, report, "{action}: {own:?}");
+        assert!(own.iter().any(is_in_progress), "{action}: its state");
+    }
+}
+
 #[tokio::test]
 async fn a_restore_and_a_drill_need_what_their_roles_allow() {
     let (shop, statements) = (shop().await, statements(&Template::real()));

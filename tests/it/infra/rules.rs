@@ -10,7 +10,7 @@ use super::template::{Template, list};
 /// Parameters, and a part of what refuses them; nothing if they are taken.
 type Given = (&'static [(&'static str, &'static str)], Option<&'static str>);
 
-const CASES: [Given; 23] = [
+const CASES: [Given; 26] = [
     (&[], None),
     (
         &[("SubnetIds", "subnet-1,subnet-2"), ("SecurityGroupIds", "sg-1")],
@@ -91,6 +91,28 @@ const CASES: [Given; 23] = [
         Some("ReplicaBucket needs ReplicaKeyArn"),
     ),
     (&[("ReplicaKeyArn", "arn:key")], Some("needs ReplicaBucket")),
+    (
+        &[
+            ("CopyDrillSchedule", "rate(30 days)"),
+            ("SecondBucketArn", "arn:aws:s3:::copies"),
+            ("DrillConnectionSecretArn", "arn:secret"),
+        ],
+        None,
+    ),
+    (
+        &[
+            ("CopyDrillSchedule", "rate(30 days)"),
+            ("DrillConnectionSecretArn", "arn:secret"),
+        ],
+        Some("CopyDrillSchedule needs SecondBucketArn"),
+    ),
+    (
+        &[
+            ("CopyDrillSchedule", "rate(30 days)"),
+            ("SecondBucketArn", "arn:aws:s3:::copies"),
+        ],
+        Some("CopyDrillSchedule needs DrillConnectionSecretArn"),
+    ),
     (
         &[
             ("ReplicaBucket", "copies"),

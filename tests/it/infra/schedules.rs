@@ -5,6 +5,9 @@ use serde_json::Value;
 use super::permissions::{may, statements};
 use super::template::{Template, texts};
 
+/// How the name of the bucket with the copies is made of its ARN.
+const COPIES: &str = r#"{"Fn::Select":[5,{"Fn::Split":[":",{"Fn::Sub":"${SecondBucketArn}:::::"}]}]}"#;
+
 pub fn findings(template: &Template) -> Vec<String> {
     let mut findings = Vec::new();
     let statements = statements(template);
@@ -22,6 +25,12 @@ pub fn findings(template: &Template) -> Vec<String> {
             &["database", "destination", "lanes", "retention", "run"],
         ),
         ("DrillEvery", "${DrillMachine}", "DrillIsScheduled", &["archive", "run"]),
+        (
+            "CopyDrillEvery",
+            "${DrillMachine}",
+            "CopyDrillIsScheduled",
+            &["archive", "run", "state_to"],
+        ),
     ] {
         let schedule = template.resource(name);
         let target = &schedule["Properties"]["Target"];
@@ -41,7 +50,8 @@ pub fn findings(template: &Template) -> Vec<String> {
         expect(!inputs.is_empty(), "no input".to_owned());
         for input in inputs {
             // A number is no text in JSON; what stands for it here is none.
-            let Ok(input) = serde_json::from_str::<Value>(&input.replace("${Lanes}", "4")) else {
+            let plain = input.replace("${Lanes}", "4").replace(COPIES, "copies");
+            let Ok(input) = serde_json::from_str::<Value>(&plain) else {
                 expect(false, format!("the input is no JSON: {input}"));
                 continue;
             };
@@ -52,8 +62,13 @@ pub fn findings(template: &Template) -> Vec<String> {
                 .map(|(field, _)| field.as_str())
                 .collect();
             expect(found == fields, format!("the input has the fields {found:?}"));
+            // Two that are due at the same time keep their state in the same folder.
+            let id = match name {
+                "CopyDrillEvery" => "<aws.scheduler.scheduled-time>/copies",
+                _ => "<aws.scheduler.scheduled-time>",
+            };
             expect(
-                input["run"]["id"] == "<aws.scheduler.scheduled-time>",
+                input["run"]["id"] == id,
                 "the run has another id for each attempt: delivered twice it is two archives".to_owned(),
             );
             expect(
@@ -109,7 +124,9 @@ pub fn findings(template: &Template) -> Vec<String> {
     let conditions = template.at("/Conditions/DrillIsScheduled").to_string();
     let drills = template.resource("DrillFunction");
     let connection = texts(&drills["Properties"]["Environment"]["Variables"]["MONGO_URI_SECRET"]);
-    if !conditions.contains("\"OwnDrillSecret\"") || connection != ["${DrillConnectionSecretArn}"] {
+    let of_copies = template.at("/Conditions/CopyDrillIsScheduled").to_string();
+    let named = |conditions: &str| conditions.contains("\"OwnDrillSecret\"");
+    if !named(&conditions) || !named(&of_copies) || connection != ["${DrillConnectionSecretArn}"] {
         findings.push("DrillEvery: loads a cluster that nobody named for drills".to_owned());
     }
     let databases: Vec<Value> = texts(&template.resource("BackupEvery")["Properties"]["Target"]["Input"])

@@ -1,7 +1,7 @@
 //! Changes that break what parameters promise: what is there already, copies, versions, endpoints.
 
 /// As the table beside it.
-pub const BROKEN: [(&str, &str, &str); 38] = [
+pub const BROKEN: [(&str, &str, &str); 43] = [
     // Rules.
     (
         "Assert: !Not [{Fn::EachMemberEquals: [!Ref SecurityGroupIds, '']}]",
@@ -172,6 +172,31 @@ pub const BROKEN: [(&str, &str, &str); 38] = [
         "Value: !Ref ReplicaBucket}, {Name: RuleId, Value: daily}",
         "Value: !Ref ReplicaBucket}, {Name: RuleId, Value: weekly}",
         "nobody is told that one was not made",
+    ),
+    (
+        "            Copies: !Select [5, !Split [':', !Sub '${SecondBucketArn}:::::']]",
+        "            Copies: !Ref TheBucket",
+        "are drilled by other archives",
+    ),
+    (
+        "            \"state_to\": \"s3://${TheBucket.Value}/${Prefix}${Folder}pre-restore/\",",
+        "            \"state_to\": \"s3://${Copies}/${Prefix}${Folder}pre-restore/\",",
+        "is nothing that a drill of copies may",
+    ),
+    (
+        "\"<aws.scheduler.scheduled-time>/copies\"",
+        "\"<aws.scheduler.scheduled-time>\"",
+        "CopyDrillEvery: the run has another id",
+    ),
+    (
+        "    - !Condition OwnDrillSecret\n    - !Condition HasSecondBucket",
+        "    - !Condition HasSecondBucket",
+        "loads a cluster that nobody named",
+    ),
+    (
+        "      - Assert: !Not [!Equals [!Ref DrillConnectionSecretArn, '']]",
+        "      - Assert: !Not [!Equals [!Ref SecondBucketArn, '']]",
+        "CopyDrillSchedule needs DrillConnectionSecretArn",
     ),
     // Asynchronous restores.
     (
