@@ -37,9 +37,11 @@ pub fn findings(template: &Template) -> Vec<String> {
             "not STANDARD: it would end after five minutes",
         );
 
-        // Not every cloud makes a text of a number there.
+        // Not every cloud makes a text of a number there, and LocalStack makes a number of a text that consists of one
+        // parameter.
         for (substitution, value) in properties["DefinitionSubstitutions"].as_object().into_iter().flatten() {
-            let parameter = value["Ref"].as_str().unwrap_or_default();
+            let alone = value["Fn::Sub"].as_str().and_then(|text| text.strip_prefix("${")?.strip_suffix('}'));
+            let parameter = value["Ref"].as_str().or(alone).unwrap_or_default();
             expect(
                 !value.is_number() && template.at(&format!("/Parameters/{parameter}/Type")) != "Number",
                 &format!("{substitution} is a number, and no text"),

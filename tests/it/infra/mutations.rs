@@ -6,7 +6,7 @@ use super::CHECKS;
 use super::template::{Template, text_of};
 
 /// What is replaced in the template, by what, and a part of the finding that must come of it.
-const BROKEN: [(&str, &str, &str); 94] = [
+const BROKEN: [(&str, &str, &str); 95] = [
     // Those who are told.
     (
         "          MONGOTAR_NOTIFY_SECRET: !Ref NotifySecretArn\n",
@@ -35,9 +35,14 @@ const BROKEN: [(&str, &str, &str); 94] = [
         "CompactRole can s3:DeleteObject",
     ),
     (
-        "BackupConcurrency: !Sub '${BackupConcurrency}'",
+        "BackupConcurrency: !Join ['', [!Ref BackupConcurrency]]",
         "BackupConcurrency: !Ref BackupConcurrency",
         "BackupMachine: BackupConcurrency is a number",
+    ),
+    (
+        "RestoreConcurrency: !Join ['', [!Ref RestoreConcurrency]]",
+        "RestoreConcurrency: !Sub '${RestoreConcurrency}'",
+        "RestoreMachine: RestoreConcurrency is a number",
     ),
     // Roles.
     (
