@@ -56,7 +56,7 @@ impl Record {
             headers: request
                 .headers()
                 .iter()
-                .filter(|(name, _)| name.as_str().starts_with("x-amz-") || name.as_str().starts_with("if-"))
+                .filter(|(name, _)| is_told(name.as_str()))
                 .map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
                 .collect(),
             status: AtomicU16::new(0),
@@ -86,4 +86,9 @@ impl Record {
             fault: self.fault.get().copied(),
         }
     }
+}
+
+/// What of a request's headers is kept: what S3 goes by.
+fn is_told(name: &str) -> bool {
+    name.starts_with("x-amz-") || name.starts_with("if-") || name == "authorization"
 }
