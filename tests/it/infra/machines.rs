@@ -40,7 +40,9 @@ pub fn findings(template: &Template) -> Vec<String> {
         // Not every cloud makes a text of a number there, and LocalStack makes a number of a text that consists of one
         // parameter.
         for (substitution, value) in properties["DefinitionSubstitutions"].as_object().into_iter().flatten() {
-            let alone = value["Fn::Sub"].as_str().and_then(|text| text.strip_prefix("${")?.strip_suffix('}'));
+            let alone = value["Fn::Sub"]
+                .as_str()
+                .and_then(|text| text.strip_prefix("${")?.strip_suffix('}'));
             let parameter = value["Ref"].as_str().or(alone).unwrap_or_default();
             expect(
                 !value.is_number() && template.at(&format!("/Parameters/{parameter}/Type")) != "Number",
