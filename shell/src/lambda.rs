@@ -8,6 +8,7 @@ mod invocation;
 mod told;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use serde_json::Value;
@@ -130,8 +131,14 @@ impl Function {
         let invocation = Invocation::of("backup", &event, self.connection.configured());
         let mut event = event.payload;
         let (run, limits) = (invocation.run().clone(), self.limits(&invocation, &mut event));
-        let work = async { self.backup(event, run, limits?).await };
-        let answered = Box::pin(invocation.answer(work, &self.store, &self.listeners)).await;
+        let end = Instant::now() + invocation.left();
+        let work = async {
+            let answer = self.backup(event, run, limits?).await?;
+            let left = end.saturating_duration_since(Instant::now());
+            self.listeners.ping(&answer.backups(), left).await;
+            Ok(answer)
+        };
+        let answered = Box::pin(invocation.answer(work, &self.store)).await;
         self.connection.after(&answered).await;
         answered
     }
@@ -145,7 +152,7 @@ impl Function {
         let mut event = event.payload;
         let (run, limits) = (invocation.run().clone(), self.limits(&invocation, &mut event));
         let work = async { self.restore(event, run, limits?).await };
-        let answered = Box::pin(invocation.answer(work, &self.store, &self.listeners)).await;
+        let answered = Box::pin(invocation.answer(work, &self.store)).await;
         self.connection.after(&answered).await;
         answered
     }

@@ -3,13 +3,17 @@
 use lambda_runtime::Diagnostic;
 use serde::Serialize;
 
-use mongotar::backup::{BackupAnswer, BackupJob, CompactedReport, LaneReport, LanesReport, RunStatus, SeveralReport};
+use mongotar::backup::{
+    BackupAnswer, BackupJob, CompactedReport, DatabaseReport, LaneReport, LanesReport, RunStatus, SeveralReport,
+};
 use mongotar::drill::DrillReport;
 use mongotar::failure::Failure;
 use mongotar::restore::{LoadReport, LoadsReport, RestoreReport};
 use mongotar::run::Answer;
 use mongotar::store::Location;
 use mongotar::verify::VerifyReport;
+
+use crate::notify::Notice;
 
 /// What the backup function answers.
 #[derive(Debug, Serialize)]
@@ -32,6 +36,27 @@ pub enum BackedUp {
         /// `aborted`, or `running` if somebody is at it.
         status: RunStatus,
     },
+}
+
+impl BackedUp {
+    /// The backups that ended, of which a watchdog hears.
+    pub(super) fn backups(&self) -> Vec<Notice> {
+        let of_answer = |answer: &BackupAnswer| match answer {
+            BackupAnswer::Finished(report) => Some(Notice::of_backup("backup", report)),
+            BackupAnswer::Unfinished(_) => None,
+        };
+        match self {
+            Self::One(answer) => of_answer(answer).into_iter().collect(),
+            Self::Several(report) => {
+                let answers = report.databases.iter().filter_map(|report| match report {
+                    DatabaseReport::Answer(answer) => of_answer(answer),
+                    DatabaseReport::Failed(_) => None,
+                });
+                answers.collect()
+            }
+            _ => Vec::new(),
+        }
+    }
 }
 
 /// How long the names of a page may be together, with what stands around them: well within what an answer may have.

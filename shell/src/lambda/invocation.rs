@@ -14,7 +14,6 @@ use time::macros::format_description;
 use tracing::Instrument as _;
 
 use crate::metrics::{Dimensions, Metric, Metrics, flag};
-use crate::notify::Notice;
 use mongotar::backup::{BackupAnswer, DatabaseReport, Retention, RunStatus};
 use mongotar::choice::folder_for;
 use mongotar::config::{Environment, as_json};
@@ -26,7 +25,6 @@ use mongotar::store::{Location, Store, Tags};
 
 use super::answers::{BackedUp, Restored};
 use super::carrier::{AnswerPlace, fit};
-use super::told::Listeners;
 
 /// Who pauses with less than this share of the time left (10 s of 15 minutes) nearly came too late. A run that ends by
 /// then was merely in luck, and loses nothing without.
@@ -36,10 +34,6 @@ const NEAR: f64 = 1.0 / 90.0;
 pub trait Measured: Serialize {
     /// What it amounts to, and whose data it is about; nothing if no run ended and none is to be continued.
     fn measured(&self, now: OffsetDateTime) -> Vec<(Option<&str>, Metrics)>;
-    /// The backups that ended, of which a watchdog hears.
-    fn backups(&self) -> Vec<Notice> {
-        Vec::new()
-    }
     /// Where it is stored, if it is too large to be answered with. `unique` is of this invocation alone.
     fn place(&self, unique: &str) -> Option<AnswerPlace>;
 }
@@ -61,24 +55,6 @@ impl Measured for BackedUp {
             Self::Databases(_) | Self::Planned(_) | Self::Lane(_) | Self::Compacted(_) | Self::Aborted { .. } => {
                 Vec::new()
             }
-        }
-    }
-
-    fn backups(&self) -> Vec<Notice> {
-        let of_answer = |answer: &BackupAnswer| match answer {
-            BackupAnswer::Finished(report) => Some(Notice::of_backup("backup", report)),
-            BackupAnswer::Unfinished(_) => None,
-        };
-        match self {
-            Self::One(answer) => of_answer(answer).into_iter().collect(),
-            Self::Several(report) => {
-                let answers = report.databases.iter().filter_map(|report| match report {
-                    DatabaseReport::Answer(answer) => of_answer(answer),
-                    DatabaseReport::Failed(_) => None,
-                });
-                answers.collect()
-            }
-            _ => Vec::new(),
         }
     }
 
@@ -223,7 +199,7 @@ impl Invocation {
     }
 
     /// How much time it still has.
-    fn left(&self) -> Duration {
+    pub(super) fn left(&self) -> Duration {
         let now = OffsetDateTime::now_utc().unix_timestamp_nanos() / 1_000_000;
         Duration::from_millis(u64::try_from(i128::from(self.deadline) - now).unwrap_or(0))
     }
@@ -233,7 +209,6 @@ impl Invocation {
         self,
         work: impl Future<Output = Result<A, Failure>>,
         store: &Store,
-        listeners: &Listeners,
     ) -> Result<Value, Failure> {
         let span = tracing::info_span!("invocation", run = self.run.id, request_id = self.request_id);
         async {
@@ -245,7 +220,6 @@ impl Invocation {
             self.measure(answered.as_ref().ok());
             match answered {
                 Ok(answer) => {
-                    listeners.ping(&answer.backups(), self.left()).await;
                     let place = answer.place(&self.unique());
                     Ok(fit(as_json(&answer), place, store).await)
                 }
