@@ -25,7 +25,7 @@ type SegmentForm = (Payload, Compression, bool);
 /// What comes next of a collection.
 enum Step {
     /// A segment as it is somewhere else.
-    Copied(Arc<SegmentOrigin>, Digest),
+    Copied(Chunk),
     /// Documents to be encoded.
     Written(Chunk),
 }
@@ -54,8 +54,8 @@ impl Passing {
             Ok(chunk) => chunk,
             Err(failure) => return Some(Err(failure)),
         };
-        if let Some(origin) = self.origin_of(&first) {
-            return Some(Ok(Step::Copied(origin, first.digest)));
+        if self.can_be_copied(&first) {
+            return Some(Ok(Step::Copied(first)));
         }
         if first.bson.len() >= SEGMENT {
             return Some(Ok(Step::Written(first)));
@@ -63,7 +63,7 @@ impl Passing {
         let mut documents = first.bson.to_vec();
         while documents.len() < SEGMENT {
             match self.chunk().await {
-                Some(Ok(next)) if self.origin_of(&next).is_some() => {
+                Some(Ok(next)) if self.can_be_copied(&next) => {
                     self.next = Some(next);
                     break;
                 }
@@ -75,18 +75,18 @@ impl Passing {
         Some(Ok(Step::Written(first.rewritten(documents, self.hashing))))
     }
 
-    /// The segment that a chunk is, if it can be copied.
-    fn origin_of(&self, chunk: &Chunk) -> Option<Arc<SegmentOrigin>> {
-        let form = self.copied?;
-        let origin = chunk.origin.as_ref().filter(|origin| origin.form == form)?;
-        let is_in_s3 = matches!(origin.object.location, Location::S3 { .. });
-        (is_in_s3 && chunk.bson.len() >= COPIED_FROM).then(|| Arc::clone(origin))
+    /// Whether a chunk is a segment that may be copied.
+    fn can_be_copied(&self, chunk: &Chunk) -> bool {
+        let is_so = |origin: &SegmentOrigin| {
+            self.copied == Some(origin.form) && matches!(origin.object.location, Location::S3 { .. })
+        };
+        chunk.bson.len() >= COPIED_FROM && chunk.origin.as_deref().is_some_and(is_so)
     }
 }
 
 /// What is to be laid out.
 enum LaidOut {
-    Copied(Arc<SegmentOrigin>, Digest),
+    Copied(Chunk),
     Encoded(EncodedSegment),
 }
 
@@ -127,7 +127,7 @@ impl Writing<'_> {
             let encoders = Arc::clone(&encoders);
             async move {
                 let chunk = match step? {
-                    Step::Copied(origin, digest) => return Ok(LaidOut::Copied(origin, digest)),
+                    Step::Copied(chunk) => return Ok(LaidOut::Copied(chunk)),
                     Step::Written(chunk) => chunk,
                 };
                 let encoded = tokio::task::spawn_blocking(move || encoders.encode_chunk(&chunk, hashing)).await;
@@ -143,10 +143,12 @@ impl Writing<'_> {
                 return Err(too_many_segments().at(&saved.name));
             }
             let of_segment = match laid {
-                LaidOut::Copied(origin, of_segment) => {
-                    let source = self.source(&origin.object);
-                    self.archive.copied(source, &origin.segment, &origin.stored);
-                    of_segment
+                LaidOut::Copied(chunk) => {
+                    if let Some(origin) = &chunk.origin {
+                        let source = self.source(&origin.object);
+                        self.archive.copied(source, &origin.segment, &origin.stored);
+                    }
+                    chunk.digest
                 }
                 LaidOut::Encoded(segment) => {
                     self.archive.segment(&segment.frame, segment.documents);

@@ -3,6 +3,7 @@
 //! What somebody broke off, or was asked and declined, is no outcome and is not told.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use mongotar::backup::BackupReport;
 use mongotar::failure::{Failure, FailureKind};
@@ -16,6 +17,9 @@ use time::OffsetDateTime;
 use crate::arguments::{Command, MetricsTo};
 use crate::plain::one_line;
 use crate::printed::tell;
+
+/// How long telling may take between two increments.
+const IN_BETWEEN: Duration = Duration::from_secs(5);
 
 /// How a command ended, and what others are told of it.
 #[derive(Debug)]
@@ -61,6 +65,7 @@ pub struct Telling {
     database: Option<String>,
     notifier: Option<Notifier>,
     file: Option<String>,
+    patience: Duration,
 }
 
 impl Telling {
@@ -102,6 +107,10 @@ impl Telling {
             database: database.cloned(),
             notifier: Notifier::of(&addresses, NOTIFY)?,
             file,
+            patience: match command {
+                Command::Watch(_) => IN_BETWEEN,
+                _ => PATIENCE,
+            },
         }))
     }
 
@@ -138,7 +147,7 @@ impl Telling {
 
     async fn notify(&self, notice: &Notice) {
         let Some(notifier) = &self.notifier else { return };
-        for fault in notifier.tell(notice, PATIENCE).await {
+        for fault in notifier.tell(notice, self.patience).await {
             tell(&format!("mongotar: {}\n", one_line(&fault.to_string())));
         }
     }
