@@ -22,6 +22,9 @@ use crate::catalog::{Catalog, Engine, Kind, Topology};
 /// How often the catalog is listed again when it changed while T was taken.
 const TRIES: usize = 8;
 
+/// The database of each member alone.
+const LOCAL: &str = "local";
+
 /// For how long a member is waited for that is behind the cluster time; then it is asked again, as long as patience
 /// lasts.
 const FOR_A_MEMBER: Duration = Duration::from_secs(20);
@@ -86,7 +89,7 @@ impl Mongo {
     /// As [`Self::moment`].
     pub(crate) async fn moment_since(&self, database: &str, known: Option<&Manifest>) -> Result<Moment, MongoError> {
         self.some_member_fits(database).await?;
-        if let Some(reason) = self.why_no_snapshots() {
+        if let Some(reason) = self.why_no_snapshots(database) {
             return self.without_snapshot(database, reason).await;
         }
         let mut refusal = None;
@@ -157,9 +160,13 @@ impl Mongo {
             .collect())
     }
 
-    /// Why snapshot reads cannot be had from this deployment.
-    fn why_no_snapshots(&self) -> Option<String> {
+    /// Why snapshot reads of a database cannot be had from this deployment.
+    fn why_no_snapshots(&self, database: &str) -> Option<String> {
         let server = self.server();
+        // A server confirms the time, and reads what is there now.
+        if database == LOCAL {
+            return Some("what is in local is not replicated, and has no history".to_owned());
+        }
         if server.topology == Topology::Standalone {
             return Some("a standalone server has no snapshot reads".to_owned());
         }

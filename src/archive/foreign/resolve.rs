@@ -222,9 +222,8 @@ fn choose(found: &mut Found, choice: &Choice) -> Result<(String, DumpFolder), Fo
             }
         }
         None => {
-            // What holds nothing is no database that is meant, and the server's own is one only where it is the last.
-            let holds = |path: &&String| found.folders.get(*path).is_some_and(DumpFolder::holds_something);
-            candidates = narrowed(candidates, holds);
+            // The server's own is meant only where it is the last. One of the others without documents may be meant,
+            // too: it has definitions.
             candidates = narrowed(candidates, |path| !is_of_server(path));
         }
     }

@@ -1,5 +1,6 @@
 //! Each command: build the job, call the library, print the result.
 
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -32,6 +33,7 @@ use crate::arguments::{
 };
 use crate::compacting::run_compact;
 use crate::counts_to::{Output, counted};
+use crate::plain::PlainJson;
 use crate::printed::{print, tell};
 use crate::restoring::{run_plan, run_restore};
 use crate::runs::as_named;
@@ -329,14 +331,16 @@ async fn run_cat(arguments: &Cat, json: bool) -> Result<ExitCode, Failure> {
         ));
     }
     let memory = memory(None)?;
-    let mut out = tokio::io::stdout();
     let location: Location = arguments.archive.parse()?;
     let source = of(&location, &arguments.source);
     let file = open(&Store::new(), source, memory).await?;
     if let Some(buckets) = file.buckets(&arguments.collection) {
         tell(&text::buckets_follow(&arguments.collection, buckets.measurements));
     }
-    inspect::cat_of(&file, &arguments.collection, &mut out).await?;
+    match std::io::stdout().is_terminal() {
+        true => inspect::cat_of(&file, &arguments.collection, &mut PlainJson).await?,
+        false => inspect::cat_of(&file, &arguments.collection, &mut tokio::io::stdout()).await?,
+    };
     let collections = file.contents().collections;
     let saved = collections.iter().find(|saved| saved.name == arguments.collection);
     match saved.filter(|saved| saved.status != SavedStatus::Complete) {

@@ -6,6 +6,10 @@
 
 use std::borrow::Cow;
 use std::io::{self, Write};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tokio::io::AsyncWrite;
 
 /// What an item of a list begins with.
 const ITEM: &str = "\n- ";
@@ -79,6 +83,29 @@ impl Write for PlainError {
 
     fn flush(&mut self) -> io::Result<()> {
         io::stderr().flush()
+    }
+}
+
+/// Standard output for lines of JSON, each written whole: at a terminal what it would act on is written out.
+#[derive(Debug)]
+pub struct PlainJson;
+
+impl AsyncWrite for PlainJson {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, lines: &[u8]) -> Poll<io::Result<usize>> {
+        let text = String::from_utf8_lossy(lines);
+        Poll::Ready(
+            io::stdout()
+                .write_all(plain_json(&text).as_bytes())
+                .map(|()| lines.len()),
+        )
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(io::stdout().flush())
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_flush(context)
     }
 }
 

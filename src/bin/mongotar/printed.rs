@@ -1,5 +1,7 @@
 //! What goes to standard output, and what is said beside it, on standard error.
 
+use std::borrow::Cow;
+
 use mongotar::failure::{Failure, FailureKind};
 use serde::Serialize;
 
@@ -24,7 +26,8 @@ pub fn print_raw(printed: &str) -> Result<(), Failure> {
     use std::io::{IsTerminal as _, Write as _};
     let mut out = std::io::stdout();
     let shown = match out.is_terminal() {
-        true => plain(printed),
+        // A table of counts ends its lines as RFC 4180 says, and a terminal needs less.
+        true => Cow::from(plain(&printed.replace("\r\n", "\n")).into_owned()),
         false => printed.into(),
     };
     match out.write_all(shown.as_bytes()) {

@@ -65,7 +65,7 @@ async fn listen(mut interrupts: Signal, mut terminations: Signal, first: First) 
     let what = match first {
         First::Cancels(cancel) => {
             cancel.cancel();
-            "undoing what was begun"
+            "undoing what can be undone"
         }
         First::Pauses(waits) => {
             PAUSE.store(true, Ordering::Release);

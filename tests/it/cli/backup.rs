@@ -145,6 +145,28 @@ async fn include_and_exclude_choose_and_can_be_repeated() {
     );
 }
 
+/// A server confirms the time of a read there, and shows what is there now.
+#[tokio::test]
+async fn what_is_in_local_is_of_no_moment() {
+    let database = rig::fresh_database_name("own");
+    let client = rig::shared_replica_set().client().await;
+    // Not by a method: those can be retried, which local knows nothing of.
+    let insert = doc! {"insert": &database, "documents": numbered(0..3)};
+    client.database("local").run_command(insert).await.expect("inserted");
+    let shell = Shell::new();
+    let arguments = ["backup", "--mongo-db", "local", "--include", &database, "--to", "to"];
+    let report = shell.json(0, &arguments);
+    assert_eq!(report["consistency"]["level"], "none", "{report}");
+    assert!(
+        report["consistency"]["reason"].to_string().contains("not replicated"),
+        "{report}"
+    );
+    let refused = shell.json(1, &[&arguments[..], &["--consistency", "require"]].concat());
+    assert_eq!(refused["error_type"], "ConsistencyNotReached", "{refused}");
+    let own = client.database("local").collection::<bson::Document>(&database);
+    own.drop().await.expect("dropped");
+}
+
 #[tokio::test]
 async fn consistency_require_refuses_what_auto_does_without() {
     let mongod = rig::Mongod::standalone();

@@ -2,6 +2,7 @@
 
 use std::process::{Command, Stdio};
 
+use bson::doc;
 use serde_json::json;
 
 use super::{Said, Shell, archive, collections, numbered, said};
@@ -18,7 +19,7 @@ def leader():
     os.setsid()
     import fcntl, termios
     fcntl.ioctl(theirs, termios.TIOCSCTTY, 0)
-child = subprocess.Popen(command, stdin=theirs, stderr=theirs, stdout=subprocess.PIPE, preexec_fn=leader)
+child = subprocess.Popen(command, stdin=theirs, stderr=theirs, stdout=theirs if sys.argv[3] == "all" else subprocess.PIPE, preexec_fn=leader)
 os.close(theirs)
 seen, read, deadline = b"", 0, time.time() + 60
 while time.time() < deadline:
@@ -32,11 +33,15 @@ while time.time() < deadline:
     if answers and answers[0][0].encode() in seen[read:]:
         read = len(seen)
         os.write(ours, answers.pop(0)[1].encode())
-out = child.stdout.read()
+out = child.stdout.read() if child.stdout else b""
 print(json.dumps({"code": child.wait(10), "out": out.decode(), "err": seen.decode()}))
 "#;
 
 fn at_a_terminal(shell: &Shell, arguments: &[&str], answers: &[(&str, &str)]) -> Said {
+    with_a_terminal(shell, arguments, answers, "not standard output")
+}
+
+fn with_a_terminal(shell: &Shell, arguments: &[&str], answers: &[(&str, &str)], which: &str) -> Said {
     let command: Command = shell.command(arguments);
     let words: Vec<String> = [command.get_program()]
         .into_iter()
@@ -45,7 +50,13 @@ fn at_a_terminal(shell: &Shell, arguments: &[&str], answers: &[(&str, &str)]) ->
         .collect();
     let mut python = Command::new(rig::python().interpreter());
     python
-        .args(["-c", TERMINAL, &json!(words).to_string(), &json!(answers).to_string()])
+        .args([
+            "-c",
+            TERMINAL,
+            &json!(words).to_string(),
+            &json!(answers).to_string(),
+            which,
+        ])
         .env_clear()
         .envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))))
         .current_dir(command.get_current_dir().expect("a folder"));
@@ -55,6 +66,20 @@ fn at_a_terminal(shell: &Shell, arguments: &[&str], answers: &[(&str, &str)]) ->
         out: super::text(&ran["out"]),
         err: super::text(&ran["err"]),
     }
+}
+
+/// Fields and values of others are told with JSON's own escapes, and mean the same.
+#[tokio::test]
+async fn documents_cannot_do_anything_to_a_terminal() {
+    let field = "f\u{202e}\u{9b}\u{2066}";
+    let (shell, _) = Shell::with_orders(vec![doc! {"_id": 1, field: "\u{200f}x"}]).await;
+    let archive = archive(&shell.backed_up(&[]));
+    let said = with_a_terminal(&shell, &["cat", &archive, "orders"], &[], "all").expect(0);
+    assert!(said.err.contains(r#""f\u202e\u009b\u2066":"\u200fx""#), "{}", said.err);
+    let counts = with_a_terminal(&shell, &["verify", &archive, "--counts", "-"], &[], "all").expect(0);
+    assert!(!counts.err.contains("u{d}"), "{}", counts.err);
+    let piped = shell.run(&["cat", &archive, "orders"]).expect(0);
+    assert!(piped.out.contains(field), "a pipe gets them as they are: {}", piped.out);
 }
 
 #[tokio::test]

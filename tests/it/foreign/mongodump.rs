@@ -360,13 +360,13 @@ async fn an_archive_of_an_unknown_version_is_refused_with_the_version() {
     }
 }
 
-/// An empty database beside it counted, and one had to be chosen.
+/// The empty database that a server has of its own is not meant; another one may be.
 #[tokio::test]
-async fn a_database_without_documents_is_not_the_one_that_is_meant() {
+async fn a_servers_own_database_without_documents_is_not_the_one_that_is_meant() {
     let place = place().await;
     let (definition, documents) = (r#"{"options":{},"indexes":[]}"#, [doc! {"_id": 1}]);
-    let archive = Archive::of(&[("test", "things", definition), ("shop", "orders", definition)])
-        .end("test", "things", &[])
+    let archive = Archive::of(&[("admin", "things", definition), ("shop", "orders", definition)])
+        .end("admin", "things", &[])
         .block("shop", "orders", &documents)
         .end("shop", "orders", &documents);
     let archive = place.file("two.archive", &archive.0);
@@ -374,5 +374,5 @@ async fn a_database_without_documents_is_not_the_one_that_is_meant() {
     assert_eq!(report.status, RunStatus::Complete, "{:?}", report.verification);
     assert_eq!(report.plan.to_restore, ["orders"]);
     let plan = report.plan.to_string();
-    assert!(plan.contains("left out: test (it holds no documents)"), "{plan}");
+    assert!(plan.contains("left out: admin (it holds no documents)"), "{plan}");
 }
