@@ -123,8 +123,11 @@ fn restored(
         documents_present: present.and_then(|present| present.documents),
         ..row(name, kind, decision)
     };
-    let (indexes, converted) = modern_indexes(&saved.indexes);
-    planned.warnings.extend(converted);
+    let wanted = |index: &Definition| policy.wants_index(&saved.name, index.get_str("name").unwrap_or_default());
+    let (indexes, _) = modern_indexes(&saved.indexes);
+    // What is left out is not converted either.
+    let of_those: Vec<Definition> = saved.indexes.iter().filter(|index| wanted(index)).cloned().collect();
+    planned.warnings.extend(modern_indexes(&of_those).1);
     planned.fingerprint = (kind != Kind::View).then(|| fingerprint(saved, &planned, timeseries.as_ref(), contents));
     let parks = policy.ttl == Ttl::Parked;
     if let Some(present) = present {
@@ -159,7 +162,6 @@ fn restored(
             .then(|| lost_by_replacing(kind, present))
             .flatten();
     }
-    let wanted = |index: &Definition| policy.wants_index(&saved.name, index.get_str("name").unwrap_or_default());
     let archived = indexes.iter().filter(|index| wanted(index)).chain([&options]);
     let archived: Vec<Definition> = archived.cloned().collect();
     planned.indexes = indexes_to_build(indexes, &planned, wanted);

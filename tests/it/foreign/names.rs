@@ -123,6 +123,13 @@ async fn indexes_of_a_dump_by_an_old_mongodump_come_back_and_are_converted() {
     assert_eq!(compared.status, RunStatus::Complete, "{compared:?}");
     assert!(compared.drifted.is_empty());
     place.drop_target().await;
+    let without = place.restore(&archive, json!({"exclude_indexes": ["orders.*"]})).await;
+    let without = without.expect("a report").plan.to_string();
+    assert!(
+        !without.contains("of an old server"),
+        "what is left out is not converted: {without}"
+    );
+    place.drop_target().await;
     place
         .restore(&archive, json!({"exclude_indexes": ["*.lef?_1"]}))
         .await
