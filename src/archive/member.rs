@@ -12,6 +12,8 @@ pub(crate) struct ChainMember {
     pub(crate) database: String,
     pub(crate) time: Option<ClusterTime>,
     pub(crate) continues: Option<Continues>,
+    /// Whether its moment rests on the server's word alone.
+    pub(crate) is_unproven: bool,
     /// BLAKE3 of its manifest's text.
     pub(crate) text: blake3::Hash,
     /// How many bytes its object has.
@@ -41,6 +43,7 @@ impl ChainMember {
             database: manifest.source.database.clone(),
             time: manifest.consistency.cluster_time,
             continues: manifest.continues.clone(),
+            is_unproven: manifest.consistency.unproven.is_some(),
             text,
             bytes,
             least: ends.max().unwrap_or(0).saturating_add(FOOTER_SUFFIX),
@@ -180,6 +183,7 @@ mod tests {
     /// A base and three increments.
     fn chain() -> (ChainMember, Vec<ChainMember>) {
         let base = ChainMember {
+            is_unproven: false,
             name: name(0),
             database: "shop".to_owned(),
             time: Some(time(0)),

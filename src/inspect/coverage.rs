@@ -50,6 +50,9 @@ pub struct CoveredStretch {
     pub to: String,
     /// How many moments of it can be restored: the full archive's, and each increment's.
     pub boundaries: u64,
+    /// How many of them rest on the server's word alone: nothing showed that it read at the time that it confirmed.
+    #[serde(default)]
+    pub unproven: u64,
     /// The longest time between two of them, in seconds.
     pub widest: u64,
     /// From when to when every second can be restored, and not only those: where increments say when what changed.
@@ -213,6 +216,12 @@ pub async fn coverage(store: &Store, folder: &Location) -> Result<CoverageReport
                 from: said(from),
                 to: said(to),
                 boundaries: times.len() as u64,
+                unproven: joined
+                    .members
+                    .iter()
+                    .chain([&base])
+                    .filter(|one| one.is_unproven)
+                    .count() as u64,
                 widest: times
                     .windows(2)
                     .map(|pair| pair[1].t.saturating_sub(pair[0].t))

@@ -181,7 +181,7 @@ impl ArchiveFile {
         }
     }
 
-    /// What is noteworthy: of ours, which collections it shows as of another moment; of a foreign one, what the survey
+    /// What is noteworthy: of ours, which collections it shows as of another moment, and whether its moment is proven; of a foreign one, what the survey
     /// found.
     pub fn warnings(&self) -> Vec<String> {
         let Some(manifest) = self.manifest() else {
@@ -197,7 +197,10 @@ impl ArchiveFile {
         });
         let more = exceptions.len().saturating_sub(MOST_NAMED);
         let more = (more > 0).then(|| format!("so are {more} more collections"));
-        said.chain(more).collect()
+        let unproven = manifest.consistency.unproven.iter().map(|why| {
+            format!("that it is of one moment rests on the word of the server that it was made of ({why}): verify it, or drill it")
+        });
+        said.chain(more).chain(unproven).collect()
     }
 }
 

@@ -139,7 +139,11 @@ async fn named(
         };
         for entry in entries {
             let entry = entry?;
-            let metadata = entry.metadata()?;
+            let metadata = match entry.metadata() {
+                // It was removed since, or given its name: that is no fault of the folder.
+                Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                metadata => metadata?,
+            };
             let name = entry.file_name();
             let name = name.to_string_lossy();
             if name.starts_with(&name_prefix) && is_meant(&name, &metadata) {

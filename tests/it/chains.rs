@@ -12,6 +12,7 @@ mod lacking;
 mod many;
 mod reading;
 mod under_load;
+mod unproven;
 mod unread;
 
 use mongotar::archive::ArchiveKind;

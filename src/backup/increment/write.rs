@@ -16,7 +16,9 @@ use super::changed::{Changes, Since};
 use super::ending::NoIncrement;
 use super::parent::Parent;
 use super::states;
-use crate::archive::{ArchiveKind, ArchiveWriter, ConsistencyLevel, METADATA_ENTRY, Saved, SavedStatus, Status};
+use crate::archive::{
+    ArchiveKind, ArchiveWriter, ConsistencyLevel, METADATA_ENTRY, Manifest, Saved, SavedStatus, Status,
+};
 use crate::catalog::{Catalog, Kind};
 use crate::choice::folder_in;
 use crate::failure::{Failure, FailureKind};
@@ -86,6 +88,7 @@ pub(super) async fn increment(job: &BackupJob, parent: &Parent, tools: &Tools) -
         );
         manifest.kind = ArchiveKind::Increment;
         manifest.continues = Some(parent.continued());
+        inherit_doubt(&mut manifest, parent);
         manifest.collections.iter().try_for_each(whole_or_nothing)?;
         if manifest.consistency.level == ConsistencyLevel::None || manifest.status != Status::Complete {
             return Err(Failure::new(FailureKind::ConsistencyNotReached, "the increment is not whole").into());
@@ -106,6 +109,21 @@ pub(super) async fn increment(job: &BackupJob, parent: &Parent, tools: &Tools) -
             }
         }
         Err(ended) => Err(abort(upload, ended).await),
+    }
+}
+
+/// What rests on an archive of which it could not be proven that it is of one moment is no better proven than that.
+fn inherit_doubt(manifest: &mut Manifest, parent: &Parent) {
+    const OF_ITS_CHAIN: &str = "of its chain, ";
+    let Some(why) = &parent.manifest.consistency.unproven else {
+        return;
+    };
+    let unproven = &mut manifest.consistency.unproven;
+    if unproven.is_none() {
+        *unproven = Some(match why.starts_with(OF_ITS_CHAIN) {
+            true => why.clone(),
+            false => format!("{OF_ITS_CHAIN}{}: {why}", parent.manifest.name),
+        });
     }
 }
 

@@ -1,9 +1,10 @@
-//! Reading from an S3 whose answers break off.
+//! Reading where something happens meanwhile: an S3 whose answers break off, a folder that is written to.
 
 use bytes::Bytes;
 use mongotar::archive::Extent;
+use mongotar::store::{Location, Store};
 
-use crate::rig::{self, Fault, Proxy, Rule};
+use crate::rig::{self, Fault, Proxy, Rule, ScratchDir};
 use crate::support::{bucket, incompressible, store_through};
 
 #[tokio::test]
@@ -53,4 +54,31 @@ async fn so_is_a_state_whose_answer_breaks_off() {
     proxy.inject(cut().times(usize::MAX));
     let error = store.load(&location).await.expect_err("it never ends");
     assert!(error.to_string().contains("GetObject s3://"), "{error}");
+}
+
+/// Files that get their names while a folder is listed made it "does not exist".
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_is_listed_while_files_get_their_names() {
+    let scratch = ScratchDir::new("listed");
+    let folder: Location = scratch.path().to_str().expect("UTF-8").parse().expect("a location");
+    std::fs::write(scratch.path().join("backup_a"), "there all along").expect("written");
+    let ended = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let (path, is_over) = (scratch.path().to_owned(), std::sync::Arc::clone(&ended));
+    let writer = std::thread::spawn(move || {
+        while !is_over.load(std::sync::atomic::Ordering::Relaxed) {
+            for name in ["x", "y", "z"] {
+                let (before, after) = (path.join(format!(".{name}")), path.join(name));
+                std::fs::write(&before, name).expect("written");
+                std::fs::rename(&before, &after).expect("renamed");
+                std::fs::remove_file(&after).expect("removed");
+            }
+        }
+    });
+    let store = Store::new();
+    for _ in 0..2_000 {
+        let listed = store.list(&folder, "backup_").await.expect("a listing");
+        assert_eq!(listed.len(), 1);
+    }
+    ended.store(true, std::sync::atomic::Ordering::Relaxed);
+    writer.join().expect("it ends");
 }

@@ -182,6 +182,15 @@ pub fn coverage(report: &CoverageReport) -> String {
         ]));
     }
     let mut out = table(&rows);
+    for chain in report.chains.iter().filter(|chain| chain.unproven > 0) {
+        note!(
+            out,
+            "{} of the moments of {} rest on the word of the server alone: verify or drill the archive {}",
+            chain.unproven,
+            chain.base,
+            chain.last
+        );
+    }
     for (chain, span) in report
         .chains
         .iter()
