@@ -52,12 +52,18 @@ pub(crate) fn from_environment() -> Pin<Box<dyn Future<Output = Result<SdkConfig
     if let Some(region) = region {
         environment = environment.region(Region::new(region));
     }
-    if let Some(bundle) = std::env::var_os(CA_BUNDLE).filter(|path| !path.is_empty()) {
+    let of_profile = match sources.ca_bundle() {
+        Ok(bundle) => bundle.map(|path| ("ca_bundle of the profile", path.into())),
+        Err(fault) => return Box::pin(async { Err(fault) }),
+    };
+    let bundle = std::env::var_os(CA_BUNDLE).filter(|path| !path.is_empty());
+    let bundle = bundle.map(|path| (CA_BUNDLE, path)).or(of_profile);
+    if let Some((setting, bundle)) = bundle {
         match client_that_trusts(Path::new(&bundle)) {
             Ok(client) => environment = environment.http_client(client),
             // Without it others would be trusted than was asked for.
             Err(error) => {
-                let fault = format!("{CA_BUNDLE}, {}: {error}", Path::new(&bundle).display());
+                let fault = format!("{setting}, {}: {error}", Path::new(&bundle).display());
                 return Box::pin(async { Err(fault) });
             }
         }

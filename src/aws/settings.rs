@@ -255,6 +255,19 @@ impl Surroundings<'_> {
         Ok(Profiles { path, lines })
     }
 
+    /// The file of certificates that a profile names.
+    ///
+    /// # Errors
+    /// If a file of profiles cannot be read.
+    pub(super) fn ca_bundle(&self) -> Result<Option<String>, String> {
+        let files = self.files()?;
+        let profile = self.set("AWS_PROFILE")?.unwrap_or_else(|| "default".to_owned());
+        let found = setting(&files, &["profile ", &profile].concat(), "ca_bundle");
+        Ok(found
+            .map(|(_, line)| line.value.clone())
+            .filter(|path| !path.is_empty()))
+    }
+
     /// The region that something names.
     ///
     /// # Errors

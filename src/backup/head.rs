@@ -157,6 +157,9 @@ impl TakenMoment {
     }
 }
 
+/// The database in which servers of a cluster keep what they share.
+const CONFIG: &str = "config";
+
 /// A database without collections is one that does not exist: most likely its name is mistyped, and an archive of
 /// nothing would hide that for months.
 async fn nothing_there(job: &BackupJob, tools: &Tools) -> Failure {
@@ -170,6 +173,11 @@ async fn nothing_there(job: &BackupJob, tools: &Tools) -> Failure {
 /// The server's own databases have something, though nothing of what is in them is backed up.
 fn nothing_in(database: &str, there: &str) -> String {
     match check_database(database) {
+        Some(conflict) if database == CONFIG => format!(
+            "{}, and nothing of it is backed up, not even collections of yours: name a database of yours{there}. What is \
+             yours in there, copy to one",
+            conflict.problem
+        ),
         Some(conflict) => format!(
             "{}, such as users, roles and replication, which are not backed up, and no collections of yours: name a \
              database of yours{there}. --users takes a database's users and roles along",
@@ -232,7 +240,7 @@ mod tests {
     fn a_server_s_own_database_is_told_as_that() {
         for name in ["admin", "local", "config"] {
             let said = nothing_in(name, "");
-            let begins = format!("{name:?} holds the server's own data, such as users");
+            let begins = format!("{name:?} holds the server's own data, ");
             assert!(
                 said.starts_with(&begins) && said.contains("a database of yours"),
                 "{said}"

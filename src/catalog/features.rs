@@ -102,11 +102,10 @@ impl From<Vec<String>> for Features {
 /// The first servers that take a time series' buckets of versions 1, 2 and 3.
 const BUCKETS_SINCE: [(u32, u32); 3] = [(5, 0), (5, 2), (7, 1)];
 
-/// The first server that takes buckets of that version.
-pub(crate) fn first_with_buckets(version: u64) -> (u32, u32) {
-    let newest = BUCKETS_SINCE.len() as u64;
-    let place = usize::try_from(version.clamp(1, newest) - 1).unwrap_or(0);
-    BUCKETS_SINCE[place]
+/// The first server that takes buckets of that version, if that is known.
+pub(crate) fn first_with_buckets(version: u64) -> Option<(u32, u32)> {
+    let place = usize::try_from(version.max(1) - 1).ok()?;
+    BUCKETS_SINCE.get(place).copied()
 }
 
 /// A version as numbers.

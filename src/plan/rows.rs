@@ -203,10 +203,14 @@ fn why_not_taken(held: Buckets, action: Action, target: &Catalog) -> Option<Stri
             "{what}which a server {version} takes from nobody: restore it with mongorestore, or into a server before 8.3 and back that up with mongotar"
         ))
     } else {
-        let (first, minor) = first_with_buckets(held.version);
-        Some(format!(
-            "{what}which a server {version} cannot read: it takes {first}.{minor} or newer"
-        ))
+        let which = match first_with_buckets(held.version) {
+            Some((first, minor)) => format!("it takes {first}.{minor} or newer"),
+            None => format!(
+                "they are of version {}, and which server takes that is not known here",
+                held.version
+            ),
+        };
+        Some(format!("{what}which a server {version} cannot read: {which}"))
     }
 }
 

@@ -188,6 +188,7 @@ fn buckets_go_in_as_they_are_where_the_server_takes_them() {
         ("6.0.5", 2, false, None),
         ("6.0.5", 2, true, Some("an ordinary collection")),
         ("6.0.5", 3, false, Some("7.1 or newer")),
+        ("6.0.5", 9, false, Some("of version 9")),
         ("5.0.32", 2, false, Some("5.2 or newer")),
         ("8.0.4", 3, false, None),
         ("8.3.0", 2, false, Some("mongorestore")),

@@ -114,7 +114,7 @@ mod tests {
         );
         assert_eq!(
             [0, 1, 2, 3, 4].map(crate::catalog::first_with_buckets),
-            [(5, 0), (5, 0), (5, 2), (7, 1), (7, 1)]
+            [Some((5, 0)), Some((5, 0)), Some((5, 2)), Some((7, 1)), None]
         );
     }
 

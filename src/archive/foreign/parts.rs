@@ -53,7 +53,7 @@ impl Parts {
                 failed("its file of buckets has something else in it")
             }
             Some(Content::Read { fault: None, .. }) if self.holds_buckets() && self.timeseries().is_none() => failed(
-                "the dump has this time series' buckets, but not its options: put its .metadata.json beside them",
+                "the dump has this time series' buckets, but not its options: beside them has to lie its .metadata.json, with what is \"timeseries\" in it",
             ),
             Some(Content::Read { fault: None, .. }) => match fault {
                 None => (SavedStatus::Complete, None),

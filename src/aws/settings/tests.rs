@@ -8,6 +8,13 @@ const SECRET: &str = "hunter2";
 
 /// What these variables and files come to: the region, or the fault.
 fn region(variables: &[(&str, &str)], config: &str, credentials: &str) -> Result<Option<String>, String> {
+    of(variables, config, credentials, |sources| sources.region())
+}
+
+type Found = Result<Option<String>, String>;
+
+/// What is asked of these variables and files.
+fn of(variables: &[(&str, &str)], config: &str, credentials: &str, ask: impl Fn(&Surroundings<'_>) -> Found) -> Found {
     let sources = Surroundings {
         variable: &|name| {
             let home = (name == "HOME").then(|| OsString::from("/home/me"));
@@ -22,7 +29,21 @@ fn region(variables: &[(&str, &str)], config: &str, credentials: &str) -> Result
             _ => Err(io::ErrorKind::NotFound.into()),
         },
     };
-    sources.region()
+    ask(&sources)
+}
+
+#[test]
+fn certificates_are_those_that_the_profile_names() {
+    let config = "[default]\nca_bundle = /etc/one.pem\n[profile there]\nca_bundle = /etc/two.pem\n[profile none]\n";
+    for (profile, expected) in [
+        ("", Some("/etc/one.pem")),
+        ("there", Some("/etc/two.pem")),
+        ("none", None),
+    ] {
+        let variables = [("AWS_PROFILE", profile)];
+        let found = of(&variables, config, "", |sources| sources.ca_bundle());
+        assert_eq!(found.expect("read").as_deref(), expected, "{profile}");
+    }
 }
 
 fn fault(variables: &[(&str, &str)], config: &str, credentials: &str) -> String {

@@ -158,7 +158,7 @@ impl Refusal<'_> {
                 "The temporary credentials have run out, or are not those of this key: sign in again, or renew AWS_SESSION_TOKEN"
             }
             "InvalidAccessKeyId" => {
-                "This store does not know AWS_ACCESS_KEY_ID: it was deleted, belongs to another store, or is temporary and lacks its AWS_SESSION_TOKEN"
+                "This store does not know the access key (of AWS_ACCESS_KEY_ID, a profile, a role or a container): it was deleted, belongs to another store, or is temporary and has run out or lacks its session token"
             }
             "SignatureDoesNotMatch" => {
                 "AWS_SECRET_ACCESS_KEY does not belong to this key, or a proxy on the way changes requests"

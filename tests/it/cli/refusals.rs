@@ -121,7 +121,7 @@ const REFUSED: &[(&[&str], i32, &str, &[&str])] = &[
         "InvalidRequest",
         &[
             "\"config\" holds the server's own data",
-            "not backed up",
+            "nothing of it is backed up",
             "name a database of yours",
         ],
     ),

@@ -27,6 +27,7 @@ const OF_BACKUPS: &Actions = &[
     ("lane", |_| json!({"lane": 0}), Comes::Refused),
     ("compose", |_| json!({}), Comes::Refused),
     ("abort", |_| json!({}), Comes::Refused),
+    ("compact", |_| json!({}), Comes::Refused),
 ];
 
 const OF_RESTORES: &Actions = &[
