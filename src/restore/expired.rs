@@ -5,7 +5,7 @@ use bson::{Bson, DateTime, Document, RawDocumentBuf, doc};
 use super::create::start_expiry;
 use super::indexes::{self, Which};
 use super::outcome::Outcomes;
-use super::work::{Restoring, Stop};
+use super::work::Restoring;
 use crate::catalog::{Kind, expiry};
 use crate::failure::{Failure, FailureKind};
 use crate::mongo::MongoError;
@@ -17,10 +17,9 @@ const CHEAP: i32 = 1000;
 
 /// Lets documents expire again, now that they have been counted.
 ///
-/// # Errors
-/// That the time is up, while a server builds an index: the next invocation asks for it again. A run that is cancelled
-/// waits for no other index, and the collections say so.
-pub(super) async fn let_expire(run: &Restoring<'_>, outcomes: &mut Outcomes) -> Result<(), Stop> {
+/// There is no pause in between: from the first one on documents go, and whoever went on would find fewer. A run that is
+/// cancelled waits for no other index, and the collections say so.
+pub(super) async fn let_expire(run: &Restoring<'_>, outcomes: &mut Outcomes) {
     let mut cancelled: Option<Failure> = None;
     for (place, planned) in run.rows().filter(|(_, planned)| planned.action.restores()) {
         let Some(outcome) = outcomes.get_mut(&place).filter(|outcome| outcome.error.is_none()) else {
@@ -32,12 +31,11 @@ pub(super) async fn let_expire(run: &Restoring<'_>, outcomes: &mut Outcomes) -> 
             continue;
         }
         outcome.past_expiry = past_expiry(run, planned).await;
-        match run.unless_it_must_end(begin_expiry(run, planned)).await {
-            Ok(Some((failed, started))) => {
+        match run.unless_cancelled(begin_expiry(run, planned)).await {
+            Ok((failed, started)) => {
                 outcome.failed_indexes.extend(failed);
                 outcome.error = started.map(Failure::from);
             }
-            Ok(None) => return Err(Stop::Paused),
             Err(failure) if failure.kind == FailureKind::Cancelled => {
                 outcome.error = Some(not_expiring(planned, &failure));
                 cancelled = Some(failure);
@@ -45,7 +43,6 @@ pub(super) async fn let_expire(run: &Restoring<'_>, outcomes: &mut Outcomes) -> 
             Err(failure) => outcome.error = Some(failure),
         }
     }
-    Ok(())
 }
 
 /// Builds the indexes by which documents expire, and has the collection's own time to live begin. Returns the indexes

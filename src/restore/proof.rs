@@ -53,7 +53,11 @@ pub(super) async fn prove(run: &Restoring<'_>, outcomes: &mut Outcomes) -> bool 
         Ok(now) => outcomes
             .iter()
             .filter(|(_, outcome)| is_placed(outcome))
-            .all(|(place, outcome)| is_as_planned(&rows[*place], outcome, &now, Expiry::ToCome)),
+            .all(|(place, outcome)| {
+                // An invocation that was killed may have begun it.
+                let is_so = |expiry| is_as_planned(&rows[*place], outcome, &now, expiry);
+                is_so(Expiry::ToCome) || is_so(Expiry::Begun)
+            }),
         Err(error) => {
             tracing::error!(%error, "options and indexes could not be compared: nothing is dropped");
             false

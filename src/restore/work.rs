@@ -105,6 +105,23 @@ impl<'a> Restoring<'a> {
         }
     }
 
+    /// As [`Self::unless_it_must_end`], beyond the time of this invocation too: for what cannot be gone on from.
+    ///
+    /// # Errors
+    /// As there.
+    pub(super) async fn unless_cancelled<T>(
+        &self,
+        work: impl Future<Output = Result<T, MongoError>>,
+    ) -> Result<T, Failure> {
+        let mut work = pin!(work);
+        loop {
+            match tokio::time::timeout(LOOK_UP, &mut work).await {
+                Ok(done) => return Ok(done?),
+                Err(_) => self.may_go_on()?,
+            }
+        }
+    }
+
     /// Whether nobody else restores into the database, and no other invocation has taken the run over.
     ///
     /// # Errors

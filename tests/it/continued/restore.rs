@@ -7,12 +7,13 @@ use mongotar::backup::{RunStatus, Tools};
 use mongotar::config::Environment;
 use mongotar::failure::{Failure, FailureKind};
 use mongotar::restore::{RestoreReport, RestoreRequest, restore_run};
-use mongotar::run::Answer;
-use mongotar::run::Run;
+use mongotar::run::{Answer, Deadline, Run};
+use mongotar::store::Store;
 use serde_json::{Value, json};
 
 use super::{hurried, in_progress, run, to_its_end};
 use crate::restore::{Place, numbered, of, place, place_in_bucket};
+use crate::rig::{Passage, Wire, WireCommand};
 use crate::{rig, support};
 
 async fn part(tools: &Tools, event: Value, run: &Run) -> Result<Answer<RestoreReport>, Failure> {
@@ -408,4 +409,30 @@ async fn where_nothing_can_be_kept_a_second_delivery_is_kept_out_by_the_lock() {
     assert_eq!(refused.kind, FailureKind::RestoreRunning, "{refused}");
     let report = first.expect("a restore").report().expect("it is at its end");
     assert_eq!(report.status, RunStatus::Complete, "{report:#?}");
+}
+
+/// A pause while an index by which documents expire was built lost the proof: what was dropped was called "not dropped,
+/// because the restore is not complete".
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_paused_once_documents_may_expire() {
+    let (place, event, wanted) = prepared(place_in_bucket().await).await;
+    let slow = |command: &WireCommand| {
+        let begins_expiry = command.body.to_string().contains("expireAfterSeconds");
+        if command.name == "createIndexes" && begins_expiry {
+            std::thread::sleep(std::time::Duration::from_millis(2_500));
+        }
+        Passage::Through
+    };
+    let wire = Wire::start(rig::shared_replica_set().port(), slow);
+    let tools = Tools {
+        deadline: Deadline::within(std::time::Duration::ZERO, None),
+        ..support::tools_for(&wire.uri(), Store::with_client(rig::shared_s3().client().await)).await
+    };
+    let (event, this) = (with(&event, json!({"yes": true})), run());
+    let (report, before) = to_its_end(async || part(&tools, event.clone(), &this).await)
+        .await
+        .expect("a report");
+    assert_eq!(report.status, RunStatus::Complete, "{:?}", report.verification);
+    assert!(before > 10, "{before}");
+    assert_eq!(place.state().await, wanted);
 }
