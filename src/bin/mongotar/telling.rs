@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use mongotar::backup::BackupReport;
+use mongotar::config::Environment;
 use mongotar::failure::{Failure, FailureKind};
 use mongotar::restore::RestoreReport;
 use mongotar::store::Replacement;
@@ -138,14 +139,15 @@ impl Telling {
         if is_no_outcome {
             return;
         }
-        let database = std::env::var("MONGO_DB").ok().filter(|name| !name.is_empty());
-        let database = self.database.clone().or(database);
+        // By the name that a success would have, or its file loses when the last one was.
+        let database = self.database.clone().or_else(|| Environment::read().database);
         self.write(database.as_deref(), &Metrics::lost());
         let notice = Notice::of_failure(self.operation, database.as_deref(), failure);
         self.notify(&notice).await;
     }
 
-    async fn notify(&self, notice: &Notice) {
+    /// Those in `MONGOTAR_NOTIFY` alone: of what is no outcome of the command itself.
+    pub async fn notify(&self, notice: &Notice) {
         let Some(notifier) = &self.notifier else { return };
         for fault in notifier.tell(notice, self.patience).await {
             tell(&format!("mongotar: {}\n", one_line(&fault.to_string())));

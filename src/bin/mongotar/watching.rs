@@ -128,7 +128,9 @@ impl Heard<'_> {
     }
 
     async fn of_compacted(&self, report: &BackupReport) {
-        self.tell(&Told::of_backup("compact", report)).await;
+        if let Some(telling) = self.telling {
+            telling.notify(&Told::of_backup("compact", report).notice).await;
+        }
     }
 
     async fn of_failure(&mut self, failure: &Failure) {

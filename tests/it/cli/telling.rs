@@ -215,3 +215,33 @@ async fn metrics_are_a_file_that_a_collector_reads() {
     let refused = shell.json(2, &["plan", archive, "--metrics", "plan.prom"]);
     assert!(refused["message"].to_string().contains("no run"), "{refused}");
 }
+
+/// A database that the connection string alone names has the same labels when a backup of it fails.
+#[tokio::test]
+async fn a_failure_keeps_when_the_last_complete_one_was_whatever_names_the_database() {
+    let (shell, database) = Shell::with_orders(numbered(0..1)).await;
+    let uri = rig::shared_replica_set().uri();
+    let (hosts, options) = uri.split_once("/?").unwrap_or((uri.trim_end_matches('/'), ""));
+    let named = format!("{hosts}/{database}?{options}");
+    let shell = shell.unset("MONGO_DB").set("MONGO_URI", &named);
+    shell.json(0, &["backup", "--to", "to", "--metrics", "backup.prom"]);
+    shell.json(
+        2,
+        &[
+            "backup",
+            "--to",
+            "to",
+            "--metrics",
+            "backup.prom",
+            "--include",
+            "nothing",
+        ],
+    );
+    let page = fs::read_to_string(shell.path("backup.prom")).expect("metrics");
+    let labels = format!("{{operation=\"backup\",database=\"{database}\"}}");
+    assert!(page.contains(&format!("mongotar_complete{labels} 0\n")), "{page}");
+    assert!(
+        page.contains(&format!("mongotar_last_complete_timestamp_seconds{labels} ")),
+        "{page}"
+    );
+}
